@@ -68,12 +68,12 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def configured() -> bool:
-    """Whether this person uses a remote desk."""
+    """Whether the environment names a remote desk."""
     return bool(os.environ.get(URL))
 
 
 class _CutOffError(DeskAwayError):
-    """No answer came: the call may be under way, or made."""
+    """No answer arrived: the call may be in progress or done."""
 
 
 class RemoteDesk:
@@ -161,8 +161,10 @@ class RemoteDesk:
         self._post("session/unlock", _without_defaults(form))
 
     def prove(self, name: str, called: Any, password: str, code: str) -> FreshlyProven:
-        """A fresh proof in this session, of the call that was refused for the lack of one. Where the session
-        has a key, the password stays here. Raises DeskRefusal, LinkError."""
+        """Prove in this session the call that was refused for lack of a fresh proof.
+
+        If the session has a key, the password stays here. Raises DeskRefusal, LinkError.
+        """
         use = proof_of(name, form_bytes(called))
         form, token = ProveForm(password=password, code=code, proof=use.name), self._token
         if token.key is not None:
@@ -174,8 +176,8 @@ class RemoteDesk:
         return made
 
     def _certified_again(self, password: str) -> bytes:
-        """The session's key, certified again by the person's: the password stays here. Empty if the session
-        has none."""
+        """Certify the session's key again with the person's key; the password stays here. Empty if the
+        session has none."""
         if self._token.key is None:
             return b""
         user = self._token.user

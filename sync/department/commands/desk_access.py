@@ -44,8 +44,8 @@ from sync.errors import DONE, InvalidInputError
 
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
 NO_USER = f"log on once: export {TOKEN}=$(department user login USER); or give --user USER"
-NO_ENTRY = -1  # in an answer, where there is none to name
-BUSY_S, BUSY_TRIES = 10.0, 60  # ten minutes: other long lists before this one
+NO_ENTRY = -1  # in an answer: there is no such entry
+BUSY_S, BUSY_TRIES = 10.0, 60  # ten minutes: other long lists may come before this one
 EXAMPLE_TIME = "e.g. 2026-10-01T08:30:00Z, or 2026-10-01 for midnight UTC"
 
 
@@ -57,7 +57,7 @@ class Terminal:
     user: str | None
 
     def call(self, name: str, form: Any) -> Any:
-        """Make one call of the table. Marks a list that no witness saw on stderr."""
+        """Make one call of the table. If no witness saw a list, says so on stderr."""
         with seat(self) as call, watching() as mark:
             answer = call(name, form)
         if mark.unwitnessed and isinstance(answer, tuple):
@@ -65,7 +65,7 @@ class Terminal:
         return answer
 
     def report(self, facts: dict[str, Any], words: str, *, unwitnessed: bool = False) -> int:
-        """Print what came of a call whose content went into a file: `facts` with --json, else `words`."""
+        """Print the result of a call whose content went into a file: `facts` with --json, else `words`."""
         if self.common.json:
             print(json.dumps(to_json(facts | {"unwitnessed": unwitnessed})))
         else:
@@ -119,7 +119,7 @@ def desk_verb(noun: Noun, name: str, *, example: str) -> Callable[[Callable[...,
             return function(Terminal(common, as_user), **values)
 
         run.__doc__ = function.__doc__
-        run.__dict__.update(function.__dict__)  # the options that click keeps there
+        run.__dict__.update(function.__dict__)  # click keeps the options there
         return noun.verb(name, example=example)(as_user(run))
 
     return add
@@ -168,8 +168,8 @@ def secret(variable: str, prompt: str) -> str:
 
 
 def typed(prompt: str) -> str:
-    """What no one can know before this command shows it: from the terminal, else a line of the input that a
-    program writes. Raises InvalidInputError."""
+    """What cannot be known before this command shows it, e.g. the code of a new authenticator: from the
+    terminal, else one line of standard input. Raises InvalidInputError."""
     line = _unechoed(prompt)
     line = sys.stdin.readline().strip() if line is None else line
     if not line:
@@ -181,7 +181,7 @@ def typed(prompt: str) -> str:
 
 
 def _unechoed(prompt: str) -> str | None:
-    """A line from the terminal; None where there is none, or one that would echo."""
+    """A line from the terminal without echo; None if there is no terminal, or it would echo."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)
@@ -191,19 +191,21 @@ def _unechoed(prompt: str) -> str | None:
 
 
 def password_and_code() -> tuple[str, str]:
-    """What a logon, an unlock and a fresh proof take. Raises as `secret`."""
+    """The password and code of a logon, an unlock or a fresh proof. Raises as `secret`."""
     return secret(PASSWORD, "password"), secret(CODE, "code")
 
 
 def has_desk(common: Common) -> bool:
-    """Whether a change is a call of a person: at a desk elsewhere, or at that of this home."""
+    """Whether a change is a person's call to a desk: a remote one, or that of this home."""
     return client.configured() or open_desk.has_desk(DepartmentHome.open(common.home))
 
 
 @contextlib.contextmanager
 def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
-    """The desk of the home and a session at it; one made for this command ends with it. Raises
-    InvalidInputError where DEPARTMENT_URL names a desk elsewhere."""
+    """The desk of the home and a session at it; a session made for this command ends with it.
+
+    Raises InvalidInputError where DEPARTMENT_URL names a remote desk.
+    """
     if client.configured():
         raise InvalidInputError(
             "this command works only on the department's own machine",
@@ -230,8 +232,8 @@ def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
 def proving(
     call: Callable[[str, Any], Any], prove: Callable[[str, Any, str, str], Any]
 ) -> Callable[[str, Any], Any]:
-    """The same calls; one that asks for a fresh proof is asked for it here, and made again; so is one that
-    the desk is too busy for, after a while."""
+    """Wrap `call`: if it needs a fresh proof, ask for one and call again; if the desk is busy, retry for a
+    while."""
 
     def made(name: str, form: Any) -> Any:
         try:
@@ -260,10 +262,10 @@ def proving(
 
 @contextlib.contextmanager
 def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callable[[str, Any], Any]]:
-    """A session at the home's desk, or at the one that DEPARTMENT_URL names: what makes its calls.
+    """Log on to the home's desk, or to the one of DEPARTMENT_URL; gives the function that makes calls there.
 
-    Elsewhere, no home is opened: the token, or the logon for this command, is all there is. `send_password`:
-    as `RemoteDesk.logon` has it.
+    With DEPARTMENT_URL no home is opened: the token, or the logon for this command, is enough.
+    `send_password`: see `RemoteDesk.logon`.
     """
     if not client.configured():
         with session(terminal) as (front, token):
@@ -273,7 +275,7 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
                 return OPERATIONS[name].run(front, token, form)
 
             def prove_here(_name: str, _form: Any, password: str, code: str) -> Any:
-                return logons.prove(token, password, code)  # the call that was refused last
+                return logons.prove(token, password, code)  # proves the call that was refused last
 
             yield proving(call_here, prove_here)
         return
@@ -302,7 +304,7 @@ def _lines(name: str, value: Any) -> str:
 
 
 def _set_in(text: str) -> str:
-    """A text of several lines, with nothing that a terminal would obey."""
+    """A text of several lines, indented, without control characters."""
     lines = text.splitlines()
     return "\n    ".join(one if one.isprintable() else ascii(one)[1:-1] for one in lines) or "-"
 
@@ -311,7 +313,7 @@ def _cell(name: str, value: Any) -> str:
     if name.endswith("_min") and isinstance(value, int):
         return f"{value} min" if value > 0 else "-"
     if name.endswith("_error_us") and isinstance(value, int):
-        return f"±{margin_text(value).replace(' ', '')}"  # a cell has no blank
+        return f"±{margin_text(value).replace(' ', '')}"  # a cell has no space
     if name.endswith("_us") and isinstance(value, int):
         return iso_text(value, to="minute") if value > 0 else "-"
     if isinstance(value, float):
@@ -335,7 +337,7 @@ class Time(click.ParamType[int]):
 
 
 def entry(field: str, metavar: str = "ENTRY") -> Decorator:
-    """The number that a verb takes."""
+    """The argument that names an entry of the log."""
     return click.argument(field, type=int, metavar=metavar)
 
 
@@ -375,7 +377,7 @@ def out_option(metavar: str, help_text: str = "A new file.") -> Decorator:
 
 
 def _ground_of(*, purpose: str, basis: str, case: str, cad: str, action: str, why: str) -> Ground:
-    """The ground from the options; the desk refuses a missing part by its clause."""
+    """The ground from the options. A missing part is left to the desk, which refuses it with its clause."""
     given = [one for one in ((case, "case"), (cad, "cad"), (action, "action")) if one[0]]
     if len(given) > 1:
         cure = "give the one that the search is for"

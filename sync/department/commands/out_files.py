@@ -1,5 +1,6 @@
-"""Files and folders for what leaves the desk. Not a command. They are made before the call: a delivery that
-is in the log must not fail on the name of its file.
+"""Files and folders for content that leaves the desk. Not a command.
+
+They are made before the call: a delivery that is in the log must not fail because of its file.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def new_file(path: Path) -> Iterator[NewFile]:
 
 
 def folder(path: Path) -> None:
-    """A private folder that can be written into. Raises InvalidInputError."""
+    """Make a private folder to write into. Raises InvalidInputError."""
     try:
         path.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
     except OSError as error:
@@ -71,16 +72,14 @@ def _unusable(path: Path, error: OSError) -> InvalidInputError:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """A new file with its content, where no call comes between. Raises as `new_file`."""
+    """Write a new file whole, if no call comes between. Raises as `new_file`."""
     with new_file(path) as out:
         out.fill(data, logged=False)
 
 
 def save_images(terminal: Terminal, images: Images, out: Path) -> int:
-    """The pictures of a look, in a folder that is there: each named by what it is and by the look's entry.
-
-    Prints where they are. Raises as `new_file`.
-    """
+    """Save the pictures of a look in an existing folder, named by kind and the look's entry, and print where
+    they are. Raises as `new_file`."""
     made = []
     for name, data in (("patch", images.patch), ("overview", images.overview)):
         if data:

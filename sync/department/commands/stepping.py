@@ -71,7 +71,7 @@ def _print(words: str) -> None:
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """The first Ctrl-C is noted, and seen after the step under way; a second one interrupts at once."""
+    """Note the first Ctrl-C, which takes effect after the current step; a second one interrupts at once."""
     seen: list[int] = []
 
     def note(number: int, frame: types.FrameType | None) -> None:

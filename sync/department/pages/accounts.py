@@ -15,7 +15,7 @@ from sync.department.policy.roles import Call
 
 
 async def show(visit: Visit) -> Response:
-    """Who one is here, and what ends when."""
+    """Who you are here, and what ends when."""
     await visit.demand("policy/read")
     passkeys = await visit.call("user/passkeys") if visit.may(Call.TRAINING_READ) else None
     return visit.page("account.html", drafts=visit.memory.drafts(visit.person.user), passkeys=passkeys)
@@ -28,7 +28,7 @@ async def passkey_options(visit: Visit) -> Response:
 
 
 async def passkey(visit: Visit) -> Response:
-    """Register a passkey, or remove one."""
+    """Register or remove a passkey."""
     gone = visit.values.get("credential_id", "")
     if gone:
         await visit.call("user/remove-passkey", credential_id=gone)
@@ -56,7 +56,7 @@ async def password(visit: Visit) -> Response:
 
 
 async def must_change(visit: Visit) -> Response:
-    """The same, if nothing else is available until it is changed."""
+    """The same form, if nothing else is available until the password is changed."""
     return await password(visit)
 
 

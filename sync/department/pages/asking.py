@@ -22,14 +22,14 @@ from sync.department.policy.roles import Call
 
 
 async def show(visit: Visit) -> Response:
-    """The form of a request, and one's own requests."""
+    """The form of a request, and your requests."""
     rows = await visit.call("inquiry/requests")
     shown = cut(visit, rows, "requests", texts=_texts)
     return visit.page("ask.html", rows=shown, **grounds.carried(visit), **await search_fields(visit))
 
 
 async def send(visit: Visit) -> Response:
-    """Put it into the queue."""
+    """Put a request into the queue."""
     ground = grounds.completed(visit, grounds.ground_of(visit.values))
     query, wrong = query_of(visit)
     made = await visit.call("inquiry/request", wrong, query=query, ground=ground)
@@ -57,7 +57,7 @@ async def mine(visit: Visit) -> Response:
 
 
 async def dispute(visit: Visit) -> Response:
-    """Say that an access was not one's own."""
+    """Dispute an access that you did not make."""
     number = visit.values.number("entry")
     await visit.call("inquiry/dispute", entry=number, reason=visit.values.text("reason"))
     visit.say(f"Entry {number} is disputed: the next audit assigns it to a reviewer.")
@@ -85,7 +85,7 @@ def _entry(row: Any) -> int:
 
 
 def _texts(row: Any) -> Iterator[str]:
-    """What is sought in a request or proposal: never the plate."""
+    """The searchable words of a request or proposal: never the plate."""
     yield from (str(getattr(row, name)) for name in ("entry", "request", "proposal") if hasattr(row, name))
     yield from (
         getattr(row, "user", ""),
@@ -100,7 +100,7 @@ def _look_texts(row: Any) -> Iterator[str]:
 
 
 def asker_of(visit: Visit, row: Any) -> str:
-    """Whose request a proposal answers; empty for one that answers none."""
+    """Whose request a proposal answers; empty if none."""
     asked = visit.calling.front.desk.book.queue.asked.get(row.request)
     return asked.stamp.user if asked is not None else ""
 

@@ -28,7 +28,7 @@ def _shown(answer: ShownProposal) -> str:
 
 
 async def _kept(visit: Visit) -> dict[str, Any]:
-    """Which approved proposals can be carried out from what this session keeps."""
+    """Approved proposals whose form this session still has."""
     rows = await visit.call("change/mine")
     kept = visit.shelf.get(PROPOSALS, visit.now_us) or {}
     shown = cut(visit, rows, "mine", key=lambda one: one.proposal, texts=_texts)
@@ -36,7 +36,7 @@ async def _kept(visit: Visit) -> dict[str, Any]:
 
 
 def _texts(row: MyChange) -> tuple[str, ...]:
-    """What is sought in: the words of a proposal hold no plate."""
+    """The searchable words of a proposal, without its plate."""
     return (str(row.proposal), act_of(row.call), row.about, row.summary, row.state, row.second)
 
 
@@ -78,7 +78,7 @@ SHEET = Sheet(
 
 
 async def carry_out(visit: Visit) -> Response:
-    """Make the call that a second person has agreed to, with the proposed form."""
+    """Make the proposed call, after a second person agreed."""
     number = int(visit.request.path_params["number"])
     kept = visit.shelf.get(PROPOSALS, visit.now_us) or {}
     desk, user = visit.calling.front.desk, visit.person.user

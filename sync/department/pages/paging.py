@@ -40,7 +40,7 @@ class ListPage(Generic[T]):
 
     @property
     def long(self) -> bool:
-        """Whether there is more than this page shows."""
+        """Whether there are more rows than this page shows."""
         return self.of > ROWS
 
 

@@ -33,7 +33,7 @@ async def show(visit: Visit, refusal: Said | None = None) -> Response:
 
 
 def _next(visit: Visit) -> str:
-    """The page that asked."""
+    """The page to return to."""
     here = visit.request.url.path
     given = visit.values.get("next") or visit.request.query_params.get("next")
     asked = given or visit.values.get("from", here)

@@ -46,7 +46,7 @@ BYTES_OF_FORM = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """What an answer gives to be kept: a name of letters, digits and dots, a media type, the bytes."""
+    """A file in an answer: a name of letters, digits and dots, a media type, the bytes."""
 
     name: str
     kind: str
@@ -89,7 +89,7 @@ class Ask:
 
     @property
     def hidden(self) -> frozenset[str]:
-        """Fields that the page's reader does not fill in."""
+        """Fields that the reader does not fill in."""
         return (
             self.skip
             | set(self.fixed)
@@ -337,7 +337,7 @@ HEADINGS = {
 
 
 def heading(column: str) -> str:
-    """A column's name in words."""
+    """A column's heading in words."""
     words = column.removesuffix("_us").replace("_", " ")
     return HEADINGS.get(words, words[:1].upper() + words[1:])
 
@@ -383,7 +383,7 @@ def cell_of(  # noqa: PLR0911, PLR0912 - one case per kind
 
 
 def in_policy(policy: Policy, column: str, words: str, code: str) -> str:
-    """A code in the policy's own words, where it has some, else in these."""
+    """A code in the policy's own words if it has some, else `words`."""
     if column == "ground":
         return next((one.text for one in policy.holds if one.id == code), words)
     if column == "category":
@@ -415,7 +415,7 @@ WORDED = frozenset(
 
 
 async def taken(sheet: Sheet, visit: Visit) -> Response:
-    """Take a form: make its call, or propose it."""
+    """Take a sent form: make its call, or propose it."""
     here = visit.request.url.path
     named = visit.values.get("act", "")
     ask = next((one for one in sheet.every() if one.operation == named), None)
@@ -431,7 +431,7 @@ async def taken(sheet: Sheet, visit: Visit) -> Response:
 
 
 def typed_value(ask: Ask, visit: Visit) -> tuple[dict[str, Any], list[FormError]]:
-    """What was typed, as the call takes it, and every field that could not be read."""
+    """The typed fields in the form of the call, and every field that could not be read."""
     zone = visit.calling.front.desk.policy.zone
     moment_us = partial(visit.values.moment_us, zone=zone, now_us=visit.now_us)
     value, wrong = value_of(ask.form, visit.values, moment_us, ask.skip | set(ask.read))
@@ -450,8 +450,8 @@ def typed_value(ask: Ask, visit: Visit) -> tuple[dict[str, Any], list[FormError]
 
 
 def answered(ask: Ask, answer: Any, visit: Visit, path: str) -> Response:
-    """What follows a form that was taken: a file, a page that shows the answer once, or words and the page
-    again."""
+    """The response to a form that was taken: a file, a page that shows the answer once, or a message on the
+    same page."""
     made = ask.file(answer)
     if made is not None:
         return download(made, visit)
@@ -462,7 +462,7 @@ def answered(ask: Ask, answer: Any, visit: Visit, path: str) -> Response:
 
 
 def download(made: File, visit: Visit) -> Response:
-    """A file to be kept; never shown in the browser."""
+    """A file to save; the browser never shows it."""
     safe = "".join(one if one.isascii() and (one.isalnum() or one in "._-") else "_" for one in made.name)
     headers = shield.headers_of(visit.nonce) | {
         "content-disposition": f'attachment; filename="{safe.lstrip(".") or "file"}"'
@@ -473,7 +473,7 @@ def download(made: File, visit: Visit) -> Response:
 async def propose(
     ask: Ask, value: dict[str, Any], visit: Visit, path: str, wrong: Sequence[FormError] = ()
 ) -> Response:
-    """Ask for a second person, and keep the form for the call itself."""
+    """Ask for a second person, and keep the form for the call that follows."""
     value.pop("approval", None)
     answer = await visit.call(ask.operation, wrong, **value, propose=True)
     numbers = (getattr(answer, name, -1) for name in ("proposal", "entry"))

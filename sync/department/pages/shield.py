@@ -36,7 +36,7 @@ POLICY = (
 
 
 def new_nonce() -> str:
-    """What names the scripts of one answer."""
+    """A nonce that allows the scripts of one answer."""
     return secrets.token_urlsafe(NONCE_BYTES)
 
 
@@ -46,17 +46,17 @@ def headers_of(nonce: str) -> dict[str, str]:
 
 
 def token_of(request: Request) -> str:
-    """The session's token that a browser sent, or empty."""
+    """The session token that the browser sent, or ""."""
     return request.cookies.get(SESSION_COOKIE, "")
 
 
 def set_session(answer: Response, token: str) -> None:
-    """Give a browser its session's token: sent to this host alone, by TLS, unseen by scripts."""
+    """Set the session cookie: sent to this host only, over TLS, hidden from scripts."""
     answer.set_cookie(SESSION_COOKIE, token, path="/", secure=True, httponly=True, samesite="strict")
 
 
 def end_session(answer: Response) -> None:
-    """Take the token back, and what the browser kept of the pages."""
+    """Clear the session cookie, and what the browser kept of the pages."""
     answer.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
     answer.headers["clear-site-data"] = '"cache", "storage"'
 
@@ -67,14 +67,14 @@ def signs(token: str) -> bool:
 
 
 def set_taste(answer: Response, name: str, value: str) -> None:
-    """Keep one word of taste (day or night, keys, sound) in the browser for a year."""
+    """Keep one display preference (day or night, keys, sound) in the browser for a year."""
     answer.set_cookie(
         name, value, max_age=31_536_000, path="/", secure=True, httponly=True, samesite="strict"
     )
 
 
 def tastes_of(request: Request) -> dict[str, str]:
-    """The words of taste that a browser sent; anything but a word is none."""
+    """The display preferences that the browser sent; malformed ones are ignored."""
     found = {name: request.cookies.get(name, "") for name in _LOOK}
     return {name: value if value.isalpha() and len(value) < 12 else "" for name, value in found.items()}
 
@@ -85,7 +85,7 @@ def mark_of(token: str) -> str:
 
 
 def demand_own(request: Request) -> None:
-    """Raises DeskRefusal for a form that another site sent, or of which no browser says who did."""
+    """Raises DeskRefusal for a form that another site sent, or whose origin the browser does not state."""
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
     own = f"{request.url.scheme}://{request.headers.get('host', '')}"
@@ -111,7 +111,7 @@ def demand_mark(token: str, mark: str) -> None:
 
 
 def local_path(path: str, otherwise: str = "/") -> str:
-    """The requested path on this desk; `otherwise` for anything that could lead elsewhere."""
+    """The requested path on this desk; `otherwise` if it could lead elsewhere."""
     plain = path.startswith("/") and not path.startswith(("//", "/\\")) and len(path) < 200
     known = all(one.isalnum() or one in "/-_.?=&#%" for one in path) and path.isascii()
     return path if plain and known else otherwise

@@ -63,7 +63,7 @@ class Visit:
 
     @property
     def shelf(self) -> Shelf:
-        """What the pages of this session keep."""
+        """What this session's pages keep in memory."""
         return self.memory.shelf(self.session, self.person.user)
 
     @property
@@ -72,7 +72,8 @@ class Visit:
         return shield.mark_of(self.token)
 
     def may(self, call: Call) -> bool:
-        """Whether the person can make a call now, for what a page offers; the call itself decides."""
+        """Whether the person can make a call now, to decide what a page offers; the call itself decides
+        again."""
         return call in self._held() and (self.shut is None or call not in self._shut_calls())
 
     def _held(self) -> set[Call]:

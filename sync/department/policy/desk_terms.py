@@ -9,7 +9,7 @@ from storage.times import DAY_US
 from sync.department.policy.roles import Call, Role, check_ceiling
 from sync.department.policy.term_base import Term, between, compiled, refuse
 
-NEW_TOPICS_DAYS = 31  # for everybody to be trained in a topic that came
+NEW_TOPICS_DAYS = 31  # for everybody to be trained in a new topic
 MAX_TRAINING_DAYS = 366  # 463.9: annually
 MAX_AUDIT_DAYS = 366
 MAX_DESIGNATION_DAYS = 366  # a designee is named again every year
@@ -18,7 +18,7 @@ NUMBER_KINDS = ("case", "cad", "action")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleTerms:
-    """What one role may call. `also`: roles that come with it."""
+    """The calls that one role may make. `also`: roles that it includes."""
 
     id: Role
     title: str
@@ -201,7 +201,8 @@ class SharingTerms:
 
 
 def topics_came(before: Mapping[str, int], wanted: Iterable[str], at_us: int) -> dict[str, int]:
-    """When each topic of a policy that is adopted at `at_us` came; 0 for those of a log's first policy."""
+    """When each topic of a policy adopted at `at_us` was introduced; 0 for the topics of a log's first
+    policy."""
     return {topic: before.get(topic, at_us if before else 0) for topic in wanted}
 
 

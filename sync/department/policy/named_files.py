@@ -20,7 +20,7 @@ COMMAND = "command"
 
 
 def root_in(home: DepartmentHome) -> Root:
-    """The root of the home's file, as it says of itself. Raises HomeError."""
+    """The root file of a home; who signed it is not checked. Raises HomeError."""
     try:
         return describe(home.root_file.read_bytes())[0]
     except FileNotFoundError:

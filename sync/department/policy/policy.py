@@ -37,7 +37,7 @@ MANUAL = "463"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The signed policy file. Every field is a value that a department may change within its ceiling."""
+    """The signed policy file. A department may change every field within its ceiling."""
 
     format: int
     version: int
@@ -97,7 +97,7 @@ class Policy:
 
     @property
     def grants(self) -> dict[Role, frozenset[Call]]:
-        """Role to calls."""
+        """The calls of each role."""
         return {role.id: frozenset(role.calls) for role in self.roles}
 
     def effective_roles(self, held: tuple[Role, ...]) -> tuple[Role, ...]:
@@ -109,7 +109,7 @@ class Policy:
         return tuple(found)
 
     def calls_by(self, roles: Iterable[Role]) -> set[Call]:
-        """Every call that one of these roles may make, and not those of the roles that come with them."""
+        """Every call that these roles may make themselves, without the roles that they include."""
         grants = self.grants
         return {call for role in roles for call in grants.get(role, ())}
 
@@ -117,7 +117,7 @@ class Policy:
         return next((one for one in self.purposes if one.id == name), None)
 
     def bases_of(self, purpose: str) -> tuple[str, ...]:
-        """The bases that a purpose may rest on."""
+        """The legal bases that a purpose may rest on."""
         named = (one.bases for one in self.inquiry.bases_of if one.purpose == purpose)
         return next(named, self.inquiry.bases)
 

@@ -29,7 +29,7 @@ LATER_TERMS = {
 """Terms that files signed before them do not have: they mean section 463's values."""
 
 
-@functools.lru_cache(maxsize=16)  # a policy is frozen, and a desk asks for the one in force again and again
+@functools.lru_cache(maxsize=16)  # cached: a policy is frozen, and a desk asks for it all the time
 def parse_policy(document: bytes) -> Policy:
     """The policy of a TOML document. Raises RecordError naming the field."""
     if len(document) > MAX_POLICY_BYTES:
@@ -41,7 +41,7 @@ def parse_policy(document: bytes) -> Policy:
 
 
 def _with_later_terms(table: dict[str, Any]) -> dict[str, Any]:
-    """Files signed before there were these terms, with section 463's values for them."""
+    """Fill in section 463's values for terms that a file signed earlier lacks."""
     usual = _default_table()
     result = {name: usual[name] for name in ("break_glass", "people", "unit")} | table
     for name, terms in LATER_TERMS.items():
@@ -51,7 +51,7 @@ def _with_later_terms(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_alerts(table: dict[str, Any]) -> dict[str, Any]:
-    """Files signed before there were alerts named list categories, and mean the default's terms for them."""
+    """Fill in the default alert terms: files signed before alerts existed only name list categories."""
     if "alerts" in table:
         return table
     named = {one.get("id") for one in table.get("lists", []) if isinstance(one, dict)}
@@ -62,7 +62,7 @@ def _with_alerts(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_zone(table: dict[str, Any]) -> dict[str, Any]:
-    """Files signed before there were zones say one offset for the whole year, and still mean that."""
+    """Files signed before time zones existed name one offset for the whole year; keep it."""
     audit = table.get("audit")
     old = audit.get("utc_offset_minutes") if isinstance(audit, dict) else None
     if "time_zone" in table or type(old) is not int:

@@ -21,12 +21,12 @@ from storage.counts import counted
 from storage.errors import RecordError, RefusedError, StorageError
 
 FRESH_PROOF = "fresh-proof"
-BUSY = "busy"  # what is under way ends by itself: a client asks again
+BUSY = "busy"  # the call in progress will end: a client should ask again
 MAX_NAMED = 20  # wrong lines of a file that a refusal names
 
 
 class DeskRefusal(RefusedError):  # noqa: N818 - a refusal is an answer, not an accident
-    """The desk said no. `code`: one word for programs; `clause`: the rule; `cure`: what to do."""
+    """A refusal by the desk. `code`: one word for programs; `clause`: the rule; `cure`: what to do."""
 
     status = 403
 
@@ -36,14 +36,16 @@ class DeskRefusal(RefusedError):  # noqa: N818 - a refusal is an answer, not an 
 
 
 class NotProvenError(DeskRefusal):
-    """Who asks is not proven."""
+    """The caller's identity is not proven."""
 
     status = 401
 
 
 class FreshProofError(NotProvenError):
-    """The session is open, and the act asks for a proof that is a few minutes old at most (RFC 9470).
-    `proof`: what a client names to prove just this call."""
+    """The session is open, but the call needs a proof that is only minutes old (RFC 9470).
+
+    `proof`: what a client names to prove just this call.
+    """
 
     proof = ""
 
@@ -63,19 +65,19 @@ class FreshProofError(NotProvenError):
 
 
 class LockedError(DeskRefusal):
-    """Proven once, but locked now: idle too long, or too many failed logons."""
+    """The person was proven, but is locked now: idle too long, or too many failed logons."""
 
     status = 423
 
 
 class TooManyError(DeskRefusal):
-    """Asked too often from one place."""
+    """Too many requests from one place."""
 
     status = 429
 
 
 class NotYetError(DeskRefusal):
-    """Would be allowed after a step that has not happened yet."""
+    """The call would be allowed after a step that has not happened yet."""
 
     status = 409
 
@@ -95,30 +97,30 @@ class FormError(DeskRefusal):
 
 
 def done_already(user: str, did: str, *, code: str, clause: str) -> NotYetError:
-    """The refusal of what another person, or another window, did first: who did what."""
+    """The refusal of what another person, or another window, did first; says who did what."""
     return NotYetError(f"{user} {did} already", code=code, clause=clause, cure="list them again")
 
 
 def decided_already(user: str, what: str, *, granted: bool, clause: str) -> NotYetError:
-    """The refusal of a second decision about the same: who decided it, and how."""
+    """The refusal of a second decision about the same matter; says who decided it, and how."""
     did = f"{'approved' if granted else 'refused'} that {what}"
     return done_already(user, did, code="decided", clause=clause)
 
 
 class UnreadError(FormError):
-    """A check came to a field that is missing or malformed, which the refusal names already."""
+    """A check reached a missing or malformed field, which the refusal already names."""
 
 
 def demand(
     holds: object, what: str, *, code: str, clause: str, cure: str = "", fields: tuple[str, ...] = ()
 ) -> None:
-    """Raises FormError unless something holds."""
+    """Raises FormError unless `holds` is true."""
     if not holds:
         raise FormError(what, code=code, clause=clause, cure=cure, fields=fields)
 
 
 def refuse_each(*checks: Callable[[], object]) -> None:
-    """Make every check, and raise all that is wrong as one refusal; the one thing that is wrong as it is."""
+    """Run every check, and raise all errors as one refusal; a single error is raised unchanged."""
     wrong: list[FormError] = []
     found: list[StorageError] = []
     for check in checks:
@@ -138,7 +140,7 @@ def refuse_each(*checks: Callable[[], object]) -> None:
 
 
 def refuse_all(wrong: Sequence[FormError]) -> None:
-    """Raise all that is wrong with a form as one refusal, under the first one's code."""
+    """Raise all errors of a form as one refusal, with the first one's code."""
     if len(wrong) == 1:
         raise wrong[0]
     if wrong:
@@ -153,7 +155,7 @@ def refuse_all(wrong: Sequence[FormError]) -> None:
 
 
 def refuse_lines(wrong: Sequence[FormError]) -> None:
-    """Raise what is wrong with the lines of a file as one refusal that names each of the first ones."""
+    """Raise the errors of a file's lines as one refusal that names the first ones."""
     named, more = list(wrong[:MAX_NAMED]), len(wrong) - MAX_NAMED
     if more > 0:
         what = f"{counted(more, 'more line is', 'more lines are')} wrong"

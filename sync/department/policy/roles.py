@@ -15,7 +15,7 @@ from sync.department.policy.refusals import DeskRefusal
 
 
 class Role(StrEnum):
-    """Who a person is at the desk. Titles are the policy file's."""
+    """The roles at the desk. The policy file gives their titles."""
 
     OFFICER = "sworn-officer"
     DISPATCHER = "dispatcher"
@@ -29,13 +29,13 @@ class Role(StrEnum):
 
 
 def roles_at(roles: Iterable[Role], designated_until_us: int | None, at_us: int) -> tuple[Role, ...]:
-    """The roles that a person holds then: a designation that ended gives none."""
+    """The roles that a person has at a time; a designation that ended gives none."""
     over = designated_until_us is not None and at_us >= designated_until_us
     return tuple(role for role in roles if not (over and role is Role.DESIGNEE))
 
 
 class Call(StrEnum):
-    """Everything that can be asked of the desk by a person who is logged on."""
+    """Everything that a logged-on person can ask of the desk."""
 
     INQUIRY_RUN = "inquiry.run"
     INQUIRY_REQUEST = "inquiry.request"
@@ -153,7 +153,7 @@ TAKES_TWO = SEARCHES | {
 
 
 def check_ceiling(role: Role, calls: Iterable[Call]) -> None:
-    """What no policy file may grant. Raises RecordError naming role and call."""
+    """Refuse what no policy file may grant. Raises RecordError naming role and call."""
     for call in calls:
         barred = (
             (role in SEES_NO_DATA and CALLS[call].touches_data)

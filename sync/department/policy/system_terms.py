@@ -14,7 +14,7 @@ MAX_LOCK_MINUTES = 30  # CJIS AC-11
 MAX_ATTEMPTS = 5  # CJIS AC-7
 MIN_WINDOW_MINUTES = 15  # CJIS AC-7
 MIN_LOCKOUT_MINUTES = 10  # CJIS AC-7
-MAX_PROOF_MINUTES = 15  # CJIS IA-11: who acts is authenticated again
+MAX_PROOF_MINUTES = 15  # CJIS IA-11: authenticate again before sensitive calls
 MAX_GRACE_MINUTES = 15  # how long answers may leave while the witness is away
 MIN_ARGON2_KIB = 19 * 1024  # OWASP's least for argon2id, with 2 passes
 MIN_ARGON2_PASSES = 2
@@ -82,7 +82,7 @@ class WitnessTerms:
 
 
 def purge_due_us(day: int, keep_days: int) -> int:
-    """463.8: the first moment at which all that was received on `day` (since 1970) has been kept so long."""
+    """463.8: when everything received on `day` (since 1970) has been kept for `keep_days`, UTC us."""
     return (day + 1 + keep_days) * DAY_US
 
 
@@ -126,7 +126,7 @@ class UnitTerms:
         between(len(self.no_read_zones), 0, MAX_ZONES, "unit.no_read_zones")
 
     def check_roles(self, grants: Mapping[Role, frozenset[Call]]) -> None:
-        """At a unit no role may do what it may not do at the desk. Raises RecordError."""
+        """Refuse a role that may do more at a unit than at the desk. Raises RecordError."""
         for name, roles, calls in (
             ("inquiry_roles", self.inquiry_roles, {Call.INQUIRY_RUN}),
             ("hold_roles", self.hold_roles, {Call.HOLD_PLACE, Call.HOLD_RELEASE}),

@@ -9,7 +9,7 @@ from storage.errors import RecordError
 
 
 def refuse(what: str, where: str) -> RecordError:
-    """The error of a value of the policy file; `where` is its field below `policy`."""
+    """The error for a value of the policy file; `where` is its field below `policy`."""
     return RecordError(what, where=f"policy.{where}")
 
 

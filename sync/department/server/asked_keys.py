@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class AskedKeys:
-    """A key service that may be away. `away`: why, from the first call without an answer on."""
+    """A key service that may not answer. `away`: why, from the first unanswered call on."""
 
     def __init__(self, keys: CheckingKeys) -> None:
         self._keys = keys
@@ -27,7 +27,7 @@ class AskedKeys:
         self.away: KeyServiceAwayError | None = None
 
     def take_unchecked(self) -> list[str]:
-        """A line of what was not checked since this was last asked; none where each call was answered."""
+        """What was left unchecked since the last time, as a line; None if every call was answered."""
         left = ", ".join(counted(many, what) for what, many in sorted(self._left.items()))
         self._left.clear()
         return [f"{left}: {self.away}"] if left else []

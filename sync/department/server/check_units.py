@@ -48,7 +48,7 @@ MOST = 100
 
 
 def strays(connection: sa.Connection) -> Iterator[str]:
-    """Rows of logs that are not here, and content that no leaf names."""
+    """Rows of logs that are missing here, and content that no leaf names."""
     known = select(logs.c.log_no)
     for table in OF_LOGS:
         lost = select(table.c.log_no).distinct().where(table.c.log_no.not_in(known)).order_by(table.c.log_no)
@@ -85,7 +85,7 @@ class UnitRows:
         self._vouched: dict[str, set[int]] = defaultdict(set)
 
     def vouch(self, unit_id: str, said: Vouch) -> None:
-        """Take in what a unit's key signed of one of its logs."""
+        """Record what a unit's key signed about one of its logs."""
         self._vouched[unit_id].add(said.at_us)
 
     def check(self, connection: sa.Connection) -> None:
@@ -102,7 +102,7 @@ class UnitRows:
         """A day before the first unit joined, or to come, would hold up the purge of those that are due."""
         first_us = connection.execute(select(func.min(logs.c.opened_us))).scalar()
         if first_us is None:
-            return  # of a backup from before the first unit: the key service's days are entered again
+            return  # a backup from before the first unit: the key service's days are entered again
         first, last = first_us // DAY_US - 1, self._now_us // DAY_US + 1
         query = select(days.c.day).where((days.c.day < first) | (days.c.day > last)).order_by(days.c.day)
         for day in connection.execute(query.limit(MOST)).scalars():
@@ -198,7 +198,7 @@ class UnitRows:
                 self._unchecked(f"that unit {row.name} synced at {at}: {why}")
 
     def _of_unknown(self, connection: sa.Connection) -> None:
-        """Reports of units that are not here."""
+        """Health reports of units that are not here."""
         query = select(unit_health.c.unit_id).where(unit_health.c.unit_id.not_in(select(units.c.unit_id)))
         for unit_id in connection.execute(query).scalars():
             self._wrong(f"unit {unit_id[:16]} is not here, and its report on itself is")

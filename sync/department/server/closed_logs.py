@@ -48,7 +48,7 @@ class Examined:
 
 
 def examine_closed_log(store: Store, folder: Path) -> Examined:
-    """Hold a folder `sync/old/LOG` of a unit against the store. Reads only. Raises InvalidInputError."""
+    """Compare a folder `sync/old/LOG` of a unit with the store. Read-only. Raises InvalidInputError."""
     with _opened(folder) as handover, store.read() as connection:
         log = _log_of(connection, handover, folder)
         counts = dict.fromkeys(("verified", "bad", "received", "lacking", "contradicting", "lost"), 0)
