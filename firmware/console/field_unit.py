@@ -50,7 +50,7 @@ from storage.clock_trust import LONE_LIMIT_US
 from storage.errors import ExplainedError, StorageError
 from storage.grant_format import REVOCATIONS
 from storage.ledger import Ledger
-from storage.record_base import ClockState, KeyClass
+from storage.record_base import KeyClass
 from storage.times import DAY_US
 from sync.documents import inbox_file, open_kept
 from sync.errors import SyncError
@@ -360,12 +360,11 @@ class FieldUnit:
             moved = [one for several in store.book.resealed.values() for _, one in several]
             held = sorted({one.hold for one in moved if one.epoch not in store.book.released})
             opened = store.book.opened
-            known = opened is not None and opened.clock_state is ClockState.DISCIPLINED
             return ResetObstacles(
                 unacknowledged=len(waiting),
                 log_size=store.log.frontier.size,
                 holds=tuple(held),
-                opened_us=opened.opened_us if opened is not None and known else 0,
+                opened_us=0 if opened is None else opened.opened_us,
             )
 
     def _undelivered(self) -> list[int]:

@@ -56,7 +56,6 @@ def test_a_new_home_is_empty_and_one_with_a_read_is_not(home: Home) -> None:
     assert home.unit.reset_obstacles().unacknowledged == 1
     opened = home.ledger.store.book.opened
     assert opened is not None
-    assert opened.clock_state is ClockState.DISCIPLINED
     assert home.unit.reset_obstacles().opened_us == opened.opened_us
 
 
