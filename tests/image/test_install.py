@@ -15,14 +15,16 @@ from types import SimpleNamespace
 import pytest
 from alpr_device import events
 from alpr_device.commit import reader_stays
-from alpr_device.errors import DeviceError, UpdateRefusedError
+from alpr_device.errors import DeviceError, StillWritingError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts, raise_floor
-from alpr_device.install import LEFT_FREE_BYTES, install, reason, write_result
+from alpr_device.install import LEFT_FREE_BYTES, install, rauc_works, reason, write_result
 from alpr_device.release import Running
 from alpr_device.selfcheck import faults, texts
+from alpr_device.trial import SlotTrials
 
 from firmware.custody.opening import create_ledger
 from firmware.custody.system_updates import _lines, _updates
+from storage.update_file import SystemRelease
 from tests.image.conftest import Project
 
 RUNNING = Running(board="virt", version=1, floor=1)
@@ -184,6 +186,79 @@ def test_pipe_is_no_update_and_holds_nothing(project: Project, folder: Path, tmp
     os.mkfifo(tmp_path / "pipe.update")
     with pytest.raises(DeviceError, match=r"pipe\.update: is not a file"):
         install(tmp_path / "pipe.update", folder=folder, trust=project.keys.trust, running=RUNNING)
+
+
+SLOW = "not installed yet: RAUC still writes after 14 minutes: leave the power on"
+
+
+def test_an_update_that_rauc_writes_longer_than_its_command_waits_is_settled_by_the_next_command(
+    project: Project, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was called refused, and then the unit started it: untried, uncounted, and without an event."""
+    keys, trials, bad = project.keys.trust, SlotTrials(folder), folder / "slot-B.bad"
+    first, second = project.update(2), project.update(3, bundle=b"another")
+    at_work, chosen = [True], ["A"]
+
+    def begin(update: Path, rauc: str) -> SystemRelease:
+        return install(
+            update, folder=folder, trust=keys, rauc=rauc, running=RUNNING, works=lambda: at_work[0],
+            next_slot=lambda: chosen[0],
+        )  # fmt: skip
+
+    def slow(words: list[str], **_: object) -> None:
+        bad.touch()  # RAUC's first step
+        raise subprocess.TimeoutExpired(words, 840)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "run", slow)
+        with pytest.raises(StillWritingError, match=SLOW):
+            begin(first, "rauc")
+    assert not (folder / "bundle.raucb").exists()
+    trial = trials.current()
+    assert trial is not None
+    assert (trial.version, trial.stage) == (2, "writing")
+    none = program(tmp_path / "none", f"touch {tmp_path}/ran")
+    for update in (first, second):
+        with pytest.raises(StillWritingError, match="version 2 is still being written"):
+            begin(update, none)
+    at_work[0], chosen[0] = False, "B"
+    bad.unlink()  # its last steps
+    assert begin(first, none).version == 2
+    trial = trials.current()
+    assert trial is not None
+    assert (trial.version, trial.stage) == (2, "waiting")
+    assert not (tmp_path / "ran").exists()  # it is there: on this card it would be too slow again
+    assert [one["outcome"] for one in outcomes(folder)] == [
+        f"{SLOW}, and give the same command again in some minutes", "installed"
+    ]  # fmt: skip
+    assert begin(second, none).version == 3
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("chosen", "marked"), [("A", True), ("A", False), ("B", True)])
+def test_a_writing_that_rauc_did_not_end_is_said_and_the_next_begins_from_its_first_byte(
+    project: Project, folder: Path, tmp_path: Path, chosen: str, marked: bool
+) -> None:
+    """It failed after its command, or the installer was killed before it asked RAUC at all."""
+    SlotTrials(folder).begin(version=2, from_version=1, digest="ab" * 32, slot="B")
+    if marked:
+        (folder / "slot-B.bad").touch()
+    rauc = program(tmp_path / "rauc", f"rm -f {folder}/slot-B.bad; touch {tmp_path}/ran")
+    install(
+        project.update(2), folder=folder, trust=project.keys.trust, rauc=rauc, running=RUNNING,
+        works=lambda: False, next_slot=lambda: chosen,
+    )  # fmt: skip
+    assert (tmp_path / "ran").exists()
+    assert [one["outcome"] for one in outcomes(folder)] == [
+        "not installed: RAUC did not write slot B to its end", "installed"
+    ]  # fmt: skip
+
+
+def test_rauc_is_asked_over_the_bus_whether_it_is_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {'s "idle"\n': False, 's "installing"\n': True}
+    for answer, works in said.items():
+        monkeypatch.setattr("alpr_device.install.call", lambda *words, answer=answer: answer if words else "")
+        assert rauc_works() == works
 
 
 def test_floor_only_rises(tmp_path: Path) -> None:

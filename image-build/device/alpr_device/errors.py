@@ -2,6 +2,7 @@
 
 DeviceError
 ├── KeySourceError     nothing here keeps the data partition's key
+├── StillWritingError  RAUC is at work longer than its command waits
 ├── BootSlotError      the boot choice cannot be read or set
 └── UpdateRefusedError the update must not be installed; `reason` is what the technician sees
 """
@@ -19,6 +20,10 @@ class KeySourceError(DeviceError):
 
 class BootSlotError(DeviceError):
     """The boot choice cannot be read or set."""
+
+
+class StillWritingError(DeviceError):
+    """RAUC writes longer than its command waits; the text says so, and what to do."""
 
 
 class UpdateRefusedError(DeviceError):

@@ -16,23 +16,30 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from alpr_device import events
-from alpr_device.errors import DeviceError, UpdateRefusedError
+from alpr_device.errors import DeviceError, StillWritingError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts
 from alpr_device.release import Running, copied_bundle, read_trust
-from alpr_device.slots import board_slots, other
-from alpr_device.trial import FOLDER, SlotTrials
+from alpr_device.slots import board_slots, call, other
+from alpr_device.trial import FOLDER, SlotTrial, SlotTrials, slot_mark
 from storage.update_file import BUNDLE, SystemRelease
 
 TRUST = Path("/usr/share/alpr/release-keys.txt")
 RESULT = Path("/run/alpr-update/result")
 INSTALL_LIMIT_S = 840
+OPERATION = ("de.pengutronix.rauc", "/", "de.pengutronix.rauc.Installer", "Operation")
+PATIENCE = "leave the power on, and give the same command again in some minutes"
 LEFT_FREE_BYTES = 64 << 20
 _PROGRESS = re.compile(r"\d{1,3} ?%")
+
+
+def rauc_works() -> bool:
+    """Whether RAUC's service is at work, on an installation or anything else. Raises BootSlotError."""
+    return '"idle"' not in call("busctl", "get-property", *OPERATION)
 
 
 def install(
@@ -42,13 +49,37 @@ def install(
     trust: Path = TRUST,
     rauc: str = "rauc",
     running: Running | None = None,
+    works: Callable[[], bool] = rauc_works,
+    next_slot: Callable[[], str] = lambda: board_slots().next(),
 ) -> SystemRelease:
     """Install into the slot that does not run. Raises UpdateRefusedError, DeviceError; each is an event.
 
-    One at a time: a second one would write what it has not checked yet into the bundle that RAUC reads.
+    One at a time: a second one would write what it has not checked yet into the bundle that RAUC reads. An
+    installation that outlasted its command is settled first: until RAUC has ended it, none begins. works,
+    next_slot: whether RAUC is at work, and what the next start takes; asked only then.
     """
     with _alone(folder):
-        return _installed(source, running or this_unit(), folder=folder, trust=trust, rauc=rauc)
+        now, trials = running or this_unit(), SlotTrials(folder)
+        late = trials.late()
+        try:
+            if late is not None and works():
+                raise StillWritingError(f"version {late.version} is still being written: {PATIENCE}")
+            whole = "" if late is None else _settle_late(trials, late, folder, next_slot)
+        except OSError as error:
+            raise DeviceError(f"{error.filename or folder}: {error.strerror}") from None
+        return _installed(source, now, folder=folder, trust=trust, rauc=rauc, whole=whole)
+
+
+def _settle_late(trials: SlotTrials, late: SlotTrial, folder: Path, next_slot: Callable[[], str]) -> str:
+    """The digest of what RAUC wrote to its end after its command; "" if it did not: choosing the slot for the
+    next start is its last step. Raises BootSlotError, OSError.
+    """
+    if next_slot() == late.slot and not slot_mark(folder, late.slot).exists():
+        trials.written(late)
+        return late.digest
+    late.note(f"not installed: RAUC did not write slot {late.slot} to its end", folder)
+    trials.drop()
+    return ""
 
 
 @contextlib.contextmanager
@@ -62,7 +93,10 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _installed(source: Path, now: Running, *, folder: Path, trust: Path, rauc: str) -> SystemRelease:
+def _installed(
+    source: Path, now: Running, *, folder: Path, trust: Path, rauc: str, whole: str
+) -> SystemRelease:
+    """whole: the digest of the bundle that is in the slot already."""
     bundle, trials = folder / BUNDLE, SlotTrials(folder)
     release: SystemRelease | None = None
     try:
@@ -70,12 +104,16 @@ def _installed(source: Path, now: Running, *, folder: Path, trust: Path, rauc: s
         with _opened(source) as file, bundle.open("wb") as target:
             room = functools.partial(_need_room, folder)
             release = copied_bundle(file, target, keys, now, make_room=room)
+        if release.bundle_digest == whole:
+            return release
         before = trials.current()
         trial = trials.begin(
             version=release.version, from_version=now.version, digest=release.bundle_digest, slot=now.target
         )
         try:
             _hand_over(rauc, bundle)
+        except StillWritingError:
+            raise  # it may yet be whole: the trial stays, for the next command or the next start
         except DeviceError:
             trials.failed(trial, before)
             raise
@@ -84,7 +122,8 @@ def _installed(source: Path, now: Running, *, folder: Path, trust: Path, rauc: s
         _note_if_room(folder, f"not installed: {failed}", now, release)
         raise failed from None
     except DeviceError as error:
-        _note_if_room(folder, f"refused: {error}", now, release)
+        late = isinstance(error, StillWritingError)
+        _note_if_room(folder, str(error) if late else f"refused: {error}", now, release)
         raise
     finally:
         bundle.unlink(missing_ok=True)
@@ -138,7 +177,11 @@ def _hand_over(rauc: str, bundle: Path) -> None:
             timeout=INSTALL_LIMIT_S,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        raise StillWritingError(
+            f"not installed yet: RAUC still writes after {INSTALL_LIMIT_S // 60} minutes: {PATIENCE}"
+        ) from None
+    except OSError as error:
         raise DeviceError(f"rauc: {error}") from None
     if done.returncode:
         raise UpdateRefusedError(f"rauc: {reason(done.stdout + done.stderr)}")
@@ -182,6 +225,8 @@ def main() -> int:
         )
     except UpdateRefusedError as error:
         status, line = 1, f"refused: {error}"
+    except StillWritingError as error:
+        status, line = 1, str(error)
     except DeviceError as error:
         status, line = 1, f"not installed: {error}"
     print(line, file=sys.stderr)

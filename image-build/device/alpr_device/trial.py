@@ -84,6 +84,11 @@ class SlotTrials:
         sound = held.slot in SLOTS and held.stage in STAGES and type(held.version) is int
         return held if sound and type(held.from_version) is int else None
 
+    def late(self) -> SlotTrial | None:
+        """One whose writing outlasted its command in this start of the machine."""
+        trial = self.current()
+        return trial if trial is not None and (trial.stage, trial.boot) == ("writing", self._boot()) else None
+
     def failed(self, trial: SlotTrial, before: SlotTrial | None) -> None:
         """It was not written. before: what waited in that slot, and still does if nothing was written to it.
 
