@@ -13,6 +13,7 @@ import fcntl
 import os
 import re
 import shlex
+import shutil
 import sqlite3
 import stat
 import sys
@@ -298,16 +299,37 @@ def read_bounded(path: Path, limit: int) -> bytes:
 
 
 def move_together(names: Iterable[str], folder: Path, into: Path) -> int:
-    """Move files from one folder to another, durably; how many. One that moved before a cut is fine."""
+    """Move files from one folder to another, durably; how many. One that moved before a cut is fine.
+
+    To another file system they are copied, each whole before its original goes.
+    """
     into.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
     count = 0
     for name in names:
-        (folder / name).replace(into / name)
+        try:
+            (folder / name).replace(into / name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _carry_over(folder / name, into / name)
         count += 1
     sync_dir(into)
     sync_dir(into.parent)
     sync_dir(folder)
     return count
+
+
+def _carry_over(path: Path, to: Path) -> None:
+    beside = to.with_name(to.name + ".new")
+    beside.unlink(missing_ok=True)
+    with open_evidence(path) as source, beside.open("xb") as target:
+        shutil.copyfileobj(source, target)
+        target.flush()
+        sync_file(target.fileno())
+    beside.chmod(PRIVATE_FILE)
+    beside.replace(to)
+    sync_dir(to.parent)
+    path.unlink()
 
 
 def remove_tree(path: Path) -> int:

@@ -136,6 +136,30 @@ def test_image_folders_of_no_known_epoch_end_no_start(
     assert [one.name for one in elsewhere.iterdir()] == ["letter"]
 
 
+def test_images_without_a_record_on_another_file_system_are_set_aside_once(
+    home: Path, slot: LoopbackSlot, time: SteppedTime, aged: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each start counted them again, and the log filled with ends that were none."""
+    blobs, real = home / "store" / "blobs", Path.replace
+    (blobs / "00000098").mkdir()
+    (blobs / "00000098" / "image").write_bytes(b"sealed")
+
+    def crosses(path: Path, target: Path) -> Path:
+        if path.parent.parent == blobs:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(path))
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", crosses)
+    sizes = []
+    for _ in range(3):
+        with Ledger.open(home, slot, time, boot=time.boot) as ledger:
+            sizes.append(ledger.status().records)
+    assert sizes[1] == sizes[2]
+    (aside,) = (home / "store" / "strays").iterdir()
+    assert [(one.name, one.read_bytes()) for one in aside.iterdir()] == [("image", b"sealed")]
+    assert not (blobs / "00000098").exists()
+
+
 @pytest.mark.parametrize("name", ["lost+found", "00000001.old", "notes.txt"])
 def test_what_does_not_belong_among_the_images_is_named_and_costs_no_log(
     home: Path, slot: LoopbackSlot, time: SteppedTime, aged: tuple[int, int], name: str
