@@ -27,6 +27,7 @@ from storage.alert_life import (
 from storage.alert_terms import AlertTerms
 from storage.audit_records import Decision, Verdict
 from storage.errors import RefusedError
+from storage.leaf import unchecked
 from storage.ledger import Ledger
 from storage.plate_text import normal_plate
 from storage.read_records import Alert, AlertStepped
@@ -35,6 +36,9 @@ from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import ListEntry, cleared_name
 
 MOST_OPEN = 500  # beyond, the oldest silent ones are counted and left to the desk
+STEPS_TOGETHER = 100  # of one kind, in one transaction
+LOOKED_AT_ONCE = 200  # records
+LEFT = "left to the desk"  # what became of an alert that this unit shows no more
 MOST_AT_ALL = 5000  # beyond, the oldest of all are: on a unit that no officer sits at, no one closes one
 _VERDICTS = {
     AlertAnswer.CONFIRMED: Verdict.CONFIRMED,
@@ -195,21 +199,25 @@ class AlertBoard:
             self._open[number] = alert
             self.raised += 1
             self._episodes.begin(visit, number, at_us, sounds=one.sounds)
-            self._make_room()
+            left = self._make_room()
         self._changed(alert, "raised")
+        for one_left in left:
+            self._changed(one_left, LEFT)
         return alert
 
-    def _make_room(self) -> None:
+    def _make_room(self) -> list[OpenAlert]:
         """Hand the oldest silent alerts to the desk if too many are open, and the oldest of all if far too
-        many are. Under the lock."""
+        many are; those. Under the lock."""
+        left = list[OpenAlert]()
         while len(self._open) > MOST_OPEN:
             oldest = next((number for number, one in self._open.items() if not one.match.sounds), None)
             if oldest is None:
                 if len(self._open) <= MOST_AT_ALL:
-                    return
+                    break
                 oldest = next(iter(self._open))
-            del self._open[oldest]
+            left.append(self._open.pop(oldest))
             self.left_to_the_desk += 1
+        return left
 
     def open_alerts(self) -> list[OpenAlert]:
         """All open alerts: those that sound first, the newest first."""
@@ -226,23 +234,35 @@ class AlertBoard:
 
     def take_step(self, number: int, step: AlertStep) -> OpenAlert:
         """Record a step. Raises RefusedError, StorageError, OSError."""
+        made = self.take_steps([number], step)
+        if not made:
+            raise RefusedError("no such alert is open on this unit", clause="463.7", cure="list them again")
+        return made[0]
+
+    def take_steps(self, numbers: Sequence[int], step: AlertStep) -> list[OpenAlert]:
+        """Record a step of each of these that is open, all or none: one flush of the card for a thousand.
+
+        Raises RefusedError, StorageError, OSError.
+        """
         with self._lock:
-            alert = self._open.get(number)
-            if alert is None:
-                raise RefusedError(
-                    "no such alert is open on this unit", clause="463.7", cure="list them again"
-                )
-            demand_step(alert.state, step, alert.wanted)
-            self._ledger.append(AlertStepped(alert=number, step=step))
-            alert = replace(alert, state=alert.state.after(step, self.running_us))
-            self._open[number] = alert
-            if step.step is AlertEvent.CLOSED:
-                del self._open[number]
-            self._end_visit(alert, step)
-        if step.step is AlertEvent.ANSWERED and step.answer is not None:
-            self._decided(alert, step)
-        self._changed(alert, str(step.step))
-        return alert
+            alerts = [self._open[number] for number in numbers if number in self._open]
+            if not alerts:
+                return []
+            with self._ledger.store.adding():
+                for alert in alerts:
+                    demand_step(alert.state, step, alert.wanted)
+                    self._ledger.append(AlertStepped(alert=alert.number, step=step))
+            made = [replace(one, state=one.state.after(step, self.running_us)) for one in alerts]
+            for alert in made:
+                self._open[alert.number] = alert
+                if step.step is AlertEvent.CLOSED:
+                    del self._open[alert.number]
+                self._end_visit(alert, step)
+        for alert in made:
+            if step.step is AlertEvent.ANSWERED and step.answer is not None:
+                self._decided(alert, step)
+            self._changed(alert, str(step.step))
+        return made
 
     def _end_visit(self, alert: OpenAlert, step: AlertStep) -> None:
         """The wanted vehicle may follow one that is not it, or may not be. Under the lock."""
@@ -293,7 +313,12 @@ class AlertBoard:
         step = AlertStep(
             step=AlertEvent.RECALLED, user="", role="system", at_us=at_us, text="the entry was withdrawn"
         )
-        return [self.take_step(one.number, step) for one in gone]
+        numbers, made = [one.number for one in gone], list[OpenAlert]()
+        for first in range(
+            0, len(numbers), STEPS_TOGETHER
+        ):  # a read that is stored waits for so many at most
+            made += self.take_steps(numbers[first : first + STEPS_TOGETHER], step)
+        return made
 
     def _by_entry(self) -> dict[Wish, list[OpenAlert]]:
         """The open alerts that are not recalled, by their entry: a vehicle that came twice has two."""
@@ -316,14 +341,30 @@ class AlertBoard:
         return changed
 
 
-def alerts_before(ledger: Ledger, first: int | None = None) -> int:
-    """How many alerts of earlier runs are in the log, before record `first`: the department works them."""
-    with ledger.store.lock:
-        store = ledger.store
+def alerts_before(
+    ledger: Ledger, first: int | None = None, *, pause: Callable[[], object] = lambda: None
+) -> int:
+    """How many alerts of earlier runs are in the log, before record `first`: the department works them.
+
+    pause: called between a few hundred records, of which a department that is away leaves a hundred thousand;
+    no read waits for the count.
+    """
+    store, count = ledger.store, 0
+    with store.lock:
         end = store.log.size() if first is None else first
-        return sum(
-            sequence < end and store.leaf(sequence).kind == Alert.KIND
+        kept = [
+            facts.epoch
             for facts in store.book.epochs.values()
             if facts.key_class is KeyClass.HIT and facts.purged_by is None
-            for sequence in store.sequences(facts.epoch)
-        )
+        ]
+    for epoch in kept:
+        at = 0
+        while at < end:
+            with store.lock:
+                rows = store.log.of_epoch(epoch, at, end, LOOKED_AT_ONCE)
+            count += sum(unchecked(data).kind == Alert.KIND for _, data in rows)
+            if len(rows) < LOOKED_AT_ONCE:
+                break
+            at = rows[-1][0] + 1
+            pause()
+    return count

@@ -20,6 +20,7 @@ from storage.picture_format import picture_format
 from storage.plate_states import typed_state
 
 MAX_TEXT = 200
+MOST_LISTED = 200  # on a page that an officer reads in a car; answered, they make room for the next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +40,19 @@ class PageApi:
         self._ledger, self._board, self._sessions, self._now_us = ledger, board, sessions, now_us
 
     def alerts(self, officer: Officer) -> list[dict[str, Any]]:
-        """The open alerts that this officer may see, each recorded as shown the first time."""
-        found = []
-        for one in self._board.open_alerts():
-            if self._may_see(officer, one):
-                found.append(self._alert_row(self._show(officer, one)))
-        return found
+        """The first of the open alerts that this officer may see, recorded as shown the first time, together:
+        those that sound before all others, the newest first.
+        """
+        mine = [one for one in self._board.open_alerts() if self._may_see(officer, one)][:MOST_LISTED]
+        fresh = [one.number for one in mine if not self._was_shown(officer, one)]
+        shown = {
+            one.number: one for one in self._board.take_steps(fresh, self._made(officer, AlertEvent.SHOWN))
+        }
+        return [self._alert_row(shown.get(one.number, one)) for one in mine]
+
+    def more(self, officer: Officer) -> int:
+        """How many of the open alerts that this officer may see are behind those that are listed."""
+        return max(0, sum(self._may_see(officer, one) for one in self._board.open_alerts()) - MOST_LISTED)
 
     def alert(self, officer: Officer, number: int) -> dict[str, Any]:
         """One alert, with the comparison once this officer has typed the plate."""
@@ -121,14 +129,15 @@ class PageApi:
     def _may_see(officer: Officer, alert: OpenAlert) -> bool:
         return not alert.entry.covert or officer.user in alert.entry.recipients
 
-    def _show(self, officer: Officer, alert: OpenAlert) -> OpenAlert:
-        if any(one.step is AlertEvent.SHOWN and one.user == officer.user for one in alert.state.steps):
-            return alert
-        return self._step(officer, alert.number, AlertEvent.SHOWN)
+    @staticmethod
+    def _was_shown(officer: Officer, alert: OpenAlert) -> bool:
+        return any(one.step is AlertEvent.SHOWN and one.user == officer.user for one in alert.state.steps)
+
+    def _made(self, officer: Officer, kind: AlertEvent, **fields: Any) -> AlertStep:
+        return AlertStep(step=kind, user=officer.user, role=officer.role, at_us=self._now_us(), **fields)
 
     def _step(self, officer: Officer, number: int, kind: AlertEvent, **fields: Any) -> OpenAlert:
-        step = AlertStep(step=kind, user=officer.user, role=officer.role, at_us=self._now_us(), **fields)
-        return self._board.take_step(number, step)
+        return self._board.take_step(number, self._made(officer, kind, **fields))
 
     def _purpose(self, alert: OpenAlert) -> str:
         known = {one.id for one in self._ledger.store.policy.purposes}

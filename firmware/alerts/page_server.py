@@ -251,7 +251,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/api/events":
             self._events()
         elif path == "/api/alerts":
-            self._json({"alerts": self.api.alerts(self._officer())})
+            officer = self._officer()
+            self._json({"alerts": self.api.alerts(officer), "more": self.api.more(officer)})
         elif (found := CALL.fullmatch(path)) is not None and found[2] in {None, "patch", "overview"}:
             officer, number = self._officer(), int(found[1])
             if found[2] is None:

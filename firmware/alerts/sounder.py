@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
-from firmware.alerts.board import OpenAlert
+from firmware.alerts.board import LEFT, OpenAlert
 from firmware.threads import working
 from hw.errors import HardwareError
 from hw.lamps import Lamp, Lamps
@@ -58,9 +58,9 @@ class Sounder:
         """What is wrong with buzzer or lamp now."""
         return tuple(self._failed.values())
 
-    def changed(self, alert: OpenAlert, _what: str) -> None:
-        """An alert was raised, seen, answered, recalled or closed."""
-        closed = alert.state.closed
+    def changed(self, alert: OpenAlert, what: str) -> None:
+        """An alert was raised, seen, answered, recalled, closed, or left to the desk."""
+        closed = alert.state.closed or what == LEFT
         with self._lock:
             if unseen(alert) and not closed:
                 self._heard_until.setdefault(alert.number, self._monotonic() + self._longest_s)

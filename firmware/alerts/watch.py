@@ -161,9 +161,12 @@ class HotListWatch:
                 if alert.entry in found:
                     return alert.entry
                 time, wanted = self._of_lists(), alert.entry.subject
+                same = [one for one in found if one.subject == wanted]
+                same = [one for one in same if one.runs(time.sure_us, at_most_us=time.likely_us)]
+                if not same:  # as for the most of a thousand that are withdrawn at once
+                    return None
                 others = [one.entry for one in self._board.open_alerts() if one.entry != alert.entry]
-                same = (one for one in found if one.subject == wanted and one not in others)
-                return next((one for one in same if one.runs(time.sure_us, at_most_us=time.likely_us)), None)
+                return next((one for one in same if one not in others), None)
         return alert.entry  # the list itself is not here now; that withdraws nothing
 
     def _report(self, event: str, **facts: str) -> None:

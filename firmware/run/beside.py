@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from firmware.alerts.board import OpenAlert
+from firmware.alerts.board import LEFT, OpenAlert
 from firmware.alerts.lasting_time import LastingTime
 from firmware.alerts.list_ops import list_operations
 from firmware.alerts.ops import alert_operations
@@ -195,7 +195,7 @@ class BesideReading:
         def changed(alert: OpenAlert, what: str) -> None:
             if sounder is not None:
                 sounder.changed(alert, what)
-            if what != "sighting":
+            if what not in {"sighting", LEFT}:
                 uplink.nudge()
 
         settings = self._config.alerts

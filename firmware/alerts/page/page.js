@@ -27,7 +27,7 @@ function age(seconds) {
 }
 
 async function list() {
-  const { alerts } = await call("/api/alerts");
+  const { alerts, more } = await call("/api/alerts");
   const rows = alerts.map((one) => {
     const button = text("button", `${one.says} - ${age(one.age_s)}${one.recalled ? " - withdrawn" : ""}`);
     button.append(document.createElement("br"), text("small", one.next));
@@ -39,6 +39,7 @@ async function list() {
     row.append(button);
     return row;
   });
+  if (more) rows.push(text("li", `${more} more are open: close some of these to see them. The desk has all.`));
   $("list").replaceChildren(...rows);
   const fresh = alerts.filter((one) => one.sounds && !known.has(one.number));
   if (fresh.length && !first) sound();
