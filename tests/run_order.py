@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gc
+import os
+import sys
 from collections.abc import Generator, Iterable, Iterator
 
 import pytest
@@ -24,9 +28,24 @@ def pytest_collection() -> Generator[None, object, object]:
     """Look for no garbage meanwhile: what is collected stays, and grows by millions of objects."""
     gc.disable()
     try:
-        return (yield)
+        with _first_process_alone():
+            return (yield)
     finally:
         gc.enable()
+
+
+@contextlib.contextmanager
+def _first_process_alone() -> Iterator[None]:
+    """Let one process compile the modules of a fresh checkout; the others then load what it compiled."""
+    place = os.open(sys.prefix, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(place, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(place)  # and the lock with it
 
 
 def pytest_collection_finish() -> None:
