@@ -103,10 +103,10 @@ PARALLEL := --dist loadfile --no-loadscope-reorder
 test-311: $(VENV)/.ready
 	$(RUN)/pytest -n $$(($(CORES) + 1)) $(PARALLEL)
 
-# On the second Python: what a version of Python can change, one row of each table, nothing marked slow. That is the
-# parsers, dates, SQLite, TLS and HTTP, threads, archives and dataclasses under every room, and of the department's
-# calls one journey of each (api_description). Rules, attacks, faults and nets are the same on any. What it prints is
-# shown at its end, not between the lines of the first. tests/README.md says what is left out.
+# On the second Python: what a version of Python can change, one row of each table, nothing marked slow or one_python.
+# That is the parsers, dates, SQLite, TLS and HTTP, threads, archives and dataclasses under every room, and of the
+# department's calls one journey of each (api_description). Rules, attacks, faults and nets are the same on any. What it
+# prints is shown at its end, not between the lines of the first. tests/README.md says what is left out.
 AGAIN_DESK := api api_description at_once clauses command_files command_lines commands controls credentials \
 	department_time errors_over_http events evidence_sheet inquiry key_files key_remote machine newer_logs \
 	older_logs older_store passkeys person_keys policy private_sqlite remote_client root_file search_stream \
@@ -115,7 +115,7 @@ AGAIN_SYNC := arrival_steps authority blobs client_address command_frame damaged
 	health hostile http_body message_bounds messages migrations pieces postgres receiver schedule send \
 	transport uplink uplink_documents
 AGAIN_DETECTOR := card confidence ctc find reader runtime vote
-SECOND_ROUND := --first-rows -m "not slow" tests/alerts tests/console tests/contracts tests/firmware tests/hot_lists \
+SECOND_ROUND := --first-rows -m "not slow and not one_python" tests/alerts tests/console tests/contracts tests/firmware tests/hot_lists \
 	tests/hw tests/image tests/storage tests/test_odd_command_lines.py tests/pages/test_every_*.py \
 	$(AGAIN_DESK:%=tests/desk/test_%.py) $(AGAIN_SYNC:%=tests/sync/test_%.py) \
 	$(AGAIN_DETECTOR:%=tests/detector/test_%.py)

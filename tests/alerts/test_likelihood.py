@@ -44,6 +44,7 @@ def texts(draw: st.DrawFn) -> PlateText:
     return PlateText(text=text, confidence=draw(st.floats(0, 1)), slots=slots, candidates=named)
 
 
+@pytest.mark.one_python
 @settings(max_examples=200, deadline=None)
 @given(texts(), st.sampled_from([0.01, 0.05, 0.2, 0.5]))
 def test_probabilities_of_all_forms_together_are_at_most_one(text: PlateText, least: float) -> None:

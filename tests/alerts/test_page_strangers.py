@@ -60,6 +60,7 @@ def all_of(car: Car, addresses: list[str]) -> Iterator[list[socket.socket]]:
         ]
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     "addresses",
     [

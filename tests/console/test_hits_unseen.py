@@ -137,6 +137,7 @@ def test_what_a_hit_writes_shows_in_no_figure_of_the_card_and_the_memory(home: H
     assert any("up to 100 MB and 1000 flushes an hour" in line for line in shown[0][0])
 
 
+@pytest.mark.one_python
 def test_the_console_counts_no_bytes_of_a_link(home: Home) -> None:
     board = home.unit._parts.board
     assert isinstance(board, ScriptedBoard)

@@ -101,6 +101,7 @@ def test_history_brings_lines_back_but_never_a_secret() -> None:
     assert editor.next_event() == Line("second")
 
 
+@pytest.mark.one_python
 @settings(deadline=None, max_examples=EXAMPLES)
 @given(
     columns=st.integers(20, 200),
@@ -176,6 +177,7 @@ def test_control_c_drops_the_line_and_control_d_ends_no_session() -> None:
     assert events(b"rebo\x03\x04x\x04\r") == [Interrupted(), Line("x")]
 
 
+@pytest.mark.one_python
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.binary(max_size=600), st.integers(1, 50))
 def test_no_bytes_break_the_editor_and_lines_are_printable(keys: bytes, step: int) -> None:
@@ -185,6 +187,7 @@ def test_no_bytes_break_the_editor_and_lines_are_printable(keys: bytes, step: in
             assert event.text == "" or (event.text.isascii() and event.text.isprintable())
 
 
+@pytest.mark.one_python
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.one_of(
@@ -229,6 +232,7 @@ def test_an_answer_survives_lines_in_any_order_and_pasted_twice(data: bytes, ran
     assert collector.take(end) == data
 
 
+@pytest.mark.one_python
 @settings(max_examples=300, deadline=None)
 @given(st.binary(min_size=1, max_size=400), st.data())
 def test_a_damaged_line_is_named_and_nothing_is_taken_from_it(data: bytes, draw: st.DataObject) -> None:

@@ -75,6 +75,7 @@ def test_a_signature_holds_for_its_message_key_and_use_alone(kind: str) -> None:
             verify(signature, message, claimed, namespace=namespace)
 
 
+@pytest.mark.one_python
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(list(KEYS)), st.data())
 def test_no_altered_signature_holds(kind: str, data: st.DataObject) -> None:
@@ -88,6 +89,7 @@ def test_no_altered_signature_holds(kind: str, data: st.DataObject) -> None:
         verify(bytes(broken), MESSAGE, public, namespace="alpr-console")
 
 
+@pytest.mark.one_python
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_as_key_or_signature_raise_anything_else(data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 from desk_server import serving
 from desk_twins import GROUND, PASSWORD, Department
 from starlette.applications import Starlette
@@ -74,6 +75,7 @@ def test_refusals_have_their_status_clause_and_cure(department: Department, clie
         assert "8XYZ" not in answer.text
 
 
+@pytest.mark.one_python
 def test_every_call_over_http_without_a_session_is_refused(client: httpx.Client) -> None:
     for name in OPERATIONS:
         answer = client.post(f"/desk/{name}", json={})

@@ -113,6 +113,7 @@ def test_what_is_refused_again_and_again_is_not_asked_for_endlessly(
     assert (status, err.count("is a common password"), len(list(typed))) == (1, 5, 10)
 
 
+@pytest.mark.one_python
 def test_a_program_writes_the_code_of_a_new_authenticator_into_the_input(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

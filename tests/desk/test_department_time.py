@@ -349,6 +349,7 @@ def test_a_damaged_mark_is_no_license(tmp_path: Path, machine: Machine) -> None:
     assert time.doubt() is not None
 
 
+@pytest.mark.one_python
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(

@@ -72,6 +72,7 @@ def test_a_reviewer_sees_refusals_logons_accounts_resets_and_approvals(
     assert "refusal" in NAMES
 
 
+@pytest.mark.one_python
 def test_events_come_in_pages_that_together_are_all_of_them(department: Department, tokens: Tokens) -> None:
     token = tokens("reviewer1")
     whole = department.call("audit/events", token, EventsForm())
@@ -86,6 +87,7 @@ def test_events_come_in_pages_that_together_are_all_of_them(department: Departme
     assert [row.entry for row in rows] == [row.entry for row in whole.rows]
 
 
+@pytest.mark.one_python
 def test_events_of_a_log_read_in_many_parts_have_their_second_persons(
     department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:

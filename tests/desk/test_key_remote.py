@@ -324,6 +324,7 @@ def test_a_look_at_the_text_opens_no_image(department: Department) -> None:
         assert refused.value.code == "other-action"
 
 
+@pytest.mark.one_python
 def test_every_call_of_the_table_is_answered_and_takes_its_own_arguments_alone(
     department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:

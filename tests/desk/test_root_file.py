@@ -119,6 +119,7 @@ def test_three_offices_keep_three_keys() -> None:
         replace(FIRST, keys=FIRST.keys[:2]).check()
 
 
+@pytest.mark.one_python
 @settings(max_examples=200, deadline=None)
 @given(at=st.integers(0, 4000), bit=st.integers(0, 7), cut=st.booleans())
 def test_a_damaged_file_is_refused_and_never_crashes(at: int, bit: int, cut: bool) -> None:

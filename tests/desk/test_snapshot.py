@@ -54,6 +54,7 @@ def busy(department: Department) -> None:
     department.add_person(department.logon("chief"), "officer2", (Role.OFFICER,))
 
 
+@pytest.mark.one_python
 def test_a_snapshot_is_what_the_entries_add_up_to(department: Department) -> None:
     busy(department)
     log, book = department.desk.log, folded(department.desk.log)

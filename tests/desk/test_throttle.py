@@ -210,6 +210,7 @@ def restarted(department: Department) -> Department:
     return open_department(department.home.path.parent, department.clock, department.secrets)
 
 
+@pytest.mark.one_python
 def test_a_restart_gives_no_new_attempts(department: Department) -> None:
     """A machine that restarts each night, or a server that a stranger brings down, counts on."""
     for number in range(CODES.attempts):
@@ -228,6 +229,7 @@ def test_a_restart_gives_no_new_attempts(department: Department) -> None:
     department.close()
 
 
+@pytest.mark.one_python
 def test_what_is_kept_of_failures_names_no_person_and_is_bounded(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,6 +172,7 @@ def _client() -> ssl.SSLContext:
     return tls.client_context(approved=True)
 
 
+@pytest.mark.one_python
 def test_a_configuration_that_a_person_chose_is_judged_and_not_overridden(tmp_path: Path) -> None:
     home = bare_home(tmp_path / "home")
     with_profile(home, "fips")

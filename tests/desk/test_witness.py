@@ -193,6 +193,7 @@ def test_a_witness_that_cannot_be_asked_is_reported_with_what_to_do(tmp_path: Pa
         assert f"it answered {status}: check the witness's address" in said("https://w.example", other)
 
 
+@pytest.mark.one_python
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=200).map(str.encode)))
 @example(request_body(8, [bytes(32)], "a note\n").encode())

@@ -70,6 +70,7 @@ def test_more_files_or_bytes_than_allowed_are_refused() -> None:
             read(data)
 
 
+@pytest.mark.one_python
 def test_every_turned_bit_gives_files_or_one_plain_refusal() -> None:
     for bit in range(8 * len(WHOLE)):
         damaged = bytearray(WHOLE)

@@ -49,6 +49,7 @@ def test_score_of_every_text_is_the_sum_of_its_paths(values: NDArray[np.float32]
     assert sum(truth.values()) == pytest.approx(1.0)
 
 
+@pytest.mark.one_python
 @settings(max_examples=25, deadline=None)
 @given(logits, logits)
 def test_slot_scores_are_those_of_the_texts_written_out(

@@ -36,6 +36,7 @@ def scenes(draw: st.DrawFn) -> list[tuple[Quad, float]]:
     return plates
 
 
+@pytest.mark.one_python
 @settings(max_examples=60, deadline=None)
 @given(scenes())
 def test_every_drawn_plate_is_found_once_at_its_place(plates: list[tuple[Quad, float]]) -> None:

@@ -295,6 +295,7 @@ def overlaps(box: PlateBox, truth: tuple[float, ...]) -> bool:
     return x <= middle[0] <= x + w and y <= middle[1] <= y + h
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("name", ["us-scenes", "eu-scenes", "br-scenes"])
 def test_real_scenes_are_found_and_mostly_read(shipped: PlateReader, shared_data: Path, name: str) -> None:
     pictures = scenes(shared_data / name, "train", 12)

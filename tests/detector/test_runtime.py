@@ -94,6 +94,7 @@ def test_a_picture_of_another_shape_or_type_is_refused(bad: np.ndarray) -> None:
         net().invoke(bad)
 
 
+@pytest.mark.one_python
 def test_a_quantised_value_is_scale_times_distance_from_zero_point() -> None:
     tensor = NetOutput(np.array([[-128, 0, 127]], np.int8), 0.5, -8)
     assert tensor.real().tolist() == [[-60.0, 4.0, 67.5]]

@@ -366,6 +366,7 @@ def test_a_near_frame_counts_more_than_as_many_from_afar(widths: tuple[int, ...]
     assert Vote(DECODING, frames).leader == leader
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     ("second", "sure"), [(("0FMJ254", "0FMJ254"), True), (("0FMJ254", "8FMJ254"), False)]
 )

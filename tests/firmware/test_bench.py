@@ -26,6 +26,7 @@ def test_the_bench_shows_every_stage_and_a_ratio_above_one(capsys: pytest.Captur
         assert one["ratio"] > 1
 
 
+@pytest.mark.one_python
 def test_a_camera_with_a_small_stream_reads_the_same_plates(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--frames", "6", "--rounds", "1", "--json"]) == 0
     large, small, _ = json.loads(capsys.readouterr().out)["sizes"]

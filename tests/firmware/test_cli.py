@@ -122,6 +122,7 @@ def test_exit_status_shows_what_kind_of_trouble_it_was(error: Exception, status:
     assert explain(error, PROGRAM.common())[1] == status
 
 
+@pytest.mark.one_python
 def test_init_makes_a_home_once_and_then_leaves_it_alone(tmp_path: Path) -> None:
     home = tmp_path / "home"
     first = json.loads(reader("init", "--json", home=home).stdout)
@@ -281,6 +282,7 @@ def test_a_slot_name_that_is_no_text_is_refused_in_one_line(
     assert len(errors_of(capsys.readouterr().err)) == 1
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     ("source", "status", "said"),
     [("nowhere", 2, "no such folder or video"), ("camera", 3, "picamera2 cannot be loaded")],
@@ -292,6 +294,7 @@ def test_source_that_cannot_be_opened_is_named(tmp_path: Path, source: str, stat
     assert said in errors_of(done.stderr)[0]
 
 
+@pytest.mark.one_python
 def test_broken_images_are_named_the_others_read_and_the_status_is_1(tmp_path: Path) -> None:
     good, broken = tmp_path / "good.png", tmp_path / "broken.jpg"
     Image.new("RGB", (64, 48), "white").save(good)
@@ -310,6 +313,7 @@ def test_broken_images_are_named_the_others_read_and_the_status_is_1(tmp_path: P
     ]
 
 
+@pytest.mark.one_python
 def test_image_without_a_plate_gives_an_empty_list_and_status_0(tmp_path: Path) -> None:
     Image.new("L", (1920, 1080), 90).save(tmp_path / "gray.png")
     done = reader("read", tmp_path / "gray.png")
@@ -317,6 +321,7 @@ def test_image_without_a_plate_gives_an_empty_list_and_status_0(tmp_path: Path) 
     assert json.loads(done.stdout)["plates"] == []
 
 
+@pytest.mark.one_python
 def test_reading_a_picture_gives_every_promised_field(shared_data: Path) -> None:
     image = shared_data / "uk-single-seq" / "images" / "uk_f060.jpg"
     done = reader("read", image)

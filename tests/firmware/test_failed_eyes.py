@@ -83,6 +83,7 @@ def alarms(home: Path) -> list[str]:
     return [] if report is None else list(report.alarms)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     "error",
     [

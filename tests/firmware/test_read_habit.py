@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from firmware.health.read_habit import ReadHabit
 from storage.times import HOUR_US, MINUTE_US
 
@@ -48,6 +50,7 @@ def test_a_rate_that_stays_low_is_an_alarm_without_a_gap_at_the_full_hour() -> N
         assert habit.too_quiet(now_us)
 
 
+@pytest.mark.one_python
 def test_an_empty_road_for_some_minutes_is_no_alarm_however_busy_it_is() -> None:
     habit = ReadHabit()
     now_us = weeks(habit, 2, 600)
@@ -56,6 +59,7 @@ def test_an_empty_road_for_some_minutes_is_no_alarm_however_busy_it_is() -> None
         assert not habit.too_quiet(now_us)
 
 
+@pytest.mark.one_python
 def test_a_holiday_with_two_thirds_of_the_traffic_is_no_alarm() -> None:
     habit = ReadHabit()
     now_us = weeks(habit, 2, 600)
@@ -64,6 +68,7 @@ def test_a_holiday_with_two_thirds_of_the_traffic_is_no_alarm() -> None:
         assert not habit.too_quiet(now_us)
 
 
+@pytest.mark.one_python
 def test_an_hour_of_daylight_saving_is_no_alarm_on_either_day_of_the_year() -> None:
     """The rush of a day comes an hour earlier or later by UTC."""
     rush = [400 if 6 <= hour < 9 or 15 <= hour < 18 else 100 for hour in range(24)]

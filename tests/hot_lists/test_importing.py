@@ -152,6 +152,7 @@ def test_a_bad_line_is_skipped_and_named_by_its_number(line: bytes, why: str) ->
     assert f"(line 2: {said})" in made.summary()
 
 
+@pytest.mark.one_python
 def test_many_bad_lines_are_named_each_with_its_reason_up_to_a_bound() -> None:
     good = "".join(f"Stolen;CA;7ABC{number:03};;\n" for number in range(8000))
     said = taken("genetec", "Stolen;CA;SECRET?PLATE;;\n" * 30 + good).summary()
@@ -358,6 +359,7 @@ def test_a_list_beyond_the_limit_is_refused_in_bounded_memory(monkeypatch: pytes
     assert read == 1001
 
 
+@pytest.mark.one_python
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(st.binary(max_size=60) | st.sampled_from(GOOD), max_size=30), st.sampled_from(sorted(shipped()))

@@ -123,6 +123,7 @@ def test_a_unit_that_missed_three_versions_catches_up(department: Department, un
     assert [(one.what, one.sequence, one.count) for one in changes] == [("updated", 4, 303)]
 
 
+@pytest.mark.one_python
 def test_a_unit_that_missed_more_than_the_deltas_asks_for_the_snapshot(
     department: Department, unit: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,6 +175,7 @@ def test_planes_made_in_strips_are_those_of_the_whole_picture(tmp_path: Path, mo
         assert np.array_equal(plane, np.asarray(part.reduce(2)))
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("mode", ["I;16", "RGBA"])
 def test_a_small_file_of_many_pixels_takes_little_more_memory_than_its_pixels(
     tmp_path: Path, mode: str

@@ -265,6 +265,7 @@ def test_a_picture_that_is_broken_stays_and_stops_nothing(
     camera.close()
 
 
+@pytest.mark.one_python
 def test_a_picture_that_ends_the_reader_is_read_once_more_and_then_left(drop: Path) -> None:
     """As the kernel ends a process that has no memory left: no error reaches Python."""
     put(drop, "bomb.png", 9)

@@ -210,6 +210,7 @@ def test_more_witnesses_than_named_can_never_be_asked_for(project: Project) -> N
         read_trust(project.trust().text().replace("quorum 1", "quorum 2"))
 
 
+@pytest.mark.one_python
 @settings(max_examples=150, deadline=None)
 @given(where=st.floats(0, 0.999), value=st.integers(1, 255))
 def test_no_changed_byte_changes_what_is_installed(

@@ -137,6 +137,7 @@ def fill(department: Department, reader: Browser) -> None:
     department.two_hands("hotlist/push", department.logon("super"), listed, second="chief")
 
 
+@pytest.mark.one_python
 def test_what_a_person_writes_stays_text_on_every_page(department: Department, reader: Browser) -> None:
     fill(department, reader)
     seen = 0

@@ -261,7 +261,7 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
-TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder = pytest.mark.one_python(AnyOrder.TestCase)
 
 
 def test_an_alert_that_was_recalled_is_closed_without_a_look() -> None:

@@ -138,7 +138,7 @@ class Clocks(RuleBasedStateMachine):
 
 
 Clocks.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
-TestClocks = Clocks.TestCase
+TestClocks = pytest.mark.one_python(Clocks.TestCase)
 
 
 @pytest.mark.parametrize("step_us", [MINUTE_US, HOUR_US, 8 * HOUR_US, 23 * HOUR_US])

@@ -121,6 +121,7 @@ def test_a_medium_that_is_not_there_or_fails_is_named_with_what_the_log_keeps(
     assert exports() == 1
 
 
+@pytest.mark.one_python
 def test_a_package_is_verified_where_there_is_no_home_and_no_unit(
     demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -32,6 +32,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.one_python
 @given(plain)
 def test_what_is_encoded_decodes_to_the_same(value: object) -> None:
     assert envelope.encode(envelope.decode(envelope.encode(value))) == envelope.encode(value)

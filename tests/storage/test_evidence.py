@@ -335,6 +335,7 @@ def test_a_package_under_another_key_than_the_one_given_is_named(package: Path) 
     assert found[0].what == "is not the key that was given"
 
 
+@pytest.mark.one_python
 def test_any_changed_added_or_removed_file_of_a_package_is_found(package: Path, ledger: Ledger) -> None:
     for path in sorted(package.rglob("*")):
         if path.is_file():

@@ -289,6 +289,7 @@ def test_no_repr_shows_a_plate() -> None:
     assert read.text not in repr(read) + repr(read.text_part())
 
 
+@pytest.mark.one_python
 def test_an_append_asks_the_database_as_little_in_a_long_log_as_in_a_short_one(ledger: Ledger) -> None:
     def statements_of_one() -> int:
         seen: list[str] = []

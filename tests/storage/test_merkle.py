@@ -88,6 +88,7 @@ def test_every_inclusion_proof_holds_for_its_leaf_and_for_no_other(size: int, da
                 merkle.verify_inclusion(index, size, hashes[index], broken, root)
 
 
+@pytest.mark.one_python
 @settings(max_examples=150)
 @given(st.integers(1, 130), st.data())
 def test_every_consistency_proof_holds_and_a_rewritten_past_does_not(

@@ -20,6 +20,7 @@ from storage.times import DAY_US, HOUR_US
 PLATES = st.text("ABCXYZ0189?", min_size=1, max_size=16)
 
 
+@pytest.mark.one_python
 @settings(max_examples=500)
 @given(PLATES, st.booleans(), st.binary(max_size=300).filter(lambda b: len(b) % 148 == 0), PLATES)
 def test_the_short_way_reads_what_the_long_way_reads(text: str, demo: bool, slots: bytes, other: str) -> None:

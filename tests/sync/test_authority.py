@@ -34,6 +34,7 @@ def ends(der: bytes) -> dt.datetime:
     return x509.load_der_x509_certificate(der).not_valid_after_utc
 
 
+@pytest.mark.one_python
 def test_a_ca_that_expires_soon_is_renewed_over_the_same_key_and_units_follow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_pair_of_certificate_and_key_that_a_crash_tore_is_replaced(tmp_path: P
     assert context.verify_mode is not None
 
 
+@pytest.mark.one_python
 def test_ten_years_of_daily_renewals_leave_no_day_without_a_certificate(tmp_path: Path) -> None:
     clock = [now_us()]
     made = Authority.create(tmp_path / "ca", "a department", lambda: clock[0])

@@ -130,6 +130,7 @@ class Endless:
         return page(f"1/{self.pages}", f"{self.pages}")
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     ("pages", "found"),
     [
@@ -182,6 +183,7 @@ def test_a_department_keeps_its_images_in_s3_and_purges_them_there(tmp_path: Pat
         department.close()
 
 
+@pytest.mark.one_python
 def test_a_store_that_is_away_refuses_and_nothing_is_half_taken(tmp_path: Path, endpoint: str) -> None:
     home = bare_home(tmp_path / "d", blobs_folder=f"s3://{BUCKET}/away", blobs_endpoint=endpoint)
     department = Department(home)
@@ -200,6 +202,7 @@ def test_a_store_that_is_away_refuses_and_nothing_is_half_taken(tmp_path: Path, 
         department.close()
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("url", ["s3:", "s3:///prefix", "s3://user@bucket", "s3://bucket?x=1"])
 def test_an_address_that_names_no_bucket_is_refused_with_its_setting(tmp_path: Path, url: str) -> None:
     home = bare_home(tmp_path / "d", blobs_folder=url)

@@ -61,6 +61,7 @@ def test_a_parcel_is_cut_as_it_was_put_together(listed: list[messages.ParcelElem
     assert parcels.cut_items(opened.items, body) == parts
 
 
+@pytest.mark.one_python
 @settings(max_examples=500)
 @given(data=st.binary(max_size=600))
 def test_no_bytes_but_a_signed_message_get_past_the_door(data: bytes) -> None:
@@ -77,6 +78,7 @@ def test_no_bytes_but_a_signed_message_get_past_the_door(data: bytes) -> None:
         open_vouch(data)
 
 
+@pytest.mark.one_python
 @settings(max_examples=300)
 @given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_a_turned_bit_never_passes(at: int, bit: int) -> None:

@@ -68,6 +68,7 @@ def speak(unit: Joined, department: Department, size: ParcelSize, link: Loopback
     Conversation(unit.outbox, link, key, size, lambda: unit.clock.now().us).run()
 
 
+@pytest.mark.one_python
 def test_pieces_resume_where_they_were_cut_even_after_a_restart_of_the_server(
     department: Department, unit: Joined
 ) -> None:

@@ -76,6 +76,7 @@ def count(department: Department, table: object) -> int:
         return int(connection.execute(select(func.count()).select_from(table)).scalar_one())  # type: ignore[arg-type]
 
 
+@pytest.mark.one_python
 def test_a_conversation_arrives_whole_and_once(department: Department, unit: Joined) -> None:
     reads = unit.add(12, size=5000)
     link = LoopbackLink(department)
@@ -98,6 +99,7 @@ def test_a_conversation_arrives_whole_and_once(department: Department, unit: Joi
     assert checked(department.home).problems == []
 
 
+@pytest.mark.one_python
 def test_tokens_that_are_gone_exchanged_or_of_no_read_are_named(department: Department, unit: Joined) -> None:
     unit.add(3)
     converse(unit, department)
@@ -118,6 +120,7 @@ def test_tokens_that_are_gone_exchanged_or_of_no_read_are_named(department: Depa
     ]
 
 
+@pytest.mark.one_python
 def test_a_day_of_receipt_is_a_partition_and_a_purge_drops_it(
     department: Department, unit: Joined, clock: Clock
 ) -> None:
@@ -151,6 +154,7 @@ def test_a_store_that_was_restored_under_a_running_server_makes_its_partitions_a
     assert partitions(department) == gone
 
 
+@pytest.mark.one_python
 def test_a_refused_batch_leaves_nothing_behind(department: Department, unit: Joined) -> None:
     unit.add(2)
     link = LoopbackLink(department)
@@ -173,6 +177,7 @@ def test_another_database_is_refused_with_its_setting(bad: str) -> None:
         open_store(bad)
 
 
+@pytest.mark.one_python
 def test_an_incident_is_kept_although_its_batch_is_not(department: Department, unit: Joined) -> None:
     unit.add(2)
     converse(unit, department)
@@ -203,6 +208,7 @@ def cut_all(url: str) -> int:
         return len(connection.execute(text(f"{ended} AND backend_type = 'client backend'")).all())
 
 
+@pytest.mark.one_python
 def test_the_first_call_after_the_databases_restart_succeeds(
     department: Department, unit: Joined, url: str
 ) -> None:
@@ -269,6 +275,7 @@ def _run(name: str, url: str, *words: str, data: str = "") -> str:
     return subprocess.run(command, input=data, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.one_python
 def test_a_restored_backup_takes_in_again_what_it_lost_and_purges_again_what_was_purged(
     url: str, department: Department, unit: Joined, clock: Clock
 ) -> None:
@@ -307,6 +314,7 @@ def demand_own(url: str) -> None:
         store.demand_own()
 
 
+@pytest.mark.one_python
 def test_a_backup_that_was_cut_is_never_taken_for_a_whole_one(
     url: str, department: Department, unit: Joined
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_cloned_card_is_a_fork(department: Department, unit: Joined, tmp_path:
     assert incident_kinds(department) == ["fork"]
 
 
+@pytest.mark.one_python
 def test_after_a_refusal_a_new_log_is_opened_and_reading_and_syncing_continue(
     department: Department, unit: Joined
 ) -> None:

@@ -42,6 +42,7 @@ def test_a_configuration_and_an_update_reach_every_unit_signed(
     assert enrolled.attempt().progress.documents == ()
 
 
+@pytest.mark.one_python
 def test_a_document_for_one_unit_reaches_no_other(
     server: DepartmentProcess, enrolled: Unit, units: Callable[[str], Unit], tmp_path: Path
 ) -> None:

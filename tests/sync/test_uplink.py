@@ -85,6 +85,7 @@ def test_the_same_unit_may_repeat_an_enrollment_that_was_cut_off(
     assert unit.attempt().outcome == "done"
 
 
+@pytest.mark.one_python
 def test_a_unit_of_another_department_is_not_taken_over(
     server: DepartmentProcess, enrolled: Unit, units: Callable[[str], Unit], tmp_path: Path
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_revoked_unit_is_refused(server: DepartmentProcess, enrolled: Unit) ->
     assert "revoked" in made.what
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("used", [True, False], ids=["its own code", "another code of its name"])
 def test_no_code_from_before_its_revocation_takes_a_unit_in_again(
     server: DepartmentProcess, units: Callable[[str], Unit], used: bool
@@ -152,6 +154,7 @@ def test_no_code_from_before_its_revocation_takes_a_unit_in_again(
     assert unit.attempt().outcome == "done"
 
 
+@pytest.mark.one_python
 def test_a_revoked_unit_takes_the_name_of_another_revoked_one(
     server: DepartmentProcess, units: Callable[[str], Unit]
 ) -> None:
@@ -286,6 +289,7 @@ def test_only_what_is_sent_while_the_network_is_metered_counts_towards_its_quota
     assert 0 < counted < made[0].progress.sent_bytes - 1_000_000
 
 
+@pytest.mark.one_python
 def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
     with running(bare_home(tmp_path / "department", certificate_days=20)) as process:
         unit = Unit(tmp_path / "unit")
@@ -297,6 +301,7 @@ def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
         unit.close()
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("off_us", [-60 * DAY_US, 80 * DAY_US])
 def test_the_certificate_ends_by_the_departments_time_whatever_the_units_clock_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off_us: int
