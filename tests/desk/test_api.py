@@ -9,7 +9,7 @@ from desk_twins import GROUND, PASSWORD, Department
 from starlette.applications import Starlette
 
 from storage.times import DAY_US
-from sync.department.desk.api import MAX_BODY_BYTES, routes
+from sync.department.desk.api import MAX_BODY_BYTES, MAX_FILE_BYTES, routes
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
 
@@ -90,11 +90,15 @@ def test_bodies_that_are_no_form_are_refused_in_words(department: Department, cl
         (b"[]", 422),
         (b"[" * 100_000, 422),
         (b"\xff\xfe", 422),
-        (b" " * (MAX_BODY_BYTES + 1), 413),
+        (b" " * (MAX_BODY_BYTES + 1), 422),
+        (b" " * (MAX_FILE_BYTES + 1), 413),
     ):
         answer = client.post("/desk/inquiry/run", content=body, headers=headers)
         assert answer.status_code == status
         assert answer.json()["what"]
+    for stranger in ({}, {"Authorization": "Bearer none"}):
+        answer = client.post("/desk/inquiry/run", content=b" " * (MAX_BODY_BYTES + 1), headers=stranger)
+        assert (answer.status_code, "at the server itself" in answer.json()["cure"]) == (413, True)
     assert client.post("/desk/inquiry/nothing", json={}, headers=headers).status_code == 422
 
 

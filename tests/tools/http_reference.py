@@ -40,7 +40,8 @@ since both go by one table.
 | `text (to 400)` | at most so many characters, on one line, none of them invisible |
 
 A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (RFC 9457): `refused` (a word), `clause`,
-`what`, `cure`; it is an entry of the access log and holds no plate. While the witness is away, a list carries the
+`what`, `cure`; it is an entry of the access log and holds no plate. A body over 1 MiB answers 413, with an open
+session one over 16 MiB (a file of 12 MiB as base64). While the witness is away, a list carries the
 header `X-Not-Witnessed`, and an answer the field `unwitnessed`.
 
 What leaves the desk or lets a person in (holds, exports, sharing, grants, covert entries, passkeys) asks for a fresh

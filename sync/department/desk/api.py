@@ -31,6 +31,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from sync.department.desk import sessions
 from sync.department.desk.alerts.events import EventStream, last_id_of
 from sync.department.desk.calling import Calling, said_of
 from sync.department.desk.context import DeskContext
@@ -46,7 +47,8 @@ from sync.department.journal.statements import offering
 from sync.department.policy.refusals import FRESH_PROOF, FormError, NotProvenError
 
 MAX_BODY_BYTES = 1 << 20
-MEMORY_BYTES = 16 << 20
+MAX_FILE_BYTES = 16 << 20  # with a session: the 12 MiB of a file that the pages take, as base64
+MEMORY_BYTES = 64 << 20
 SECONDS = 20.0
 STATEMENT = "statement"  # a header: the caller's signature of call and form
 
@@ -86,13 +88,22 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else "?"
 
 
-async def _body(request: Request, budget: Budget) -> Any:
+async def _body(request: Request, budget: Budget, most: int = MAX_BODY_BYTES) -> Any:
     with budget.taking() as add:
-        data = await read_body(request, MAX_BODY_BYTES, SECONDS, add)
+        data = await read_body(request, most, SECONDS, add)
     value = read_json(data or b"{}")
     if not isinstance(value, dict):
         raise FormError("the body is not an object", code="form", clause="463.5")
     return value
+
+
+def _has_session(request: Request, desk: Calling) -> bool:
+    """Whether a known session sends a request, and so may send a file; what it may do is judged later."""
+    try:
+        sessions.find(desk.front.desk.book.sessions, bearer(request))
+    except NotProvenError:
+        return False
+    return True
 
 
 async def _begin(request: Request, value: Any, desk: Calling) -> Any:
@@ -173,9 +184,12 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
 
         return answer
 
-    def endpoint(work: Callable[[Request, Any, Calling], Awaitable[Any]]) -> Callable[[Request], Any]:
+    def endpoint(
+        work: Callable[[Request, Any, Calling], Awaitable[Any]], *, files: bool = False
+    ) -> Callable[[Request], Any]:
         async def answer(request: Request, desk: Calling) -> Response:
-            value = await _body(request, budget)
+            known = files and _has_session(request, desk)
+            value = await _body(request, budget, MAX_FILE_BYTES if known else MAX_BODY_BYTES)
             with watching() as mark:
                 answered = to_json(await work(request, value, desk))
             headers = NO_STORE | ({"X-Not-Witnessed": WORDS} if mark.unwitnessed else {})
@@ -196,7 +210,7 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
     return [
         *(Route(f"/desk/session/{name}", endpoint(work), methods=["POST"]) for name, work in SESSION.items()),
         Route("/desk/inquiry/stream", answering(stream), methods=["POST"]),
-        Route("/desk/{noun}/{verb}", endpoint(_operation), methods=["POST"]),
+        Route("/desk/{noun}/{verb}", endpoint(_operation, files=True), methods=["POST"]),
         Route("/desk/alert/events", answering(follow), methods=["GET"]),
         *(public_routes(calling.front) if calling is not None else ()),
     ]

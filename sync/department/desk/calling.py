@@ -40,7 +40,10 @@ THREADS = 6
 LOGON_THREADS = 2  # each costs the memory of a password hash
 LOGONS_WAITING = 64
 BODY_STATUS = {"too-large": 413, "too-slow": 408}
-BODY_CURES = {"too-large": "send a smaller file, or the list in parts"}
+BODY_CURES = {
+    "too-large": "send a smaller file, or the list in parts; or run the command at the server itself, "
+    "without DEPARTMENT_URL"
+}
 AGAIN = "make the call again: its entry stays"
 T = TypeVar("T")
 

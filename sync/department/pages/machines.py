@@ -137,8 +137,8 @@ UNITS = Sheet(
         Ask(
             operation="document/sign",
             title="Send a configuration or an update",
-            lead="A sync delivers an update of at most 67 MB. A larger one, as of the whole image, goes to "
-            "each unit on a stick: update /PATH at its console.",
+            lead="This page takes a file of 12 MB, and department send at the server one of 67 MB. A larger "
+            "update, as of the whole image, goes to each unit on a stick: update /PATH at its console.",
             button="Sign and send",
             options={"kind": _kinds, "unit": offers.units},
             said=lambda answer: f"{answer.name}, version {answer.version}, is signed and offered to units.",
