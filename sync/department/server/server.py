@@ -22,7 +22,7 @@ from storage.reserve import MB, Reserve
 from storage.times import HOUR_US, MINUTE_US, SECOND_US
 from sync.department.content.key_remote import service_of
 from sync.department.ground.bell import Bell
-from sync.department.ground.department_time import SET_CLOCK, Clocks, DepartmentTime
+from sync.department.ground.department_time import AHEAD, SET_CLOCK, Clocks, DepartmentTime
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
@@ -259,8 +259,9 @@ async def _watch_clock(time: DepartmentTime, ask_time: Callable[[], None], stop:
             await _ask(ask_time)
             asked, doubt = time.running_us(), time.doubt()
         if doubt is not None and not doubted:
+            seconds = doubt.by_us // SECOND_US
             log_events.warning(
-                "clock_in_doubt", direction=doubt.direction, seconds=doubt.by_us // SECOND_US, cure=SET_CLOCK
+                "clock_in_doubt", ahead=doubt.direction == AHEAD, seconds=seconds, cure=SET_CLOCK
             )
         elif doubt is None and doubted:
             log_events.info("clock_believed")
