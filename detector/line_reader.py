@@ -81,7 +81,7 @@ class LineReader:
         whole, upper, lower = ("".join(ALPHABET[label] for label in one.path) for one in (first, *pair))
         if shows_one_line(box.aspect, whole, upper, lower):
             return None
-        if not has_two_lines(box.aspect, gap, first.told, *(line.sureness for line in pair)):
+        if not has_two_lines(box.aspect, gap, first.text_sureness, *(line.sureness for line in pair)):
             return None
         pairs = [pair]
         if still:
@@ -117,11 +117,11 @@ def _surest(pairs: list[Pair]) -> list[Pair]:
     """
     sides = []
     for side in zip(*pairs, strict=True):
-        told = sorted((one for one in side if is_serial_line(one.path)), key=lambda one: -one.sureness)
-        agreed = sum(one.path == told[0].path for one in told) if told else 0
-        if not told or told[0].sureness < LINE_SURE or agreed < min(len(pairs), LINES_AGREE):
+        surest = sorted((one for one in side if is_serial_line(one.path)), key=lambda one: -one.sureness)
+        agreed = sum(one.path == surest[0].path for one in surest) if surest else 0
+        if not surest or surest[0].sureness < LINE_SURE or agreed < min(len(pairs), LINES_AGREE):
             return []
-        sides.append(told)
+        sides.append(surest)
     return list(zip(*sides, strict=False))
 
 

@@ -46,7 +46,7 @@ class Look:
     outputs: dict[str, NetOutput]
 
     @property
-    def told(self) -> float:
+    def text_sureness(self) -> float:
         """How sure the look is of the text that it gives: not at all if it gives none."""
         return self.sureness if self.path else 0.0
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from storage.department_word import TimeWord, ToldTime, boot_number
+from storage.department_word import StatedTime, TimeWord, boot_number
 from storage.record_base import ClockState
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 
@@ -213,7 +213,7 @@ class TrustedTime:
         self._word = word
         if word is not None and word.is_of(self._boot_name, boot()):
             self.heard = (word.us, word.boot_us)
-        self._told: tuple[int, int] | None = None
+        self._successor_start: tuple[int, int] | None = None
         self.steps: list[NoticedStep] = []
 
     @property
@@ -228,7 +228,7 @@ class TrustedTime:
         return self._trust.us
 
     @property
-    def told(self) -> ToldTime | None:
+    def department_time(self) -> StatedTime | None:
         """What the department last said that it is, carried on; None where it never said so.
 
         By running time since, if that was since this machine started; else by as much as custody's time went
@@ -236,8 +236,10 @@ class TrustedTime:
         """
         if self.heard is not None:
             us, boot_us = self.heard
-            return ToldTime(us=us + max(0, self._boot() - boot_us), exact=True)
-        return None if self._word is None else ToldTime(us=self._trust.us - self._word.ahead_us, exact=False)
+            return StatedTime(us=us + max(0, self._boot() - boot_us), exact=True)
+        return (
+            None if self._word is None else StatedTime(us=self._trust.us - self._word.ahead_us, exact=False)
+        )
 
     @property
     def word(self) -> TimeWord | None:
@@ -255,15 +257,15 @@ class TrustedTime:
         Lists, trainings and grants are dated by the department, so they end by its time, whether this unit's
         clock, and with it custody's time, was born ahead or is behind. No purge counts by it.
         """
-        trusted_us, told = self.trusted_us, self.told
-        return trusted_us if told is None else told.us
+        trusted_us, stated = self.trusted_us, self.department_time
+        return trusted_us if stated is None else stated.us
 
     @property
     def passed_us(self) -> int:
         """The earliest that it may be: by a disciplined clock that custody believes, and by the department's
         word; 0 where there is neither. What ends by it has ended whichever of them is wrong."""
-        moment, told = self.now(), self.told
-        known_us = [] if told is None else [told.us]
+        moment, stated = self.now(), self.department_time
+        known_us = [] if stated is None else [stated.us]
         if moment.state is ClockState.DISCIPLINED:
             known_us.append(moment.us)
         return min(known_us, default=0)
@@ -278,14 +280,14 @@ class TrustedTime:
     def is_misled(self) -> bool:
         """Whether this log's time is further ahead of the department's word than any lone source moves it:
         it was born under a clock that was ahead, and no record's date is known better than that."""
-        told = self.told
-        return told is not None and self._trust.us - told.us > LONE_LIMIT_US
+        stated = self.department_time
+        return stated is not None and self._trust.us - stated.us > LONE_LIMIT_US
 
     def perhaps_us(self) -> tuple[int, ...]:
         """The moments that it may be, for a right that holds at one of them: by the clock, or by a later word
         of the department; where custody does not believe the clock, by what has surely passed too."""
-        moment, told = self.now(), self.told
-        by_clock_us = moment.us if told is None else max(moment.us, told.us)
+        moment, stated = self.now(), self.department_time
+        by_clock_us = moment.us if stated is None else max(moment.us, stated.us)
         return (by_clock_us,) if moment.state is not ClockState.UNKNOWN else (by_clock_us, self.sure_us)
 
     @property
@@ -312,14 +314,14 @@ class TrustedTime:
 
     def end_by(self, us: int, boot_us: int) -> None:
         """This log's time is wrong: the log that replaces it starts at `us` (UTC), true at that boot time."""
-        self._told = (us, boot_us)
+        self._successor_start = (us, boot_us)
 
     @property
     def successor_us(self) -> int:
         """From when on the time of a log that replaces this one counts: what has passed for this one has."""
-        if self._told is None:
+        if self._successor_start is None:
             return self.trusted_us
-        us, boot_us = self._told
+        us, boot_us = self._successor_start
         return us + max(0, self._boot() - boot_us)
 
     def alarm(self) -> str:
@@ -362,8 +364,8 @@ class TrustedTime:
     def _behind(self, state: ClockState, by_us: int) -> ClockState:
         """How well custody's time is known where the clock is behind it: how long the unit was without power
         before this start, no one says then."""
-        told = self.told
-        lost = told is not None and not told.exact and by_us > AGREEMENT_US
+        stated = self.department_time
+        lost = stated is not None and not stated.exact and by_us > AGREEMENT_US
         return ClockState.UNKNOWN if lost or state is ClockState.UNKNOWN else ClockState.HOLDOVER
 
     def hear(self, us: int, state: ClockState, source: str, *, roots: frozenset[str] | None = None) -> None:

@@ -17,7 +17,7 @@ WORD, WORD_BOOT_US, WORD_BOOT, WORD_AHEAD = "told_us", "told_boot_us", "told_boo
 
 
 @dataclass(frozen=True, slots=True)
-class ToldTime:
+class StatedTime:
     """The time that the department stated, extrapolated to now. `exact`: it was stated since this machine
     started."""
 

@@ -164,7 +164,7 @@ class Door:
         _, entry = self._admit(body, "query", subject_of(query, images=images))
         with store.lock:
             keys = dict(store.live)
-            epochs = search.candidates(dict(store.book.epochs), keys, query, self._said)
+            epochs = search.candidates(dict(store.book.epochs), keys, query, self._epoch_bounds_us)
         found: list[dict[str, Any]] = []
         more = False
         for sequence, exact in search.find_texts(store.home, epochs, keys, store.log_id, query.plate):
@@ -306,7 +306,7 @@ class Door:
             return {"receipt": None, "waits_until_us": self._ledger.purge_waits_until_us()}
         return {"receipt": codec.to_plain(receipt.record), "sequence": receipt.sequence}
 
-    def _said(self, facts: EpochFacts) -> list[int]:
+    def _epoch_bounds_us(self, facts: EpochFacts) -> list[int]:
         """When the first and the last read of an epoch were, by themselves."""
         ends = self._store.db.conn.execute(
             "SELECT min(sequence), max(sequence) FROM leaves WHERE epoch = ?", (facts.epoch,)

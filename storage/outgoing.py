@@ -124,9 +124,9 @@ class Outgoing:
                 raise ForkedLogError(f"covers {head.size} records, more than are here", where="checkpoint")
             if not hmac.compare_digest(store.log.root_at(head.size), head.root):
                 raise ForkedLogError(f"signs another history of {head.size} records", where="checkpoint")
-            said_us, told = found[0].time_s * 1_000_000, store.time.told
+            said_us, stated = found[0].time_s * 1_000_000, store.time.department_time
             with store.adding():  # the state keeps what the department says of the time
-                if told is None or said_us > told.us or head.size > self.anchored_size():
+                if stated is None or said_us > stated.us or head.size > self.anchored_size():
                     store.time.hear(said_us, ClockState.DISCIPLINED, DEPARTMENT)
                 store.db.conn.execute(
                     "INSERT OR REPLACE INTO anchors (size, note) VALUES (?, ?)", (head.size, note)
@@ -140,8 +140,8 @@ class Outgoing:
     def department_us(self) -> int | None:
         """The department's current time; None if it stated none since this machine started."""
         with self._store.lock:
-            told = self._store.time.told
-        return told.us if told is not None and told.exact else None
+            stated = self._store.time.department_time
+        return stated.us if stated is not None and stated.exact else None
 
     def passed_us(self) -> int:
         """See TrustedTime.passed_us."""

@@ -84,7 +84,7 @@ class _Notes:
         namer = self._reader.name_chances(luma, reading.box)
         self._rows.append((own, namer, text, place_of(region)))
 
-    def told(self) -> NamedPlates:
+    def collected(self) -> NamedPlates:
         own, namer, text, truth = zip(*self._rows, strict=True)
         return NamedPlates(np.array(own), np.array(namer), np.array(text), np.array(truth))
 
@@ -94,7 +94,7 @@ def of_sets(notes: _Notes, reader: PlateReader, data: Path, without: list[str]) 
     pictures = read_all(data, "calibration", without=without)
     for plate, reading, luma in found_plates(reader, pictures, lambda plate: plate.region):
         notes.add(reading, luma, plate.region)
-    return notes.told()
+    return notes.collected()
 
 
 def of_drawn(notes: _Notes, reader: PlateReader, count: int) -> NamedPlates:
@@ -113,7 +113,7 @@ def of_drawn(notes: _Notes, reader: PlateReader, count: int) -> NamedPlates:
         luma, _ = draw_picture(rng, Kind(draw=draw, width=(100.0, 200.0), plain=False))
         for reading in reader.read(luma).readings[:1]:
             notes.add(reading, luma, drawn[0].jurisdiction)
-    return notes.told()
+    return notes.collected()
 
 
 def main(argv: list[str] | None = None) -> int:

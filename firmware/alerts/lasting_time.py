@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from storage.clock_trust import Moment, TrustedTime
-from storage.department_word import ToldTime
+from storage.department_word import StatedTime
 from storage.record_base import ClockState
 
 
@@ -39,7 +39,7 @@ class LastingTime:
         self,
         now: Callable[[], Moment],
         sure_us: Callable[[], int],
-        word: Callable[[], ToldTime | None] = lambda: None,
+        word: Callable[[], StatedTime | None] = lambda: None,
     ) -> None:
         """now, sure_us, word: the ledger's time, what of it has surely passed, and the department's word."""
         self._now, self._sure_us, self._word = now, sure_us, word
@@ -49,7 +49,7 @@ class LastingTime:
     @classmethod
     def of(cls, time: TrustedTime) -> LastingTime:
         """From a ledger's clock."""
-        return cls(time.now, lambda: time.sure_us, lambda: time.told)
+        return cls(time.now, lambda: time.sure_us, lambda: time.department_time)
 
     def __call__(self) -> int:
         """The clock's time, which dates steps."""
@@ -59,10 +59,10 @@ class LastingTime:
     def of_lists(self) -> ListTime:
         """The time by which lists and entries end, and extracts age."""
         moment, newest_us = self._times()
-        told = self._word()
-        if told is not None and told.exact:
-            return ListTime(likely_us=told.us, sure_us=told.us)
-        vague = told is not None and moment.state is ClockState.UNKNOWN
+        stated = self._word()
+        if stated is not None and stated.exact:
+            return ListTime(likely_us=stated.us, sure_us=stated.us)
+        vague = stated is not None and moment.state is ClockState.UNKNOWN
         return ListTime(likely_us=max(moment.us, newest_us), sure_us=newest_us, vague=vague)
 
     def _times(self) -> tuple[Moment, int]:

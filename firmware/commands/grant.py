@@ -59,7 +59,7 @@ def _read(path: Path) -> bytes:
 
 
 def _show(bundle: Bundle) -> None:
-    grant = _said(bundle)
+    grant = _grant_of(bundle)
     for name, value in (
         ("person", f"{grant.person} ({grant.role}, {grant.organisation})"),
         ("key", grant.holder.fingerprint),
@@ -73,14 +73,14 @@ def _show(bundle: Bundle) -> None:
         print(f"{name:<10} {value}")
 
 
-def _said(bundle: Bundle) -> Grant:
+def _grant_of(bundle: Bundle) -> Grant:
     """What the grant says; the console checks who signed it."""
     return from_bytes(Grant, split(bundle.grant, limit=MAX_BYTES)[1], limit=MAX_BYTES)
 
 
 def _of_holder(bundle: Bundle, message: bytes, key: Path) -> bytes:
     """The signature by the grant's own key. Another is a failed login, and a few of those lock the unit."""
-    signature, holder = _signature(message, key), _said(bundle).holder
+    signature, holder = _signature(message, key), _grant_of(bundle).holder
     try:
         verify(signature, message, holder, namespace=NAMESPACE)
     except SshSignatureError as error:

@@ -94,7 +94,7 @@ def status(common: Common) -> int:
 
 
 def _report(folder: SyncFolder, *, as_json: bool) -> int:
-    facts, left = told(folder.status()), closed_logs(folder)
+    facts, left = shown_status(folder.status()), closed_logs(folder)
     reads = sum(max(0, one.reads) for one in left)
     _show(facts | ({"closed_logs": len(left), "closed_reads": reads} if left else {}), as_json=as_json)
     for one in left:
@@ -154,7 +154,7 @@ def _ask_the_running_one(folder: SyncFolder) -> bool:
     return False
 
 
-def told(status: Mapping[str, Any]) -> dict[str, Any]:
+def shown_status(status: Mapping[str, Any]) -> dict[str, Any]:
     """What is shown of `status.json`: not the bytes of a metered network, which show each hit."""
     return {name: fact for name, fact in status.items() if not name.startswith("metered")}
 

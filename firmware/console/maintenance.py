@@ -19,29 +19,10 @@ NOBODY = "-"
 
 
 class MaintenanceLog(Protocol):
-    """Where the records go: `storage.ledger.Ledger`, or a list as twin. On return a record is durable."""
+    """Stores the records: `storage.ledger.Ledger`. On return a record is durable."""
 
     def append(self, record: MaintenanceLine | GrantTaken) -> object:
         """Store one record. Raises what storage raises; then nothing was stored."""
-
-
-class RememberedLog:
-    """The twin: keeps the records in memory, and can fail like a full disk."""
-
-    def __init__(self) -> None:
-        self.records: list[MaintenanceLine] = []
-        self.taken: list[GrantTaken] = []
-        self.failing: Exception | None = None
-
-    def append(self, record: MaintenanceLine | GrantTaken) -> object:
-        """See MaintenanceLog.append."""
-        if self.failing is not None:
-            raise self.failing
-        if isinstance(record, GrantTaken):
-            self.taken.append(record)
-            return len(self.taken)
-        self.records.append(record)
-        return len(self.records)
 
 
 class Recording:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from console_log import RememberedLog
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from field_home import Home
 
 from firmware.console.failed_logins import FailedLogins
-from firmware.console.maintenance import RememberedLog
 from firmware.console.session import Console
 from hw.serial_port import loopback_pair
 from storage.grant_format import COMMANDS, FORMAT, Bundle, Grant, GrantRole, issue

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from console_log import RememberedLog
 
 from firmware.console.failed_logins import FailedLogins
-from firmware.console.maintenance import RememberedLog
 from firmware.console.parser import FORMS
 from firmware.console.session import Console
 from hw.errors import LineGoneError

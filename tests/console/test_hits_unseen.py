@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from sync_twins import DepartmentProcess, Unit, bare_home, issue_code, running
 from waiting import until
 
-from firmware.commands.sync import told
+from firmware.commands.sync import shown_status
 from firmware.console.consoles import outcome_line
 from firmware.custody.opening import custody_of
 from firmware.health.metrics import prometheus_text
@@ -52,7 +52,7 @@ def shown(unit: Unit) -> dict[str, object]:
         "status": [one for one in report_lines(report) if one.startswith(("sync", "log", " "))],
         "metrics": [one for one in prometheus_text(report).splitlines() if "_running_" not in one],
         "sync now": outcome_line(unit.folder),
-        "sync status": told(unit.folder.status()),
+        "sync status": shown_status(unit.folder.status()),
     }
 
 

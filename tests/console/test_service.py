@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from console_log import RememberedLog
 from waiting import until
 
 from firmware.console.failed_logins import FailedLogins
-from firmware.console.maintenance import RememberedLog
 from firmware.console.service import CONSOLES_AT_ONCE, pump, serving, socket_of
 from firmware.console.session import Console
 from hw.serial_port import loopback_pair

@@ -7,10 +7,11 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from console_log import RememberedLog
 
 from firmware.console.errors import UnitRefusedError
 from firmware.console.failed_logins import FailedLogins
-from firmware.console.maintenance import GRANT_LIMIT, OUTPUT_LIMIT, KeptOutput, RememberedLog, SessionLog
+from firmware.console.maintenance import GRANT_LIMIT, OUTPUT_LIMIT, KeptOutput, SessionLog
 from firmware.console.parser import FORMS
 from firmware.console.session import Console
 from firmware.console.unit import ResetObstacles, SelfTestLine

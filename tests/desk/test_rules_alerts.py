@@ -75,7 +75,7 @@ def test_who_made_a_covert_entry_knows_its_alert_once_it_fell_to_them(user: str,
         known("a", recipients=("ben",)), step("a", AlertEvent.VIEWED, "ann"), step("a", ANSWERED, "cat")
     )
     makers = {b"e1": ("ann", "dan")}
-    assert ("a" in states.told_to(user, (), makers).rows) is told
+    assert ("a" in states.known_to(user, (), makers).rows) is told
     assert not states.rows["a"].visible_to(user)
 
 

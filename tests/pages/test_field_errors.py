@@ -14,7 +14,7 @@ from page_reader import Reader, Sheet
 from page_sheets import SHEETS
 
 from storage.times import DAY_US
-from sync.department.desk.calling import Said
+from sync.department.desk.calling import ErrorAnswer
 from sync.department.desk.field_help import words_of
 from sync.department.desk.json_forms import demand_counts
 from sync.department.desk.operations import OPERATIONS
@@ -25,8 +25,8 @@ from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import CALLS, Call
 
 
-def told(what: str, code: str = "form") -> Said:
-    return in_page_words(Said(status=422, code=code, what=what, clause="463.5"))
+def told(what: str, code: str = "form") -> ErrorAnswer:
+    return in_page_words(ErrorAnswer(status=422, code=code, what=what, clause="463.5"))
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_search_names_every_wrong_field_at_once(
     ],
 )
 def test_a_page_names_no_command(cure: str, words: str) -> None:
-    said = Said(status=409, code="x", what="not yet", clause="463.5", cure=cure)
+    said = ErrorAnswer(status=409, code="x", what="not yet", clause="463.5", cure=cure)
     assert in_page_words(said).cure == words
 
 

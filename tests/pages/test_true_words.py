@@ -19,7 +19,7 @@ from firmware.console.unit import SelfTestLine
 from storage.times import DAY_US, HOUR_US, SECOND_US, margin_text
 from sync.department.cli import main
 from sync.department.commands.desk_access import _cell
-from sync.department.desk.calling import Said
+from sync.department.desk.calling import ErrorAnswer
 from sync.department.desk.inquiry.filing import read_filings
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.bulk import ImportForm, PersonLine
@@ -219,7 +219,7 @@ def test_what_the_public_asks_is_listed_in_its_words(department: Department, rea
     ],
 )
 def test_a_page_s_cure_names_no_codes_of_what_it_offers_by_name(cure: str, shown: str) -> None:
-    said = Said(status=422, code="purpose", what="a purpose must be given", cure=cure)
+    said = ErrorAnswer(status=422, code="purpose", what="a purpose must be given", cure=cure)
     assert in_page_words(said).cure == shown
 
 

@@ -12,7 +12,7 @@ from hw.clock import TimeState
 from hw.secure_slot import LoopbackSlot
 from storage import clock_trust
 from storage.clock_trust import DEPARTMENT
-from storage.department_word import ToldTime
+from storage.department_word import StatedTime
 from storage.ledger import Ledger
 from storage.record_base import ClockState
 from storage.times import DAY_US, HOUR_US, MINUTE_US
@@ -57,8 +57,8 @@ class Machine:
         self.ledger = Ledger.open(self._home, self._slot, self.time, boot=self.time.boot)
 
     @property
-    def told(self) -> ToldTime | None:
-        return self.ledger.store.time.told
+    def stated(self) -> StatedTime | None:
+        return self.ledger.store.time.department_time
 
 
 @pytest.fixture(params=OFF, ids=["ahead", "behind", "in 1970"])
@@ -74,11 +74,11 @@ def machine(
 
 
 def test_running_time_continues_the_departments_word_whatever_the_clock_says(machine: Machine) -> None:
-    assert machine.told is None
+    assert machine.stated is None
     machine.hear(START_US)
     machine.time.run(HOUR_US)
     machine.time.jump(3 * DAY_US)
-    assert machine.told == ToldTime(us=START_US + HOUR_US, exact=True)
+    assert machine.stated == StatedTime(us=START_US + HOUR_US, exact=True)
     assert machine.ledger.store.time.sure_us == START_US + HOUR_US
 
 
@@ -87,7 +87,7 @@ def test_a_restart_of_the_program_loses_nothing_of_the_word(machine: Machine) ->
     machine.time.run(HOUR_US)
     machine.restart()
     machine.time.run(HOUR_US)
-    assert machine.told == ToldTime(us=START_US + 2 * HOUR_US, exact=True)
+    assert machine.stated == StatedTime(us=START_US + 2 * HOUR_US, exact=True)
 
 
 def test_after_a_start_of_the_machine_the_word_is_what_has_passed_at_least(machine: Machine) -> None:
@@ -95,9 +95,9 @@ def test_after_a_start_of_the_machine_the_word_is_what_has_passed_at_least(machi
     machine.time.run(HOUR_US)
     add_reads(machine.ledger, SteppedTime(machine.time.now().us), 1)
     machine.reboot(30 * DAY_US)
-    assert machine.told is not None
-    assert not machine.told.exact
-    assert START_US + HOUR_US <= machine.told.us < START_US + HOUR_US + MINUTE_US
+    assert machine.stated is not None
+    assert not machine.stated.exact
+    assert START_US + HOUR_US <= machine.stated.us < START_US + HOUR_US + MINUTE_US
     for _ in range(3):  # each start takes up where the one before ended: no list lasts for ever
         machine.time.run(8 * HOUR_US)
         add_reads(machine.ledger, SteppedTime(machine.time.now().us), 1)
@@ -109,7 +109,7 @@ def test_a_newer_word_replaces_what_was_carried_on(machine: Machine) -> None:
     machine.hear(START_US)
     machine.reboot(30 * DAY_US)
     machine.hear(START_US + 30 * DAY_US)
-    assert machine.told == ToldTime(us=START_US + 30 * DAY_US, exact=True)
+    assert machine.stated == StatedTime(us=START_US + 30 * DAY_US, exact=True)
 
 
 def test_no_word_moves_the_time_that_purges_count_by(machine: Machine) -> None:

@@ -21,7 +21,7 @@ from sync import messages
 from sync.department.cli import main
 from sync.department.desk.grants.rules import Grants
 from sync.department.journal.office_entries import GrantIssued
-from sync.department.server.machine_due import untold_resets
+from sync.department.server.machine_due import unreported_resets
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker
 from sync.department.store import incidents, unit_health
@@ -244,7 +244,7 @@ def test_ranges_hold_exactly_the_numbers(numbers: set[int]) -> None:
 
 
 def overdue(department: Department, grants: Grants, moment_us: int) -> list[str]:
-    return [one.what for one in untold_resets(department.store, grants.resets(), moment_us)]
+    return [one.what for one in unreported_resets(department.store, grants.resets(), moment_us)]
 
 
 def granted(unit: Joined, commands: tuple[str, ...]) -> tuple[Grants, int]:

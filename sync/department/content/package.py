@@ -302,7 +302,7 @@ def _check_sheet(
     facts, own = words.facts, f"{OWN_WORDS} (a package of an earlier version)"
     if head.format == FORMAT:
         facts, own = package_words.made_again(words.facts, entries, hold, zone)
-        _demand_said(words.facts, facts)
+        _demand_in_entries(words.facts, facts)
     sheet = cover_sheet.SheetFacts(
         department=head.department,
         number=head.number,
@@ -347,7 +347,7 @@ def _check_manifests(files: Mapping[str, bytes], head: PackageHead, reads: Seque
     return checker.unchecked
 
 
-def _demand_said(said: package_words.Facts, made: package_words.Facts) -> None:
+def _demand_in_entries(said: package_words.Facts, made: package_words.Facts) -> None:
     """What the department says of its own, but for local times, is in its entries. Raises PackageError."""
 
     def plain(facts: package_words.Facts) -> list[tuple[str, bytes]]:

@@ -33,7 +33,7 @@ from starlette.routing import BaseRoute, Route
 
 from sync.department.desk import sessions
 from sync.department.desk.alerts.events import EventStream, last_id_of
-from sync.department.desk.calling import Calling, said_of
+from sync.department.desk.calling import Calling, error_answer
 from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.stream import SearchStream
 from sync.department.desk.json_forms import read_form, read_json, to_json
@@ -54,7 +54,7 @@ STATEMENT = "statement"  # a header: the caller's signature of call and form
 
 
 def _problem(error: BaseException, events: Sparingly) -> Response:
-    said = said_of(error, events)
+    said = error_answer(error, events)
     headers = {"www-authenticate": _challenge(said.code)} if said.status == 401 else {}
     more = {"proof": said.proof} if said.proof else {}
     return problem(

@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class ErrorAnswer:
     """What an error is to the caller. `code`: one word for programs; `clause`: the rule; `parts`: each wrong
     field of a form, if there are several; `proof`: what proves the call that was refused for lack of it."""
 
@@ -58,7 +58,7 @@ class Said:
     what: str
     clause: str = ""
     cure: str = ""
-    parts: tuple[Said, ...] = ()
+    parts: tuple[ErrorAnswer, ...] = ()
     fields: tuple[str, ...] = ()
     proof: str = ""
 
@@ -68,7 +68,7 @@ class Said:
         return frozenset({self.code, *self.fields}).union(*(one.codes for one in self.parts))
 
 
-def said_of(error: BaseException, events: Sparingly) -> Said:
+def error_answer(error: BaseException, events: Sparingly) -> ErrorAnswer:
     """The answer to an error: a refusal in its own words, of any other error only the kind."""
     if isinstance(error, RecordError):
         error = FormError(str(error), code="form", clause="463.5")
@@ -77,7 +77,9 @@ def said_of(error: BaseException, events: Sparingly) -> Said:
         return _refused(error)
     if isinstance(error, RefusedByDepartmentError):
         cure = BODY_CURES.get(error.code, "send it again later")
-        return Said(status=BODY_STATUS.get(error.code, 503), code=error.code, what=error.what, cure=cure)
+        return ErrorAnswer(
+            status=BODY_STATUS.get(error.code, 503), code=error.code, what=error.what, cure=cure
+        )
     status, code, what, cure = words_of_unforeseen(error, events)
     if code == FULL:
         pass  # whatever met it
@@ -86,11 +88,11 @@ def said_of(error: BaseException, events: Sparingly) -> Said:
         what, cure = f"{where}: {error.what}", f"{error.cure or 'restore it'}; then {AGAIN}"
     elif isinstance(error, StoreAwayError):  # not its place: a logon needs it too
         what, cure = "the department's database does not answer", error.cure
-    return Said(status=status, code=code, what=what, cure=cure)
+    return ErrorAnswer(status=status, code=code, what=what, cure=cure)
 
 
-def _refused(error: DeskRefusal) -> Said:
-    return Said(
+def _refused(error: DeskRefusal) -> ErrorAnswer:
+    return ErrorAnswer(
         status=error.status,
         code=error.code,
         what=error.what,

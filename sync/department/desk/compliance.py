@@ -49,7 +49,7 @@ def overdue(
         *_shares(book, now_us),
         *_holds(book, now_us),
         *_emergencies(book, now_us),
-        *_alerts(policy, book.alerts.told_to(user, roles), now_us),
+        *_alerts(policy, book.alerts.known_to(user, roles), now_us),
         *_redress(book, now_us),
         *_without_answerer(policy),
         *_night_keys(book, now_us),

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from sync.department.desk import whoami
-from sync.department.desk.calling import Calling, said_of
+from sync.department.desk.calling import Calling, error_answer
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import not_found
 from sync.department.ground.sparingly import Sparingly
@@ -224,7 +224,7 @@ class _Pages:
             visit.values, visit.restored = Values(tuple(draft.values.items())), True
 
     async def _refused(self, page: Page, visit: Visit, error: Exception, *, sent: bool) -> Response:
-        visit.refusal = in_page_words(said_of(error, self._events))
+        visit.refusal = in_page_words(error_answer(error, self._events))
         if visit.refusal.code == "session-locked":
             self._keep_draft(visit)
             visit.refusal = None
@@ -251,7 +251,7 @@ class _Pages:
             try:
                 return await again(visit)
             except Exception as second:  # noqa: BLE001 - the form cannot be shown: only the refusal is
-                said_of(second, self._events)
+                error_answer(second, self._events)
         return visit.page("refused.html")
 
     @staticmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from sync.department.desk.api import address_of
-from sync.department.desk.calling import Said
+from sync.department.desk.calling import ErrorAnswer
 from sync.department.desk.logon_forms import ProveForm
 from sync.department.pages import shield
 from sync.department.pages.visit import Page, Visit
@@ -16,7 +16,7 @@ from sync.department.pages.visit import Page, Visit
 PROOF = "/proof"
 
 
-async def show(visit: Visit, refusal: Said | None = None) -> Response:
+async def show(visit: Visit, refusal: ErrorAnswer | None = None) -> Response:
     """Password and code, or a passkey; 401 if a form was refused for the lack of it."""
     await visit.demand("policy/read")
     user = visit.person.user

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from storage.picture_format import picture_format
-from sync.department.desk.calling import Calling, Said, known_operation
+from sync.department.desk.calling import Calling, ErrorAnswer, known_operation
 from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.idempotency import UNDER_WAY
 from sync.department.desk.logon_forms import LoggedOn
@@ -46,7 +46,7 @@ class Visit:
     token: str = field(default="", repr=False)
     who: LoggedOn | None = None
     values: Values = field(default_factory=Values)
-    refusal: Said | None = None
+    refusal: ErrorAnswer | None = None
     restored: bool = False
     unwitnessed: bool = False
     street_map: StreetMap | None = None

@@ -7,7 +7,7 @@ import dataclasses
 import re
 from datetime import datetime, tzinfo
 
-from sync.department.desk.calling import Said
+from sync.department.desk.calling import ErrorAnswer
 from sync.department.desk.field_help import words_of
 from sync.department.desk.operations import OPERATIONS
 from sync.department.policy.policy import Policy
@@ -148,7 +148,7 @@ _FIELD = re.compile(
 _OF_QUERIES = {"range": "When", "since": "From", "until": "To", "radius_m": "Radius in meters", "row": "Row"}
 
 
-def _labeled(said: Said) -> Said:
+def _labeled(said: ErrorAnswer) -> ErrorAnswer:
     """One of several wrong fields, with its label in front, unless its words name it."""
     name = said.fields[0].rpartition(".")[2] if said.fields else said.code
     label = _OF_QUERIES.get(name, "")
@@ -159,7 +159,7 @@ def _labeled(said: Said) -> Said:
     return dataclasses.replace(said, what=f"{label}: {said.what}")
 
 
-def in_page_words(said: Said) -> Said:
+def in_page_words(said: ErrorAnswer) -> ErrorAnswer:
     """A refusal of a field with the field's label, as the page has it, in place of its name in the call.
 
     "AccountForm.name: is missing" becomes "Name: is missing", and its code the field's, which is marked.

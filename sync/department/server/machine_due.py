@@ -53,7 +53,7 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
         ]
     with desk.looking() as book:
         resets = book.grants.resets()
-    found += untold_resets(store, resets, moment_us)
+    found += unreported_resets(store, resets, moment_us)
     return found + _unopened(store, desk, moment_us)
 
 
@@ -69,7 +69,7 @@ def _altered(store: Store) -> Iterator[Overdue]:
         yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {typed_rows.CURE}")
 
 
-def untold_resets(store: Store, resets: Sequence[GrantIssued], moment_us: int) -> list[Overdue]:
+def unreported_resets(store: Store, resets: Sequence[GrantIssued], moment_us: int) -> list[Overdue]:
     """Units that a grant gave up to a reset and are silent since, of which no destruction receipt came.
 
     A power cut, a card that was taken out or a full disk can lose one; so can who never reset the unit.

@@ -238,7 +238,7 @@ def figures(front: DeskContext, token: str, form: NothingForm) -> Figures:  # no
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Figures]:
-        alerts, terms = desk.book.alerts.told_to(caller.user, caller.roles), desk.policy.alerts
+        alerts, terms = desk.book.alerts.known_to(caller.user, caller.roles), desk.policy.alerts
         made = Figures(
             sources=tuple(
                 (one.source, one.checked, one.rejected, one.muted(terms)) for one in alerts.sources()

@@ -121,7 +121,7 @@ class AlertStates:
     numbers: dict[int, str] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
 
-    def told_to(
+    def known_to(
         self, user: str, roles: Collection[Role], makers: Mapping[bytes, Collection[str]] = NO_MAKERS
     ) -> AlertStates:
         """The same without the alerts of covert entries that a person may not know of; of any, without a
@@ -135,7 +135,7 @@ class AlertStates:
         }
         return AlertStates(rows, self.numbers, self.opened)
 
-    def tell(self, known: AlertStates, elements: str, records: Collection[str]) -> bool:
+    def may_know_access(self, known: AlertStates, elements: str, records: Collection[str]) -> bool:
         """Whether who knows `known` of these may know of an access, by its elements and its records: to one
         alert by its number, or to what units raised. A step's record does not say of which alert it is."""
         named = self.find(elements.rpartition(" ")[2])

@@ -140,7 +140,7 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
 
     def plan(caller: Caller) -> Plan[ShownProposal]:
         entry = _known(desk, form.proposal, caller)
-        said = _said(entry)
+        said = _signed_form(entry)
         recipients = said.get("recipients") or ()
         if recipients and caller.user not in {*recipients, entry.stamp.user}:
             _demand_administrator(desk, caller)
@@ -158,7 +158,7 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
     return desk.act(token, Call.CHANGE_APPROVE, plan)
 
 
-def _said(entry: Entry) -> dict[str, Any]:
+def _signed_form(entry: Entry) -> dict[str, Any]:
     """The form that a proposal asks to carry out, where its person signed it."""
     return said_in(entry.signed).fields() if entry.signed else {}
 
@@ -169,7 +169,7 @@ def may_know(desk: Desk, entry: Entry, user: str, at_us: int) -> bool:
     A covert entry's: its people and administrators; if an administrator proposed it, everyone who may be the
     second person.
     """
-    recipients = _said(entry).get("recipients") or ()
+    recipients = _signed_form(entry).get("recipients") or ()
     return (
         not recipients
         or user in {*recipients, entry.stamp.user}

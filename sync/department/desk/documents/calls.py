@@ -16,7 +16,7 @@ from storage.codec import parse_toml
 from storage.errors import RecordError
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.documents.updates import UpdateTrust, check_update, said_of
+from sync.department.desk.documents.updates import UpdateTrust, check_update, release_words
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
 from sync.department.journal.entries import Entry
@@ -86,7 +86,7 @@ def check(form: SignForm, trust: UpdateTrust) -> str:
     """
     demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
     if form.kind == "update":
-        return said_of(check_update(form.body, trust), trust)
+        return release_words(check_update(form.body, trust), trust)
     if len(form.body) > MAX_CONFIGURATION_BYTES:
         what = f"a configuration has at most {MAX_CONFIGURATION_BYTES} bytes"
         raise _refusal(what)

@@ -93,7 +93,7 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Caller, list[ListEntry] | None]]:
         fresh = _entry(desk, form, caller)
-        summary = _said(desk.policy, form)
+        summary = _proposal_words(desk.policy, form)
         second = desk.second_person(caller, "hotlist/add", form, about=head_name(LIST), summary=summary)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], caller, None)
@@ -114,7 +114,7 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
     return _changed(front, entry, caller, entries)
 
 
-def _said(policy: Policy, form: LocalForm) -> str:
+def _proposal_words(policy: Policy, form: LocalForm) -> str:
     """What everybody who may decide is shown unasked. The plate is not in it, nor the case of a covert entry:
     they are in the form, whose opening (`change/show`) is an entry."""
     category = policy.alerts.category(form.category)

@@ -109,7 +109,7 @@ def sources(front: DeskContext, token: str, form: NothingForm) -> tuple[SourceLi
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[SourceLine, ...]]:
-        terms, alerts = desk.policy.alerts, desk.book.alerts.told_to(caller.user, caller.roles)
+        terms, alerts = desk.policy.alerts, desk.book.alerts.known_to(caller.user, caller.roles)
         shares = {one.source: one for one in alerts.sources()}
         counts: dict[str, list[int]] = defaultdict(list)
         for one in lists_shown(front):

@@ -70,7 +70,7 @@ def check_update(body: bytes, trust: UpdateTrust) -> SystemRelease:
     return release
 
 
-def said_of(release: SystemRelease, trust: UpdateTrust) -> str:
+def release_words(release: SystemRelease, trust: UpdateTrust) -> str:
     """A release for the person who is to approve it."""
     proven = (
         "is in the release log" if trust.keys else f"release log's signature not checked: no {KEYS_FILE} here"

@@ -18,8 +18,10 @@ def _sight(desk: Desk, caller: Caller) -> Callable[[str, str, Collection[str]], 
     audits = Call.AUDIT_READ in desk.policy.calls_by(caller.roles)  # they see each in the log, and file it
     with desk.looking() as book:
         alerts = book.alerts
-        known = alerts if audits else alerts.told_to(caller.user, caller.roles, desk.book.covert.makers)
-    return lambda action, elements, reads: action not in ALERTS or alerts.tell(known, elements, reads)
+        known = alerts if audits else alerts.known_to(caller.user, caller.roles, desk.book.covert.makers)
+    return lambda action, elements, reads: (
+        action not in ALERTS or alerts.may_know_access(known, elements, reads)
+    )
 
 
 def shown_to(desk: Desk, caller: Caller, found: Iterable[AlprRequest]) -> Iterator[AlprRequest]:

@@ -19,7 +19,7 @@ from typing import Any
 import anyio
 from starlette.types import Receive, Scope, Send
 
-from sync.department.desk.calling import Calling, said_of
+from sync.department.desk.calling import Calling, error_answer
 from sync.department.desk.inquiry.forms import BegunSearch
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.lasting import LastingAnswer
@@ -61,7 +61,7 @@ class SearchStream(LastingAnswer):
             try:
                 step = await self._calling.operation("inquiry/step", self._token, form)
             except Exception as error:  # noqa: BLE001 - every error has the one form
-                said = said_of(error, self._events)
+                said = error_answer(error, self._events)
                 words = {"clause": said.clause, "what": said.what, "cure": said.cure}
                 yield _line("refused", {"refused": said.code} | words)
                 return
