@@ -378,7 +378,7 @@ DELIVERIES = {
     "approved without a look at the agency": "no second person signed its approval",
     "after the approval's month": "its approval had ended",
     "what is read later": BEYOND,
-    "for another agency": "it leaves for another agency or purpose than was asked",
+    "for another agency": "it leaves for another agency, purpose or number than was asked",
     "nothing": "",
 }
 
@@ -427,7 +427,7 @@ def test_a_delivery_opens_what_another_agency_asked_for_and_another_person_appro
     wanted = later if what == "what is read later" else wanted
     form = DeliverForm(request=request, scope=wanted, ground=GROUND)
     stamp, signed = root.signed("super", "share/deliver", form)
-    words = "Elsewhere PD (law-enforcement, CA), Det. Doe", "a civil matter"
+    words = "Elsewhere PD (law-enforcement, CA), Det. Doe", "a civil matter", "H-1"
     written = written_digest(*words) if what == "for another agency" else b""
     left = replace(access_of(query), action="delivery", request=request, written=written)
     entry = root.write(left, stamp, signed)

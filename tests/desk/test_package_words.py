@@ -20,6 +20,7 @@ from storage import codec
 from storage.errors import PackageError
 from storage.evidence import Shown
 from storage.sealing import Opened
+from sync.department.cli import main
 from sync.department.content import cover_sheet, package
 from sync.department.content.provenance import ManifestAuthority, ManifestMaker
 from sync.department.content.reads import OpenedRead
@@ -138,8 +139,15 @@ def test_the_sheet_of_a_delivery_says_by_whom_and_for_which_request(department: 
         ("for", "Elsewhere PD (law-enforcement, CA), Det. Doe"),
         ("intended purpose", "a civil matter"),
     ):
-        with pytest.raises(PackageError, match="says another agency or purpose than its entries"):
+        with pytest.raises(PackageError, match="says another agency, purpose or number than its entries"):
             package.check(reworded(files, key, label, value), key.public_key())
+    other = {
+        name: data.replace(b"H-1", b"H-9") if name.startswith("cover") else data
+        for name, data in files.items()
+    }
+    assert other["cover.txt"] != files["cover.txt"]
+    with pytest.raises(PackageError, match="says another agency, purpose or number than its entries"):
+        package.check(signed_again(other, key, number="H-9"), key.public_key())
     for label, value in (
         ("written request", "entry 1 of the access log"),
         ("delivered by", "chief (c), entry 9"),
@@ -156,7 +164,7 @@ def test_a_delivery_of_an_earlier_version_says_what_is_not_checked_of_its_sheet(
     files, key = delivered(department), department.home.log_key()
     data = reworded(files, key, "for", "Elsewhere PD (law-enforcement, CA), Det. Doe")
     said = package.check(data, key.public_key()).sheet_unchecked
-    assert said == "for whom and what for (entries of an earlier version)"
+    assert said == "for whom, what for and the number (entries of an earlier version)"
     assert problems(department) == ()
 
 
@@ -267,3 +275,25 @@ def test_a_laptop_without_the_c2pa_library_says_that_it_did_not_check_the_manife
     monkeypatch.setitem(sys.modules, "c2pa", None)
     said = package.check(signed_again(files, key), key.public_key()).manifests_unchecked
     assert said == "the c2pa library is not installed: pip install 'alpr-reader[c2pa]'"
+
+
+def test_a_check_prints_the_name_that_the_department_gives_each_units_log(
+    files: Files, department: Department, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No entry of the package proves that name: who holds the department log's key words it."""
+    key, path = department.home.log_key(), tmp_path / "package.zip"
+    head = package.check(signed_again(files, key), key.public_key()).head
+    renamed = tuple(replace(one, unit="Car 3") for one in head.reads)
+    before = f"unit {head.reads[0].unit}"
+    sheets = {
+        name: data.replace(before.encode(), b"unit Car 3").replace(
+            f"<td>{head.reads[0].unit}</td>".encode(), b"<td>Car 3</td>"
+        )
+        for name, data in files.items()
+        if name.startswith("cover")
+    }
+    path.write_bytes(signed_again(files | sheets, key, reads=renamed))
+    main(["verify", str(path), "--key", department.desk.log.note_key.text()])
+    said = capsys.readouterr().out
+    assert "not checked: the names of units, which are the department's: log " in said
+    assert " is Car 3's" in said

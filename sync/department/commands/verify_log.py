@@ -25,8 +25,9 @@ from sync.command_frame import Common, collected
 from sync.department.commands.given_files import FILE, key_of, read_bytes
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list
-from sync.department.content.package import CheckedPackage
+from sync.department.content.package import CheckedPackage, PackageHead
 from sync.department.content.vault import HOLDS, FolderVault
+from sync.department.content.zipped import printable
 from sync.department.desk import snapshot
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.log_state import FOLDER
@@ -139,6 +140,7 @@ UNCHECKED_SHEET = (
     "not checked: {}, which are the department's; "
     "what a unit signed is in the text, the place and the pictures beside each leaf.cose"
 )
+UNCHECKED_NAMES = "not checked: the names of units, which are the department's: {}"
 UNCHECKED_MANIFESTS = "not checked: the C2PA manifests (*.c2pa), which are the department's: {}"
 
 
@@ -248,7 +250,7 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
         logged = {"entries": [one.sequence for one in checked.entries], "unwitnessed": unwitnessed}
         proven = {"proven_in_place": reads - len(loose), "withheld": checked.withheld, "problems": []}
         proven |= {"sheet_unchecked": checked.sheet_unchecked, "format": head.format}
-        proven |= {"manifests_unchecked": checked.manifests_unchecked}
+        proven |= {"manifests_unchecked": checked.manifests_unchecked, "names_unchecked": _names_of(head)}
         print(json.dumps(facts | logged | proven))
         return status
     verdict = "the signatures hold" if lacking else "the package verifies"
@@ -263,11 +265,21 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
     for folder, names in list(checked.withheld.items())[:100]:
         print(f"not in this package: {folder} has {' and '.join(names)} too, as its unit signed")
     print(UNCHECKED_SHEET.format(checked.sheet_unchecked) if checked.sheet_unchecked else SHEET)
+    print(UNCHECKED_NAMES.format(_names_of(head)))
     print(SIGNATURE)
     if checked.manifests_unchecked:
         print(UNCHECKED_MANIFESTS.format(checked.manifests_unchecked))
     print(SENTENCE)
     return status
+
+
+def _names_of(head: PackageHead) -> str:
+    """Which unit's name the department gives each log: a unit is known by its key, whatever its name."""
+    logs = {
+        log_id_of(Ed25519PublicKey.from_public_bytes(one.public)).hex()[:16]: one.unit for one in head.reads
+    }
+    named = [f"log {log} is {printable(name)}'s" for log, name in sorted(logs.items())]
+    return ", ".join(named[:20]) + (f" and {len(named) - 20:,} more" if len(named) > 20 else "")
 
 
 def _how_it_left(checked: CheckedPackage, witnesses: Witnesses | None) -> list[str]:

@@ -301,7 +301,7 @@ def _check_sheet(
         zone = UTC  # the local times are then not checked
     facts, own = words.facts, f"{OWN_WORDS} (a package of an earlier version)"
     if head.format == FORMAT:
-        facts, own = package_words.made_again(words.facts, entries, hold, zone)
+        facts, own = package_words.made_again(words.facts, head.number, entries, hold, zone)
         _demand_in_entries(words.facts, facts)
     sheet = cover_sheet.SheetFacts(
         department=head.department,

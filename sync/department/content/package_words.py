@@ -70,10 +70,10 @@ def _in_lines(facts: Facts) -> Facts:
 
 
 def made_again(
-    said: Facts, entries: Sequence[LeftUnder], hold: LeftUnder | None, zone: tzinfo
+    said: Facts, number: str, entries: Sequence[LeftUnder], hold: LeftUnder | None, zone: tzinfo
 ) -> tuple[Facts, str]:
-    """(the facts of a sheet as its entries say them, what of them the entries do not say). `said`: as the
-    sheet has them; `hold`: the entry of the hold of an export. Raises PackageError."""
+    """(the facts of a sheet as its entries say them, what of them the entries do not say). `said`, `number`:
+    as the sheet has them; `hold`: the entry of the hold of an export. Raises PackageError."""
     left = [one for one in entries if isinstance(one.note, Access)]
     if not left:
         raise PackageError("no entry says why these reads left", where="package")
@@ -85,9 +85,9 @@ def made_again(
         raise PackageError("it left under entries of several kinds or requests", where="package")
     agency, purpose = (written.get(label, "") for label in WRITTEN)
     digests = {one.note.written for one in left if isinstance(one.note, Access)}
-    if not digests <= {b"", written_digest(agency, purpose)}:
-        raise PackageError("says another agency or purpose than its entries", where="package")
-    unchecked = "for whom and what for (entries of an earlier version)" if b"" in digests else ""
+    if not digests <= {b"", written_digest(agency, purpose, number)}:
+        raise PackageError("says another agency, purpose or number than its entries", where="package")
+    unchecked = "for whom, what for and the number (entries of an earlier version)" if b"" in digests else ""
     return of_delivery(agency, purpose, requests[0], last.sequence, last.stamp), unchecked
 
 

@@ -131,8 +131,8 @@ class Access(Note):
 
     `action`: search, image, export, delivery, answer. `on_behalf_of`: the requester of a queued request, or
     empty. `request`, `approval`: the entries it rests on, or -1. `reads`: what an image or export names.
-    `written`: of a delivery, SHA-256 of for whom and what for (`sharing_entries.written_digest`); empty in
-    entries of earlier versions.
+    `written`: of a delivery, SHA-256 of for whom, what for and under which number
+    (`sharing_entries.written_digest`); empty in entries of earlier versions.
     """
 
     KIND: ClassVar[str] = "access"

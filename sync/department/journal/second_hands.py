@@ -391,7 +391,7 @@ class SecondHands:
             raise UnsignedError("its approval had ended")
         self._demand_counts(Call.SHARE_APPROVE, access.request, decision)
         if access.written and asked.written not in {b"", access.written}:
-            raise UnsignedError("it leaves for another agency or purpose than was asked")
+            raise UnsignedError("it leaves for another agency, purpose or number than was asked")
         scope = _form(said).get("scope")
         # what was read by the time it was asked for, and in older logs up to what was asked
         until = {read_by(asked.until_us, asked.at_us)} | (set() if self.seen_by_two else {asked.until_us})

@@ -52,15 +52,15 @@ class ShareAsked(Note):
     agreement: str
 
 
-def written_of(asked: ShareAsked) -> tuple[str, str]:
-    """For whom a delivery is, and what for, as a written request says it: a line each."""
+def written_of(asked: ShareAsked) -> tuple[str, str, str]:
+    """For whom a delivery is, what for, and the agency's number, as a written request says it."""
     agency = f"{asked.agency} ({asked.agency_kind}, {asked.state}), {asked.person}"
-    return " ".join(agency.splitlines()), " ".join(asked.purpose.splitlines())
+    return " ".join(agency.splitlines()), " ".join(asked.purpose.splitlines()), asked.number
 
 
-def written_digest(agency: str, purpose: str) -> bytes:
-    """What the access of a delivery says of these two lines: a stranger holds a package against it."""
-    return hashlib.sha256(WRITTEN + envelope.encode([agency, purpose])).digest()
+def written_digest(agency: str, purpose: str, number: str) -> bytes:
+    """What the access of a delivery says of these lines: a stranger holds a package against it."""
+    return hashlib.sha256(WRITTEN + envelope.encode([agency, purpose, number])).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

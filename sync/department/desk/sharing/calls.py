@@ -290,8 +290,9 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
     asked, scope, searches = desk.act(token, Call.SHARE_DELIVER, plan)
     found, covers = _search_each(front, searches, ELEMENTS if scope.images else ("place", "text"))
     last = searches[-1][1]
-    facts = package_words.of_delivery(*written_of(asked), form.request, last.sequence, last.stamp)
-    package = front.package(found, PackageOrder(number=asked.number, entries=tuple(covers), facts=facts))
+    agency, purpose, number = written_of(asked)
+    facts = package_words.of_delivery(agency, purpose, form.request, last.sequence, last.stamp)
+    package = front.package(found, PackageOrder(number=number, entries=tuple(covers), facts=facts))
     sent = ShareDelivered(
         request=form.request,
         access=last.sequence,
