@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from console_process import console_program, home
 from reader_process import TWO_CARS, Running
 from sync_twins import DepartmentProcess, bare_home, issue_code, running
+from warm_program import READER, run_warm
 
 from firmware.custody import give_way
 from firmware.custody.opening import open_ledger
@@ -73,10 +72,8 @@ def test_a_code_joins_beside_a_running_reader(
     reader.until_reads(2)
     code = issue_code(department.home, f"beside-{given[:3]}")
     words = (code,) if given == "argument" else ()
-    done = subprocess.run(
-        [sys.executable, "-m", "firmware.cli", "--home", str(tmp_path), "--json", "enroll", *words],
-        input=None if words else code + "\n", capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    asked = ("--home", str(tmp_path), "--json", "enroll", *words)
+    done = run_warm(READER, *asked, given="" if words else code + "\n")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["name"] == f"beside-{given[:3]}"
     reader.until_reads(len(reader.lines) + 1)
@@ -87,10 +84,7 @@ def test_a_code_joins_beside_a_running_reader(
 def test_a_code_that_is_no_code_is_refused_beside_a_running_reader_in_one_line(tmp_path: Path) -> None:
     reader = Running(tmp_path, "--source", str(TWO_CARS))
     reader.until_reads(1)
-    done = subprocess.run(
-        [sys.executable, "-m", "firmware.cli", "--home", str(tmp_path), "enroll", "nonsense"],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    done = run_warm(READER, "--home", str(tmp_path), "enroll", "nonsense")
     assert done.returncode in {1, 2}
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr

@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from reader_process import CLIP, TWO_CARS
+from warm_program import DEPARTMENT, READER, run_warm
 
 from tests.tools.rehearsal import Silence, console_of
-from tests.tools.transcript import BEGIN, END, tidy, visit
+from tests.tools.transcript import BEGIN, END, Visit, tidy, visit
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
-CLIP = ROOT / "tests" / "replay" / "drive_by"
 PAGE = ROOT / "firmware" / "console" / "README.md"
 RECORD = "python -m tests.tools.transcript --source tests/replay/drive_by --readme firmware/console/README.md"
 PROMPT = re.compile(r"^((?:reader-1|car-12)(?: t\.okafor)?)> (.*)$")
@@ -28,7 +29,17 @@ MACHINE = re.compile(
 def session(tmp_path_factory: pytest.TempPathFactory) -> str:
     if shutil.which("ssh-keygen") is None:
         pytest.skip("ssh-keygen not installed")
-    return visit(tmp_path_factory.mktemp("visit"), CLIP)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tests.tools.transcript.ROUND_S", 4.0)
+        patched.setattr(Visit, "call", say)
+        return visit(tmp_path_factory.mktemp("visit"), TWO_CARS)
+
+
+def say(_visit: Visit, program: str, home: Path, *words: str) -> str:
+    """One command of the visit, without the time that it takes to start."""
+    done = run_warm(READER if Path(program).name == "reader" else DEPARTMENT, "--home", str(home), *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def label(line: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from desk_twins import found_department
 from made_once import made_once
+from warm_program import DEPARTMENT, run_warm
 
 from sync.department.ground.home import DepartmentHome
 
@@ -24,10 +25,13 @@ FULL = (
 
 
 def in_a_namespace(how: str, folder: Path, *arguments: str) -> tuple[int, str]:
-    """(status, output) of `department` where `folder` is mounted again."""
+    """(status, output) of `department` where `folder` is mounted again; as it is, where `how` is empty."""
+    if not how:
+        done = run_warm(DEPARTMENT, *arguments)
+        return done.returncode, done.stdout
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder.parent)}
     command = [sys.executable, "-m", "sync.department.cli", *arguments]
-    wrapped = ["unshare", "-m", "bash", "-c", how, str(folder), *command] if how else command
+    wrapped = ["unshare", "-m", "bash", "-c", how, str(folder), *command]
     done = subprocess.run(
         wrapped, env=environment, capture_output=True, text=True, check=False, timeout=300, cwd=ROOT
     )

@@ -6,12 +6,12 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
 from PIL import Image
+from warm_program import READER, run_warm
 
 from detector.errors import MissingModelError, MissingRuntimeError
 from firmware.cli import COMMANDS, DEFAULT_HOME, KNOWN, PROGRAM, explain, main
@@ -29,14 +29,7 @@ def reader(*words: str | Path, home: Path | None = None) -> subprocess.Completed
     environment = {name: value for name, value in os.environ.items() if name != "READER_HOME"}
     if home is not None:
         environment["READER_HOME"] = str(home)
-    return subprocess.run(
-        [sys.executable, "-m", "firmware.cli", *map(str, words)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-        timeout=300,
-    )
+    return run_warm(READER, *map(str, words), environment=environment)
 
 
 def errors_of(said: str) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 from reader_process import CLIP, TWO_CARS
 from sync_twins import bare_home, issue_code, running
+from warm_program import READER, WarmProgram
 
 from firmware.cli import main
 from firmware.custody.opening import create_ledger
@@ -28,7 +27,6 @@ TRUTH = json.loads((CLIP / "truth.json").read_text())["vehicles"]
 PLACE = (34.271828, -118.314159)
 CLOCK = re.compile(r"\b[0-2]\d:[0-5]\d:[0-5]\d")
 EVENTS = {"started", "stopped", "alarm_raised", "alarm_over", "counts", "attempt"}
-READER = [sys.executable, "-m", "firmware.cli"]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +77,7 @@ def test_of_a_read_only_counts_reach_output_events_status_metrics_and_files(
     out, err = tmp_path / "out", tmp_path / "err"
     words = ["--home", str(home), *(("--json",) if as_json else ()), "run", "--source", str(TWO_CARS)]
     with out.open("w") as stdout, err.open("w") as stderr:
-        process = subprocess.Popen([*READER, *words], stdout=stdout, stderr=stderr)
+        process = WarmProgram(READER, *words, stdout=stdout, stderr=stderr)
         try:
             channels = looked_at(home, int(port[1]), command)
             limits = Path(f"/proc/{process.pid}/limits").read_text()

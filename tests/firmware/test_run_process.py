@@ -9,13 +9,13 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 from reader_process import CLIP, TWO_CARS, Running
+from warm_program import READER, run_warm
 
 from firmware.custody.opening import open_ledger
 from firmware.run.app import run
@@ -90,13 +90,7 @@ def test_a_last_anchor_that_fails_is_reported_and_made_at_the_next_start(tmp_pat
 
 
 def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "firmware.cli", "--home", str(home), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    return run_warm(READER, "--home", str(home), *words)
 
 
 def test_beside_a_running_reader_commands_ask_it_and_a_second_run_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from reader_process import CLIP
+from reader_process import TWO_CARS
 from waiting import PATIENCE_S
 
 from storage.read_records import Read
@@ -79,7 +79,7 @@ def test_a_short_soak_with_every_trouble_breaks_no_promise(
     monkeypatch.setattr(soak_module, "DECK", ("line", "disk", "clock"))
     monkeypatch.setattr(soak_module, "LINE_LOST_S", (3.0, 6.0))
     monkeypatch.setattr(soak_module, "BACK_WITHIN_S", PATIENCE_S)
-    account = Soak(tmp_path, CLIP, minutes=0.35, stalls=3, seed=1, fps=10).run()
+    account = Soak(tmp_path, TWO_CARS, minutes=0.35, stalls=3, seed=1, fps=10).run()
     assert account.wrong == []
     assert (account.stalls, account.full_disks, account.clock_steps) == (3, 1, 1)
     assert account.lost_lines == {"refused": 1}
@@ -95,6 +95,6 @@ def test_a_soak_notices_a_read_that_is_stored_otherwise_and_a_camera_that_stays_
     monkeypatch.setattr(soak_module, "BACK_WITHIN_S", 1.0)
     monkeypatch.setattr(Read, "__eq__", lambda _one, _other: False)
     monkeypatch.setattr(Read, "__hash__", lambda _one: 1)
-    account = Soak(tmp_path, CLIP, minutes=0.12, stalls=1, seed=1, fps=20).run()
+    account = Soak(tmp_path, TWO_CARS, minutes=0.12, stalls=1, seed=1, fps=20).run()
     assert any("blind for" in what for what in account.wrong)
     assert any("stored otherwise" in what for what in account.wrong)

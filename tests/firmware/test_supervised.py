@@ -7,13 +7,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
 from reader_process import CLIP, TWO_CARS
 from waiting import PATIENCE_S, until
+from warm_program import READER, WarmProgram
 
 from firmware.run.prepared_home import prepare_home
 from firmware.settings.config import Config, UnitSettings, write_config
@@ -25,8 +25,9 @@ pytestmark = pytest.mark.slow
 
 
 def reader(home: Path, *words: str, **environment: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "firmware.cli", "--home", str(home), *words],
+    return WarmProgram(
+        READER,
+        *("--home", str(home), *words),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

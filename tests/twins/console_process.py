@@ -6,13 +6,13 @@ import contextlib
 import os
 import pty
 import subprocess
-import sys
 import tty
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from reader_process import TWO_CARS
+from warm_program import READER, WarmProgram
 
 from firmware.run.prepared_home import prepare_home
 from hw.serial_port import FdPort
@@ -24,12 +24,9 @@ def console_program(home: Path, *, port: bool) -> Iterator[tuple[Hands, subproce
     """The program on a pseudo-terminal: as its serial port, or as all three of its standard streams."""
     master, slave = pty.openpty()
     tty.setraw(slave)
-    command = [sys.executable, "-m", "firmware.cli", "--home", str(home), "console"]
+    words = ["--home", str(home), "console", *(["--port", os.ttyname(slave)] if port else [])]
     streams = subprocess.DEVNULL if port else slave
-    program = subprocess.Popen(
-        [*command, "--port", os.ttyname(slave)] if port else command,
-        stdin=streams, stdout=streams, stderr=streams,
-    )  # fmt: skip
+    program = WarmProgram(READER, *words, stdin=streams, stdout=streams, stderr=streams)
     try:
         yield Hands(FdPort(master, master, name="pty")), program
     finally:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from pathlib import Path
+
+from warm_program import READER, WarmProgram
 
 from firmware.run.prepared_home import prepare_home
 
@@ -21,10 +22,9 @@ class Running:
 
     def __init__(self, home: Path, *words: str) -> None:
         prepare_home(home)
-        command = [sys.executable, "-m", "firmware.cli", "--home", str(home), "--json", "run", *words]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-        )
+        streams = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+        words = ("--home", str(home), "--json", "run", *words)
+        self.process = WarmProgram(READER, *words, **streams, text=True, bufsize=1)
         self.lines: list[str] = []
 
     def until_reads(self, count: int) -> None:

@@ -13,7 +13,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from custody_twins import SteppedTime, make_read
 from waiting import PATIENCE_S
+from warm_program import DEPARTMENT, WarmProgram
 
 from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
@@ -81,17 +81,9 @@ class DepartmentProcess:
     def start(self, *, files: int = 0) -> None:
         """`files`: the server may open only so many."""
 
-        command = [
-            sys.executable,
-            "-m",
-            "sync.department.cli",
-            "serve",
-            "--home",
-            str(self.home.path),
-            "--json",
-        ]
+        words = ["serve", "--home", str(self.home.path), "--json"]
         with (self.home.path / "serve.log").open("ab") as events:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=events, text=True)
+            self._process = WarmProgram(DEPARTMENT, *words, stdout=subprocess.PIPE, stderr=events, text=True)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, (self.home.path / "serve.log").read_text()[-2000:]
