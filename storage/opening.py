@@ -227,7 +227,7 @@ def set_aside(home: Home) -> tuple[Path, str]:
             uri = home.read_slot_uri()
         number = 1 + sum(1 for _ in home.root.glob("damaged-*"))
         aside = home.root / f"damaged-{number}"
-        aside.mkdir(mode=files.PRIVATE_DIR)
+        files.make_dir(aside)
         home.folder.rename(aside / "store")
         files.sync_dir(aside)
         files.sync_dir(home.root)

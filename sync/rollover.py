@@ -8,8 +8,10 @@ day keys, so that the department can open what could not be delivered. Two peopl
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -45,6 +47,8 @@ log_events = structlog.get_logger("uplink")
 REASON_CHARS = 500
 MOST_A_DAY = 3  # logs that a unit closes in a day: more mean two units with one identity
 LOOKED_AT = "looked-at"
+OPEN_TRIES, OPEN_AGAIN_S = 4, 0.5
+PASSING = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 def keep_keys(folder: SyncFolder, log_id: bytes, keys: Iterable[EpochKeyForDay]) -> None:
@@ -52,8 +56,7 @@ def keep_keys(folder: SyncFolder, log_id: bytes, keys: Iterable[EpochKeyForDay])
 
     Those that a rollover which was cut off kept there stay: the slot may hold the next log's by now.
     """
-    beside = _old(folder, log_id)
-    beside.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+    beside = _make_old(folder, log_id)
     found = {
         key.epoch: messages.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed) for key in keys
     }
@@ -64,8 +67,14 @@ def keep_keys(folder: SyncFolder, log_id: bytes, keys: Iterable[EpochKeyForDay])
     files.replace(beside / KEYS_FILE, codec.to_bytes(header))
 
 
-def _old(folder: SyncFolder, log_id: bytes) -> Path:
-    return folder.path / "old" / log_id.hex()[:16]
+def _make_old(folder: SyncFolder, log_id: bytes) -> Path:
+    """The folder that keeps a closed log. Its name lasts before the log goes into it: else a power cut could
+    take the log with it.
+    """
+    old = folder.path / "old"
+    files.make_dir(old)
+    files.make_dir(old / log_id.hex()[:16])
+    return old / log_id.hex()[:16]
 
 
 def demand_no_copy(folder: SyncFolder, *, at_us: int | None = None) -> None:
@@ -112,8 +121,7 @@ def roll_over(
     member, paths = folder.member(), Home(home)
     if paths.exists() or paths.is_rest():
         log_id = _log_id_in(paths, slot)
-        beside = _old(folder, log_id)
-        beside.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        beside = _make_old(folder, log_id)
         if (beside / "store").exists():
             raise LedgerError("was set aside before", where=str(beside), cure="move it elsewhere first")
         paths.folder.rename(beside / "store")
@@ -149,7 +157,7 @@ def open_or_roll_over(
     paths = Home(home)
     if paths.exists() or (paths.is_rest() and folder.is_member()):
         try:
-            return _whole(Ledger.open(home, slot, clock), folder)
+            return _whole(_opened(home, slot, clock, patient=folder.is_member()), folder)
         except (RolledBackError, DamagedError, SlotError) as error:
             if not folder.is_member() or (isinstance(error, SlotError) and anchors(slot.uri)):
                 raise
@@ -172,6 +180,32 @@ def open_or_roll_over(
         previous = kept.previous
     on_new_log(reason)
     return roll_over(home, slot, clock, folder, previous=previous, reason=reason, floor_us=floor_us)
+
+
+def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool) -> Ledger:
+    """The home's log. Raises as Ledger.open; an error of the card that may pass only once it has not passed:
+    what it ends is a whole log.
+    """
+    tries = 1
+    while True:
+        try:
+            return Ledger.open(home, slot, clock)
+        except DamagedError as error:
+            if not patient or tries == OPEN_TRIES or not _may_pass(error):
+                raise
+        tries += 1
+        time.sleep(OPEN_AGAIN_S)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the card, or another process, and no content, is at the beginning of an error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        code = getattr(cause, "sqlite_errorcode", None) or 0
+        if code & 0xFF in PASSING or (isinstance(cause, OSError) and cause.errno == errno.EIO):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _whole(ledger: Ledger, folder: SyncFolder) -> Ledger:

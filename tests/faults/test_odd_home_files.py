@@ -5,21 +5,26 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from custody_twins import SteppedTime, add_reads, check, home, slot, time
+from field_home import enroll
 
 from firmware.alerts.cleared import ClearedPlates
 from firmware.cli import explain
 from firmware.custody.give_way import NAME, is_way_asked, way_asked
-from firmware.custody.opening import slot_of
+from firmware.custody.opening import open_or_roll_over, slot_of
 from firmware.fleet.sent_configuration import _dealt_with
 from firmware.health.read_habit import ReadHabit
+from firmware.run.prepared_home import prepare_home
 from hw.secure_slot import LoopbackSlot
-from storage import files
+from storage import files, store
 from storage.blobs import Blobs
+from storage.checkpoint import NoteKey
 from storage.errors import KeyLostError, LedgerError, NoHomeError, NotOwnerError, NotPlainError
 from storage.home import Home
 from storage.ledger import Ledger
@@ -208,6 +213,48 @@ def test_while_a_link_in_place_of_the_folder_of_images_leads_nowhere_keys_are_pu
         assert (ledger.status().purge_failed, ledger.status().incidents) == ("", 0)
         assert ledger.element(kept, "patch")
     assert check(home, slot).ok
+
+
+@pytest.mark.parametrize(("failures", "new_log"), [(3, False), (4, True)])
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), "disk I/O error", "locked"])
+def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | str, failures: int, new_log: bool
+) -> None:
+    """One that passes was taken for damage: a whole log was closed, and an incident for two people."""
+    monkeypatch.setattr("sync.rollover.OPEN_AGAIN_S", 0.0)
+    home, told, failed = tmp_path / "home", list[str](), list[Exception]()
+    prepare_home(home)
+    enroll(home)
+    open_or_roll_over(home, on_new_log=told.append).close()
+    real_key, real_book = Home.read_public_key, store.kept_book
+
+    def fails() -> None:
+        if len(failed) < failures:
+            made = error if isinstance(error, OSError) else sqlite3.OperationalError(error)
+            if isinstance(made, sqlite3.OperationalError):
+                made.sqlite_errorcode = (
+                    sqlite3.SQLITE_IOERR_READ if "I/O" in str(made) else sqlite3.SQLITE_BUSY
+                )
+            failed.append(made)
+            raise made
+
+    def read_key(paths: Home) -> NoteKey:
+        if isinstance(error, OSError):
+            try:
+                fails()
+            except OSError as why:
+                raise LedgerError(f"cannot be read: {why}", where=str(paths.public_key)) from None
+        return real_key(paths)
+
+    def read_book(*parts: Any) -> Any:
+        if isinstance(error, str):
+            fails()
+        return real_book(*parts)
+
+    monkeypatch.setattr(Home, "read_public_key", read_key)
+    monkeypatch.setattr("storage.opening.kept_book", read_book)
+    open_or_roll_over(home, on_new_log=told.append).close()
+    assert (bool(told), len(failed)) == (new_log, failures)
 
 
 def test_a_link_that_leads_nowhere_in_place_of_a_ledger_is_no_lost_ledger(tmp_path: Path) -> None:

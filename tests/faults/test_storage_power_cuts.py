@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from custody_twins import SteppedTime, check
-from power_cut import CALLS, Disk, Event, parse
+from power_cut import Disk, Event, recorded, said_at, touching
 
 from hw.secure_slot import LoopbackSlot
 from storage.errors import KeyLostError, NoHomeError, StorageError
@@ -26,29 +24,16 @@ from storage.ledger import TOGETHER, Ledger
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 POINTS = 1000 if FULL else 30
 READS = 40 if FULL else 12
-ROOT = Path(__file__).resolve().parents[2]
 WRITER = Path(__file__).with_name("storage_writer.py")
-
-
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'twins'}"}
 
 
 def record(folder: Path, *options: str, reads: int = READS) -> tuple[Path, list[Event]]:
     """Run the writer under strace in a fresh folder; the tree's root and what it did."""
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed: power cuts need its recording (apt-get install strace)")
-    root, trace = folder / "disk", folder / "trace"
+    root = folder / "disk"
     root.mkdir()
-    writer = [sys.executable, str(WRITER), str(root / "home"), str(root / "chip"), str(reads), *options]
-    command = ["strace", "-f", "-xx", "-s", "200000", "-e", f"trace={CALLS}", "-o", str(trace), *writer]
-    done = subprocess.run(
-        command, env=environment(), capture_output=True, text=True, timeout=300, check=False
+    return root, recorded(
+        folder / "trace", WRITER, str(root / "home"), str(root / "chip"), str(reads), *options
     )
-    if done.returncode and "ptrace" in done.stderr:
-        pytest.skip(f"strace may not trace here: {done.stderr.strip().splitlines()[-1]}")
-    assert done.returncode == 0, done.stderr[-2000:]
-    return root, parse(trace.read_text())
 
 
 @dataclass
@@ -63,11 +48,6 @@ class Outcome:
     first: str = ""
     stored: list[int] = field(default_factory=list)  # reads in each ledger that opened
     alerts: list[int] = field(default_factory=list)  # and alerts
-
-
-def touching(events: list[Event]) -> list[int]:
-    """Where the recording changes the disk, or says something."""
-    return [at for at, event in enumerate(events) if event.call not in {"openat", "close", "lseek"}]
 
 
 def cut_everywhere(root: Path, events: list[Event], into: Path, points: int, seed: int) -> Outcome:
@@ -160,15 +140,6 @@ def test_a_power_cut_leaves_no_hit_without_its_alert(tmp_path: Path) -> None:
     assert (outcome.lost, outcome.refused, outcome.unclean) == (0, 0, 0), outcome
     assert set(outcome.stored) == {1, 2}
     assert outcome.alerts == outcome.stored
-
-
-def said_at(events: list[Event], word: bytes) -> list[int]:
-    """Where the writer announced something that starts with this word."""
-    return [
-        at
-        for at, event in enumerate(events)
-        if event.call == "write" and event.numbers[0] == 1 and event.strings[0].startswith(word)
-    ]
 
 
 def test_a_purge_cut_at_every_step_is_whole_after_the_next_start(tmp_path: Path) -> None:
