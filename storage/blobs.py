@@ -41,14 +41,14 @@ class Blobs:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="sync")
 
     def close(self) -> None:
-        """Let the syncing threads go."""
+        """Stop the threads that sync files."""
         self._pool.shutdown()
 
     def path(self, epoch: int, digest: bytes) -> Path:
         return self._epoch(epoch) / digest.hex()
 
     def leads_elsewhere(self, epoch: int) -> bool:
-        """Whether a link is in place of an epoch's folder: its images are where that leads."""
+        """Whether an epoch's folder is a link; its images are at the link's target then."""
         try:
             return self._epoch(epoch).is_symlink()
         except OSError:  # the folder of all epochs is shut: what removes this one names it
@@ -58,7 +58,7 @@ class Blobs:
         return self.folder / f"{epoch:08d}"
 
     def put(self, epoch: int, elements: Iterable[Sealed]) -> None:
-        """Store sealed images durably. On an OSError nothing of them stays."""
+        """Store sealed images durably. An OSError leaves none of them behind."""
         folder = self._epoch(epoch)
         written: list[Path] = []
         try:
@@ -71,12 +71,11 @@ class Blobs:
             raise
 
     def discard(self, epoch: int, elements: Iterable[Sealed]) -> None:
-        """Take back what no record came to name."""
+        """Remove images that no record names."""
         files.remove(self._epoch(epoch) / element.digest.hex() for element in elements)
 
     def get(self, epoch: int, digest: bytes) -> bytes:
-        """The stored bytes, matched to their name. Raises LedgerError; CardFailedError where they may open
-        later."""
+        """The stored bytes, checked against their name. Raises LedgerError."""
         path = self.path(epoch, digest)
         try:
             data = files.read_bounded(path, MAX_BLOB_BYTES)
@@ -98,14 +97,15 @@ class Blobs:
         return (int(path.name) for path in self._entries() if _is_epoch(path))
 
     def foreign(self) -> list[str]:
-        """Names of what does not belong among the epochs: no image of a record is in it."""
+        """Names in the blob folder that belong to no epoch; no image of a record is in them."""
         return [path.name for path in self._entries() if not _is_epoch(path)]
 
     def _entries(self) -> list[Path]:
         return sorted(self.folder.iterdir())
 
     def set_aside(self, epoch: int, names: set[str], into: Path) -> int:
-        """Move blobs that no record names into another folder; an epoch's empty folder goes. How many."""
+        """Move blobs that no record names into another folder, and remove an epoch's folder left empty. How
+        many moved."""
         folder = self._epoch(epoch)
         count = files.move_together(sorted(names), folder, into) if names else 0
         if folder.is_dir() and not any(folder.iterdir()):
@@ -114,10 +114,7 @@ class Blobs:
         return count
 
     def drop(self, epoch: int) -> int:
-        """Remove an epoch's folder, or a link in its place alone; how many blobs it held.
-
-        Raises OSError; also where the folder of all epochs leads nowhere: it comes back once it is mounted.
-        """
+        """Remove an epoch's folder (of a link, only the link). How many blobs it held. Raises OSError."""
         if os.path.lexists(self.folder) and not self.folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "is no folder, or leads to none", str(self.folder))
         return files.remove_tree(self._epoch(epoch))

@@ -1,7 +1,8 @@
-"""The few file operations that must survive a power cut, each with its sync. Nothing else writes files here.
+"""The few file operations that must survive a power cut, each with its sync. All other code writes through
+these.
 
-The order is always: content, its sync, then the name's directory. A file is complete when its directory
-was synced; until then a power cut may leave it absent or torn, and start-up removes it.
+The order is always: write the content, sync it, then sync the directory with its name. A file is complete
+once its directory is synced; until then a power cut may leave it missing or torn, and start-up removes it.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from storage.errors import LedgerError, NotOwnerError, NotPlainError, StoreFullE
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
 FULL_NAMES = frozenset(
     {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
-)  # the latter: its index beside the WAL has no room
+)  # SQLITE_IOERR_SHMSIZE: no room for the index of the WAL
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether this is the system's, or SQLite's, way to say that the disk is full."""
+    """Whether this error means a full disk, as the system or SQLite reports it."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT}
     name = getattr(error, "sqlite_errorname", "")
@@ -40,7 +41,7 @@ def is_full(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def name_full_disk(home: Path) -> Iterator[None]:
-    """Turn a full disk into a StoreFullError, for what left nothing half-done."""
+    """Turn a full disk into a StoreFullError, around work that leaves nothing half-done."""
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
@@ -95,9 +96,9 @@ def _create(path: Path, data: bytes, opened: contextlib.ExitStack) -> int:
 
 
 def write_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Executor) -> None:
-    """Write new files of one folder; contents and names are durable on return.
+    """Write new files in one folder; contents and names are durable on return.
 
-    Their syncs wait side by side: a journalling file system makes one commit of them.
+    Their syncs run in parallel: a journaling file system then needs one commit for all of them.
     """
     with contextlib.ExitStack() as opened:
         descriptors = [_create(path, data, opened) for path, data in files]
@@ -123,10 +124,10 @@ def replace_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Ex
 
 
 def write_at_once(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Executor) -> None:
-    """As `write_together`, with one sync for all of them where the system can (syncfs(2)).
+    """As `write_together`, with one sync for all files where the system has syncfs(2).
 
-    Linux reports what failed to be written from 5.8 on; an older kernel takes the longer way. The contents go
-    out first: syncfs then finds all of it in one commit of the journal, where it else may make two.
+    Linux reports write errors from it since 5.8; on an older kernel each file is synced. The contents are
+    flushed first, so that syncfs finds all of them in one journal commit, not two.
     """
     if not _SYNCFS:
         write_together(files, folder, pool)
@@ -144,9 +145,9 @@ def write_at_once(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Execu
 
 
 def write_out(descriptor: int, *, wait: bool) -> None:
-    """Hand a file's content to the card now (sync_file_range(2)): no promise that any of it lasts.
+    """Start writing a file's content to the card (sync_file_range(2)), with no promise that it lasts.
 
-    Raises OSError for a failed write; a file system that cannot do it is not an error.
+    Raises OSError for a failed write; a file system without this call is not an error.
     """
     if not _LIBC.sync_file_range(descriptor, _WHOLE, _WHOLE, _WAITED if wait else _BEGUN):
         return
@@ -175,8 +176,8 @@ _BEGUN, _WAITED = 2, 1 | 2 | 4  # SYNC_FILE_RANGE_WRITE; and _WAIT_BEFORE, _WAIT
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One thread of one process at a time puts files under names of this folder: two that replace one file
-    at once would write the same draft. A crash lets the turn go."""
+    """Let one thread of one process at a time replace files in this folder: two would write the same draft
+    file. A crash releases it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -187,23 +188,25 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def turn(path: Path) -> Iterator[None]:
-    """Wait for the turn that this lock file gives, among threads and processes. A crash lets it go."""
+    """Wait for this lock file, among threads and processes. A crash releases it."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def replace(path: Path, data: bytes, *, lasts: bool = True) -> None:
-    """Put new content under a name, whole or not at all. Without `lasts` nothing is synced: a power cut may
-    leave the file empty, which spares a card what no start depends on.
+    """Replace a file's content, whole or not at all.
+
+    Without `lasts` nothing is synced, and a power cut may leave the file empty; that spares the card for
+    files that no start depends on.
     """
     with _alone(path.parent):
         _replace(path, data, lasts=lasts)
 
 
 def write_first(path: Path, data: bytes) -> None:
-    """The same under a name that has nothing yet, or an empty file: of two who come at once the first one's
-    content stays, for both to read."""
+    """As `replace`, only if the file is missing or empty: of two writers at once, the first one's content
+    stays and both read it."""
     with _alone(path.parent):
         if not path.exists() or not path.stat().st_size:
             _replace(path, data, lasts=True)
@@ -219,10 +222,10 @@ def _replace(path: Path, data: bytes, *, lasts: bool) -> None:
 
 
 def open_evidence(path: Path, *, follow: bool = False) -> BinaryIO:
-    """Open a file that came from outside: nothing there may keep a program waiting, or lead it elsewhere.
+    """Open a file from outside. It must not block this program or redirect it.
 
-    follow: a person names the file: take links, and what a shell pipes in under a name of /dev. Raises
-    LedgerError for a link, and for a pipe, a socket or a device; OSError.
+    follow: a person named the file, so links are followed, and pipes from a shell under /dev are read. Raises
+    LedgerError for a link, pipe, socket or device; OSError.
     """
     if follow and (path == Path("/dev/stdin") or path.parent == Path("/dev/fd")):
         return path.open("rb")
@@ -240,7 +243,7 @@ def open_evidence(path: Path, *, follow: bool = False) -> BinaryIO:
 
 
 def demand_plain(*paths: Path) -> None:
-    """What is at these paths, if anything is, must be plain files. Raises LedgerError."""
+    """Check that whatever exists at these paths is a plain file. Raises LedgerError."""
     for path in paths:
         with contextlib.suppress(OSError):
             mode = path.lstat().st_mode
@@ -252,14 +255,17 @@ def demand_plain(*paths: Path) -> None:
 
 
 def demand_own(*paths: Path, home: Path, written: bool = False) -> None:
-    """What is at these paths, if anything is, must be plain files that this user may read, and write if they
-    are `written`: another's is no damage, and nothing takes its place. Raises NotPlainError, NotOwnerError.
+    """Check that whatever exists at these paths is a plain file that this user can read, and write if
+    `written`.
+
+    Another user's file is not damage, and nothing replaces it. Raises NotPlainError, NotOwnerError.
     """
     demand_plain(*paths)
     for path in paths:
         if not os.path.lexists(path):
             continue
-        writes = written and not os.statvfs(path).f_flag & os.ST_RDONLY  # a card that failed: others name it
+        # a failed card, which the caller reports
+        writes = written and not os.statvfs(path).f_flag & os.ST_RDONLY
         if not os.access(path, os.R_OK | os.W_OK if writes else os.R_OK):
             raise NotOwnerError(
                 f"may not be read{' and written' if writes else ''} by this user",
@@ -269,8 +275,9 @@ def demand_own(*paths: Path, home: Path, written: bool = False) -> None:
 
 
 def demand_own_folder(path: Path, *, home: Path) -> None:
-    """This folder of a home must be one in which this user may make and remove files; a card that failed, and
-    is read-only, is for others to name. Raises NotOwnerError.
+    """Check that this user can create and remove files in this folder of a home. Raises NotOwnerError.
+
+    A read-only file system, as a failed card becomes, passes: the caller reports that.
     """
     if os.access(path, os.R_OK | os.W_OK | os.X_OK) or os.statvfs(path).f_flag & os.ST_RDONLY:
         return
@@ -299,10 +306,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
 
 
 def move_together(names: Iterable[str], folder: Path, into: Path) -> int:
-    """Move files from one folder to another, durably; how many. One that moved before a cut is fine.
-
-    To another file system they are copied, each whole before its original goes.
-    """
+    """Move files to another folder, durably; how many. A file that moved before an interruption is fine."""
     into.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
     count = 0
     for name in names:
@@ -333,10 +337,10 @@ def _carry_over(path: Path, to: Path) -> None:
 
 
 def remove_tree(path: Path) -> int:
-    """Remove a directory durably; how many files were in it. Absent is fine.
+    """Remove a directory durably; how many files it held, 0 if it is missing.
 
-    A link goes, and what it leads to stays. What cannot be removed keeps nothing beside it: all else goes
-    first, then the first OSError is raised.
+    Of a link only the link goes. Everything that can be removed is removed before the first OSError is
+    raised.
     """
     if path.is_symlink():
         path.unlink()

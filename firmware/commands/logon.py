@@ -13,6 +13,7 @@ import socket
 import ssl
 import sys
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -85,33 +86,9 @@ def logon(
         case_number="",
         subject=subject_of(unit_of_page(name)),
     )
-    try:
-        with httpx.Client(verify=context, timeout=CONNECT_S, base_url=address, trust_env=False) as client:
-
-            def ask(path: str, body: bytes) -> httpx.Response:
-                # the name that the certificate must have, whatever the address is
-                return client.post(path, content=body, extensions={"sni_hostname": name})
-
-            given = decode(ask("/logon/challenge", b"").raise_for_status().content)
-            proof = proof_of(common.home, request, credential, given)
-            answer = ask(
-                "/logon", encode({"request": codec.to_plain(request), "proof": codec.to_plain(proof)})
-            )
-        if answer.status_code != 200:
-            said = answer.json()
-            raise FirmwareError(": ".join(part for part in (said.get("clause"), said.get("refused")) if part))
-        ticket = str(decode(answer.content)["ticket"])
-    except httpx.InvalidURL:
-        raise _no_address(address) from None
-    except httpx.HTTPError as error:
-        if "certificate verify failed" in str(error):
-            raise FirmwareError(
-                f"{address}: this machine does not show the certificate of {name}; you are not logged on: "
-                "give that unit's id and the department's newest CA certificate (--ca) if this is it"
-            ) from None
-        raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page switched on?)") from None
-    except (StorageError, ValueError, KeyError, TypeError, AttributeError):
-        raise FirmwareError(f"{address}: the answer is not one of a unit") from None
+    ticket = _ticket(
+        address, name, context, request, lambda given: proof_of(common.home, request, credential, given)
+    )
     link = f"https://{name}{f':{parts.port}' if parts.port else ''}/enter?ticket={ticket}"
     if hint := hosts_line(parts.hostname or "", name):
         print(
@@ -125,6 +102,44 @@ def logon(
     else:
         print(link)
     return DONE
+
+
+def _ticket(
+    address: str,
+    name: str,
+    context: ssl.SSLContext,
+    request: access.Request,
+    prove: Callable[[Any], access.Proof],
+) -> str:
+    """The ticket that opens the page: answer the unit's challenge with `prove`. Raises UsageError,
+    FirmwareError. `name`: the name that the unit's certificate must have, whatever the address is."""
+    try:
+        with httpx.Client(verify=context, timeout=CONNECT_S, base_url=address, trust_env=False) as client:
+
+            def ask(path: str, body: bytes) -> httpx.Response:
+                return client.post(path, content=body, extensions={"sni_hostname": name})
+
+            proof = prove(decode(ask("/logon/challenge", b"").raise_for_status().content))
+            answer = ask(
+                "/logon", encode({"request": codec.to_plain(request), "proof": codec.to_plain(proof)})
+            )
+        if answer.status_code != 200:
+            refusal = answer.json()
+            raise FirmwareError(
+                ": ".join(part for part in (refusal.get("clause"), refusal.get("refused")) if part)
+            )
+        return str(decode(answer.content)["ticket"])
+    except httpx.InvalidURL:
+        raise _no_address(address) from None
+    except httpx.HTTPError as error:
+        if "certificate verify failed" in str(error):
+            raise FirmwareError(
+                f"{address}: this machine does not show the certificate of {name}; you are not logged on: "
+                "give that unit's id and the department's newest CA certificate (--ca) if this is it"
+            ) from None
+        raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page switched on?)") from None
+    except (StorageError, ValueError, KeyError, TypeError, AttributeError):
+        raise FirmwareError(f"{address}: the answer is not one of a unit") from None
 
 
 def _no_address(address: str) -> UsageError:

@@ -15,7 +15,8 @@ from firmware.custody.opening import custody_by
 from firmware.errors import ConfigError
 from firmware.health.alarm_cures import alarm_lines
 from firmware.health.health_file import newest_report
-from firmware.health.report import MOST_NAMED, Alarm, HealthWatch, report_lines
+from firmware.health.report import MOST_NAMED, Alarm, HealthWatch
+from firmware.health.report_text import report_lines
 from firmware.run.field_parts import clock_of
 from firmware.settings.config import load_config
 from hw.vitals import SysfsBoard

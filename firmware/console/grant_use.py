@@ -47,14 +47,14 @@ class GrantUse:
         self._written = dict(self._used)
 
     def used_s(self, grant_id: str) -> float:
-        """How long it was used so far."""
+        """How many seconds the grant was used so far."""
         with self._lock:
             if grant_id not in self._used:
                 self._used[grant_id] = self._logged_s(grant_id)
             return self._used[grant_id]
 
     def charge(self, grant_id: str, seconds: float, *, at_end: bool = False) -> None:
-        """It was used for so much longer; 0 seconds begin a session."""
+        """Add seconds of use; 0 begins a session."""
         with self._lock:
             used = self.used_s(grant_id) + seconds
             del self._used[grant_id]

@@ -17,7 +17,7 @@ from firmware.console.parser import FORMS, Command
 from firmware.console.unit import MaintainedUnit, one_word
 from firmware.errors import FirmwareError
 from firmware.health.alarm_cures import alarm_lines
-from firmware.health.report import report_lines
+from firmware.health.report_text import report_lines
 from firmware.screen import fitted, printable, screened, screened_link, screened_log
 from hw.errors import HardwareError
 from storage.errors import StorageError

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,7 @@ from firmware.health.wear import wear_budget
 from hw.clock import TimeState, UtcTime
 from hw.errors import HardwareError
 from hw.power import PowerSource, Supply
-from hw.vitals import Board
-from storage.counts import counted
-from storage.ledger import KEEP_FREE
-from storage.reserve import SHORT_BYTES
-from storage.times import margin_text
+from hw.vitals import Board, Vitals
 
 if TYPE_CHECKING:  # a report without a camera needs no numpy: it is a second on a Pi
     import numpy as np
@@ -112,6 +108,22 @@ class HealthReport:
     def plain(self) -> dict[str, Any]:
         """As a JSON object."""
         return asdict(self) | {"alarms": [str(alarm) for alarm in self.alarms]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looks:
+    """What a report is judged by, as of one moment. `settled`: the clock had its time to start."""
+
+    now: UtcTime
+    settled: bool
+    vitals: Vitals
+    custody: Custody
+    supply: Supply | None
+    supply_failed: bool
+    lists: ListHealth
+    marks: SystemMarks
+    seeing: tuple[str, ...]
+    no_frames: bool
 
 
 class HealthWatch:
@@ -227,45 +239,31 @@ class HealthWatch:
     def report(self) -> HealthReport:
         """Judge everything now."""
         now, now_s = self._now(), self._monotonic()
-        vitals, custody, lists = self._board.look(), self._custody(), self._lists()
-        supply, failed = self._supply()
-        marks = self._system()
+        vitals, custody = self._board.look(), self._custody()
+        supply, supply_failed = self._supply()
+        lists, marks = self._lists(), self._system()
         with self._lock:
             self.habit.tick(now.us)
-            seeing: Iterable[str] = () if self._scene is None else self._scene.alarms(now_s)
-            no_frames = self._no_frames(now_s)
-            if seeing or no_frames or now.state is TimeState.UNKNOWN:
+            looks = _Looks(
+                now=now,
+                settled=not self._watching or now_s - self._begun_s >= STARTING_S,
+                vitals=vitals,
+                custody=custody,
+                supply=supply,
+                supply_failed=supply_failed,
+                lists=lists,
+                marks=marks,
+                seeing=() if self._scene is None else tuple(self._scene.alarms(now_s)),
+                no_frames=self._no_frames(now_s),
+            )
+            if looks.seeing or looks.no_frames or now.state is TimeState.UNKNOWN:
                 self.habit.blind()
             recent = [at for at in self._arrivals if now_s - at <= RATE_WINDOW_S]
             span_s = min(RATE_WINDOW_S, max(now_s - self._begun_s, 1e-3))
             since_sync_s = None if custody.last_sync_us is None else (now.us - custody.last_sync_us) / 1e6
             if since_sync_s is not None and since_sync_s < 0:  # the clock was set back: unknown
                 since_sync_s = None
-            settled = not self._watching or now_s - self._begun_s >= STARTING_S
-            alarms = {
-                Alarm.NO_FRAMES: no_frames,
-                Alarm.FEW_READS: self._few_reads(now),
-                Alarm.HOT: (vitals.temperature_c or 0.0) >= HOT_C,
-                Alarm.THROTTLED: bool(supply and supply.throttled),
-                Alarm.UNDERVOLTAGE: bool(supply and supply.undervoltage),
-                Alarm.DISK_LOW: vitals.disk_free_bytes < vitals.disk_total_bytes * DISK_LOW_SHARE,
-                Alarm.CARD_WORN: (vitals.card_wear_percent or 0) >= WORN_PERCENT,
-                Alarm.CLOCK_UNKNOWN: settled and now.state is TimeState.UNKNOWN,
-                Alarm.CLOCK_LOOSE: settled
-                and now.state is not TimeState.UNKNOWN
-                and now.error_us > CLOCK_LOOSE_US,
-                Alarm.SYNC_LATE: self._sync_late(custody, now),
-                Alarm.CONFIGURATION_REFUSED: custody.configuration_refused,
-                Alarm.CLOSED_LOG: custody.closed_log,
-                Alarm.CLOCK_IN_DOUBT: custody.clock_in_doubt,
-                Alarm.PURGE_FAILED: bool(custody.purge_failed),
-                Alarm.HOME_SHUT: bool(self._shut()),
-                Alarm.LIST_EXPIRED: lists.failing > 0,
-                Alarm.LIST_IN_DOUBT: lists.in_doubt > 0,
-                Alarm.SENSOR_FAILED: failed or bool(self.troubles),
-                Alarm.UPDATE_GIVEN_UP: bool(marks.given_up),
-                Alarm.SECOND_DISK: bool(marks.other_disk),
-            } | {Alarm("camera_" + name): True for name in seeing}
+            alarms = self._alarms(looks)
             quality = None if self._scene is None else self._scene.quality
             wear = wear_budget(
                 vitals.card,
@@ -301,8 +299,38 @@ class HealthWatch:
                 newer_than_anchors=custody.newer_than_anchors,
                 unacknowledged=custody.unacknowledged,
                 since_sync_s=since_sync_s,
-                alarms=tuple(alarm for alarm in Alarm if alarms.get(alarm)),
+                alarms=tuple(alarm for alarm in Alarm if alarm in alarms),
             )
+
+    def _alarms(self, looks: _Looks) -> set[Alarm]:
+        """The alarms of one moment. Under the lock."""
+        now, vitals, custody, supply = looks.now, looks.vitals, looks.custody, looks.supply
+        known_time = now.state is not TimeState.UNKNOWN
+        judged = {
+            Alarm.NO_FRAMES: looks.no_frames,
+            Alarm.FEW_READS: self._few_reads(now),
+            Alarm.HOT: (vitals.temperature_c or 0.0) >= HOT_C,
+            Alarm.THROTTLED: bool(supply and supply.throttled),
+            Alarm.UNDERVOLTAGE: bool(supply and supply.undervoltage),
+            Alarm.DISK_LOW: vitals.disk_free_bytes < vitals.disk_total_bytes * DISK_LOW_SHARE,
+            Alarm.CARD_WORN: (vitals.card_wear_percent or 0) >= WORN_PERCENT,
+            Alarm.CLOCK_UNKNOWN: looks.settled and not known_time,
+            Alarm.CLOCK_LOOSE: looks.settled and known_time and now.error_us > CLOCK_LOOSE_US,
+            Alarm.SYNC_LATE: self._sync_late(custody, now),
+            Alarm.CONFIGURATION_REFUSED: custody.configuration_refused,
+            Alarm.CLOSED_LOG: custody.closed_log,
+            Alarm.CLOCK_IN_DOUBT: custody.clock_in_doubt,
+            Alarm.PURGE_FAILED: bool(custody.purge_failed),
+            Alarm.HOME_SHUT: bool(self._shut()),
+            Alarm.LIST_EXPIRED: looks.lists.failing > 0,
+            Alarm.LIST_IN_DOUBT: looks.lists.in_doubt > 0,
+            Alarm.SENSOR_FAILED: looks.supply_failed or bool(self.troubles),
+            Alarm.UPDATE_GIVEN_UP: bool(looks.marks.given_up),
+            Alarm.SECOND_DISK: bool(looks.marks.other_disk),
+        }
+        return {alarm for alarm, raised in judged.items() if raised} | {
+            Alarm("camera_" + name) for name in looks.seeing
+        }
 
     def _no_frames(self, now_s: float) -> bool:
         if not self._watching or now_s - self._last_frame_s < NO_FRAMES_S:
@@ -329,68 +357,5 @@ class HealthWatch:
         return supply, bool(supply.silent)
 
 
-def report_lines(report: HealthReport) -> Iterable[str]:
-    """The report for a person, a line each."""
-
-    def known(value: object, unit: str = "") -> str:
-        return "-" if value is None else f"{value}{unit}"
-
-    free = report.disk_free_bytes / (1 << 30)
-    yield f"clock        {report.clock_state}, within {margin_text(report.clock_error_us)}"
-    yield f"machine      up {_duration(report.running_s)}"
-    yield f"camera       {report.frames_per_s} frames/s, {report.frames} seen, {report.frames_dropped} lost"
-    yield f"picture      sharpness {known(report.sharpness)}, brightness {known(report.brightness)}"
-    usual = known(None if report.reads_usual_hour is None else round(report.reads_usual_hour))
-    yield f"reads        {report.reads} since start, {report.reads_this_hour} this hour (usual {usual})"
-    sync = "never" if report.since_sync_s is None else f"{_duration(max(1.0, report.since_sync_s))} ago"
-    waiting = counted(report.unacknowledged, "record")
-    yield f"sync         {sync}; it left {waiting} of reads and alerts not acknowledged"
-    yield f"log          {counted(report.newer_than_anchors, 'record')} then newer than every anchor"
-    wear = known(report.card_wear_percent, " %")
-    yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"
-    if report.disk_free_bytes < KEEP_FREE:
-        yield f"             FULL: no read is stored below {KEEP_FREE >> 20} MB; sync, or remove other files"
-    if report.disk_free_bytes < SHORT_BYTES:
-        yield "             its reserve is spent: make room before a restart, or nothing opens"
-    yield f"card         {_written(report)}"
-    if report.card_years is not None:
-        yield f"             at this rate a new card lasts {_years(report.card_years)}"
-    if report.swaps_to_card:
-        yield "swap         ON THE CARD: plates in memory may be written there (sudo swapoff -a)"
-    yield f"board        {known(report.temperature_c, ' C')}, throttled {_word(report.throttled)}, " \
-          f"undervoltage {_word(report.undervoltage)}"  # fmt: skip
-    yield "alarms       " + (", ".join(report.alarms) or "none")
-
-
-def _written(report: HealthReport) -> str:
-    if report.card_bytes_an_hour is None:
-        return "writes are not counted here"
-    flushes = "-" if report.card_flushes_an_hour is None else f"{report.card_flushes_an_hour:.0f}"
-    return (
-        f"up to {report.card_bytes_an_hour / 1e6:.0f} MB and {flushes} flushes an hour, by the whole machine"
-    )
-
-
-def _years(years: float) -> str:
-    """A short life with its tenth: 0 years would say nothing."""
-    if years < 0.1:
-        return "less than 0.1 years"
-    return f"{years:.1f} years" if years < 10 else f"{min(years, 99):.0f} years"
-
-
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
-
-
-def _word(value: bool | None) -> str:
-    return "-" if value is None else "yes" if value else "no"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1000:.1f} ms"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h"

@@ -170,41 +170,13 @@ class OneRun:
         log: structlog.typing.FilteringBoundLogger,
     ) -> RunResult:
         """Frames in, reads out, until the source ends or a person asks for the end."""
-        config, clock, demo = self._config, self._parts.clock, not ledger.status().enrolled
+        config, demo = self._config, not ledger.status().enrolled
         permitted = self._permitted(ledger)
-
-        def announce(number: int, read: Read) -> None:
-            view.stored(number, read)
-            beside.health.read_stored()
-
-        def on_frame(frame: Frame) -> None:
-            small = _small_luma(frame)
-            if permitted(frame):
-                beside.tap.offer(frame)
-            else:
-                beside.tap.withhold()
-            beside.health.frame_seen(small)
-            if beside.lighting is not None:
-                beside.lighting.frame_seen(frame, small)
-
-        bookkeeper = Bookkeeper(
-            ledger,
-            _surroundings(config, self._source_text, reader, demo=demo),
-            clock=clock,
-            overview_quality=config.images.overview_quality,
-            announce=announce,
-            log=log,
-            position=lambda ago_s: _position_of(self._parts.fix_at(ago_s)),
-            matches=beside.alerts.watch.matches,
-            sounds=beside.alerts.watch.sounds,
-            alerts=beside.alerts.watch.alerts,
-            met=beside.alerts.watch.met,
-            damaged=lambda what: self._damaged(ledger, what),
-            waits=lambda: source.waits and not self._stop.asked,
-        )
+        surroundings = _surroundings(config, self._source_text, reader, demo=demo)
+        bookkeeper = self._bookkeeper(ledger, surroundings, source, beside, view, log)
         camera = WatchedCamera(
             source,
-            clock=clock,
+            clock=self._parts.clock,
             on_blind=bookkeeper.blind,
             stall_s=config.camera.stall_s,
             patient=self._keeps_running,
@@ -221,7 +193,7 @@ class OneRun:
             live=source.live and not source.waits,
             queue_frames=config.capture.queue_frames,
             queue_passes=config.capture.queue_passes,
-            on_frame=on_frame,
+            on_frame=_frame_hook(beside, permitted),
             on_broken=said.broken,
             on_progress=view.progress,
             permitted=permitted,
@@ -245,6 +217,37 @@ class OneRun:
                 beside.lighting.put_out()
         view.refresh(pipeline.counts, camera.blind_s)
         return result_of(pipeline.counts, camera.blind_s, view, beside.alerts.board.raised)
+
+    def _bookkeeper(  # noqa: PLR0917 - called once, above
+        self,
+        ledger: Ledger,
+        surroundings: Surroundings,
+        source: TunableSource,
+        beside: Beside,
+        view: LiveView,
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> Bookkeeper:
+        """Stores passes and gaps; shows and counts each stored read."""
+
+        def announce(number: int, read: Read) -> None:
+            view.stored(number, read)
+            beside.health.read_stored()
+
+        return Bookkeeper(
+            ledger,
+            surroundings,
+            clock=self._parts.clock,
+            overview_quality=self._config.images.overview_quality,
+            announce=announce,
+            log=log,
+            position=lambda ago_s: _position_of(self._parts.fix_at(ago_s)),
+            matches=beside.alerts.watch.matches,
+            sounds=beside.alerts.watch.sounds,
+            alerts=beside.alerts.watch.alerts,
+            met=beside.alerts.watch.met,
+            damaged=lambda what: self._damaged(ledger, what),
+            waits=lambda: source.waits and not self._stop.asked,
+        )
 
     def _permitted(self, ledger: Ledger) -> Callable[[Frame], bool]:
         """Whether a frame may be read, by the no-read zones of the signed policy."""
@@ -324,6 +327,22 @@ class OneRun:
                 counted_s = time.monotonic()
                 log.info("counts", frames=counts.frames, dropped=counts.dropped, reads=counts.stored)
         pipeline.join()
+
+
+def _frame_hook(beside: Beside, permitted: Callable[[Frame], bool]) -> Callable[[Frame], None]:
+    """Shows each frame to the console (unless a no-read zone forbids it), the health watch and the lamps."""
+
+    def on_frame(frame: Frame) -> None:
+        small = _small_luma(frame)
+        if permitted(frame):
+            beside.tap.offer(frame)
+        else:
+            beside.tap.withhold()
+        beside.health.frame_seen(small)
+        if beside.lighting is not None:
+            beside.lighting.frame_seen(frame, small)
+
+    return on_frame
 
 
 def _surroundings(

@@ -18,7 +18,8 @@ from firmware.commands.sync import shown_status
 from firmware.console.consoles import outcome_line
 from firmware.custody.opening import custody_of
 from firmware.health.metrics import prometheus_text
-from firmware.health.report import HealthWatch, report_lines
+from firmware.health.report import HealthWatch
+from firmware.health.report_text import report_lines
 from firmware.run.uplink_thread import UplinkThread
 from hw.card import CardWrites
 from hw.clock import SetClock

@@ -31,7 +31,8 @@ from firmware.health.health_file import newest_report, path_of, reporting, write
 from firmware.health.list_health import ListHealth
 from firmware.health.metrics import MOST_AT_ONCE, MetricsServer, serving_metrics
 from firmware.health.read_habit import ReadHabit
-from firmware.health.report import Alarm, HealthReport, HealthWatch, report_lines
+from firmware.health.report import Alarm, HealthReport, HealthWatch
+from firmware.health.report_text import report_lines
 from firmware.health.scene_watch import SceneWatch
 from firmware.health.system_marks import LINE_LIMIT, SystemMarks, system_marks
 from firmware.run.prepared_home import prepare_home

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from firmware.health.health_file import IN_MEMORY, newest_report, path_of, reporting
-from firmware.health.report import HealthWatch, report_lines
+from firmware.health.report import HealthWatch
+from firmware.health.report_text import report_lines
 from firmware.health.wear import YEAR_S, wear_budget
 from hw.card import CardWrites
 from hw.clock import SetClock

@@ -15,7 +15,7 @@ from sync.errors import KeyServiceError
 
 def destroy_file(path: Path) -> None:
     """Overwrite and remove a key file. On flash the old bytes may survive outside the file system's sight."""
-    with contextlib.suppress(FileNotFoundError):  # destroyed before, or by another process just now
+    with contextlib.suppress(FileNotFoundError):  # already destroyed, perhaps by another process just now
         with path.open("r+b") as file:
             file.write(os.urandom(os.fstat(file.fileno()).st_size))
             file.flush()
@@ -64,7 +64,7 @@ def is_whole(path: Path) -> bool:
 
 
 def destroy_for_good(path: Path) -> None:
-    """Destroy a key's file, marked first: no key is made in its place."""
+    """Destroy a key's file, after marking it, so that no key is ever made in its place."""
     mark = _mark_of(path)
     if not mark.exists():
         files.write_first(mark, b"")

@@ -1,0 +1,74 @@
+"""A health report as lines for a person. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from firmware.health.report import HealthReport
+from storage.counts import counted
+from storage.ledger import KEEP_FREE
+from storage.reserve import SHORT_BYTES
+from storage.times import margin_text
+
+
+def report_lines(report: HealthReport) -> Iterable[str]:
+    """The report for a person, a line each."""
+
+    def known(value: object, unit: str = "") -> str:
+        return "-" if value is None else f"{value}{unit}"
+
+    free = report.disk_free_bytes / (1 << 30)
+    yield f"clock        {report.clock_state}, within {margin_text(report.clock_error_us)}"
+    yield f"machine      up {_duration(report.running_s)}"
+    yield f"camera       {report.frames_per_s} frames/s, {report.frames} seen, {report.frames_dropped} lost"
+    yield f"picture      sharpness {known(report.sharpness)}, brightness {known(report.brightness)}"
+    usual = known(None if report.reads_usual_hour is None else round(report.reads_usual_hour))
+    yield f"reads        {report.reads} since start, {report.reads_this_hour} this hour (usual {usual})"
+    sync = "never" if report.since_sync_s is None else f"{_duration(max(1.0, report.since_sync_s))} ago"
+    waiting = counted(report.unacknowledged, "record")
+    yield f"sync         {sync}; it left {waiting} of reads and alerts not acknowledged"
+    yield f"log          {counted(report.newer_than_anchors, 'record')} then newer than every anchor"
+    wear = known(report.card_wear_percent, " %")
+    yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"
+    if report.disk_free_bytes < KEEP_FREE:
+        yield f"             FULL: no read is stored below {KEEP_FREE >> 20} MB; sync, or remove other files"
+    if report.disk_free_bytes < SHORT_BYTES:
+        yield "             its reserve is spent: make room before a restart, or nothing opens"
+    yield f"card         {_written(report)}"
+    if report.card_years is not None:
+        yield f"             at this rate a new card lasts {_years(report.card_years)}"
+    if report.swaps_to_card:
+        yield "swap         ON THE CARD: plates in memory may be written there (sudo swapoff -a)"
+    yield f"board        {known(report.temperature_c, ' C')}, throttled {_word(report.throttled)}, " \
+          f"undervoltage {_word(report.undervoltage)}"  # fmt: skip
+    yield "alarms       " + (", ".join(report.alarms) or "none")
+
+
+def _written(report: HealthReport) -> str:
+    if report.card_bytes_an_hour is None:
+        return "writes are not counted here"
+    flushes = "-" if report.card_flushes_an_hour is None else f"{report.card_flushes_an_hour:.0f}"
+    return (
+        f"up to {report.card_bytes_an_hour / 1e6:.0f} MB and {flushes} flushes an hour, by the whole machine"
+    )
+
+
+def _years(years: float) -> str:
+    """A short life with its tenth: 0 years would say nothing."""
+    if years < 0.1:
+        return "less than 0.1 years"
+    return f"{years:.1f} years" if years < 10 else f"{min(years, 99):.0f} years"
+
+
+def _word(value: bool | None) -> str:
+    return "-" if value is None else "yes" if value else "no"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"
