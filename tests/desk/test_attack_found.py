@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import pytest
 from desk_forms import forms
@@ -33,11 +33,11 @@ from sync.department.desk.inquiry.forms import (
     RequestForm,
     RunForm,
 )
-from sync.department.desk.sharing.calls import DeliverForm, Recorded, ReviewForm
+from sync.department.desk.sharing.calls import DeliverForm, ReviewForm
 from sync.department.journal.entries import RequestAnswered
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, AccessEnded, SearchApproved
-from sync.department.journal.sharing_entries import Scope
+from sync.department.journal.sharing_entries import Scope, ShareAsked
 from sync.department.policy.refusals import DeskRefusal
 
 MINE, OTHER = 0, 1  # reads of the department: the session's person searched for the first one
@@ -378,6 +378,27 @@ def test_a_key_service_whose_disk_was_lost_asks_for_a_new_search_or_a_second_per
     assert exported.package
 
 
+def delivery_of(thief: Thief, plate: str, *, asked: bool = True, named: bool | None = None) -> int:
+    """The access of a delivery for this plate, which another agency asked for and two people approved, by
+    root and the person who delivers. `asked`: pictures, in the request; `named`: in the form's own scope."""
+    department, call, root = thief.department, thief.department.call, thief.root
+    query = replace(department.plate(plate), since_us=department.clock.us - 240 * HOUR_US)
+    scope = Scope(plates=(plate,), since_us=query.since_us, until_us=query.until_us, images=asked)
+    record = replace(forms(department)["share/record"], scope=scope)
+    stamp, signed = root.signed("deputy", "share/record", record)
+    note = ShareAsked(**{one.name: getattr(record, one.name) for one in fields(ShareAsked)})
+    request = root.write(note, stamp, signed)  # the desk would not take part of a plate
+    call("share/review", department.logon("chief"), ReviewForm(request=request, note="in order"))
+    call(
+        "share/decide", department.logon("chief"), replace(forms(department)["share/decide"], request=request)
+    )
+    part = None if named is None else replace(scope, images=named)
+    access = replace(access_of(query), action="delivery", request=request)
+    entry = thief.write(access, "share/deliver", DeliverForm(request=request, scope=part, ground=GROUND))
+    department.front.reads.find(department.front.door, department.desk.covered(entry), query, 10)
+    return entry
+
+
 @pytest.mark.parametrize(
     ("asked", "named", "opens"),
     [
@@ -391,21 +412,7 @@ def test_a_key_service_whose_disk_was_lost_asks_for_a_new_search_or_a_second_per
 def test_a_delivery_opens_pictures_where_the_agency_asked_for_them(
     thief: Thief, asked: bool, named: bool | None, opens: bool
 ) -> None:
-    """Root and the person who delivers. `asked`: in the request; `named`: in the form's own scope."""
-    department, call = thief.department, thief.department.call
-    query = replace(department.plate("7ABC000"), since_us=department.clock.us - 240 * HOUR_US)
-    scope = Scope(plates=("7ABC000",), since_us=query.since_us, until_us=query.until_us, images=asked)
-    form = replace(forms(department)["share/record"], scope=scope)
-    made = call("share/record", department.logon("deputy"), form)
-    assert isinstance(made, Recorded)
-    call("share/review", department.logon("chief"), ReviewForm(request=made.entry, note="in order"))
-    yes = replace(forms(department)["share/decide"], request=made.entry)
-    call("share/decide", department.logon("chief"), yes)
-    part = None if named is None else replace(scope, images=named)
-    access = replace(access_of(query), action="delivery", request=made.entry)
-    entry = thief.write(access, "share/deliver", DeliverForm(request=made.entry, scope=part, ground=GROUND))
-    front = department.front
-    front.reads.find(front.door, front.desk.covered(entry), query, 10)
+    entry = delivery_of(thief, "7ABC000", asked=asked, named=named)
     thief.open(entry, MINE, ("text",))
     if opens:
         thief.open(entry, MINE)
@@ -413,3 +420,12 @@ def test_a_delivery_opens_pictures_where_the_agency_asked_for_them(
     with pytest.raises(DeskRefusal, match="asks for no pictures") as refused:
         thief.open(entry, MINE)
     assert refused.value.code == "scope"
+
+
+@pytest.mark.parametrize("plate", ["7ABCO00", "7ABC*", "7ABC00?"])
+def test_a_delivery_opens_the_reads_of_the_very_plate_that_the_agency_named(thief: Thief, plate: str) -> None:
+    """Not what a reader may have misread, which a search shows apart, nor parts of plates."""
+    entry = delivery_of(thief, plate)
+    with pytest.raises(DeskRefusal, match="found that read") as refused:
+        thief.open(entry, MINE, ("text",))
+    assert refused.value.code == "other-read"

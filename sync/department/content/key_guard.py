@@ -302,7 +302,8 @@ class GuardedKeys:
         for at, row in enumerate(rows):
             text = from_bytes(ReadText, opened[2 * at].content)
             place = from_bytes(ReadPlace, opened[2 * at + 1].content)
-            if matches(query, text, place, arrived):
+            exact = access.action == "search" or text.text == query.plate  # an agency gets what it named
+            if exact and matches(query, text, place, arrived):
                 result.append(MatchedRead(row.sequence, text, place))
         if result:
             matched = {one.sequence for one in result}
