@@ -101,7 +101,7 @@ CORES := $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 8 ? cor
 PARALLEL := --dist loadfile --no-loadscope-reorder
 
 test-311: $(VENV)/.ready
-	$(RUN)/pytest -n $$(($(CORES) + 1)) $(PARALLEL)
+	$(RUN)/pytest -n $$(($(CORES) + 2)) $(PARALLEL)
 
 # On the second Python: what a version of Python can change, one row of each table, nothing marked slow or one_python.
 # That is the parsers, dates, SQLite, TLS and HTTP, threads, archives and dataclasses under every room, and of the
@@ -156,7 +156,7 @@ faults: $(VENV)/.ready
 	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/console/test_preview.py tests/hw/test_position.py \
 	tests/desk/test_api_generated.py tests/desk/test_attack_log.py tests/desk/test_detectors.py \
 	tests/desk/test_every_table.py tests/desk/test_wrong_clock_lists.py \
-	tests/detector/test_lettering.py tests/detector/test_obstacle.py tests/detector/test_passes_of_all_kinds.py \
+	tests/detector/test_flipped.py tests/detector/test_lettering.py tests/detector/test_obstacle.py tests/detector/test_passes_of_all_kinds.py \
 	tests/firmware/test_no_read.py tests/firmware/test_real_sequences.py \
 	tests/firmware/test_run_process.py tests/test_odd_command_lines.py
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +19,7 @@ from detector.training.render.patches import photograph
 from detector.training.render.plates import render_plate
 
 SEED = 8642
+PLATES = 40 if os.environ.get("ALPR_FAULTS") == "full" else 20
 PICTURE = np.full((192, 320), 90, np.uint8)
 CORNERS = ((100.0, 60.0), (160.0, 60.0), (160.0, 90.0), (100.0, 90.0))
 UNSURE, SURE = 4.0, 8.0
@@ -68,7 +70,7 @@ def test_a_plate_in_a_mirror_is_seldom_sure(monkeypatch: pytest.MonkeyPatch) -> 
 
     def sure(*, mirrored: bool) -> int:
         told = 0
-        for number in range(40):
+        for number in range(PLATES):
             rng = np.random.default_rng([SEED, number])
             plate = render_plate(rng, jurisdiction="US")
             picture, _ = photograph(rng, plate, infrared=False, width=float(rng.uniform(100, 160)))
@@ -80,6 +82,6 @@ def test_a_plate_in_a_mirror_is_seldom_sure(monkeypatch: pytest.MonkeyPatch) -> 
     doubted, whole = sure(mirrored=True), sure(mirrored=False)
     monkeypatch.setattr(ocr, "is_flipped", lambda _looker, _look, _watch: False)
     trusted, whole_trusted = sure(mirrored=True), sure(mirrored=False)
-    assert trusted >= 6, "without the look at the flipped patch such texts are sure"
+    assert trusted >= PLATES / 7, "without the look at the flipped patch such texts are sure"
     assert doubted <= trusted / 2
     assert whole >= whole_trusted - 1

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 SEED = 4321  # other words in other faces than the model was fitted on
 
-SCENES = 60 if os.environ.get("ALPR_FAULTS") == "full" else 30
+SCENES = 60 if os.environ.get("ALPR_FAULTS") == "full" else 20
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from detector.training.render.passes import KINDS, draw_clip
 
 pytestmark = pytest.mark.slow
 
-CLIPS_A_KIND = 14 if os.environ.get("ALPR_FAULTS") == "full" else 3
+CLIPS_A_KIND = 14 if os.environ.get("ALPR_FAULTS") == "full" else 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
