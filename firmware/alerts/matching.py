@@ -19,6 +19,7 @@ from storage.plate_text import fold
 from sync.hot_lists.document import ListHead, digest_of
 from sync.hot_lists.entry import ListEntry, cleared_name, key_of
 
+MOST_OF_A_PLATE = 50  # entries of one list: more is a list gone wrong, and each would be an alert
 LEAST_LOOKS = 2
 ONE_LOOK_SCORE = 0.99  # in a single look a misreading can be sure of itself; over frames it hardly ever is
 
@@ -41,7 +42,7 @@ class ListMatch:
     `score`: the probability under the vote. `twin`: the list writes O where the read says 0, or I for 1, or
     the other way round. `disagrees`: state, plate_class. `stale`: the list's extract is older than the policy
     allows. `sounds`: an audible alert; else it is listed silently, for the reasons in `silent`. `listed`:
-    digests of all entries that the list has for the entry's plate now.
+    digests of all entries that the list has for the entry's plate now, of which MOST_OF_A_PLATE match.
     """
 
     head: ListHead
@@ -96,7 +97,9 @@ def match(  # noqa: PLR0917 - one read, against the current lists
         old = is_stale(head, time, terms) or now_us >= head.expires_us
         for form, score, key in keys:
             there = {digest_of(data): data for data in one.find(key)}
-            for name, data in there.items():
+            listed = frozenset(there)
+            for name in sorted(there)[:MOST_OF_A_PLATE]:
+                data = there[name]
                 is_cleared = cleared_name(name, own) in cleared
                 if is_cleared and own != form:
                     continue
@@ -119,7 +122,7 @@ def match(  # noqa: PLR0917 - one read, against the current lists
                     disagrees=against,
                     stale=old or not entry.runs(now_us, at_most_us=now_us),
                     silent=silent,
-                    listed=frozenset(there),
+                    listed=listed,
                 )
                 if name not in found or found[name].score < score:
                     found[name] = made

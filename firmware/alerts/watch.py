@@ -17,7 +17,7 @@ from firmware.alerts.board import AlertBoard, PlannedAlert
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.lasting_time import ListTime
 from firmware.alerts.list_age import has_ended, health_of
-from firmware.alerts.matching import ListMatch, match
+from firmware.alerts.matching import MOST_OF_A_PLATE, ListMatch, match
 from firmware.frames.pipeline import EndedPass
 from firmware.health.list_health import ListHealth
 from firmware.threads import working
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from firmware.alerts.board import OpenAlert
 
 EVERY_S = 30.0
+CROWDED_CURE = f"a plate has over {MOST_OF_A_PLATE} entries, of which so many match: ask for a corrected list"
 
 
 class HotListWatch:
@@ -148,6 +149,8 @@ class HotListWatch:
         for held in self._held.lists:
             if has_ended(held.head, time):
                 self._report("hot_list_expired", list=held.head.list_id)
+            if held.has_more_of_one(MOST_OF_A_PLATE):  # not where it matches: that would show a hit
+                self._report("hot_list_crowded", list=held.head.list_id, cure=CROWDED_CURE)
 
     def health(self) -> ListHealth:
         """How many lists match, and how many do not as they should."""

@@ -126,6 +126,10 @@ class HeldList:
         """The entries under a key."""
         return self.file.find(key)
 
+    def has_more_of_one(self, most: int) -> bool:
+        """See HotListFile.has_more_of_one."""
+        return self.file.has_more_of_one(most)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListChange:

@@ -12,7 +12,7 @@ from alert_twins import plate_box as box
 
 from detector.plates import PlateBox, PlateText
 from firmware.alerts.agreement import contradicts_class, contradicts_state
-from firmware.alerts.matching import ListMatch, match
+from firmware.alerts.matching import MOST_OF_A_PLATE, ListMatch, match
 from storage.alert_terms import DEFAULT_ALERTS, AlertTerms
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead, digest_of
@@ -50,6 +50,17 @@ def test_an_entry_with_o_for_zero_is_the_same_and_says_so() -> None:
 def test_forms_of_one_plate_in_one_list_are_found_together() -> None:
     found = matched(seen("7XKR209"), [entry("7XKR2O9"), entry("7XKR209", reason="other")])
     assert len(found) == 2
+
+
+def test_a_list_that_has_one_plate_ten_thousand_times_raises_no_ten_thousand_alerts() -> None:
+    """Each match held the digests of all: the first such car that passed took all memory."""
+    entries = [entry(reason=f"reason {number}") for number in range(MOST_OF_A_PLATE + 9)]
+    found = matched(seen("7XKR219"), entries)
+    assert len(found) == MOST_OF_A_PLATE
+    assert len({id(one.listed) for one in found}) == 1
+    assert {one.entry_digest for one in found} == set(sorted(found[0].listed)[:MOST_OF_A_PLATE])
+    assert len(found[0].listed) == len(entries)
+    assert len(matched(seen("7XKR219"), reversed(entries))) == MOST_OF_A_PLATE
 
 
 SILENT = [

@@ -11,6 +11,7 @@ import pytest
 from alert_twins import HEAD, KNOWN, NOW_US, Held, entry, plate_box, seen
 
 from firmware.alerts.lasting_time import ListTime
+from firmware.alerts.matching import MOST_OF_A_PLATE
 from firmware.alerts.watch import HotListWatch
 from firmware.frames.pipeline import EndedPass
 from firmware.health.list_health import ListHealth
@@ -128,6 +129,16 @@ def test_each_trouble_is_reported_once_and_an_update_each_time() -> None:
     assert bench.events() == [("info", "hot_list_updated")] * 2
     bench.watch.refresh()
     assert (bench.events(), bench.watch.health().refused) == ([], 0)
+
+
+def test_a_list_with_a_plate_too_often_is_named_once_and_not_where_it_matches() -> None:
+    """An event at a match would show the hit."""
+    bench = Bench(Held([entry(reason=f"{number}") for number in range(MOST_OF_A_PLATE + 1)]), Held([entry()]))
+    assert bench.watch.matches(a_pass())
+    assert bench.events() == []
+    for _ in range(2):
+        bench.watch.refresh()
+    assert bench.events() == [("warning", "hot_list_crowded")]
 
 
 def test_a_change_of_the_own_list_is_reported_without_its_figures() -> None:

@@ -56,6 +56,17 @@ def test_every_entry_is_found_under_its_key_and_no_other(
     held.close()
 
 
+@pytest.mark.parametrize(("run", "more"), [(1, False), (9, False), (10, False), (11, True), (40, True)])
+@pytest.mark.parametrize("before", [0, 1, 5, 9, 10, 11])
+def test_a_key_with_more_entries_than_so_many_is_found_wherever_it_is(
+    tmp_path: Path, run: int, more: bool, before: int
+) -> None:
+    pairs = [*((number, b"x") for number in range(before)), *((500, b"y") for _ in range(run)), (900, b"z")]
+    held = HotListFile(made(tmp_path, pairs), KEY, "doj")
+    assert held.has_more_of_one(10) == more
+    held.close()
+
+
 def test_nothing_of_a_list_is_in_clear(tmp_path: Path) -> None:
     path = made(tmp_path)
     data = path.read_bytes()

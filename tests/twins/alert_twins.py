@@ -38,6 +38,10 @@ class Held:
     head: ListHead = HEAD
     asked: list[int] = field(default_factory=list)
 
+    def has_more_of_one(self, most: int) -> bool:
+        keys = [one.key for one in self.entries]
+        return any(keys.count(key) > most for key in set(keys))
+
     def find(self, key: int) -> list[bytes]:
         self.asked.append(key)
         return [one.to_bytes() for one in self.entries if one.key == key]
