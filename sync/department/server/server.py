@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sync.department.ground.listener import BoundedServer
 
 log_events = structlog.get_logger("department.server")
+FIRST_PURGE_S = 60.0  # a start waits so long for the purge: a key service that hangs opens nothing due either
 RESERVE_BEYOND = 64 * MB  # free on the disk beside the reserve, before it is made again
 
 
@@ -222,8 +223,12 @@ async def _retain(
     daily: Callable[[], None],
     ask_time: Callable[[], None],
     stop: asyncio.Event,
+    *,
+    purged: asyncio.Task[None],
 ) -> None:
-    """What follows a purge, at once; then the purge at its hour, and what follows it, day by day."""
+    """What follows the purge of the start, once that has ended; then the purge at its hour, and what follows
+    it, day by day."""
+    await purged
     while True:
         try:
             await asyncio.to_thread(_renew_documents, department)
@@ -279,8 +284,8 @@ async def serve(
     *,
     ask_time: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run until SIGTERM or SIGINT: purge, then listen. `ready` gets the two ports once both do; `daily`
-    follows a purge; `ask_time` asks the witnesses."""
+    """Run until SIGTERM or SIGINT: purge, for at most a minute, then listen. `ready` gets the two ports once
+    both do; `daily` follows a purge; `ask_time` asks the witnesses."""
     home, settings = department.home, department.home.settings
     demand_free(settings.listen, settings.unit_port, f"{SETTINGS_FILE}: unit_port")
     demand_free(settings.listen, settings.desk_port, f"{SETTINGS_FILE}: desk_port")
@@ -313,14 +318,16 @@ async def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    await _purge(department, contexts, ask_time)  # a backup that was put back holds what became due since
+    # a backup that was put back holds what became due since
+    purged = asyncio.create_task(_purge(department, contexts, ask_time))
+    await asyncio.wait({purged}, timeout=FIRST_PURGE_S)
     async with asyncio.TaskGroup() as group:
         for server in (units, front):
             group.create_task(server._serve())  # `serve` would take the signals for itself
         while not (units.started and front.started) and not stop.is_set():
             await asyncio.sleep(0.02)
         ready(_port(units), _port(front))
-        group.create_task(_retain(department, contexts, daily, ask_time, stop))
+        group.create_task(_retain(department, contexts, daily, ask_time, stop, purged=purged))
         group.create_task(_each_hour(hourly, stop))
         group.create_task(_watch_clock(department.time, ask_time, stop))
 
