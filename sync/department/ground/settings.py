@@ -6,6 +6,7 @@ No setting goes beyond the policy, and none says how long content is kept: the p
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from sync.errors import InvalidInputError
 from sync.toml_settings import SettingError, load_table, setting, write_table
 
 RETIRED = {"keep_days": 365}  # until 0.2.0 each file had it, with this value alone
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL}){{0,20}}")
 HEADER = "# Settings of the department server. Changes take effect at the next start.\n\n"
 
 
@@ -25,6 +28,10 @@ class Settings:
         "Monrovia Police Department", why="shown in receipts, packages and the enrollment code"
     )
     host: str = setting("localhost", why="the name or address by which units reach this server")
+    former_hosts: str = setting(
+        "",
+        why="its former names, with commas: they stay in its certificate, for units that joined by one",
+    )
     listen: str = setting("0.0.0.0", why="the address to listen on")  # noqa: S104 - units come from outside
     unit_port: int = setting(8463, low=0, high=65535, why="units connect here, with their certificate")
     desk_port: int = setting(8464, low=0, high=65535, why="enrollment, and people at the desk")
@@ -67,6 +74,11 @@ class Settings:
     notice_webhook: str = setting("", why="URL that is posted the same as JSON; empty: none")
     code_hours: int = setting(24, low=1, high=168, why="life of a one-time enrollment code")
 
+    @property
+    def former(self) -> tuple[str, ...]:
+        """The former names of the server."""
+        return tuple(filter(None, (one.strip() for one in self.former_hosts.split(","))))
+
 
 def load_settings(path: Path) -> Settings:
     """Parse and check. Raises InvalidInputError naming file and key."""
@@ -76,12 +88,24 @@ def load_settings(path: Path) -> Settings:
         raise InvalidInputError(f"is not UTF-8: byte {error.start}", where=str(path)) from None
     except SettingError as error:
         raise InvalidInputError(error.reason, where=f"{path}: {error.key}") from None
+    wrong = [one for one in settings.former if not _is_host(one)]
+    if wrong:
+        what = f"{wrong[0][:64]!r} is no name or address: name each as units reach it, with commas between"
+        raise InvalidInputError(what, where=f"{path}: former_hosts")
     try:
         if settings.trusted_proxy:
             ipaddress.ip_address(settings.trusted_proxy)
     except ValueError:
         raise InvalidInputError("must be one IP address", where=f"{path}: trusted_proxy") from None
     return settings
+
+
+def _is_host(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return _HOST.fullmatch(name) is not None
+    return True
 
 
 def settings_text(settings: Settings) -> str:

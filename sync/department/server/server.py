@@ -49,7 +49,7 @@ RESERVE_BEYOND = 64 * MB  # free on the disk beside the reserve, before it is ma
 
 def served_names(home: DepartmentHome) -> tuple[str, ...]:
     """The names in the server's certificate."""
-    names = [home.settings.host]
+    names = list(dict.fromkeys((home.settings.host, *home.settings.former)))
     listen = home.settings.listen
     with contextlib.suppress(ValueError):
         if not ipaddress.ip_address(listen).is_unspecified and listen not in names:

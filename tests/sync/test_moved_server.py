@@ -1,0 +1,44 @@
+"""A server that moved to another name keeps its former one in its certificate, for units of before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from sync_twins import bare_home
+
+from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
+from sync.department.ground.settings import load_settings
+from sync.department.server.server import served_names
+from sync.department.units.authority import Authority
+from sync.errors import InvalidInputError
+
+
+def certified(home: DepartmentHome) -> tuple[str, list[object]]:
+    """(subject, names) of the certificate that the server shows."""
+    pem = Authority.open(home.authority).server_files(served_names(home))[0]
+    certificate = x509.load_pem_x509_certificate(pem.read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return certificate.subject.rfc4514_string(), [one.value for one in names]
+
+
+def test_a_moved_server_is_believed_by_its_new_name_and_by_its_former_ones(tmp_path: Path) -> None:
+    home = bare_home(tmp_path / "department", host="old.example.gov", listen="0.0.0.0")  # noqa: S104
+    assert certified(home) == ("CN=old.example.gov", ["old.example.gov"])
+    path = home.path / SETTINGS_FILE
+    text = path.read_text().replace('host = "old.example.gov"', 'host = "new.example.gov"', 1)
+    path.write_text(text.replace('former_hosts = ""', 'former_hosts = "old.example.gov, older.example.gov"'))
+    moved = DepartmentHome.open(home.path)
+    assert certified(moved) == (
+        "CN=new.example.gov",
+        ["new.example.gov", "old.example.gov", "older.example.gov"],
+    )
+
+
+@pytest.mark.parametrize("wrong", ["https://old.example.gov", "old.example.gov:8464", "a b", "old..", "-"])
+def test_a_former_name_that_is_none_is_refused_by_its_key(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / SETTINGS_FILE
+    path.write_text(f'former_hosts = "{wrong}"\n')
+    with pytest.raises(InvalidInputError, match=r"no name or address"):
+        load_settings(path)
