@@ -22,6 +22,7 @@ from storage import merkle
 from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
 from storage.cosigners import cosigned_by
 from storage.errors import CheckpointError, ForkedLogError
+from storage.times import DAY_US, now_us
 from sync.department.journal.witness import MAX_REQUEST_BYTES, SIZE_TYPE, parse_request, request_body
 from sync.department.journal.witness_link import HttpWitness, SizeConflictError
 from sync.department.journal.witness_server import WitnessFolder, witness_app
@@ -182,6 +183,22 @@ def test_a_witness_that_cannot_be_asked_is_reported_with_what_to_do(tmp_path: Pa
         assert "its certificate is not trusted: start the department's server with SSL_CERT_FILE" in said(
             f"https://127.0.0.1:{port}"
         )
+    trusted = ssl.create_default_context(cafile=chain[0].parent / "ca.pem")
+    with answering(chain) as port:
+        assert "its certificate is for another name than the one asked: check" in said(
+            f"https://localhost:{port}", httpx.HTTPTransport(verify=trusted)
+        )
+    for at_us, wrong in (
+        (now_us() - 3000 * DAY_US, "has expired"),
+        (now_us() + 40 * DAY_US, "is not valid yet"),
+    ):
+        other = Authority.create(tmp_path / wrong, "Other office", lambda at_us=at_us: at_us)
+        other_chain = other.server_files(("127.0.0.1",))
+        trusted = ssl.create_default_context(cafile=other_chain[0].parent / "ca.pem")
+        with answering(other_chain) as port:
+            assert f"its certificate {wrong}, by this server's clock: " in said(
+                f"https://127.0.0.1:{port}", httpx.HTTPTransport(verify=trusted)
+            )
     with answering(None) as port:
         assert "it did not answer within" in said(f"http://127.0.0.1:{port}", seconds=1)
     assert "it refused the connection: nothing listens there" in said(f"http://127.0.0.1:{free_port()}")

@@ -28,7 +28,7 @@ DONE_BY = {
     Late.HOLD: "hold list",
     Late.INCIDENT: "incident list",
     Late.KEYS: "keys list",
-    Late.PASSWORD: "user credential",
+    Late.PASSWORD: "user password",
     Late.PURGE: "retention list",
     Late.REDRESS: "redress list",
     Late.REVIEWER: "user set",

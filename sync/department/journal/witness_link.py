@@ -54,6 +54,25 @@ _UNREACHED: tuple[tuple[type[BaseException], str, str], ...] = (
     (OSError, "it cannot be reached", "check the network between this server and the witness"),
 )
 """(kind of error, what is wrong, what to do), the closest first."""
+_CERTIFICATES = {
+    9: (
+        "its certificate is not valid yet, by this server's clock",
+        "check this server's clock; else the office that runs the witness gives it another certificate",
+    ),
+    10: (
+        "its certificate has expired, by this server's clock",
+        "the office that runs the witness renews it (witness serve --certificate); check this server's clock",
+    ),
+    62: (
+        "its certificate is for another name than the one asked",
+        "check the witness's address in the root file; else its office gives it a certificate for that name",
+    ),
+    64: (
+        "its certificate is for another address than the one asked",
+        "check the witness's address in the root file; else its office gives it a certificate for it",
+    ),
+}
+"""Codes of X509_verify_cert: (what is wrong, what to do)."""
 
 
 class SizeConflictError(LinkError):
@@ -101,6 +120,10 @@ def _unreached(error: BaseException, where: str) -> LinkError:
     while at is not None and at not in causes:
         causes.append(at)
         at = at.__cause__ or at.__context__
+    for one in causes:
+        if isinstance(one, ssl.SSLCertVerificationError) and one.verify_code in _CERTIFICATES:
+            what, cure = _CERTIFICATES[one.verify_code]
+            return LinkError(what, where=where, cure=cure)
     for kind, what, cure in _UNREACHED:
         if any(isinstance(one, kind) for one in causes):
             return LinkError(what, where=where, cure=cure)
