@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import ssl
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from desk_keys import TOKEN
 from desk_twins import GROUND, Department
@@ -21,6 +23,7 @@ from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, fin
 from sync.department.desk.owed import Late
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import DepartmentHome
+from sync.department.ground.tls import EXPIRED, NOT_YET, OTHER_NAME, UNTRUSTED
 from sync.department.server.due_work import standing
 from sync.department.server.keys_reach import EVERY_S, KeysReach
 from sync.department.server.open_desk import open_front
@@ -106,6 +109,23 @@ def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
         assert any(one.startswith("OVERDUE keys ") for one in standing(front).lines())
     finally:
         front.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "what"), [(10, EXPIRED), (9, NOT_YET), (62, OTHER_NAME), (64, OTHER_NAME), (19, UNTRUSTED)]
+)
+def test_what_is_wrong_with_the_certificate_of_a_key_service_is_said(code: int, what: str) -> None:
+    """The words "no answer: ConnectError" sent people to compare addresses that were right."""
+    refused = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    refused.verify_code = code
+
+    def refuse(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("TLS") from refused
+
+    with httpx.Client(transport=httpx.MockTransport(refuse)) as client:
+        service, _ = remote(Address(url="https://127.0.0.1:1", token=TOKEN), client)
+        with pytest.raises(KeyServiceAwayError, match=what):
+            service.issue_day_keys(1, 1)
 
 
 def test_an_export_a_release_and_a_purge_wait_for_a_key_service_that_is_away(

@@ -23,7 +23,7 @@ from sync.department.content.key_messages import NO_SUCH_CALL, SECONDS, No, read
 from sync.department.content.key_service import Kept, LocalKeyService
 from sync.department.content.search_tokens import IndexedText, StoredElement
 from sync.department.ground.home import DepartmentHome
-from sync.department.ground.tls import client_context
+from sync.department.ground.tls import certificate_fault, client_context
 from sync.department.journal.access_log import LogPart
 from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import DeskRefusal
@@ -101,7 +101,8 @@ class _Wire:
                 timeout=seconds,
             )
         except httpx.HTTPError as error:
-            raise self._away(f"no answer: {type(error).__name__}", "url and ca") from None
+            what = certificate_fault(error) or f"no answer: {type(error).__name__}"
+            raise self._away(what, "url and ca") from None
         try:
             if got.status_code == 200:
                 return read_result(name, got.content)

@@ -21,6 +21,11 @@ APPROVED_SUITES = frozenset({"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"}
 APPROVED_1_2 = "ECDHE+AESGCM:!aNULL"
 OPENSSL_CONF = "OPENSSL_CONF"
 APPROVED_FILE = Path(__file__).with_name("openssl-approved.cnf")
+UNTRUSTED = "its certificate is not trusted"
+NOT_YET = "its certificate is not valid yet, by this server's clock"
+EXPIRED = "its certificate has expired, by this server's clock"
+OTHER_NAME = "its certificate is for another name than the one asked"
+_FAULTS = {9: NOT_YET, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME}  # codes of X509_verify_cert
 
 
 def tls_context(
@@ -87,3 +92,21 @@ def restart_for_approved(command: Sequence[str], environment: Mapping[str, str])
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, *command], {**environment, OPENSSL_CONF: str(APPROVED_FILE)})  # noqa: S606 - ourselves, with the same words
+
+
+def causes_of(error: BaseException) -> list[BaseException]:
+    """An error and what it came from, the outermost first."""
+    causes: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in causes:
+        causes.append(at)
+        at = at.__cause__ or at.__context__
+    return causes
+
+
+def certificate_fault(error: BaseException) -> str:
+    """What is wrong with the certificate of a server that was asked; empty if that was not the reason."""
+    for one in causes_of(error):
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return _FAULTS.get(one.verify_code, UNTRUSTED)
+    return ""

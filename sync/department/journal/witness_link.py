@@ -18,7 +18,15 @@ import httpx
 from storage.checkpoint import MAX_NOTE_BYTES
 from storage.errors import ForkedLogError
 from storage.times import SECOND_US, now_us
-from sync.department.ground.tls import client_context
+from sync.department.ground.tls import (
+    EXPIRED,
+    NOT_YET,
+    OTHER_NAME,
+    UNTRUSTED,
+    causes_of,
+    certificate_fault,
+    client_context,
+)
 from sync.department.journal.witness import SIZE_TYPE, origin_hash, request_body
 from sync.department.journal.witness_server import WitnessFolder
 from sync.errors import LinkError
@@ -32,7 +40,7 @@ WRONG_ADDRESS = "check the witness's address in the root file, and the witness's
 _UNREACHED: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         ssl.SSLCertVerificationError,
-        "its certificate is not trusted",
+        UNTRUSTED,
         "start the department's server with SSL_CERT_FILE=FILE, the certificate of the witness's authority",
     ),
     (
@@ -55,24 +63,12 @@ _UNREACHED: tuple[tuple[type[BaseException], str, str], ...] = (
 )
 """(kind of error, what is wrong, what to do), the closest first."""
 _CERTIFICATES = {
-    9: (
-        "its certificate is not valid yet, by this server's clock",
-        "check this server's clock; else the office that runs the witness gives it another certificate",
-    ),
-    10: (
-        "its certificate has expired, by this server's clock",
-        "the office that runs the witness renews it (witness serve --certificate); check this server's clock",
-    ),
-    62: (
-        "its certificate is for another name than the one asked",
-        "check the witness's address in the root file; else its office gives it a certificate for that name",
-    ),
-    64: (
-        "its certificate is for another address than the one asked",
-        "check the witness's address in the root file; else its office gives it a certificate for it",
-    ),
+    NOT_YET: "check this server's clock; else the office that runs the witness gives it another certificate",
+    EXPIRED: "the office that runs the witness renews it (witness serve --certificate); check this server's "
+    "clock",
+    OTHER_NAME: "check the witness's address in the root file; else its office gives it a certificate for it",
 }
-"""Codes of X509_verify_cert: (what is wrong, what to do)."""
+"""What is wrong with its certificate, and what to do."""
 
 
 class SizeConflictError(LinkError):
@@ -115,15 +111,10 @@ def _judged(status: int, body: str, content_type: str) -> str:
 
 def _unreached(error: BaseException, where: str) -> LinkError:
     """Why a witness did not answer, and what to do."""
-    causes: list[BaseException] = []
-    at: BaseException | None = error
-    while at is not None and at not in causes:
-        causes.append(at)
-        at = at.__cause__ or at.__context__
-    for one in causes:
-        if isinstance(one, ssl.SSLCertVerificationError) and one.verify_code in _CERTIFICATES:
-            what, cure = _CERTIFICATES[one.verify_code]
-            return LinkError(what, where=where, cure=cure)
+    causes = causes_of(error)
+    fault = certificate_fault(error)
+    if fault in _CERTIFICATES:
+        return LinkError(fault, where=where, cure=_CERTIFICATES[fault])
     for kind, what, cure in _UNREACHED:
         if any(isinstance(one, kind) for one in causes):
             return LinkError(what, where=where, cure=cure)
