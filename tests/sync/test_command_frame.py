@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 
 import click
 import pytest
+from warm_program import run_warm
 
 from firmware.cli import PROGRAM as READER
 from sync.command_frame import (
@@ -211,6 +213,22 @@ def test_an_unknown_error_is_not_hidden() -> None:
         bike("repair", "wheel", "square")
 
 
+def test_a_command_is_loaded_without_a_look_for_garbage_and_not_one_look_less_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loaded_once.py").write_text("import gc\nloaded, looked = object(), gc.isenabled()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    program = Program(
+        "once", {"loaded": ("loaded_once", "load")}, about="A.", example="once loaded", distribution="none",
+        variable="ONCE_HOME", default_home=tmp_path,
+    )  # fmt: skip
+    for _ in range(2):
+        command = program.get_command(click.Context(program), "loaded")
+        made = sys.modules["loaded_once"]
+        assert (command, made.looked, gc.isenabled()) == (made.loaded, False, True)
+    monkeypatch.delitem(sys.modules, "loaded_once")
+
+
 def test_a_closed_pipe_is_never_reported_as_done() -> None:
     """A verdict that did not arrive is not a verdict."""
     read_end, write_end = os.pipe()
@@ -264,9 +282,7 @@ def test_the_shell_completes_commands_verbs_and_options(words: list[str], offere
         "COMP_WORDS": " ".join(words),
         "COMP_CWORD": str(len(words) - 1),
     }
-    done = subprocess.run(
-        [sys.executable, "-m", module], env=environment, capture_output=True, text=True, check=False
-    )
+    done = run_warm(module, environment=environment)
     assert {line.partition(",")[2] for line in done.stdout.splitlines()} == offered
 
 

@@ -54,9 +54,12 @@ class LocalDepartment:
 
     def code(self, name: str) -> str:
         """A one-time code, as `department enroll` issues it beside the server."""
-        command = [sys.executable, "-m", "sync.department.cli", "enroll", "--home", str(self.home), "--json"]
-        done = subprocess.run([*command, "--name", name], check=True, capture_output=True, text=True)
-        return str(json.loads(done.stdout)["code"])
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            status = department.main(["enroll", "--home", str(self.home), "--json", "--name", name])
+        if status != DONE:
+            raise LocalDepartmentError(f"department enroll ended with status {status}")
+        return str(json.loads(said.getvalue())["code"])
 
     def verify(self) -> int:
         """The exit status of `department verify`; its words go to stdout."""
