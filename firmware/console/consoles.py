@@ -76,7 +76,7 @@ def consoles(
             retune=retune, lamps=lamps, fitted=fitted,
         )
     )  # fmt: skip
-    with serving(home, lambda port: _console(port, unit, ledger, failures, use, stays=False)) as in_session:
+    with serving(home, lambda port: _console(port, unit, ledger, failures, use)) as in_session:
         try:
             yield in_session
         finally:
@@ -116,9 +116,7 @@ def console_alone(
     )  # fmt: skip
     with contextlib.closing(camera):
         failures, use = FailedLogins(home / "console.lockout", boottime_s), grant_use(home, ledger)
-        yield _console(
-            port, unit, ledger, failures, use, stays=False, notice=ALONE, wanted=partial(is_way_asked, home)
-        )
+        yield _console(port, unit, ledger, failures, use, notice=ALONE, wanted=partial(is_way_asked, home))
 
 
 def _console(
@@ -128,12 +126,11 @@ def _console(
     failures: FailedLogins,
     use: GrantUse,
     *,
-    stays: bool,
     notice: str = "",
     wanted: Callable[[], bool] = lambda: False,
 ) -> Console:
     return Console(
-        port, unit, ledger, keys=unit.command_keys, failures=failures, use=use, stays=stays, notice=notice,
+        port, unit, ledger, keys=unit.command_keys, failures=failures, use=use, stays=False, notice=notice,
         wanted=wanted,
     )  # fmt: skip
 

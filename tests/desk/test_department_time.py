@@ -70,9 +70,9 @@ def test_a_jump_ahead_is_not_believed_and_nothing_is_destroyed(
     machine.run(MINUTE_US)
     assert founded.now_us() == right + MINUTE_US
     with pytest.raises(ClockInDoubtError, match=rf"purge waits: the clock is {days} days ahead"):
-        founded.demand_sure("a purge")
+        founded.demand_sure()
     machine.wall -= days * DAY_US
-    assert founded.demand_sure("a purge") == machine.wall
+    assert founded.demand_sure() == machine.wall
 
 
 def test_a_start_under_a_wrong_clock_is_not_believed(tmp_path: Path, machine: Machine) -> None:
@@ -129,7 +129,7 @@ def test_clock_and_witness_together_confirm_a_month_without_power(tmp_path: Path
     assert not time.confirm(machine.wall + 366 * DAY_US, "witness")  # a witness alone moves nothing
     assert time.doubt() is not None
     assert time.confirm(machine.wall - MINUTE_US, "witness")
-    assert time.demand_sure("a purge") == machine.wall
+    assert time.demand_sure() == machine.wall
 
 
 def test_a_witness_that_says_another_time_puts_the_clock_in_doubt(
@@ -144,10 +144,10 @@ def test_a_witness_that_says_another_time_puts_the_clock_in_doubt(
     machine.run(MINUTE_US)
     assert founded.now_us() == right + MINUTE_US
     with pytest.raises(ClockInDoubtError, match="ahead"):
-        founded.demand_sure("a purge")
+        founded.demand_sure()
     machine.wall -= DAY_US
     assert founded.confirm(machine.wall, "witness")
-    assert founded.demand_sure("a purge") == machine.wall
+    assert founded.demand_sure() == machine.wall
 
 
 @pytest.mark.parametrize("off_us", [40 * DAY_US, 30 * HOUR_US, -20 * DAY_US])
@@ -196,10 +196,10 @@ def test_a_witness_alone_moves_no_stamp_and_its_error_ends_with_it(
     machine.run(MINUTE_US)
     assert founded.now_us() == machine.wall
     with pytest.raises(ClockInDoubtError, match="behind"):
-        founded.demand_sure("a purge")
+        founded.demand_sure()
     machine.run(MINUTE_US)
     assert founded.confirm(machine.wall, "witness")
-    assert founded.demand_sure("a purge") == machine.wall
+    assert founded.demand_sure() == machine.wall
 
 
 @pytest.mark.parametrize("off_us", [11 * MINUTE_US, 10 * HOUR_US, -11 * MINUTE_US, -10 * HOUR_US])
@@ -255,9 +255,9 @@ def test_time_never_runs_back_and_a_clock_set_right_catches_up(
         stamps.append(founded.now_us())
     assert stamps == sorted(set(stamps))
     with pytest.raises(ClockInDoubtError, match="behind"):
-        founded.demand_sure("a purge")
+        founded.demand_sure()
     machine.wall += days * DAY_US
-    assert founded.demand_sure("a purge") == machine.wall
+    assert founded.demand_sure() == machine.wall
 
 
 def test_an_entry_of_the_past_holds_time_after_a_restart(tmp_path: Path, machine: Machine) -> None:
@@ -287,9 +287,9 @@ def test_a_step_of_hours_while_the_machine_runs_waits_for_a_witness(
     machine.run(MINUTE_US)
     assert founded.now_us() == right + MINUTE_US
     with pytest.raises(ClockInDoubtError):
-        founded.demand_sure("a purge")
+        founded.demand_sure()
     assert founded.confirm(machine.wall, "witness")
-    assert founded.demand_sure("a purge") == machine.wall
+    assert founded.demand_sure() == machine.wall
 
 
 def test_a_step_while_the_machine_was_off_is_believed_within_the_bound(

@@ -152,13 +152,13 @@ class DepartmentTime:
         with self._guard:
             return self._doubt_now(self._clocks.wall(), self._clocks.running())
 
-    def demand_sure(self, what: str) -> int:
-        """The time, for what cannot be undone. Raises ClockInDoubtError."""
+    def demand_sure(self) -> int:
+        """The time, for a purge, which cannot be undone. Raises ClockInDoubtError."""
         doubt = self.doubt()
         if doubt is None:
             return self.now_us()
         raise ClockInDoubtError(
-            f"{what} waits: the clock is {span_text(doubt.by_us)} {doubt.direction} the confirmed time",
+            f"the purge waits: the clock is {span_text(doubt.by_us)} {doubt.direction} the confirmed time",
             where="clock",
             cure=SET_CLOCK,
         )

@@ -170,7 +170,7 @@ class StoreRetention:
         Raises ClockInDoubtError: under an unconfirmed clock nothing is destroyed. What fails keeps nothing
         else from its end; the first failure is raised after all the rest is done.
         """
-        now = self._sure("the purge")
+        now = self._sure()
         failed: list[Exception] = []
         with _apart(failed):
             self._adopt(now)
