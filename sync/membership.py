@@ -155,6 +155,8 @@ class SyncFolder:
             raise NotEnrolledError(error.what, where=str(path), cure=error.cure) from None
         except OSError as error:
             cure = files.own_cure(self.path, home=self.path.parent, is_folder=True)
+            if isinstance(error, NotADirectoryError):
+                cure = f"{self.path} is in the place of a folder: move it away, and put the folder back"
             why = error.strerror or type(error).__name__
             raise NotEnrolledError(f"cannot be read: {why}", where=str(path), cure=cure) from None
         except StorageError as error:

@@ -90,6 +90,9 @@ def _wrong(home: Path, folder: SyncFolder) -> list[str]:
         load_config(home)
     except ConfigError as error:
         found.append(f"configuration: {error}; no reader starts with it")
+    except OSError as error:  # root's, or on a bad sector: what else there is to say is said
+        why = error.strerror or type(error).__name__
+        found.append(f"configuration: {error.filename}: cannot be read: {why}; no reader starts without it")
     if folder.is_member() and (ended := folder.ended_certificate(now_us())):
         found.append(f"sync: {ended}")
     last = folder.status()

@@ -20,7 +20,7 @@ from field_home import enroll
 from reader_process import CLIP
 
 from detector.errors import NetAnswerError
-from firmware.cli import explain
+from firmware.cli import explain, main
 from firmware.custody import home_parts
 from firmware.custody.home_parts import ShutParts, open_to_owner, shut_parts
 from firmware.custody.opening import open_or_roll_over
@@ -34,7 +34,9 @@ from firmware.run.prepared_home import prepare_home, take_home
 from firmware.run.run_result import RunOptions, RunResult
 from storage.ledger import Ledger
 from sync.command_frame import Common
+from sync.errors import NotEnrolledError
 from sync.event_log import event_log
+from sync.membership import SyncFolder
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 RUNS, ENDS_FOR_LEDGER, ENDS_PURGED = "runs", "ends, as its ledger does not open", "ends, purged"
@@ -211,6 +213,26 @@ def test_what_is_a_units_own_and_shut_by_its_mode_is_open_again_after_a_start(
     assert (started.line, "home_shut" in started.alarms, started.new_log) == ("", False, False)
     assert stranger.stat().st_mode & 0o777 == 0
     assert open_to_owner(home) == []
+
+
+@pytest.mark.parametrize("part", ["config.toml", "hotlists", "store/blobs", "sync", "sync/member.cbor"])
+def test_the_state_of_a_unit_is_shown_without_a_part_that_is_shut_to_it(
+    home: Path, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An update is committed by it, too."""
+    (home / part).chmod(0)
+    with only_as_a_user():
+        assert main(["--home", str(home), "status"]) == 1
+    said = capsys.readouterr().out
+    assert "home_shut: the log names each file and what to do" in said
+    assert f"{home / part}: is shut to this unit (sudo chown --reference=" in said
+    assert ("no reader starts without it" in said) == (part == "config.toml")
+
+
+def test_a_file_in_place_of_the_folder_of_a_membership_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sync").touch()
+    with pytest.raises(NotEnrolledError, match=r"sync is in the place of a folder: move it away"):
+        SyncFolder.of(tmp_path).member()
 
 
 def test_a_running_reader_looks_again_every_few_minutes(tmp_path: Path) -> None:
