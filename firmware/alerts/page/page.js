@@ -149,10 +149,16 @@ $("sound").addEventListener("click", () => {
 });
 $("logoff").addEventListener("click", async () => { await call("/logoff", {}); location.reload(); });
 
+let listing = null, again = false;
+function follow() { // of many changes at once: one look now, and one after it
+  if (listing) { again = true; return; }
+  listing = list().catch(() => {}).finally(() => { listing = null; if (again) { again = false; follow(); } });
+}
+
 function listen() {
   const events = new EventSource("/api/events");
-  events.onopen = () => { $("link").textContent = "live"; list().catch(() => {}); };
+  events.onopen = () => { $("link").textContent = "live"; follow(); };
   events.onerror = () => { $("link").textContent = "not connected: alerts may be late"; };
-  events.onmessage = () => list().catch(() => {});
+  events.onmessage = follow;
 }
 list().then(listen).catch((error) => { $("link").textContent = error.message; });
