@@ -155,7 +155,7 @@ runtimes: $(VENV)/.ready
 faults: $(VENV)/.ready
 	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/console/test_preview.py tests/hw/test_position.py \
 	tests/desk/test_api_generated.py tests/desk/test_attack_log.py tests/desk/test_detectors.py \
-	tests/desk/test_every_table.py tests/desk/test_wrong_clock_lists.py \
+	tests/desk/test_errors_over_http.py tests/desk/test_every_table.py tests/desk/test_wrong_clock_lists.py \
 	tests/detector/test_flipped.py tests/detector/test_lettering.py tests/detector/test_obstacle.py tests/detector/test_passes_of_all_kinds.py \
 	tests/firmware/test_no_read.py tests/firmware/test_real_sequences.py \
 	tests/firmware/test_run_process.py tests/test_odd_command_lines.py

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -44,6 +45,7 @@ def told(answer: httpx.Response) -> dict[str, Any]:
     return said
 
 
+STRIDE = 4 if os.environ.get("ALPR_FAULTS") == "full" else 7  # each field gets one value in so many
 HOSTILE: list[Any] = [
     -(2**70),
     2**63,
@@ -69,7 +71,7 @@ def test_no_field_of_any_call_breaks_the_desk(
     form = OPERATIONS[name].form
     names = [one.name for one in fields(form)] or ["nothing"]
     for at, field in enumerate(names):
-        for value in HOSTILE[at % 4 :: 4]:
+        for value in HOSTILE[at % STRIDE :: STRIDE]:
             body = json.dumps({field: value})  # a lone surrogate travels as an escape
             answer = client.post(f"/desk/{name}", content=body, headers={"authorization": f"Bearer {token}"})
             if answer.status_code != 200:
