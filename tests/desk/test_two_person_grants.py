@@ -262,6 +262,16 @@ def by_ones_own_approval(root: Root) -> int:
     return written(root, replace(RESET, approval=number))
 
 
+def by_the_holders_approval(root: Root) -> int:
+    """The person who gets in by it agrees; root lets them."""
+    own = replace(RESET, person="super", role=GrantRole.TECHNICIAN)
+    number = proposed(root.department, root.department.logon("chief"), own)
+    word = DecideForm(proposal=number, granted=True, reason="I know what I do")
+    stamp, signed = root.signed("super", "change/approve", word)
+    root.write(ChangeDecided(proposal=number, granted=True, reason=word.reason), stamp, signed)
+    return written(root, replace(own, approval=number))
+
+
 def by_an_approval_that_root_wrote(root: Root) -> int:
     number = proposed(root.department, root.department.logon("chief"), RESET)
     root.write(ChangeDecided(proposal=number, granted=True, reason="known to me"), root.stamp("super"))
@@ -388,6 +398,7 @@ ATTACKS = (
     by_a_no,
     by_nobodys_approval,
     by_ones_own_approval,
+    by_the_holders_approval,
     by_an_approval_that_root_wrote,
     by_the_word_for_another_grant,
     by_the_word_for_a_search,

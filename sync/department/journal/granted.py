@@ -35,6 +35,11 @@ def can_destroy(note: Note) -> bool:
     return isinstance(note, GrantIssued) and takes_two_people(note.commands)
 
 
+def holder_of(note: Note) -> str:
+    """Who gets in by a grant, and so is not its second person; empty for another entry."""
+    return note.person if isinstance(note, GrantIssued) else ""
+
+
 def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
     """Whether the signed form gives this grant: key, commands, end and what it destroys."""
     if abs(note.from_us - said.at_us) > SIGNED_WITHIN_US and said.call == "grant/issue":

@@ -421,7 +421,7 @@ class SecondHands:
         if number >= 0:
             self._demand(said, number, entry)
             if self.decided[number].user == about:
-                raise UnsignedError(f"{about} agreed to a change of their own account")
+                raise UnsignedError(f"{about} agreed to a change for or of themselves")
             if number not in self.proposed:
                 raise UnsignedError("the approval that it names is of no such change")
         elif needed and self.approved_once.intersection(people) - {said.user}:

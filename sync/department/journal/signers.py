@@ -53,7 +53,7 @@ from sync.department.journal.entries import (
     demand_form,
 )
 from sync.department.journal.entry_base import SYSTEM, Note
-from sync.department.journal.granted import can_destroy
+from sync.department.journal.granted import can_destroy, holder_of
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed, UnitLogsNamed
 from sync.department.journal.made_by import MADE, demand_made, is_configuration
@@ -221,17 +221,17 @@ class Signers:
     def demand_made(self, entry: Entry) -> Statement | None:
         """The signed call that made this entry of a person's doing; None where it needs none. Raises
         UnsignedError."""
-        kind = entry.note.KIND
-        if not entry.signed and not (self.ever and (self.all_signed or kind in self.signed_kinds)):
+        by_kind = self.all_signed or entry.note.KIND in self.signed_kinds
+        if not entry.signed and not (self.ever and by_kind):
             return None
         said = self.demand_signed(entry)
         rule = demand_made(entry.note, said)
-        call = rule.calls[said.call]
-        if call is not None:
+        if (call := rule.calls[said.call]) is not None:
             self.second.demand_role(said.user, self.roles_of(said.user, entry.stamp.at_us), call)
         two = said.call in rule.two and (not is_configuration(said) or self.second.configures_by_two(said))
         if two or (self._grants_by_two(said) and can_destroy(entry.note)):
-            self.second.demand_change(said, entry, needed=True, people=self.ever)
+            about = holder_of(entry.note)
+            self.second.demand_change(said, entry, needed=True, people=self.ever, about=about)
         self.second.demand_there(entry.note)
         if isinstance(entry.note, GlassJudged):
             self.second.demand_other_judge(said.user, entry.note.access)
