@@ -1,4 +1,4 @@
-"""Making and opening a home: lock, slot, keys, book, anchors, and what a power cut left undone."""
+"""Creates and opens a home: lock, slot, keys, facts, anchors, and cleanup after a power cut."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def create(
 ) -> UnitStore:
     """Make a new log in an empty home. Raises LedgerError, NotOwnerError, SlotError.
 
-    floor_us: the time of the log before it, UTC; a log after none believes the clock that it is born with.
+    floor_us: the time of the log that it replaces, UTC us; a first log starts at its clock's time.
     """
     if home.exists():
         raise LedgerError("already holds a ledger", where=str(home.root))
@@ -145,7 +145,7 @@ def reopen(
         content = slot.load_slot(effaceable)
         public = home.read_public_key().public
         same_log(public, content, effaceable)
-        try:  # signed by the log's key: what is unknown in these is no damage
+        try:  # signed by the log's key: an unknown field is a newer format, not damage
             book, kept_notes = kept_book(home, database, LogReader(database), public)
             state = read_state(database, public)
         except UnknownFormError as error:
@@ -161,7 +161,7 @@ def reopen(
         check_head(store)
         check_anchor(store)
         check_state(store)
-        store.slot_is(content)  # the next state says so, before another anchor is announced
+        store.slot_is(content)  # saved with the next state, before another anchor is announced
         if book.notes - kept_notes >= book_snapshot.EVERY:  # of records alone: nothing is noted here yet
             kept = book_snapshot.of_book(book, store.log.frontier.size, store.log.frontier.root())
             with contextlib.suppress(OSError):  # the next start reads them all again
@@ -178,7 +178,7 @@ def reopen(
     except StorageError as error:
         _let_go(lock, database)
         if isinstance(error, LedgerError) and type(error) is not LedgerError:
-            raise  # a roll-back, a slot, a full disk: each has its own cure
+            raise  # a roll-back, the slot, a full disk: each error has its own cure
         raise DamagedError(
             f"is damaged: {error}", where=str(home.database), cure=schema.DAMAGE_CURE
         ) from None
@@ -196,14 +196,15 @@ def _take_files(home: Home) -> None:
 
 @contextlib.contextmanager
 def naming_damage_to(home: Home) -> Iterator[None]:
-    """For the rest of a start: what of a damaged ledger does not open, or not as it was, is a DamagedError.
+    """For the rest of a start: turn whatever shows a damaged ledger into a DamagedError.
 
-    A roll-back, a key, a slot, a full disk, a newer form and an error of the card keep their own.
+    A roll-back, a key, the slot, a full disk, a newer format and an I/O error of the card keep their own
+    errors.
     """
     try:
         with naming_damage(home.database):
             yield
-    except UnknownFormError as error:  # of a file that the department sent
+    except UnknownFormError as error:  # about a file that the department sent
         raise NewerLedgerError(str(error), where=str(home.database)) from None
     except (TypeError, ValueError, OverflowError, StorageError) as error:
         if isinstance(error, LedgerError) and type(error) is not LedgerError:
@@ -214,7 +215,8 @@ def naming_damage_to(home: Home) -> Iterator[None]:
 
 
 def set_aside(home: Home) -> tuple[Path, str]:
-    """Move a home's ledger out of the way, as it is; where to, and the URI of its slot ("" if unreadable).
+    """Move a home's ledger out of the way, unchanged: its new path, and the URI of its slot ("" if
+    unreadable).
 
     Raises HomeLockedError, NoHomeError.
     """
@@ -307,7 +309,7 @@ def read_state(database: sqlite_utils.Database, public: Ed25519PublicKey) -> Led
 
 
 def check_head(store: UnitStore) -> None:
-    """The signed head must be about exactly the leaves that are there. Raises LedgerError."""
+    """Check that the signed head covers exactly the leaves present. Raises LedgerError."""
     note = store.log.head_note()
     if note is None:
         raise LedgerError("the signed head is missing", where="table head")
@@ -322,13 +324,14 @@ def check_head(store: UnitStore) -> None:
 
 
 def check_state(store: UnitStore) -> None:
-    """The state must be as new as the head, and the slot as new as the state. Raises RolledBackError."""
+    """Check that the state is as new as the head, and the slot as new as the state. Raises
+    RolledBackError."""
     for what in stale(store.state, store.slot_content, store.log.frontier.size):
         raise RolledBackError(what, where="ledger.sqlite3", cure="reader verify shows more")
 
 
 def stale(state: LedgerState, content: slot.SlotContent | None, size: int) -> list[str]:
-    """What is of an earlier day: the state beside a log of `size` records, or beside what its slot holds."""
+    """What shows that the state is older than a log of `size` records, or than its slot: a line each."""
     if not state.with_every_head:
         return ["the state was written when the log was longer"] if state.size > size else []
     found = []
@@ -341,7 +344,8 @@ def stale(state: LedgerState, content: slot.SlotContent | None, size: int) -> li
 
 
 def check_anchor(store: UnitStore) -> None:
-    """The slot's anchor and the newest co-signed checkpoint must be in this log. Raises RolledBackError."""
+    """Check that the slot's anchor and the newest co-signed checkpoint are in this log. Raises
+    RolledBackError."""
     anchors = [("the slot", store.slot_content.anchor_size, store.slot_content.anchor_root)]
     newest = "SELECT note FROM anchors ORDER BY size DESC LIMIT 1"  # it contains the older ones
     for (note,) in store.db.execute(newest).fetchall():
