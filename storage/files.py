@@ -364,6 +364,21 @@ def remove_tree(path: Path) -> int:
     return count
 
 
+def erase(path: Path) -> None:
+    """Overwrite a file and remove it, durably; absent is fine. A flash cell may keep it. Raises OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
+        sync_file(descriptor)
+    finally:
+        os.close(descriptor)
+    path.unlink()
+    sync_dir(path.parent)
+
+
 def remove(paths: Iterable[Path]) -> int:
     """Remove files; the caller syncs the directory."""
     count = 0

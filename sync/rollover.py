@@ -136,7 +136,23 @@ def roll_over(
     except BaseException:
         ledger.close()
         raise
+    _erase_old_slots(folder)
     return ledger
+
+
+def _erase_old_slots(folder: SyncFolder) -> None:
+    """Destroy the key-encryption key of a closed log that was in a file of its own, once its keys are beside
+    it for the department alone: in a chip the next log's takes its place. Else no purge ever reached it.
+    """
+    with contextlib.suppress(OSError):  # the folder is shut to this user, or the card fails: the next start
+        for keys in (folder.path / "old").glob(f"*/{KEYS_FILE}"):
+            store = Home(keys.parent)
+            with contextlib.suppress(OSError, StorageError):
+                if not kept_keys(keys.parent):
+                    continue
+                kind, _, name = store.read_slot_uri().partition(":")
+                if kind == "file" and name == Path(name).name:
+                    files.erase(store.folder / name)
 
 
 def open_or_roll_over(
@@ -157,11 +173,14 @@ def open_or_roll_over(
     paths = Home(home)
     if paths.exists() or (paths.is_rest() and folder.is_member()):
         try:
-            return _whole(_opened(home, slot, clock, patient=folder.is_member()), folder)
+            ledger = _whole(_opened(home, slot, clock, patient=folder.is_member()), folder)
         except (RolledBackError, DamagedError, SlotError) as error:
             if not folder.is_member() or (isinstance(error, SlotError) and anchors(slot.uri)):
                 raise
             old, reason = paths, str(error)
+        else:
+            _erase_old_slots(folder)  # a power cut may have come before it
+            return ledger
     else:
         left = last_set_aside(folder)
         if left is None and not folder.is_member():

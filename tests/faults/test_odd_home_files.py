@@ -11,26 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from custody_twins import SteppedTime, add_reads, check, home, slot, time
-from field_home import enroll
+from cryptography.hazmat.primitives.asymmetric import ec
+from custody_twins import SteppedTime, add_reads, check, home, make_read, slot, time
+from field_home import COMMAND, enroll
 
 from firmware.alerts.cleared import ClearedPlates
 from firmware.cli import explain
 from firmware.custody.give_way import NAME, is_way_asked, way_asked
+from firmware.custody.log_rollover import Successor
 from firmware.custody.opening import open_or_roll_over, slot_of
 from firmware.fleet.sent_configuration import _dealt_with
 from firmware.health.read_habit import ReadHabit
 from firmware.run.prepared_home import prepare_home
+from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
-from storage import files, store
+from storage import codec, envelope, files, store
 from storage.blobs import Blobs
 from storage.checkpoint import NoteKey
+from storage.day_keys import DayKey, DayKeys
 from storage.errors import KeyLostError, LedgerError, NoHomeError, NotOwnerError, NotPlainError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.socket_door import short_name
+from storage.standing import DAY_KEYS, context_of
 from storage.times import DAY_US
 from sync.command_frame import Common
+from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 
 __all__ = ["home", "slot", "time"]
@@ -255,6 +261,36 @@ def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
     monkeypatch.setattr("storage.opening.kept_book", read_book)
     open_or_roll_over(home, on_new_log=told.append).close()
     assert (bool(told), len(failed)) == (new_log, failures)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("cut", [True, False])
+def test_no_file_keeps_the_key_of_a_closed_log_once_its_keys_are_kept_for_the_department(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: bool, kept: bool
+) -> None:
+    """With the folder of its log the slot's file went to HOME/sync/old, where no purge ever reached it."""
+    home = tmp_path / "home"
+    prepare_home(home)
+    folder = enroll(home)
+    ledger = open_or_roll_over(home, on_new_log=lambda _reason: None)
+    day = DayKeys(version=1, keys=(DayKey.of(1 << 30, ec.generate_private_key(ec.SECP256R1())),))
+    signed = envelope.sign(codec.to_bytes(day), COMMAND, context=context_of(DAY_KEYS))
+    LedgerOutbox(ledger, folder.inbox).take_document(DAY_KEYS, signed)
+    if kept:
+        ledger.append_read(make_read(demo=False), patch=b"patch", overview=b"overview")
+    successor = Successor(ledger, folder, "a test")
+    ledger.close()
+    key = (home / "store" / "slot").read_bytes()
+    with monkeypatch.context() as cutting:
+        if cut:
+            cutting.setattr("sync.rollover._erase_old_slots", lambda _folder: None)
+        successor.open(home, SystemClock()).close()
+    open_or_roll_over(home, on_new_log=lambda _reason: None).close()
+    (store,) = (home / "sync" / "old").glob("*/store")
+    assert (store / "slot").exists() != kept
+    there = [one.read_bytes() for one in (home / "sync" / "old").rglob("*") if one.is_file()]
+    assert (key in there) != kept
+    assert (home / "store" / "slot").read_bytes() != key
 
 
 def test_a_link_that_leads_nowhere_in_place_of_a_ledger_is_no_lost_ledger(tmp_path: Path) -> None:
