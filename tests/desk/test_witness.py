@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -192,7 +193,7 @@ def test_a_witness_that_cannot_be_asked_is_reported_with_what_to_do(tmp_path: Pa
         (now_us() - 3000 * DAY_US, "has expired"),
         (now_us() + 40 * DAY_US, "is not valid yet"),
     ):
-        other = Authority.create(tmp_path / wrong, "Other office", lambda at_us=at_us: at_us)
+        other = Authority.create(tmp_path / wrong, "Other office", partial(int, at_us))
         other_chain = other.server_files(("127.0.0.1",))
         trusted = ssl.create_default_context(cafile=other_chain[0].parent / "ca.pem")
         with answering(other_chain) as port:
@@ -204,10 +205,10 @@ def test_a_witness_that_cannot_be_asked_is_reported_with_what_to_do(tmp_path: Pa
     assert "it refused the connection: nothing listens there" in said(f"http://127.0.0.1:{free_port()}")
     assert "its name is not known: check the witness's address" in said("http://witness.invalid")
     for status in (404, 500):
-        other = httpx.MockTransport(
+        answers = httpx.MockTransport(
             lambda _request, status=status: httpx.Response(status, content=iter([b""]))
         )
-        assert f"it answered {status}: check the witness's address" in said("https://w.example", other)
+        assert f"it answered {status}: check the witness's address" in said("https://w.example", answers)
 
 
 @pytest.mark.one_python
