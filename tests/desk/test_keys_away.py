@@ -26,12 +26,12 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import EXPIRED, NOT_YET, OTHER_NAME, UNTRUSTED
 from sync.department.server.due_work import standing
 from sync.department.server.keys_reach import EVERY_S, KeysReach
-from sync.department.server.open_desk import open_front
+from sync.department.server.open_desk import first_administrator, open_front
 from sync.department.server.retention import StoreRetention
 from sync.department.server.server import Department as Server
 from sync.department.store.blobs import open_packs
 from sync.department.store.database import open_store
-from sync.errors import KeyServiceAwayError
+from sync.errors import InvalidInputError, KeyServiceAwayError
 
 AWAY = "key service https://127.0.0.1:1: no answer: ConnectError"
 
@@ -83,6 +83,22 @@ def test_a_store_in_order_is_said_to_be_checked_in_part_while_the_key_service_is
     assert main(["--json", *words]) == 3
     facts = json.loads(capsys.readouterr().out.splitlines()[0])
     assert any(AWAY in one for one in facts["unchecked"])
+
+
+def test_a_desk_that_cannot_reach_its_keys_leaves_no_file_of_the_home_open(tmp_path: Path) -> None:
+    home = bare_home(tmp_path / "home")
+    first_administrator(home, "chief", "A. Chief")
+    (home.path / ADDRESS_FILE).write_text('url = "http://keys.example"\ntoken = "secret"\n')
+    before = _open_files(home)
+    with pytest.raises(InvalidInputError, match="never go in clear"):
+        open_front(home)
+    assert _open_files(home) == before
+
+
+def _open_files(home: DepartmentHome) -> list[str]:
+    """The files of a home that this process has open, each as often as it has."""
+    links = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    return sorted(str(one) for one in links if one.is_relative_to(home.path))
 
 
 def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
