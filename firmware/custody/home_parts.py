@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from shlex import quote
 
 from storage import files
 
@@ -96,18 +97,26 @@ def _wrong_with(part: _Part, home: Path) -> str:
         may_be_link = part.is_folder or path.name in MAY_BE_LINK
         mode = (path.stat() if may_be_link else path.lstat()).st_mode
     except FileNotFoundError:
+        if not os.path.lexists(path):  # removed meanwhile, as a list that was replaced
+            return ""
         return f"{path}: is a link that leads nowhere (mount what it leads to, or remove it)"
     except OSError as error:
         return f"{path}: {error.strerror} (look at it as root: sudo ls -la {path.parent})"
     if part.is_folder != stat.S_ISDIR(mode) or not (part.is_folder or stat.S_ISREG(mode)):
         kind = "a folder" if part.is_folder else "a plain file"
-        return f"{path}: is not {kind} (move it away: sudo mv {path} {path}.moved)"
+        return f"{path}: is not {kind} (move it away: sudo mv {quote(str(path))} {quote(f'{path}.moved')})"
     needed = os.R_OK | (os.W_OK if part.mode & 0o200 else 0) | (os.X_OK if part.mode & 0o100 else 0)
-    if (
-        os.access(path, needed) or os.statvfs(path).f_flag & os.ST_RDONLY
-    ):  # a card that failed: others name it
+    if os.access(path, needed) or not os.path.lexists(path) or _is_read_only(path):
         return ""
     return f"{path}: is shut to this unit ({files.own_cure(path, home=home, is_folder=part.is_folder)})"
+
+
+def _is_read_only(path: Path) -> bool:
+    """Whether its card is: it failed, which others name."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 class ShutParts:

@@ -247,6 +247,22 @@ def test_a_running_reader_looks_again_every_few_minutes(tmp_path: Path) -> None:
     assert line.startswith(f"{tmp_path / 'hotlists'}: is not a folder (move it away")
 
 
+def test_a_file_that_is_removed_during_the_look_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(home_parts, "_names", lambda _folder: ["habit.json", "doj.list", "cleared"])
+    (tmp_path / "hotlists").mkdir()
+    assert shut_parts(tmp_path) == []
+    part = home_parts._Part(tmp_path / "hotlists", is_folder=True)
+
+    def removed(path: Path, *_: object, **__: object) -> bool:
+        path.rmdir()
+        return False
+
+    monkeypatch.setattr(os, "access", removed)
+    assert home_parts._wrong_with(part, tmp_path) == ""
+
+
 def test_a_picture_that_a_person_put_there_is_never_named(tmp_path: Path) -> None:
     for folder in ("", "store", "sync", "hotlists"):
         (tmp_path / folder).mkdir(exist_ok=True)
