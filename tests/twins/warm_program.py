@@ -1,25 +1,34 @@
 """`reader` and `department` as processes that begin with their modules loaded.
 
 A program spends a second or two on imports, and the tests start hundreds of them. Here one process of each
-program imports once and forks; the fork is a process of its own, with its streams, environment, signals and
-exit status. What only a start from nothing shows, the tests of the tutorial, of lasting streams
-and of light starts show.
+program imports once and forks; the fork is a process of its own, with its streams, environment, signals,
+limits and exit status. Whatever else a start is asked for is started from nothing: a setting of Popen that
+no fork takes, and a variable that Python reads as it starts. `tests/contracts/test_warm_program.py` runs one
+table both ways.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import gc
 import importlib
+import inspect
 import io
 import json
 import os
+import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
+import traceback
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,7 +40,27 @@ PRELOADED = {
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): the fork of a fork becomes this process's own child
 MOST_BYTES = 1 << 20
 STREAMS = 3
-INHERITED = (signal.SIGHUP, signal.SIGINT)  # whether they are ignored, as under nohup
+STREAM_NAMES = ("<stdin>", "<stdout>", "<stderr>")
+PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
+INHERITED = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}
+"""Whether they are ignored, as under nohup; the last two Python ignores itself."""
+AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC_", "OMP_", "OPENBLAS_", "OPENSSL_")
+"""What Python and the libraries read once: names of variables begin so."""
+FROM_NOTHING: dict[str, object] = {
+    "executable": None,
+    "preexec_fn": None,
+    "close_fds": True,
+    "pass_fds": (),
+    "shell": False,
+    "restore_signals": True,
+    "gid": None,
+    "gids": None,
+    "uid": None,
+    "start_new_session": False,
+    "process_group": -1,
+}
+"""What a fork has of these settings; with any other the program starts from nothing."""
 
 
 class WarmProgram(subprocess.Popen[Any]):
@@ -41,19 +70,47 @@ class WarmProgram(subprocess.Popen[Any]):
         self._module = module
         super().__init__([sys.executable, "-m", module, *words], **streams)
 
-    def _execute_child(self, args: list[str], *settings: Any) -> None:
-        """What Popen calls to start the process; `settings` in its order."""
-        folder, environment, pipes = settings[4], settings[5], settings[9:15]
+    def _execute_child(self, *given: Any) -> None:
+        """What Popen calls to start the process; by the names of its settings, whatever their order."""
+        start = super()._execute_child  # type: ignore[misc]
+        settings = inspect.signature(start).bind(*given).arguments
+        environment = dict(os.environ if settings["env"] is None else settings["env"])
+        nursery, folder = _nursery(self._module), os.fspath(settings["cwd"] or Path.cwd())
+        as_a_fork = all(tuple_of(settings[name]) == tuple_of(has) for name, has in FROM_NOTHING.items())
+        if not as_a_fork or read_at_start(environment) != nursery.environment or not Path(folder).is_dir():
+            start(*given)
+            return
+        pipes = [settings[name] for name in PIPES]
         theirs = [own if pipe == -1 else pipe for own, pipe in enumerate((pipes[0], pipes[3], pipes[5]))]
         asked = {
-            "words": args[3:],
-            "folder": os.fspath(folder or Path.cwd()),
-            "environment": dict(os.environ if environment is None else environment),
+            "words": settings["args"][3:],
+            "folder": folder,
+            "environment": environment,
             "ignored": [one for one in INHERITED if signal.getsignal(one) is signal.SIG_IGN],
+            "masked": [int(one) for one in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
+            "umask": _umask() if settings["umask"] == -1 else settings["umask"],
+            "limits": [(one, resource.getrlimit(one)) for one in LIMITS],
         }
-        self.pid = _nursery(self._module).fork(asked, theirs)
+        self.pid = nursery.fork(asked, theirs)
         self._child_created = True
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+
+def tuple_of(value: object) -> object:
+    """As Popen takes it: several in a tuple or a list."""
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
+def read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    """Of an environment what a fork cannot read again."""
+    return {name: value for name, value in environment.items() if name.startswith(AT_START)}
+
+
+def _umask() -> int:
+    """Of this process; umask(2) would change it for the other threads."""
+    found = re.search(r"^Umask:\s+(\d+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1], 8)
 
 
 def run_warm(
@@ -78,9 +135,10 @@ class _Nursery:
 
     def __init__(self, module: str) -> None:
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+        self.environment = read_at_start(os.environ)
         self._lock = threading.Lock()
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-W", "ignore", __file__, module, str(theirs.fileno())]
+        command = [sys.executable, __file__, module, str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
 
@@ -94,7 +152,7 @@ class _Nursery:
 def serve(module: str, line: socket.socket) -> None:
     """Fork for each that is asked for, until nobody can ask."""
     program = importlib.import_module(module)
-    for name in PRELOADED[module]:
+    for name in PRELOADED.get(module, ()):
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
@@ -102,60 +160,119 @@ def serve(module: str, line: socket.socket) -> None:
         message, streams, _, _ = socket.recv_fds(line, MOST_BYTES, STREAMS)
         if not message:
             return
-        middle = os.fork()
+        reading, writing = os.pipe()
+        middle = _fork()
         if not middle:  # ends at once, so that who asked adopts its child
-            child = os.fork()
+            child = _fork()
             if not child:
-                _become(program, module, json.loads(message), streams, line)
-            line.send(str(child).encode())
+                for number in (line.detach(), reading, writing):
+                    os.close(number)
+                _become(program, module, json.loads(message), streams)
+            os.write(writing, str(child).encode())
             os._exit(0)
-        os.waitpid(middle, 0)
-        for stream in streams:
-            os.close(stream)
+        os.waitpid(middle, 0)  # only then is the child of who asked its own, and can be waited for
+        line.send(os.read(reading, 64))
+        for number in (reading, writing, *streams):
+            os.close(number)
 
 
-def _become(
-    program: Any, module: str, asked: dict[str, Any], streams: list[int], line: socket.socket
-) -> None:
+def _fork() -> int:
+    """Of a process whose libraries may have threads, which Python warns of; the program's warnings stay."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _become(program: Any, module: str, asked: dict[str, Any], streams: list[int]) -> None:
     """Be the program; does not return."""
     status = 1
     try:
-        line.close()
         for own, stream in enumerate(streams):
             os.dup2(stream, own)
             os.close(stream)
-        for number in asked["ignored"]:
-            signal.signal(number, signal.SIG_IGN)
-        os.chdir(asked["folder"])
-        os.environ.clear()
-        os.environ.update(asked["environment"])
-        sys.stdin, sys.stdout, sys.stderr = _text(0, "r"), _text(1, "w"), _text(2, "w")
+        _inherit(asked)
+        sys.stdin, sys.stdout, sys.stderr = (_stream(number) for number in range(STREAMS))
         sys.argv = [str(program.__file__), *asked["words"]]
         sys.orig_argv = [sys.executable, "-m", module, *asked["words"]]
-        status = program.main()
+        if not sys.flags.safe_path:
+            sys.path.insert(0, asked["folder"])
+        sys.exit(program.main())
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        status = _status(end)
+    except KeyboardInterrupt:
+        sys.excepthook(*sys.exc_info())
+        status = -signal.SIGINT
     except BaseException:  # noqa: BLE001 - as Python itself does at its end
         sys.excepthook(*sys.exc_info())
     finally:
         _end(status)
 
 
-def _text(number: int, mode: str) -> IO[str]:
-    """A standard stream as Python opens it: by lines at a terminal, and always where errors go."""
-    by_lines = number == STREAMS - 1 or os.isatty(number)
-    raw = open(number, f"{mode}b", closefd=False)  # noqa: SIM115 - open to the end of the process
-    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=by_lines)
+def _inherit(asked: dict[str, Any]) -> None:
+    """What a process has of the one that starts it."""
+    for number in INHERITED:
+        if number in asked["ignored"]:
+            signal.signal(number, signal.SIG_IGN)
+        elif signal.getsignal(number) is signal.SIG_IGN:
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
+    signal.pthread_sigmask(signal.SIG_SETMASK, asked["masked"])
+    os.umask(asked["umask"])
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    time.tzset()
+    for number, limits in asked["limits"]:
+        if resource.getrlimit(number) != tuple(limits):
+            resource.setrlimit(number, tuple(limits))
+
+
+def _stream(number: int) -> IO[str]:
+    """A standard stream as Python opened this process's own (create_stdio of Python/pylifecycle.c)."""
+    own: Any = (sys.__stdin__, sys.__stdout__, sys.__stderr__)[number]
+    mode, unbuffered = "w" if number else "r", own.write_through
+    raw: Any = io.FileIO(number, mode, closefd=False)
+    raw.name = STREAM_NAMES[number]
+    by_lines = number == STREAMS - 1 or raw.isatty()
+    buffered = raw if unbuffered and number else (io.BufferedWriter if number else io.BufferedReader)(raw)
+    text: Any = io.TextIOWrapper(
+        buffered,
+        encoding=own.encoding,
+        errors=own.errors,
+        newline="\n",
+        line_buffering=by_lines and not unbuffered,
+        write_through=unbuffered,
+    )
+    text.mode = mode
+    opened: IO[str] = text
+    return opened
+
+
+def _status(end: SystemExit) -> int:
+    """The exit status of this end; a text is said first."""
+    if end.code is None or isinstance(end.code, int):
+        return end.code or 0
+    print(end.code, file=sys.stderr)
+    return 1
 
 
 def _end(status: int) -> None:
-    """Wait for threads and flush, as Python does at its end."""
+    """Wait for threads, call what was registered for the end, and flush, as Python does."""
     threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None and not stream.closed:
+                stream.flush()
         except (OSError, ValueError):
-            status = status or 120
+            status = 120 if status >= 0 else status
+            if stream is not sys.stderr:
+                _, error, _ = sys.exc_info()
+                print(f"Exception ignored in: {stream!r}", file=sys.stderr)
+                print(*traceback.format_exception_only(error), sep="", end="", file=sys.stderr, flush=True)
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
     os._exit(status)
 
 
