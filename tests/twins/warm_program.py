@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import functools
 import gc
 import importlib
 import inspect
@@ -125,9 +124,13 @@ def run_warm(
         return subprocess.CompletedProcess(program.args, program.returncode, out, err)
 
 
-@functools.cache
 def _nursery(module: str) -> _Nursery:
-    return _Nursery(module)
+    """The one of a program; another, where it was ended with the group of processes of a test."""
+    with _STARTING:
+        made = _NURSERIES.get(module)
+        if made is None or made.ended:
+            made = _NURSERIES[module] = _Nursery(module)
+        return made
 
 
 class _Nursery:
@@ -142,11 +145,19 @@ class _Nursery:
         with theirs:
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
 
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
     def fork(self, asked: dict[str, Any], streams: list[int]) -> int:
         """The number of a new child of this process with these three streams."""
         with self._lock:
             socket.send_fds(self._line, [json.dumps(asked).encode()], streams)
             return int(self._line.recv(64))
+
+
+_NURSERIES: dict[str, _Nursery] = {}
+_STARTING = threading.Lock()
 
 
 def serve(module: str, line: socket.socket) -> None:
