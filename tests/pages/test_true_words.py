@@ -31,6 +31,7 @@ from sync.department.pages.fields import fields_of
 from sync.department.pages.wording import done_of, in_local_time, in_page_words, word_of
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Role
+from sync.errors import StoreAwayError
 
 Browser = Callable[[], Reader]
 GROUND = {
@@ -59,6 +60,28 @@ def test_codes_become_words_and_typed_words_stay(text: str, shown: str) -> None:
 def test_times_within_a_line_are_local_with_or_without_a_fraction() -> None:
     line = "from=2026-11-20T18:46Z to=2026-11-20T18:46:39.322414Z"
     assert in_local_time(line, UTC) == "from=2026-11-20 18:46 to=2026-11-20 18:46"
+
+
+def test_a_page_whose_database_is_away_claims_no_refusal_and_no_entry(
+    department: Department, reader: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = reader()
+    person.logon("super")
+    size = department.desk.log.size()
+
+    def away(*_arguments: object) -> None:
+        raise StoreAwayError("cannot be read now", where="database", cure="is the database running?")
+
+    monkeypatch.setattr(type(department.front.state), "units", away)
+    sheet = person.get("/units")
+    assert sheet.status == 503
+    assert "This does not work now" in sheet.text
+    assert "refused" not in sheet.text.lower()
+    assert "The refusal is an entry" not in sheet.text
+    assert department.desk.log.size() == size
+    monkeypatch.undo()
+    refused = person.get("/search/1")
+    assert (refused.status, "The refusal is an entry of the access log." in refused.text) == (422, True)
 
 
 def test_a_document_is_named_and_not_its_path() -> None:
