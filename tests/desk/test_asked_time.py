@@ -25,6 +25,7 @@ class Hosts:
             ),
         )
         self.time.found()
+        assert self.time.confirm(clock.us, "witness")
         department.desk._clock = self.time
 
 

@@ -278,6 +278,7 @@ def test_a_step_of_hours_while_the_machine_runs_waits_for_a_witness(
     founded: DepartmentTime, machine: Machine, ahead_us: int
 ) -> None:
     """It was set ahead, or the machine was paused and its running time lags: a witness says which."""
+    assert founded.confirm(machine.wall, "witness")
     machine.run(5 * DAY_US)
     right = machine.wall
     machine.wall += ahead_us
@@ -305,8 +306,8 @@ def test_a_step_while_the_machine_was_off_is_believed_within_the_bound(
 def test_a_clock_that_no_witness_and_no_unit_confirms_keeps_to_the_bound(
     tmp_path: Path, machine: Machine
 ) -> None:
-    """A key service elsewhere: after a pause of its machine nobody would end the doubt."""
-    time = DepartmentTime(tmp_path, machine.clocks, heard=False)
+    """A department that names no witness yet, a key service elsewhere: nobody would end the doubt."""
+    time = DepartmentTime(tmp_path, machine.clocks)
     time.found()
     machine.wall += 47 * HOUR_US
     assert time.doubt() is None
@@ -319,6 +320,7 @@ def test_what_people_confirm_by_a_command_ends_the_doubt_of_the_server(
 ) -> None:
     """The command is another process: it writes the mark, and the server reads it."""
     machine.run(HOUR_US)
+    assert founded.confirm(machine.wall, "witness")
     machine.wall += 3 * HOUR_US
     assert not founded.confirm(machine.wall + DAY_US, "witness")
     assert founded.doubt() is not None

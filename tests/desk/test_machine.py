@@ -157,6 +157,20 @@ def test_a_month_without_power_is_believed_by_two_people(machine: Machine, depar
     assert machine.time.now_us() == department.clock.us + 30 * DAY_US
 
 
+def test_a_command_that_has_not_heard_the_witness_asks_it_before_people_confirm(
+    machine: Machine, department: Department
+) -> None:
+    """20 hours ahead, within the bound: the server that runs heard the witness, and the command did not."""
+    machine.ahead_us = 20 * HOUR_US
+    assert machine.time.doubt() is None
+    day = day_text((department.clock.us + 20 * HOUR_US) // DAY_US)
+    form = ClockForm(day=day, reason="three radios show it", propose=True)
+    department.call("clock/confirm", department.logon("chief"), form)
+    doubt = machine.time.doubt()
+    assert doubt is not None
+    assert doubt.by_us == 20 * HOUR_US
+
+
 @pytest.mark.parametrize(
     ("ahead_days", "day", "reason", "code"),
     [

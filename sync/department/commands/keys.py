@@ -388,7 +388,7 @@ def serve(
         files.write_new(token_file, secrets.token_hex(32).encode())
         files.sync_dir(folder)
         print(f"put the content of {token_file} into the department's keys.remote", file=sys.stderr)
-    clock = DepartmentTime(folder, heard=False)
+    clock = DepartmentTime(folder)
     service, opened = LocalKeyService(folder, clock), OpenedList(folder)
     clock.known(opened.newest_us())
     print(f"key of its list, for the root file: {opened.public.public_bytes_raw().hex()}", file=sys.stderr)

@@ -4,17 +4,16 @@ A clock alone never moves the department by more than `MAX_AHEAD_US` beyond the 
 independent source confirmed, plus the time that the machine has run since: a walk of small steps is bounded
 in sum, and so is a restart under a wrong clock. Confirmed is what the clock and a witness, or the clock and
 two units, say alike; else two people say it (`accept`). A witness that says another time puts the clock in
-doubt. Where a witness or units can be asked (`heard`), a clock that moves ahead of the running time within
-one boot, by more than a correction, is in doubt until one of them agrees: it was stepped, or the machine was
-paused, and nothing here distinguishes these. Time never runs back, and never stops: a clock behind what was
-already believed is not believed either, and the time continues at half speed until the clock has caught up.
+doubt. Once a witness or units confirmed it, a clock that moves ahead of the running time within one boot, by
+more than a correction, is in doubt until one of them agrees: it was stepped, or the machine was paused, and
+nothing here distinguishes these. Time never runs back, and never stops: a clock behind what was already
+believed is not believed either, and the time continues at half speed until the clock has caught up.
 
 While the clock is in doubt, `now_us` gives the last believed time plus the time run since, so that stamps
 stay right, and `demand_sure` refuses what cannot be undone (a purge).
 
 HOME/time.cbor keeps the confirmed time and the time run since; another process's newer word there ends a
-doubt here. Anyone who can write it can also write the
-store; what it guards against is a clock, not root.
+doubt here. Anyone who can write it can also write the store; what it guards against is a clock, not root.
 """
 
 from __future__ import annotations
@@ -37,6 +36,7 @@ MAX_BEHIND_US = 10 * MINUTE_US  # a correction by NTP is believed; more is a clo
 AGREE_US = 10 * MINUTE_US  # how far two sources may differ and still say the same
 SAVE_EVERY_US = 10 * MINUTE_US
 FILE = "time.cbor"
+HEARD = frozenset({"witness", "units"})  # sources that will be heard again, so that a doubt ends
 AHEAD, BEHIND = "ahead of", "behind"
 SET_CLOCK = (
     "set the server's clock (timedatectl set-ntp true); if it is right, two people confirm it: "
@@ -95,13 +95,10 @@ class Doubt:
 class DepartmentTime:
     """One department's time. Call it for UTC microseconds. Thread-safe."""
 
-    def __init__(
-        self, folder: Path, clocks: Clocks | None = None, *, keeps: bool = True, heard: bool = True
-    ) -> None:
+    def __init__(self, folder: Path, clocks: Clocks | None = None, *, keeps: bool = True) -> None:
         """`folder`: the department's home. A home without a mark starts from its newest `known` time.
-        `keeps`: marks are written there; who only looks writes none. `heard`: a witness or units confirm this
-        clock in time; a key service elsewhere hears neither."""
-        self._path, self._keeps, self._heard = folder / FILE, keeps, heard
+        `keeps`: marks are written there; who only looks writes none."""
+        self._path, self._keeps = folder / FILE, keeps
         self._clocks = clocks or Clocks()
         self._guard = threading.RLock()
         self._floor = 0
@@ -259,7 +256,7 @@ class DepartmentTime:
             held = max(self._floor, min(believed, self._ceiling(running)))
             direction = AHEAD if wall > said else BEHIND
             return Doubt(direction=direction, by_us=abs(wall - said), wall_us=wall, held_us=held)
-        stepped = self._heard and not self._unmarked and not self._mark.ran_us
+        stepped = self._mark.source in HEARD and not self._mark.ran_us
         if wall > (self._run_on(running) + AGREE_US if stepped else self._ceiling(running)):
             held = max(self._run_on(running), self._floor + since)
             return Doubt(direction=AHEAD, by_us=wall - held, wall_us=wall, held_us=held, stepped=stepped)

@@ -48,6 +48,8 @@ class PurgeForm:
 def confirm_clock(front: DeskContext, token: str, form: ClockForm) -> Entered:
     """Trust the server's clock, when two people say that it is right."""
     desk, time = front.desk, front.time
+    desk.demand(token, Call.CHANGE_APPROVE)
+    desk.ask_time()  # a command beside the server has not heard yet what put the clock in doubt
 
     def plan(caller: Caller) -> Plan[tuple[Entry, bool]]:
         doubt: Doubt | None = time.doubt() if time is not None else None
