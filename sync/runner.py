@@ -33,10 +33,11 @@ from sync.errors import BatchRefusedError, LinkError, NotEnrolledError, RefusedB
 from sync.health import HealthMessage
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import Member, SyncFolder
+from sync.parcel_size import ParcelSize
 from sync.rollover import registration
 from sync.schedule import Conditions, Go, Past, Schedule
 from sync.transport import HttpsLink
-from sync.uplink import Conversation, ParcelSize, SyncProgress
+from sync.uplink import Conversation, SyncProgress
 
 log_events = structlog.get_logger("uplink")
 LOOK_S = 1.0

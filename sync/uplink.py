@@ -23,11 +23,11 @@ from sync.errors import BatchRefusedError, LinkError, MessageError, NotStoredErr
 from sync.health import LATER_ALARMS, HealthHeld, HealthMessage
 from sync.link import Link
 from sync.outbox import Outbox
+from sync.parcel_size import FIRST_PARCEL, LEAST_PARCEL, ParcelSize
 from sync.pieces import PieceHeader, PieceHeld
 
 log_events = structlog.get_logger("uplink")
 SOFTWARE = "alpr-reader"
-FIRST_PARCEL, LEAST_PARCEL, MOST_PARCEL = 1 << 20, 4 << 10, 8 << 20
 LEAVES_AT_ONCE = 1024
 HIT_LEAVES_AT_ONCE = 64
 ALERTS_AT_ONCE = 64
@@ -50,30 +50,6 @@ class SyncProgress:
     documents: tuple[str, ...] = ()
     cosigned_size: int = 0
     done: bool = False
-
-
-@dataclass(slots=True)
-class ParcelSize:
-    """How much goes into one parcel: grows on a good link, shrinks on a bad one.
-
-    After a cut it grows fast to half of what was cut, and slowly beyond.
-    """
-
-    size: int = field(default=FIRST_PARCEL)
-    ceiling: int = field(default=MOST_PARCEL)
-
-    @classmethod
-    def of(cls, known: object) -> ParcelSize:
-        """As it was when the last conversation ended; the usual one where that is not known."""
-        return cls(known) if isinstance(known, int) and LEAST_PARCEL <= known <= MOST_PARCEL else cls()
-
-    def went_well(self) -> None:
-        grown = min(self.size * 2, self.ceiling) if self.size < self.ceiling else self.size * 9 // 8
-        self.size = min(MOST_PARCEL, grown)
-
-    def was_cut(self) -> None:
-        self.ceiling = max(LEAST_PARCEL, self.size // 2)
-        self.size = max(LEAST_PARCEL, self.size // 4)
 
 
 @dataclass(slots=True)

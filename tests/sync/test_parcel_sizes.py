@@ -18,8 +18,9 @@ from sync.department.units.receiver import ranges_without
 from sync.link import Link
 from sync.membership import SyncFolder
 from sync.outbox import Outbox
+from sync.parcel_size import ParcelSize
 from sync.rollover import demand_no_copy, last_set_aside, looked_at
-from sync.uplink import Conversation, ParcelSize
+from sync.uplink import Conversation
 
 KB, MB = 1 << 10, 1 << 20
 

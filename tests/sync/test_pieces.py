@@ -11,9 +11,10 @@ from storage import leaf as leaves
 from sync import messages
 from sync.department.server.server import Department
 from sync.errors import LinkError, RefusedByDepartmentError
+from sync.parcel_size import ParcelSize
 from sync.parcels import frame_parcel
 from sync.pieces import PieceHeader, PieceHeld
-from sync.uplink import Conversation, ParcelSize
+from sync.uplink import Conversation
 
 
 def test_a_half_dead_line_gets_an_image_through_by_pieces(server: DepartmentProcess, enrolled: Unit) -> None:

@@ -12,8 +12,8 @@ from waiting import PATIENCE_S
 from storage.errors import KeyLostError, LedgerError
 from sync import messages
 from sync.errors import LinkError
+from sync.parcel_size import ParcelSize
 from sync.pieces import PieceHeld
-from sync.uplink import ParcelSize
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from storage.errors import ForkedLogError
 from storage.record_base import KeyClass
 from sync import messages
 from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
-from sync.uplink import ParcelSize, SyncProgress
+from sync.parcel_size import ParcelSize
+from sync.uplink import SyncProgress
 
 
 def test_a_conversation_has_its_order_and_is_done_when_nothing_is_left() -> None:

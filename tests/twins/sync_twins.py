@@ -37,9 +37,10 @@ from sync.enrollment import join
 from sync.errors import BatchRefusedError, LinkError, NotStoredError, RefusedByDepartmentError
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
+from sync.parcel_size import ParcelSize
 from sync.runner import Attempt, Runner
 from sync.schedule import Schedule
-from sync.uplink import Conversation, ParcelSize, SyncProgress
+from sync.uplink import Conversation, SyncProgress
 from tests.tools.ports import free_port
 
 HOST = "localhost"

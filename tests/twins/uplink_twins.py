@@ -15,8 +15,9 @@ from storage.errors import StorageError
 from storage.record_base import KeyClass
 from sync import messages
 from sync.health import HealthHeld, HealthMessage
+from sync.parcel_size import ParcelSize
 from sync.pieces import PieceHeader, PieceHeld
-from sync.uplink import Conversation, ParcelSize, SyncProgress
+from sync.uplink import Conversation, SyncProgress
 
 KB, MB = 1 << 10, 1 << 20
 

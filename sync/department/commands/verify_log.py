@@ -8,7 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -23,6 +23,7 @@ from storage.leaf import log_id_of
 from storage.times import SECOND_US, iso_text
 from sync.command_frame import Common, collected
 from sync.department.commands.given_files import FILE, key_of, read_bytes
+from sync.department.commands.verify_words import report_hours, say
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list
 from sync.department.content.package import CheckedPackage, PackageHead
@@ -35,7 +36,7 @@ from sync.department.desk.transparency import bundle
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal import check_log
 from sync.department.journal.access_log import DATABASE, KEYS, AccessLog, AuditKeys
-from sync.department.journal.check_hours import HoursReport, check_hours
+from sync.department.journal.check_hours import check_hours
 from sync.department.journal.check_log import LogReport
 from sync.department.journal.credential_key import demand_credential_key
 from sync.department.journal.entries import CredentialSet
@@ -189,7 +190,7 @@ def _check_given_hours(common: Common, given: VerifyInput, folder: Path, public:
     notes = _newest(given.public_witness_url, origin.name, given.public_checkpoint)
     tree = check_log.tree_of(folder, at_home=False)
     witnesses = Witnesses(keys, 1) if keys else None
-    return _report_hours(common, check_hours(folder, log_id, origin, tree, witnesses, notes, at_home=False))
+    return report_hours(common, check_hours(folder, log_id, origin, tree, witnesses, notes, at_home=False))
 
 
 def _opened_file(given: VerifyInput) -> OpenedCheck | None:
@@ -440,27 +441,7 @@ def _check_hours(common: Common, home: DepartmentHome, root: Root) -> int:
     notes = _newest([one.url for one in root.public_witnesses], key.name, [])
     folder = home.path / FOLDER
     found = check_hours(folder, log_id, key, check_log.tree_of(folder), named, notes)
-    return _report_hours(common, found)
-
-
-def _report_hours(common: Common, report: HoursReport) -> int:
-    if common.json:
-        print(json.dumps({"hourly_heads": asdict(report)}))
-        return FOUND_WRONG if report.problems else DONE
-    if report.hours:
-        seen = f"{report.witnessed} co-signed by public witnesses"
-        if report.witnessed:
-            seen += f" at {iso_text(report.witnessed_at_s * SECOND_US, to='second')}"
-        print(f"hourly heads: {counted(report.hours, 'hour')}, {seen}")
-    _say(report.problems, report.unchecked)
-    return FOUND_WRONG if report.problems else DONE
-
-
-def _say(problems: Sequence[str], unchecked: Sequence[str]) -> None:
-    for problem in problems[:100]:
-        print(f"WRONG {problem}")
-    for what in unchecked:
-        print(f"not checked: {what}")
+    return report_hours(common, found)
 
 
 def _snapshot_of(folder: Path, home: DepartmentHome) -> Snapshot | None:
@@ -491,7 +472,7 @@ def _report(common: Common, report: LogReport) -> int:
         return _status(report)
     proof = f"{report.witnessed} witnessed" if report.proven else "no witness asked"
     print(f"access log: {counted(report.entries, 'entry')}, {proof}, {report.opened} opened")
-    _say(report.problems, report.unchecked)
+    say(report.problems, report.unchecked)
     for claim in report.claims:
         print(f"claimed alone, and not shown: {claim}")
     if not report.sound:

@@ -91,8 +91,7 @@ class CheckingKeys(Protocol):
         """The same of elements under a hold's key."""
 
     def has_store_key(self, day: int) -> bool:
-        """Whether the content of this day of receipt can still be opened. Raises KeyServiceError where the
-        file of its key cannot be read."""
+        """Whether content of this day of receipt still opens. Raises KeyServiceError: a damaged key."""
 
 
 class ReceivingKeys(CheckingKeys, Protocol):
@@ -167,8 +166,7 @@ class KeyService(ReceivingKeys, ContentKeys, Protocol):
 
 
 class LocalKeyService:
-    """Keys in a folder of this machine. In the server's own process anyone who is root here can read;
-    `controls` says so."""
+    """Keys in a folder of this machine. In the server's own process root can read; `controls` says so."""
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ ROOMS: Mapping[str, Room] = {
                "tests/hot_lists/test_importing.py", "tests/alerts/test_matching.py"),
     ),
     "sync": Room(
-        modules=("sync/uplink.py", "sync/handover.py", "sync/rollover.py",
+        modules=("sync/uplink.py", "sync/parcel_size.py", "sync/handover.py", "sync/rollover.py",
                  "sync/department/units/receiver.py"),
         tests=("tests/sync/test_lying_department.py", "tests/sync/test_receiver*.py",
                "tests/sync/test_pieces.py", "tests/sync/test_handover.py", "tests/sync/test_rolled_back.py",
