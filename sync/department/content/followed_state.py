@@ -120,8 +120,9 @@ def judge(known: Followed, entry: Entry) -> None:
         if entry.stamp.at_us - known.judged[first].at_us < JUDGED_US:
             break
         del known.judged[first]
+    unproven_us = 0 if reason else _unproven_until(known, entry)
     known.judged[entry.sequence] = JudgedAccess(
-        reason=reason, at_us=entry.stamp.at_us, unproven_until_us=_unproven_until(known, entry)
+        reason=reason, at_us=entry.stamp.at_us, unproven_until_us=unproven_us
     )
 
 

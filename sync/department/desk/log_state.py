@@ -45,6 +45,7 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.made_by import MADE
+from sync.department.journal.malformed import unread_is_unsigned
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.second_hands import DECISIONS, WAITS_US, UnsignedError
@@ -197,16 +198,20 @@ class LogState:
         try:
             entry = EntryOf(self.log.size(), stamp, note, signed)
             if isinstance(note, MADE):
-                said = signers.demand_made(entry)
-                if said is not None:
-                    signers.demand_unused(note, said)
+                with unread_is_unsigned(signed):
+                    said = signers.demand_made(entry)
+                    if said is not None:
+                        signers.demand_unused(note, said)
             elif not isinstance(note, Access):
-                signers.check(entry)
+                with unread_is_unsigned(signed):
+                    signers.check(entry)
             elif signers.ever:
-                said = signers.demand_signed(entry)
+                with unread_is_unsigned(signed):
+                    said = signers.demand_signed(entry)
                 self._used_calls.demand_new(entry)
                 cure = AGAIN
-                self._demand_fitting(entry, note, said)
+                with unread_is_unsigned(signed):
+                    self._demand_fitting(entry, note, said)
         except UnsignedError as error:
             if error.what == USED:
                 raise NotYetError(

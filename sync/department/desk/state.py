@@ -42,6 +42,7 @@ from sync.department.journal.entries import (
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import KeysListSeen, PurgeAllowed
 from sync.department.journal.made_by import MADE
+from sync.department.journal.malformed import unread_is_unsigned
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signers import Signers
 from sync.department.journal.unit_logs import LogsOfUnits
@@ -113,7 +114,8 @@ class DeskState:
         note = entry.note
         self.seen = entry.sequence + 1
         try:
-            self.signers.apply(entry)
+            with unread_is_unsigned(entry.signed):
+                self.signers.apply(entry)
         except UnsignedError:
             if isinstance(note, COUNTS_SIGNED):
                 return

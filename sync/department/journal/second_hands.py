@@ -374,7 +374,8 @@ class SecondHands:
         elif said.call == EMERGENCY:
             since_us = entry.stamp.at_us - self.glass_days * DAY_US - HOUR_US
             query = _form(said).get("query")
-            if not isinstance(query, dict) or query.get("since_us", -1) < since_us:
+            from_us = query.get("since_us") if isinstance(query, dict) else None
+            if type(from_us) is not int or from_us < since_us:
                 raise UnsignedError("an emergency search looks back no further than the policy's days")
 
     def ask_share(self, entry: Entry, note: ShareAsked) -> None:
@@ -399,6 +400,8 @@ class SecondHands:
         if isinstance(scope, dict):
             times = [(scope.get("since_us", asked.since_us), scope.get("until_us", asked.until_us))]
         for since_us, until_us in times:
+            if type(since_us) is not int or type(until_us) is not int:
+                continue
             within = asked.since_us <= since_us and until_us <= max(until)
             query = Query(plate=access.plate, since_us=since_us, until_us=until_us)
             if within and access.elements == query.text() and plate_digest(access.plate) in asked.plates:

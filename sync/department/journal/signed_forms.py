@@ -135,9 +135,11 @@ def fits_access(statement: Statement, access: Access, named: Named) -> bool:
         and _same_facts(access, named)
         and (statement.call not in ANSWERS or _is_own(named.asked(access.request), statement.user))
     )
-    proposal, request = form.get("proposal", -1), form.get("request", -1)
-    numbers = access.approval in {-1, proposal, form.get("approval", -1)}
-    if not (said and numbers and request in {-1, access.request}):
+    proposal, request, approval = (form.get(one, -1) for one in ("proposal", "request", "approval"))
+    numbers = all(type(one) is int for one in (proposal, request, approval))
+    if not (
+        said and numbers and access.approval in {-1, proposal, approval} and request in {-1, access.request}
+    ):
         return False
     if statement.call not in BY_NUMBER:
         return bool(access.request == request)

@@ -16,6 +16,7 @@ from sync.department.journal.entries import Entry
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.journal.made_by import MADE
+from sync.department.journal.malformed import unread_is_unsigned
 from sync.department.journal.second_hand_facts import Spent
 from sync.department.journal.second_hands import EMERGENCY, WAITS_US, UnsignedError, forget
 from sync.department.journal.signed_forms import (
@@ -61,6 +62,10 @@ class SignedLog:
 
         Before the first person of a log had a key, accesses need no signature.
         """
+        with unread_is_unsigned(entry.signed):
+            self._judge(entry)
+
+    def _judge(self, entry: Entry) -> None:
         note = entry.note
         if isinstance(note, MADE):
             said = self.signers.demand_made(entry)

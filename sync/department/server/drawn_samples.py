@@ -120,6 +120,8 @@ class DrawnSamples:
         if done.to_us > begun.stamp.at_us:
             return "its period had not ended when it began"
         named = (form.get("since_us", -1), form.get("until_us", -1))
+        if not all(type(one) is int for one in named):
+            return "its signed form is malformed"
         usual = (last, begun.stamp.at_us)  # where the person named none
         wanted = tuple(one if one >= 0 else other for one, other in zip(named, usual, strict=True))
         return "" if wanted == (done.from_us, done.to_us) else "its person asked for another period"

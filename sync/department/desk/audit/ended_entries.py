@@ -15,6 +15,7 @@ from sync.department.desk.audit.detectors import Flag
 from sync.department.desk.desk import Desk
 from sync.department.journal.change_entries import DocumentSigned
 from sync.department.journal.entries import AccountSet
+from sync.department.journal.malformed import UNREADABLE
 from sync.department.journal.statements import said_in
 from sync.department.policy.roles import Role
 from sync.hot_lists.document import LOCAL, head_name
@@ -43,15 +44,18 @@ def ended_by_others(desk: Desk) -> Iterator[Flag]:
             roles[note.user] = desk.policy.effective_roles(note.roles)
         if not isinstance(note, DocumentSigned) or note.name != head_name(LOCAL) or not entry.signed:
             continue
-        said = said_in(entry.signed)
-        form = said.fields()
-        case = str(form["case"])
-        if said.call == "hotlist/add":
-            second = desk.book.changes.decided.get(form["approval"])
-            approver = "" if second is None else second.stamp.user
-            recipients = frozenset(form["recipients"])
-            made[case].append(_Made(stamp.user, approver, recipients, form["until_us"]))
-        else:
+        try:
+            said = said_in(entry.signed)
+            form = said.fields()
+            case = str(form["case"])
+            if said.call == "hotlist/add":
+                second = desk.book.changes.decided.get(form["approval"])
+                approver = "" if second is None else second.stamp.user
+                recipients = frozenset(form["recipients"])
+                made[case].append(_Made(stamp.user, approver, recipients, int(form["until_us"])))
+        except UNREADABLE:  # such an entry is a finding of `verify`
+            continue
+        if said.call != "hotlist/add":
             held = roles.get(stamp.user, ())
             ended = [one for one in made[case] if one.is_ended_by(stamp.user, held, stamp.at_us)]
             made[case] = [one for one in made[case] if one not in ended]

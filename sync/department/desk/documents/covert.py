@@ -11,12 +11,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.errors import RecordError
 from storage.plate_states import typed_state
 from storage.plate_text import normal_plate
 from sync.department.desk.people.rules import Accounts
 from sync.department.journal.change_entries import ChangeUsed, DocumentSigned
 from sync.department.journal.entries import Entry
+from sync.department.journal.malformed import UNREADABLE
 from sync.department.journal.statements import said_in
 from sync.department.policy.policy import Policy
 from sync.hot_lists.document import LOCAL, digest_of, head_name
@@ -36,10 +36,10 @@ class CovertEntries:
         if isinstance(note, ChangeUsed) and note.about == head_name(LOCAL):
             self.seconds[note.proposal] = note.second
         elif isinstance(note, DocumentSigned) and note.name == head_name(LOCAL) and entry.signed:
-            said = said_in(entry.signed)
-            form = said.fields()
-            if said.call == "hotlist/add" and form.get("recipients"):
-                with contextlib.suppress(KeyError, RecordError):  # as an earlier version signed it
+            with contextlib.suppress(*UNREADABLE):  # as an earlier version signed it, or malformed
+                said = said_in(entry.signed)
+                form = said.fields()
+                if said.call == "hotlist/add" and form.get("recipients"):
                     user, approver = entry.stamp.user, self.seconds[form["approval"]]
                     made = entry_of(form, user, approver, entry.stamp.at_us)
                     self.makers[digest_of(made.to_bytes())] = user, approver
