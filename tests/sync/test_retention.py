@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import signal
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +21,8 @@ from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import Settings, load_settings, settings_text
-from sync.department.server import server
 from sync.department.server.retention import AnyReceipt, DayPurgeReceipt, StoreRetention, keep_days_of
-from sync.department.server.server import RESERVE_BEYOND, Department, serve
+from sync.department.server.server import RESERVE_BEYOND, Department
 from sync.department.store.tables import alerts, days, elements, tokens
 from sync.errors import DatabaseFullError, InvalidInputError, KeyServiceError, StoreAwayError, StoreError
 
@@ -444,55 +439,6 @@ def test_a_due_day_without_images_is_purged_on_a_full_disk_by_the_room_that_was_
     free[0] = RESERVE_BEYOND + SIZE_BYTES
     department.retain()
     assert reserve.exists()
-
-
-def test_what_is_due_is_purged_before_the_server_listens(
-    department: Department, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A backup that was put back holds what became due meanwhile: nobody is served it."""
-    order: list[str] = []
-    retain = department.retain
-
-    def purge() -> list[AnyReceipt]:
-        order.append("purge")
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", department.home.settings.desk_port), 1).close()
-        return retain()
-
-    def ready(_units: int, desk: int) -> None:
-        order.append("listens")
-        socket.create_connection(("127.0.0.1", desk), 5).close()
-        signal.raise_signal(signal.SIGTERM)
-
-    monkeypatch.setattr(department, "retain", purge)
-    asyncio.run(serve(department, [], ready, lambda: order.append("daily")))
-    assert order == ["purge", "listens", "daily"]
-
-
-def test_a_purge_that_hangs_does_not_keep_the_server_from_listening(
-    department: Department, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A key service elsewhere can hang; it opens nothing then."""
-    order: list[str] = []
-    listens = threading.Event()
-
-    def purge() -> list[AnyReceipt]:
-        assert listens.wait(60)
-        order.append("purge")
-        return []
-
-    def ready(_units: int, _desk: int) -> None:
-        order.append("listens")
-        listens.set()
-
-    def daily() -> None:
-        order.append("daily")
-        signal.raise_signal(signal.SIGTERM)
-
-    monkeypatch.setattr(server, "FIRST_PURGE_S", 0.01)
-    monkeypatch.setattr(department, "retain", purge)
-    asyncio.run(serve(department, [], ready, daily))
-    assert order == ["listens", "purge", "daily"]
 
 
 def test_a_database_that_is_away_keeps_the_images_of_a_due_day(

@@ -20,7 +20,7 @@ import structlog
 from storage.errors import ExplainedError, StorageError
 from storage.reserve import MB, Reserve
 from storage.times import HOUR_US, MINUTE_US, SECOND_US
-from sync.department.content.key_remote import service_of
+from sync.department.content.key_remote import address_of, service_of
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import AHEAD, SET_CLOCK, Clocks, DepartmentTime
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sync.department.ground.listener import BoundedServer
 
 log_events = structlog.get_logger("department.server")
-FIRST_PURGE_S = 60.0  # a start waits so long for the purge: a key service that hangs opens nothing due either
+FIRST_PURGE_S = 60.0  # a start waits so long for one elsewhere: a key service that hangs opens nothing due
 RESERVE_BEYOND = 64 * MB  # free on the disk beside the reserve, before it is made again
 
 
@@ -217,6 +217,15 @@ async def _purge(
         log_events.error("retention_failed", kind=type(error).__name__, what=what)  # noqa: TRY400
 
 
+async def _await_purge(purged: asyncio.Task[None], stop: asyncio.Event, *, limit_s: float | None) -> None:
+    """Wait for the purge of the start, or the word to stop, or the limit."""
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({purged, stopped}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+
+
 async def _retain(
     department: Department,
     contexts: Sequence[ssl.SSLContext],
@@ -229,19 +238,19 @@ async def _retain(
     """What follows the purge of the start, once that has ended; then the purge at its hour, and what follows
     it, day by day."""
     await purged
-    while True:
+    while not stop.is_set():
         try:
             await asyncio.to_thread(_renew_documents, department)
-            await asyncio.to_thread(daily)
+            if not stop.is_set():
+                await asyncio.to_thread(daily)
         except Exception as error:  # noqa: BLE001 - as above
             log_events.error("daily_failed", kind=type(error).__name__)  # noqa: TRY400
         minute = department.time() // MINUTE_US
         left = (department.home.settings.purge_hour * 60 - minute) % (24 * 60) or 24 * 60
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), left * 60)
-        if stop.is_set():
-            return
-        await _purge(department, contexts, ask_time)
+        if not stop.is_set():
+            await _purge(department, contexts, ask_time)
 
 
 async def _each_hour(hourly: Callable[[], None], stop: asyncio.Event) -> None:
@@ -284,8 +293,9 @@ async def serve(
     *,
     ask_time: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run until SIGTERM or SIGINT: purge, for at most a minute, then listen. `ready` gets the two ports once
-    both do; `daily` follows a purge; `ask_time` asks the witnesses."""
+    """Run until SIGTERM or SIGINT: purge, then listen; with a key service elsewhere, listen after a minute
+    even if the purge hangs. Stopped in that purge, it ends after it and never listens. `ready` gets the two
+    ports once both listen; `daily` follows a purge; `ask_time` asks the witnesses."""
     home, settings = department.home, department.home.settings
     demand_free(settings.listen, settings.unit_port, f"{SETTINGS_FILE}: unit_port")
     demand_free(settings.listen, settings.desk_port, f"{SETTINGS_FILE}: desk_port")
@@ -320,13 +330,17 @@ async def serve(
         loop.add_signal_handler(number, end)
     # a backup that was put back holds what became due since
     purged = asyncio.create_task(_purge(department, contexts, ask_time))
-    await asyncio.wait({purged}, timeout=FIRST_PURGE_S)
+    await _await_purge(purged, stop, limit_s=FIRST_PURGE_S if address_of(home) is not None else None)
+    if stop.is_set():
+        await purged
+        return
     async with asyncio.TaskGroup() as group:
         for server in (units, front):
             group.create_task(server._serve())  # `serve` would take the signals for itself
         while not (units.started and front.started) and not stop.is_set():
             await asyncio.sleep(0.02)
-        ready(_port(units), _port(front))
+        if units.started and front.started:
+            ready(_port(units), _port(front))
         group.create_task(_retain(department, contexts, daily, ask_time, stop, purged=purged))
         group.create_task(_each_hour(hourly, stop))
         group.create_task(_watch_clock(department.time, ask_time, stop))
