@@ -42,7 +42,8 @@ class ListMatch:
     `score`: the probability under the vote. `twin`: the list writes O where the read says 0, or I for 1, or
     the other way round. `disagrees`: state, plate_class. `stale`: the list's extract is older than the policy
     allows. `sounds`: an audible alert; else it is listed silently, for the reasons in `silent`. `listed`:
-    digests of all entries that the list has for the entry's plate now, of which MOST_OF_A_PLATE match.
+    digests of all entries that the list has for the entry's plate now. Of those that match, MOST_OF_A_PLATE
+    do, and first those that sound.
     """
 
     head: ListHead
@@ -98,12 +99,14 @@ def match(  # noqa: PLR0917 - one read, against the current lists
         for form, score, key in keys:
             there = {digest_of(data): data for data in one.find(key)}
             listed = frozenset(there)
-            for name in sorted(there)[:MOST_OF_A_PLATE]:
-                data = there[name]
+            sounding, silently = list[ListMatch](), list[ListMatch]()
+            for name in sorted(there):
+                if len(sounding) == MOST_OF_A_PLATE:
+                    break
                 is_cleared = cleared_name(name, own) in cleared
                 if is_cleared and own != form:
                     continue
-                entry = ListEntry.from_bytes(data)
+                entry = ListEntry.from_bytes(there[name])
                 if terms.category(entry.category) is None or not entry.runs(sure_us, at_most_us=now_us):
                     continue
                 against = disagreement(text, box, entry.state, entry.plate_class, known_states).names
@@ -113,7 +116,7 @@ def match(  # noqa: PLR0917 - one read, against the current lists
                     *(["cleared"] if is_cleared else []),
                     *(["source"] if head.source in muted else []),
                 )
-                made = ListMatch(
+                match_of = ListMatch(
                     head=head,
                     entry=entry,
                     entry_digest=name,
@@ -124,9 +127,16 @@ def match(  # noqa: PLR0917 - one read, against the current lists
                     silent=silent,
                     listed=listed,
                 )
-                if name not in found or found[name].score < score:
-                    found[name] = made
-    return sorted(found.values(), key=lambda made: (not made.sounds, -made.score, made.entry_digest))
+                if match_of.sounds:
+                    sounding.append(match_of)
+                elif len(silently) < MOST_OF_A_PLATE:
+                    silently.append(match_of)
+            # cut only now: what has ended, and what is silent, takes no place of one that sounds
+            for match_of in (*sounding, *silently)[:MOST_OF_A_PLATE]:
+                before = found.get(match_of.entry_digest)
+                if before is None or before.score < score:
+                    found[match_of.entry_digest] = match_of
+    return sorted(found.values(), key=lambda each: (not each.sounds, -each.score, each.entry_digest))
 
 
 def _too_unsure(terms: AlertTerms, score: float, frames: int) -> list[str]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from firmware.alerts.board import OpenAlert
 
 EVERY_S = 30.0
-CROWDED_CURE = f"a plate has over {MOST_OF_A_PLATE} entries, of which so many match: ask for a corrected list"
+CROWDED_CURE = f"a plate has over {MOST_OF_A_PLATE} entries; at most so many match: ask for a corrected list"
 
 
 class HotListWatch:

@@ -63,6 +63,39 @@ def test_a_list_that_has_one_plate_ten_thousand_times_raises_no_ten_thousand_ale
     assert len(matched(seen("7XKR219"), reversed(entries))) == MOST_OF_A_PLATE
 
 
+def _digest(one: ListEntry) -> bytes:
+    return digest_of(one.to_bytes())
+
+
+OTHERS = [
+    pytest.param({"until_us": NOW_US - 1}, id="ended"),
+    pytest.param({"from_us": NOW_US + 1}, id="not begun"),
+    pytest.param({"category": "parking"}, id="a category that the policy does not allow"),
+    pytest.param({"state": "US-CO"}, id="silent, as its state is another"),
+]
+
+
+@pytest.mark.parametrize("fields", OTHERS)
+def test_no_entry_that_sounds_none_takes_the_place_of_one_that_does(fields: dict[str, Any]) -> None:
+    """The most of a plate were taken before anyone looked whether they match."""
+    others = [replace(entry(reason=f"reason {number}"), **fields) for number in range(MOST_OF_A_PLATE + 9)]
+    wanted = max((entry(reason=f"live {number}") for number in range(20)), key=_digest)
+    others = sorted(others, key=_digest)[:MOST_OF_A_PLATE]
+    found = matched(seen("7XKR219", state="US-CA"), [wanted, *others])
+    assert [one.entry for one in found if one.sounds] == [wanted]
+    assert len(found) == (MOST_OF_A_PLATE if "state" in fields else 1)
+
+
+def test_cleared_entries_take_no_place_of_another() -> None:
+    entries = sorted(
+        (entry(reason=f"reason {number}") for number in range(MOST_OF_A_PLATE + 1)),
+        key=_digest,
+    )
+    cleared = frozenset(cleared_name(_digest(one), "7XKR279") for one in entries[:-1])
+    other = replace(seen("7XKR279", 0.6), candidates=(("7XKR279", 0.6), ("7XKR219", 0.35)))
+    assert [one.entry for one in matched(other, entries, cleared=cleared)] == entries[-1:]
+
+
 SILENT = [
     pytest.param(seen("7XKR219", 0.65), {}, ("score",), id="not sure enough"),
     pytest.param(seen("7XKR219", state="US-CO"), {}, ("state",), id="another state is named"),
