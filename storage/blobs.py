@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from storage import files
-from storage.errors import CardFailedError, LedgerError, NotPlainError
+from storage.errors import CardFailedError, LedgerError, NotPlainError, ShutError
 from storage.sealing import Sealed
 
 MAX_BLOB_BYTES = 64 << 20
@@ -22,11 +22,11 @@ MAX_BLOB_BYTES = 64 << 20
 def make_folder(folder: Path) -> None:
     """The folder of all epochs, made again where it is gone: `verify` names the images that were in it.
 
-    Raises NotPlainError for what is no folder, or a link that leads to none; OSError.
+    Raises NotPlainError for what is not a folder, or is a link to none; OSError.
     """
     if os.path.lexists(folder) and not folder.is_dir():
         raise NotPlainError(
-            "is no folder, or a link that leads to none",
+            "is not a folder, or is a link to none",
             where=str(folder),
             cure="mount what it leads to, or move it away: the next start makes the folder again",
         )
@@ -75,7 +75,7 @@ class Blobs:
         files.remove(self._epoch(epoch) / element.digest.hex() for element in elements)
 
     def get(self, epoch: int, digest: bytes) -> bytes:
-        """The stored bytes, checked against their name. Raises LedgerError."""
+        """The stored bytes, checked against their name. Raises ShutError, CardFailedError, LedgerError."""
         path = self.path(epoch, digest)
         try:
             data = files.read_bounded(path, MAX_BLOB_BYTES)
@@ -83,7 +83,8 @@ class Blobs:
             raise LedgerError("a sealed image is missing", where=str(path)) from None
         except OSError as error:  # a failing card, or one that root left shut: it may be readable again
             why = error.strerror or type(error).__name__
-            raise CardFailedError(f"a sealed image cannot be read: {why}", where=str(path)) from None
+            kind = ShutError if isinstance(error, PermissionError) else CardFailedError
+            raise kind(f"a sealed image cannot be read: {why}", where=str(path)) from None
         if hashlib.sha256(data).digest() != digest:
             raise LedgerError("a sealed image was altered", where=str(path))
         return data
@@ -116,7 +117,7 @@ class Blobs:
     def drop(self, epoch: int) -> int:
         """Remove an epoch's folder (of a link, only the link). How many blobs it held. Raises OSError."""
         if os.path.lexists(self.folder) and not self.folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "is no folder, or leads to none", str(self.folder))
+            raise NotADirectoryError(errno.ENOTDIR, "is not a folder, or is a link to none", str(self.folder))
         return files.remove_tree(self._epoch(epoch))
 
 

@@ -155,6 +155,10 @@ class CardFailedError(LedgerError):
     """The card failed a read or a write of the database. Nothing of that transaction was stored."""
 
 
+class ShutError(CardFailedError):
+    """A file that is shut to this user, as root left it: whole again once its owner is put right."""
+
+
 class OutdatedError(LedgerError):
     """A signed file whose version is not higher than the highest one in the log."""
 

@@ -117,7 +117,9 @@ class Home:
             what = f"cannot be read: {error.strerror or error}"
             first = "" if self.folder.is_dir() else f"make the folder {self.folder} again, and then "
             if first and os.path.lexists(self.folder):
-                first = f"{self.folder} is no folder, or leads to none: mount it, or move it away; {first}"
+                first = (
+                    f"{self.folder} is not a folder, or is a link to none: mount it, or move it away; {first}"
+                )
             raise LedgerError(what, where=str(self.slot_uri), cure=first + SLOT_CURE) from None
         except NotOwnerError:
             raise

@@ -174,6 +174,8 @@ class Handover:
             return None
         try:
             return image_bytes(self._home.blobs / f"{leaf.epoch:08d}" / digest.hex())
+        except PermissionError:  # as root left it: what is sent as gone would be given up, repaired or not
+            raise
         except (OSError, LedgerError):  # a failing card: what else there is of the record is handed over
             return None
 

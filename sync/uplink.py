@@ -16,7 +16,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import leaf as leaves
-from storage.errors import CardFailedError, ForkedLogError, KeyLostError, LedgerError, StorageError
+from storage.errors import CardFailedError, ForkedLogError, KeyLostError, LedgerError, ShutError, StorageError
 from storage.read_records import Alert
 from sync import messages, parcels
 from sync.errors import BatchRefusedError, LinkError, MessageError, NotStoredError, RefusedByDepartmentError
@@ -82,6 +82,8 @@ class Conversation:
         self._sent_keys: set[int] = set()
         self._purged: set[tuple[int, str]] = set()  # elements that were found purged here
         self._resent_from: int | None = None
+        self._shut_epochs: set[int] = set()
+        self._asked_again = frozenset[int]()  # records of which something was refused before
         self._alerts_to = 0  # alerts before this record are reported
         self._unstored: NotStoredError | None = None  # an alert of this conversation waits; nothing else does
         self._unstored_epochs: set[int] = set()
@@ -216,6 +218,7 @@ class Conversation:
 
     def _elements(self, state: messages.State, size: int, may_continue: Callable[[], bool]) -> None:
         again = sorted(number for number in state.again if number < min(size, state.complete_to))
+        self._asked_again = frozenset(state.again)
         self._resent_from = again[0] if again else None
         waiting: deque[tuple[_Parcel, Future[bytes]]] = deque()
         with ThreadPoolExecutor(self._link.depth, "parcel") as threads:
@@ -247,8 +250,11 @@ class Conversation:
         parcel = _Parcel()
         for data in self._leaves_of(numbers):
             leaf = leaves.unchecked(data)
-            for name in messages.traveling(leaf):
-                stored = self._stored(leaf, name)
+            stored_of = {name: self._stored(leaf, name) for name in messages.traveling(leaf)}
+            if None in stored_of.values() and leaf.sequence in self._asked_again:
+                continue  # shut still: to answer again would use up the department's patience with it
+            for name, given in stored_of.items():
+                stored = UNREADABLE if given is None else given
                 full = (
                     parcel.size + len(stored) > self._parcel_size.size
                     or len(parcel.items) >= messages.MAX_ITEMS
@@ -307,15 +313,21 @@ class Conversation:
         if run:
             yield from self._outbox.leaves(run[0], len(run))
 
-    def _stored(self, leaf: leaves.Leaf, name: str) -> bytes:
-        """The stored bytes, empty if they are no more. A damaged blob is an incident, not a stop; of one that
-        the card does not give now something else goes: the department asks for it twice more.
+    def _stored(self, leaf: leaves.Leaf, name: str) -> bytes | None:
+        """The stored bytes, empty if they are no more, None if they are shut to this user. A damaged blob is
+        an incident, not a stop; of one that the card does not give now something else goes: the department
+        asks for it twice more. Of one that is shut this goes once, so that no other record waits for it.
         """
         try:
             return self._outbox.stored(leaf.sequence, name)
         except KeyLostError:  # a purge's own record in the log says so
             self._purged.add((leaf.sequence, name))
             return b""
+        except ShutError as error:
+            if leaf.epoch not in self._shut_epochs:  # one line for each folder, not for each image
+                self._shut_epochs.add(leaf.epoch)
+                log_events.warning("image_shut", record=leaf.sequence, name=name, why=error.what)
+            return None
         except CardFailedError as error:
             log_events.warning("image_unreadable", record=leaf.sequence, name=name, why=error.what)
             return UNREADABLE
@@ -410,9 +422,13 @@ class Conversation:
         leaf = leaves.unchecked(data)
         for name in messages.traveling(leaf):
             stored = self._stored(leaf, name)
+            if stored is None:  # its turn in the log comes
+                continue
             self._add_key(parcel, leaf)
             parcel.items.append(messages.ParcelElement(sequence=number, name=name, length=len(stored)))
             parcel.parts.append(stored)
+        if not parcel.items:
+            return True
         try:
             answer = self._link.post("alert", self._framed(parcel, data))
             self._note(parcel, self._open(messages.ParcelHeld, answer))

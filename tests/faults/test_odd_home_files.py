@@ -209,7 +209,7 @@ def test_while_a_link_in_place_of_the_folder_of_images_leads_nowhere_keys_are_pu
         receipt = ledger.tend()
         assert receipt is not None
         assert "1 folder of its images could not be removed yet" in receipt.record.note
-        assert "store/blobs: is no folder, or leads to none" in ledger.status().purge_failed
+        assert "store/blobs: is not a folder, or is a link to none" in ledger.status().purge_failed
         with pytest.raises(KeyLostError):
             ledger.read(old)
         assert ledger.read(kept).text

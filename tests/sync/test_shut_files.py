@@ -51,13 +51,49 @@ def test_an_image_that_the_card_does_not_give_holds_up_no_other_record(
     assert (progress.done, progress.bad) == (True, 1)
     received = unit.ledger.store.book.received
     assert [received.covers(one, one) for one in (first, second, third)] == [True, False, True]
-    assert converse(unit, department).bad == 1
+    assert converse(unit, department).bad == (number == errno.EIO)
     if number == errno.EACCES:
         monkeypatch.undo()  # repaired in time: it is asked for again, and whole
     assert converse(unit, department).bad == (number == errno.EIO)
     assert unit.ledger.status().unreceived == (number == errno.EIO)
     assert ("bad-record" in incident_kinds(department)) == (number == errno.EIO)  # given up, and said
     assert converse(unit, department).bad == 0
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_what_root_left_shut_is_whole_at_the_department_whenever_it_is_repaired(
+    unit: Joined, department: Department, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """It counted like a card that fails: after three syncs it was given up, repaired or not."""
+    numbers = unit.add(3)
+    with monkeypatch.context() as refusing:
+        shut(refusing, image_of(unit.ledger, numbers[0], "overview").parent, number)
+        with capture_logs() as said:
+            bad = [converse(unit, department).bad for _ in range(5)]
+        (later,) = unit.add(1) if number == errno.EPERM else (numbers[0],)
+    assert bad[1:] == [0] * 4
+    assert sum(one["event"] == "image_shut" for one in said) == 5  # one a conversation
+    assert unit.ledger.status().unreceived == len({*numbers, later})
+    assert converse(unit, department).bad == 0
+    received = unit.ledger.store.book.received
+    assert all(received.covers(one, one) for one in (*numbers, later))
+    assert "bad-record" not in incident_kinds(department)
+
+
+def test_a_closed_log_waits_for_an_image_that_root_left_shut(
+    unit: Joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes as gone is given up there, repaired or not."""
+    (only,) = unit.add(1)
+    name = image_of(unit.ledger, only, "patch").relative_to(unit.home)
+    folder = unit.close_log()
+    with monkeypatch.context() as refusing:
+        shut(refusing, folder / name, errno.EACCES)
+        with open_handover(folder) as handover, pytest.raises(PermissionError):
+            list(handover.records())
+    with open_handover(folder) as handover:
+        found = {one.sequence: one for one in handover.records() if isinstance(one, HandedRecord)}
+    assert found[only].lost == ()
 
 
 def test_of_a_closed_log_an_image_that_the_card_does_not_give_is_lost_alone(
