@@ -15,7 +15,7 @@ from firmware.custody.opening import custody_by
 from firmware.errors import ConfigError
 from firmware.health.alarm_cures import alarm_lines
 from firmware.health.health_file import newest_report
-from firmware.health.report import MOST_NAMED, Alarm, HealthWatch
+from firmware.health.report import Alarm, HealthWatch, first_named
 from firmware.health.report_text import report_lines
 from firmware.run.field_parts import clock_of
 from firmware.settings.config import load_config
@@ -63,7 +63,7 @@ def status(common: Common) -> int:
     for line in report_lines(facts):
         print(line)
     in_doubt = [custody["clock_alarm"]] if custody["clock_alarm"] else []
-    shut = shut_parts(common.home)[:MOST_NAMED] if Alarm.HOME_SHUT in facts.alarms else []
+    shut = first_named(shut_parts(common.home)) if Alarm.HOME_SHUT in facts.alarms else []
     for line in [*alarm_lines(facts.alarms), *shut, *in_doubt, *wrong]:
         print(f"             {line}")
     for line in off_lines(lists):

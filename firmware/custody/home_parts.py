@@ -1,19 +1,19 @@
-"""What of a home its unit may not use: files that root left there, and what is of another kind than its own.
+"""Parts of a home that its unit cannot use: root owns them, or they are the wrong kind of file.
 
 A start gives its user back what is that user's own and shut by its mode; the rest is named in the health
-report and its event, with its cure, and the unit does what it can without it. Only what the unit itself makes
-is named: a person may have put a picture there.
+report and its event, with its cure, and the unit does what it can without it. Only names that the unit itself
+gives are shown: a person may have put a picture there, under a plate.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from shlex import quote
 
@@ -21,7 +21,10 @@ from storage import files
 
 LOOK_AGAIN_S = 300.0
 FOLDERS = ("store", "store/blobs", "store/strays", "sync", "sync/inbox", "sync/old", "hotlists", "destroyed")
-INNER = ("store/blobs", "store/strays")  # their folders, an epoch each, are the unit's own, too
+INNER = {  # their folders are the unit's own, too: of an epoch, and of an epoch at a size of the log
+    "store/blobs": re.compile(r"[0-9]{8}"),
+    "store/strays": re.compile(r"[0-9]{8}-[0-9]{1,12}"),
+}
 DATABASE = "ledger.sqlite3"
 FILES: Mapping[str, tuple[str, ...]] = {
     "": ("config.toml", "habit.json", "console.lockout", "console.grants", "reset-begun"),
@@ -29,19 +32,27 @@ FILES: Mapping[str, tuple[str, ...]] = {
               "book.snapshot"),
     "sync": ("member.cbor", "unit.key", "unit.chip", "tls.key", "tls.sealed", "tls.pem", "status.json",
              "configuration.taken", "configuration.trial"),
-    "sync/inbox": ("*.cbor",),
-    "hotlists": ("*.list", "cleared"),
+    "sync/inbox": ("policy.cbor", "roster.cbor", "day-keys.cbor", "configuration.cbor"),
+    "hotlists": ("cleared",),
 }  # fmt: skip
+SUFFIXES = {"sync/inbox": (".cbor",), "hotlists": (".list", ".need")}  # their names may be of others' making
 IN_PLACE = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "lock", "slot"})  # never replaced whole
 MAY_BE_LINK = frozenset({"config.toml"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A file or folder that is there. `mode`: what its user needs of it."""
+    """A file or folder that is there. `mode`: what its user needs of it. `within`: said in place of its name,
+    where a person may have given that.
+    """
 
     path: Path
     is_folder: bool
+    within: str = ""
+
+    def is_kind(self, mode: int) -> bool:
+        """Whether a file of this mode is of its kind."""
+        return stat.S_ISDIR(mode) if self.is_folder else stat.S_ISREG(mode)
 
     @property
     def mode(self) -> int:
@@ -61,9 +72,12 @@ def _parts(home: Path) -> Iterator[_Part]:
             yield _Part(path, is_folder=True)
         for name in _names(path):
             if folder in INNER:
-                yield _Part(path / name, is_folder=True)
-            elif any(fnmatch(name, pattern) for pattern in FILES.get(folder, ())):
+                own = INNER[folder].fullmatch(name)
+                yield _Part(path / name, is_folder=True, within="" if own else folder)
+            elif name in FILES.get(folder, ()):
                 yield _Part(path / name, is_folder=False)
+            elif name.endswith(SUFFIXES.get(folder, ())):
+                yield _Part(path / name, is_folder=False, within=folder)
 
 
 def _names(folder: Path) -> list[str]:
@@ -77,10 +91,11 @@ def open_to_owner(home: Path) -> list[str]:
     """Give this user back what is its own in a home, and shut by its mode; which parts that were."""
     opened = []
     for part in _parts(home):
+        if part.within and part.is_folder:  # a person's
+            continue
         with contextlib.suppress(OSError):
             facts = part.path.lstat()
-            is_kind = stat.S_ISDIR if part.is_folder else stat.S_ISREG
-            if facts.st_uid == os.geteuid() and is_kind(facts.st_mode) and part.mode & ~facts.st_mode:
+            if facts.st_uid == os.geteuid() and part.is_kind(facts.st_mode) and part.mode & ~facts.st_mode:
                 part.path.chmod(stat.S_IMODE(facts.st_mode) | part.mode)
                 opened.append(str(part.path.relative_to(home)))
     return opened
@@ -88,35 +103,58 @@ def open_to_owner(home: Path) -> list[str]:
 
 def shut_parts(home: Path) -> list[str]:
     """What this user may not use of a home, or cannot: a line each, with what to do."""
-    return [line for part in _parts(home) if (line := _wrong_with(part, home))]
+    found = [line for part in _parts(home) if (line := _wrong_with(part, home))]
+    return list(dict.fromkeys(found))  # what is not named is one line for a folder
 
 
 def _wrong_with(part: _Part, home: Path) -> str:
-    path = part.path
+    """What is wrong with a part, empty if nothing is. One that goes during the look, as a purge or a sync
+    takes it, is not wrong.
+    """
     try:
-        may_be_link = part.is_folder or path.name in MAY_BE_LINK
-        mode = (path.stat() if may_be_link else path.lstat()).st_mode
+        mode = part.path.lstat().st_mode
+        return _wrong_within(part, home, mode) if part.within else _wrong_with_own(part, home, mode)
     except FileNotFoundError:
-        if not os.path.lexists(path):  # removed meanwhile, as a list that was replaced
-            return ""
-        return f"{path}: is a link that leads nowhere (mount what it leads to, or remove it)"
+        return ""
     except OSError as error:
-        return f"{path}: {error.strerror} (look at it as root: sudo ls -la {path.parent})"
-    if part.is_folder != stat.S_ISDIR(mode) or not (part.is_folder or stat.S_ISREG(mode)):
+        shown, folder = part.path.parent if part.within else part.path, quote(str(part.path.parent))
+        return f"{shown}: {error.strerror} (look at it as root: sudo ls -la {folder})"
+
+
+def _wrong_with_own(part: _Part, home: Path, mode: int) -> str:
+    """The same of a part that the unit named. Raises OSError."""
+    path = part.path
+    if stat.S_ISLNK(mode) and (part.is_folder or path.name in MAY_BE_LINK):
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            return f"{path}: is a link that leads nowhere (mount what it leads to, or remove it)"
+    if not part.is_kind(mode):
         kind = "a folder" if part.is_folder else "a plain file"
         return f"{path}: is not {kind} (move it away: sudo mv {quote(str(path))} {quote(f'{path}.moved')})"
-    needed = os.R_OK | (os.W_OK if part.mode & 0o200 else 0) | (os.X_OK if part.mode & 0o100 else 0)
-    if os.access(path, needed) or not os.path.lexists(path) or _is_read_only(path):
+    if _is_open(part):
         return ""
     return f"{path}: is shut to this unit ({files.own_cure(path, home=home, is_folder=part.is_folder)})"
 
 
-def _is_read_only(path: Path) -> bool:
-    """Whether its card is: it failed, which others name."""
-    try:
-        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
-    except OSError:
-        return False
+def _wrong_within(part: _Part, home: Path, mode: int) -> str:
+    """The same of a part whose name a person may have given: said of its folder. Raises OSError."""
+    folder, quoted = part.path.parent, quote(str(part.path.parent))
+    if not part.is_kind(mode):
+        look = f"look at it as root: sudo ls -la {quoted}"
+        return f"{folder}: a file of another kind is in {part.within} ({look})"
+    if part.is_folder or _is_open(part):
+        return ""
+    chown = f"sudo chown -R --reference={quote(str(home))} {quoted}"
+    return f"{folder}: a file in it is shut to this unit ({chown} && sudo chmod -R u+rwX {quoted})"
+
+
+def _is_open(part: _Part) -> bool:
+    """Whether this user may do with it what a unit does; on a card that failed, which others name, as well.
+    Raises OSError.
+    """
+    needed = os.R_OK | (os.W_OK if part.mode & 0o200 else 0) | (os.X_OK if part.mode & 0o100 else 0)
+    return os.access(part.path, needed) or bool(os.statvfs(part.path).f_flag & os.ST_RDONLY)
 
 
 class ShutParts:

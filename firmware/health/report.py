@@ -41,6 +41,12 @@ LOOK_EVERY_S = 1.0
 MOST_NAMED = 5  # files, in an event
 
 
+def first_named(lines: Sequence[str]) -> list[str]:
+    """The first of these lines, and how many more there are."""
+    more = len(lines) - MOST_NAMED
+    return [*lines[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
+
+
 class Alarm(StrEnum):
     """Everything that can be wrong, by name."""
 
@@ -122,6 +128,7 @@ class _Looks:
     supply_failed: bool
     lists: ListHealth
     marks: SystemMarks
+    shut: bool
     seeing: tuple[str, ...]
     no_frames: bool
 
@@ -215,7 +222,7 @@ class HealthWatch:
         if alarm is Alarm.PURGE_FAILED:
             return self._custody().purge_failed
         if alarm is Alarm.HOME_SHUT:
-            return "; ".join(self._shut()[:MOST_NAMED])
+            return "; ".join(first_named(self._shut()))
         if alarm is Alarm.UPDATE_GIVEN_UP:
             return self._system().given_up
         if alarm is Alarm.SECOND_DISK:
@@ -242,6 +249,7 @@ class HealthWatch:
         vitals, custody = self._board.look(), self._custody()
         supply, supply_failed = self._supply()
         lists, marks = self._lists(), self._system()
+        shut = bool(self._shut())  # not under the lock, which each frame takes: it may be a thousand folders
         with self._lock:
             self.habit.tick(now.us)
             looks = _Looks(
@@ -253,6 +261,7 @@ class HealthWatch:
                 supply_failed=supply_failed,
                 lists=lists,
                 marks=marks,
+                shut=shut,
                 seeing=() if self._scene is None else tuple(self._scene.alarms(now_s)),
                 no_frames=self._no_frames(now_s),
             )
@@ -321,7 +330,7 @@ class HealthWatch:
             Alarm.CLOSED_LOG: custody.closed_log,
             Alarm.CLOCK_IN_DOUBT: custody.clock_in_doubt,
             Alarm.PURGE_FAILED: bool(custody.purge_failed),
-            Alarm.HOME_SHUT: bool(self._shut()),
+            Alarm.HOME_SHUT: looks.shut,
             Alarm.LIST_EXPIRED: looks.lists.failing > 0,
             Alarm.LIST_IN_DOUBT: looks.lists.in_doubt > 0,
             Alarm.SENSOR_FAILED: looks.supply_failed or bool(self.troubles),

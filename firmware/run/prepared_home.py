@@ -33,6 +33,15 @@ def prepare_home(home: Path, *, slot_uri: str | None = None) -> bool:
     return True
 
 
+def _may_be_home(home: Path) -> bool:
+    """Whether a folder has a part of a unit, or is shut so that no one sees. Else its modes are not ours."""
+    try:
+        names = {one.name for one in home.iterdir()}
+    except OSError:
+        return home.is_dir()
+    return bool(names & {FILE_NAME, "store", "sync"})
+
+
 def take_home(home: Path) -> None:
     """The unit of this home.
 
@@ -41,7 +50,8 @@ def take_home(home: Path) -> None:
     its site nor its parts. What is this user's own and shut by its mode is open again. A unit that was
     reset becomes a new one, in the same slot.
     """
-    open_to_owner(home)
+    if _may_be_home(home):
+        open_to_owner(home)
     if factory_reset.finish(home) is None:
         if not SyncFolder.of(home).is_member():
             Home(home).need()

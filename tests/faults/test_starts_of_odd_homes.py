@@ -32,6 +32,7 @@ from firmware.run.failed_start import ENDS, purging_anyway
 from firmware.run.one_run import OneRun
 from firmware.run.prepared_home import prepare_home, take_home
 from firmware.run.run_result import RunOptions, RunResult
+from storage.errors import NoHomeError
 from storage.ledger import Ledger
 from sync.command_frame import Common
 from sync.errors import NotEnrolledError
@@ -193,7 +194,7 @@ def test_a_part_that_a_unit_may_not_use_is_named_with_its_cure_and_costs_no_purg
     said = started.why if decided == RUNS else started.line
     assert started.line == ("" if decided == RUNS else said)
     assert ("home_shut" in started.alarms) == (decided == RUNS)
-    assert f"{home / part}" in said
+    assert f"{(home / part).parent if part.endswith('.list') else home / part}" in said
     assert "(" in said or ": remove it" in said or ": restore it" in said  # what to do
     assert "\n" not in said
     assert bool(started.purged) == (decided != ENDS_FOR_LEDGER)
@@ -268,3 +269,79 @@ def test_a_picture_that_a_person_put_there_is_never_named(tmp_path: Path) -> Non
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / "7ABC123.jpg").symlink_to("/nonexistent")
     assert shut_parts(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("store/blobs", "7ABC123.jpg"), ("store/blobs", "x;$(touch pwned)"), ("store/strays", "7ABC123"),
+        ("hotlists", "7ABC123.list"), ("sync/inbox", "7ABC123.cbor"),
+    ],
+)  # fmt: skip
+def test_a_name_that_a_person_may_have_given_is_never_shown(tmp_path: Path, folder: str, name: str) -> None:
+    """A plate went into an event, and whatever stood in a name into a command for root."""
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / name).symlink_to("/nonexistent")
+    (line,) = shut_parts(tmp_path)
+    assert line.startswith(f"{tmp_path / folder}: a file of another kind is in {folder} (look at it as root")
+    assert name not in line
+
+
+def test_a_list_that_is_shut_is_said_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _mode: path.suffix != ".list")
+    (tmp_path / "hotlists").mkdir()
+    (tmp_path / "hotlists" / "7ABC123.list").touch(mode=0)
+    (tmp_path / "hotlists" / "doj.list").touch(mode=0)
+    (line,) = shut_parts(tmp_path)
+    assert line.startswith(f"{tmp_path / 'hotlists'}: a file in it is shut to this unit (sudo chown -R")
+
+
+def test_a_command_for_root_quotes_the_path(tmp_path: Path) -> None:
+    home = tmp_path / "a home;$(touch pwned)"
+    (home / "store" / "blobs").mkdir(parents=True)
+    (home / "store" / "blobs" / "00000002").touch()
+    (home / "sync").symlink_to("/nonexistent")
+    lines = shut_parts(home)
+    assert f"sudo mv '{home}/store/blobs/00000002' '{home}/store/blobs/00000002.moved'" in lines[0]
+    assert lines[1:] == [f"{home}/sync: is a link that leads nowhere (mount what it leads to, or remove it)"]
+
+
+def test_a_part_that_goes_during_the_look_is_not_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A purge drops epochs, and a sync takes up its inbox."""
+    (tmp_path / "store" / "blobs" / "00000002").mkdir(parents=True)
+    (tmp_path / "sync" / "inbox").mkdir(parents=True)
+    (tmp_path / "sync" / "inbox" / "hot-list_doj.cbor").touch()
+    gone = {tmp_path / "store/blobs/00000002", tmp_path / "sync/inbox/hot-list_doj.cbor"}
+    for late in ("lstat", "statvfs"):
+        with monkeypatch.context() as going:
+            real = Path.lstat
+
+            def lstat(path: Path, real: Callable[[Path], os.stat_result] = real) -> os.stat_result:
+                if path in gone:
+                    raise FileNotFoundError(2, "gone", str(path))
+                return real(path)
+
+            def vanish(path: Path) -> os.statvfs_result:
+                raise FileNotFoundError(2, "gone", str(path))
+
+            if late == "lstat":
+                going.setattr(Path, "lstat", lstat)
+            else:
+                going.setattr(os, "access", lambda path, _mode: path not in gone)
+                going.setattr(os, "statvfs", vanish)
+            assert shut_parts(tmp_path) == []
+
+
+@pytest.mark.parametrize("names", [[], ["notes.txt"], ["store"]])
+def test_only_a_home_is_given_back_to_its_owner(tmp_path: Path, names: list[str]) -> None:
+    """A mistyped --home opened any folder of the user's own."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    for name in names:
+        (folder / name).mkdir()
+    folder.chmod(0o500)
+    with only_as_a_user(), suppress(NoHomeError, OSError):
+        take_home(folder)
+    assert folder.stat().st_mode & 0o777 == (0o700 if names == ["store"] else 0o500)

@@ -453,3 +453,20 @@ def test_frames_that_no_net_could_read_count_as_lost() -> None:
         bench.watch.net_failed("plate-reader.tflite: no number")
     assert bench.watch.report().frames_dropped == 3
     assert "frames not read so far: 3" in bench.watch.why(Alarm.SENSOR_FAILED)
+
+
+def test_the_look_at_the_home_holds_up_no_frame() -> None:
+    """It goes through a thousand folders, and each frame takes the lock of a report."""
+    free, watches = list[bool](), list[HealthWatch]()
+
+    def look() -> list[str]:
+        taken = threading.Thread(target=watches[0].read_stored)
+        taken.start()
+        taken.join(5)
+        free.append(not taken.is_alive())
+        return [f"part {number}" for number in range(7)]
+
+    watches.append(HealthWatch(board=ScriptedBoard(), now=SetClock(T0_US).now, watching=False, shut=look))
+    assert Alarm.HOME_SHUT in watches[0].report().alarms
+    assert watches[0].why(Alarm.HOME_SHUT) == "part 0; part 1; part 2; part 3; part 4; and 2 more"
+    assert free == [True, True]
