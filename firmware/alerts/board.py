@@ -207,7 +207,7 @@ class AlertBoard:
 
     def _make_room(self) -> list[OpenAlert]:
         """Hand the oldest silent alerts to the desk if too many are open, and the oldest of all if far too
-        many are; those. Under the lock."""
+        many are. Returns those. Under the lock."""
         left = list[OpenAlert]()
         while len(self._open) > MOST_OPEN:
             oldest = next((number for number, one in self._open.items() if not one.match.sounds), None)
@@ -314,9 +314,8 @@ class AlertBoard:
             step=AlertEvent.RECALLED, user="", role="system", at_us=at_us, text="the entry was withdrawn"
         )
         numbers, made = [one.number for one in gone], list[OpenAlert]()
-        for first in range(
-            0, len(numbers), STEPS_TOGETHER
-        ):  # a read that is stored waits for so many at most
+        # a read that is stored waits for so many at most
+        for first in range(0, len(numbers), STEPS_TOGETHER):
             made += self.take_steps(numbers[first : first + STEPS_TOGETHER], step)
         return made
 

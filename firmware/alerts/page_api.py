@@ -20,7 +20,7 @@ from storage.picture_format import picture_format
 from storage.plate_states import typed_state
 
 MAX_TEXT = 200
-MOST_LISTED = 200  # on a page that an officer reads in a car; answered, they make room for the next
+MOST_LISTED = 200  # on a page that an officer reads in a car; closed, they make room for the next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,13 @@ class PageApi:
 
     def alerts(self, officer: Officer) -> list[dict[str, Any]]:
         """The first of the open alerts that this officer may see, recorded as shown the first time, together:
-        those that sound before all others, the newest first.
+        those that sound before all others, the newest first. Where not all are listed, those that sound and
+        that this officer was not shown yet come before all that were.
         """
-        mine = [one for one in self._board.open_alerts() if self._may_see(officer, one)][:MOST_LISTED]
+        mine = [one for one in self._board.open_alerts() if self._may_see(officer, one)]
+        if len(mine) > MOST_LISTED:
+            mine.sort(key=lambda one: not one.match.sounds or self._was_shown(officer, one))
+        mine = mine[:MOST_LISTED]
         fresh = [one.number for one in mine if not self._was_shown(officer, one)]
         shown = {
             one.number: one for one in self._board.take_steps(fresh, self._made(officer, AlertEvent.SHOWN))

@@ -61,8 +61,23 @@ def test_a_page_lists_the_first_of_many_alerts_in_one_transaction_and_says_how_m
     assert [one["number"] for one in rows] == [one.number for one in car.board.open_alerts()[:4]]
     assert (api.more(OFFICER), transactions) == (3, [before + 4])
     assert [len(one.state.steps) for one in car.board.open_alerts()] == [1, 1, 1, 1, 0, 0, 0]
-    assert api.alerts(OFFICER) == rows
-    assert len(transactions) == 1
+    others = api.alerts(OFFICER)
+    assert len(transactions) == 2
+    assert api.alerts(OFFICER) == rows != others
+    assert len(transactions) == 2
+
+
+def test_every_alert_that_sounds_is_listed_once_though_none_is_closed(
+    car: Car, ledger: Ledger, time: SteppedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was beyond the first could not be marked as seen before others were closed."""
+    monkeypatch.setattr(page_api, "MOST_LISTED", 4)
+    api = PageApi(ledger, car.board, cast(PageSessions, None), lambda: time.now().us)
+    first, second = api.alerts(OFFICER), api.alerts(OFFICER)
+    seen = {one["number"] for one in (*first, *second)}
+    assert {one.number for one in car.board.open_alerts() if one.match.sounds} <= seen
+    assert all(one["sounds"] for one in first)
+    assert [one["number"] for one in api.alerts(OFFICER)] == [one["number"] for one in first]
 
 
 def test_a_list_that_is_withdrawn_recalls_its_alerts_together(
