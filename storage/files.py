@@ -75,6 +75,12 @@ def make_dir(path: Path) -> None:
         sync_dir(path.parent)
 
 
+def make_dirs(path: Path) -> None:
+    """The same with the folders above it that are not there."""
+    for folder in reversed([path, *path.parents]):
+        make_dir(folder)
+
+
 def write_new(path: Path, data: bytes, *, lasts: bool = True) -> None:
     """Write a file under a name not used before, its content synced if it `lasts`; the caller syncs the
     directory.
@@ -307,7 +313,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
 
 def move_together(names: Iterable[str], folder: Path, into: Path) -> int:
     """Move files to another folder, durably; how many. A file that moved before an interruption is fine."""
-    into.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+    make_dirs(into)
     count = 0
     for name in names:
         try:

@@ -76,7 +76,7 @@ class ClosedDelivery:
     ) -> None:
         there = answered(beside, handover.log_id, self._department)
         whole = True
-        (beside / ANSWERS).mkdir(mode=files.PRIVATE_DIR, exist_ok=True)
+        files.make_dir(beside / ANSWERS)
         left = (one for one in handover.records() if isinstance(one, HandedRecord))
         for some in portions(one for one in left if not any(a <= one.sequence <= b for a, b in there)):
             if not may_continue():

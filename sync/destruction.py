@@ -114,7 +114,7 @@ def of_text(data: bytes) -> bytes:
 def keep(home: Path, log_id: bytes, message: bytes) -> None:
     """Keep a receipt that is still to be delivered."""
     path = _path(home, log_id)
-    path.parent.mkdir(mode=files.PRIVATE_DIR, exist_ok=True)
+    files.make_dir(path.parent)
     files.replace(path, message)
 
 

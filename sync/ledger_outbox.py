@@ -116,7 +116,7 @@ class LedgerOutbox(Outgoing):
 
     def _keep(self, name: str, message: bytes) -> None:
         """The document as it came, for anyone who puts it to use and for a log that replaces this one."""
-        self._inbox.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        files.make_dirs(self._inbox)
         if is_hot_list(name):
             message = seal_document(self._ledger.hot_list_key(), name, message)
         files.replace(self._inbox / inbox_file(name), message)

@@ -98,7 +98,7 @@ def demand_no_copy(folder: SyncFolder, *, at_us: int | None = None) -> None:
 def looked_at(folder: SyncFolder) -> None:
     """A person has looked: new logs may be opened again."""
     mark = folder.path / "old" / LOOKED_AT
-    mark.parent.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+    files.make_dirs(mark.parent)
     files.replace(mark, b"")
 
 

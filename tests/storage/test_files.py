@@ -276,7 +276,8 @@ def test_files_are_moved_and_removed_durably_and_counted(
         (folder / name).write_bytes(name.encode())
     into = tmp_path / "aside" / "deep"
     assert files.move_together(["a", "b"], folder, into) == 2
-    assert steps == ["a > a", "b > b", "sync deep", "sync aside", "sync folder"]
+    made = [f"sync {tmp_path.name}", "sync aside"]  # each new folder's entry
+    assert steps == [*made, "a > a", "b > b", "sync deep", "sync aside", "sync folder"]
     assert stat.S_IMODE(into.stat().st_mode) == 0o700
     assert sorted(one.name for one in into.iterdir()) == ["a", "b"]
     assert files.move_together([], folder, into) == 0  # it is there already

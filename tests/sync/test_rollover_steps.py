@@ -189,6 +189,16 @@ def test_a_look_is_noted_before_any_log_was_closed_too(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "old" / "looked-at").read_bytes() == b""
 
 
+def test_the_folder_of_a_look_lasts_with_each_folder_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut took the entry of a folder that was only made."""
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_dir", synced.append)
+    looked_at(SyncFolder(tmp_path / "a" / "b"))
+    assert [tmp_path, tmp_path / "a", tmp_path / "a" / "b"] == synced[:3]
+
+
 @pytest.mark.parametrize(("signer", "found"), [(KEY, 1), (Ed25519PrivateKey.generate(), 0), (None, 0)])
 def test_day_keys_count_as_the_department_signed_them(
     tmp_path: Path, signer: Ed25519PrivateKey | None, found: int
