@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import httpx
 import pytest
 from desk_server import serving
@@ -9,9 +12,11 @@ from desk_twins import GROUND, PASSWORD, Department
 from starlette.applications import Starlette
 
 from storage.times import DAY_US
-from sync.department.desk.api import MAX_BODY_BYTES, MAX_FILE_BYTES, routes
-from sync.department.desk.json_forms import to_json
+from sync.department.desk import api
+from sync.department.desk.api import MAX_BODY_BYTES, MAX_FILE_BYTES, MAX_MARKS, routes
+from sync.department.desk.json_forms import read_json, to_json
 from sync.department.desk.operations import OPERATIONS
+from sync.department.ground.http_body import Budget
 
 
 def logon(department: Department, client: httpx.Client, user: str) -> dict[str, str]:
@@ -90,8 +95,7 @@ def test_bodies_that_are_no_form_are_refused_in_words(department: Department, cl
         (b"[]", 422),
         (b"[" * 100_000, 422),
         (b"\xff\xfe", 422),
-        (b" " * (MAX_BODY_BYTES + 1), 422),
-        (b" " * (MAX_FILE_BYTES + 1), 413),
+        (b" " * (MAX_BODY_BYTES + 1), 413),
     ):
         answer = client.post("/desk/inquiry/run", content=body, headers=headers)
         assert answer.status_code == status
@@ -100,6 +104,54 @@ def test_bodies_that_are_no_form_are_refused_in_words(department: Department, cl
         answer = client.post("/desk/inquiry/run", content=b" " * (MAX_BODY_BYTES + 1), headers=stranger)
         assert (answer.status_code, "at the server itself" in answer.json()["cure"]) == (413, True)
     assert client.post("/desk/inquiry/nothing", json={}, headers=headers).status_code == 422
+
+
+def test_only_a_call_with_a_file_takes_a_large_body_and_none_of_many_small_values(
+    department: Department, client: httpx.Client
+) -> None:
+    headers = logon(department, client, "super")
+    form = {"kind": "update", "name": "9", "reason": "spring", "body": "A" * (16 << 20)}  # 12 MiB
+    many = json.dumps({**form, "body": "", "x": [[]] * MAX_MARKS, "y": " " * MAX_BODY_BYTES})
+    few = json.dumps({"x": [[]] * MAX_MARKS})
+    for name, body, status, said in (
+        ("document/sign", json.dumps(form), 422, "units would refuse"),
+        ("document/sign", " " * (MAX_FILE_BYTES + 1), 413, "at most"),
+        ("document/sign", many, 422, f"at most {MAX_MARKS:,} lists"),
+        ("document/sign", few, 422, "not a field of this form"),
+        ("policy/read", many, 413, "at most"),
+        ("policy/nothing", many, 413, "at most"),
+        ("../desk/session/begin", many, 413, "at most"),
+    ):
+        answer = client.post(f"/desk/{name}", content=body, headers=headers)
+        assert (answer.status_code, said in answer.text) == (status, True), answer.text
+
+
+def test_a_large_body_is_read_in_a_thread_and_counted_until_its_answer(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = Budget()
+    seen: list[tuple[bool, int]] = []
+
+    def look() -> None:
+        seen.append((asyncio._get_running_loop() is None, budget._held))
+
+    def read(data: bytes) -> object:
+        look()
+        return read_json(data)
+
+    def answered(value: object) -> object:
+        look()
+        return to_json(value)
+
+    body = b"{}" + b" " * api.LOOP_BYTES
+    with serving(Starlette(routes=routes(department.front))) as client:
+        headers = logon(department, client, "comm1")
+    monkeypatch.setattr(api, "Budget", lambda _limit: budget)
+    monkeypatch.setattr(api, "read_json", read)
+    monkeypatch.setattr(api, "to_json", answered)
+    with serving(Starlette(routes=routes(department.front))) as client:
+        assert client.post("/desk/policy/read", content=body, headers=headers).status_code == 200
+    assert (seen, budget._held) == ([(True, len(body)), (False, len(body))], 0)
 
 
 def test_without_a_desk_the_routes_say_so() -> None:

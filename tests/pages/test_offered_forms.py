@@ -27,6 +27,7 @@ from sync.department.desk.holds.calls import BookForm, ExportForm
 from sync.department.desk.inquiry.forms import AskForm, ProposeForm
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.desk.sharing.calls import DecisionForm, ReviewForm
+from sync.department.pages import app
 from sync.department.pages.values import local_input
 from sync.department.policy.roles import Role
 from sync.department.store import incidents
@@ -251,3 +252,10 @@ def test_no_form_that_a_page_offers_refuses_its_reader(
         department.close()
     assert refused == []
     assert sent >= (0 if user == "vendor1" else 2)
+
+
+def test_a_form_of_very_many_fields_is_none() -> None:
+    """Each costs much more than its bytes, and a session may send megabytes."""
+    assert len(app._pairs(b"&".join([b"a=1"] * app.MAX_FIELDS))) == app.MAX_FIELDS
+    with pytest.raises(ValueError, match="fields"):
+        app._pairs(b"&".join([b"a=1"] * (app.MAX_FIELDS + 1)))

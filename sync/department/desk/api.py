@@ -31,6 +31,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from storage.codec import hints_of
 from sync.department.desk import sessions
 from sync.department.desk.alerts.events import EventStream, last_id_of
 from sync.department.desk.calling import Calling, error_answer
@@ -38,6 +39,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.stream import SearchStream
 from sync.department.desk.json_forms import read_form, read_json, to_json
 from sync.department.desk.logon_forms import AskProofForm, BeginForm, LogonForm, ProveForm, UnlockForm
+from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.public import public_routes
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import NO_STORE, problem
@@ -47,7 +49,11 @@ from sync.department.journal.statements import offering
 from sync.department.policy.refusals import FRESH_PROOF, FormError, NotProvenError
 
 MAX_BODY_BYTES = 1 << 20
-MAX_FILE_BYTES = 16 << 20  # with a session: the 12 MiB of a file that the pages take, as base64
+MAX_FILE_BYTES = (16 << 20) + (
+    64 << 10
+)  # with a session, where a form has bytes: 12 MiB as base64, and the rest
+MAX_MARKS = 50_000  # lists, objects and items in a body that large: a file is one text, and has none
+LOOP_BYTES = 64 << 10  # what is read at once; more, in a thread
 MEMORY_BYTES = 64 << 20
 SECONDS = 20.0
 STATEMENT = "statement"  # a header: the caller's signature of call and form
@@ -88,17 +94,31 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else "?"
 
 
-async def _body(request: Request, budget: Budget, most: int = MAX_BODY_BYTES) -> Any:
-    with budget.taking() as add:
-        data = await read_body(request, most, SECONDS, add)
-    value = read_json(data or b"{}")
+async def _body(
+    request: Request, add: Callable[[int], None], desk: Calling, most: int = MAX_BODY_BYTES
+) -> dict[str, Any]:
+    """The object of a body. Many small values cost much more than their bytes: see MAX_MARKS."""
+    data = await read_body(request, most, SECONDS, add)
+    if len(data) > LOOP_BYTES:
+        return await desk.reading(lambda: _read_object(data))
+    return _read_object(data or b"{}")
+
+
+def _read_object(data: bytes) -> dict[str, Any]:
+    if len(data) > MAX_BODY_BYTES and sum(data.count(mark) for mark in (b"[", b"{", b",")) > MAX_MARKS:
+        what = f"a body over 1 MiB has at most {MAX_MARKS:,} lists, objects and items"
+        raise FormError(what, code="form", clause="463.5")
+    value = read_json(data)
     if not isinstance(value, dict):
         raise FormError("the body is not an object", code="form", clause="463.5")
     return value
 
 
-def _has_session(request: Request, desk: Calling) -> bool:
-    """Whether a known session sends a request, and so may send a file; what it may do is judged later."""
+def _may_send_file(request: Request, desk: Calling) -> bool:
+    """Whether a known session makes a call whose form has bytes; what it may do is judged later."""
+    known = OPERATIONS.get(_name_of(request))
+    if known is None or bytes not in hints_of(known.form).values():
+        return False
     try:
         sessions.find(desk.front.desk.book.sessions, bearer(request))
     except NotProvenError:
@@ -141,9 +161,12 @@ async def _logoff(request: Request, _value: Any, desk: Calling) -> Any:
     return {}
 
 
+def _name_of(request: Request) -> str:
+    return f"{request.path_params['noun']}/{request.path_params['verb']}"
+
+
 async def _operation(request: Request, value: Any, desk: Calling) -> Any:
-    token = bearer(request)
-    name = f"{request.path_params['noun']}/{request.path_params['verb']}"
+    token, name = bearer(request), _name_of(request)
     key = request.headers.get("idempotency-key", "")
     with offering(statement_of(request)):
         return await desk.operation(name, token, value, key)
@@ -188,9 +211,12 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
         work: Callable[[Request, Any, Calling], Awaitable[Any]], *, files: bool = False
     ) -> Callable[[Request], Any]:
         async def answer(request: Request, desk: Calling) -> Response:
-            known = files and _has_session(request, desk)
-            value = await _body(request, budget, MAX_FILE_BYTES if known else MAX_BODY_BYTES)
-            with watching() as mark:
+            most = MAX_FILE_BYTES if files and _may_send_file(request, desk) else MAX_BODY_BYTES
+            with (
+                budget.taking() as add,
+                watching() as mark,
+            ):  # what was read of a body is held until the answer
+                value = await _body(request, add, desk, most)
                 answered = to_json(await work(request, value, desk))
             headers = NO_STORE | ({"X-Not-Witnessed": WORDS} if mark.unwitnessed else {})
             return JSONResponse(answered, 200, headers)
@@ -198,9 +224,10 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
         return answering(answer)
 
     async def stream(request: Request, desk: Calling) -> Response:
-        value, token = await _body(request, budget), bearer(request)
-        with offering(statement_of(request)):
-            begun = await desk.operation("inquiry/begin", token, value)
+        with budget.taking() as add:
+            value, token = await _body(request, add, desk), bearer(request)
+            with offering(statement_of(request)):
+                begun = await desk.operation("inquiry/begin", token, value)
         return SearchStream(desk, token, begun, events)
 
     async def follow(request: Request, desk: Calling) -> Response:

@@ -38,6 +38,7 @@ from sync.errors import KeyServiceError, RefusedByDepartmentError, StoreAwayErro
 
 THREADS = 6
 LOGON_THREADS = 2  # each costs the memory of a password hash
+READING_THREADS = 2  # a large body, before its call is known: it takes no turn of a call
 LOGONS_WAITING = 64
 BODY_STATUS = {"too-large": 413, "too-slow": 408}
 BODY_CURES = {
@@ -119,12 +120,17 @@ class Calling:
         self.front = front
         self._limiter = anyio.CapacityLimiter(THREADS)
         self._logons = anyio.CapacityLimiter(LOGON_THREADS)
+        self._reading = anyio.CapacityLimiter(READING_THREADS)
         self.alert_events = AlertEvents(front)
         self._once = MadeOnce(front.desk.now_us)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do some work in one of the threads."""
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+    async def reading(self, work: Callable[[], T]) -> T:
+        """Read a body that is too large to be read in the server's own turn."""
+        return await anyio.to_thread.run_sync(work, limiter=self._reading)
 
     async def begin(self, form: BeginForm, address: str) -> Begun:
         """What a client needs to make a person's key. Raises FormError, TooManyError."""
@@ -236,10 +242,10 @@ class Calling:
         could not be read of the form that `value` was made of.
         """
         known = known_operation(name)
-        form = known.read(self.front, value, wrong)
-        body = typed or json.dumps(value, sort_keys=True).encode()
 
-        def work() -> Any:
+        def work() -> Any:  # in its thread from the start: a form may hold a file
+            form = known.read(self.front, value, wrong)
+            body = (typed or json.dumps(value, sort_keys=True).encode()) if key else b""
             return self._once.run(
                 key,
                 token,

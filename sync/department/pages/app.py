@@ -56,6 +56,7 @@ from sync.department.pages.visit import Handler, Page, Visit
 from sync.department.pages.wording import in_page_words
 from sync.department.policy.refusals import FRESH_PROOF, FormError, NotProvenError
 
+MAX_FIELDS = 50_000  # a long form has hundreds; each costs much more than its bytes
 MAX_FORM_BYTES = 12 << 20  # a letter of an agency, or a year of RMS numbers
 MAX_LOGON_BYTES = 32 << 10  # without a session
 MEMORY_BYTES = 48 << 20
@@ -126,6 +127,12 @@ async def _no_desk(_request: Request) -> Response:
         "<!doctype html><title>No desk yet</title><p>This department has no desk yet: department user first"
     )
     return HTMLResponse(words, 503, shield.headers_of(shield.new_nonce()))
+
+
+def _pairs(data: bytes) -> list[tuple[str, str]]:
+    """The fields of a form that brings no file. Raises ValueError for what is none, or has too many."""
+    text = data.decode()
+    return parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MAX_FIELDS)
 
 
 async def _nothing(_request: Request) -> Response:
@@ -211,7 +218,7 @@ class _Pages:
                 finally:
                     await parsed.close()
             try:
-                pairs = parse_qsl(data.decode(), keep_blank_values=True, strict_parsing=bool(data))
+                pairs = await self._calling.reading(lambda: _pairs(data))
             except ValueError:
                 raise FormError("the form is malformed", code="form", clause="463.5") from None
             return await values_of(pairs)
