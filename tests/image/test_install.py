@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 from alpr_device import events
 from alpr_device.commit import reader_stays
-from alpr_device.errors import DeviceError, StillWritingError, UpdateRefusedError
+from alpr_device.errors import BootSlotError, DeviceError, StillWritingError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts, raise_floor
 from alpr_device.install import LEFT_FREE_BYTES, install, rauc_works, reason, write_result
 from alpr_device.release import Running
@@ -229,7 +229,10 @@ def test_an_update_that_rauc_writes_longer_than_its_command_waits_is_settled_by_
     assert (trial.version, trial.stage) == (2, "waiting")
     assert not (tmp_path / "ran").exists()  # it is there: on this card it would be too slow again
     assert [one["outcome"] for one in outcomes(folder)] == [
-        f"{SLOW}, and give the same command again in some minutes", "installed"
+        f"{SLOW}, and give the same command again in some minutes",
+        *["not installed: version 2 is still being written: leave the power on, and give the same command "
+          "again in some minutes"] * 2,
+        "installed",
     ]  # fmt: skip
     assert begin(second, none).version == 3
     assert (tmp_path / "ran").exists()
@@ -252,6 +255,17 @@ def test_a_writing_that_rauc_did_not_end_is_said_and_the_next_begins_from_its_fi
     assert [one["outcome"] for one in outcomes(folder)] == [
         "not installed: RAUC did not write slot B to its end", "installed"
     ]  # fmt: skip
+
+
+def test_a_bus_that_does_not_answer_is_an_event(project: Project, folder: Path) -> None:
+    SlotTrials(folder).begin(version=2, from_version=1, digest="ab" * 32, slot="B")
+
+    def silent() -> bool:
+        raise BootSlotError("busctl: timed out")
+
+    with pytest.raises(BootSlotError, match="timed out"):
+        install(project.update(2), folder=folder, trust=project.keys.trust, running=RUNNING, works=silent)
+    assert [one["outcome"] for one in outcomes(folder)] == ["not installed: busctl: timed out"]
 
 
 def test_rauc_is_asked_over_the_bus_whether_it_is_at_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,10 @@ def put(unit: Unit, project: Project, monkeypatch: pytest.MonkeyPatch) -> Callab
         monkeypatch.setattr(install, "SlotTrials", lambda _folder: unit.trials)
         running = Running(board="virt", version=unit.version, floor=1)
         file = project.update(version)
-        install.install(file, folder=unit.folder, trust=project.keys.trust, running=running)
+        install.install(
+            file, folder=unit.folder, trust=project.keys.trust, running=running, works=lambda: False,
+            next_slot=unit.machine.slots.next,
+        )  # fmt: skip
 
     return installed
 
@@ -181,10 +184,60 @@ def test_power_cut_in_the_installation_over_one_that_waits_starts_no_mix_of_both
     unit.version = {"A": 1, "B": 4 if cut == "say so" else 3}[starts]
     assert unit.restart() == starts
     assert noted(unit)[0] == ("installed", "1", "3")
-    lost = ("not installed: the unit stopped while slot B was written", "1", "4")
+    step = "before" if starts == "B" else "while"
+    lost = (f"not installed: the unit stopped {step} slot B was written", "1", "4")
     assert noted(unit)[1:] == [("installed", "1", "4") if cut == "say so" else lost]
     assert commit.main() == 0
     assert unit.machine.slots.committed() == starts
+
+
+@pytest.mark.parametrize("cut", ["check", "set-state B bad"])
+def test_update_that_waits_is_given_up_where_the_next_one_never_reached_its_slot(
+    unit: Unit, put: Callable[..., None], cut: str
+) -> None:
+    put(3)
+    with pytest.raises(PowerCutError):
+        put(4, cut=cut)
+    assert unit.machine.restart() == "B"  # and nothing of it comes up
+    assert unit.restart() == "A"
+    assert noted(unit)[1:] == [
+        ("not installed: the unit stopped before slot B was written", "1", "4"),
+        ("given up: slot B did not start, or lost its turn with the power; slot A runs again", "1", "3"),
+    ]
+
+
+@pytest.mark.parametrize("cut", ["check", "set-state B bad", "write", "set-primary B", "say so"])
+def test_an_installer_that_ended_over_one_that_waits_is_settled_by_what_rauc_wrote(
+    unit: Unit, put: Callable[..., None], cut: str
+) -> None:
+    """The slot was next for the one that waited: the other was called installed, and RAUC never ran."""
+    put(3)
+    with pytest.raises(PowerCutError):
+        put(4, cut=cut)
+    put(4, cut="check" if cut == "say so" else "")
+    trial = unit.trials.current()
+    assert trial is not None
+    assert (trial.version, trial.stage, trial.waited) == (4, "waiting", None)
+    not_begun = cut in {"check", "set-state B bad"}
+    why = "RAUC did not begin to write slot B" if not_begun else "RAUC did not write slot B to its end"
+    between = [] if cut == "say so" else [f"not installed: {why}"]
+    assert [outcome for outcome, _, _ in noted(unit)] == ["installed", *between, "installed"]
+    unit.version = 4
+    assert unit.restart() == "B"
+    assert commit.main() == 0
+
+
+def test_one_that_waits_still_does_where_the_next_command_finds_no_update(
+    unit: Unit, put: Callable[..., None]
+) -> None:
+    put(3)
+    with pytest.raises(PowerCutError):
+        put(4, cut="check")
+    with pytest.raises(UpdateRefusedError):
+        put(4, refused="check")
+    trial = unit.trials.current()
+    assert trial is not None
+    assert (trial.version, trial.stage) == (3, "waiting")
 
 
 @pytest.mark.parametrize(("refused", "next_slot"), [("check", "B"), ("write", "A")])

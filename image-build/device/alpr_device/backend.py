@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alpr_device.errors import BootSlotError
 from alpr_device.slots import BootSlots, board_slots, checked
-from alpr_device.trial import FOLDER, slot_mark
+from alpr_device.trial import FOLDER, SlotTrials, slot_mark
 
 
 class Backend:
@@ -53,6 +53,7 @@ class Backend:
         cut in mid-write may start what is left.
         """
         self._mark(name).touch()
+        SlotTrials(self._states).overwritten(name)
         committed = self._slots.committed()
         if name != committed and self._slots.next() == name:
             self._slots.choose_once(committed)

@@ -66,14 +66,25 @@ def install(
                 raise StillWritingError(f"version {late.version} is still being written: {PATIENCE}")
             whole = "" if late is None else _settle_late(trials, late, folder, next_slot)
         except OSError as error:
-            raise DeviceError(f"{error.filename or folder}: {error.strerror}") from None
+            failed = DeviceError(f"{error.filename or folder}: {error.strerror}")
+            _note_if_room(folder, f"not installed: {failed}", now, None)
+            raise failed from None
+        except DeviceError as error:
+            _note_if_room(folder, f"not installed: {error}", now, None)
+            raise
         return _installed(source, now, folder=folder, trust=trust, rauc=rauc, whole=whole)
 
 
 def _settle_late(trials: SlotTrials, late: SlotTrial, folder: Path, next_slot: Callable[[], str]) -> str:
     """The digest of what RAUC wrote to its end after its command; "" if it did not: choosing the slot for the
-    next start is its last step. Raises BootSlotError, OSError.
+    next start is its last step. Where it did not begin, what waited in the slot waits again. Raises
+    BootSlotError, OSError.
     """
+    waits = trials.still_waits(late)
+    if waits is not None:
+        late.note(f"not installed: RAUC did not begin to write slot {late.slot}", folder)
+        trials.put_back(waits)
+        return ""
     if next_slot() == late.slot and not slot_mark(folder, late.slot).exists():
         trials.written(late)
         return late.digest

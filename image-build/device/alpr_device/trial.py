@@ -29,7 +29,10 @@ STAGES = ("writing", "waiting", "started")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotTrial:
-    """version: on trial, in `slot`. from_version: that which installed it. boot: the id of that start."""
+    """version: on trial, in `slot`. from_version: that which installed it. boot: the id of that start.
+
+    waited: what waits in that slot, until the first byte of this one is written over it.
+    """
 
     version: int
     from_version: int
@@ -37,6 +40,7 @@ class SlotTrial:
     slot: str
     boot: str
     stage: str
+    waited: SlotTrial | None = None
 
     def note(self, outcome: str, folder: Path) -> None:
         """An event of this update. Raises OSError."""
@@ -63,26 +67,43 @@ class SlotTrials:
 
     def begin(self, *, version: int, from_version: int, digest: str, slot: str) -> SlotTrial:
         """From now on the slot may be written. Raises OSError: then it must not be."""
-        boot = self._boot()
+        boot, before = self._boot(), self.current()
+        waits = before is not None and (before.slot, before.stage) == (slot, "waiting")
         made = SlotTrial(
-            version=version, from_version=from_version, digest=digest, slot=slot, boot=boot, stage="writing"
-        )
+            version=version, from_version=from_version, digest=digest, slot=slot, boot=boot, stage="writing",
+            waited=before if waits else None,
+        )  # fmt: skip
         self._keep(made)
         return made
 
     def written(self, trial: SlotTrial) -> None:
         """It waits for its start. Raises OSError."""
         trial.note("installed", self._folder)
-        self._keep(replace(trial, stage="waiting"))
+        self._keep(replace(trial, stage="waiting", waited=None))
+
+    def overwritten(self, slot: str) -> None:
+        """RAUC is about to write this slot: what waited in it is gone. Raises OSError."""
+        trial = self.current()
+        if trial is not None and trial.slot == slot and trial.waited is not None:
+            self._keep(replace(trial, waited=None))
+
+    def still_waits(self, trial: SlotTrial) -> SlotTrial | None:
+        """What waits in the slot of this one as before, since RAUC did not begin to write it."""
+        return None if slot_mark(self._folder, trial.slot).exists() else trial.waited
+
+    def put_back(self, waits: SlotTrial) -> None:
+        """This one is on trial again. Raises OSError."""
+        self._keep(waits)
 
     def current(self) -> SlotTrial | None:
         """What is on trial, or was when the power failed. None: nothing, or a file that makes no sense."""
         try:
-            held = SlotTrial(**json.loads(self._file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            fields = json.loads(self._file.read_text(encoding="utf-8"))
+            waited = fields.pop("waited", None)
+            held = SlotTrial(**fields, waited=None if waited is None else SlotTrial(**waited))
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
-        sound = held.slot in SLOTS and held.stage in STAGES and type(held.version) is int
-        return held if sound and type(held.from_version) is int else None
+        return held if _is_sound(held) and (held.waited is None or _is_sound(held.waited)) else None
 
     def late(self) -> SlotTrial | None:
         """One whose writing outlasted its command in this start of the machine."""
@@ -126,6 +147,11 @@ class SlotTrials:
         if trial is None:
             return "nothing is on trial"
         running = slots.running()
+        waits = self.still_waits(trial)
+        if waits is not None and trial.boot != self._boot():
+            trial.note(f"not installed: the unit stopped before slot {trial.slot} was written", self._folder)
+            self.put_back(waits)
+            trial = waits
         if running == trial.slot and (trial.stage != "writing" or trial.version == version):
             if trial.stage == "writing":  # the power failed behind the last byte, before the event
                 self.written(trial)
@@ -149,7 +175,15 @@ class SlotTrials:
         return self._boot_id.read_text(encoding="ascii").strip()
 
     def _keep(self, trial: SlotTrial) -> None:
-        files.replace(self._file, json.dumps(asdict(trial)).encode())
+        fields = {name: value for name, value in asdict(trial).items() if value is not None}
+        files.replace(
+            self._file, json.dumps(fields).encode()
+        )  # a version that knows no `waited` reads it too
+
+
+def _is_sound(held: SlotTrial) -> bool:
+    sound = held.slot in SLOTS and held.stage in STAGES and type(held.version) is int
+    return sound and type(held.from_version) is int
 
 
 def main() -> int:
