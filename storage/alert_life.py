@@ -138,8 +138,8 @@ class AlertState:
         return self.last(AlertEvent.CLOSED) is not None
 
     def clets_due_us(self, minutes: int) -> int | None:
-        """When the person is asked again for the CLETS reference of a confirmed alert; None if none is
-        missing."""
+        """When the person is asked again for the CLETS reference of a confirmed alert; None if no
+        reference is owed."""
         answered, checked = self._place(AlertEvent.ANSWERED), self._place(AlertEvent.CLETS)
         if self.answer is not AlertAnswer.CONFIRMED or self.closed or self.recalled or checked > answered:
             return None

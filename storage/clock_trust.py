@@ -4,6 +4,9 @@ I/O.
 Running time (CLOCK_BOOTTIME) always counts. Beyond it, a source that is alone moves the trusted time by at
 most LONE_LIMIT_US *in sum* since two independent sources last agreed, over any number of readings, restarts
 and boots: the used part of that budget is signed into the ledger's state.
+What exceeds the budget is not followed. Two sources that agree set the time and refill it. The trusted time
+never goes back, also where two agree that it is earlier. Sources are independent if their `roots` (physical
+origins) have nothing in common, not because they have two names.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ class Incident(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UncleanStart(Record):
-    """A start after a run that did not stop orderly.
+    """A start after a run that did not stop cleanly.
 
     Counts: records found; those newer than every anchor, since a loss of these shows nowhere else; sealed
     images without a record.

@@ -23,7 +23,8 @@ from detector.training.render.patches import photograph
 from detector.training.render.plates import render_plate
 
 SEED = 9753
-PLATES = 60 if os.environ.get("ALPR_FAULTS") == "full" else 16
+FULL = os.environ.get("ALPR_FAULTS") == "full"
+PLATES = 60 if FULL else 16
 CARD = ObstacleCard.load(MODELS / OBSTACLE_CARD)
 
 
@@ -45,7 +46,7 @@ def test_what_is_behind_something_is_seldom_sure(shipped: PlateReader) -> None:
                 sure[hidden, trusted] += told and right != hidden
     assert sure[True, True] >= PLATES / 4, "without the doubt such texts are sure"
     assert sure[True, False] <= 0.35 * sure[True, True]
-    assert sure[False, False] >= sure[False, True] - PLATES / 8
+    assert sure[False, False] >= sure[False, True] - PLATES / (15 if FULL else 8)
     assert sure[False, True] >= PLATES / 2
 
 

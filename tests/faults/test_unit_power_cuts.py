@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from field_home import NOW_US
-from power_cut import Disk, recorded, said_at, touching
+from power_cut import Disk, Event, recorded, said_at, touching
 
 from firmware.alerts.opened_lists import open_lists
 from firmware.custody.opening import open_or_roll_over
@@ -64,6 +64,36 @@ def is_kept(home: Path, ledger: Ledger, log_id: str, number: int) -> bool:
     with open_handover(home / "sync" / "old" / log_id[:16]) as handover:
         found = next(one for one in handover.records(number) if isinstance(one, HandedRecord))
         return found.sequence == number and not found.lost and bool(handover.keys)
+
+
+def test_a_rename_between_folders_is_there_in_both_or_in_none_until_one_is_synced(tmp_path: Path) -> None:
+    root, calls = tmp_path / "disk", list[Event]()
+
+    def call(name: str, *paths: str, result: int = 0, numbers: tuple[int, ...] = ()) -> None:
+        strings = tuple(str(root / path).encode() for path in paths)
+        calls.append(Event(name, strings, numbers, result, ""))
+
+    def left() -> set[tuple[bool, bool]]:
+        disk = Disk(root)
+        for one in calls:
+            disk.step(one)
+        found = set()
+        for seed in range(60):
+            cut = tmp_path / "cut"
+            shutil.rmtree(cut, ignore_errors=True)
+            disk.cut(cut, random.Random(seed))
+            found.add(((cut / "here" / "log").exists(), (cut / "there" / "old").exists()))
+        return found
+
+    for folder in ("here", "there"):
+        call("mkdir", folder)
+    call("mkdir", "here/log")
+    call("syncfs")
+    call("rename", "here/log", "there/old")
+    assert left() == {(True, False), (False, True)}
+    call("openat", "there", result=5)
+    call("fsync", numbers=(5,))
+    assert left() == {(False, True)}
 
 
 @pytest.mark.parametrize("change", ["roll-over", "policy", "hot-list"] if FULL else ["roll-over"])

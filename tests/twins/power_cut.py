@@ -1,8 +1,9 @@
 """Power cuts from a recording: what strace saw a process write and sync, and the disks a cut could leave.
 
 The model is harsher than most file systems: content is durable after fsync or fdatasync of the file alone,
-a name after fsync of its folder alone. At a cut every operation that was not synced may be there, absent,
-torn, or there while an earlier one is absent (content); names keep their order within a folder.
+a name after fsync of its folder alone; a rename between two folders is one step in both, durable after fsync
+of either. At a cut every operation that was not synced may be there, absent, torn, or there while an earlier
+one is absent (content); names keep their order within a folder.
 """
 
 from __future__ import annotations
@@ -45,18 +46,45 @@ class Inode:
         self.pending = []
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class Step:
+    """A name that was added or dropped; `half`: of a rename, the other folder and its step."""
+
+    kind: str
+    name: str
+    target: object = None
+    half: tuple[Folder, Step] | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Folder:
     """A folder: durable names and what was done to them since."""
 
     durable: dict[str, object] = field(default_factory=dict)
-    pending: list[tuple[str, str, object]] = field(default_factory=list)
+    pending: list[Step] = field(default_factory=list)
 
     def now(self) -> dict[str, object]:
         return replay(self.durable, self.pending)
 
     def sync(self) -> None:
-        self.durable, self.pending = self.now(), []
+        self._sync(len(self.pending))
+
+    def _sync(self, count: int) -> None:
+        done, self.pending = self.pending[:count], self.pending[count:]
+        self.durable = replay(self.durable, done)
+        for folder, half in (step.half for step in done if step.half is not None):
+            if half in folder.pending:  # with what came before it there: names keep their order
+                folder._sync(folder.pending.index(half) + 1)
+
+    def reached(self) -> list[Folder]:
+        """This one and all below it, before what is pending or after."""
+        found, seen = [self], {id(self)}
+        for folder in found:
+            for one in [*folder.durable.values(), *(step.target for step in folder.pending)]:
+                if isinstance(one, Folder) and id(one) not in seen:
+                    found.append(one)
+                    seen.add(id(one))
+        return found
 
 
 def apply(content: bytes, operations: list[tuple[str, int, bytes]]) -> bytes:
@@ -71,13 +99,13 @@ def apply(content: bytes, operations: list[tuple[str, int, bytes]]) -> bytes:
     return bytes(data)
 
 
-def replay(names: dict[str, object], operations: list[tuple[str, str, object]]) -> dict[str, object]:
+def replay(names: dict[str, object], steps: list[Step]) -> dict[str, object]:
     result = dict(names)
-    for kind, name, target in operations:
-        if kind == "add":
-            result[name] = target
+    for step in steps:
+        if step.kind == "add":
+            result[step.name] = step.target
         else:
-            result.pop(name, None)
+            result.pop(step.name, None)
     return result
 
 
@@ -166,7 +194,7 @@ class Disk:
             found = folder.now().get(name)
             if found is None:
                 found = Inode()
-                folder.pending.append(("add", name, found))
+                folder.pending.append(Step("add", name, found))
                 touched = True
             target = found
             if "O_TRUNC" in event.text and isinstance(target, Inode):
@@ -251,16 +279,11 @@ class Disk:
         if source is None or target is None:
             raise UnknownCallError("a rename across the border of the recorded tree")
         moved = source[0].now()[source[1]]
-        # one journal entry: both halves or none
-        if (
-            source[0] is not target[0]
-        ):  # of two folders both are as durable as this call: the cut before has none
-            source[0].sync()
-            target[0].sync()
-            target[0].durable[target[1]] = source[0].durable.pop(source[1])
-            return True
-        source[0].pending.append(("add", target[1], moved))
-        source[0].pending.append(("drop", source[1], None))
+        added, dropped = Step("add", target[1], moved), Step("drop", source[1])
+        if source[0] is not target[0]:
+            added.half, dropped.half = (source[0], dropped), (target[0], added)
+        target[0].pending.append(added)
+        source[0].pending.append(dropped)
         return True
 
     _renameat = _renameat2 = _rename
@@ -269,7 +292,7 @@ class Disk:
         place = self._place(event.strings[0])
         if place is None:
             return False
-        place[0].pending.append(("drop", place[1], None))
+        place[0].pending.append(Step("drop", place[1]))
         return True
 
     _unlinkat = _rmdir = _unlink
@@ -278,7 +301,7 @@ class Disk:
         place = self._place(event.strings[0])
         if place is None:
             return False
-        place[0].pending.append(("add", place[1], Folder()))
+        place[0].pending.append(Step("add", place[1], Folder()))
         return True
 
     _mkdirat = _mkdir
@@ -298,21 +321,39 @@ class Disk:
     def cut(self, into: Path, rng: random.Random) -> None:
         """Write one disk that a power cut now could leave."""
         style = rng.choice(("none", "all", "prefix", "any", "torn"))
-        self._leave(self.top, into, rng, style)
+        self._leave(self.top, into, rng, style, _kept(self.top.reached(), rng, style))
 
-    def _leave(self, folder: Folder, into: Path, rng: random.Random, style: str) -> None:
+    def _leave(
+        self, folder: Folder, into: Path, rng: random.Random, style: str, kept: dict[int, int]
+    ) -> None:
         into.mkdir(parents=True, exist_ok=True)
-        pending = list(folder.pending)
-        keep = {"none": 0, "all": len(pending)}.get(style, rng.randint(0, len(pending)))
-        if 0 < keep < len(pending) and pending[keep][0] == "drop" and pending[keep - 1][0] == "add":
-            keep += 1  # a rename is one step
-        for name, target in replay(folder.durable, pending[:keep]).items():
+        for name, target in replay(folder.durable, folder.pending[: kept[id(folder)]]).items():
             if isinstance(target, Folder):
-                self._leave(target, into / name, rng, style)
+                self._leave(target, into / name, rng, style, kept)
             elif isinstance(target, Inode):
                 if name.endswith("-shm"):
                     continue  # shared memory, rebuilt by SQLite from the log
                 (into / name).write_bytes(_content(target, rng, style))
+
+
+def _kept(folders: list[Folder], rng: random.Random, style: str) -> dict[int, int]:
+    """How many of its pending steps each folder (by id) keeps; of a rename both halves are kept, or none."""
+    kept = dict[int, int]()
+    for folder in folders:
+        pending = folder.pending
+        keep = {"none": 0, "all": len(pending)}.get(style, rng.randint(0, len(pending)))
+        if 0 < keep < len(pending) and pending[keep].kind == "drop" and pending[keep - 1].kind == "add":
+            keep += 1  # a rename is one step
+        kept[id(folder)] = keep
+    lost = [step for folder in folders for step in folder.pending[kept[id(folder)] :]]
+    while lost:
+        step = lost.pop()
+        if step.half is None or step.half[1] not in step.half[0].pending:
+            continue
+        folder, at = step.half[0], step.half[0].pending.index(step.half[1])
+        lost += folder.pending[at : kept[id(folder)]]
+        kept[id(folder)] = min(at, kept[id(folder)])
+    return kept
 
 
 def _content(inode: Inode, rng: random.Random, style: str) -> bytes:
