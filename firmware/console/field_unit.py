@@ -359,13 +359,23 @@ class FieldUnit:
             waiting = self._undelivered()
             moved = [one for several in store.book.resealed.values() for _, one in several]
             held = sorted({one.hold for one in moved if one.epoch not in store.book.released})
-            opened = store.book.opened
             return ResetObstacles(
                 unacknowledged=len(waiting),
                 log_size=store.log.frontier.size,
                 holds=tuple(held),
-                opened_us=0 if opened is None else opened.opened_us,
+                opened_us=self._opened_us(),
             )
+
+    def _opened_us(self) -> int:
+        """When this log was opened, as far as known. Where its time is off the department's by more than a
+        lone source moves it, its clock was wrong, and grants are dated by the department. Under the store's
+        lock."""
+        opened, time = self._parts.ledger.store.book.opened, self._parts.ledger.store.time
+        if opened is None:
+            return 0
+        stated = time.department_time
+        off_us = 0 if stated is None else stated.us - time.trusted_us
+        return opened.opened_us + (off_us if abs(off_us) > LONE_LIMIT_US else 0)
 
     def _undelivered(self) -> list[int]:
         """Reads and hits that no receipt covers. Under the store's lock."""

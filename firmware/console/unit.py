@@ -51,7 +51,7 @@ class SelfTestLine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetObstacles:
     """What exists only here and a factory reset would destroy. log_size: records up to now. opened_us: when
-    this log was opened, UTC as the unit's clock had it."""
+    this log was opened, UTC; by the unit's clock, or the department's time where that is known to differ."""
 
     unacknowledged: int
     log_size: int

@@ -193,7 +193,10 @@ def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     older = ""
     if grant and grant.issued_us < obstacles.opened_us and (named_up_to or named_holds):
         named_up_to, named_holds = 0, set()  # numbers of a log that is gone
-        older = "; yours is older than this log, and names an earlier one's"
+        older = (
+            "; by this unit's clock yours is older than this log, and names an earlier one's: if the clock "
+            "was wrong when the log was opened, sync once, so that the department's time counts"
+        )
     unnamed_holds = [hold for hold in obstacles.holds if hold not in named_holds]
     if obstacles.unacknowledged and named_up_to < obstacles.log_size:
         # No count, and the log's size rounded up: a hit, which is one record more than its read, would show.

@@ -383,3 +383,13 @@ def test_a_clock_that_was_set_by_hand_is_not_set_back_by_hand(home: Home) -> Non
     home.clock.step(400 * DAY_US)
     with pytest.raises(UnitRefusedError, match="only a network with time or a receiver"):
         home.unit.set_time(now_us + HOUR_US)
+
+
+@pytest.mark.parametrize("days", [80 * 365, 400, -400])
+def test_a_log_that_a_wrong_clock_opened_is_as_old_as_the_department_says(tmp_path: Path, days: int) -> None:
+    """A grant of today was refused until 2106, and one of the log before destroyed this one's reads."""
+    home = Home(tmp_path, born_us=NOW_US + days * DAY_US)
+    with home.ledger.store.lock:
+        time = home.ledger.store.time
+        time.hear(NOW_US, ClockState.DISCIPLINED, DEPARTMENT)
+        assert abs(home.unit.reset_obstacles().opened_us - NOW_US) < DAY_US
