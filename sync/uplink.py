@@ -315,9 +315,8 @@ class Conversation:
 
     def _stored(self, leaf: leaves.Leaf, name: str) -> bytes | None:
         """The stored bytes, empty if they are no more, None if they are shut to this user. A damaged blob is
-        an incident, not a stop; of one that the card does not give now something else goes: the department
-        asks for it twice more. Of one that is shut this goes once, so that no other record waits for it.
-        """
+        an incident, not a stop; of one that the card does not give, or that is shut, UNREADABLE goes, of the
+        latter only once: the department takes it three times."""
         try:
             return self._outbox.stored(leaf.sequence, name)
         except KeyLostError:  # a purge's own record in the log says so
@@ -422,8 +421,8 @@ class Conversation:
         leaf = leaves.unchecked(data)
         for name in messages.traveling(leaf):
             stored = self._stored(leaf, name)
-            if stored is None:  # its turn in the log comes
-                continue
+            if stored is None:
+                continue  # its turn in the log comes
             self._add_key(parcel, leaf)
             parcel.items.append(messages.ParcelElement(sequence=number, name=name, length=len(stored)))
             parcel.parts.append(stored)

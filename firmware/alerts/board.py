@@ -328,7 +328,7 @@ class AlertBoard:
         return found
 
     def _reword(self, before: Wish, entry: ListEntry) -> list[OpenAlert]:
-        """Show an entry's new words with all its open alerts; those. Under the lock."""
+        """Show an entry's new words with all its open alerts. Returns those. Under the lock."""
         visit = before._replace(entry_digest=digest_of(entry.to_bytes()))
         self._episodes.rename(before, visit)
         changed = [
