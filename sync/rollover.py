@@ -217,9 +217,11 @@ def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether the card, or another process, and no content, is at the beginning of an error."""
+    """Whether the card, or another process, and no content, caused an error."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen: list[BaseException] = []
+    while cause is not None and cause not in seen:
+        seen.append(cause)
         code = getattr(cause, "sqlite_errorcode", None) or 0
         if code & 0xFF in PASSING or (isinstance(cause, OSError) and cause.errno == errno.EIO):
             return True

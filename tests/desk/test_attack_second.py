@@ -300,7 +300,7 @@ def wide_by_the_yes_of_a_role_that_a_new_policy_took_it_from(root: Root) -> int:
 
 
 UNAPPROVED, ANOTHER = "no second person signed the approval", "the signed call does not match"
-GONE = "the role by which super gave that word is gone, or may no more"
+GONE = "the role by which super gave that word is gone, or no longer permits it"
 WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_without_a_second_person, "it has no full plate, and no second person signed"),
     (wide_by_an_approval_that_nobody_gave, UNAPPROVED),

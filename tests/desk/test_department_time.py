@@ -332,7 +332,9 @@ def test_what_people_confirm_by_a_command_ends_the_doubt_of_the_server(
     assert founded.doubt() is None
     assert founded.now_us() == machine.wall
     assert not founded.confirm(machine.wall + DAY_US, "witness")
-    assert founded.doubt() is not None, "a witness that says otherwise after them counts"
+    assert founded.doubt() is None, "people overruled that witness"
+    assert not founded.confirm(machine.wall + 2 * DAY_US, "witness")
+    assert founded.doubt() is not None, "a witness that says a third time counts"
 
 
 def test_a_small_correction_is_no_doubt(founded: DepartmentTime, machine: Machine) -> None:
@@ -438,3 +440,31 @@ def test_a_clock_set_back_again_and_again_does_not_hold_the_time(
     assert founded.now_us() - before >= 26 * MINUTE_US
     machine.run(HOUR_US)
     assert founded.now_us() == machine.wall
+
+
+def test_peoples_word_holds_against_a_witness_that_stays_as_far_off(
+    founded: DepartmentTime, machine: Machine
+) -> None:
+    """A witness that is slow, or lies, stops no purge for good; a clock that moves is in doubt as before."""
+    assert not founded.confirm(machine.wall - 20 * MINUTE_US, "witness")
+    assert founded.doubt() is not None
+    assert founded.accept(machine.wall)
+    machine.run(8 * HOUR_US)
+    assert not founded.confirm(machine.wall - 21 * MINUTE_US, "witness")
+    assert founded.demand_sure() == machine.wall
+    assert not founded.confirm(machine.wall - 40 * MINUTE_US, "witness")
+    assert founded.doubt() is not None
+
+
+def test_a_process_that_only_starts_from_the_clock_ends_no_doubt(
+    tmp_path: Path, founded: DepartmentTime, machine: Machine
+) -> None:
+    assert founded.confirm(machine.wall, "witness")
+    machine.run(HOUR_US)
+    machine.wall += DAY_US
+    (tmp_path / FILE).rename(tmp_path / "away")
+    other = DepartmentTime(tmp_path, machine.clocks)  # it could not read the mark
+    machine.run(11 * MINUTE_US)
+    other.now_us()
+    assert (tmp_path / FILE).exists()
+    assert founded.doubt() is not None

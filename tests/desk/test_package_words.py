@@ -296,4 +296,13 @@ def test_a_check_prints_the_name_that_the_department_gives_each_units_log(
     main(["verify", str(path), "--key", department.desk.log.note_key.text()])
     said = capsys.readouterr().out
     assert "not checked: the names of units, which are the department's: log " in said
-    assert " is Car 3's" in said
+    assert ' is "Car 3"' in said
+
+
+def test_a_package_that_gives_one_log_two_names_is_refused(files: Files, department: Department) -> None:
+    key = department.home.log_key()
+    head = package.check(signed_again(files, key), key.public_key()).head
+    first = head.reads[0]
+    renamed = (first, replace(first, folder="reads/1", unit="car-9"))
+    with pytest.raises(PackageError, match="gives the log of its unit another name"):
+        package.check(signed_again(files, key, reads=renamed), key.public_key())

@@ -279,7 +279,10 @@ def _names_of(head: PackageHead) -> str:
     logs = {
         log_id_of(Ed25519PublicKey.from_public_bytes(one.public)).hex()[:16]: one.unit for one in head.reads
     }
-    named = [f"log {log} is {printable(name)}'s" for log, name in sorted(logs.items())]
+    named = [
+        f"log {log} is {json.dumps(printable(name), ensure_ascii=False)}"
+        for log, name in sorted(logs.items())
+    ]
     return ", ".join(named[:20]) + (f" and {len(named) - 20:,} more" if len(named) > 20 else "")
 
 

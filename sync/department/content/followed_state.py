@@ -95,6 +95,7 @@ class Result:
     ended: bool = later(False)
     gave: bytes = later(b"")  # the statement that gave a grant
     by_two: bool = later(False)  # `Signers.grants_by_two`
+    wrote: bool = later(False)  # `SecondHands.seen_written`
 
 
 @dataclass(slots=True)
@@ -163,6 +164,7 @@ def result_of(known: Followed, entry: Entry) -> Result:
         seen=second.seen_by_two,
         ended=at in second.released,
         by_two=signers.grants_by_two,
+        wrote=second.seen_written,
         **_result_by_kind(known, entry),
     )
 
@@ -240,6 +242,7 @@ def take_result(known: Followed, sequence: int, kind: str, result: Result) -> No
 def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
     """The same of second persons."""
     second.seen_by_two = second.seen_by_two or result.seen
+    second.seen_written = second.seen_written or result.wrote
     if result.emergency is not None:
         second.emergencies[sequence] = result.emergency
     if result.spent is not None:

@@ -229,12 +229,15 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
     hold = package_entries.read_hold(files, public, witnesses) if head.format == FORMAT else None
     known |= package_entries.hold_names() if hold else set()
     left, seen = package_entries.reads_of(entries), set[tuple[str, bytes]]()
+    named: dict[bytes, str] = {}
     here, withheld, opened = set[str](), {}, list[OpenedRead]()
     for place, one in enumerate(head.reads):
         folder = f"reads/{place}"
         try:
             if one.folder != folder:  # it would be unpacked elsewhere, or over another read
                 raise PackageError("the signed head names another folder for it")
+            if named.setdefault(one.public, one.unit) != one.unit:
+                raise PackageError("gives the log of its unit another name than a read before it")
             with verdict(""):
                 read = _check_read(files, one, public)
             if read.itself in seen:

@@ -37,6 +37,7 @@ AGREE_US = 10 * MINUTE_US  # how far two sources may differ and still say the sa
 SAVE_EVERY_US = 10 * MINUTE_US
 FILE = "time.cbor"
 HEARD = frozenset({"witness", "units"})  # sources that will be heard again, so that a doubt ends
+PEOPLE = "people"
 AHEAD, BEHIND = "ahead of", "behind"
 SET_CLOCK = (
     "set the server's clock (timedatectl set-ntp true); if it is right, two people confirm it: "
@@ -106,6 +107,7 @@ class DepartmentTime:
         self._units: dict[str, tuple[int, int]] = {}
         self._newest_known = 0
         self._dissent: tuple[int, int] | None = None
+        self._overruled_us: int | None = None  # how far a source was off when people confirmed the clock
         self._mark, self._unmarked = self._load()
         self._written_running = self._mark.seen_us
 
@@ -163,7 +165,7 @@ class DepartmentTime:
     def found(self) -> None:
         """Start the mark of a new home: a person is present."""
         with self._guard:
-            self._save(self._marked(self._clocks.wall(), "people", self._clocks.running()))
+            self._save(self._marked(self._clocks.wall(), PEOPLE, self._clocks.running()))
 
     # what bears the clock out ---------------------------------------------------------------------------
 
@@ -185,7 +187,9 @@ class DepartmentTime:
         with self._guard:
             wall, running = self._clocks.wall(), self._clocks.running()
             if abs(us - wall) > AGREE_US:
-                self._dissent = (us, running)
+                overruled = self._overruled_us
+                if overruled is None or abs(us - wall - overruled) > AGREE_US:
+                    self._dissent = (us, running)
                 return False
             self._dissent = None
             if wall < self._floor - MAX_BEHIND_US:
@@ -210,16 +214,24 @@ class DepartmentTime:
             return len(self._units) >= 2 and self.confirm(wall, "units")
 
     def accept(self, wall_us: int) -> bool:
-        """Two people say that the clock is right; `wall_us`: what it read then. Whether it still does."""
+        """Two people say that the clock is right; `wall_us`: what it read then. Whether it still does. A
+        source that disagreed is no new doubt while it is as far off."""
         with self._guard:
             wall = self._clocks.wall()
             if abs(wall - wall_us) > DAY_US:
                 return False  # the clock was moved again since
-            self._save(self._marked(wall, "people", self._clocks.running()))
-            self._dissent = None
+            running = self._clocks.running()
+            self._save(self._marked(wall, PEOPLE, running))
+            self._overrule(wall, running)
             return True
 
     # inside ---------------------------------------------------------------------------------------------
+
+    def _overrule(self, wall: int, running: int) -> None:
+        """People's word holds against the source that disagreed, as long as that one is as far off."""
+        if self._dissent is not None:
+            self._overruled_us = self._dissent[0] + running - self._dissent[1] - wall
+        self._dissent = None
 
     def _run_on(self, running: int) -> int:
         return self._mark.confirmed_us + self._mark.elapsed(running)
@@ -238,8 +250,12 @@ class DepartmentTime:
         ours = self._mark if self._mark.boot == mark.boot else None
         if unmarked or mark.ran_us or (ours is not None and mark.running_us <= ours.running_us):
             return False
+        if mark.source != PEOPLE and mark.source not in HEARD:  # it only starts from the clock
+            return False
         self._mark, self._unmarked = mark, False
         if self._dissent is not None and self._dissent[1] < mark.running_us:
+            if mark.source == PEOPLE:
+                self._overrule(mark.confirmed_us, mark.running_us)
             self._dissent = None
         return True
 

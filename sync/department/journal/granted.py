@@ -36,7 +36,7 @@ def can_destroy(note: Note) -> bool:
 
 
 def holder_of(note: Note) -> str:
-    """Who gets in by a grant, and so is not its second person; empty for another entry."""
+    """The person who gets in by a grant, who cannot be its second person; empty for another entry."""
     return note.person if isinstance(note, GrantIssued) else ""
 
 

@@ -249,7 +249,7 @@ class Publisher:
         LinkError while there is no quorum."""
         with self._turn, files.turn(self._lock_file):
             answers = WitnessAnswers(self._log.signed_head(size := self._log.size()), {})
-            completed = self._gather(answers, size, witnesses, watchers)
+        completed = self._gather(answers, size, witnesses, watchers)  # the desk waits for no absent witness
         if completed is None:
             raise LinkError("say no time", where="witnesses")
         return completed.time_s

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from storage import envelope
 from storage.codec import later
 from storage.plate_text import normal_plate
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.sharing_entries import ShareAsked, written_digest, written_of
-from sync.department.policy.roles import Role
+from sync.department.policy.roles import Call, Role
 
 PLATE = b"alpr-department/asked-plate/v1\x00"
+DECIDES = {
+    "inquiry/approve": Call.INQUIRY_APPROVE,
+    "change/approve": Call.CHANGE_APPROVE,
+    "share/decide": Call.SHARE_APPROVE,
+}
+"""What a role must permit for each decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +70,11 @@ class AskedScope:
             written=written_digest(*written_of(note)),
             images=note.scope.images,
         )
+
+
+def reads_digest(reads: Iterable[str]) -> bytes:
+    """SHA-256 of the names of reads."""
+    return hashlib.sha256(envelope.encode(list(reads))).digest()
 
 
 def plate_digest(plate: str) -> bytes:

@@ -9,12 +9,11 @@ accounts and credentials of roles that two people give, deliveries to other agen
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
-from storage import envelope
+from storage.codec import later
 from storage.errors import ExplainedError, StorageError
 from storage.times import DAY_US, HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
@@ -24,6 +23,7 @@ from sync.department.journal.hold_entries import ASKED_DAYS, HoldPlaced, HoldRel
 from sync.department.journal.inquiry_entries import Access, Query, SearchApproved
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.journal.second_hand_facts import (
+    DECIDES,
     AskedScope,
     PlacedHold,
     Proposal,
@@ -31,6 +31,7 @@ from sync.department.journal.second_hand_facts import (
     Spent,
     Training,
     plate_digest,
+    reads_digest,
 )
 from sync.department.journal.sharing_entries import (
     DELIVER_DAYS,
@@ -81,7 +82,7 @@ class SecondHands:
     roles of the person who conducts training, whose own is recorded by `recorded_by`, and everybody else's by
     `conducted_by`; `trained`: each person's newest training; `spent`: approvals that were used; `given`:
     statements that gave a grant, and when; `seen_by_two`: two people sign a configuration, and
-    say what an agency is that data goes to.
+    say what an agency is that data goes to; `seen_written`: deliveries name what was asked for.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -113,6 +114,7 @@ class SecondHands:
     spent: dict[int, Spent] = field(default_factory=dict)
     given: dict[bytes, int] = field(default_factory=dict)
     seen_by_two: bool = False
+    seen_written: bool = later(False)
 
     def trial(self) -> SecondHands:
         """One to try an entry on."""
@@ -175,10 +177,16 @@ class SecondHands:
             return False
         return word.roles is None or not set(self.permits.get(call.value, ())).isdisjoint(word.roles)
 
+    def _permitting(self, call: Call, held: tuple[Role, ...]) -> tuple[Role, ...]:
+        permits = self.permits.get(call.value, ())
+        return tuple(one for one in held if one in permits)
+
     def _demand_counts(self, call: Call, number: int, word: SignedDecision) -> None:
         """Not so in an older log. Raises UnsignedError."""
         if self.seen_by_two and not self.counts(call, number, word.user):
-            raise UnsignedError(f"the role by which {word.user} gave that word is gone, or may no more")
+            raise UnsignedError(
+                f"the role by which {word.user} gave that word is gone, or no longer permits it"
+            )
 
     def make(self, entry: Entry, held: tuple[Role, ...], *, signed: bool) -> None:
         """What an entry of a person's doing changes here. `held`: that person's roles. Raises
@@ -236,7 +244,8 @@ class SecondHands:
             known.pop(number, None)
             return
         forget(known, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
-        known[number] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=held)
+        roles = self._permitting(DECIDES[call], held)
+        known[number] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=roles)
 
     def _demand_waiting(self, note: Note, number: int, said: Statement) -> None:
         """A decision is about what waits for one of its kind, and another person entered. Raises
@@ -292,7 +301,8 @@ class SecondHands:
 
     def ask_release(self, entry: Entry, note: ReleaseAsked, held: tuple[Role, ...]) -> None:
         """The first person's word that a hold may end. `held`: that person's roles."""
-        word = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=held)
+        roles = self._permitting(Call.HOLD_RELEASE, held)
+        word = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=roles)
         self.asked_release[note.hold] = word
 
     def release(self, entry: Entry, note: HoldReleased, *, signed: bool) -> None:
@@ -391,7 +401,7 @@ class SecondHands:
         if self.seen_by_two and at_us - decision.at_us > DELIVER_US:
             raise UnsignedError("its approval had ended")
         self._demand_counts(Call.SHARE_APPROVE, access.request, decision)
-        if access.written and asked.written not in {b"", access.written}:
+        if (access.written or self.seen_written) and asked.written not in {b"", access.written}:
             raise UnsignedError("it leaves for another agency, purpose or number than was asked")
         scope = _form(said).get("scope")
         # what was read by the time it was asked for, and in older logs up to what was asked
@@ -463,11 +473,6 @@ class SecondHands:
 
     def _is_wide(self, plate: str) -> bool:
         return bool(set(plate) & {"*", "?"}) or len(plate) < self.full_plate
-
-
-def reads_digest(reads: Iterable[str]) -> bytes:
-    """SHA-256 of the names of reads."""
-    return hashlib.sha256(envelope.encode(list(reads))).digest()
 
 
 def _with(policy: Policy, role: Role) -> tuple[Role, ...]:

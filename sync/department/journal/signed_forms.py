@@ -20,6 +20,7 @@ from sync.department.journal.entry_base import Stamp
 from sync.department.journal.inquiry_entries import Access, Ground, InquiryAsked, Query, SearchProposed
 from sync.department.journal.made_by import MAKING_CALLS
 from sync.department.journal.passkeys import PasskeySet, is_registered_by
+from sync.department.journal.second_hand_facts import DECIDES
 from sync.department.journal.statements import Statement
 from sync.department.policy.roles import Call
 
@@ -60,13 +61,7 @@ ROSTER_CALLS = frozenset({"user/set", "user/import", "user/hand-over", "user/cre
 BY_NUMBER = frozenset({"inquiry/run", "inquiry/begin", "inquiry/answer", "inquiry/answer-image"})
 ANSWERS = frozenset({"inquiry/answer", "inquiry/answer-image"})
 PASSKEY_CALLS = frozenset({"user/passkey", "user/remove-passkey"})
-DECIDING = {
-    "inquiry/approve": Call.INQUIRY_APPROVE,
-    "change/approve": Call.CHANGE_APPROVE,
-    "share/decide": Call.SHARE_APPROVE,
-}
-"""What a role must permit for each decision."""
-SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | frozenset(DECIDING) | MAKING_CALLS
+SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | frozenset(DECIDES) | MAKING_CALLS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

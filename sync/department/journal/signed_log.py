@@ -169,6 +169,7 @@ class SignedLog:
             raise UnsignedError(USED)
         self.used[key] = entry.stamp.at_us
         second.spend(entry, said)
+        second.seen_written = second.seen_written or bool(note.written)
         if said.call == EMERGENCY:
             second.note_emergency(entry)
             self.unjudged[entry.sequence] = said.user

@@ -66,9 +66,10 @@ from sync.department.journal.passkeys import (
 )
 from sync.department.journal.person_entries import FreshProof, PersonKeySet, SessionKeySet
 from sync.department.journal.proven_uses import PersonProofs
+from sync.department.journal.second_hand_facts import DECIDES
 from sync.department.journal.second_hands import DECISIONS, SecondHands, UnsignedError, forget
 from sync.department.journal.sharing_entries import ShareDecided
-from sync.department.journal.signed_forms import DECIDING, fits_passkey
+from sync.department.journal.signed_forms import fits_passkey
 from sync.department.journal.signed_roster import (
     by_offices,
     designation_of,
@@ -202,13 +203,13 @@ class Signers:
         """A second person's decision, of one whose role may make it."""
         said = self.demand_signed(entry) if entry.signed or self.ever else None
         if said is not None and self.all_signed:
-            call = DECIDING.get(said.call)
+            call = DECIDES.get(said.call)
             if call is None:
                 raise UnsignedError("the signed call decides nothing")
             self.second.demand_role(said.user, self.roles_of(said.user, entry.stamp.at_us), call)
         if said is not None:
             self.demand_unused(entry.note, said)
-        self.second.decide(entry, said, self.roles.get(entry.stamp.user, ()))
+        self.second.decide(entry, said, self.roles_of(entry.stamp.user, entry.stamp.at_us))
         if said is not None:
             self._use_once(entry, said)
 
@@ -261,7 +262,8 @@ class Signers:
                 self.second.seen_by_two = self.second.configures_by_two(said)
         if isinstance(note, DesignationSet):
             self.designations[note.user] = note.ends_us
-        self.second.make(entry, self.roles.get(entry.stamp.user, ()), signed=said is not None)
+        held = self.roles_of(entry.stamp.user, entry.stamp.at_us)
+        self.second.make(entry, held, signed=said is not None)
 
     def demand_unused(self, note: Note, said: Statement) -> bytes:
         """A signed call makes one entry of a kind, of each person or alert that it is about. What is kept of
