@@ -236,7 +236,8 @@ class Program(click.Group):
 
 
 def _loaded(name: str) -> ModuleType:
-    """A module. Its import makes many objects and no garbage: looking for some takes a sixth of the start.
+    """A module. Its import makes many objects and no garbage: garbage collection takes a
+    sixth of the startup time.
 
     What it made stays, so that no later look passes over it.
     """

@@ -66,24 +66,29 @@ def test_an_empty_key_of_today_is_replaced_and_one_of_an_older_day_is_not(
 
 
 @pytest.mark.parametrize(
-    ("content", "whole"), [(bytes(32), True), (b"", False), (bytes(31), False), (bytes(33), False)]
+    ("content", "there"), [(bytes(32), True), (b"", False), (bytes(31), True), (bytes(33), True)]
 )
-def test_a_key_file_that_was_cut_short_is_no_key_that_is_there(
-    keys: LocalKeyService, tmp_path: Path, content: bytes, whole: bool
+def test_a_key_file_is_there_for_a_purge_whole_or_not_and_opens_only_whole(
+    keys: LocalKeyService, tmp_path: Path, content: bytes, there: bool
 ) -> None:
-    """The receiver asks: a new key in its place would leave unread what came before, and hide the loss."""
+    """Nor is a new key made in its place: it would leave unread what came before, and hide the loss."""
     path = tmp_path / "store" / f"{TODAY}.key"
     assert not keys.has_store_key(TODAY)
     path.write_bytes(content)
-    assert keys.has_store_key(TODAY) is whole
-    if not whole:
+    assert keys.has_store_key(TODAY) is there
+    if len(content) != 32:
         with pytest.raises(KeyServiceError, match="holds no key"):
             keys.tokens("a search", "8XYZ123", [TODAY])
     path.unlink()
     path.mkdir()  # as a file that the disk cannot read
-    for ask in (lambda: keys.has_store_key(TODAY), lambda: keys.tokens("a search", "8XYZ123", [TODAY])):
-        with pytest.raises(KeyServiceError, match="cannot be read"):
-            ask()
+    assert keys.has_store_key(TODAY)
+    with pytest.raises(KeyServiceError, match="cannot be read"):
+        keys.tokens("a search", "8XYZ123", [TODAY])
+    path.rmdir()
+    path.parent.rmdir()
+    path.parent.write_bytes(b"no folder")
+    with pytest.raises(KeyServiceError, match="cannot be looked for"):
+        keys.has_store_key(TODAY)
 
 
 def test_a_power_cut_while_keys_are_written_leaves_none_under_its_name(

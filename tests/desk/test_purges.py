@@ -82,6 +82,29 @@ def test_a_desk_of_the_running_server_is_the_same_desk(department: Department, s
     assert len(purges(department)) == 2
 
 
+@pytest.mark.parametrize("content", [bytes(31), bytes(32) + b"\n", None], ids=["short", "long", "unreadable"])
+def test_a_key_of_a_day_gone_by_that_is_not_whole_is_purged_and_found_by_verify(
+    department: Department, server: Server, content: bytes | None
+) -> None:
+    """One that cannot be destroyed is named, and the others go."""
+    department.clock.us = START_US + 364 * DAY_US
+    purged = server.retention.run(through=START_US // DAY_US)[0].day
+    store, forgotten = department.home.path / "keys" / "store", purged - 30
+    paths = [store / f"{day}.key" for day in (forgotten - 1, purged, forgotten)]
+    paths[0].write_bytes(bytes(32))
+    for path in paths[1:]:
+        path.mkdir() if content is None else path.write_bytes(content)
+    key = server.home.log_key().public_key()
+    report = Checker(server.store, server.keys, server.packs, key).run()
+    assert f"purge of day {purged}: its key still exists" in report.problems
+    if content is None:
+        with pytest.raises(OSError, match=f"{forgotten}.key"):
+            server.retention.run(through=forgotten)
+    else:
+        assert [one.day for one in server.retention.run(through=forgotten)] == [forgotten - 1, forgotten]
+    assert [path.exists() for path in paths] == [False, True, content is None]
+
+
 def test_the_days_to_keep_are_those_of_the_signed_policy(department: Department, server: Server) -> None:
     """Another department keeps sixty days; a file that no one signed purges nothing."""
     assert keep_days_of(department.home) == 365

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -61,6 +62,20 @@ def is_whole(path: Path) -> bool:
         raise KeyServiceError(
             f"cannot be read: {error.strerror}", where=str(path), cure="restore it from its backup"
         ) from None
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything at a key's place could hold it, whole or not, readable or not: a purge destroys it.
+    An empty file is none: see `sealing_key`. Raises KeyServiceError where its folder cannot be read."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise KeyServiceError(
+            f"cannot be looked for: {error.strerror}", where=str(path), cure="repair its folder"
+        ) from None
+    return not stat.S_ISREG(found.st_mode) or found.st_size > 0
 
 
 def destroy_for_good(path: Path) -> None:

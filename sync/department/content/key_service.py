@@ -36,7 +36,7 @@ from sync.department.content.key_files import (
     der_of,
     destroy_file,
     destroy_for_good,
-    is_whole,
+    is_there,
     load_p256,
     sealing_key,
     was_destroyed,
@@ -91,7 +91,7 @@ class CheckingKeys(Protocol):
         """The same of elements under a hold's key."""
 
     def has_store_key(self, day: int) -> bool:
-        """Whether content of this day of receipt still opens. Raises KeyServiceError: a damaged key."""
+        """Whether this day's key has a file, whole or not. Raises KeyServiceError: none can be looked for."""
 
 
 class ReceivingKeys(CheckingKeys, Protocol):
@@ -277,7 +277,7 @@ class LocalKeyService:
             return self._store[day]
 
     def has_store_key(self, day: int) -> bool:
-        return is_whole(self._store_path(day))
+        return is_there(self._store_path(day))
 
     def open_and_reseal(
         self,

@@ -30,7 +30,7 @@ from sync.department.policy.system_terms import purge_due_us
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.tables import alerts, days, elements
-from sync.errors import DatabaseFullError, StoreError
+from sync.errors import DatabaseFullError, KeyServiceAwayError, StoreError
 
 log_events = structlog.get_logger("department.retention")
 CLAUSE = "463.8"
@@ -228,16 +228,26 @@ class StoreRetention:
         over = today - self._keep_days()
         packed = self._packs.days() - known
         asked = set(range(over - LOOK_BACK_DAYS, over)) | {one for one in packed if over <= one <= today + 1}
-        found = sorted(day for day in asked - known if self._keys.has_store_key(day))
+        failed: list[Exception] = []
+        found: list[int] = []
+        without: set[int] = set()
+        for day in sorted(asked - known):
+            with _apart(failed):
+                (found.append if self._keys.has_store_key(day) else without.add)(day)
+            if failed and isinstance(failed[-1], KeyServiceAwayError):
+                raise failed[-1]  # nor does it answer for the other days
         if found:
             log_events.warning("forgotten_days_entered", count=len(found))
             with self._store.write() as connection:
                 connection.execute(insert(days), [{"day": day} for day in found])
-        strange = sorted(one for one in packed - set(found) if one < over or one > today + 1)
+        apart = (packed & without) | (packed - asked)
+        strange = sorted(one for one in apart if one < over or one > today + 1)
         if strange:
             log_events.warning("packs_of_no_day_removed", days=len(strange), cure="see who can write there")
         for day in strange:
             self._packs.drop(day)
+        if failed:
+            raise failed[0]
 
     def _drop_alerts(self, now: int) -> None:
         """Content of alerts whose own leaf never came is kept its year from receipt, like everything else.

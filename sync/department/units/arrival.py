@@ -33,7 +33,7 @@ from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.unit_logs import FORM_OPEN, FORM_SEALED, HeldLog, NewElement
 from sync.department.units import documents, signed_rows
-from sync.errors import KeyServiceError, OlderKeyServiceError, RefusedByDepartmentError
+from sync.errors import KeyServiceAwayError, KeyServiceError, OlderKeyServiceError, RefusedByDepartmentError
 
 INLINE_BYTES = 8 * 1024  # larger ones go to the day's packs
 ALERT_KINDS = frozenset({Alert.KIND, AlertStepped.KIND})
@@ -267,17 +267,29 @@ class Arrival:
             return
         with self._store.read() as connection:
             held = before or unit_logs.has_sealed(connection, day)
-        if held and not self._keys.has_store_key(day):
+        if held and not self._opens(day):
             until = "then" if before else "then, or until tomorrow (UTC)"
             raise self._gone(
                 day,
                 f"the key of what was received {'before' if before else 'today'} (store/{day}.key) is gone",
                 f"restore it from its backup: units keep their reads until {until}",
-                partial(self._keys.has_store_key, day),
+                partial(self._opens, day),
             )
         self._lost.pop(day, None)
         if not before:
             self._day_of_key = day
+
+    def _opens(self, day: int) -> bool:
+        """Whether the key of a day is there, and whole. Raises KeyServiceAwayError."""
+        if not self._keys.has_store_key(day):
+            return False
+        try:
+            self._keys.check_stored(day, bytes(32), ())
+        except KeyServiceAwayError:
+            raise
+        except KeyServiceError:
+            return False
+        return True
 
     def _demand_offered(self, lacking: Mapping[bytes, Callable[[], bool]]) -> None:
         """A key that units are offered and the key service lost is no damage of what was sealed to it: it is

@@ -29,7 +29,7 @@ class Der:
 
     @classmethod
     def each(cls, data: bytes) -> list[Self]:
-        """The values that these bytes are, one behind the other. Raises UpdateFileError."""
+        """The values that these bytes are, one after another. Raises UpdateFileError."""
         found: list[Self] = []
         at = 0
         while at < len(data):
