@@ -7,19 +7,24 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from desk_twins import Department
 from hypothesis import given
 from hypothesis import strategies as st
 from update_twin import SIGNER, BundleSigner, rauc_bundle, release_trust, update_file
 
-from sync.department.desk.documents import updates
+from storage.errors import UpdateFileError
+from sync.department.desk.documents import cms, updates
 from sync.department.desk.documents.calls import Signed, SignForm
+from sync.department.desk.documents.cms import check_signed, parse_signed
 from sync.department.desk.documents.rauc import verity_tree
 from sync.department.desk.documents.updates import KEYRING_FILE, KEYS_FILE, UpdateTrust, check_update
 from sync.department.journal.change_entries import ChangeProposed
@@ -30,6 +35,7 @@ FORM = SignForm(kind="update", name="0.7.0", body=update_file(), reason="the spr
 KEYS = UpdateTrust(keys=release_trust().text())
 NONE = UpdateTrust()
 RING = UpdateTrust(keyring=SIGNER.keyring)
+CMS = SIGNER.signed(b"words")
 Tokens = Callable[[str], str]
 
 
@@ -61,11 +67,6 @@ def test_only_the_release_keys_show_that_another_log_holds_a_release() -> None:
         check_update(FORM.body, UpdateTrust(keys=foreign))
 
 
-def late() -> bytes:
-    """Signed when its certificate was over."""
-    return rauc_bundle(signer=BundleSigner(age=timedelta(40)))
-
-
 @pytest.mark.parametrize(
     ("bundle", "said"),
     [
@@ -78,6 +79,13 @@ def late() -> bytes:
         pytest.param(rauc_bundle(board="vm"), "for 'alpr-vm', and its release for alpr-rpi", id="board"),
         pytest.param(rauc_bundle(changes=(("image.boot", "image.data"),)), "a slot that no unit", id="slot"),
         pytest.param(rauc_bundle(changes=(("[bundle]", "bundle"),)), "cannot be read|dm-verity", id="no INI"),
+        pytest.param(rauc_bundle(changes=(("compatible=", "COMPATIBLE="),)), "cannot be read", id="capitals"),
+        pytest.param(rauc_bundle(changes=(("[bundle]", "[DEFAULT]"),)), "'plain' format", id="for all"),
+        pytest.param(rauc_bundle(changes=(("version=7", "version=7\n 8"),)), "with a blank", id="continued"),
+        pytest.param(rauc_bundle(changes=(("size=4096", "size=4_096"),)), "no dm-verity tree", id="digits"),
+        pytest.param(
+            rauc_bundle(changes=(("filename=boot.img\n", ""),)), "without a file name", id="no file"
+        ),
         pytest.param(rauc_bundle(changes=(("size=4096", "size=4095"),)), "no dm-verity tree", id="tree"),
         pytest.param(rauc_bundle().replace(b"a system", b"a systen"), "signed for .dm-verity.", id="data"),
         pytest.param(rauc_bundle().replace(b"alpr-rpi", b"alpr-rpj"), "does not hold", id="manifest"),
@@ -93,7 +101,7 @@ def test_a_bundle_that_rauc_on_a_unit_would_refuse_is_refused(bundle: bytes, sai
     ("bundle", "said"),
     [
         pytest.param(rauc_bundle(signer=BundleSigner()), "keyring does not know", id="another signer"),
-        pytest.param(late(), "not in force then|keyring does not know", id="late"),
+        pytest.param(rauc_bundle(signer=BundleSigner(age=timedelta(40))), "keyring does not know", id="late"),
     ],
 )
 def test_with_the_keyring_of_an_image_only_its_signer_counts(bundle: bytes, said: str) -> None:
@@ -120,6 +128,46 @@ def test_any_bytes_for_a_signature_are_refused_in_words(signature: bytes) -> Non
     held = rauc_bundle()[:8192]
     with pytest.raises(FormError, match="units would refuse"):
         check_update(update_file(held + signature + len(signature).to_bytes(8, "big")), RING)
+
+
+@given(st.sampled_from(("change", "cut", "repeat")), st.integers(0, len(CMS) - 1), st.integers(1, 255))
+def test_a_signature_with_any_byte_changed_is_taken_or_refused_in_words(how: str, at: int, by: int) -> None:
+    """It gets past the first DER, into each part of the certificate."""
+    made = {
+        "change": CMS[:at] + bytes([CMS[at] ^ by]) + CMS[at + 1 :],
+        "cut": CMS[:at],
+        "repeat": CMS[:at] + CMS[max(0, at - by) :],
+    }[how]
+    with suppress(UpdateFileError):
+        signed = parse_signed(made)
+        check_signed(signed, signed.content or b"", (SIGNER.certificate,))
+
+
+@pytest.mark.parametrize(
+    "error", [UnsupportedAlgorithm("a curve"), ValueError("a name"), x509.InvalidVersion("9", 9)]
+)
+def test_a_certificate_that_cannot_be_read_is_malformed(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_args: object) -> None:
+        raise error
+
+    signed = parse_signed(CMS)
+    monkeypatch.setattr(cms, "_is_of", fails)
+    with pytest.raises(UpdateFileError, match="CMS"):
+        check_signed(signed, b"words", ())
+
+
+def test_a_configuration_is_signed_whatever_the_keyring_of_updates_is(
+    department: Department, tokens: Tokens
+) -> None:
+    (department.home.path / KEYRING_FILE).mkdir()
+    form = SignForm(kind="configuration", body=b"[camera]\nfps = 9\n", reason="new", propose=True)
+    made = department.call("document/sign", tokens("super"), form)
+    assert isinstance(made, Signed)
+    assert made.proposal >= 0
+    with pytest.raises(FormError, match=KEYRING_FILE):
+        department.call("document/sign", tokens("super"), replace(FORM, propose=True))
 
 
 def test_an_update_that_no_sync_delivers_is_refused_and_a_stick_named(

@@ -32,7 +32,7 @@ def sign(terminal: Terminal, form: SignForm) -> int:
 def _sign_alone(home: DepartmentHome, form: SignForm) -> Signed:
     try:
         name, now = name_of(form), now_us()
-        check(form, UpdateTrust.of(home.path))
+        check(form, lambda: UpdateTrust.of(home.path))
     except FormError as error:
         raise InvalidInputError(error.what, cure=error.cure) from None
     department = Department(home)

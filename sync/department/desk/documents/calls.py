@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from storage.codec import parse_toml
@@ -79,13 +79,15 @@ def name_of(form: SignForm) -> str:
     return f"{form.kind}/{form.name}"
 
 
-def check(form: SignForm, trust: UpdateTrust) -> str:
-    """What a document is in words: all that a configuration sets, or the release of an update.
+def check(form: SignForm, trusted: Callable[[], UpdateTrust]) -> str:
+    """What a document is in words: all that a configuration sets, or the release of an update. `trusted`:
+    asked for an update alone.
 
     Raises FormError for one that no unit takes.
     """
     demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
     if form.kind == "update":
+        trust = trusted()
         return release_words(check_update(form.body, trust), trust)
     if len(form.body) > MAX_CONFIGURATION_BYTES:
         what = f"a configuration has at most {MAX_CONFIGURATION_BYTES} bytes"
@@ -142,7 +144,7 @@ def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
     desk.demand(token, Call.DOCUMENT_SIGN)
     try:
         name = name_of(form)
-        said = check(form, front.update_trust())  # before the desk is held: an update is large
+        said = check(form, front.update_trust)  # before the desk is held: an update is large
     except FormError as refusal:
         desk.refuse(token, Call.DOCUMENT_SIGN, refusal)
     digest = hashlib.sha256(form.body).digest()

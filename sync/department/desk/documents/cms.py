@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -33,6 +34,7 @@ DIGESTS: dict[str, type[hashes.HashAlgorithm]] = {
 EXPLICIT_0, IMPLICIT_0, IMPLICIT_1, IMPLICIT_SID = 0xA0, 0xA0, 0xA1, 0x80
 MAX_STEPS = 4  # from the signer's certificate to one of the keyring
 MAX_SIGNERS = 8
+MAX_CERTIFICATES = 16  # that are tried for a chain: MAX_STEPS of them, in each order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,17 @@ class SignedContent:
     signers: tuple[Signer, ...]
 
 
+@contextmanager
+def _read_strictly() -> Iterator[None]:
+    """What cryptography cannot read of a certificate (a version, a key, a name, extensions) is malformed: it
+    reads each part only when asked for it."""
+    try:
+        yield
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension):
+        raise malformed() from None
+
+
+@_read_strictly()
 def parse_signed(data: bytes) -> SignedContent:
     """Parse DER. Raises UpdateFileError."""
     kind, wrapped = _exactly(Der.of(data, SEQUENCE).parts(SEQUENCE), 2)
@@ -75,13 +88,14 @@ def parse_signed(data: bytes) -> SignedContent:
     return SignedContent(content=_content(encapsulated), certificates=certificates, signers=signers)
 
 
+@_read_strictly()
 def check_signed(signed: SignedContent, content: bytes, keyring: Sequence[x509.Certificate]) -> None:
     """Does each signature hold, by a certificate that leads to the keyring? Raises UpdateFileError.
 
     keyring: empty if there is none here; then each certificate of the signature is taken for its own.
     """
     for signer in signed.signers:
-        found = [one for one in (*keyring, *signed.certificates) if _is_of(signer.sid, one)]
+        found = [one for one in signed.certificates if _is_of(signer.sid, one)]
         if not found:
             raise UpdateFileError("the signature of its RAUC bundle does not bring its signer's certificate")
         _demand_holds(signer, found[0], content)
@@ -95,7 +109,7 @@ def read_keyring(pem: bytes) -> tuple[x509.Certificate, ...]:
     """The certificates of a keyring. Raises UpdateFileError."""
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise UpdateFileError("holds no certificate in PEM") from None
 
 
@@ -233,26 +247,52 @@ def _demand_leads(
     keyring: Sequence[x509.Certificate],
     at: datetime,
 ) -> None:
-    """Whether a certificate is one of the keyring or leads to one, each in force then. Raises
-    UpdateFileError."""
-    one = certificate
-    for _ in range(MAX_STEPS):
-        if not one.not_valid_before_utc <= at <= one.not_valid_after_utc:
-            raise UpdateFileError("its RAUC bundle was signed by a certificate that was not in force then")
-        if one in keyring:
+    """Whether a certificate leads to a self-signed one of the keyring, each in force then, as OpenSSL asks
+    where no partial chain is allowed (`system.conf.in`). Raises UpdateFileError."""
+    known = tuple(dict.fromkeys((*keyring, *brought)))[:MAX_CERTIFICATES]
+    late = False
+    for chain in _chains((certificate,), known):
+        if chain[-1] not in keyring:
+            continue
+        if all(one.not_valid_before_utc <= at <= one.not_valid_after_utc for one in chain):
             return
-        above = next((ca for ca in (*keyring, *brought) if ca != one and _issued(ca, one)), None)
-        if above is None:
-            break
-        one = above
+        late = True
+    if late:
+        raise UpdateFileError("its RAUC bundle was signed by a certificate that was not in force then")
     raise UpdateFileError("its RAUC bundle is signed by a certificate that the keyring does not know")
 
 
-def _issued(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
+def _chains(
+    chain: tuple[x509.Certificate, ...], known: Sequence[x509.Certificate]
+) -> Iterator[tuple[x509.Certificate, ...]]:
+    """Every chain from its first certificate to a self-signed one: a CA that was renewed has two certificates
+    of one key and name."""
+    if _issued(chain[-1], chain[-1]) or (len(chain) == 1 and _signed_by(chain[0], chain[0])):
+        yield chain
+    elif len(chain) < MAX_STEPS:
+        for above in known:
+            if above not in chain and _issued(above, chain[-1], len(chain) - 1):
+                yield from _chains((*chain, above), known)
+
+
+def _issued(authority: x509.Certificate, certificate: x509.Certificate, between: int = 0) -> bool:
+    """Whether an authority may sign certificates and signed this one. between: certificates of authorities
+    under it, for its path length."""
     try:
-        if not authority.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+        limits = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
+        if not limits.ca or (limits.path_length is not None and between > limits.path_length):
             return False
+    except x509.ExtensionNotFound:
+        return False
+    with suppress(x509.ExtensionNotFound):
+        if not authority.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign:
+            return False
+    return _signed_by(authority, certificate)
+
+
+def _signed_by(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
         certificate.verify_directly_issued_by(authority)
-    except (x509.ExtensionNotFound, InvalidSignature, TypeError, ValueError):
+    except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm):
         return False
     return True

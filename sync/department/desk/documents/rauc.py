@@ -23,6 +23,8 @@ MAGIC = b"hsqs"  # of a squashfs
 SIZE_BYTES, MAX_SIGNATURE = 8, 64 << 10
 BLOCK, FAN = 4096, 128  # bytes of a block; SHA-256 digests in one
 SLOTS = frozenset({"system", "boot"})  # as the image's system.conf names them
+_SIZE = re.compile(r"[0-9]{1,12}")
+_CONTINUED = re.compile(r"^[^\S\n]+\S", re.MULTILINE)
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -43,9 +45,17 @@ def check_bundle(bundle: bytes, board: str, keyring: Sequence[x509.Certificate])
 
 
 def _check_manifest(manifest: bytes, payload: memoryview, board: str) -> None:
-    parser = configparser.RawConfigParser(strict=True, interpolation=None, delimiters=("=",))
+    """configparser, made as strict as the key files of GLib that RAUC reads: names as they are written, no
+    section for all, no continued line."""
+    parser = configparser.RawConfigParser(
+        strict=True, interpolation=None, delimiters=("=",), comment_prefixes=("#",), default_section=""
+    )
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
     try:
-        parser.read_string(manifest.decode("utf-8"))
+        text = manifest.decode("utf-8")
+        if _CONTINUED.search(text):
+            raise UpdateFileError("the manifest of its RAUC bundle has a line that begins with a blank")
+        parser.read_string(text)
         compatible = parser.get("update", "compatible")
         kind = parser.get("bundle", "format", fallback="plain")
     except (configparser.Error, UnicodeDecodeError):
@@ -59,10 +69,13 @@ def _check_manifest(manifest: bytes, payload: memoryview, board: str) -> None:
     images = {one.removeprefix("image.") for one in parser.sections() if one.startswith("image.")}
     if not images or images - SLOTS:
         raise UpdateFileError("its RAUC bundle has an image for a slot that no unit has, or none")
+    if any(not parser.get(f"image.{one}", "filename", fallback="") for one in images):
+        raise UpdateFileError("its RAUC bundle has an image without a file name")
     try:
-        tree = parser.getint("bundle", "verity-size")
+        size = parser.get("bundle", "verity-size")
+        tree = int(size) if _SIZE.fullmatch(size) else 0
         root, salt = (parser.get("bundle", f"verity-{name}") for name in ("hash", "salt"))
-    except (configparser.Error, ValueError):
+    except configparser.Error:
         tree, root, salt = 0, "", ""
     held = len(payload) - tree
     if (
