@@ -109,7 +109,7 @@ test-311: $(VENV)/.ready
 # prints is shown at its end, not between the lines of the first. tests/README.md says what is left out.
 AGAIN_DESK := api api_description at_once clauses command_files command_lines commands controls credentials \
 	department_time errors_over_http events evidence_sheet inquiry key_files key_remote machine newer_logs \
-	older_logs older_store passkeys person_keys policy private_sqlite remote_client root_file search_stream \
+	notices older_logs older_store passkeys person_keys policy private_sqlite remote_client root_file search_stream \
 	snapshot texts_and_numbers throttle tls training witness zipped
 AGAIN_SYNC := arrival_steps authority blobs client_address command_frame damaged_page demo event_log flood founding \
 	health hostile http_body message_bounds messages migrations pieces postgres receiver schedule send \

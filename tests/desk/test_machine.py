@@ -1,29 +1,18 @@
-"""The clock and a backlog by two people, an administrator by two offices, and notices of what ends."""
+"""The clock and a backlog by two people, an administrator by two offices, and what ends."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import smtplib
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, ClassVar
 
-import httpx
 import pyotp
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_root import Root, problems
-from desk_server import serving
 from desk_twins import GROUND, Department, SwitchedWitness
 from log_entries import refused
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from storage.codec import to_plain
 from storage.envelope import encode
@@ -37,7 +26,6 @@ from sync.department.desk.machine.calls import ClockForm, PurgeForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import load_ed25519
-from sync.department.ground.settings import Settings
 from sync.department.journal import named_administrator
 from sync.department.journal.entries import PROOFS_OF_ONE, AccessLogOpened
 from sync.department.journal.machine_entries import AdministratorNamed
@@ -45,8 +33,7 @@ from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.policy.refusals import DeskRefusal
-from sync.department.server import naming, notify
-from sync.department.server.daily import notify_people
+from sync.department.server import naming
 from sync.department.server.due_work import standing
 from sync.department.server.founding import OFFICES
 from sync.department.server.open_desk import open_front
@@ -402,109 +389,3 @@ def test_what_ends_is_announced_thirty_days_before_and_not_earlier(department: D
 def test_certificates_and_day_keys_are_among_what_ends(department: Department) -> None:
     found = {one.kind for one in department.front.ending()}
     assert "authority" in found
-
-
-class MailServer(smtplib.SMTP):
-    """Takes mails instead of sending them."""
-
-    sent: ClassVar[list[str]] = []
-    offers_tls: ClassVar[bool] = True
-
-    def __init__(self, host: str, port: int, timeout: float) -> None:
-        assert (host, port) == ("mail.example", 2525)
-
-    def __enter__(self) -> MailServer:
-        return self
-
-    def __exit__(self, *_details: object) -> None:
-        return None
-
-    def starttls(self, *_more: Any, context: ssl.SSLContext | None = None, **_named: Any) -> Any:
-        assert context is not None
-        assert context.check_hostname
-        if not MailServer.offers_tls:
-            raise smtplib.SMTPNotSupportedError("STARTTLS extension not supported by server.")
-
-    def send_message(self, msg: object, *_more: object, **_named: object) -> dict[str, tuple[int, bytes]]:
-        MailServer.sent.append(str(msg))
-        return {}
-
-
-@pytest.mark.parametrize(
-    ("settings", "tls"),
-    [
-        pytest.param({"notice_mail": "chief@example.gov"}, False, id="STARTTLS stripped"),
-        pytest.param({"notice_mail": "a\nb@example.gov"}, True, id="an address of two lines"),
-        pytest.param({"notice_mail_administrator": "chief@example.gov"}, False, id="an administrator's box"),
-        pytest.param({"notice_webhook": "http://[half/"}, True, id="a URL that is none"),
-        pytest.param({"notice_webhook": "https://x.example:port/"}, True, id="a port that is none"),
-    ],
-)
-def test_a_way_that_cannot_be_gone_is_named_and_sends_nothing_in_clear(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], tls: bool
-) -> None:
-    monkeypatch.setattr(smtplib, "SMTP", MailServer)
-    monkeypatch.setattr(MailServer, "offers_tls", tls)
-    MailServer.sent.clear()
-    made = Settings(name="Two\nlines", notice_smtp="mail.example:2525", **settings)  # type: ignore[arg-type]
-    told: list[str] = []
-    ways = [*notify.ways_of(made), *notify.ways_to_administrators(made), told.extend]
-    assert len(ways) == 2
-    assert notify.notify(tmp_path, ways, ["the password of chief ends"], 1)
-    assert (told, MailServer.sent) == (["the password of chief ends"], [])
-
-
-def test_a_name_of_two_lines_is_no_second_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtplib, "SMTP", MailServer)
-    MailServer.sent.clear()
-    made = Settings(
-        name="PD\nBcc: all@example.gov", notice_mail="chief@example.gov", notice_smtp="mail.example:2525"
-    )
-    notify.send_mail(made, ["a line"], made.notice_mail)
-    assert "\nBcc:" not in MailServer.sent[0]
-
-
-def test_notices_go_out_by_mail_and_webhook_when_there_is_something_new(
-    department: Department, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    posted: list[dict[str, object]] = []
-
-    async def take(request: Request) -> JSONResponse:
-        posted.append(json.loads(await request.body()))
-        return JSONResponse({})
-
-    monkeypatch.setattr(smtplib, "SMTP", MailServer)
-    MailServer.sent.clear()
-    with serving(Starlette(routes=[Route("/hook", take, methods=["POST"])])) as client:
-        settings = Settings(
-            name="Monrovia PD",
-            notice_mail="chief@example.gov",
-            notice_smtp="mail.example:2525",
-            notice_webhook=f"{client.base_url}/hook".replace("//hook", "/hook"),
-        )
-        ways = notify.ways_of(settings)
-        assert len(ways) == 2
-        department.clock.step(340 * DAY_US)
-        assert notify_people(department.front, ways)
-        assert not notify_people(department.front, ways)  # nothing is new
-        department.clock.step(8 * DAY_US)
-        assert notify_people(department.front, ways)
-    assert len(MailServer.sent) == len(posted) == 2
-    assert "the password of chief ends" in MailServer.sent[0]
-    assert "the password of chief ends" in str(posted[0]["text"])
-    for text in (*MailServer.sent, json.dumps(posted)):
-        assert not any(plate in text for plate in ("7ABC", "8XYZ"))
-
-
-def test_a_mail_server_that_is_away_is_tried_again(tmp_path: Path) -> None:
-    tried: list[str] = []
-
-    def away(lines: Sequence[str]) -> None:
-        tried.append(lines[0])
-        raise httpx.ConnectError("no")
-
-    assert not notify.notify(tmp_path, [away], ["a"], 0)
-    assert not notify.notify(tmp_path, [away], ["a"], 1)
-    assert tried == ["a", "a"]
-    assert not notify.notify(tmp_path, [], ["a"], 0)
-    assert notify.ways_of(Settings()) == []
