@@ -10,12 +10,12 @@ So an entry counts only where the chain holds, and `apply` says what does not:
 - a passkey: by a signed call of its owner
 - a session's key: certified by the person's key or passkey, a few minutes old, and never seen before
 - an access: a statement by the session's key, for that session's person, a few minutes old, used once, whose
-  form asks for just that (`signed_forms.py`)
+  form asks for just that (`signed_forms.py`); and only of a person whose training, by a signed record of
+  another, is current
 - a second person's decision, and what needs one: by a signed call of that person (`second_hands.py`)
 - whatever else a person did (training, hot lists, grants, releases, verdicts, alerts): by a signed call of
   that person, in a role that may make it, whose form says so (`made_by.py`); a grant that can destroy what a
   unit holds, by two people
-- an access: only of a person whose training, by a signed record of another, is current
 
 What does not hold changes nothing here. The key service and `verify` fold the same entries.
 """
@@ -262,12 +262,10 @@ class Signers:
                 self.second.seen_by_two = self.second.configures_by_two(said)
         if isinstance(note, DesignationSet):
             self.designations[note.user] = note.ends_us
-        held = self.roles_of(entry.stamp.user, entry.stamp.at_us)
-        self.second.make(entry, held, signed=said is not None)
+        self.second.make(entry, self.roles_of(entry.stamp.user, entry.stamp.at_us), signed=said is not None)
 
     def demand_unused(self, note: Note, said: Statement) -> bytes:
-        """A signed call makes one entry of a kind, of each person or alert that it is about. What is kept of
-        it. Raises UnsignedError."""
+        """The key of a signed call's one entry of a kind, for each person or alert. Raises UnsignedError."""
         about = to_bytes(note) if isinstance(note, MANY) else getattr(note, "user", "").encode()
         key = hashlib.sha256(digest_of(said) + note.KIND.encode() + b"\x00" + about).digest()
         if key in self.once:
