@@ -393,3 +393,4 @@ def test_a_log_that_a_wrong_clock_opened_is_as_old_as_the_department_says(tmp_pa
         time = home.ledger.store.time
         time.hear(NOW_US, ClockState.DISCIPLINED, DEPARTMENT)
         assert abs(home.unit.reset_obstacles().opened_us - NOW_US) < DAY_US
+    home.ledger.close()
