@@ -176,9 +176,8 @@ class SlotTrials:
 
     def _keep(self, trial: SlotTrial) -> None:
         fields = {name: value for name, value in asdict(trial).items() if value is not None}
-        files.replace(
-            self._file, json.dumps(fields).encode()
-        )  # a version that knows no `waited` reads it too
+        # what is empty is left out: a version that knows no `waited` reads it too
+        files.replace(self._file, json.dumps(fields).encode())
 
 
 def _is_sound(held: SlotTrial) -> bool:

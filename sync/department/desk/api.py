@@ -49,9 +49,8 @@ from sync.department.journal.statements import offering
 from sync.department.policy.refusals import FRESH_PROOF, FormError, NotProvenError
 
 MAX_BODY_BYTES = 1 << 20
-MAX_FILE_BYTES = (16 << 20) + (
-    64 << 10
-)  # with a session, where a form has bytes: 12 MiB as base64, and the rest
+# with a session, where a form has bytes: 12 MiB as base64, and the rest
+MAX_FILE_BYTES = (16 << 20) + (64 << 10)
 MAX_MARKS = 50_000  # lists, objects and items in a body that large: a file is one text, and has none
 LOOP_BYTES = 64 << 10  # what is read at once; more, in a thread
 MEMORY_BYTES = 64 << 20
@@ -212,10 +211,8 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
     ) -> Callable[[Request], Any]:
         async def answer(request: Request, desk: Calling) -> Response:
             most = MAX_FILE_BYTES if files and _may_send_file(request, desk) else MAX_BODY_BYTES
-            with (
-                budget.taking() as add,
-                watching() as mark,
-            ):  # what was read of a body is held until the answer
+            # what was read of a body is held until the answer
+            with budget.taking() as add, watching() as mark:
                 value = await _body(request, add, desk, most)
                 answered = to_json(await work(request, value, desk))
             headers = NO_STORE | ({"X-Not-Witnessed": WORDS} if mark.unwitnessed else {})
