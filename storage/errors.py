@@ -33,6 +33,16 @@ from __future__ import annotations
 CONTINUE = "a unit of a department continues in a new log: reader run; another: reader init --set-aside"
 
 
+def causes_of(error: BaseException) -> list[BaseException]:
+    """An error and what is behind it, the outermost first."""
+    causes: list[BaseException] = []
+    behind: BaseException | None = error
+    while behind is not None and behind not in causes:
+        causes.append(behind)
+        behind = behind.__cause__ or behind.__context__
+    return causes
+
+
 class ExplainedError(Exception):
     """An error a person can act on: `what` went wrong, `where` (file, table, field, message), and the `cure`.
 

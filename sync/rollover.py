@@ -29,6 +29,7 @@ from storage.errors import (
     SlotError,
     StorageError,
     StoreFullError,
+    causes_of,
 )
 from storage.home import Home
 from storage.leaf import log_id_of
@@ -218,14 +219,10 @@ def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool
 
 def _may_pass(error: BaseException) -> bool:
     """Whether the card, or another process, and no content, caused an error."""
-    cause: BaseException | None = error
-    seen: list[BaseException] = []
-    while cause is not None and cause not in seen:
-        seen.append(cause)
+    for cause in causes_of(error):
         code = getattr(cause, "sqlite_errorcode", None) or 0
         if code & 0xFF in PASSING or (isinstance(cause, OSError) and cause.errno == errno.EIO):
             return True
-        cause = cause.__cause__ or cause.__context__
     return False
 
 

@@ -19,7 +19,7 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from storage.errors import StorageError
+from storage.errors import StorageError, causes_of
 from sync import messages
 from sync.errors import BatchRefusedError, LinkError, MessageError, NotStoredError, RefusedByDepartmentError
 
@@ -229,9 +229,7 @@ class HttpsLink:
 
 def link_error(error: httpx.HTTPError, name: str, address: str) -> LinkError:
     """What httpx raised, with what TLS said behind it: a clock that is wrong shows there first."""
-    behind: BaseException | None = error
-    while behind is not None and not isinstance(behind, ssl.SSLError):
-        behind = behind.__cause__ or behind.__context__
+    behind = next((one for one in causes_of(error) if isinstance(one, ssl.SSLError)), None)
     if behind is not None and (isinstance(behind, ssl.SSLCertVerificationError) or behind.reason):
         what, cure = _of_tls(behind)
     else:
@@ -253,9 +251,7 @@ def _of_tls(error: ssl.SSLError) -> tuple[str, str]:
 
 def reason_of(error: BaseException) -> str:
     """What the system said: refused, unreachable, no such name."""
-    behind: BaseException | None = error
-    while behind is not None and not isinstance(behind, OSError):
-        behind = behind.__cause__ or behind.__context__
+    behind = next((one for one in causes_of(error) if isinstance(one, OSError)), None)
     return (behind.strerror if behind is not None else None) or type(error).__name__
 
 

@@ -42,7 +42,7 @@ from sync.department.content.opened_list import FROM_HERE, OpenedList
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import exact
-from sync.department.ground.sparingly import Sparingly, causes_of
+from sync.department.ground.sparingly import Sparingly, kinds_behind
 from sync.department.journal.access_log import origin_of
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.system_terms import MAX_GRACE_MINUTES
@@ -205,7 +205,7 @@ def key_app(
         except ExplainedError as error:
             return Response(to_bytes(No(code="", clause="", what=error.what)), 409)
         except Exception as error:  # noqa: BLE001 - a full disk, a key file that cannot be read
-            events.report("cannot_answer", kind=type(error).__name__, cause=causes_of(error))
+            events.report("cannot_answer", kind=type(error).__name__, cause=kinds_behind(error))
             return Response(to_bytes(No(code="", clause="", what="the key service cannot answer now")), 503)
 
     return exact(Starlette(routes=[Route("/keys/{name}", endpoint, methods=["POST"])]))

@@ -20,7 +20,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from storage import files
-from sync.department.ground.sparingly import MAX_CAUSES, Sparingly, causes_of
+from storage.errors import causes_of
+from sync.department.ground.sparingly import MAX_CAUSES, Sparingly, kinds_behind
 
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -56,7 +57,7 @@ def problem(
 def words_of_unforeseen(error: BaseException, events: Sparingly) -> tuple[int, str, str, str]:
     """(status, code, what, cure) of an error that no rule names. Its message may hold content: only its kind,
     and those behind it, are logged."""
-    events.report("answer_failed", kind=type(error).__name__, place=_place(error), cause=causes_of(error))
+    events.report("answer_failed", kind=type(error).__name__, place=_place(error), cause=kinds_behind(error))
     if _is_full(error):
         return 507, FULL, "the server's disk is full", "make room there, then ask again"
     what = f"the server cannot answer now: {type(error).__name__}"
@@ -65,14 +66,8 @@ def words_of_unforeseen(error: BaseException, events: Sparingly) -> tuple[int, s
 
 def _is_full(error: BaseException) -> bool:
     """Whether a full disk is behind it: the system's word for that, SQLite's or PostgreSQL's."""
-    behind: BaseException | None = error
-    for _ in range(MAX_CAUSES):
-        if behind is None:
-            break
-        if files.is_full(behind) or getattr(behind, "sqlstate", "") == DISK_FULL:
-            return True
-        behind = behind.__cause__ or behind.__context__
-    return False
+    behind = causes_of(error)[:MAX_CAUSES]
+    return any(files.is_full(one) or getattr(one, "sqlstate", "") == DISK_FULL for one in behind)
 
 
 def unforeseen(error: BaseException, events: Sparingly) -> Response:

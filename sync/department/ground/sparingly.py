@@ -10,20 +10,20 @@ from collections.abc import Callable
 
 import structlog
 
+from storage.errors import causes_of
+
 EVENT_S = 60.0
 MAX_CAUSES = 5
 
 
-def causes_of(error: BaseException) -> str:
+def kinds_behind(error: BaseException) -> str:
     """The kinds of an error and of what is behind it, the last cause at the end. Never its words: they may
     hold content."""
     kinds: list[str] = []
-    behind: BaseException | None = error
-    while behind is not None and len(kinds) < MAX_CAUSES:
+    for behind in causes_of(error)[:MAX_CAUSES]:
         number = behind.errno if isinstance(behind, OSError) else None
         name = errno.errorcode.get(number, "") if number is not None else ""
         kinds.append(f"{type(behind).__name__} {name}".rstrip())
-        behind = behind.__cause__ or behind.__context__
     return ": ".join(kinds)
 
 

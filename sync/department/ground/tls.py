@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from storage.errors import causes_of
 from sync.errors import InvalidInputError, LackingError
 
 CURVE = "prime256v1"
@@ -92,16 +93,6 @@ def restart_for_approved(command: Sequence[str], environment: Mapping[str, str])
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, *command], {**environment, OPENSSL_CONF: str(APPROVED_FILE)})  # noqa: S606 - ourselves, with the same words
-
-
-def causes_of(error: BaseException) -> list[BaseException]:
-    """An error and what it came from, the outermost first."""
-    causes: list[BaseException] = []
-    at: BaseException | None = error
-    while at is not None and at not in causes:
-        causes.append(at)
-        at = at.__cause__ or at.__context__
-    return causes
 
 
 def certificate_fault(error: BaseException) -> str:

@@ -16,14 +16,13 @@ from typing import Protocol
 import httpx
 
 from storage.checkpoint import MAX_NOTE_BYTES
-from storage.errors import ForkedLogError
+from storage.errors import ForkedLogError, causes_of
 from storage.times import SECOND_US, now_us
 from sync.department.ground.tls import (
     EXPIRED,
     NOT_YET,
     OTHER_NAME,
     UNTRUSTED,
-    causes_of,
     certificate_fault,
     client_context,
 )

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from sync import messages
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import HANDLERS, Unfailing, exact
-from sync.department.ground.sparingly import Sparingly, causes_of
+from sync.department.ground.sparingly import Sparingly, kinds_behind
 from sync.department.units.enrollment import Enrollment
 from sync.department.units.receiver import Receiver
 from sync.errors import RefusedByDepartmentError, refuse
@@ -84,7 +84,7 @@ def _endpoint(
             return Response(status_code=400)
         except Exception as error:  # noqa: BLE001 - a full disk, an absent database: said in a signed word
             said = name if name in KNOWN else ""
-            events.report("cannot_answer", message=said, kind=type(error).__name__, cause=causes_of(error))
+            events.report("cannot_answer", message=said, kind=type(error).__name__, cause=kinds_behind(error))
             no = refuse("unavailable", "the department cannot answer now: keep everything, try later")
             return Response(refusal(no), STATUS["unavailable"], media_type=messages.CONTENT_TYPE)
 
