@@ -42,10 +42,10 @@ from sync.department.journal.inquiry_entries import InquiryAsked, SearchProposed
 from sync.department.journal.machine_entries import ClockConfirmed, PurgeAllowed, StoreRestored, UnitRevoked
 from sync.department.journal.made_by import MADE_KINDS
 from sync.department.journal.office_entries import GrantsRevoked, IncidentSettled
-from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.sharing_entries import ShareReviewed
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 

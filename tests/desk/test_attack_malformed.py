@@ -21,12 +21,12 @@ from storage.times import DAY_US
 from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Recorded, ReviewForm
 from sync.department.journal.entries import EntryOf
 from sync.department.journal.inquiry_entries import Query
-from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.sharing_entries import Scope, ShareDecided
 from sync.department.journal.signed_forms import ACTIONS
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.journal.statements import form_fields, sign_call
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.refusals import DeskRefusal
 
 ODD: tuple[Any, ...] = (

@@ -49,9 +49,9 @@ from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import InquiryAsked
 from sync.department.journal.office_entries import IncidentSettled
-from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.statements import sign_call
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import Role
 
 

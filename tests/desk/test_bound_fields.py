@@ -80,7 +80,7 @@ from sync.department.journal.machine_entries import (
 from sync.department.journal.made_by import MADE, demand_made
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
 from sync.department.journal.redress_entries import RedressAnswered
-from sync.department.journal.second_hands import UnsignedError, change_digest
+from sync.department.journal.second_hands import change_digest
 from sync.department.journal.sharing_entries import (
     Scope,
     ShareAsked,
@@ -90,6 +90,7 @@ from sync.department.journal.sharing_entries import (
 )
 from sync.department.journal.signed_roster import by_offices, fits_account, fits_credential, fits_designation
 from sync.department.journal.statements import Statement, form_bytes
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import Role
 from sync.hot_lists.document import head_name
 

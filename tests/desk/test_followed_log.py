@@ -24,7 +24,7 @@ from sync.department.content.opened_list import OpenedList
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.ground.home import load_ed25519
 from sync.department.journal.access_log import origin_of
-from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.refusals import NotYetError
 from sync.department.server import daily, desk_keys
 from sync.department.server.founding import OFFICES

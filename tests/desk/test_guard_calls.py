@@ -26,7 +26,7 @@ from sync.department.content.opened_list import OpenedList
 from sync.department.content.search_tokens import StoredElement
 from sync.department.journal.entries import EntryOf
 from sync.department.journal.inquiry_entries import Access, Query
-from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.refusals import DeskRefusal
 
 LOG, UNIT, OTHER_UNIT = bytes(32), bytes([1]) * 32, bytes([2]) * 32

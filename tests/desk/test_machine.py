@@ -29,9 +29,9 @@ from sync.department.ground.home import load_ed25519
 from sync.department.journal import named_administrator
 from sync.department.journal.entries import PROOFS_OF_ONE, AccessLogOpened
 from sync.department.journal.machine_entries import AdministratorNamed
-from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server import naming
 from sync.department.server.due_work import standing

@@ -16,7 +16,7 @@ from sync.department.desk.sharing.rules import MAX_LETTER_BYTES, Shares
 from sync.department.journal.entries import EntryOf
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.second_hand_facts import AskedScope
-from sync.department.journal.second_hands import WAITS_US, SecondHands, UnsignedError
+from sync.department.journal.second_hands import WAITS_US, SecondHands
 from sync.department.journal.sharing_entries import (
     DELIVER_DAYS,
     Scope,
@@ -27,6 +27,7 @@ from sync.department.journal.sharing_entries import (
     ShareRouted,
 )
 from sync.department.journal.statements import Statement, form_bytes
+from sync.department.journal.unsigned import UnsignedError
 
 SCOPE = Scope(plates=("8XYZ123", "7ABC000"), since_us=10, until_us=20, images=False)
 

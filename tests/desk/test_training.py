@@ -14,7 +14,7 @@ from sync.department.desk.people.training import Trainings, demand_current
 from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.journal.entries import TrainingDone
 from sync.department.journal.machine_entries import DocumentSent
-from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.desk_terms import NEW_TOPICS_DAYS, in_topics, topics_came
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import policy_digest

@@ -41,9 +41,9 @@ from sync.department.journal.access_log import (
 )
 from sync.department.journal.entries import RootSet, demand_form
 from sync.department.journal.plain_state import as_plain, as_value
-from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.journal.statements import Statement
+from sync.department.journal.unsigned import UnsignedError
 from sync.errors import NewerError
 from sync.root_file import Root
 

@@ -29,12 +29,13 @@ from sync.department.journal.second_hand_facts import (
     Spent,
     Training,
 )
-from sync.department.journal.second_hands import SecondHands, UnsignedError
+from sync.department.journal.second_hands import SecondHands
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.statements import said_in
 from sync.department.journal.unit_logs import LogsOfUnits
+from sync.department.journal.unsigned import UnsignedError
 
 JUDGED_US = HOUR_US + 10 * MINUTE_US  # an access opens content for an hour
 LATER = {"later": True}  # as `codec.later`, of a field that is another record

@@ -48,9 +48,10 @@ from sync.department.journal.made_by import MADE
 from sync.department.journal.malformed import unread_is_unsigned
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
-from sync.department.journal.second_hands import DECISIONS, WAITS_US, UnsignedError
+from sync.department.journal.second_hands import DECISIONS, WAITS_US
 from sync.department.journal.signed_forms import Waiting, fits_access, waiting_of
 from sync.department.journal.statements import USED, Statement, offered
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.refusals import FormError, NotYetError

@@ -22,8 +22,8 @@ from sync.department.journal.entries import AccountSet, Entry, EntryOf, Logon, S
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.passkeys import answered_by, challenge_of, demand_answer, passkey_certificate
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof, SessionKeySet
-from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.statements import CALL_PROOF, SESSION, certify
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.refusals import FormError, NotProvenError
 from sync.department.policy.roles import STAFFS_POSTS
 

@@ -43,9 +43,9 @@ from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import KeysListSeen, PurgeAllowed
 from sync.department.journal.made_by import MADE
 from sync.department.journal.malformed import unread_is_unsigned
-from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signers import Signers
 from sync.department.journal.unit_logs import LogsOfUnits
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.desk_terms import topics_came
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import checked_policy

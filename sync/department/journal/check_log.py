@@ -28,9 +28,9 @@ from storage.times import MINUTE_US, SECOND_US
 from sync.department.journal.access_log import CONTEXT, DATABASE, AuditKeys, open_entry, origin_of, parse_leaf
 from sync.department.journal.entries import Entry
 from sync.department.journal.reading import reading
-from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
+from sync.department.journal.unsigned import UnsignedError
 from sync.errors import HomeError
 
 SKEW_US = 10 * MINUTE_US  # how far the department's clock and a witness's may differ

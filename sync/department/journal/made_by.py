@@ -60,10 +60,11 @@ from sync.department.journal.machine_entries import (
 )
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
 from sync.department.journal.redress_entries import RedressAnswered
-from sync.department.journal.second_hands import UnsignedError, change_digest
+from sync.department.journal.second_hands import change_digest
 from sync.department.journal.sharing_entries import ShareAsked, ShareDelivered, ShareReviewed, ShareRouted
 from sync.department.journal.signed_roster import earlier_words_of, words_of
 from sync.department.journal.statements import SHA256, SIGNED_WITHIN_US, Statement
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import Call
 from sync.hot_lists.document import LOCAL, head_name
 

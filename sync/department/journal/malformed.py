@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from storage.errors import NewerLedgerError, StorageError
-from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.unsigned import UnsignedError
 from sync.errors import NewerError
 
 UNREADABLE = (StorageError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)

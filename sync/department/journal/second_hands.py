@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 from storage.codec import later
-from storage.errors import ExplainedError, StorageError
+from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, TrainingDone
@@ -22,6 +22,7 @@ from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import ASKED_DAYS, HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, Query, SearchApproved
 from sync.department.journal.office_entries import IncidentSettled
+from sync.department.journal.policy_asks import PolicyAsks
 from sync.department.journal.second_hand_facts import (
     DECIDES,
     AskedScope,
@@ -40,22 +41,16 @@ from sync.department.journal.sharing_entries import (
     read_by,
 )
 from sync.department.journal.statements import Statement, digest_of, proposal_digest
-from sync.department.policy.desk_terms import in_topics, topics_came
-from sync.department.policy.policy import Policy
-from sync.department.policy.policy_file import parse_policy, policy_digest
-from sync.department.policy.roles import TAKES_TWO, Call, Role
+from sync.department.journal.unsigned import UnsignedError
+from sync.department.policy.desk_terms import in_topics
+from sync.department.policy.roles import Call, Role
 
 ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
 ASKED_US, DELIVER_US = ASKED_DAYS * DAY_US + HOUR_US, DELIVER_DAYS * DAY_US + HOUR_US  # with that time
-FOREVER_DAYS = 366 * 100
 WAITS_US = 92 * DAY_US  # a request or proposal that is older must be made again
 SEARCHES = frozenset({"inquiry/run", "inquiry/begin"})  # whose proposals are searches, not changes
 EMERGENCY = "inquiry/break-glass"  # one person's word, and a second one's within hours
 DECISIONS = SearchApproved | ChangeDecided | ShareDecided
-
-
-class UnsignedError(ExplainedError):
-    """Why an entry does not count as this person's."""
 
 
 K = TypeVar("K")
@@ -72,17 +67,15 @@ def forget(known: dict[K, V], is_over: Callable[[V], bool]) -> None:
 
 
 @dataclass(slots=True)
-class SecondHands:
+class SecondHands(PolicyAsks):
     """What the entries so far prove of second persons, and what the policy in force asks of them.
 
-    `requests`: other agencies', by entry; `two_hands`: roles that two people give; `approvers`: roles that
-    may approve; `approved_once`: who ever had such a role; `fresh`: accounts that had no credential yet;
-    `asked_release`: by hold, who asked to end it; `released`: entries of releases that hold, and when;
-    `emergencies`: by access, who searched; `permits`: by call, the roles that may make it; `conducting`:
-    roles of the person who conducts training, whose own is recorded by `recorded_by`, and everybody else's by
-    `conducted_by`; `trained`: each person's newest training; `spent`: approvals that were used; `given`:
-    statements that gave a grant, and when; `seen_by_two`: two people sign a configuration, and
-    say what an agency is that data goes to; `seen_written`: deliveries name what was asked for.
+    `requests`: other agencies', by entry; `approved_once`: who ever had a role that may approve; `fresh`:
+    accounts that had no credential yet; `asked_release`: by hold, who asked to end it; `released`: entries of
+    releases that hold, and when; `emergencies`: by access, who searched; `trained`: each person's newest
+    training; `spent`: approvals that were used; `given`: statements that gave a grant, and when;
+    `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;
+    `seen_written`: deliveries name what was asked for.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -94,23 +87,9 @@ class SecondHands:
     holds: dict[int, PlacedHold] = field(default_factory=dict)
     settled: dict[int, str] = field(default_factory=dict)
     emergencies: dict[int, SignedDecision] = field(default_factory=dict)
-    two_hands: tuple[Role, ...] = ()
-    approvers: tuple[Role, ...] = ()
-    full_plate: int = 1
-    permits: dict[str, tuple[Role, ...]] = field(default_factory=dict)
-    training_days: int = 0
-    designation_days: int = 0
-    password_days: int = 0
-    conducting: tuple[Role, ...] = ()
-    conducted_by: tuple[Role, ...] = ()
-    recorded_by: tuple[Role, ...] = ()
-    topics: dict[str, int] = field(default_factory=dict)
     trained: dict[str, Training] = field(default_factory=dict)
     approved_once: set[str] = field(default_factory=set)
     fresh: set[str] = field(default_factory=set)
-    approval_hours: int = 0
-    glass_days: int = 0
-    glass_hours: int = 0
     spent: dict[int, Spent] = field(default_factory=dict)
     given: dict[bytes, int] = field(default_factory=dict)
     seen_by_two: bool = False
@@ -125,27 +104,7 @@ class SecondHands:
     ) -> None:
         """The policy in force from then on: words given before count by it too. `people`: the roles of each.
         Raises UnsignedError for one that the root file does not name."""
-        if policy_digest(document) != named:
-            raise UnsignedError("the policy file is not the one that the root file names")
-        try:
-            policy = parse_policy(document)
-        except StorageError:
-            raise UnsignedError("the policy file is not valid") from None
-        calls = {role: policy.calls_by(policy.effective_roles((role,))) for role in Role}
-        self.two_hands = tuple(role for role in Role if not TAKES_TWO.isdisjoint(calls[role]))
-        self.approvers = tuple(role for role in Role if Call.CHANGE_APPROVE in calls[role])
-        self.full_plate = policy.inquiry.full_plate_min
-        self.approval_hours = policy.inquiry.approval_hours
-        self.glass_days = policy.break_glass.days_max if policy.break_glass.allowed else -FOREVER_DAYS
-        self.glass_hours = policy.break_glass.second_word_hours
-        self.permits = {call.value: tuple(one for one in Role if call in calls[one]) for call in Call}
-        self.training_days = policy.training.valid_days
-        self.designation_days = policy.people.designation_days_max
-        self.password_days = policy.security.password_max_days
-        conductor, recorder = policy.training.conducted_by, policy.training.conductor_recorded_by
-        self.conducting = self.conducted_by = _with(policy, conductor)
-        self.recorded_by = _with(policy, recorder)
-        self.topics = topics_came(self.topics, (topic.id for topic in policy.training.topics), at_us)
+        self.take_terms(document, named, at_us)
         for user, roles in people.items():
             self.keep_roles(user, roles)
 
@@ -176,10 +135,6 @@ class SecondHands:
         if word is None or word.user != user:
             return False
         return word.roles is None or not set(self.permits.get(call.value, ())).isdisjoint(word.roles)
-
-    def _permitting(self, call: Call, held: tuple[Role, ...]) -> tuple[Role, ...]:
-        permits = self.permits.get(call.value, ())
-        return tuple(one for one in held if one in permits)
 
     def _demand_counts(self, call: Call, number: int, word: SignedDecision) -> None:
         """Not so in an older log. Raises UnsignedError."""
@@ -244,7 +199,7 @@ class SecondHands:
             known.pop(number, None)
             return
         forget(known, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
-        roles = self._permitting(DECIDES[call], held)
+        roles = self.permitting(DECIDES[call], held)
         known[number] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=roles)
 
     def _demand_waiting(self, note: Note, number: int, said: Statement) -> None:
@@ -267,11 +222,6 @@ class SecondHands:
             if (kind, state.strip().upper()) != self.requests[number].agency:
                 raise UnsignedError("the person who approves it says that another kind of agency asked")
             self.seen_by_two = True
-
-    def demand_role(self, user: str, roles: Iterable[Role], call: Call) -> None:
-        """One of a person's roles may make this call. Raises UnsignedError."""
-        if set(roles).isdisjoint(self.permits.get(call.value, ())):
-            raise UnsignedError(f"no role of {user} may do that")
 
     def demand_trainer(
         self, entry: Entry, note: TrainingDone, recorder: Iterable[Role], held: Iterable[Role]
@@ -301,7 +251,7 @@ class SecondHands:
 
     def ask_release(self, entry: Entry, note: ReleaseAsked, held: tuple[Role, ...]) -> None:
         """The first person's word that a hold may end. `held`: that person's roles."""
-        roles = self._permitting(Call.HOLD_RELEASE, held)
+        roles = self.permitting(Call.HOLD_RELEASE, held)
         word = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=roles)
         self.asked_release[note.hold] = word
 
@@ -375,7 +325,7 @@ class SecondHands:
             self._demand(said, number, entry)
             if said.call not in SEARCHES and number not in self.proposed:
                 raise UnsignedError("the approval that it names is of no such change")
-        elif access.action == "search" and said.call != EMERGENCY and self._is_wide(access.plate):
+        elif access.action == "search" and said.call != EMERGENCY and self.is_wide(access.plate):
             raise UnsignedError("it has no full plate, and no second person signed")
         if access.action == "delivery":
             self._demand_delivery(said, access, entry.stamp.at_us)
@@ -470,14 +420,6 @@ class SecondHands:
         if spent is None:
             call = Call.INQUIRY_APPROVE if proposal is None else Call.CHANGE_APPROVE
             self._demand_counts(call, number, decision)
-
-    def _is_wide(self, plate: str) -> bool:
-        return bool(set(plate) & {"*", "?"}) or len(plate) < self.full_plate
-
-
-def _with(policy: Policy, role: Role) -> tuple[Role, ...]:
-    """The roles that a person may hold who counts as `role`."""
-    return tuple(one for one in Role if role in policy.effective_roles((one,)))
 
 
 def change_digest(said: Statement) -> bytes:

@@ -18,7 +18,7 @@ from sync.department.journal.inquiry_entries import Access, InquiryAsked, Search
 from sync.department.journal.made_by import MADE
 from sync.department.journal.malformed import unread_is_unsigned
 from sync.department.journal.second_hand_facts import Spent
-from sync.department.journal.second_hands import EMERGENCY, WAITS_US, UnsignedError, forget
+from sync.department.journal.second_hands import EMERGENCY, WAITS_US, forget
 from sync.department.journal.signed_forms import (
     ACCESS_CALLS,
     NamedAlert,
@@ -30,6 +30,7 @@ from sync.department.journal.signed_forms import (
 )
 from sync.department.journal.signers import KEPT_US, Signers
 from sync.department.journal.statements import SIGNED_WITHIN_US, USED, Statement, digest_of
+from sync.department.journal.unsigned import UnsignedError
 
 MOST_ALERTS = 5000  # the newest, which can still be opened by their number
 

@@ -67,7 +67,7 @@ from sync.department.journal.passkeys import (
 from sync.department.journal.person_entries import FreshProof, PersonKeySet, SessionKeySet
 from sync.department.journal.proven_uses import PersonProofs
 from sync.department.journal.second_hand_facts import DECIDES
-from sync.department.journal.second_hands import DECISIONS, SecondHands, UnsignedError, forget
+from sync.department.journal.second_hands import DECISIONS, SecondHands, forget
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import fits_passkey
 from sync.department.journal.signed_roster import (
@@ -89,6 +89,7 @@ from sync.department.journal.statements import (
     open_certificate,
     open_statement,
 )
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import MANAGES_USERS, Role, roles_at
 from sync.root_file import Root
 

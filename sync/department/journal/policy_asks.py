@@ -1,0 +1,89 @@
+"""What the policy in force asks of the people of the log: roles, second persons, training, ends. No I/O.
+
+It is read from the policy file that the log's root file names, so root at the department's server cannot
+soften it. `SecondHands` judges entries by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from storage.errors import StorageError
+from sync.department.journal.unsigned import UnsignedError
+from sync.department.policy.desk_terms import topics_came
+from sync.department.policy.policy import Policy
+from sync.department.policy.policy_file import parse_policy, policy_digest
+from sync.department.policy.roles import TAKES_TWO, Call, Role
+
+FOREVER_DAYS = 366 * 100
+
+
+@dataclass(slots=True)
+class PolicyAsks:
+    """The terms of the policy file that came into force last.
+
+    `two_hands`: roles that two people give; `approvers`: roles that may approve; `full_plate`: letters of a
+    plate that one person may search for; `permits`: by call, the roles that may make it; `conducting`: roles
+    of the person who conducts training, whose own is recorded by `recorded_by`, and everybody else's by
+    `conducted_by`; `topics`: each topic of training, and when it came; `approval_hours`: how long a yes is
+    good; `glass_days`, `glass_hours`: how far back an emergency search looks, and when its second word comes.
+    """
+
+    two_hands: tuple[Role, ...] = ()
+    approvers: tuple[Role, ...] = ()
+    full_plate: int = 1
+    permits: dict[str, tuple[Role, ...]] = field(default_factory=dict)
+    training_days: int = 0
+    designation_days: int = 0
+    password_days: int = 0
+    conducting: tuple[Role, ...] = ()
+    conducted_by: tuple[Role, ...] = ()
+    recorded_by: tuple[Role, ...] = ()
+    topics: dict[str, int] = field(default_factory=dict)
+    approval_hours: int = 0
+    glass_days: int = 0
+    glass_hours: int = 0
+
+    def take_terms(self, document: bytes, named: bytes, at_us: int) -> None:
+        """The policy in force from then on. Raises UnsignedError for one that the root file does not name."""
+        if policy_digest(document) != named:
+            raise UnsignedError("the policy file is not the one that the root file names")
+        try:
+            policy = parse_policy(document)
+        except StorageError:
+            raise UnsignedError("the policy file is not valid") from None
+        calls = {role: policy.calls_by(policy.effective_roles((role,))) for role in Role}
+        self.two_hands = tuple(role for role in Role if not TAKES_TWO.isdisjoint(calls[role]))
+        self.approvers = tuple(role for role in Role if Call.CHANGE_APPROVE in calls[role])
+        self.full_plate = policy.inquiry.full_plate_min
+        self.approval_hours = policy.inquiry.approval_hours
+        self.glass_days = policy.break_glass.days_max if policy.break_glass.allowed else -FOREVER_DAYS
+        self.glass_hours = policy.break_glass.second_word_hours
+        self.permits = {call.value: tuple(one for one in Role if call in calls[one]) for call in Call}
+        self.training_days = policy.training.valid_days
+        self.designation_days = policy.people.designation_days_max
+        self.password_days = policy.security.password_max_days
+        conductor, recorder = policy.training.conducted_by, policy.training.conductor_recorded_by
+        self.conducting = self.conducted_by = _counting_as(policy, conductor)
+        self.recorded_by = _counting_as(policy, recorder)
+        self.topics = topics_came(self.topics, (topic.id for topic in policy.training.topics), at_us)
+
+    def permitting(self, call: Call, held: Iterable[Role]) -> tuple[Role, ...]:
+        """Those of these roles that may make this call."""
+        permits = self.permits.get(call.value, ())
+        return tuple(one for one in held if one in permits)
+
+    def demand_role(self, user: str, roles: Iterable[Role], call: Call) -> None:
+        """One of a person's roles may make this call. Raises UnsignedError."""
+        if not self.permitting(call, roles):
+            raise UnsignedError(f"no role of {user} may do that")
+
+    def is_wide(self, plate: str) -> bool:
+        """Whether a search for this plate is one without a full plate."""
+        return bool(set(plate) & {"*", "?"}) or len(plate) < self.full_plate
+
+
+def _counting_as(policy: Policy, role: Role) -> tuple[Role, ...]:
+    """The roles that a person may hold who counts as `role`."""
+    return tuple(one for one in Role if role in policy.effective_roles((one,)))
