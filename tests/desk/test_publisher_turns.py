@@ -50,3 +50,20 @@ def test_the_next_one_proves_from_what_the_witness_signed_last(tmp_path: Path) -
     size = log.cover(log.add())
     assert known == [size]
     log.close()
+
+
+def test_a_witness_that_is_asked_the_time_holds_no_other_call_up(tmp_path: Path) -> None:
+    """It may be away for a minute; the desk's entries have their own turn meanwhile."""
+    log = Log(tmp_path)
+    seen: list[bool] = []
+    cosign = log.links[0].cosign
+
+    def asked(old_size: int, proof: list[bytes], note: str) -> str:
+        seen.append(log.publisher._turn.locked())
+        return cosign(old_size, proof, note)
+
+    log.links[0].cosign = asked  # type: ignore[method-assign]
+    log.cover(log.add())
+    assert log.publisher.ask_time_s(log.witnesses, log.watchers) > 0
+    assert seen == [True, False]  # a head that is kept has the turn; a time has none
+    log.close()

@@ -16,6 +16,7 @@ from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.inquiry_entries import Ground, Query, SearchApproved, SearchProposed
 from sync.department.journal.office_entries import IncidentSettled
+from sync.department.journal.second_hands import SecondHands
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.store.incidents import StoredIncident
@@ -62,6 +63,8 @@ INCIDENT = StoredIncident(
     closed_by=None, second_by=None,
 )  # fmt: skip
 
+PEOPLE = SecondHands()
+
 
 def settled(number: int, by: str, *, second: bool) -> Entry:
     note = IncidentSettled(
@@ -72,18 +75,18 @@ def settled(number: int, by: str, *, second: bool) -> Entry:
 
 def test_an_incident_is_settled_by_two_different_people() -> None:
     state = Settled()
-    assert to_settle(state, INCIDENT, "ann", "a cloned card") is False
+    assert to_settle(state, INCIDENT, PEOPLE, "ann", "a cloned card") is False
     state.apply(settled(3, "ann", second=False))
     with pytest.raises(DeskRefusal) as refused:
-        to_settle(state, INCIDENT, "ann", "a cloned card")
+        to_settle(state, INCIDENT, PEOPLE, "ann", "a cloned card")
     assert refused.value.code == "second-person"
-    assert to_settle(state, INCIDENT, "ben", "a cloned card") is True
+    assert to_settle(state, INCIDENT, PEOPLE, "ben", "a cloned card") is True
     with pytest.raises(DeskRefusal) as refused:
-        to_settle(state, INCIDENT, "ben", "cloned card")
+        to_settle(state, INCIDENT, PEOPLE, "ben", "cloned card")
     assert refused.value.code == "finding"
     state.apply(settled(3, "ben", second=True))
     with pytest.raises(DeskRefusal) as refused:
-        to_settle(state, INCIDENT, "cat", "a cloned card")
+        to_settle(state, INCIDENT, PEOPLE, "cat", "a cloned card")
     assert refused.value.code == "closed"
 
 
@@ -91,10 +94,10 @@ def test_an_incident_is_settled_by_two_different_people() -> None:
 def test_words_on_an_incident_are_none_on_another_of_the_same_number(other: dict[str, Any]) -> None:
     state, another = Settled(), replace(INCIDENT, **other)
     state.apply(settled(3, "ann", second=False))
-    assert to_settle(state, another, "ann", "a cloned card") is False  # exchanged between the words
+    assert to_settle(state, another, PEOPLE, "ann", "a cloned card") is False  # exchanged between the words
     state.apply(settled(3, "ben", second=True))
-    assert to_settle(state, another, "ben", "a cloned card") is False
-    assert state.words(another) == (None, None)
+    assert to_settle(state, another, PEOPLE, "ben", "a cloned card") is False
+    assert state.words(another, PEOPLE) == (None, None)
 
 
 def test_the_public_counts_add_up_every_purge_of_a_day() -> None:

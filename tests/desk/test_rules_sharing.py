@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_twins import GROUND
 from log_entries import NOW_US, POLICY, code_of, entry, refused
 
 from storage.times import DAY_US
@@ -13,9 +15,10 @@ from sync.department.cli import main
 from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.sharing.calls import DecisionForm
 from sync.department.desk.sharing.rules import MAX_LETTER_BYTES, Shares
-from sync.department.journal.entries import EntryOf
+from sync.department.journal.entries import BOUND_WHOLE, DRAWN_BY_PERSON, AccessLogOpened, EntryOf
 from sync.department.journal.entry_base import Note, Stamp
-from sync.department.journal.second_hand_facts import AskedScope
+from sync.department.journal.inquiry_entries import Access, Query
+from sync.department.journal.second_hand_facts import AskedScope, SignedDecision, plate_digest
 from sync.department.journal.second_hands import WAITS_US, SecondHands
 from sync.department.journal.sharing_entries import (
     DELIVER_DAYS,
@@ -26,6 +29,7 @@ from sync.department.journal.sharing_entries import (
     ShareReviewed,
     ShareRouted,
 )
+from sync.department.journal.signers import Signers
 from sync.department.journal.statements import Statement, form_bytes
 from sync.department.journal.unsigned import UnsignedError
 
@@ -267,3 +271,48 @@ def test_no_agency_counts_as_a_californian_police_department_by_default(
     words = [word for name, value in given.items() if name != left_out for word in (name, value)]
     assert main(["share", "record", *words]) == 2
     assert left_out in capsys.readouterr().err
+
+
+def delivered(second: SecondHands, written: bytes) -> None:
+    """The delivery of all that `SCOPE` asks for, under a request that says `b"as asked"`."""
+    (plate, *_), user = SCOPE.plates, "super"
+    second.requests[0] = AskedScope(
+        agency=("law-enforcement", "CA"), plates=(plate_digest(plate),), since_us=SCOPE.since_us,
+        until_us=SCOPE.until_us, user=user, at_us=SCOPE.until_us, written=b"as asked",
+    )  # fmt: skip
+    second.shares[0] = SignedDecision(user="chief", at_us=SCOPE.until_us)
+    query = Query(plate=plate, since_us=SCOPE.since_us, until_us=SCOPE.until_us)
+    access = Access(
+        action="delivery", elements=query.text(), plate=plate, ground=GROUND, on_behalf_of="", request=0,
+        approval=-1, reads=(), written=written,
+    )  # fmt: skip
+    said = Statement(
+        department=bytes(32), user=user, call="share/deliver", form=form_bytes(request(SCOPE)),
+        at_us=SCOPE.until_us, nonce=b"",
+    )  # fmt: skip
+    stamp = Stamp(at_us=SCOPE.until_us, user=user, role="", organisation="", session=b"", demo=False)
+    second.demand_access(said, EntryOf(9, stamp, access), access)
+
+
+def opened_log(form: int) -> Signers:
+    """The judge of a log of this form, after its first entry."""
+    signers = Signers()
+    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    stamp = Stamp(at_us=1, user="system", role="", organisation="", session=b"", demo=False)
+    note = AccessLogOpened(public_key=key, root_digest=bytes(32), signs=form)
+    signers.apply(EntryOf(0, stamp, note))
+    return signers
+
+
+def test_no_delivery_of_a_new_log_leaves_out_for_whom_it_is() -> None:
+    new, older = opened_log(BOUND_WHOLE).second, opened_log(DRAWN_BY_PERSON).second
+    for second in (new, older):
+        delivered(second, b"as asked")
+        with pytest.raises(UnsignedError, match="for another agency, purpose or number"):
+            delivered(second, b"as others asked")
+    with pytest.raises(UnsignedError, match="for another agency, purpose or number"):
+        delivered(new, b"")
+    delivered(older, b"")  # until the first that has it: root could leave it out
+    older.seen_written = True
+    with pytest.raises(UnsignedError, match="for another agency, purpose or number"):
+        delivered(older, b"")

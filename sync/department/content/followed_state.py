@@ -83,7 +83,7 @@ class Result:
     placed: PlacedHold | None = None
     holding: Spent | None = None  # the access of a hold, by its call
     broken: int = -1  # the emergency search that a second person was asked to judge
-    settled: tuple[int, str] = (-1, "")  # an incident, and whose word waits for a second
+    settled: tuple[int, str] = (-1, "")  # as `settling`, by an earlier version: its person alone
     proof: int = -1  # the person's proof that its call used up
     proof_by: bytes = b""
     seen: bool = False  # `SecondHands.seen_by_two`
@@ -97,6 +97,8 @@ class Result:
     gave: bytes = later(b"")  # the statement that gave a grant
     by_two: bool = later(False)  # `Signers.grants_by_two`
     wrote: bool = later(False)  # `SecondHands.seen_written`
+    settling: int = later(-1)  # an incident, and the word that waits for a second one
+    first_word: SignedDecision | None = field(default=None, metadata=LATER)
 
 
 @dataclass(slots=True)
@@ -191,7 +193,7 @@ def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: P
         case GlassBroken():
             return {"broken": note.access} if note.access not in signed.unjudged else {}
         case IncidentSettled():
-            return {"settled": (note.incident, second.settled.get(note.incident, ""))}
+            return {"settling": note.incident, "first_word": second.settled.get(note.incident)}
         case TrainingDone():
             return {"about": note.user, "trained": second.trained.get(note.user)}
         case DesignationSet():
@@ -252,8 +254,8 @@ def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
         second.requests[sequence] = result.asked
     if result.placed is not None:
         second.holds[sequence] = result.placed
-    incident, first = result.settled
-    if first:
+    incident, first = _settled(result)
+    if first is not None:
         second.settled[incident] = first
     else:
         second.settled.pop(incident, None)
@@ -264,6 +266,14 @@ def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
         decided.pop(result.decides, None)
         if result.decision is not None:
             decided[result.decides] = result.decision
+
+
+def _settled(result: Result) -> tuple[int, SignedDecision | None]:
+    """An incident, and the word on it that waits for a second one."""
+    incident, user = result.settled
+    if user:
+        return incident, SignedDecision(user=user, at_us=result.judged.at_us)
+    return max(incident, result.settling), result.first_word
 
 
 def _take_made(second: SecondHands, sequence: int, result: Result) -> None:

@@ -66,7 +66,8 @@ def open_incidents(listed: Iterable[StoredIncident], book: DeskState, now_us: in
             "by two people",
         )
         for one in listed
-        if book.settled.words(one)[1] is None and now_us - one.at_us >= INCIDENT_DAYS * DAY_US
+        if book.settled.words(one, book.signers.second)[1] is None
+        and now_us - one.at_us >= INCIDENT_DAYS * DAY_US
     ]
 
 

@@ -35,7 +35,7 @@ from sync.department.ground.department_time import DepartmentTime
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.change_entries import ChangeProposed, ChangeUsed
 from sync.department.journal.entries import (
-    DRAWN_BY_PERSON,
+    NEWEST_FORM,
     AccessLogOpened,
     Entry,
     LogRead,
@@ -133,7 +133,7 @@ class Desk(LogState):
                 AccessLogOpened(
                     public_key=key.public_key().public_bytes_raw(),
                     root_digest=root.digest(),
-                    signs=DRAWN_BY_PERSON,
+                    signs=NEWEST_FORM,
                 ),
                 stamp,
             )

@@ -78,8 +78,8 @@ from sync.department.journal.sharing_entries import (
 from sync.department.policy.roles import Role
 from sync.errors import NewerError
 
-ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, SEEN_BY_TWO, DRAWN_BY_PERSON = 2, 3, 4, 5, 6
-NEWEST_FORM = DRAWN_BY_PERSON
+ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, SEEN_BY_TWO, DRAWN_BY_PERSON, BOUND_WHOLE = 2, 3, 4, 5, 6, 7
+NEWEST_FORM = BOUND_WHOLE
 KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
@@ -92,7 +92,8 @@ class AccessLogOpened(Note):
     From `PROOFS_OF_ONE` on, a fresh proof is of one call, once. From `SEEN_BY_TWO` on, two people sign a
     configuration of units, who approves a sharing says what the agency is, and the offices' statement of an
     administrator has a date. From `DRAWN_BY_PERSON` on, the signed call that begins an audit draws its
-    sample.
+    sample. From `BOUND_WHOLE` on, a grant that destroys records names their log, each delivery names what was
+    asked for, and the first word on an incident is about that one, and ends with the role that gave it.
     """
 
     KIND: ClassVar[str] = "log_opened"

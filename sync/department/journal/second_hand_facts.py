@@ -10,6 +10,7 @@ from storage import envelope
 from storage.codec import later
 from storage.plate_text import normal_plate
 from sync.department.journal.entry_base import Stamp
+from sync.department.journal.office_entries import IncidentSettled
 from sync.department.journal.sharing_entries import ShareAsked, written_digest, written_of
 from sync.department.policy.roles import Call, Role
 
@@ -35,11 +36,13 @@ class Proposal:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedDecision:
     """A second person's yes, or the first one's word. `roles`: which its person held then and kept since;
-    None where an earlier version kept it, until the next entry that changes roles."""
+    None where an earlier version kept it, until the next entry that changes roles. `about`: which incident,
+    if its number alone does not say."""
 
     user: str
     at_us: int
     roles: tuple[Role, ...] | None = later(None)
+    about: bytes = later(b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,11 @@ class AskedScope:
             written=written_digest(*written_of(note)),
             images=note.scope.images,
         )
+
+
+def incident_digest(note: IncidentSettled) -> bytes:
+    """SHA-256 of what an incident is: a store that was set back gives its number again."""
+    return hashlib.sha256(envelope.encode([note.kind, note.unit, note.opened_us])).digest()
 
 
 def reads_digest(reads: Iterable[str]) -> bytes:

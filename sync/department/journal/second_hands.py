@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
-from storage.codec import later
 from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
@@ -31,6 +30,7 @@ from sync.department.journal.second_hand_facts import (
     SignedDecision,
     Spent,
     Training,
+    incident_digest,
     plate_digest,
     reads_digest,
 )
@@ -75,7 +75,8 @@ class SecondHands(PolicyAsks):
     releases that hold, and when; `emergencies`: by access, who searched; `trained`: each person's newest
     training; `spent`: approvals that were used; `given`: statements that gave a grant, and when;
     `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;
-    `seen_written`: deliveries name what was asked for.
+    `seen_written`: deliveries name what was asked for; `bound_whole`: so do grants that destroy records, and
+    the first word on an incident, in `settled`, is about that one and ends with its role.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class SecondHands(PolicyAsks):
     asked_release: dict[int, SignedDecision] = field(default_factory=dict)
     released: dict[int, int] = field(default_factory=dict)
     holds: dict[int, PlacedHold] = field(default_factory=dict)
-    settled: dict[int, str] = field(default_factory=dict)
+    settled: dict[int, SignedDecision] = field(default_factory=dict)
     emergencies: dict[int, SignedDecision] = field(default_factory=dict)
     trained: dict[str, Training] = field(default_factory=dict)
     approved_once: set[str] = field(default_factory=set)
@@ -93,7 +94,8 @@ class SecondHands(PolicyAsks):
     spent: dict[int, Spent] = field(default_factory=dict)
     given: dict[bytes, int] = field(default_factory=dict)
     seen_by_two: bool = False
-    seen_written: bool = later(False)
+    seen_written: bool = False
+    bound_whole: bool = False
 
     def trial(self) -> SecondHands:
         """One to try an entry on."""
@@ -119,7 +121,7 @@ class SecondHands(PolicyAsks):
         """A person's words count by the roles that gave them, as long as that person keeps these: one that
         comes in exchange, or comes back, gives no earlier word. `roles`: had before, and kept."""
         kept = frozenset(roles)
-        for known in (self.decided, self.shares, self.asked_release):
+        for known in (self.decided, self.shares, self.asked_release, self.settled):
             for number, word in known.items():
                 if word.user == user:
                     held = tuple(one for one in Role if one in kept) if word.roles is None else word.roles
@@ -127,14 +129,23 @@ class SecondHands(PolicyAsks):
 
     def counts(self, call: Call, number: int, user: str) -> bool:
         """Whether a person's word for others counts now: a yes to proposal or request `number`, or the word
-        to release hold `number`. A role that gave it, and that its person kept, may make the call by the
-        policy in force: what a policy took and a later one gave back counts again. A designation that ended
-        leaves it good for its hours. The desk, the key service and `verify` judge by this."""
-        words = {Call.SHARE_APPROVE: self.shares, Call.HOLD_RELEASE: self.asked_release}
+        to release hold `number` or on incident `number`. A role that gave it, and that its person kept, may
+        make the call by the policy in force: what a policy took and a later one gave back counts again. A
+        designation that ended leaves it good for its hours. The desk, the key service and `verify` judge by
+        this."""
+        words = {
+            Call.SHARE_APPROVE: self.shares,
+            Call.HOLD_RELEASE: self.asked_release,
+            Call.INCIDENT_CLOSE: self.settled,
+        }
         word = words.get(call, self.decided).get(number)
         if word is None or word.user != user:
             return False
         return word.roles is None or not set(self.permits.get(call.value, ())).isdisjoint(word.roles)
+
+    def keeps_first_word(self, incident: int, user: str) -> bool:
+        """Whether the first word on an incident counts still: in an older log it never ends."""
+        return not self.bound_whole or self.counts(Call.INCIDENT_CLOSE, incident, user)
 
     def _demand_counts(self, call: Call, number: int, word: SignedDecision) -> None:
         """Not so in an older log. Raises UnsignedError."""
@@ -158,7 +169,7 @@ class SecondHands(PolicyAsks):
             case ShareAsked() as note:
                 self.ask_share(entry, note)
             case IncidentSettled() as note:
-                self.settle(entry.stamp.user, note)
+                self.settle(entry, note, held)
             case HoldReleased() as note:
                 self.release(entry, note, signed=signed)
 
@@ -295,16 +306,29 @@ class SecondHands(PolicyAsks):
             raise UnsignedError("it names another hold")
 
     def demand_settled(self, user: str, note: IncidentSettled) -> None:
-        """The word that closes an incident is a second person's. Raises UnsignedError."""
-        if note.second and self.settled.get(note.incident, user) == user:
+        """The word that closes an incident is a second person's, and the first one's counts still. Raises
+        UnsignedError."""
+        if not note.second:
+            return
+        first = self.settled.get(note.incident)
+        if first is None or first.user == user:
             raise UnsignedError("no other person settled this incident before")
+        if self.bound_whole and first.about != incident_digest(note):
+            raise UnsignedError("the word of the first person is on another incident of that number")
+        if self.bound_whole:
+            self._demand_counts(Call.INCIDENT_CLOSE, note.incident, first)
 
-    def settle(self, user: str, note: IncidentSettled) -> None:
-        """A word on an incident; the second closes it."""
+    def settle(self, entry: Entry, note: IncidentSettled, held: tuple[Role, ...]) -> None:
+        """A word on an incident; the second closes it. `held`: its person's roles."""
         if note.second:
             self.settled.pop(note.incident, None)
-        else:
-            self.settled[note.incident] = user  # a store that was set back gives a number again
+            return
+        self.settled[note.incident] = SignedDecision(
+            user=entry.stamp.user,
+            at_us=entry.stamp.at_us,
+            roles=self.permitting(Call.INCIDENT_CLOSE, held),
+            about=incident_digest(note),
+        )
 
     def note_emergency(self, entry: Entry) -> None:
         """A search on one person's word."""

@@ -40,6 +40,7 @@ from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened
 from sync.department.journal.change_entries import ChangeDecided, DesignationSet, GlassJudged
 from sync.department.journal.entries import (
     ALL_SIGNED,
+    BOUND_WHOLE,
     GRANTS_BY_TWO,
     PROOFS_OF_ONE,
     SEEN_BY_TWO,
@@ -176,6 +177,7 @@ class Signers:
             self.all_signed = note.signs >= ALL_SIGNED
             self.grants_by_two = note.signs >= GRANTS_BY_TWO
             self.second.seen_by_two = note.signs >= SEEN_BY_TWO
+            self.second.bound_whole = self.second.seen_written = note.signs >= BOUND_WHOLE
             self.proven.once = note.signs >= PROOFS_OF_ONE
             return
         match note:

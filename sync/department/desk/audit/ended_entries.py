@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from storage.codec import read_field
 from storage.counts import counted
 from sync.department.desk.audit.detectors import Flag
 from sync.department.desk.desk import Desk
@@ -51,8 +52,9 @@ def ended_by_others(desk: Desk) -> Iterator[Flag]:
             if said.call == "hotlist/add":
                 second = desk.book.changes.decided.get(form["approval"])
                 approver = "" if second is None else second.stamp.user
-                recipients = frozenset(form["recipients"])
-                made[case].append(_Made(stamp.user, approver, recipients, int(form["until_us"])))
+                recipients = frozenset(read_field(tuple[str, ...], form["recipients"], "recipients"))
+                until_us = read_field(int, form["until_us"], "until_us")
+                made[case].append(_Made(stamp.user, approver, recipients, until_us))
         except UNREADABLE:  # such an entry is a finding of `verify`
             continue
         if said.call != "hotlist/add":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from storage.codec import read_field
+from storage.errors import RecordError, StorageError
 from sync.department.desk.changes import rules
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -141,8 +143,7 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
     def plan(caller: Caller) -> Plan[ShownProposal]:
         entry = _known(desk, form.proposal, caller)
         said = _signed_form(entry)
-        recipients = said.get("recipients") or ()
-        if recipients and caller.user not in {*recipients, entry.stamp.user}:
+        if not _is_of_its_people(entry, caller.user):
             _demand_administrator(desk, caller)
         made = ShownProposal(
             proposal=entry.sequence,
@@ -159,8 +160,22 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
 
 
 def _signed_form(entry: Entry) -> dict[str, Any]:
-    """The form that a proposal asks to carry out, where its person signed it."""
-    return said_in(entry.signed).fields() if entry.signed else {}
+    """The form that a proposal asks to carry out, where its person signed it and it can be read."""
+    try:
+        return said_in(entry.signed).fields() if entry.signed else {}
+    except StorageError:  # a finding of `verify`
+        return {}
+
+
+def _is_of_its_people(entry: Entry, user: str) -> bool:
+    """Whether a proposal is everybody's, or this person's: of a covert entry its proposer's and its
+    recipients'. One whose recipients no rule can read names none."""
+    try:
+        said = _signed_form(entry).get("recipients", [])
+        recipients: tuple[str, ...] = read_field(tuple[str, ...], said, "recipients")
+    except RecordError:
+        return user == entry.stamp.user
+    return not recipients or user in {*recipients, entry.stamp.user}
 
 
 def may_know(desk: Desk, entry: Entry, user: str, at_us: int) -> bool:
@@ -169,11 +184,8 @@ def may_know(desk: Desk, entry: Entry, user: str, at_us: int) -> bool:
     A covert entry's: its people and administrators; if an administrator proposed it, everyone who may be the
     second person.
     """
-    recipients = _signed_form(entry).get("recipients") or ()
-    return (
-        not recipients
-        or user in {*recipients, entry.stamp.user}
-        or any(_is_administrator(desk, one, at_us) for one in (user, entry.stamp.user))
+    return _is_of_its_people(entry, user) or any(
+        _is_administrator(desk, one, at_us) for one in (user, entry.stamp.user)
     )
 
 

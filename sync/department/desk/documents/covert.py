@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from storage.codec import read_field
 from storage.plate_states import typed_state
 from storage.plate_text import normal_plate
 from sync.department.desk.people.rules import Accounts
@@ -61,7 +62,7 @@ def entry_of(form: Mapping[str, Any], user: str, approver: str, at_us: int) -> L
         until_us=form["until_us"],
         requester=user,
         approver=approver,
-        recipients=tuple(form["recipients"]),
+        recipients=read_field(tuple[str, ...], form["recipients"], "recipients"),
     )
 
 

@@ -15,6 +15,7 @@ from sync.department.journal.office_entries import (
     GrantsRevoked,
     IncidentSettled,
 )
+from sync.department.journal.second_hands import SecondHands
 from sync.department.policy.refusals import DeskRefusal, FormError, done_already
 from sync.department.store.incidents import StoredIncident
 
@@ -97,11 +98,15 @@ class Settled:
         if is_of(entry, IncidentSettled):
             (self.closed if entry.note.second else self.first)[entry.note.incident] = entry
 
-    def words(self, incident: StoredIncident) -> tuple[_Word | None, _Word | None]:
-        """The first and the second person's words on an incident. A store that was set back gives a number
-        again: what was said of another incident under it is no word on this one."""
-        first, second = self.first.get(incident.number), self.closed.get(incident.number)
-        return _on(first, incident), _on(second, incident)
+    def words(self, incident: StoredIncident, people: SecondHands) -> tuple[_Word | None, _Word | None]:
+        """The first and the second person's words on an incident; the first ends with the role that gave it,
+        unless the second has followed. A store that was set back gives a number again: what was said of
+        another incident under it is no word on this one."""
+        first, second = (_on(one.get(incident.number), incident) for one in (self.first, self.closed))
+        if first is not None and second is None:
+            counts = people.keeps_first_word(incident.number, first.stamp.user)
+            return (first if counts else None), None
+        return first, second
 
 
 def _on(word: _Word | None, incident: StoredIncident) -> _Word | None:
@@ -114,10 +119,12 @@ def _on(word: _Word | None, incident: StoredIncident) -> _Word | None:
     return word if same else None
 
 
-def to_settle(settled: Settled, incident: StoredIncident, person: str, finding: str) -> bool:
+def to_settle(
+    settled: Settled, incident: StoredIncident, people: SecondHands, person: str, finding: str
+) -> bool:
     """Whether this word is the second one. Raises DeskRefusal for a person who gave the first."""
     clause = "463.8"
-    known, closed = settled.words(incident)
+    known, closed = settled.words(incident, people)
     if closed is not None:
         raise done_already(closed.stamp.user, "closed that incident", code="closed", clause=clause)
     if len(finding.split()) < 3:

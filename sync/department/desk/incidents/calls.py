@@ -64,7 +64,8 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[IncidentR
 
 
 def _row(front: DeskContext, one: StoredIncident) -> IncidentRow:
-    first, second = front.desk.book.settled.words(one)
+    book = front.desk.book
+    first, second = book.settled.words(one, book.signers.second)
     state = "closed" if second else "waits for a second person" if first else "open"
     return IncidentRow(
         incident=one.number,
@@ -89,7 +90,8 @@ def close(front: DeskContext, token: str, form: SettleForm) -> Settling:
         known = next((one for one in front.incidents.listed() if one.number == form.incident), None)
         if known is None:
             raise FormError("there is no such incident", code="no-incident", clause="463.8")
-        second = rules.to_settle(desk.book.settled, known, caller.user, form.finding)
+        people = desk.book.signers.second
+        second = rules.to_settle(desk.book.settled, known, people, caller.user, form.finding)
         note = IncidentSettled(
             incident=form.incident,
             kind=known.kind,
@@ -109,8 +111,8 @@ def close(front: DeskContext, token: str, form: SettleForm) -> Settling:
 def repeat(front: DeskContext) -> None:
     """Write into the store what the log says of closed incidents: after each closing, and daily. Raises
     StoreError."""
-    settled = front.desk.book.settled
+    book = front.desk.book
     for one in front.incidents.listed():
-        first, second = settled.words(one)
+        first, second = book.settled.words(one, book.signers.second)
         if first is not None and second is not None and one.closed_us is None:
             front.incidents.settle(one.number, first.stamp.user, second.stamp.user, second.stamp.at_us)

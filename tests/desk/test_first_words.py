@@ -1,0 +1,60 @@
+"""What the first of two people said of an incident, and by which form of the log it ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sync.department.journal.entries import EntryOf
+from sync.department.journal.entry_base import Stamp
+from sync.department.journal.office_entries import IncidentSettled
+from sync.department.journal.second_hands import SecondHands
+from sync.department.journal.unsigned import UnsignedError
+from sync.department.policy.roles import Call, Role
+
+FIRST = IncidentSettled(
+    incident=3, kind="fork", unit="unit-7", opened_us=1, finding="a cloned card", second=False
+)
+SECOND = replace(FIRST, second=True)
+
+
+def after_the_first_word(*, bound_whole: bool) -> SecondHands:
+    """Of the supervisor, in a log of this form."""
+    permits: dict[str, tuple[Role, ...]] = {
+        Call.INCIDENT_CLOSE.value: (Role.ADMINISTRATOR, Role.CCAT_SUPERVISOR)
+    }
+    second = SecondHands(permits=permits, seen_by_two=True, bound_whole=bound_whole)
+    stamp = Stamp(at_us=1, user="super", role="", organisation="", session=bytes(32), demo=False)
+    second.settle(EntryOf(4, stamp, FIRST, b""), FIRST, (Role.CCAT_SUPERVISOR,))
+    return second
+
+
+@pytest.mark.parametrize("other", [{"kind": "rollback"}, {"unit": "unit-8"}, {"opened_us": 2}])
+def test_a_first_word_closes_no_other_incident_of_its_number(other: dict[str, object]) -> None:
+    """Root sets the store back, and lets one honest person close what the other one never saw."""
+    another = replace(SECOND, **other)  # type: ignore[arg-type]
+    second = after_the_first_word(bound_whole=True)
+    second.demand_settled("chief", SECOND)
+    with pytest.raises(UnsignedError, match="another incident of that number"):
+        second.demand_settled("chief", another)
+    after_the_first_word(bound_whole=False).demand_settled("chief", another)
+
+
+def test_a_first_word_ends_with_its_role_and_never_did_in_an_older_log() -> None:
+    for bound_whole in (True, False):
+        second = after_the_first_word(bound_whole=bound_whole)
+        assert second.keeps_first_word(3, "super")
+        second.keep_roles("super", {Role.VENDOR})
+        assert second.keeps_first_word(3, "super") is not bound_whole
+        if bound_whole:
+            with pytest.raises(UnsignedError, match="the role by which super gave that word is gone"):
+                second.demand_settled("chief", SECOND)
+        else:
+            second.demand_settled("chief", SECOND)
+
+
+def test_no_person_is_first_and_second() -> None:
+    for bound_whole in (True, False):
+        with pytest.raises(UnsignedError, match="no other person settled"):
+            after_the_first_word(bound_whole=bound_whole).demand_settled("super", SECOND)
