@@ -13,39 +13,76 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from storage.errors import UpdateFileError
-from sync.department.desk.documents.der import INTEGER, OCTETS, OID, SEQUENCE, SET, Der, malformed
 
 SIGNED_DATA, DATA = "1.2.840.113549.1.7.2", "1.2.840.113549.1.7.1"
 CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME = (f"1.2.840.113549.1.9.{n}" for n in (3, 4, 5))
 PSS = "1.2.840.113549.1.1.10"
+GENERALIZED_TIME = b"\x18"
 DIGESTS: dict[str, type[hashes.HashAlgorithm]] = {
     "2.16.840.1.101.3.4.2.1": hashes.SHA256,
     "2.16.840.1.101.3.4.2.2": hashes.SHA384,
     "2.16.840.1.101.3.4.2.3": hashes.SHA512,
 }
-EXPLICIT_0, IMPLICIT_0, IMPLICIT_1, IMPLICIT_SID = 0xA0, 0xA0, 0xA1, 0x80
 MAX_STEPS = 4  # from the signer's certificate to one of the keyring
 MAX_SIGNERS = 8
 MAX_CERTIFICATES = 16  # that are tried for a chain: MAX_STEPS of them, in each order
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signer:
+@asn1.sequence
+class _Attribute:
+    kind: x509.ObjectIdentifier
+    values: Annotated[asn1.SetOf[asn1.TLV], asn1.Size(1, 1)]
+
+
+@asn1.sequence
+class _IssuerAndSerial:
+    issuer: asn1.TLV
+    serial: int
+
+
+@asn1.sequence
+class _Signer:
     """One signer: who, by issuer and serial or by key identifier; how; and what was signed."""
 
-    sid: Der
-    digest: str
-    attributes: Der | None
-    algorithm: str
+    version: int
+    sid: Annotated[bytes, asn1.Implicit(0)] | _IssuerAndSerial
+    digest: Annotated[list[asn1.TLV], asn1.Size(1, 2)]
+    attributes: Annotated[asn1.SetOf[_Attribute] | None, asn1.Implicit(0)]
+    algorithm: Annotated[list[asn1.TLV], asn1.Size(1, 2)]
     signature: bytes
+    unsigned: Annotated[asn1.SetOf[asn1.TLV] | None, asn1.Implicit(1)]
+
+
+@asn1.sequence
+class _Encapsulated:
+    kind: x509.ObjectIdentifier
+    content: Annotated[bytes | None, asn1.Explicit(0)]
+
+
+@asn1.sequence
+class _SignedData:
+    version: int
+    digests: asn1.SetOf[asn1.TLV]
+    encapsulated: _Encapsulated
+    certificates: Annotated[asn1.SetOf[x509.Certificate] | None, asn1.Implicit(0)]
+    revoked: Annotated[asn1.SetOf[asn1.TLV] | None, asn1.Implicit(1)]  # RAUC reads them only if it is set to
+    signers: Annotated[asn1.SetOf[_Signer], asn1.Size(1, MAX_SIGNERS)]
+
+
+@asn1.sequence
+class _ContentInfo:
+    kind: x509.ObjectIdentifier
+    content: Annotated[_SignedData, asn1.Explicit(0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +91,7 @@ class SignedContent:
 
     content: bytes | None
     certificates: tuple[x509.Certificate, ...]
-    signers: tuple[Signer, ...]
+    signers: tuple[_Signer, ...]
 
 
 @contextmanager
@@ -70,22 +107,15 @@ def _read_strictly() -> Iterator[None]:
 @_read_strictly()
 def parse_signed(data: bytes) -> SignedContent:
     """Parse DER. Raises UpdateFileError."""
-    kind, wrapped = _exactly(Der.of(data, SEQUENCE).parts(SEQUENCE), 2)
-    if kind.oid != SIGNED_DATA:
+    found = asn1.decode_der(_ContentInfo, data)
+    signed = found.content
+    if found.kind.dotted_string != SIGNED_DATA or signed.encapsulated.kind.dotted_string != DATA:
         raise malformed()
-    (inner,) = _exactly(wrapped.parts(EXPLICIT_0), 1)
-    version, _digests, encapsulated, *rest = _at_least(inner.parts(SEQUENCE), 4)
-    version.being(INTEGER)
-    certificates = tuple[x509.Certificate, ...]()
-    if rest[0].tag == IMPLICIT_0:
-        certificates = tuple(_certificate(one.whole) for one in rest.pop(0).parts(IMPLICIT_0))
-    if rest and rest[0].tag == IMPLICIT_1:
-        rest.pop(0)  # lists of revoked certificates: RAUC reads them only if it is set to
-    (infos,) = _exactly(rest, 1)
-    signers = tuple(_signer(one) for one in infos.parts(SET))
-    if not 1 <= len(signers) <= MAX_SIGNERS:
-        raise malformed()
-    return SignedContent(content=_content(encapsulated), certificates=certificates, signers=signers)
+    return SignedContent(
+        content=signed.encapsulated.content,
+        certificates=tuple(signed.certificates.as_list() if signed.certificates else ()),
+        signers=tuple(signed.signers.as_list()),
+    )
 
 
 @_read_strictly()
@@ -113,99 +143,57 @@ def read_keyring(pem: bytes) -> tuple[x509.Certificate, ...]:
         raise UpdateFileError("holds no certificate in PEM") from None
 
 
-def _exactly(parts: list[Der], count: int) -> list[Der]:
-    if len(parts) != count:
-        raise malformed()
-    return parts
+def malformed() -> UpdateFileError:
+    """What is said of bytes that are no signature."""
+    return UpdateFileError("the signature at the end of its RAUC bundle is none (CMS)")
 
 
-def _at_least(parts: list[Der], count: int) -> list[Der]:
-    if len(parts) < count:
-        raise malformed()
-    return parts
+def _algorithm(identifier: list[asn1.TLV]) -> str:
+    named: x509.ObjectIdentifier = identifier[0].parse(x509.ObjectIdentifier)
+    return named.dotted_string
 
 
-def _certificate(der: bytes) -> x509.Certificate:
-    try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError:
-        raise malformed() from None
-
-
-def _content(encapsulated: Der) -> bytes | None:
-    kind, *held = _at_least(encapsulated.parts(SEQUENCE), 1)
-    if kind.oid != DATA:
-        raise malformed()
-    if not held:
-        return None
-    (octets,) = _exactly(held[0].parts(EXPLICIT_0), 1)
-    if octets.tag == OCTETS | 0x20:  # in pieces, as OpenSSL writes a stream
-        return b"".join(one.being(OCTETS).content for one in octets.parts(octets.tag))
-    return octets.being(OCTETS).content
-
-
-def _signer(info: Der) -> Signer:
-    version, sid, digest, *rest = _at_least(info.parts(SEQUENCE), 5)
-    version.being(INTEGER)
-    attributes = rest.pop(0) if rest[0].tag == IMPLICIT_0 else None
-    algorithm, signature = _at_least(rest, 2)[:2]
-    return Signer(
-        sid=sid,
-        digest=_algorithm(digest),
-        attributes=attributes,
-        algorithm=_algorithm(algorithm),
-        signature=signature.being(OCTETS).content,
-    )
-
-
-def _algorithm(identifier: Der) -> str:
-    return _at_least(identifier.parts(SEQUENCE), 1)[0].being(OID).oid
-
-
-def _is_of(sid: Der, certificate: x509.Certificate) -> bool:
+def _is_of(sid: bytes | _IssuerAndSerial, certificate: x509.Certificate) -> bool:
     """Whether a signer is named by this certificate's issuer and serial, or by its key identifier."""
-    if sid.tag == IMPLICIT_SID:
+    if isinstance(sid, bytes):
         try:
             known = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         except (x509.ExtensionNotFound, ValueError):
             return False
-        return known.digest == sid.content
-    issuer, serial = _exactly(sid.parts(SEQUENCE), 2)
-    number = int.from_bytes(serial.being(INTEGER).content, "big", signed=True)
-    return (issuer.whole, number) == (certificate.issuer.public_bytes(), certificate.serial_number)
+        return known.digest == sid
+    named = asn1.encode_der(sid.issuer), sid.serial
+    return named == (certificate.issuer.public_bytes(), certificate.serial_number)
 
 
-def _attribute(signer: Signer, oid: str) -> Der | None:
+def _attribute(signer: _Signer, oid: str) -> asn1.TLV | None:
     """The one value of a signed attribute. Raises UpdateFileError."""
-    if signer.attributes is None:
-        return None
-    for one in Der.each(signer.attributes.content):
-        name, values = _exactly(one.parts(SEQUENCE), 2)
-        if name.oid == oid:
-            return _exactly(values.parts(SET), 1)[0]
-    return None
+    every = signer.attributes.as_list() if signer.attributes else []
+    found = [one.values.as_list()[0] for one in every if one.kind.dotted_string == oid]
+    if len(found) > 1:
+        raise malformed()
+    return found[0] if found else None
 
 
-def _demand_holds(signer: Signer, certificate: x509.Certificate, content: bytes) -> None:
+def _demand_holds(signer: _Signer, certificate: x509.Certificate, content: bytes) -> None:
     """RFC 5652, 5.4: over the attributes, as a SET, of which one is the content's digest."""
     try:
-        digest = DIGESTS[signer.digest]()
+        digest = DIGESTS[_algorithm(signer.digest)]()
     except KeyError:
         raise UpdateFileError("its RAUC bundle is signed over a digest that is none of SHA-2") from None
     broken = UpdateFileError("the signature of its RAUC bundle does not hold")
     signed = content
     if signer.attributes is not None:
         said, kind = _attribute(signer, MESSAGE_DIGEST), _attribute(signer, CONTENT_TYPE)
-        if said is None or kind is None or kind.oid != DATA:
+        if said is None or kind is None or kind.parse(x509.ObjectIdentifier).dotted_string != DATA:
             raise malformed()
-        if not hmac.compare_digest(said.being(OCTETS).content, hashlib.new(digest.name, content).digest()):
+        if not hmac.compare_digest(said.parse(bytes), hashlib.new(digest.name, content).digest()):
             raise broken
-        signed = bytes([SET]) + signer.attributes.whole[1:]
+        signed = asn1.encode_der(signer.attributes)
     key = certificate.public_key()
     try:
         if isinstance(key, rsa.RSAPublicKey):
             scheme: padding.AsymmetricPadding = padding.PKCS1v15()
-            if signer.algorithm == PSS:
+            if _algorithm(signer.algorithm) == PSS:
                 scheme = padding.PSS(padding.MGF1(digest), padding.PSS.AUTO)
             key.verify(signer.signature, signed, scheme, digest)
         elif isinstance(key, ec.EllipticCurvePublicKey):
@@ -216,17 +204,14 @@ def _demand_holds(signer: Signer, certificate: x509.Certificate, content: bytes)
         raise broken from None
 
 
-def _signed_at(signer: Signer) -> datetime:
+def _signed_at(signer: _Signer) -> datetime:
     """When it was signed, as units judge it (`use-bundle-signing-time`). Raises UpdateFileError."""
     said = _attribute(signer, SIGNING_TIME)
     if said is None:
         raise UpdateFileError("its RAUC bundle does not say when it was signed")
-    text = said.content.decode("ascii", "replace")
-    century = "" if said.tag == 0x18 else "20" if text[:2] < "50" else "19"
-    try:
-        return datetime.strptime(century + text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        raise malformed() from None
+    kind = asn1.GeneralizedTime if said.tag_bytes == GENERALIZED_TIME else asn1.UTCTime
+    at: asn1.GeneralizedTime | asn1.UTCTime = said.parse(kind)
+    return at.as_datetime().replace(tzinfo=UTC)
 
 
 def _demand_for_code(certificate: x509.Certificate) -> None:
