@@ -7,7 +7,7 @@ What cannot be read or does not verify stays, and so does the alarm: that needs 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,10 +75,16 @@ class ClosedDelivery:
         self, handover: Handover, beside: Path, done: Delivered, may_continue: Callable[[], bool]
     ) -> None:
         there = answered(beside, handover.log_id, self._department)
-        whole = True
+        whole, shut = True, dict[int, str]()
         files.make_dir(beside / ANSWERS)
-        left = (one for one in handover.records() if isinstance(one, HandedRecord))
-        for some in portions(one for one in left if not any(a <= one.sequence <= b for a, b in there)):
+
+        def is_shut(number: int, error: PermissionError) -> None:
+            shut[number] = str(error)
+
+        records = handover.records(shut=is_shut)
+        left = (one for one in records if isinstance(one, HandedRecord))
+        left = (one for one in left if not any(a <= one.sequence <= b for a, b in there))
+        for some in portions(left, shut):
             if not may_continue():
                 done.paused = True
                 return
@@ -88,8 +94,10 @@ class ClosedDelivery:
             whole = whole and not answer.lacking
             if not answer.lacking:
                 files.replace(beside / ANSWERS / f"{answer.first:016d}.cbor", signed)
-
-        if whole:  # what verifies is there; it need not be looked through again
+        if shut:  # they come once they are open again
+            what = next(iter(shut.values()))
+            log_events.warning("closed_log_waits", log=beside.name, records=len(shut), what=what)
+        elif whole:  # what verifies is there; it need not be looked through again
             files.replace(beside / ANSWERS / WHOLE, b"")
 
     def _portion(self, handover: Handover, some: Sequence[HandedRecord]) -> tuple[ClosedHeld, bytes, int]:
@@ -137,12 +145,15 @@ def header_of(
     )
 
 
-def portions(records: Iterable[HandedRecord]) -> Iterator[list[HandedRecord]]:
-    """As many records as one offer takes."""
+def portions(records: Iterable[HandedRecord], shut: Collection[int] = ()) -> Iterator[list[HandedRecord]]:
+    """As many records as one offer takes; none across one that is shut, since the answer names a range. shut:
+    the numbers of those, which may grow while the records come.
+    """
     some: list[HandedRecord] = []
     size = 0
     for one in records:
-        if some and (len(some) >= MAX_CLOSED_LEAVES or size + len(one.leaf) > MOST_LEAF_BYTES):
+        full = len(some) >= MAX_CLOSED_LEAVES or size + len(one.leaf) > MOST_LEAF_BYTES
+        if some and (full or any(some[-1].sequence < number < one.sequence for number in shut)):
             yield some
             some, size = [], 0
         some.append(one)

@@ -19,7 +19,7 @@ import hashlib
 import hmac
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,8 +94,14 @@ class Handover:
         """How many records the folder says that it holds."""
         return self._log.size()
 
-    def records(self, first: int = 0) -> Iterator[HandedRecord | BadRecord]:
-        """Every record from `first` on, in order: what verifies, and what does not."""
+    def records(
+        self, first: int = 0, *, shut: Callable[[int, PermissionError], None] | None = None
+    ) -> Iterator[HandedRecord | BadRecord]:
+        """Every record from `first` on, in order: what verifies, and what does not.
+
+        shut: called with the number of a record whose image this user may not read, which is then left out.
+        Raises PermissionError for it without.
+        """
         for sequence, data in self._rows(first):
             if data is None:
                 yield BadRecord(sequence, "its part of the ledger cannot be read")
@@ -105,6 +111,10 @@ class Handover:
                 if leaf.sequence != sequence or leaf.log_id != self.log_id:
                     raise LedgerError("is a record of another place or another log")
                 yield self._record(leaf, data)
+            except PermissionError as error:
+                if shut is None:
+                    raise
+                shut(sequence, error)
             except (StorageError, TypeError, ValueError, sqlite3.Error) as error:
                 yield BadRecord(sequence, str(error))
 

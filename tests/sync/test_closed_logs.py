@@ -8,13 +8,16 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from receiver_twins import Joined, incident_kinds
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 from sync_twins import LoopbackLink, converse
 
+from storage import files
 from storage.leaf import unchecked
 from sync import closed_delivery, messages, parcels
 from sync.closed_delivery import ClosedDelivery, Delivered, Parcel, header_of, portions
@@ -86,6 +89,35 @@ def test_unsent_reads_of_a_closed_log_arrive_by_the_next_sync_and_the_alarm_ends
     monkeypatch.setattr(closed_delivery, "open_handover", None)  # not even looked through
     assert hand_over(unit, department, link=link) == Delivered()
     assert link.names == []  # once, not again
+
+
+def test_a_record_whose_image_is_shut_waits_alone_and_comes_once_it_is_open(
+    unit: Joined, department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every later record of the log waited with it."""
+    numbers = unit.add(5)
+    leaf = unit.ledger.store.leaf(numbers[1])
+    name = leaf.elements["overview"].digest.hex()
+    close_the_log(unit, department)
+    real = files.open_evidence
+
+    def refuse(path: Path, *, follow: bool = False) -> BinaryIO:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, follow=follow)
+
+    with monkeypatch.context() as refusing, capture_logs() as said:
+        refusing.setattr(files, "open_evidence", refuse)
+        hand_over(unit, department)
+        link = LoopbackLink(department)
+        assert hand_over(unit, department, link=link).records == 0
+        assert link.names == []  # what came is not offered again
+    assert [(one["event"], one["records"]) for one in said] == [("closed_log_waits", 1)] * 2
+    assert texts_held(department) == 4
+    assert [one.reads for one in closed_logs(unit.folder)] == [1]
+    assert hand_over(unit, department).records == 1
+    assert texts_held(department) == 5
+    assert closed_logs(unit.folder) == []
 
 
 def test_a_log_that_contradicts_what_was_received_is_held_beside_it_and_is_an_incident(
