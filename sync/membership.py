@@ -102,7 +102,8 @@ class SyncFolder:
         return cls(home / "sync", chip)
 
     def make(self) -> None:
-        self.path.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        """Durably: a power cut after an enrollment must not take it along with the folder's name."""
+        files.make_dirs(self.path)
 
     @property
     def tls_key(self) -> Path:

@@ -250,6 +250,18 @@ def test_a_new_log_learns_its_department_and_what_was_sent(
     assert sorted(told[1:]) == [(name, name.encode()) for name in there]
 
 
+def test_the_folder_of_a_membership_lasts_before_anything_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_dir", synced.append)
+    folder = SyncFolder.of(tmp_path / "new" / "home")
+    folder.make()
+    folder.make()
+    assert synced == [tmp_path, tmp_path / "new", tmp_path / "new" / "home"]
+    assert folder.path.stat().st_mode & 0o777 == files.PRIVATE_DIR
+
+
 # --- with a ledger --------------------------------------------------------------------------------------
 
 
@@ -265,13 +277,19 @@ def unit(tmp_path: Path) -> Iterator[Unit]:
 def test_a_new_log_has_the_reason_and_the_old_one_a_lasting_place(
     unit: Unit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[Path] = []
+    between: list[Path] = []  # synced while the old log is set aside, and the new one has no name yet
+    old = unit.folder.path / "old"
+
+    def note(path: Path) -> None:
+        if any(old.glob("*/store")) and not (unit.home / "store").exists():
+            between.append(path)
+
     unit.ledger.close()
-    monkeypatch.setattr(files, "sync_dir", synced.append)
+    monkeypatch.setattr(files, "sync_dir", note)
     unit.ledger = roll_over(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="x" * 501)
     assert unit.outbox.opened_because() == (None, "x" * 500)
-    [store] = (unit.folder.path / "old").glob("*/store")
-    assert {store.parent, unit.home} <= set(synced)
+    [store] = old.glob("*/store")
+    assert between == [store.parent, unit.home]  # its new name lasts before its old one goes
     assert store.parent.stat().st_mode & 0o777 == files.PRIVATE_DIR
 
 
