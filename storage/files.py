@@ -25,6 +25,7 @@ from typing import BinaryIO
 
 from storage.errors import LedgerError, NotOwnerError, NotPlainError, StoreFullError
 
+MOST_MOVED = 9  # folders in the place of one file; a person looks at more
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
 FULL_NAMES = frozenset(
     {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
@@ -190,6 +191,41 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def clear_place(path: Path) -> Path | None:
+    """Free the place of a file that holds nothing: it is removed, and a folder with content is moved aside.
+
+    Where to, None if nothing was moved. Raises OSError.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        if not path.is_dir():
+            raise
+        with contextlib.suppress(OSError):
+            path.rmdir()
+            return None
+        beside = (path.with_name(f"{path.name}.moved-{number}") for number in range(1, MOST_MOVED + 1))
+        aside = next((one for one in beside if not os.path.lexists(one)), None)
+        if aside is None:
+            raise
+        path.rename(aside)
+        return aside
+    return None
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds an flock(2) of what is at this path, which this user may not open.
+
+    By its inode alone in /proc/locks, proc(5): some file systems have another device there than in stat(2).
+    Where the system has no such list, it is taken for held. Raises OSError.
+    """
+    inode = f":{path.lstat().st_ino} "
+    try:
+        return inode in Path("/proc/locks").read_text(encoding="ascii")
+    except OSError:
+        return True
 
 
 @contextlib.contextmanager

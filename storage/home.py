@@ -106,7 +106,6 @@ class Home:
         database = [self.database.with_name(f"{name}{end}") for end in ("", "-wal", "-shm")]
         files.demand_own_folder(self.folder, home=self.root)
         files.demand_own(*database, home=self.root, written=True)
-        files.demand_own(self.public_key, home=self.root)
 
     def read_slot_uri(self) -> str:
         """Which slot holds the key-encryption key. Raises NotOwnerError, LedgerError."""
@@ -146,7 +145,8 @@ class Home:
         return False
 
     def read_public_key(self) -> NoteKey:
-        """The log key that the home names as its own. Raises LedgerError."""
+        """The log key that the home names as its own. Raises NotOwnerError, NotPlainError, LedgerError."""
+        files.demand_own(self.public_key, home=self.root)
         try:
             return NoteKey.parse(files.read_bounded(self.public_key, MAX_LINE_BYTES).decode())
         except (OSError, ValueError, CheckpointError) as error:
@@ -174,6 +174,11 @@ def owner_of(path: Path) -> str:
         return f"#{uid}"  # as sudo takes it
 
 
+def _held(home: Home) -> HomeLockedError:
+    cure = "reader status shows a reader that runs; systemctl stop alpr-reader ends its service"
+    return HomeLockedError("another process writes this home", where=str(home.root), cure=cure)
+
+
 class HomeLock:
     """The right to write a home; gone with the process."""
 
@@ -184,16 +189,16 @@ class HomeLock:
             files.demand_own(path, home=home.root, written=True)
         except NotPlainError as error:
             raise NotPlainError(error.what, where=error.where, cure=LOCK_CURE) from None
+        except NotOwnerError:
+            if files.is_locked(path):  # root took it from a reader that runs, and that serves all the same
+                raise _held(home) from None
+            raise
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._descriptor)
-            raise HomeLockedError(
-                "another process writes this home",
-                where=str(home.root),
-                cure="reader status shows a reader that runs; systemctl stop alpr-reader ends its service",
-            ) from None
+            raise _held(home) from None
         try:
             need_own(home.root)
         except BaseException:
@@ -202,3 +207,20 @@ class HomeLock:
 
     def release(self) -> None:
         os.close(self._descriptor)
+
+
+def renew_lock(home: Home) -> bool:
+    """Clear away a lock file that this user cannot take, as root left it or as another kind of file; whether
+    there was need. The next opening makes it again.
+
+    One that a process holds stays, and so does one in a folder that is not this user's. Raises OSError.
+    """
+    path = home.folder / "lock"
+    try:
+        files.demand_own(path, home=home.root, written=True)
+    except (NotPlainError, NotOwnerError):
+        if files.is_locked(path):
+            return False
+        files.clear_place(path)
+        return True
+    return False

@@ -33,6 +33,7 @@ from storage.errors import (
     DamagedError,
     LedgerError,
     NewerLedgerError,
+    NotOwnerError,
     NotPlainError,
     RolledBackError,
     SlotError,
@@ -45,7 +46,7 @@ from storage.log_records import LogOpened
 from storage.private_process import keep_private
 from storage.reserve import Reserve
 from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, STATE_CONTEXT, LedgerState
-from storage.store import UnitStore, bound, kept_book, open_database, unbound
+from storage.store import UnitStore, bound, kept_book, open_database, read_book, unbound
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -68,7 +69,7 @@ def create(
     if home.exists():
         raise LedgerError("already holds a ledger", where=str(home.root))
     keep_private()
-    home.root.mkdir(parents=True, exist_ok=True, mode=files.PRIVATE_DIR)
+    files.make_dirs(home.root)
     need_own(home.root)
     files.make_dir(home.folder)
     lock = HomeLock(home)
@@ -143,7 +144,7 @@ def reopen(
         raise
     try:
         content = slot.load_slot(effaceable)
-        public = home.read_public_key().public
+        public = _public_key(home, database, content)
         same_log(public, content, effaceable)
         try:  # signed by the log's key: an unknown field is a newer format, not damage
             book, kept_notes = kept_book(home, database, LogReader(database), public)
@@ -192,6 +193,22 @@ def _take_files(home: Home) -> None:
     home.demand_own()
     with contextlib.suppress(NotPlainError):  # keys and records are whole: they are purged and delivered
         make_folder(home.blobs)
+
+
+def _public_key(home: Home, database: sqlite_utils.Database, content: slot.SlotContent) -> Ed25519PublicKey:
+    """The log's public key, from its file. From the log's first record where that file is shut to this user
+    or of another kind: the slot names the key by its hash. Raises LedgerError.
+    """
+    try:
+        return home.read_public_key().public
+    except (NotOwnerError, NotPlainError):
+        first = read_book(database, LogReader(database), end=1).opened
+        if first is None:
+            raise
+        public = Ed25519PublicKey.from_public_bytes(first.public_key)
+        if leaf.log_id_of(public) != content.log_id:
+            raise
+        return public
 
 
 @contextlib.contextmanager

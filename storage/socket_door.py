@@ -13,12 +13,12 @@ import socketserver
 import sqlite3
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-from storage import envelope
+from storage import envelope, files
 from storage.door import Door
 from storage.errors import LedgerError, RecordError, RefusedError, StorageError
 from storage.home import Home
@@ -29,20 +29,36 @@ ANSWER_TIMEOUT_S = 600.0  # a look-up over a million records, a purge
 
 
 class DoorServer:
-    """Serves a door on the home's socket while its `with` block runs. Threads end with it."""
+    """Serves a door on the home's socket while its `with` block runs. Threads end with it.
 
-    def __init__(self, door: Door, home: Home) -> None:
-        self._door, self._path = door, home.socket
+    unserved: called where the socket cannot be made; the block then runs without it.
+    """
+
+    def __init__(self, door: Door, home: Home, *, unserved: Callable[[OSError], None]) -> None:
+        self._door, self._path, self._unserved = door, home.socket, unserved
         self._server: _Server | None = None
 
     def __enter__(self) -> Self:
-        self._path.unlink(missing_ok=True)
-        with private_umask(), short_name(self._path) as name:
-            self._server = _Server(name, _Handler)
-        self._path.chmod(0o600)
+        try:
+            self._server = self._listening()
+        except OSError as error:
+            self._unserved(error)
+            return self
         self._server.door = self._door
         threading.Thread(target=self._server.serve_forever, name="door", daemon=True).start()
         return self
+
+    def _listening(self) -> _Server:
+        """On the home's socket. Raises OSError."""
+        files.clear_place(self._path)
+        with private_umask(), short_name(self._path) as name:
+            server = _Server(name, _Handler)
+        try:
+            self._path.chmod(0o600)
+        except OSError:
+            server.server_close()
+            raise
+        return server
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -50,7 +66,8 @@ class DoorServer:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
-        self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the next start removes it
+                self._path.unlink(missing_ok=True)
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):

@@ -13,12 +13,16 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import structlog
+
 from firmware.console.session import Console
 from hw.errors import LineGoneError
 from hw.serial_port import FdPort, SerialPort
+from storage import files
 from storage.errors import HomeLockedError
 from storage.socket_door import peer_uid, private_umask, short_name
 
+log_events = structlog.get_logger("console")
 CONSOLES_AT_ONCE = 4
 PUMP_BYTES = 1024
 LOOK_S = 0.2
@@ -43,11 +47,13 @@ def serving(home: Path, make: MakeConsole) -> Iterator[Callable[[], bool]]:
     Gives a function that returns whether a person is logged in.
     """
     path = socket_of(home)
-    path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        with private_umask(), short_name(path) as name:
-            listener.bind(name)
-        listener.listen(CONSOLES_AT_ONCE)
+        try:
+            _listen(listener, path)
+        except OSError as error:  # the unit reads, purges and syncs without
+            log_events.error("consoles_not_served", reason=str(error))  # noqa: TRY400
+            yield lambda: False
+            return
         listener.settimeout(LOOK_S)
         stop = threading.Event()
         open_now: list[Pair] = []
@@ -60,7 +66,15 @@ def serving(home: Path, make: MakeConsole) -> Iterator[Callable[[], bool]]:
         finally:
             stop.set()
             thread.join(timeout=15)
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the next start removes it
+                path.unlink(missing_ok=True)
+
+
+def _listen(listener: socket.socket, path: Path) -> None:
+    files.clear_place(path)
+    with private_umask(), short_name(path) as name:
+        listener.bind(name)
+    listener.listen(CONSOLES_AT_ONCE)
 
 
 def _accept(listener: socket.socket, make: MakeConsole, stop: threading.Event, running: list[Pair]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
+
+import structlog
 
 from firmware.custody.card_facts import card_facts
 from firmware.errors import UsageError
@@ -30,6 +33,7 @@ from storage.errors import (
     StoreFullError,
 )
 from storage.home import SLOT_CURE, Home
+from storage.leaf import log_id_of
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
 from sync import rollover
@@ -38,7 +42,9 @@ from sync.handover import closed_logs
 from sync.membership import SyncFolder
 from sync.rollover import last_set_aside
 
+log_events = structlog.get_logger("home")
 DEFAULT_SLOT = "file:slot"
+USUAL_SLOTS = (DEFAULT_SLOT, "tpm:0x1500ab1")  # that of the packages, and of the image with a chip
 NO_DAMAGE = (
     HomeLockedError, StoreFullError, CardFailedError, NewerLedgerError, NotPlainError, NotOwnerError
 )  # fmt: skip
@@ -86,11 +92,38 @@ def slot_of(home: Path) -> SecureSlot:
     paths = Home(home)
     if not paths.slot_uri.exists() and not SyncFolder.of(home).is_member():
         paths.need()
-    uri = paths.read_slot_uri()
+    uri = _slot_uri_of(paths)
     try:
         return _slot_at(uri, paths)
     except NoSuchSlotError as error:  # a line that was cut, or another's
         raise LedgerError(str(error), where=str(paths.slot_uri), cure=SLOT_CURE) from None
+
+
+def _slot_uri_of(home: Home) -> str:
+    """The line of the home's slot.uri. Where that is shut to this user, or of another kind, the usual slot
+    whose content names the log of this home. Raises LedgerError.
+    """
+    try:
+        return home.read_slot_uri()
+    except LedgerError as error:
+        path = home.slot_uri
+        if not isinstance(error, NotOwnerError) and path.is_file() and not path.is_symlink():
+            raise  # a line that was cut, or no text
+        if not os.path.lexists(path):
+            raise
+        fits = next((uri for uri in USUAL_SLOTS if _names_log(uri, home)), None)
+        if fits is None:
+            raise
+        return fits
+
+
+def _names_log(uri: str, home: Home) -> bool:
+    """Whether a slot is there, and is that of the log of this home."""
+    try:
+        content = slot.load_slot(_slot_at(uri, home))
+        return content.log_id == log_id_of(home.read_public_key().public)
+    except (LedgerError, HardwareError):
+        return False
 
 
 def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | None = None) -> Ledger:
@@ -194,7 +227,9 @@ class _ChipOfUnit:
 def sync_folder(home: Path) -> SyncFolder:
     """HOME/sync with the unit's keys in the chip that the home's slot names, where it names one."""
     paths = Home(home)
-    return folder_with_chip(home, paths.read_slot_uri()) if paths.slot_uri.exists() else SyncFolder.of(home)
+    if not os.path.lexists(paths.slot_uri):
+        return SyncFolder.of(home)
+    return folder_with_chip(home, _slot_uri_of(paths))
 
 
 def folder_with_chip(home: Path, slot_uri: str) -> SyncFolder:
@@ -211,7 +246,11 @@ def serve_door(ledger: Ledger, more: Mapping[str, Operation] | None = None) -> D
 
     more: operations for the home's own user beside those of the ledger, by name.
     """
-    return DoorServer(door_of(ledger, more), ledger.store.home)
+
+    def unserved(error: OSError) -> None:  # the unit reads, purges and syncs without
+        log_events.error("door_not_served", reason=str(error))
+
+    return DoorServer(door_of(ledger, more), ledger.store.home, unserved=unserved)
 
 
 def joining(join: Callable[[str], str]) -> Mapping[str, Operation]:

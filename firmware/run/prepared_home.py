@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+
+import structlog
 
 from firmware.console import factory_reset
 from firmware.custody.home_parts import open_to_owner
 from firmware.custody.opening import DEFAULT_SLOT, create_ledger
 from firmware.settings.config import FILE_NAME, Config, config_bytes, write_config
-from storage.home import Home, need_own
+from storage import files
+from storage.home import Home, need_own, renew_lock
+from storage.socket_door import is_served
 from sync.membership import SyncFolder
+
+log_events = structlog.get_logger("home")
 
 
 def prepare_home(home: Path, *, slot_uri: str | None = None) -> bool:
@@ -19,7 +26,7 @@ def prepare_home(home: Path, *, slot_uri: str | None = None) -> bool:
     reset kept it; an existing ledger keeps its own.
     """
     slot_before = factory_reset.finish(home)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_dirs(home)
     if not (home / FILE_NAME).exists():
         need_own(home)
         write_config(home, Config())
@@ -42,6 +49,13 @@ def _may_be_home(home: Path) -> bool:
     return bool(names & {FILE_NAME, "store", "sync"})
 
 
+def _renew_lock(home: Home) -> None:
+    """Without a lock file that it can take no reader starts; one that answers holds its own."""
+    with contextlib.suppress(OSError):  # a folder of another user: who opens the home names it
+        if not is_served(home) and renew_lock(home):
+            log_events.warning("lock_made_again", reason="this user could not take it")
+
+
 def take_home(home: Path) -> None:
     """The unit of this home.
 
@@ -52,6 +66,7 @@ def take_home(home: Path) -> None:
     """
     if _may_be_home(home):
         open_to_owner(home)
+        _renew_lock(Home(home))
     if factory_reset.finish(home) is None:
         if not SyncFolder.of(home).is_member():
             Home(home).need()

@@ -18,12 +18,13 @@ from pathlib import Path
 import pytest
 from field_home import enroll
 from reader_process import CLIP
+from structlog.testing import capture_logs
 
 from detector.errors import NetAnswerError
 from firmware.cli import explain, main
 from firmware.custody import home_parts
 from firmware.custody.home_parts import ShutParts, open_to_owner, shut_parts
-from firmware.custody.opening import open_or_roll_over
+from firmware.custody.opening import create_ledger, open_or_roll_over
 from firmware.frames.failed_eyes import FailedEyes
 from firmware.health.report import Alarm
 from firmware.run import app, prepared_home
@@ -32,7 +33,9 @@ from firmware.run.failed_start import ENDS, purging_anyway
 from firmware.run.one_run import OneRun
 from firmware.run.prepared_home import prepare_home, take_home
 from firmware.run.run_result import RunOptions, RunResult
-from storage.errors import NoHomeError
+from storage import files
+from storage.errors import HomeLockedError, NoHomeError, NotOwnerError
+from storage.home import Home, HomeLock, renew_lock
 from storage.ledger import Ledger
 from sync.command_frame import Common
 from sync.errors import NotEnrolledError
@@ -41,14 +44,15 @@ from sync.membership import SyncFolder
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 RUNS, ENDS_FOR_LEDGER, ENDS_PURGED = "runs", "ends, as its ledger does not open", "ends, purged"
+MENDED = "runs, and has made it again"
 FOLDERS = {
     "store": ENDS_FOR_LEDGER, "store/blobs": RUNS, "store/blobs/00000002": RUNS, "store/strays": RUNS,
     "sync": RUNS, "sync/inbox": RUNS, "sync/old": RUNS, "hotlists": RUNS, "destroyed": RUNS,
 }  # fmt: skip
 FILES = {
     "config.toml": ENDS_PURGED, "habit.json": RUNS, "console.lockout": RUNS, "console.grants": RUNS,
-    "store/ledger.sqlite3": ENDS_FOR_LEDGER, "store/lock": ENDS_FOR_LEDGER, "store/log.pub": ENDS_FOR_LEDGER,
-    "store/slot": ENDS_FOR_LEDGER, "store/slot.uri": ENDS_FOR_LEDGER, "store/book.snapshot": RUNS,
+    "store/ledger.sqlite3": ENDS_FOR_LEDGER, "store/lock": MENDED, "store/log.pub": RUNS,
+    "store/slot": ENDS_FOR_LEDGER, "store/slot.uri": RUNS, "store/book.snapshot": RUNS,
     "sync/member.cbor": RUNS, "sync/unit.key": RUNS, "sync/tls.key": RUNS, "sync/tls.pem": RUNS,
     "sync/status.json": RUNS, "sync/configuration.taken": RUNS, "sync/configuration.trial": RUNS,
     "sync/inbox/policy.cbor": RUNS, "hotlists/doj.list": RUNS, "hotlists/cleared": RUNS,
@@ -83,8 +87,9 @@ ROWS = [(part, trouble) for part in (*FOLDERS, *FILES) for trouble in TROUBLES]
 SAMPLE = [
     ("store", "shut"), ("store/blobs", "shut"), ("store/blobs", "a link"), ("store/blobs/00000002", "shut"),
     ("sync", "shut"), ("hotlists", "shut"), ("config.toml", "shut"), ("config.toml", "a pipe"),
-    ("store/lock", "a folder or a file"), ("sync/member.cbor", "shut"), ("sync/inbox", "a link"),
-    ("habit.json", "a pipe"),
+    ("store/lock", "a folder or a file"), ("store/lock", "shut"), ("store/log.pub", "shut"),
+    ("store/log.pub", "a pipe"), ("store/slot.uri", "shut"), ("store/slot.uri", "a link"),
+    ("sync/member.cbor", "shut"), ("sync/inbox", "a link"), ("habit.json", "a pipe"),
 ]  # fmt: skip
 
 
@@ -191,6 +196,9 @@ def test_a_part_that_a_unit_may_not_use_is_named_with_its_cure_and_costs_no_purg
     assert started.new_log == ((part, trouble) in NEW_LOG)
     if started.new_log:
         return
+    if decided == MENDED:
+        assert (started.line, "home_shut" in started.alarms, bool(started.purged)) == ("", False, True)
+        return
     said = started.why if decided == RUNS else started.line
     assert started.line == ("" if decided == RUNS else said)
     assert ("home_shut" in started.alarms) == (decided == RUNS)
@@ -198,6 +206,56 @@ def test_a_part_that_a_unit_may_not_use_is_named_with_its_cure_and_costs_no_purg
     assert "(" in said or ": remove it" in said or ": restore it" in said  # what to do
     assert "\n" not in said
     assert bool(started.purged) == (decided != ENDS_FOR_LEDGER)
+
+
+@pytest.mark.parametrize("name", ["console.sock", "store/door.sock", "store/lock"])
+def test_a_folder_in_the_place_of_a_socket_or_lock_is_moved_aside_with_its_content(
+    home: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended the start: nothing was purged, and no console answered."""
+    (home / name).unlink(missing_ok=True)
+    (home / name).mkdir()
+    (home / name / "kept").touch()
+    started = Started(home, monkeypatch)
+    assert (started.line, started.new_log, bool(started.purged)) == ("", False, True)
+    assert (home / f"{name}.moved-1" / "kept").exists()
+
+
+def test_a_unit_that_can_serve_no_console_and_no_door_reads_and_purges(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shut(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(files, "clear_place", shut)
+    with capture_logs() as events:
+        started = Started(home, monkeypatch)
+    assert (started.line, bool(started.purged)) == ("", True)
+    assert {"consoles_not_served", "door_not_served"} <= {one["event"] for one in events}
+
+
+def test_a_lock_that_a_running_reader_holds_is_never_cleared_away(home: Path) -> None:
+    """Two would write one log."""
+    held = HomeLock(Home(home))
+    try:
+        (home / "store" / "lock").chmod(0)
+        with only_as_a_user():
+            assert not renew_lock(Home(home))
+            with pytest.raises(HomeLockedError):
+                HomeLock(Home(home))
+    finally:
+        held.release()
+    with only_as_a_user():
+        assert renew_lock(Home(home))
+
+
+def test_the_slot_of_another_log_is_not_taken_where_its_name_is_shut(home: Path, tmp_path: Path) -> None:
+    """A new log would begin in it."""
+    create_ledger(tmp_path / "other").close()
+    shutil.copy(tmp_path / "other" / "store" / "slot", home / "store" / "slot")
+    (home / "store" / "slot.uri").chmod(0)
+    with only_as_a_user(), pytest.raises(NotOwnerError, match=r"slot\.uri: may not be read"):
+        open_or_roll_over(home, on_new_log=lambda _reason: None)
 
 
 def test_what_is_a_units_own_and_shut_by_its_mode_is_open_again_after_a_start(

@@ -21,9 +21,13 @@ from storage.ledger import Ledger
 from storage.socket_door import DoorServer, _receive, ask, is_served, private_umask, short_name
 
 
+def _raise(error: OSError) -> None:
+    raise error
+
+
 @pytest.fixture
 def served(ledger: Ledger, door: Door) -> Iterator[Home]:
-    with DoorServer(door, ledger.store.home):
+    with DoorServer(door, ledger.store.home, unserved=_raise):
         yield ledger.store.home
 
 
@@ -71,7 +75,7 @@ def test_what_goes_wrong_behind_the_door_is_the_askers_answer(
 
 def test_the_socket_is_for_its_owner_alone_and_goes_with_the_server(ledger: Ledger, door: Door) -> None:
     home = ledger.store.home
-    with DoorServer(door, home):
+    with DoorServer(door, home, unserved=_raise):
         assert stat.S_IMODE(home.socket.stat().st_mode) == 0o600
     assert not home.socket.exists()
     with pytest.raises(LedgerError, match="does not answer"):
