@@ -205,16 +205,16 @@ class HotListFile:
             first += 1
         return found
 
-    def has_more_of_one(self, most: int) -> bool:
-        """Whether one key has more than `most` entries: such a run is at one `most`th place at least."""
-        keys, last = self._keys, self.count - 1
+    def keys_over(self, most: int) -> Iterator[int]:
+        """Each key with more than `most` entries: such a run is at one `most`th place at least."""
+        keys, last, found = self._keys, self.count - 1, -1
         for at in range(0, self.count, most):
             key = keys[at]
-            if key in (keys[max(at - 1, 0)], keys[min(at + 1, last)]):
+            if key != found and key in (keys[max(at - 1, 0)], keys[min(at + 1, last)]):
                 first = bisect_left(keys, key)
                 if first + most < self.count and keys[first + most] == key:
-                    return True
-        return False
+                    found = key
+                    yield key
 
     def entries(self) -> Iterator[tuple[int, bytes]]:
         """Every (key, entry), in the order of the keys."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.episodes import Episodes, Wish
 from firmware.alerts.matching import ListMatch
+from firmware.alerts.unstored import UnstoredHits, wish_of
 from storage.alert_life import (
     NEGATIVE,
     AlertAnswer,
@@ -114,7 +115,9 @@ class PlannedAlert:
 
 
 class AlertBoard:
-    """Thread-safe. `changed` is called after every change, outside the lock."""
+    """Thread-safe. `changed` is called after every change, and `warn` for a hit that the store did not take,
+    both outside the lock.
+    """
 
     def __init__(
         self,
@@ -123,11 +126,13 @@ class AlertBoard:
         *,
         terms: Callable[[], AlertTerms],
         changed: Callable[[OpenAlert, str], None] = lambda _alert, _what: None,
+        warn: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger, self._cleared, self._terms, self._changed = ledger, cleared, terms, changed
         self._lock = threading.Lock()
         self._open: dict[int, OpenAlert] = {}
         self._episodes = Episodes()
+        self.unstored = UnstoredHits(known=self._is_known, running_us=lambda: self.running_us, warn=warn)
         self.left_to_the_desk = 0
         self.raised = 0  # alerts of this run
         self.began = ledger.store.log.size()  # records from here on are of this run
@@ -145,7 +150,7 @@ class AlertBoard:
         """
         planned, reworded = [], list[OpenAlert]()
         for one in matches:
-            visit = Wish(one.head.list_id, one.entry.subject, one.entry_digest)
+            visit = wish_of(one)
             with self._lock:
                 before = self._episodes.reworded(visit, one.listed)
                 if before is not None:
@@ -169,6 +174,13 @@ class AlertBoard:
             else:
                 self._see_again(one)
         return made
+
+    def _is_known(self, one: ListMatch, at_us: int) -> bool:
+        """Whether an alert of it sounded at this visit, or a person just settled it."""
+        visit = wish_of(one)
+        with self._lock:
+            heard = self._episodes.ongoing(visit, at_us, sounds=True) is not None
+            return heard or self._episodes.settled(visit, at_us)
 
     def _see_again(self, planned: PlannedAlert) -> None:
         with self._lock:

@@ -26,6 +26,7 @@ def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, O
         now_us, terms = ledger.store.time.now().us, ledger.store.policy.alerts
         began = None if board is None else board.began
         earlier = recorded_alerts(ledger, began)
+        missed = None if board is None else board.unstored.so_far()
         running = [] if board is None else board.open_alerts()
         return {
             "running": board is not None,
@@ -34,6 +35,7 @@ def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, O
                 *(_open(one, terms, board) for one in running if board and not one.entry.covert),
                 *(_earlier(one, terms, now_us) for one in earlier if not one.state.closed),
             ],
+            "unstored": 0 if missed is None else missed.count,
             "left_to_the_desk": 0 if board is None else board.left_to_the_desk,
             "before": alerts_before(ledger, began) - len(earlier),
         }

@@ -13,7 +13,7 @@ from typing import Any
 from firmware.alerts.board import AlertBoard, OpenAlert
 from firmware.alerts.sessions import Officer, PageSessions
 from storage.alert_life import AlertEvent, AlertStep, Fit, Outcome, compare, verdict_of
-from storage.errors import RecordError, RefusedError
+from storage.errors import RecordError, RefusedError, StorageError
 from storage.leaf import IMAGES
 from storage.ledger import Ledger
 from storage.picture_format import picture_format
@@ -38,6 +38,20 @@ class PageApi:
         self, ledger: Ledger, board: AlertBoard, sessions: PageSessions, now_us: Callable[[], int]
     ) -> None:
         self._ledger, self._board, self._sessions, self._now_us = ledger, board, sessions, now_us
+
+    def listed(self, officer: Officer) -> dict[str, Any]:
+        """What the page lists: alerts, how many more are open, and the hits that the store did not take.
+        These are listed even where it takes no step either, as that an alert was shown.
+        """
+        missed = self._board.unstored.so_far()
+        facts = None if missed is None else {"count": missed.count, "age_s": missed.age_s}
+        try:
+            alerts = self.alerts(officer)
+        except (StorageError, OSError):
+            if missed is None:
+                raise
+            alerts = []
+        return {"alerts": alerts, "more": self.more(officer), "unstored": facts}
 
     def alerts(self, officer: Officer) -> list[dict[str, Any]]:
         """The first of the open alerts that this officer may see, recorded as shown the first time, together:

@@ -76,7 +76,13 @@ class Feed:
         """Called by the board."""
         recipients = alert.entry.recipients if alert.entry.covert else None
         text = json.dumps({"number": alert.number, "what": what, "sounds": alert.match.sounds})
-        word = Word(text, recipients)
+        self._say(Word(text, recipients))
+
+    def unstored(self) -> None:
+        """A hit came that the store did not take."""
+        self._say(Word(json.dumps({"what": "unstored", "sounds": True}), None))
+
+    def _say(self, word: Word) -> None:
         with self._lock:
             for one in self._queues:
                 with contextlib.suppress(queue.Empty):
@@ -252,7 +258,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._events()
         elif path == "/api/alerts":
             officer = self._officer()
-            self._json({"alerts": self.api.alerts(officer), "more": self.api.more(officer)})
+            self._json(self.api.listed(officer))
         elif (found := CALL.fullmatch(path)) is not None and found[2] in {None, "patch", "overview"}:
             officer, number = self._officer(), int(found[1])
             if found[2] is None:

@@ -62,11 +62,13 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
     listen: str = "127.0.0.1",
     port: int | None = None,
     changed: Callable[[OpenAlert, str], None] = lambda _alert, _what: None,
+    warn: Callable[[], None] = lambda: None,
     came: threading.Event | None = None,
 ) -> Iterator[Alerts]:
     """Lists matched, alerts raised and the page served for as long as the block lasts.
 
-    changed: called after each change of an alert, from the thread that made it. came: set when lists came.
+    changed: called after each change of an alert, from the thread that made it; warn: for a hit that the
+    store did not take. came: set when lists came.
     Lists that cannot be opened do not stop a run: they are reported, and nothing matches.
     """
     cleared = ClearedPlates(lists_folder(home), ledger.hot_list_key())
@@ -76,7 +78,13 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
         feed.changed(alert, what)
         changed(alert, what)
 
-    board = AlertBoard(ledger, cleared, terms=lambda: ledger.store.policy.alerts, changed=on_change)
+    def on_unstored() -> None:
+        feed.unstored()
+        warn()
+
+    board = AlertBoard(
+        ledger, cleared, terms=lambda: ledger.store.policy.alerts, changed=on_change, warn=on_unstored
+    )
     held = open_lists(home, ledger, folder)
     watch = HotListWatch(
         held,

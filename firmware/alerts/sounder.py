@@ -19,6 +19,8 @@ from hw.errors import HardwareError
 from hw.lamps import Lamp, Lamps
 
 BEEP_S, PAUSE_S = 0.4, 0.4
+UNSTORED_LIT_S = 300.0  # no one can answer a hit without a record, so its lamp ends by time
+UNSTORED = -1  # where the numbers of alerts are
 
 
 def unseen(alert: OpenAlert) -> bool:
@@ -47,6 +49,7 @@ class Sounder:
         self._lock = threading.Lock()
         self._heard_until: dict[int, float] = {}
         self._lit: set[int] = set()
+        self._lit_until = 0.0
         self._beep_until: float | None = None
         self._pause_until = 0.0
         self._on: dict[Lamp, bool] = {}
@@ -69,12 +72,20 @@ class Sounder:
             (self._lit.add if unanswered(alert) and not closed else self._lit.discard)(alert.number)
         self.woken.set()
 
+    def warn(self) -> None:
+        """A hit came that the store did not take: heard as an alert, lit for a while."""
+        with self._lock:
+            now_s = self._monotonic()
+            self._heard_until[UNSTORED] = now_s + self._longest_s
+            self._lit_until = now_s + max(UNSTORED_LIT_S, self._longest_s)
+        self.woken.set()
+
     def look(self) -> float:
         """Switch what is to be switched; after how many seconds to look again."""
         now_s = self._monotonic()
         with self._lock:
             self._heard_until = {one: until for one, until in self._heard_until.items() if now_s < until}
-            wanted, lit = bool(self._heard_until), bool(self._lit)
+            wanted, lit = bool(self._heard_until), bool(self._lit) or now_s < self._lit_until
         if self._beep_until is not None and now_s >= self._beep_until:
             self._beep_until, self._pause_until = None, now_s + PAUSE_S
         if self._beep_until is None and wanted and now_s >= self._pause_until:

@@ -24,6 +24,7 @@ from firmware.threads import working
 from storage.alert_terms import AlertTerms
 from storage.errors import StorageError
 from storage.read_records import Alert, Read
+from storage.times import HOUR_US
 from sync.hot_lists.document import LOCAL
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import HeldList, HeldLists
@@ -32,11 +33,15 @@ if TYPE_CHECKING:
     from firmware.alerts.board import OpenAlert
 
 EVERY_S = 30.0
-CROWDED_CURE = f"a plate has over {MOST_OF_A_PLATE} entries; at most so many match: ask for a corrected list"
+CROWDED_CURE = (
+    f"a plate has over {MOST_OF_A_PLATE} entries in force; at most so many match: ask for a corrected list"
+)
 
 
 class HotListWatch:
-    """Matches passes with the current lists. `matches`, `alerts`, `met`: by the storing thread alone."""
+    """Matches passes with the current lists. All but `refresh`, `doubt` and `health`: by the storing thread
+    alone.
+    """
 
     def __init__(
         self,
@@ -60,6 +65,7 @@ class HotListWatch:
         self._cleared_there: frozenset[bytes] = frozenset()
         self._muted: frozenset[str] = frozenset()
         self._reported: set[tuple[str, str]] = set()
+        self._crowd_at: dict[str, tuple[int, int]] = {}  # by list: the version and hour of the last look
         self._refused = 0
         self._doubted = True  # of an earlier run's lists, none was read through
         self._refreshing = threading.Lock()
@@ -113,6 +119,10 @@ class HotListWatch:
 
         return records
 
+    def unstored(self, read: Read) -> None:
+        """The store did not take the read of the pass that was just matched."""
+        self._board.unstored.miss(self._found, read.last_us)
+
     def met(self, number: int, alerts: Sequence[int]) -> None:
         """Raise the alerts of the read just stored, whose records have these numbers."""
         planned, self._planned, self._found = self._planned, [], []
@@ -149,8 +159,20 @@ class HotListWatch:
         for held in self._held.lists:
             if has_ended(held.head, time):
                 self._report("hot_list_expired", list=held.head.list_id)
-            if held.has_more_of_one(MOST_OF_A_PLATE):  # not where it matches: that would show a hit
+            if self._is_crowded(held, time):  # not where it matches: that would show a hit
                 self._report("hot_list_crowded", list=held.head.list_id, cure=CROWDED_CURE)
+
+    def _is_crowded(self, held: HeldList, time: ListTime) -> bool:
+        """Whether a plate has too many entries in force; looked for in each version, and again hourly."""
+        name, place = held.head.list_id, (held.head.sequence, time.sure_us // HOUR_US)
+        if self._crowd_at.get(name) == place:
+            return False
+        self._crowd_at[name] = place
+        try:
+            return held.is_crowded(MOST_OF_A_PLATE, time.sure_us, at_most_us=time.likely_us)
+        except (StorageError, OSError):
+            self.doubt()
+            return False
 
     def health(self) -> ListHealth:
         """How many lists match, and how many do not as they should."""

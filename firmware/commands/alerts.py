@@ -36,6 +36,10 @@ def alerts(common: Common) -> int:
         print("no alert is open" if found["running"] else "no reader runs, so no alert is open here")
     elif not found["enrolled"]:
         print("this unit has no department: alerts are worked on the page in the car once it is enrolled")
+    if found["unstored"]:
+        print(
+            f"{counted(found['unstored'], 'hit')} could not be stored: no alert, only the warning in the car"
+        )
     if found["left_to_the_desk"]:
         print(f"left to the desk: {counted(found['left_to_the_desk'], 'silent alert')}")
     if found["before"]:

@@ -41,9 +41,10 @@ class Bookkeeper:
     position: where a moving unit was so many seconds ago; None if the surveyed place holds. matches:
     whether a pass may be an entry of a hot list; such a read is sealed as a hit. sounds: whether its alert
     would be heard. alerts: for such a read, what makes the alerts that are stored with it. met: called with
-    its number and theirs, before announce. damaged: called with what is wrong with the store, where it takes
-    no more. waits: whether the source keeps what is not taken yet, and no one asked for
-    the end; then a read that cannot be stored is tried again, and not lost.
+    its number and theirs, before announce. unstored: called with such a read that the store did not take.
+    damaged: called with what is wrong with the store, where it takes no more. waits: whether the source keeps
+    what is not taken yet, and no one asked for the end; then a read that cannot be stored is tried again, and
+    not lost.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Bookkeeper:
         sounds: Callable[[EndedPass], bool] = lambda _going: False,
         alerts: Callable[[Read], AlertsOf] = lambda _read: lambda _number: (),
         met: Callable[[int, Sequence[int]], None] = lambda _number, _alerts: None,
+        unstored: Callable[[Read], None] = lambda _read: None,
         damaged: Callable[[str], None] = lambda _what: None,
         waits: Callable[[], bool] = lambda: False,
         monotonic: Callable[[], float] = time.monotonic,
@@ -71,7 +73,7 @@ class Bookkeeper:
         self._announce = announce
         self._position = position
         self._matches, self._sounds, self._damaged = matches, sounds, damaged
-        self._alerts, self._met = alerts, met
+        self._alerts, self._met, self._unstored = alerts, met, unstored
         self._stored_early: OrderedDict[int, str] = OrderedDict()  # text by pass, of those that continue
         self._log, self._waits = log, waits
         self.waiting = False
@@ -80,7 +82,7 @@ class Bookkeeper:
         self._lost_since_us: int | None = None
         self._failed_since_s: float | None = None
         self._why = ""
-        self._lost = 0
+        self._lost, self._lost_hits = 0, 0
         self._owed: deque[Gap] = deque(maxlen=GAPS_OWED)  # blind times for which there was no room yet
 
     def glance(self, going: EndedPass) -> None:
@@ -88,7 +90,7 @@ class Bookkeeper:
         number = going.vehicle.pass_id
         if number in self._stored_early or not self._sounds(going):
             return
-        if self._store_one(going):
+        if self._store_one(going, ends=False):
             self._stored_early[number] = going.vehicle.text.text
             while len(self._stored_early) > EARLY_MOST:
                 self._stored_early.popitem(last=False)
@@ -124,10 +126,11 @@ class Bookkeeper:
             self._announce(ref.sequence, new.read)
         return len(refs)
 
-    def _store_one(self, ended: EndedPass) -> bool:
-        """One pass. False, with the loss counted, when the store is full."""
+    def _store_one(self, ended: EndedPass, *, ends: bool = True) -> bool:
+        """One pass. False when the store is full: a loss, counted once the pass `ends`."""
         new = self._new_read(ended)
         while True:
+            hit = False
             try:
                 hit = self._matches(ended)
                 if hit:
@@ -138,8 +141,10 @@ class Bookkeeper:
                     ).sequence
                 break
             except UNSTORED as error:
+                if hit:  # a person in the car is warned all the same
+                    self._unstored(new.read)
                 if not self._is_waited_for(error):
-                    self._lose(error)
+                    self._lose(error, reads=int(ends), hits=int(ends and hit))
                     return False
         self._end_lost_spell()
         if hit:
@@ -191,11 +196,12 @@ class Bookkeeper:
         self.waiting = self._waits()
         return True
 
-    def _lose(self, error: Exception) -> None:
-        """Count a read that was not stored. Raises what has kept reads from the store for too long."""
+    def _lose(self, error: Exception, *, reads: int, hits: int) -> None:
+        """Count what was not stored. Raises what has kept reads from the store for too long."""
         with self._lock:
             self._begin_spell(error)
-            self._lost += 1
+            self._lost += reads
+            self._lost_hits += hits
             self._limit(error)
 
     def _begin_spell(self, error: Exception) -> None:
@@ -229,10 +235,11 @@ class Bookkeeper:
                 self._lost_since_us = None
                 return
             until_us = max(self._lost_since_us, self._clock.now().us)
-            gap = Gap(reason=self._why, from_us=self._lost_since_us, to_us=until_us, lost=self._lost)
+            why = f"{self._why}; hits among the reads: {self._lost_hits}" if self._lost_hits else self._why
+            gap = Gap(reason=why, from_us=self._lost_since_us, to_us=until_us, lost=self._lost)
             if self._recorded(gap):
                 self._log.warning(event, lost=self._lost)
-                self._lost_since_us, self._lost = None, 0
+                self._lost_since_us, self._lost, self._lost_hits = None, 0, 0
 
     def _recorded(self, gap: Gap) -> bool:
         try:

@@ -198,6 +198,10 @@ class BesideReading:
             if what not in {"sighting", LEFT}:
                 uplink.nudge()
 
+        def warn() -> None:
+            if sounder is not None:
+                sounder.warn()
+
         settings = self._config.alerts
         alerts = stack.enter_context(
             alerting(
@@ -210,6 +214,7 @@ class BesideReading:
                 listen=settings.page_listen,
                 port=settings.page_port,
                 changed=changed,
+                warn=warn,
                 came=self._came,
             )
         )

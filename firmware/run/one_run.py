@@ -245,6 +245,7 @@ class OneRun:
             sounds=beside.alerts.watch.sounds,
             alerts=beside.alerts.watch.alerts,
             met=beside.alerts.watch.met,
+            unstored=beside.alerts.watch.unstored,
             damaged=lambda what: self._damaged(ledger, what),
             waits=lambda: source.waits and not self._stop.asked,
         )

@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from storage import codec, files
@@ -126,9 +127,16 @@ class HeldList:
         """The entries under a key."""
         return self.file.find(key)
 
-    def has_more_of_one(self, most: int) -> bool:
-        """See HotListFile.has_more_of_one."""
-        return self.file.has_more_of_one(most)
+    def is_crowded(self, most: int, at_us: int, *, at_most_us: int) -> bool:
+        """Whether a plate has more than `most` entries that have begun and have not ended; times as for
+        ListEntry.runs. Raises SealError, RecordError for a damaged list.
+        """
+        for key in self.file.keys_over(most):
+            entries = map(ListEntry.from_bytes, self.find(key))
+            running = (one for one in entries if one.runs(at_us, at_most_us=at_most_us))
+            if next(islice(running, most, None), None) is not None:
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

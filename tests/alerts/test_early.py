@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pipeline_rig import gaps_of
 from scripted_eyes import DECODING, PLATE, SIZE, ScriptedEyes
 from tracker_twins import Replay, near
 
@@ -41,6 +42,8 @@ class Street:
     def __init__(self, ledger: Ledger, names: dict[int, str]) -> None:
         self.reads: list[tuple[int, Read]] = []
         self.hits: list[int] = []
+        self.unstored: list[str] = []
+        self.stored = 1
         self.frame_of_hit: list[int] = []
         self.frames = 0
         self.counts = PipelineCounts()
@@ -55,6 +58,7 @@ class Street:
             matches=self.listed,
             sounds=self.listed,
             met=self.met,
+            unstored=lambda read: self.unstored.append(read.text),
         )
         self.stage = ReadStage(
             ScriptedEyes(names),
@@ -77,7 +81,7 @@ class Street:
             self.bookkeeper.glance(one)
         else:
             self.ends.append(one)
-            assert self.bookkeeper.store([one]) == 1
+            assert self.bookkeeper.store([one]) == self.stored
 
     def show(self, index: int, frames: int, *, step: int = 4) -> None:
         """A vehicle in so many frames; 0: the empty road."""
@@ -103,6 +107,24 @@ def _frame(sequence: int, at_us: int, luma: np.ndarray[Any, np.dtype[np.uint8]])
         gain=1.0,
         source="test",
     )
+
+
+def test_a_hit_that_finds_no_room_is_said_at_once_and_counted_once_in_the_gap(ledger: Ledger) -> None:
+    """Each look at it while it was in view counted as one more lost read."""
+    street = Street(ledger, {1: LISTED, 2: OTHER})
+    free = ledger.free_bytes
+    ledger.free_bytes = lambda: 0
+    street.stored = 0
+    street.show(1, 60, step=1)
+    assert len(street.unstored) > 1
+    assert set(street.unstored) == {LISTED}
+    street.show(0, 60)
+    ledger.free_bytes = free
+    street.stored = 1
+    street.show(2, 10)
+    street.stage.finish()
+    (gap,) = gaps_of(ledger)
+    assert (gap.lost, gap.reason) == (1, "store full; hits among the reads: 1")
 
 
 def test_a_listed_vehicle_in_view_is_stored_before_it_is_gone_and_once(ledger: Ledger) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,11 +16,14 @@ from firmware.alerts.matching import MOST_OF_A_PLATE
 from firmware.alerts.watch import HotListWatch
 from firmware.frames.pipeline import EndedPass
 from firmware.health.list_health import ListHealth
+from storage import codec
 from storage.alert_terms import DEFAULT_ALERTS
 from storage.errors import LedgerError, RecordError
+from storage.hot_list_file import HotListFile, write_list
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead
 from sync.hot_lists.entry import ListEntry
+from sync.hot_lists.held import HeldList
 
 
 def change(what: str, list_id: str = "doj") -> SimpleNamespace:
@@ -139,6 +143,21 @@ def test_a_list_with_a_plate_too_often_is_named_once_and_not_where_it_matches() 
     for _ in range(2):
         bench.watch.refresh()
     assert bench.events() == [("warning", "hot_list_crowded")]
+
+
+@pytest.mark.parametrize("ended", [0, 1])
+def test_entries_that_have_ended_crowd_no_list(tmp_path: Path, ended: int) -> None:
+    """A list whose source ends its entries instead of withdrawing them was called wrong for ever."""
+    ends = NOW_US - 1
+    entries = [entry(reason=f"{n}", until_us=ends if n < ended else None) for n in range(MOST_OF_A_PLATE + 1)]
+    entries += [entry("5ABC123", reason=f"{n}", until_us=ends) for n in range(MOST_OF_A_PLATE + 9)]
+    path = tmp_path / "doj.list"
+    write_list(path, bytes(32), "doj", codec.to_plain(HEAD), [(one.key, one.to_bytes()) for one in entries])
+    held = HeldList(HEAD, HotListFile(path, bytes(32), "doj"))
+    bench = Bench(cast(Any, held))
+    for _ in range(2):
+        bench.watch.refresh()
+    assert bench.events() == ([] if ended else [("warning", "hot_list_crowded")])
 
 
 def test_a_change_of_the_own_list_is_reported_without_its_figures() -> None:

@@ -38,8 +38,8 @@ class Held:
     head: ListHead = HEAD
     asked: list[int] = field(default_factory=list)
 
-    def has_more_of_one(self, most: int) -> bool:
-        keys = [one.key for one in self.entries]
+    def is_crowded(self, most: int, at_us: int, *, at_most_us: int) -> bool:
+        keys = [one.key for one in self.entries if one.runs(at_us, at_most_us=at_most_us)]
         return any(keys.count(key) > most for key in set(keys))
 
     def find(self, key: int) -> list[bytes]:

@@ -2,7 +2,7 @@
 // The unit's alert page: lists open alerts, walks one through look, transcription, comparison, answer, CLETS, outcome.
 // Nothing is decided here; every step is a call that the unit checks and signs.
 const $ = (id) => document.getElementById(id);
-let current = null, audio = null, known = new Set(), first = true;
+let current = null, audio = null, known = new Set(), first = true, missed = 0;
 
 async function call(path, body) {
   const answer = await fetch(path, body === undefined ? {} : {
@@ -27,7 +27,7 @@ function age(seconds) {
 }
 
 async function list() {
-  const { alerts, more } = await call("/api/alerts");
+  const { alerts, more, unstored } = await call("/api/alerts");
   const rows = alerts.map((one) => {
     const button = text("button", `${one.says} - ${age(one.age_s)}${one.recalled ? " - withdrawn" : ""}`);
     button.append(document.createElement("br"), text("small", one.next));
@@ -40,9 +40,15 @@ async function list() {
     return row;
   });
   if (more) rows.push(text("li", `${more} more are open: close some of these to see them. The desk has all.`));
+  $("unstored").hidden = unstored === null;
+  $("unstored").textContent = unstored === null ? "" :
+    `${unstored.count} of the vehicles seen since the start may be wanted, the last ${age(unstored.age_s)} ago, but ` +
+    "the unit could not store them: there is no alert and no picture. Do not act on this alone. Have the unit looked at.";
   $("list").replaceChildren(...rows);
   const fresh = alerts.filter((one) => one.sounds && !known.has(one.number));
-  if (fresh.length && !first) sound();
+  const more_missed = unstored !== null && unstored.count > missed;
+  if ((fresh.length || more_missed) && !first) sound();
+  missed = unstored === null ? 0 : unstored.count;
   known = new Set(alerts.map((one) => one.number));
   first = false;
   const waiting = alerts.filter((one) => one.sounds && one.answer === null).length;
