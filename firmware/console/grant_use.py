@@ -113,8 +113,15 @@ def _lines(store: UnitStore, *, over_bytes: int = 0) -> Iterator[MaintenanceLine
         with contextlib.suppress(*UNREADABLE):
             sequences = store.sequences(epoch, over_bytes=over_bytes)
         for sequence in sequences:
-            with contextlib.suppress(*UNREADABLE):
-                if store.leaf(sequence).kind == MaintenanceLine.KIND:
-                    line = store.record(sequence)
-                    if isinstance(line, MaintenanceLine):
-                        yield line
+            line = _line(store, sequence)
+            if line is not None:
+                yield line
+
+
+def _line(store: UnitStore, sequence: int) -> MaintenanceLine | None:
+    """None for another record, and for one that cannot be read."""
+    with contextlib.suppress(*UNREADABLE):
+        if store.leaf(sequence).kind == MaintenanceLine.KIND:
+            record = store.record(sequence)
+            return record if isinstance(record, MaintenanceLine) else None
+    return None

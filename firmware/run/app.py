@@ -62,13 +62,7 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
             with field_parts(load_config(home), on_order=on_order) as parts:
                 while True:
                     one_run = OneRun(home, load_config(home), parts, options, orders.begin(), heartbeat)
-                    try:
-                        before = result = one_run.carry_out(out=out, err=err).after(before)
-                    except MemoryError:
-                        raise OutOfMemoryError(
-                            "out of memory: what was stored is safe. Start the reader again (systemd does); "
-                            "if it comes back, make camera.width smaller"
-                        ) from None
+                    before = result = _carried_out(one_run, out, err).after(before)
                     keeps_reading = one_run.reads_on(orders)
                     if not keeps_reading or one_run.reason is Reason.CONFIGURATION:
                         break
@@ -77,6 +71,17 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
         if heartbeat is not None:
             heartbeat.stopping()
         return result
+
+
+def _carried_out(one_run: OneRun, out: TextIO, err: TextIO) -> RunResult:
+    """Raises OutOfMemoryError, and what a run raises."""
+    try:
+        return one_run.carry_out(out=out, err=err)
+    except MemoryError:
+        raise OutOfMemoryError(
+            "out of memory: what was stored is safe. Start the reader again (systemd does); "
+            "if it comes back, make camera.width smaller"
+        ) from None
 
 
 def _keep_to_owner(home: Path, log: structlog.typing.FilteringBoundLogger) -> None:

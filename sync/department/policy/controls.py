@@ -24,6 +24,9 @@ class Control:
     gap: str
 
 
+_Row = tuple[str, str, str, str]  # control, what it asks for, what is in force, the gap
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the table needs to know of this home."""
@@ -36,15 +39,16 @@ class Facts:
 
 def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
     """All rows, in the order of the families."""
-    terms, fips = policy.sessions, policy.security.approved
-    hashing = (
-        "PBKDF2-HMAC-SHA-256, 600000 rounds"
-        if fips
-        else f"argon2id, {policy.security.argon2_memory_kib} KiB, {policy.security.argon2_passes} passes"
-    )
+    rows = [*_people_and_log(policy, root, facts), *_secrets_and_media(policy, facts)]
+    return [Control(control=a, asks=b, in_force=c, gap=d) for a, b, c, d in rows]
+
+
+def _people_and_log(policy: Policy, root: Root, facts: Facts) -> list[_Row]:
+    terms = policy.sessions
     posts = ", ".join(terms.staffed_posts) or "none"
     witness = ", ".join(one.keys[0].partition("+")[0] for one in root.witnesses) or "none"
-    rows = [
+    gap = "the witness runs on this machine and does not guard against its root" if facts.witness_here else ""
+    return [
         (
             "AC-2",
             "accounts are managed",
@@ -83,13 +87,20 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
             "AU-9",
             "logs are protected",
             f"Merkle log, co-signed by {witness}; grace {policy.witness.grace_minutes} minutes",
-            "no witness: no answer leaves"
-            if witness == "none"
-            else "the witness runs on this machine and does not guard against its root"
-            if facts.witness_here
-            else "",
+            "no witness: no answer leaves" if witness == "none" else gap,
         ),
         ("AU-11", "kept a year", counted(policy.retention.log_keep_days, "day"), ""),
+    ]
+
+
+def _secrets_and_media(policy: Policy, facts: Facts) -> list[_Row]:
+    terms, fips = policy.sessions, policy.security.approved
+    hashing = (
+        "PBKDF2-HMAC-SHA-256, 600000 rounds"
+        if fips
+        else f"argon2id, {policy.security.argon2_memory_kib} KiB, {policy.security.argon2_passes} passes"
+    )
+    return [
         (
             "IA-11",
             "authenticated again",
@@ -137,4 +148,3 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
         ),
         ("SC-28", "encrypted at rest", f"AES-256-GCM, one key a day of receipt; store: {facts.database}", ""),
     ]
-    return [Control(control=a, asks=b, in_force=c, gap=d) for a, b, c, d in rows]
