@@ -1,7 +1,8 @@
 # What a person wants to do, one target each; every target sets up what it needs.
 #
 #   make demo     replay the drive-by clip, store signed reads, verify the store; send them to a department
-#   make test     lint, types and all tests, on Python 3.11 and, where there is one, 3.13
+#   make test     lint, types and the tests, on Python 3.11 and, where there is one, 3.13
+#   make test-all the same with the thorough tests, which take as long again
 #   make lint     ruff and mypy alone
 #   make bench    milliseconds a frame by stage, and memory
 #   make runtimes the nets' answers on tflite-runtime and on an emulated arm64 processor beside this one's
@@ -44,7 +45,7 @@ ALPR_DATA ?= ../shared/data
 WITHOUT ?= us-scenes eu-scenes br-scenes eu-crops
 
 PHONY_IMAGE := image image-test image-lock debs
-.PHONY: $(PHONY_IMAGE) reference wheels help demo test test-311 test-313 test-training lint bench runtimes faults mutants soak years train lock
+.PHONY: $(PHONY_IMAGE) reference wheels help demo test test-all test-311 test-313 test-training lint bench runtimes faults mutants soak years train lock
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -88,20 +89,25 @@ test:
 	@$(MAKE) --no-print-directory -j 3 lint test-311 test-313 || \
 	{ grep -hE '^(FAILED|ERROR) ' run/test-313.log 2>/dev/null; exit 1; }
 
+test-all:
+	@$(MAKE) --no-print-directory test SHORT=
+
 # Tests sync thousands of small files: in memory they wait for no disk, where there is room and files may run.
 RAM_DISK := $(shell test -w /dev/shm && ! grep -q '^[^ ]* /dev/shm [^ ]* [^ ]*noexec' /proc/mounts && \
 	df -Pm /dev/shm | awk 'NR == 2 && $$4 >= 4096' | grep -q . && \
 	awk '/^MemAvailable/ && $$2 >= 8 * 2 ^ 20 {print "/dev/shm"}' /proc/meminfo)
-test test-311 test-313: export PYTEST_DEBUG_TEMPROOT ?= $(RAM_DISK)
+test test-all test-311 test-313: export PYTEST_DEBUG_TEMPROOT ?= $(RAM_DISK)
 # ... and start the programs hundreds of times: compiled modules are kept, whatever the environment says.
-test test-311 test-313: export PYTHONDONTWRITEBYTECODE :=
+test test-all test-311 test-313: export PYTHONDONTWRITEBYTECODE :=
 
 # A file each, those with slow tests first. The first Python has more to wait for, and so more workers.
 CORES := $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 8 ? cores : 8)))
 PARALLEL := --dist loadfile --no-loadscope-reorder
+# Left out: what takes seconds and runs nothing of the product that shorter tests do not (tests/README.md).
+SHORT := --short
 
 test-311: $(VENV)/.ready
-	$(RUN)/pytest -n $$(($(CORES) + 2)) $(PARALLEL)
+	$(RUN)/pytest -n $$(($(CORES) + 1)) $(PARALLEL) $(SHORT)
 
 # On the second Python: what a version of Python can change, one row of each table, nothing marked slow or one_python.
 # That is the parsers, dates, SQLite, TLS and HTTP, threads, archives and dataclasses under every room, and of the
@@ -115,7 +121,7 @@ AGAIN_SYNC := arrival_steps authority blobs client_address command_frame damaged
 	health hostile http_body message_bounds messages migrations pieces postgres receiver schedule send \
 	transport uplink uplink_documents
 AGAIN_DETECTOR := card confidence ctc find reader runtime vote
-SECOND_ROUND := --first-rows -m "not slow and not one_python" tests/alerts tests/console tests/contracts tests/firmware tests/hot_lists \
+SECOND_ROUND := --short --first-rows -m "not slow and not one_python" tests/alerts tests/console tests/contracts tests/firmware tests/hot_lists \
 	tests/hw tests/image tests/storage tests/test_odd_command_lines.py tests/pages/test_every_*.py \
 	$(AGAIN_DESK:%=tests/desk/test_%.py) $(AGAIN_SYNC:%=tests/sync/test_%.py) \
 	$(AGAIN_DETECTOR:%=tests/detector/test_%.py)

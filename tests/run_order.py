@@ -1,4 +1,4 @@
-"""Which tests of a run come first, and which of a table a second Python runs."""
+"""Which tests come first, which a short run leaves out, and which of a table a second Python runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from collections.abc import Generator, Iterable, Iterator
 import pytest
 
 OPTION = "--first-rows"
+SHORT = "--short"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option."""
+    """Add the options."""
+    parser.addoption(
+        SHORT,
+        action="store_true",
+        help="leave out what is marked thorough, and of thorough_rows all rows but the first",
+    )
     parser.addoption(
         OPTION,
         action="store_true",
@@ -56,12 +62,25 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Start files with slow tests first: at the end one keeps one core busy and leaves the others idle."""
+    kept = list(items)
+    if config.getoption(SHORT):
+        kept = list(short_run(kept))
     if config.getoption(OPTION):
-        kept = list(first_rows(items))
-        config.hook.pytest_deselected(items=sorted(set(items) - set(kept), key=lambda item: item.nodeid))
-        items[:] = kept
+        kept = list(first_rows(kept))
+    config.hook.pytest_deselected(items=sorted(set(items) - set(kept), key=lambda item: item.nodeid))
+    items[:] = kept
     slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def short_run(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
+    """What is not marked thorough, and of each table marked thorough_rows the first."""
+    ordered = list(items)
+    first = set(first_rows(ordered))
+    for item in ordered:
+        marked = {mark.name for mark in item.iter_markers()}
+        if "thorough" not in marked and ("thorough_rows" not in marked or item in first):
+            yield item
 
 
 def first_rows(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:

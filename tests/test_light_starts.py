@@ -28,6 +28,7 @@ DESK = ("alembic", "asyncpg", "boto3", "c2pa", "OpenSSL", "psycopg", "webauthn",
 READING = ("firmware.frames.pipeline", "detector.passes", "firmware.run.one_run", "http.server")
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [

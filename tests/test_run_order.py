@@ -1,10 +1,10 @@
-"""What a second Python runs of a table of cases."""
+"""What a short run leaves out, and what a second Python runs of a table of cases."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.run_order import first_rows
+from tests.run_order import first_rows, short_run
 
 
 @pytest.mark.parametrize("_row", ["first", "second"])
@@ -17,3 +17,21 @@ def test_the_first_row_of_each_table_is_kept_and_no_test_is_lost(
     assert len(set(functions)) == len(functions)
     assert set(functions) == {item.nodeid.partition("[")[0] for item in items}
     assert kept == [item.nodeid for item in items if item.nodeid in set(kept)]
+
+
+@pytest.mark.thorough_rows
+@pytest.mark.parametrize("row", ["first", "second"])
+def test_of_a_table_marked_thorough_the_first_row_is_kept_in_a_short_run(
+    request: pytest.FixtureRequest, row: str
+) -> None:
+    kept = list(short_run(request.session.items))
+    assert (request.node in kept) == (row == "first")
+
+
+@pytest.mark.thorough
+def test_a_short_run_leaves_out_what_is_thorough_alone(request: pytest.FixtureRequest) -> None:
+    items = request.session.items
+    kept = set(short_run(items))
+    left = [item for item in items if item not in kept]
+    assert request.node in left
+    assert all({"thorough", "thorough_rows"} & {mark.name for mark in item.iter_markers()} for item in left)

@@ -48,6 +48,7 @@ def pattern_of(shown: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("".join(lines))
 
 
+@pytest.mark.thorough
 def test_the_tutorial_prints_what_it_says(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()

@@ -140,6 +140,7 @@ def bare(unit: Wheel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment_with(tmp_path_factory.mktemp("bare") / "venv", unit.needs(), unit)
 
 
+@pytest.mark.thorough
 def test_a_units_wheel_holds_no_department_no_training_no_font_and_no_tool(unit: Wheel) -> None:
     tops = {name.partition("/")[0] for name in unit.names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(UNIT_ROOMS)
@@ -175,6 +176,7 @@ def test_a_bare_unit_has_no_library_of_the_department(bare: Path) -> None:
     assert (done.returncode, done.stdout.split()) == (0, ["click"]), done.stderr
 
 
+@pytest.mark.thorough
 def test_a_bare_unit_makes_a_home_and_verifies_it(bare: Path, tmp_path: Path) -> None:
     home = str(tmp_path / "home")
     for words in (["--version"], ["--home", home, "init"], ["--home", home, "verify"]):
@@ -182,6 +184,7 @@ def test_a_bare_unit_makes_a_home_and_verifies_it(bare: Path, tmp_path: Path) ->
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.thorough
 def test_the_departments_wheel_is_the_departments_folder_and_needs_the_unit(
     unit: Wheel, department: Wheel
 ) -> None:
@@ -193,6 +196,7 @@ def test_the_departments_wheel_is_the_departments_folder_and_needs_the_unit(
     assert [(one.name, one.extras) for one in department.needs()] == [("alpr-reader", {"department"})]
 
 
+@pytest.mark.thorough
 def test_both_wheels_together_are_a_department(unit: Wheel, department: Wheel, tmp_path: Path) -> None:
     libraries = [one for one in unit.needs("department") if one.url is None]
     python = environment_with(tmp_path / "venv", [*unit.needs(), *libraries], unit, department)
@@ -202,6 +206,7 @@ def test_both_wheels_together_are_a_department(unit: Wheel, department: Wheel, t
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.thorough
 def test_the_extra_takes_the_department_from_this_tree_and_a_release_by_its_version(
     unit: Wheel, tmp_path: Path
 ) -> None:

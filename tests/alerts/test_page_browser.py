@@ -79,6 +79,7 @@ def test_an_alert_comes_by_itself_and_is_confirmed_in_three_keys_beyond_what_is_
     assert complaints == []
 
 
+@pytest.mark.thorough
 def test_what_differs_is_marked_and_nothing_offers_a_confirmation(car: Car, page: Page) -> None:
     page.get_by_text("live", exact=True).wait_for()
     alert = car.passes()

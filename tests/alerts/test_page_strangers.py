@@ -60,6 +60,7 @@ def all_of(car: Car, addresses: list[str]) -> Iterator[list[socket.socket]]:
         ]
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.one_python
 @pytest.mark.parametrize(
     "addresses",

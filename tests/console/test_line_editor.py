@@ -101,6 +101,7 @@ def test_history_brings_lines_back_but_never_a_secret() -> None:
     assert editor.next_event() == Line("second")
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 @settings(deadline=None, max_examples=EXAMPLES)
 @given(
@@ -187,6 +188,7 @@ def test_no_bytes_break_the_editor_and_lines_are_printable(keys: bytes, step: in
             assert event.text == "" or (event.text.isascii() and event.text.isprintable())
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(

@@ -201,11 +201,13 @@ def told_bits(share: float, *, views: int, texts: int = 24) -> float:
     return float(-np.log2(max(np.mean(same), 1 / texts**2)))
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("share", SHARES if FULL else SHARES[::3])
 def test_a_plate_that_was_missed_keeps_its_text_however_near_it_is(share: float) -> None:
     assert told_bits(share, views=200 if FULL else 16) <= 3.0
 
 
+@pytest.mark.thorough
 def test_no_plate_is_read_from_a_preview_without_masks(shared_data: Path) -> None:
     """Real plates that fill a tenth to twice the view, and the reader itself at the preview's cells."""
     reader = PlateReader.from_models()

@@ -64,6 +64,7 @@ def test_a_mark_of_a_reader_that_died_waiting_closes_no_console(tmp_path: Path) 
         assert not give_way.is_way_asked(tmp_path)
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("given", ["argument", "standard input"])
 def test_a_code_joins_beside_a_running_reader(
     department: DepartmentProcess, tmp_path: Path, given: str
@@ -91,6 +92,7 @@ def test_a_code_that_is_no_code_is_refused_beside_a_running_reader_in_one_line(t
     assert reader.end(15) == 0
 
 
+@pytest.mark.thorough
 def test_an_enrollment_at_the_console_leaves_no_read_of_before(
     department: DepartmentProcess, home: Path
 ) -> None:

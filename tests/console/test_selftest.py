@@ -49,6 +49,7 @@ def selftest_lines(home: Home) -> dict[str, str]:
     return {line[9:23].strip(): line[24:] for line in selftest_shown(home)[:-1]}
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 @given(
     free_mb=st.integers(1024, 20_000_000), warm=st.integers(-40, 125), size=st.tuples(SIDE, SIDE),

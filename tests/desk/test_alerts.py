@@ -314,6 +314,7 @@ def test_an_alert_without_an_outcome_is_overdue_after_a_day(
     assert "1 alert has no outcome after 24 hours" in [one.what for one in overdue(department)]
 
 
+@pytest.mark.thorough
 def test_a_source_with_too_many_rejected_hits_is_named(
     department: Department, tokens: Tokens, car: Car
 ) -> None:

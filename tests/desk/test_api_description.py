@@ -90,6 +90,7 @@ def test_every_form_lacking_a_part_or_with_another_is_outside_itsschema_of(depar
     assert outside > 120
 
 
+@pytest.mark.thorough
 def test_what_calls_answer_over_http_is_of_the_schema_of_their_answer(
     department: Department, client: httpx.Client
 ) -> None:

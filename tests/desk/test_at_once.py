@@ -239,6 +239,7 @@ def stream(department: Department, token: str) -> AlertStream:
     return AlertStream(token, watchers.join(bytes(32)), watchers, 0)
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("name", GOES_THROUGH)
 def test_who_goes_through_the_book_holds_the_log(
     department: Department, tokens: Callable[[str], str], car: Car, name: str

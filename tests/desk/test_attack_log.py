@@ -149,6 +149,7 @@ def attack(kind: str, root: Root, at: int) -> None:
         root.write([*rows[:at], (sequence, name, year, leaf, os.urandom(300)), *rows[at + 1 :]])
 
 
+@pytest.mark.thorough
 def test_look_ups_made_in_the_grace_or_dated_back_are_found_by_a_stranger(
     watched: tuple[Path, Ed25519PrivateKey, CosignerKey, str], tmp_path: Path
 ) -> None:

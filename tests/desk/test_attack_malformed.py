@@ -84,6 +84,7 @@ def test_a_delivery_with_a_word_for_a_time_is_named_and_the_next_one_opens(depar
     assert [one.split(":")[0] for one in problems(department)] == [f"entry {entries[0]}"]
 
 
+@pytest.mark.thorough
 def test_odd_values_in_any_field_of_a_signed_form_are_a_finding(department: Department) -> None:
     """Of each call that opens content: whatever its person signed, a rule refuses it or reads it."""
     root, (request, query, _) = Root(department), shared(department)

@@ -247,6 +247,7 @@ def swept(files: Files, name: str, other: Files) -> Iterator[tuple[str, bytes, s
     yield "twice", out.getvalue(), ""
 
 
+@pytest.mark.thorough
 def test_each_file_of_a_package_changed_in_each_way_is_refused_by_its_name(
     department: Department, files: Files
 ) -> None:

@@ -246,6 +246,7 @@ def test_a_lock_out_is_lifted_from_people_alone(seat: Seat) -> None:
     assert seat.refused("chief", "user", "lift-lockout", "nobody", "--why", "called")[0] == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_a_password_is_never_asked_for_where_it_would_be_echoed(department: Department) -> None:
     """A timer, a pipe: one line that says what to set, and nothing typed in the open."""

@@ -184,6 +184,7 @@ def test_a_sample_is_steady_steered_by_its_seed_and_never_empty() -> None:
     assert sample([], 10, b"seed") == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", SEEDS)
 def test_planted_misuse_in_a_simulated_year_is_found_with_few_false_flags(seed: int) -> None:
     """95 % of the patterns found, at most one false flag in a thousand look-ups. ALPR_FAULTS=full:

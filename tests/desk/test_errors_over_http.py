@@ -63,6 +63,7 @@ HOSTILE: list[Any] = [
 ]
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_no_field_of_any_call_breaks_the_desk(
     client: httpx.Client, department: Department, name: str

@@ -321,6 +321,7 @@ def changes_of(
         yield "exchanged", [put(rows[0], values[another]), put(rows[another], values[0])]
 
 
+@pytest.mark.thorough
 def test_the_department_has_something_in_every_table(yard: Yard) -> None:
     assert [table.name for table in TABLES if not rows_of(yard, table)] == []
     wrong = [one for one in yard.before if not one.startswith("that unit ")]
@@ -339,6 +340,7 @@ def test_a_value_that_was_changed_in_the_database_is_named(yard: Yard, name: str
         assert silent == []
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("name", [table.name for table in TABLES])
 def test_a_row_that_was_taken_out_or_added_is_named(yard: Yard, name: str) -> None:
     table = metadata.tables[name]
@@ -400,6 +402,7 @@ def of_no_kind(column: sa.Column[Any]) -> list[sa.Executable]:
     return put(column, 0, b"\xffplate" if is_text else "of no kind", text=is_text)
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("number", range(max(len(table.columns) for table in TABLES)))
 def test_a_value_of_another_kind_is_named_and_hides_nothing_beside_it(yard: Yard, number: int) -> None:
     """SQLite keeps any value in any column: one column of every table at once, but of those whose rows are
@@ -414,6 +417,7 @@ def test_a_value_of_another_kind_is_named_and_hides_nothing_beside_it(yard: Yard
         assert not any("of no kind" in one or "plate" in one for one in said)
 
 
+@pytest.mark.thorough
 @given(data=st.data())
 @settings(
     max_examples=VALUES,

@@ -67,6 +67,7 @@ def _verdict(department: Department, server: Server) -> list[str]:
     return [one for one in wrong if "no person signed" not in one]  # the configuration here is no call's
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("name", ALL)
 def test_the_next_version_follows_the_log_over_a_row_of_the_greatest_version(
     offering: Department, server: Server, name: str

@@ -167,6 +167,7 @@ def test_the_list_is_signed_in_a_chain(tmp_path: Path) -> None:
     assert (tmp_path / DATABASE).stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.thorough
 def test_ten_people_at_once_are_all_covered_and_share_the_witness(tmp_path: Path) -> None:
     """10 people x 100 answers: none falls into the grace, and most ride on another's turn."""
     log = Log(tmp_path)
@@ -184,6 +185,7 @@ def test_ten_people_at_once_are_all_covered_and_share_the_witness(tmp_path: Path
     log.close()
 
 
+@pytest.mark.thorough
 def test_ten_people_at_the_desk_get_no_answer_in_the_grace(department: Department) -> None:
     sessions = [department.logon(user) for user in ("comm1", "super", "disp1")]
 

@@ -144,6 +144,7 @@ def test_what_is_wrong_with_the_certificate_of_a_key_service_is_said(code: int, 
             service.issue_day_keys(1, 1)
 
 
+@pytest.mark.thorough
 def test_an_export_a_release_and_a_purge_wait_for_a_key_service_that_is_away(
     department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:

@@ -277,6 +277,7 @@ def silent_sources(department: Department) -> tuple[tuple[str, int, int, bool], 
     return tuple((row.source, row.checked, row.rejected, row.silent) for row in rows)
 
 
+@pytest.mark.thorough
 def test_a_source_that_was_wrong_too_often_is_named_and_muted_on_units(
     department: Department, tokens: Tokens, car: Car
 ) -> None:

@@ -36,6 +36,7 @@ def make_odd(department: Department, table: str, column: str) -> None:
     by_hand(department, f"UPDATE {table} SET {column} = CAST(x'ff' AS TEXT) WHERE {row}")  # noqa: S608
 
 
+@pytest.mark.thorough
 def test_a_search_finds_what_is_beside_an_odd_row(department: Department) -> None:
     token = department.logon("super")
     query = replace(department.plate("7ABC*"), since_us=START_US - 10 * DAY_US)

@@ -207,6 +207,7 @@ def other_manifest(files: Files, department: Department, how: str) -> bytes:
     return maker.manifest(read, "patch", "reads/0/other.jpg" if how == "another title" else IMAGE)
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize(
     ("how", "words"),
     [

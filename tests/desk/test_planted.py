@@ -221,6 +221,7 @@ NAMES_IT = (".alert", ".access", ".patch", ".overview", ".raised_us", ".since_us
 TYPED = "alert/transcribe.slots"
 
 
+@pytest.mark.thorough
 def test_no_field_of_any_answer_is_one_that_only_a_planted_mismatch_has(
     department: Department, people: People, car: Car
 ) -> None:
@@ -257,6 +258,7 @@ def test_no_field_of_any_answer_is_one_that_only_a_planted_mismatch_has(
     assert compared > 25
 
 
+@pytest.mark.thorough
 def test_numbers_and_times_of_planted_mismatches_are_those_of_real_ones(
     department: Department, people: People, car: Car
 ) -> None:

@@ -105,6 +105,7 @@ def test_reads_that_come_again_keep_their_day_with_a_key_service_elsewhere(
     front.close()
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("second_first", [False, True])
 def test_reads_of_two_days_keep_their_own_in_whatever_order_they_come_again(
     department: Department,

@@ -195,6 +195,7 @@ def _restored(department: Department) -> RestoreForm:
     return replace(RESTORED, lost=digest_of_losses(department.front.lacking()))
 
 
+@pytest.mark.thorough
 def test_what_a_restore_lost_is_entered_by_two_people_and_is_wrong_no_longer(
     department: Department, server: Server, poorer: DeskContext
 ) -> None:

@@ -60,6 +60,7 @@ def department(folder: Path, profile: str) -> Iterator[tuple[Offer, DepartmentHo
         server.stop()
 
 
+@pytest.mark.thorough
 def test_the_fips_server_refuses_chacha20_and_x25519(tmp_path: Path) -> None:
     with department(tmp_path, "fips") as (ask, home):
         assert ask() == "TLS_AES_256_GCM_SHA384 TLSv1.3"
@@ -110,6 +111,7 @@ def _once_listening(ask: Callable[[], str]) -> str:
     return answers[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_fips_witness_and_key_service_refuse_them_too(tmp_path: Path) -> None:
     from sync.department.journal.witness_server import WitnessFolder
@@ -172,6 +174,7 @@ def _client() -> ssl.SSLContext:
     return tls.client_context(approved=True)
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_a_configuration_that_a_person_chose_is_judged_and_not_overridden(tmp_path: Path) -> None:
     home = bare_home(tmp_path / "home")

@@ -86,6 +86,7 @@ def unit(
     made.close()
 
 
+@pytest.mark.thorough_rows
 def test_a_wrong_clock_costs_no_alert_no_read_and_no_day(
     server: Server, department: Department, tokens: Tokens, unit: Unit, journey: tuple[int, int, int]
 ) -> None:

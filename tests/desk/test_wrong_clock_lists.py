@@ -135,6 +135,7 @@ def car(
     made.close()
 
 
+@pytest.mark.thorough_rows
 def test_a_delivered_list_raises_fresh_alerts_for_its_term_and_none_after_it(car: Car) -> None:
     assert car.meets() is False
     assert len(car.board.open_alerts()) == 1
@@ -149,6 +150,7 @@ def test_a_delivered_list_raises_fresh_alerts_for_its_term_and_none_after_it(car
     assert car.watch.health().failing == list_health(car.home, car.ledger).failing == 1
 
 
+@pytest.mark.thorough_rows
 def test_a_list_ends_after_its_term_of_running_time_over_starts_of_the_machine_too(
     car: Car, server: Server
 ) -> None:
@@ -167,6 +169,7 @@ def test_a_list_ends_after_its_term_of_running_time_over_starts_of_the_machine_t
     assert car.watch.health().failing == 1
 
 
+@pytest.mark.thorough_rows
 def test_the_next_sync_says_how_old_a_list_is(car: Car, server: Server) -> None:
     car.runs(HOUR_US)
     car.start_machine()

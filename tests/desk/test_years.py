@@ -7,6 +7,7 @@ import pytest
 from tests.tools import years
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_department_outlives_a_year_by_the_notices_it_gets(capsys: pytest.CaptureFixture[str]) -> None:
     """Past the day on which a renewed CA (490) and an expired password (366) used to stop it."""

@@ -38,12 +38,14 @@ def sure(reader: PlateReader, luma: np.ndarray) -> bool:
     return any(one.confidence >= reader.report_from for one in reader.read(luma).readings)
 
 
+@pytest.mark.thorough
 def test_words_are_hardly_ever_sure(shipped: PlateReader, trusting: PlateReader) -> None:
     told, trusted = (sum(sure(reader, luma) for luma in words(SCENES)) for reader in (shipped, trusting))
     assert told <= trusted
     assert told <= SCENES / 20
 
 
+@pytest.mark.thorough
 def test_plates_are_as_sure_as_before(shipped: PlateReader, trusting: PlateReader) -> None:
     kept = lost = 0
     for number in range(SCENES):

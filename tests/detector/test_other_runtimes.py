@@ -43,6 +43,7 @@ def elsewhere(name: str, file: Path) -> tuple[int, dict[str, object]]:
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_aarch64_wheel_answers_within_a_step_with_the_same_texts(noted: dict[str, Path]) -> None:
     status, told = elsewhere("aarch64", noted["fast"])

@@ -35,6 +35,7 @@ def replay(reader: PlateReader, pictures: list[Path], fps: float) -> list[Vehicl
     return [*passes, *tracker.flush()]
 
 
+@pytest.mark.thorough
 def test_one_approaching_car_is_one_pass_read_right(shipped: PlateReader, shared_data: Path) -> None:
     pictures = labeled(shared_data / "uk-single-seq", "dev")
     (one,) = replay(shipped, list(pictures), fps=10)
@@ -44,12 +45,14 @@ def test_one_approaching_car_is_one_pass_read_right(shipped: PlateReader, shared
     assert one.frames_voted < one.frames_seen
 
 
+@pytest.mark.thorough
 def test_three_vehicles_at_a_toll_booth_are_three_passes(shipped: PlateReader, shared_data: Path) -> None:
     pictures = labeled(shared_data / "vn-toll-seq", "dev")
     passes = replay(shipped, list(pictures), fps=7.5)
     assert len(passes) == 3
 
 
+@pytest.mark.thorough
 def test_hand_held_clips_one_after_another_are_one_pass_a_plate(
     shipped: PlateReader, shared_data: Path
 ) -> None:

@@ -233,6 +233,7 @@ def test_a_net_that_gives_no_number_there_loses_no_pass(
     assert shipped.see_together(views) is None
 
 
+@pytest.mark.thorough
 def test_two_frames_that_no_one_can_read_are_read_together(shipped: PlateReader) -> None:
     """A moving car at two frames a second; each frame of its own gives 912RFF."""
     clip = draw_clip(370031)

@@ -186,6 +186,7 @@ def folded(text: str) -> str:
     return text.replace("O", "0").replace("I", "1")
 
 
+@pytest.mark.thorough
 def test_rendered_plates_of_two_lines_are_mostly_read_and_hardly_ever_surely_wrong(
     shipped: PlateReader,
 ) -> None:
@@ -199,6 +200,7 @@ def test_rendered_plates_of_two_lines_are_mostly_read_and_hardly_ever_surely_wro
     assert wrong <= 3
 
 
+@pytest.mark.thorough
 def test_rendered_plates_of_one_line_are_read_as_before(shipped: PlateReader) -> None:
     right = 0
     for seed in range(30):

@@ -101,6 +101,7 @@ def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
     made.close()
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_unit_of_a_department_reads_on_and_the_old_ledger_is_an_alarm(
     department: Department, unit: Joined, damage: Damage
@@ -131,6 +132,7 @@ def blank(where: str) -> Damage:
 OF_READS = "sequence = (SELECT max(sequence) FROM elements WHERE name = 'wrap')"
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize(
     ("damage", "lost"),
     [

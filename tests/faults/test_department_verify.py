@@ -46,6 +46,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_department_is_verified_on_a_protected_medium_and_on_a_full_disk(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory

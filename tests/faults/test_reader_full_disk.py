@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 READER = Path(__file__).with_name("reader_on_full_disk.py")
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_reader_starts_on_a_full_disk_and_stores_again_once_there_is_room(tmp_path: Path) -> None:
     probe = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)]

@@ -29,6 +29,7 @@ def on_disk_of_its_own(folder: Path, *words: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.thorough
 def test_a_full_disk_at_any_write_loses_and_damages_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "disk"
     folder.mkdir()

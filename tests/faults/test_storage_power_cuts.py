@@ -122,6 +122,7 @@ def test_no_announced_read_is_lost_by_a_power_cut_at_any_point(tmp_path: Path) -
     assert outcome.points == POINTS
 
 
+@pytest.mark.thorough
 def test_no_announced_read_of_a_batch_is_lost_by_a_power_cut_at_any_point(tmp_path: Path) -> None:
     """And a cut before the announcement leaves a whole number of batches: none is stored in part."""
     root, events = record(tmp_path, "--together", str(TOGETHER), reads=max(3, READS // TOGETHER))
@@ -142,6 +143,7 @@ def test_a_power_cut_leaves_no_hit_without_its_alert(tmp_path: Path) -> None:
     assert outcome.alerts == outcome.stored
 
 
+@pytest.mark.thorough
 def test_a_purge_cut_at_every_step_is_whole_after_the_next_start(tmp_path: Path) -> None:
     """After each call that the purge makes, and with the rest of the points anywhere in the recording."""
     root, events = record(tmp_path, "--purge", reads=4)
@@ -161,6 +163,7 @@ def test_a_purge_amid_reads_cut_at_any_point_is_whole_after_the_next_start(tmp_p
     assert (outcome.lost, outcome.refused, outcome.unclean, outcome.undead) == (0, 0, 0, 0), outcome
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("together", [1, TOGETHER])
 @pytest.mark.parametrize("sync", ["images and names", "images", "names", "database"])
 def test_taking_one_sync_out_of_the_code_loses_announced_reads(

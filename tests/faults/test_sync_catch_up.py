@@ -12,6 +12,7 @@ from tests.tools.sync_catch_up import catch_up
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize(
     ("reads", "image_bytes"),
     [

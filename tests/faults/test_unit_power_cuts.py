@@ -96,6 +96,7 @@ def test_a_rename_between_folders_is_there_in_both_or_in_none_until_one_is_synce
     assert left() == {(False, True)}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("change", ["roll-over", "policy", "hot-list"] if FULL else ["roll-over"])
 def test_a_power_cut_at_any_step_of_a_change_loses_nothing_whatever_the_clock_says(
     tmp_path: Path, change: str

@@ -43,6 +43,7 @@ def department(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     made.close()
 
 
+@pytest.mark.thorough
 def test_at_the_desk_who_copies_confirms_nothing_and_who_looks_confirms_all(department: Department) -> None:
     car = DeskCar(department)
     attentive = Verifier(department, department.logon("disp1"))

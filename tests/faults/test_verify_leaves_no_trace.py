@@ -146,6 +146,7 @@ def test_a_ledger_of_60_gb_that_is_all_hole_ends_in_a_finding(
     )
 
 
+@pytest.mark.thorough
 def test_a_member_file_of_60_gb_or_damaged_is_a_finding(unit: tuple[Path, Ledger]) -> None:
     home, ledger = unit
     ledger.close()

@@ -10,6 +10,7 @@ import pytest
 from tests.tools import bench
 
 
+@pytest.mark.thorough
 def test_the_bench_shows_every_stage_and_a_ratio_above_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--frames", "4", "--rounds", "1", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -26,6 +27,7 @@ def test_the_bench_shows_every_stage_and_a_ratio_above_one(capsys: pytest.Captur
         assert one["ratio"] > 1
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_a_camera_with_a_small_stream_reads_the_same_plates(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--frames", "6", "--rounds", "1", "--json"]) == 0

@@ -68,6 +68,7 @@ def told(text: str) -> list[str]:
     return sorted(word for word in words if word in text)
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("as_json", [False, True])
 def test_of_a_read_only_counts_reach_output_events_status_metrics_and_files(
     home: Path, tmp_path: Path, command: Callable[..., str], as_json: bool

@@ -126,6 +126,7 @@ def _start_with_hang_up(tmp_path: Path, handling: signal.Handlers) -> Running:
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.thorough
 def test_a_terminal_that_goes_away_ends_a_run_in_order(tmp_path: Path) -> None:
     running = _start_with_hang_up(tmp_path, signal.SIG_DFL)
     running.until_reads(1)
@@ -133,6 +134,7 @@ def test_a_terminal_that_goes_away_ends_a_run_in_order(tmp_path: Path) -> None:
     assert verify_home(Home(tmp_path)).ok
 
 
+@pytest.mark.thorough
 def test_a_reader_under_nohup_reads_on(tmp_path: Path) -> None:
     running = _start_with_hang_up(tmp_path, signal.SIG_IGN)
     running.until_reads(1)

@@ -73,12 +73,14 @@ def test_drive_by_shows_the_way_each_vehicle_went(drive_by: list[Told]) -> None:
     assert ways == {text: truth[text]["direction"] for text in ways}
 
 
+@pytest.mark.thorough
 def test_one_car_over_47_frames_is_one_read(shared_data: Path, tmp_path: Path, sure_from: float) -> None:
     reads = replay(tmp_path / "home", shared_data / "uk-single-seq")
     assert sure(reads, sure_from) == ["LS15EBC"]
     assert sum(read.plate == "LS15EBC" for read in reads) == 1
 
 
+@pytest.mark.thorough
 def test_three_vehicles_at_a_toll_gate_are_three_reads(
     shared_data: Path, tmp_path: Path, sure_from: float
 ) -> None:
@@ -88,6 +90,7 @@ def test_three_vehicles_at_a_toll_gate_are_three_reads(
     assert {text: told[text] for text in labeled} == dict.fromkeys(labeled, 1)
 
 
+@pytest.mark.thorough
 def test_every_vehicle_on_the_motorway_is_read_at_most_once(
     shared_data: Path, tmp_path: Path, sure_from: float
 ) -> None:
@@ -112,6 +115,7 @@ def clips(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return told
 
 
+@pytest.mark.thorough
 def test_each_clip_of_a_passing_car_is_one_read(clips: dict[str, tuple[str, list[str]]]) -> None:
     assert {name: len(reads) for name, (_, reads) in clips.items()} == dict.fromkeys(clips, 1)
 

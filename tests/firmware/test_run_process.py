@@ -93,6 +93,7 @@ def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return run_warm(READER, "--home", str(home), *words)
 
 
+@pytest.mark.thorough
 def test_beside_a_running_reader_commands_ask_it_and_a_second_run_is_refused(tmp_path: Path) -> None:
     running = Running(tmp_path, "--source", str(TWO_CARS))
     running.until_reads(1)

@@ -85,6 +85,7 @@ def test_headlamps_of_a_passing_vehicle_end_no_alarm_of_the_dark() -> None:
     assert watch.alarms(now_s + 315) == ()
 
 
+@pytest.mark.thorough
 def test_a_camera_that_reads_plates_by_night_is_not_blind_and_one_that_read_the_last_is_soon() -> None:
     watch, now_s = learnt()
     for second in range(0, 1200, 4):
@@ -99,6 +100,7 @@ def test_a_camera_that_reads_plates_by_night_is_not_blind_and_one_that_read_the_
     assert watch.alarms(now_s) == ("dark",)
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("change", ["lamps", "reads"])
 def test_another_light_is_no_knock_once_lamps_or_reads_explain_it(change: str) -> None:
     watch, now_s = learnt()
@@ -113,6 +115,7 @@ def test_another_light_is_no_knock_once_lamps_or_reads_explain_it(change: str) -
             assert watch.alarms(now_s) == ()
 
 
+@pytest.mark.thorough
 def test_a_flat_picture_that_shows_plates_becomes_the_usual_one() -> None:
     def foggy(seed: int) -> NDArray[np.uint8]:
         return (120 + (road(seed).astype(int) - 120) // 8).astype(np.uint8)

@@ -184,6 +184,7 @@ def test_a_damaged_membership_ends_no_reading_and_hides_no_version_for_ever(home
     assert waits(home)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_version_that_finds_no_room_waits_and_the_reader_starts_without_it(home: Path) -> None:
     send(home, "[camera]\nexposure_us = 500\n")
@@ -317,6 +318,7 @@ def test_a_damaged_trial_counts_as_none(home: Path, data: bytes) -> None:
     assert not waits(home)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_running_reader_continues_with_what_its_department_sends(tmp_path: Path) -> None:
     office, unit, file = bare_home(tmp_path / "office"), tmp_path / "unit", tmp_path / "fleet.toml"

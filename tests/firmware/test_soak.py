@@ -72,6 +72,7 @@ def test_a_line_is_cut_and_refuses_or_is_cut_halfway(echo: socket.socket) -> Non
         assert line.cut == 3
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_short_soak_with_every_trouble_breaks_no_promise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

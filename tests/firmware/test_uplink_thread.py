@@ -269,6 +269,7 @@ def test_a_window_that_is_none_is_refused_by_name(text: str) -> None:
         parse_config(f'[sync]\nwindows = "{text}"\n', "config.toml")
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_cloned_card_gets_a_new_log_and_the_reader_reads_on(
     server: DepartmentProcess, tmp_path: Path

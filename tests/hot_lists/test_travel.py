@@ -154,6 +154,7 @@ def test_a_unit_that_joins_later_gets_the_snapshot_and_what_followed(
     late.close()
 
 
+@pytest.mark.thorough
 def test_lists_outlive_a_restart_and_nothing_of_them_is_in_clear(
     department: Department, unit: Listening
 ) -> None:

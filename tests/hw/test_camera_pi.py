@@ -99,6 +99,7 @@ def test_a_stalled_camera_closes_and_is_free_again(bench: PiCameraBench) -> None
     again.close()
 
 
+@pytest.mark.thorough
 def test_a_stalled_camera_comes_back_through_the_watch_and_leaves_no_thread_or_descriptor(
     bench: PiCameraBench,
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_late_frame_is_not_swallowed_by_the_capture_that_gave_up(bench: PiCame
     camera.close()
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # picamera2's, that hangs
 def test_a_driver_that_hangs_for_ever_holds_a_bounded_number_of_threads(
     bench: PiCameraBench, request: pytest.FixtureRequest
@@ -182,6 +184,7 @@ def suppress_end(camera: WatchedCamera) -> None:
                 pass
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("trouble", ["held elsewhere", "gone"])
 def test_openings_that_fail_leave_nothing_behind(bench: PiCameraBench, trouble: str) -> None:
     bench.sensor.held_elsewhere, bench.sensor.present = trouble == "held elsewhere", trouble != "gone"

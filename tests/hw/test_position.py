@@ -282,6 +282,7 @@ def test_a_place_whose_error_is_no_length_is_no_fix(hdop: str, count: int) -> No
 FIELDS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="*$"), max_size=12)
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(

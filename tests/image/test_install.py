@@ -385,6 +385,7 @@ def test_image_is_fit_only_if_it_reads_and_its_store_opens(
     assert all(word in line for word, line in zip(words, found, strict=True))
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_no_alarm_of_a_unit_keeps_an_update_out(tmp_path: Path) -> None:
     """The reader's own command: a configuration without which no reader starts, the plainest alarm."""

@@ -35,6 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *words: str) -> int:
     return main()
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_plan_writes_nothing(
     image: Path,

@@ -384,6 +384,7 @@ def test_a_passkey_logs_on_unlocks_and_proves_without_password_and_code(
     assert [text for text in one.complaints if not refused.search(text)] == []
 
 
+@pytest.mark.thorough
 def test_two_tabs_of_one_session(desk: Windows, department: Department) -> None:
     one = desk.open()
     one.logon("disp1", then="/search")

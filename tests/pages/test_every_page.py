@@ -154,6 +154,7 @@ def test_the_menu_leads_to_pages_that_are_there() -> None:
     assert len(keys) == len(set(keys))
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_texts_of_a_form_come_back_as_text(reader: Browser, text: str) -> None:
     one = reader()

@@ -47,6 +47,7 @@ def calls_of(sheet: Described) -> set[Call]:
     return {OPERATIONS[name].call for name in names}
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("user", sorted(PEOPLE))
 def test_every_page_as_every_role(department: Department, reader: Browser, user: str) -> None:
     """Who has one of a page's calls sees it; who has none is refused with the clause."""
@@ -137,6 +138,7 @@ def fill(department: Department, reader: Browser) -> None:
     department.two_hands("hotlist/push", department.logon("super"), listed, second="chief")
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_what_a_person_writes_stays_text_on_every_page(department: Department, reader: Browser) -> None:
     fill(department, reader)
@@ -155,6 +157,7 @@ def test_what_a_person_writes_stays_text_on_every_page(department: Department, r
     assert seen >= 8
 
 
+@pytest.mark.thorough
 def test_every_field_has_a_label_and_every_id_is_one(department: Department, reader: Browser) -> None:
     fill(department, reader)
     for user in ("super", "chief", "reviewer1"):

@@ -164,6 +164,7 @@ def demand_named(sheet: Sheet, fields: Iterable[Field], where: str, *, marks: bo
             assert not marks or one.kind == "many" or one.name in marked, (where, one.name, marked)
 
 
+@pytest.mark.thorough
 def test_every_form_of_every_page_names_every_wrong_field_at_once(reader: Callable[[], Reader]) -> None:
     people = {user: reader() for user in USERS}
     marks = {}

@@ -57,6 +57,7 @@ def search(one: Window) -> None:
     one.page.get_by_role("heading", name="8XYZ123").wait_for()
 
 
+@pytest.mark.thorough_rows
 def test_results_are_drawn_on_the_map_from_this_host_alone(desk: Windows) -> None:
     one = desk.open()
     asked: list[str] = []
@@ -105,6 +106,7 @@ def test_a_click_on_the_map_sets_the_place_of_a_search(desk: Windows) -> None:
     one.context.close()
 
 
+@pytest.mark.thorough_rows
 def test_with_scripts_off_the_plot_stays(desk: Windows) -> None:
     one = desk.open(java_script_enabled=False)
     one.logon("disp1")

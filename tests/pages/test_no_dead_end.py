@@ -18,6 +18,7 @@ from sync.department.pages.waiting import DONE_AT
 Browser = Callable[[], Reader]
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("user", sorted(PEOPLE))
 def test_every_link_of_every_page_opens(department: Department, reader: Browser, user: str) -> None:
     car = Car(department)

@@ -77,6 +77,7 @@ def desk(chromium: Windows) -> Iterator[Windows]:
     chromium.close()
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("user", ["super", "chief"])
 def test_axe_finds_nothing_of_any_grade(desk: Windows, user: str) -> None:
     one = desk.open()
@@ -236,6 +237,7 @@ def test_the_script_opens_part_after_part_shows_how_far_and_leads_to_the_results
     assert one.complaints == []
 
 
+@pytest.mark.thorough
 def test_a_search_cancelled_under_the_script_leaves_the_rest_closed_and_shows_what_was_found(
     desk: Windows, department: Department, pace: StepByStep
 ) -> None:

@@ -147,6 +147,7 @@ def signed(key: Ed25519PrivateKey, request: Request = QUERY, *, log_id: bytes = 
     return Proof(nonce=b"nonce", signature=signature, password=None)
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize(
     ("proof", "user", "fresh", "locked", "error"),
     [

@@ -119,6 +119,7 @@ def test_a_pair_of_certificate_and_key_that_a_crash_tore_is_replaced(tmp_path: P
     assert context.verify_mode is not None
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_ten_years_of_daily_renewals_leave_no_day_without_a_certificate(tmp_path: Path) -> None:
     clock = [now_us()]

@@ -162,6 +162,7 @@ def test_a_listing_of_pages_in_any_order_is_read_to_its_end(
     assert endless.pages == 50
 
 
+@pytest.mark.thorough
 def test_a_department_keeps_its_images_in_s3_and_purges_them_there(tmp_path: Path, endpoint: str) -> None:
     clock = [now_us()]
     home = bare_home(tmp_path / "d", blobs_folder=f"s3://{BUCKET}/whole", blobs_endpoint=endpoint)

@@ -237,6 +237,7 @@ def test_of_a_damaged_closed_log_everything_arrives_that_still_verifies(
     assert check(department) == []
 
 
+@pytest.mark.thorough
 def test_a_ledger_with_a_torn_page_hands_over_the_records_around_it(
     unit: Joined, department: Department
 ) -> None:

@@ -13,6 +13,7 @@ from tests.tools import demo_department
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.thorough
 def test_the_demo_ends_with_its_reads_in_a_department_that_verifies(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,7 @@ def joined(process: DepartmentProcess, folder: Path) -> Unit:
     return unit
 
 
+@pytest.mark.thorough
 def test_bare_connections_by_the_thousand_shut_no_unit_out(tmp_path: Path) -> None:
     with limited(tmp_path / "home", 1024) as process:
         unit = joined(process, tmp_path / "unit")
@@ -64,6 +65,7 @@ def test_bare_connections_by_the_thousand_shut_no_unit_out(tmp_path: Path) -> No
         unit.close()
 
 
+@pytest.mark.thorough
 def test_a_server_without_descriptors_says_so_once_and_continues(tmp_path: Path) -> None:
     """More connections than files: the limit is hard, and the flood outlasts it."""
     with limited(tmp_path / "home", 120) as process:
@@ -77,6 +79,7 @@ def test_a_server_without_descriptors_says_so_once_and_continues(tmp_path: Path)
         unit.close()
 
 
+@pytest.mark.thorough
 def test_silent_tls_clients_make_room_for_one_that_sends(tmp_path: Path) -> None:
     with limited(tmp_path / "home", 1024) as process:
         port = process.home.settings.desk_port
@@ -114,6 +117,7 @@ FEW_FILES = (
 )
 
 
+@pytest.mark.thorough
 def test_the_command_that_serves_a_witness_raises_its_limit_and_keeps_its_log_small(tmp_path: Path) -> None:
     WitnessFolder.create(tmp_path / "w", "w.example/1").close()
     port = free_port()

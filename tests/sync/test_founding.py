@@ -60,6 +60,7 @@ def test_verify_without_its_database_says_that_nothing_was_checked(
     assert "is the database running?" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_postgresql_is_set_up_from_nothing_as_the_page_says(tmp_path: Path) -> None:
     """createuser, createdb -O, init; and a database that the role does not own is told with its cure."""

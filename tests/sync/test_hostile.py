@@ -203,6 +203,7 @@ def test_the_front_door_shows_only_the_root_file(server: DepartmentProcess, enro
         assert client.get("/docs").status_code == 404
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_after_all_that_the_server_still_works(server: DepartmentProcess, enrolled: Unit) -> None:
     enrolled.add(2)

@@ -62,6 +62,7 @@ def judged(department: Department) -> dict[int, bool | None]:
     return {one.sequence: one.before_joining for one in waiting}
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("cut_at", ["", "leaves"])
 @pytest.mark.parametrize(
     ("first", "then"),

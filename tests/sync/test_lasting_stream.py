@@ -31,6 +31,7 @@ def broken_pipe() -> int:
     return write_end
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", ["stdout", "stderr"])
 def test_a_reader_with_a_closed_stdout_keeps_reading(tmp_path: Path, lost: str) -> None:
@@ -45,6 +46,7 @@ def test_a_reader_with_a_closed_stdout_keeps_reading(tmp_path: Path, lost: str) 
     assert verify_home(Home(tmp_path)).ok
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_reader_that_was_started_without_streams_reads_and_harms_no_file(tmp_path: Path) -> None:
     prepare_home(tmp_path)

@@ -58,6 +58,7 @@ def test_a_store_of_the_newest_revision_is_opened_as_it_is() -> None:
     assert HEAD == REVISION, "or every start would run the migrations"
 
 
+@pytest.mark.thorough_rows
 def test_a_store_of_a_newer_revision_is_refused_as_it_is(department: Department) -> None:
     with department.store.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
@@ -100,6 +101,7 @@ def rows(store: Store, table: sa.Table) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in found]
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("before", ["0003", "0004"])
 def test_a_filled_store_of_an_earlier_revision_is_kept_whole_and_takes_what_is_new(
     department: Department, unit: Joined, before: str
@@ -180,6 +182,7 @@ def test_programs_that_start_together_on_an_earlier_store_bring_it_up_once(
     assert checked(department.home).problems == []
 
 
+@pytest.mark.thorough_rows
 def test_an_upgrade_that_fails_midway_changes_nothing(
     department: Department, unit: Joined, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from sync.pieces import PieceHeader, PieceHeld
 from sync.uplink import Conversation
 
 
+@pytest.mark.thorough
 def test_a_half_dead_line_gets_an_image_through_by_pieces(server: DepartmentProcess, enrolled: Unit) -> None:
     enrolled.attempt()
     proxy = FaultProxy(server.home.settings.unit_port)

@@ -169,6 +169,7 @@ def test_what_was_planted_is_named_and_not_served(department: Department, unit: 
         department.store.demand_own()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("department", ["postgresql"], indirect=True)
 def test_what_a_database_server_can_do_beside_is_named_too(department: Department) -> None:
     named = {}
@@ -265,6 +266,7 @@ COLUMNS = {
 """How a column of the incidents is changed, and how it is set right."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("department", ["postgresql"], indirect=True)
 def test_a_column_that_is_changed_under_a_running_server_is_found_at_the_next_write(
     department: Department,
@@ -321,6 +323,7 @@ def test_text_that_is_no_utf8_is_said_and_not_shown(department: Department, unit
     assert "yours to write" not in str(told.value)
 
 
+@pytest.mark.thorough
 def test_an_error_of_another_database_is_not_called_the_stores(tmp_path: Path) -> None:
     store = open_store(bare_home(tmp_path / "home").database_url)
     with pytest.raises(sqlite3.OperationalError), store.write():

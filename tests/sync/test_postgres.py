@@ -99,6 +99,7 @@ def test_a_conversation_arrives_whole_and_once(department: Department, unit: Joi
     assert checked(department.home).problems == []
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_tokens_that_are_gone_exchanged_or_of_no_read_are_named(department: Department, unit: Joined) -> None:
     unit.add(3)
@@ -120,6 +121,7 @@ def test_tokens_that_are_gone_exchanged_or_of_no_read_are_named(department: Depa
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_a_day_of_receipt_is_a_partition_and_a_purge_drops_it(
     department: Department, unit: Joined, clock: Clock
@@ -314,6 +316,7 @@ def demand_own(url: str) -> None:
         store.demand_own()
 
 
+@pytest.mark.thorough
 @pytest.mark.one_python
 def test_a_backup_that_was_cut_is_never_taken_for_a_whole_one(
     url: str, department: Department, unit: Joined

@@ -123,6 +123,7 @@ def test_an_alert_goes_ahead_of_a_long_backlog_and_is_held_once(department: Depa
     assert checked(department.home).problems == []
 
 
+@pytest.mark.thorough
 def test_an_alert_is_taken_with_its_leaf_although_its_own_parcel_never_comes(
     department: Department, unit: Joined
 ) -> None:

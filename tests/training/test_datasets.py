@@ -73,6 +73,7 @@ def test_a_copy_of_a_picture_is_a_near_duplicate_and_another_is_not(shared_data:
     assert _nearest(mine, others) > NEAR_BITS
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_no_near_duplicate_is_in_two_splits_of_any_sets(shared_data: Path) -> None:
     hashes = {split: _hashes(read_all(shared_data, split)) for split in SPLITS}

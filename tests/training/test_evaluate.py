@@ -57,6 +57,7 @@ def drive_by(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_a_folder_of_the_format_is_measured_and_reported(
     drive_by: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

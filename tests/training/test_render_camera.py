@@ -80,6 +80,7 @@ def test_patches_take_surroundings_from_given_pictures() -> None:
         assert patch.luma.dtype == np.uint8
 
 
+@pytest.mark.thorough
 def test_most_photographs_keep_their_text_visible() -> None:
     rng = np.random.default_rng(12)
     spread = [render_patch(rng).luma[12:36].std() for _ in range(60)]

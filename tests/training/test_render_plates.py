@@ -127,6 +127,7 @@ def test_the_serial_is_inside_its_text_corners() -> None:
     assert np.median(contrasts) > 70
 
 
+@pytest.mark.thorough
 def test_short_and_long_texts_and_hard_characters_are_all_drawn() -> None:
     rng = np.random.default_rng(4)
     texts = [render_plate(rng).text for _ in range(480)]
@@ -188,6 +189,7 @@ def test_without_font_files_serials_are_drawn_with_strokes(tmp_path: Path) -> No
     assert any(faces.draw_face(rng) >= glyphs.STYLES for _ in range(50))
 
 
+@pytest.mark.thorough
 def test_symbols_keep_their_place_between_the_groups() -> None:
     printed = line.set_line("ABC*123", 0, symbol=0.6)
     ((start, stop),) = printed.symbols

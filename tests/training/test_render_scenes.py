@@ -23,6 +23,7 @@ def likeness(one: camera.Luma, other: camera.Luma) -> float:
     return float(np.corrcoef(one.astype(float).ravel(), other.astype(float).ravel())[0, 1])
 
 
+@pytest.mark.thorough
 def test_scene_corners_enclose_the_plates_that_were_asked_for() -> None:
     rng = np.random.default_rng(0)
     likenesses = []

@@ -120,6 +120,7 @@ def test_rendered_patches_are_reproducible_and_in_range() -> None:
         assert set(a.text) <= set(ALPHABET)
 
 
+@pytest.mark.thorough
 def test_a_line_of_a_two_line_plate_and_a_cut_plate_show_a_part_of_the_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
