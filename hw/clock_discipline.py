@@ -36,12 +36,19 @@ LATEST_S = EARLIEST_S + ROLLOVER_S  # from here on a receiver's date may as well
 SIGNED_AHEAD_S = ROLLOVER_S // 2  # the longest time off between two signed times
 DAY_US = 86_400_000_000
 _LOCAL_REFERENCE = "7F7F0101"  # chrony's "local": it follows itself
+BATTERY = "battery clock"
 _RECEIVERS = frozenset({"gps", "gps+pps", "chrony's own receiver"})
 
 
 ROLLED_OVER = (
     "receiver: its date is far from every other clock's, as after a roll-over of its week number: its time "
     "is not believed; its place is"
+)
+
+
+LOST_BATTERY = (
+    "battery clock: it shows a time before the department's last receipt, as after its battery was empty: it "
+    "is not believed; fit a new battery, then set the clock"
 )
 
 
@@ -73,6 +80,20 @@ class ClockEvidence:
     signed_us: int | None = None  # the newest time that the department has signed, in any run
     receiver: bool = False  # a receiver is fitted, so the system clock may be its
 
+    @property
+    def battery_us(self) -> int | None:
+        """What the battery clock says, us UTC; None where it was never set, or lost its power."""
+        if self.rtc_s is None or self.rtc_s < EARLIEST_S or self.lost_battery:
+            return None
+        return self.rtc_s * 1_000_000
+
+    @property
+    def lost_battery(self) -> bool:
+        """Whether the battery clock was set once, and shows a time before one that the department signed."""
+        if self.rtc_s is None or self.rtc_s < EARLIEST_S or self.signed_us is None:
+            return False
+        return self.rtc_s * 1_000_000 < self.signed_us - RTC_ERROR_US
+
     def belies(self, at_us: int) -> bool:
         """Whether sources that do not depend on a receiver contradict the date of at_us (UTC).
 
@@ -84,8 +105,8 @@ class ClockEvidence:
             if at_us < self.signed_us - DAY_US:
                 return True
         others_us = []
-        if self.rtc_s is not None and self.rtc_s >= EARLIEST_S:
-            others_us.append(self.rtc_s * 1_000_000)
+        if self.battery_us is not None:
+            others_us.append(self.battery_us)
         if self.heard is not None:
             others_us.append(self.heard.us + round((self.running_s - self.heard.running_s) * 1e6))
         apart = bool(others_us) and all(abs(at_us - other_us) > DAY_US for other_us in others_us)
@@ -118,6 +139,8 @@ class Judgment:
 def judge(evidence: ClockEvidence, before: Judgment | None) -> Judgment:
     """The best that can be said now. before: the last judgment, None at start. Pure."""
     if before is not None and before.source in _RECEIVERS and evidence.belies(evidence.system_us):
+        before = None
+    if before is not None and before.source == BATTERY and evidence.lost_battery:
         before = None
     tracking = evidence.tracking
     measured_s = doubted_s = None
@@ -212,9 +235,9 @@ def _carried(evidence: ClockEvidence, before: Judgment | None) -> tuple[TimeStat
         error_us = tracking.error_bound_us + since_us * DRIFT_PPM // 1_000_000
         if since_us > REFERENCE_FRESH_S * 1e6 and error_us < UNKNOWN_ERROR_US:
             return TimeState.HOLDOVER, error_us, "chrony"
-    if evidence.rtc_s is not None and evidence.rtc_s >= EARLIEST_S:
-        apart_us = abs(evidence.system_us - evidence.rtc_s * 1_000_000)
-        return TimeState.HOLDOVER, RTC_ERROR_US + apart_us, "battery clock"
+    if evidence.battery_us is not None:
+        apart_us = abs(evidence.system_us - evidence.battery_us)
+        return TimeState.HOLDOVER, RTC_ERROR_US + apart_us, BATTERY
     return TimeState.UNKNOWN, UNKNOWN_ERROR_US, "nothing"
 
 
@@ -300,6 +323,8 @@ class DisciplinedClock:
             rtc_s=rtc_s, fix_system_us=system_us - round(heard_ago_s * 1e6), heard=self._heard,
             signed_us=self._signed_us, receiver=self._position is not None,
         )  # fmt: skip
+        if evidence.lost_battery:
+            failures.append(LOST_BATTERY)
         if fix is not None and fix.quality is not FixQuality.GUESSED and evidence.belies(fix.utc_us):
             failures.append(ROLLED_OVER)
         self.failures = tuple(failures)

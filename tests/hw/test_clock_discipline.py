@@ -15,6 +15,7 @@ from hw.clock_discipline import (
     BY_HAND_ERROR_US,
     DRIFT_PPM,
     HEARD_ERROR_US,
+    LOST_BATTERY,
     RTC_ERROR_US,
     ClockEvidence,
     DisciplinedClock,
@@ -152,6 +153,38 @@ def test_a_clock_that_a_receiver_held_is_not_carried_on_once_another_clock_belie
 def test_a_receiver_that_another_clock_confirms_is_believed(told: dict[str, object]) -> None:
     judged = judge(evidence(fix=fix(), receiver=True, **told), None)
     assert (judged.state, judged.source) == (TimeState.DISCIPLINED, "gps")
+
+
+BEFORE_S = RTC_S - 90 * 86_400  # of a battery clock that was empty, and of the system clock taken from it
+
+
+def test_a_battery_clock_behind_the_last_receipt_dates_no_read_as_known() -> None:
+    """Each read was dated months back, "within two minutes", until the next sync."""
+    clock = DisciplinedClock(rtc=ScriptedRtc(BEFORE_S), system_us=lambda: BEFORE_S * 1_000_000)
+    assert clock.now().state is TimeState.HOLDOVER  # before the ledger is open, no one says otherwise
+    clock.know(T0_US)
+    clock.refresh()
+    assert clock.now().state is TimeState.UNKNOWN
+    assert clock.failures == (LOST_BATTERY,)
+
+
+def test_a_board_without_a_battery_has_no_trouble_with_it() -> None:
+    clock = DisciplinedClock(rtc=ScriptedRtc(86_400), system_us=lambda: T0_US)
+    clock.know(T0_US)
+    assert (clock.refresh().state, clock.failures) == (TimeState.UNKNOWN, ())
+
+
+@pytest.mark.parametrize("off_s", [0, 100, 3600, -100])
+def test_a_battery_clock_after_the_last_receipt_is_believed(off_s: int) -> None:
+    clock = DisciplinedClock(rtc=ScriptedRtc(RTC_S + off_s), system_us=lambda: (RTC_S + off_s) * 1_000_000)
+    clock.know(T0_US)
+    assert (clock.refresh().state, clock.failures) == (TimeState.HOLDOVER, ())
+
+
+def test_a_battery_clock_that_was_empty_belies_no_receiver() -> None:
+    right = evidence(fix=fix(), rtc_s=BEFORE_S, receiver=True)
+    assert judge(right, None).state is not TimeState.DISCIPLINED
+    assert judge(replace(right, signed_us=T0_US - DAY_US), None).source == "gps"
 
 
 def test_servers_are_believed_against_a_battery_clock() -> None:
