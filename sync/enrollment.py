@@ -28,7 +28,7 @@ from sync.enrollment_code import EnrollmentCode
 from sync.errors import LinkError, MessageError, NotEnrolledError
 from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder, make_vouch
 from sync.root_file import MAX_ROOT_BYTES, Root, open_first
-from sync.transport import CONNECT_S, HttpsLink, link_error, server_context, unit_context
+from sync.transport import CONNECT_S, HttpsLink, demand_address, link_error, server_context, unit_context
 from sync.vouch import UnitKey, public_der
 
 log_events = structlog.get_logger("uplink")
@@ -96,6 +96,7 @@ def _fetch(address: str, name: str, limit: int) -> bytes:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # see above
     where = f"https://{address}/enrol/{name}"
+    demand_address(address)
     try:
         with (
             httpx.Client(verify=context, timeout=CONNECT_S, trust_env=False) as client,

@@ -7,6 +7,7 @@ signed refusal becomes its own error. The bandwidth cap is kept while a body is 
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -35,6 +36,27 @@ CLOCK_WRONG = (
 NOT_THE_DEPARTMENT = (
     "nothing is lost, but what answers there is not the department: a sign-on page of this network, a proxy?"
 )
+
+
+_NO_ADDRESS = re.compile(r"[\s#?/@\\]")
+ADDRESS_CURE = (
+    "HOST:PORT, an IPv6 number in brackets ([2001:db8::1]:8443): the administrator corrects the department's "
+    "address, then gives a new code"
+)
+
+
+def demand_address(text: str) -> None:
+    """Raises LinkError for what is not HOST:PORT, or HOST, of a server: a request to it raises other errors
+    than a line does.
+    """
+    try:
+        url = httpx.URL(f"https://{text}")
+        url.host.rstrip(".").encode("idna")  # as the look-up does: labels of 1 to 63 letters, RFC 1035
+        good = bool(url.host) and not _NO_ADDRESS.search(text) and (url.port or 443) < 65536
+    except (httpx.InvalidURL, UnicodeError):
+        good = False
+    if not good:
+        raise LinkError("is no address of a server", where=text, cure=ADDRESS_CURE)
 
 
 class _PassedTime(ssl.SSLContext):
@@ -124,9 +146,7 @@ class HttpsLink:
         self._hung_up = False
         self._wire, self._count = threading.Lock(), threading.Lock()
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, write=SEND_S)
-        self._client = httpx.Client(
-            base_url=f"https://{address}", verify=context, timeout=timeout, trust_env=False, http2=False
-        )
+        self._client = httpx.Client(verify=context, timeout=timeout, trust_env=False, http2=False)
 
     @property
     def sent_bytes(self) -> int:
@@ -159,6 +179,7 @@ class HttpsLink:
     def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
         if self._hung_up:
             raise LinkError(f"closed before {name} was sent", cure="the unit retries later")
+        demand_address(self._address)
         total = sum(map(len, pieces))
         headers = {"content-type": messages.CONTENT_TYPE, "content-length": str(total)}
         try:
@@ -166,7 +187,7 @@ class HttpsLink:
                 _Turn(self._wire) as turn,
                 self._client.stream(
                     "POST",
-                    self._prefix + name,
+                    f"https://{self._address}{self._prefix}{name}",
                     content=self._paced(pieces, turn),
                     headers=headers,
                     extensions={"trace": self._note_line},

@@ -18,7 +18,7 @@ from storage.times import DAY_US, now_us
 from sync.enrollment import fetch_root
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import LinkError, NotEnrolledError
-from sync.transport import HttpsLink, server_context
+from sync.transport import HttpsLink, demand_address, server_context
 
 
 def certificate(folder: Path, days: int) -> Path:
@@ -115,6 +115,32 @@ def test_a_sign_on_page_of_the_network_is_not_taken_for_a_clock_or_a_revoked_cer
     assert "clock" not in raised.value.cure
     assert "revoked" not in raised.value.cure
     assert "a proxy" in raised.value.cure or "check the network" in raised.value.cure
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a" * 64 + ".example:8443", "a..b:8443", "::1:8443", "[::1", "host:x", "host:99999", "user@host:1",
+        "host:1/path", "host:1#", " :1",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("joining", [True, False])
+def test_what_is_no_address_of_a_server_is_named_with_its_form(address: str, joining: bool) -> None:
+    """Some ended a conversation, or an enrollment, by an error that named neither."""
+    code = EnrollmentCode.new(bytes(32), address)
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    link = HttpsLink(address, ssl.create_default_context(), key)
+    with contextlib.closing(link), pytest.raises(LinkError, match="is no address of a server") as raised:
+        fetch_root(code) if joining else link.post("hello", [b"x"])
+    assert raised.value.where == address
+    assert "[2001:db8::1]:8443" in raised.value.cure
+
+
+@pytest.mark.parametrize(
+    "address", ["host", "host.:1", "x" * 63 + ":1", "[2001:db8::1]:8443", "[fe80::1%eth0]:1"]
+)
+def test_an_address_of_a_server_is_one(address: str) -> None:
+    demand_address(address)
 
 
 def test_a_server_that_is_not_there_is_named_with_its_address_and_what_the_system_said() -> None:
