@@ -13,6 +13,7 @@ import json
 import queue
 import re
 import socket
+import socketserver
 import ssl
 import threading
 import time
@@ -120,11 +121,19 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = MOST_CONNECTIONS
 
     def __init__(self, address: tuple[str, int], context: ssl.SSLContext, handler: type[_Handler]) -> None:
+        host = address[0].strip("[]")
+        if ":" in host:  # else the standard library serves IPv4 alone
+            self.address_family = socket.AF_INET6
         self._context = context
         self._lock = threading.Lock()
         self._lines: dict[socket.socket, _Line] = {}  # the oldest first
         self.stopping = threading.Event()
-        super().__init__(address, handler)
+        super().__init__((host, address[1]), handler)
+
+    def server_bind(self) -> None:
+        """Without the look-up of the host's own name: where no name server answers, a start waits for it."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
         try:  # the handshake is in the connection's own thread

@@ -14,7 +14,8 @@ from alert_twins import entry
 from car_page import UNIT, Car, post
 from waiting import PATIENCE_S
 
-from firmware.alerts.page_server import MAX_BODY
+from firmware.alerts.page_api import PageApi
+from firmware.alerts.page_server import MAX_BODY, PageServer
 from firmware.alerts.sessions import SHIFT_US, TICKET_US, subject_of
 from firmware.custody.asking import proof_of
 from storage import access, codec
@@ -22,9 +23,23 @@ from storage.audit_records import UnitAccess
 from storage.envelope import decode, encode
 from storage.roster import DEMO_PEOPLE
 from storage.times import DAY_US
-from sync.membership import page_host
+from sync.membership import SyncFolder, page_host
 
 SECRETS = ("7XKR219", "KIA", "VICTIM", "26-1042")
+
+
+@pytest.mark.parametrize("listen", ["::1", "[::1]"])
+def test_the_page_is_served_in_a_network_of_ipv6_alone_and_waits_for_no_name_server(
+    car: Car, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listen: str
+) -> None:
+    def asked(*_: object) -> str:
+        raise AssertionError("a start waits for a name server")
+
+    monkeypatch.setattr(socket, "getfqdn", asked)
+    api, folder = PageApi(car.ledger, car.board, car.sessions, lambda: 0), SyncFolder.of(tmp_path / "unit")
+    server = PageServer((listen, 0), folder, api, car.sessions, car.feed)
+    with server, car.laptop() as client:
+        assert client.get(f"https://[::1]:{server.port}/").status_code == 200
 
 
 def test_an_alert_is_confirmed_in_three_steps_beyond_the_plate(car: Car) -> None:
