@@ -17,14 +17,21 @@ UNFINISHED = ".unfinished"
 def write_package(target: Path, content: Mapping[str, bytes]) -> None:
     """Write a package as folder `target`, which is not there yet. Raises PackageError.
 
-    A stick that is full, torn out or worn leaves no folder of that name, so none that looks whole.
+    A stick that is full, torn out or worn leaves no folder of that name, so none that looks whole. The folder
+    above must be there: made here, it would be on this machine's own disk where a stick is not mounted.
     """
+    if not target.parent.is_dir():
+        raise PackageError(
+            "is no folder",
+            where=str(target.parent),
+            cure="plug the medium in and mount it, or make the folder",
+        )
     if target.exists():
         raise PackageError("is there already", where=str(target), cure="name another folder")
     beside = target.with_name(target.name + UNFINISHED)
     try:
         shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
+        beside.mkdir()
         folders = {beside}
         for name, data in content.items():
             path = beside.joinpath(*PurePosixPath(name).parts)
