@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,15 @@ def naming_damage(path: Path) -> Iterator[None]:
         if code & 0xFF not in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             raise
         raise DamagedError(f"is damaged: {error}", where=str(path), cure=CONTINUE) from error
+
+
+def failure_cure(error: sqlite3.Error, path: Path) -> str:
+    """What to do where SQLite could not use a file that is not damaged: no card holds a lock."""
+    if (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return (
+            f"a database shell or a backup holds it: sudo fuser -v {shlex.quote(str(path))} names the program"
+        )
+    return "if it comes again, replace the card (dmesg names a failing one)"
 
 
 def demand_plain_tables(connection: sqlite3.Connection, path: Path) -> None:

@@ -20,7 +20,7 @@ from storage import book_snapshot, codec, day_keys, files, keyring, schema, seal
 from storage import leaf as leaves
 from storage.blobs import Blobs
 from storage.clock_trust import TrustedTime
-from storage.database import blob_of, naming_damage
+from storage.database import blob_of, failure_cure, naming_damage
 from storage.epochs import EpochFacts, LogFacts
 from storage.errors import CardFailedError, DamagedError, KeyLostError, LedgerError, SlotError, StorageError
 from storage.home import Home, HomeLock
@@ -132,11 +132,9 @@ class UnitStore:
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # a fault of ours
         except sqlite3.DatabaseError as error:
-            raise CardFailedError(
-                f"cannot be used: {error}",
-                where=str(self.home.database),
-                cure="if it comes again, replace the card (dmesg names a failing one)",
-            ) from error
+            path = self.home.database
+            what, cure = f"cannot be used: {error}", failure_cure(error, path)
+            raise CardFailedError(what, where=str(path), cure=cure) from error
 
     def _reread(self) -> None:
         """Read the facts again after a failed transaction. Raises sqlite3.Error, StorageError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -186,6 +187,15 @@ def failing_card(connection: sqlite3.Connection) -> None:
         return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
 
     connection.set_authorizer(answer)
+
+
+def test_a_database_that_another_program_holds_is_no_failing_card(ledger: Ledger) -> None:
+    """The line said: replace the card."""
+    ledger.store.db.conn.execute("PRAGMA busy_timeout=0")
+    with contextlib.closing(sqlite3.connect(ledger.store.home.database, isolation_level=None)) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        with pytest.raises(CardFailedError, match=r"database is locked .*sudo fuser -v .*ledger\.sqlite3"):
+            ledger.append(Gap(reason="x", from_us=1, to_us=2, lost=0))
 
 
 def test_a_card_that_fails_while_an_epoch_opens_costs_no_later_read(
