@@ -32,7 +32,7 @@ from ..card import card_text
 from ..confidence import Features
 from ..plateness import SIGNS, PlateSigns, signs_of_look
 from ..plates import Corners, PlateReading
-from ..reader import PlateReader
+from ..reader import MODELS, PlateReader
 from .datasets import Picture, read_all
 from .metrics import coverage_at_precision, expected_calibration_error, folded, overlap
 from .reader_samples import loose_quad
@@ -252,12 +252,18 @@ def update_card(path: Path, section: str, values: dict[str, Any]) -> None:
     path.write_text(card_text(table), encoding="utf-8")
 
 
+def card_options(doc: str | None) -> argparse.ArgumentParser:
+    """The options of every command that fits a card; each adds its own."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the image sets")
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder of the models (default: shipped)")
+    parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
+    return parser
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the image sets")
-    parser.add_argument("--models", type=Path, default=Path("detector/models"))
-    parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
+    parser = card_options(__doc__)
     parser.add_argument("--drawn", type=int, default=60, help="drawn pictures of each kind")
     parser.add_argument("--jitters", type=int, default=3)
     arguments = parser.parse_args(argv)

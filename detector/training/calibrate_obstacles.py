@@ -7,10 +7,8 @@ nothing before them as sure as they were. It rewrites the card.
 
 from __future__ import annotations
 
-import argparse
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +19,9 @@ from ..errors import DegenerateCornersError
 from ..lettering import cut_wide
 from ..obstacle import ObstacleFinder
 from ..plates import PlateReading
-from ..reader import MODELS, OBSTACLE_CARD, PlateReader
+from ..reader import OBSTACLE_CARD, PlateReader
 from ..runtime import TfliteNet
-from .calibrate import update_card
+from .calibrate import card_options, update_card
 from .datasets import fold
 from .hidden_plates import HiddenPlate, HiddenPlates
 
@@ -78,12 +76,7 @@ def clear_below(read: ReadPlates, lost: float) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder of the image sets")
-    parser.add_argument("--models", type=Path, default=MODELS, help="folder of the models (default: shipped)")
-    parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
+    parser = card_options(__doc__)
     parser.add_argument("--count", type=int, default=10_000, help="plates to draw")
     parser.add_argument("--lost", type=float, default=0.005, help="share of right texts that may lose trust")
     arguments = parser.parse_args(argv)

@@ -8,7 +8,6 @@ be named from several probabilities on, and rewrites the card.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -21,9 +20,9 @@ from detector.training.render.press import RenderedPlate
 
 from ..card import NamerCard
 from ..plates import PlateReading
-from ..reader import MODELS, NAMER_CARD, PlateReader
+from ..reader import NAMER_CARD, PlateReader
 from .alphabet import JURISDICTIONS, UNKNOWN, place_of
-from .calibrate import update_card
+from .calibrate import card_options, update_card
 from .datasets import read_all
 from .measure import found_plates
 from .trials import Kind, draw_picture
@@ -118,12 +117,7 @@ def of_drawn(notes: _Notes, reader: PlateReader, count: int) -> NamedPlates:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder of the image sets")
-    parser.add_argument("--models", type=Path, default=MODELS, help="folder of the models (default: shipped)")
-    parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
+    parser = card_options(__doc__)
     parser.add_argument("--drawn", type=int, default=1500, help="drawn plates (default 1500)")
     arguments = parser.parse_args(argv)
     reader = PlateReader.from_models(arguments.models)

@@ -10,9 +10,7 @@ highest, in hundredths, that keeps as many texts of the calibration split as bef
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +20,8 @@ from detector.training.render.plates import render_plate
 from ..card import ConfidenceRules, ReaderCard
 from ..confidence import Features, confidence
 from ..plates import PlateReading
-from ..reader import MODELS, READER_CARD, PlateReader
-from .calibrate import NAMES, update_card
+from ..reader import READER_CARD, PlateReader
+from .calibrate import NAMES, card_options, update_card
 from .datasets import Picture, read_all
 from .measure import found_plates
 from .metrics import expected_calibration_error, folded
@@ -94,12 +92,7 @@ def threshold(real: TextOdds, scale: float, shift: float, report_from: float) ->
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder of the image sets")
-    parser.add_argument("--models", type=Path, default=MODELS, help="folder of the models (default: shipped)")
-    parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
+    parser = card_options(__doc__)
     parser.add_argument("--drawn", type=int, default=700, help="drawn plates (default 700)")
     arguments = parser.parse_args(argv)
     path = arguments.models / READER_CARD

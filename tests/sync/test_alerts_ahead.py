@@ -41,17 +41,6 @@ def waiting(department: Department) -> list[int]:
     return [one.sequence for one in StoreAlerts(department.store).waiting(set())]
 
 
-def cut(link: LoopbackLink, at: str) -> None:
-    """Nothing of this kind arrives."""
-
-    def before(name: str, data: bytes) -> bytes:
-        if name == at:
-            raise LinkError("cut")
-        return data
-
-    link.before = before
-
-
 def test_an_alert_is_known_before_a_single_leaf_of_the_backlog_came(
     department: Department, unit: Joined
 ) -> None:
@@ -59,7 +48,7 @@ def test_an_alert_is_known_before_a_single_leaf_of_the_backlog_came(
     (hit,) = unit.add(1, hit=True, size=40)
     number = raise_alert(unit, hit)
     link = LoopbackLink(department)
-    cut(link, "leaves")
+    link.cut_at("leaves")
     with pytest.raises(LinkError):
         converse(unit, department, link)
     assert waiting(department) == [number]
@@ -79,7 +68,7 @@ def test_a_store_with_an_alert_whose_turn_has_not_come_verifies(department: Depa
     (hit,) = unit.add(1, hit=True, size=40)
     number = raise_alert(unit, hit)
     link = LoopbackLink(department)
-    cut(link, "leaves")
+    link.cut_at("leaves")
     with pytest.raises(LinkError):
         converse(unit, department, link)
     assert checked(department.home).problems == []
@@ -105,7 +94,7 @@ def test_an_alert_whose_turn_never_came_is_purged_after_its_year_and_accounted_f
     (hit,) = unit.add(1, hit=True, size=40)
     raise_alert(unit, hit)
     link = LoopbackLink(department)
-    cut(link, "leaves")
+    link.cut_at("leaves")
     with pytest.raises(LinkError):
         converse(unit, department, link)
     clock.run(367 * DAY_US)
@@ -167,7 +156,7 @@ def test_of_many_alerts_the_newest_goes_first(department: Department, unit: Join
     hits = unit.add(3, hit=True)
     numbers = [raise_alert(unit, one) for one in hits]
     link = LoopbackLink(department)
-    cut(link, "leaves")
+    link.cut_at("leaves")
     with pytest.raises(LinkError):
         converse(unit, department, link)
     with department.store.read() as connection:

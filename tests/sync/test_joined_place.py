@@ -33,17 +33,6 @@ OFF = {
 }
 
 
-def cut(link: LoopbackLink, at: str) -> None:
-    """Nothing of this kind arrives."""
-
-    def before(name: str, data: bytes) -> bytes:
-        if name == at:
-            raise LinkError("cut")
-        return data
-
-    link.before = before
-
-
 def raise_alert(unit: Unit) -> int:
     """A hit and its alert, dated by the unit's clock: the alert's number."""
     (read,) = unit.add(1, hit=True, size=40)
@@ -92,7 +81,7 @@ def test_an_alert_is_from_before_the_joining_by_its_place_whatever_the_clock_say
     late = raise_alert(unit)
     link = LoopbackLink(department)
     if cut_at:
-        cut(link, cut_at)
+        link.cut_at(cut_at)
         with pytest.raises(LinkError):
             converse(unit, department, link)
     else:
@@ -132,7 +121,7 @@ def test_an_alert_of_a_log_that_replaced_another_is_not_from_before(
     )
     link = LoopbackLink(department)
     link.post("new-log", [said])
-    cut(link, "leaves")
+    link.cut_at("leaves")
     with pytest.raises(LinkError):
         converse(unit, department, link)
     assert judged(department) == {late: False}
@@ -160,7 +149,7 @@ def test_until_its_place_is_known_an_alert_of_an_older_unit_is_not_judged(
     """A unit of an earlier version sends its alerts alone; its log says the place with the first leaves."""
     late = raise_alert(unit)
     link = LoopbackLink(department)
-    cut(link, "leaves")
+    link.cut_at("leaves")
     monkeypatch.setattr(LedgerOutbox, "joined_at", lambda _self: None)
     with pytest.raises(LinkError):
         converse(unit, department, link)
