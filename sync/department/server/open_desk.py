@@ -100,13 +100,13 @@ def open_desk(
     if clock is None:
         clock = DepartmentTime(home.path)
     desk = _opened(home, links, clock)
-    if isinstance(clock, DepartmentTime):
-        clock.known(desk.log.newest_us())
     try:
+        if isinstance(clock, DepartmentTime):
+            clock.known(desk.log.newest_us())
         if not adopting:
             demand_adopted(home, desk)
         demand_named(home, desk.root)
-    except HomeError:
+    except BaseException:
         desk.close()
         raise
     return desk
