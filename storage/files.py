@@ -69,11 +69,23 @@ def sync_dir(path: Path) -> None:
         os.close(descriptor)
 
 
+def keep_name(path: Path) -> None:
+    """Make a new folder's own name durable, where the folder above it may be read: that is not ours."""
+    with contextlib.suppress(PermissionError):
+        sync_dir(path.absolute().parent)
+
+
 def make_dir(path: Path) -> None:
     """Create a private directory durably; one that is there already is fine."""
-    if not path.is_dir():
-        path.mkdir(mode=PRIVATE_DIR)
+    if path.is_dir():
+        return
+    path.mkdir(mode=PRIVATE_DIR)
+    try:
         sync_dir(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.rmdir()  # the next call would take it for durable
+        raise
 
 
 def make_dirs(path: Path) -> None:
@@ -248,9 +260,11 @@ def replace(path: Path, data: bytes, *, lasts: bool = True) -> None:
 
 def write_first(path: Path, data: bytes) -> None:
     """As `replace`, only if the file is missing or empty: of two writers at once, the first one's content
-    stays and both read it."""
+    stays and both read it. Durable on return either way: its writer may have ended before its last sync."""
     with _alone(path.parent):
-        if not path.exists() or not path.stat().st_size:
+        if path.exists() and path.stat().st_size:
+            sync_dir(path.parent)
+        else:
             _replace(path, data, lasts=True)
 
 

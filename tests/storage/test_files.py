@@ -110,6 +110,27 @@ def test_what_is_written_first_stays_and_an_empty_file_is_nothing(folder: Path) 
     assert left_open(folder) == []
 
 
+def test_what_is_there_already_is_durable_too_although_its_writer_failed_before_the_sync(
+    folder: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key is used at the next try: with its name lost in a power cut, so is all that it sealed."""
+    real = os.open
+
+    def refused(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_DIRECTORY and (folder / "one").exists():
+            raise OSError(24, "Too many open files")
+        return real(path, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refused)
+        with pytest.raises(OSError, match="Too many"):
+            files.write_first(folder / "one", b"first")
+    steps.clear()
+    files.write_first(folder / "one", b"second")
+    assert steps == ["sync folder"]
+    assert (folder / "one").read_bytes() == b"first"
+
+
 def test_a_new_file_takes_no_name_that_is_used_and_all_of_long_content(
     folder: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +152,20 @@ def test_a_folder_is_private_and_its_name_durable_and_one_that_is_there_is_left(
         files.make_dir(folder / "inner")
     assert steps == ["sync folder"]
     assert stat.S_IMODE((folder / "inner").stat().st_mode) == 0o700
+
+
+def test_a_folder_whose_name_was_not_synced_is_not_taken_for_durable(
+    folder: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failed(_path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync_dir", failed)
+        with pytest.raises(OSError, match="Input/output"):
+            files.make_dir(folder / "inner")
+    files.make_dir(folder / "inner")
+    assert steps == ["sync folder"]
 
 
 @pytest.mark.parametrize("at_once", [True, False])

@@ -13,6 +13,7 @@ from receiver_twins import Joined
 from s3_twin import BUCKET, s3_server
 from sync_twins import bare_home, checked, converse
 
+from storage import files
 from storage.times import DAY_US, now_us
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
@@ -49,6 +50,19 @@ def test_a_piece_comes_back_as_it_was_put(packs: PackStore) -> None:
 def test_the_same_pack_put_twice_is_one(packs: PackStore) -> None:
     assert packs.put(DAY, [b"pack"]) == packs.put(DAY, [b"pack"])
     assert len(packs.names(DAY)) == 1
+
+
+def test_a_days_folder_that_an_earlier_process_made_is_durable_with_the_first_pack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one may have ended between the folder and its sync; rows and receipts name what lies in it."""
+    packs = FolderPacks(tmp_path / "blobs")
+    (tmp_path / "blobs" / str(DAY)).mkdir()
+    synced = list[str]()
+    monkeypatch.setattr(files, "sync_dir", lambda path: synced.append(path.name))
+    for piece in (b"one", b"two"):
+        packs.put(DAY, [piece])
+    assert synced == ["blobs", str(DAY), str(DAY)]
 
 
 def test_what_is_missing_or_cut_short_says_so(packs: PackStore) -> None:

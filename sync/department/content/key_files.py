@@ -45,6 +45,8 @@ def sealing_key(path: Path, *, make: bool, lost: str) -> bytes:
         if not make:
             raise KeyServiceError(f"{lost}, or lost", cure=f"if it is lost, restore {path} from its backup")
         files.write_first(path, sealing.new_key())
+    elif make:
+        files.sync_dir(path.parent)  # its writer may have ended before that, and content comes under it now
     if not is_whole(path):
         raise KeyServiceError("holds no key", where=str(path), cure="restore it from its backup")
     return path.read_bytes()

@@ -318,6 +318,8 @@ def _key_in(folder: Path, *, fresh: bool) -> Ed25519PrivateKey:
     path = folder / KEY_FILE
     if fresh and not path.exists():
         files.write_first(path, Ed25519PrivateKey.generate().private_bytes_raw())
+    elif fresh:
+        files.sync_dir(folder)  # its maker may have ended before that
     try:
         return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
     except (OSError, ValueError):

@@ -50,7 +50,7 @@ class FolderVault:
     def keep(self, access: int, reads: list[StoredRead]) -> tuple[bytes, ...]:
         """Write and sync the reads of a hold: SHA-256 of each file. Raises FileExistsError."""
         folder, digests = self._folder / f"{access}", []
-        self._folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        files.make_dir(self._folder)
         folder.mkdir(mode=files.PRIVATE_DIR)
         for number, one in enumerate(reads):
             held = Held(
@@ -66,6 +66,7 @@ class FolderVault:
             digests.append(hashlib.sha256(data).digest())
         files.sync_dir(folder)
         files.sync_dir(self._folder)
+        files.sync_dir(self._folder.parent)  # who made that folder may have ended before
         return tuple(digests)
 
     def stored(self, access: int) -> list[StoredRead]:

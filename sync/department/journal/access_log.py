@@ -129,8 +129,10 @@ class AuditKeys:
         if year not in self._known:
             path = self.path_of(year)
             if make and not path.exists():
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                files.make_dir(self._folder)
                 files.write_first(path, sealing.new_key())
+            elif make:
+                files.sync_dir(self._folder)  # its maker may have ended before that
             try:
                 key = path.read_bytes()
             except OSError:

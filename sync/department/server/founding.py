@@ -119,6 +119,7 @@ def _make(
 ) -> Founded:
     path.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
     path.chmod(files.PRIVATE_DIR)
+    files.keep_name(path)
     keys = {name: _new_key(path / f"{name}.key") for name in ("log", "command")}
     time = DepartmentTime(path, clocks)
     time.found()

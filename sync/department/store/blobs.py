@@ -53,8 +53,10 @@ class FolderPacks:
     def __init__(self, folder: Path, *, makes: bool = True) -> None:
         """`makes`: the folder, where it is not there; who only looks makes none."""
         self._folder = folder
-        if makes:
+        self._lasting = set[int]()  # days whose folder this process made durable
+        if makes and not folder.is_dir():
             folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+            files.keep_name(folder)
 
     def _day(self, day: int) -> Path:
         return self._folder / str(day)
@@ -64,6 +66,9 @@ class FolderPacks:
         name = hashlib.sha256(data).hexdigest()
         folder = self._day(day)
         files.make_dir(folder)
+        if day not in self._lasting:  # an earlier process may have ended between the folder and its sync
+            files.sync_dir(self._folder)
+            self._lasting.add(day)
         files.replace(folder / name, data)
         return name
 
@@ -96,6 +101,7 @@ class FolderPacks:
             files.sync_dir(self._day(day))
 
     def drop(self, day: int) -> int:
+        self._lasting.discard(day)
         return files.remove_tree(self._day(day))
 
 

@@ -38,6 +38,8 @@ def list_key_of(home: DepartmentHome, *, first: bool = False) -> bytes:
         if not first or any(folder.glob("*.list")):
             raise StorageError("is gone: no list that it sealed opens", where=str(path), cure=_cure(folder))
         files.write_first(path, os.urandom(32))
+    elif first:
+        files.sync_dir(path.parent)  # its writer may have ended before that
     key = path.read_bytes()
     if len(key) != 32:
         raise StorageError("has 32 bytes", where=str(path), cure=_cure(lists_folder(home.path)))
