@@ -128,14 +128,16 @@ def test_the_large_elements_of_a_parcel_share_a_pack_and_the_small_ones_stay_in_
         NewElement(sequence=at, name="patch", form=1, stored=bytes([at]) * size)
         for at, size in enumerate(sizes)
     ]
-    kept = {one.sequence: one for one in made._packed(7, given)}
+    days = list[int]()
+    kept = {one.sequence: one for one in made._packed(7, given, days)}
+    assert (days, made.is_on_way(7), made.is_on_way(8)) == ([7], True, False)
     assert packs == [(7, [given[1].stored, given[3].stored])]
     assert (kept[0], kept[2]) == (given[0], given[2])
     assert [(kept[at].stored, kept[at].pack, kept[at].offset, kept[at].length) for at in (1, 3)] == [
         (None, "pack", 0, sizes[1]),
         (None, "pack", sizes[1], sizes[3]),
     ]
-    assert made._packed(7, [given[0]]) == [given[0]]
+    assert made._packed(7, [given[0]], days) == [given[0]]
     assert len(packs) == 1  # no pack without a large element
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -459,3 +459,26 @@ def test_a_database_that_is_away_keeps_the_images_of_a_due_day(
     with pytest.raises(StoreAwayError):
         department.retention.run()
     assert department.packs.days() == before
+
+
+def test_a_pack_whose_rows_are_on_their_way_at_midnight_is_not_swept(
+    department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The purge may run at that very hour: a receipt would be given for images that it removed."""
+    unit.add(1, size=9000)
+    put, day = department.packs.put, clock.us // DAY_US
+
+    def put_at_midnight(of_day: int, pieces: Sequence[bytes]) -> str:
+        name = put(of_day, pieces)
+        clock.us = (day + 1) * DAY_US
+        department.retention.run()
+        return name
+
+    with monkeypatch.context() as patch:
+        patch.setattr(department.packs, "put", put_at_midnight)
+        converse(unit, department)
+    stray = department.packs.put(day, [b"written before a crash"])
+    assert checked(department.home).problems == []
+    department.retention.run()
+    assert stray not in department.packs.names(day)
+    assert checked(department.home).problems == []

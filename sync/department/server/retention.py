@@ -121,13 +121,16 @@ class StoreRetention:
         keep_days: Callable[[], int],
         first: Callable[[int], Purged | None] = lambda _day: None,
         make_room: Callable[[], None] = lambda: None,
+        on_way: Callable[[int], bool] = lambda _day: False,
     ) -> None:
         """`keep_days`: what the policy file in force says. `first`: what the access log says of the purge of
-        a day, None while it names none. `make_room`: give back room that was kept for a full disk."""
+        a day, None while it names none. `make_room`: give back room that was kept for a full disk.
+        `on_way`: whether a pack of a day may be there whose rows are not yet written."""
         self._store, self._keys, self._packs = store, keys, packs
         self._log_key, self._settings = log_key, settings
         self._now_us, self._sure = time.now_us, time.demand_sure
         self._keep_days, self._first, self._make_room = keep_days, first, make_room
+        self._on_way = on_way
         self._swept: set[int] = set()
         self._dropped: dict[int, int] = {}  # images that made room, until the receipt counts them
 
@@ -313,6 +316,8 @@ class StoreRetention:
             if one.day >= today or one.day in self._swept:
                 continue
             there = self._packs.names(one.day)
+            if there and self._on_way(one.day):  # midnight passed, or a restored store takes in again
+                continue
             self._swept.add(one.day)
             if not there:
                 continue

@@ -128,6 +128,7 @@ class Department:
             keep_days=keep_days,
             first=self._first_purge,
             make_room=self._reserve.spend_if_short,
+            on_way=self.receiver.is_on_way,
         )
 
     def _counted_before(self, log_no: int, sequence: int, name: str) -> int | None:

@@ -7,6 +7,8 @@ third time it is an incident and holds nothing up. The caller lets one parcel of
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -51,6 +53,7 @@ class _Sorted:
     sealed: list[tuple[int, StoredElement]] = field(default_factory=list)
     bad: list[tuple[int, str, str, bool]] = field(default_factory=list)
     late: list[tuple[int, StoredElement]] = field(default_factory=list)  # of no day gone by, as it turned out
+    packed: list[int] = field(default_factory=list)  # the day of each pack that has no rows yet
 
 
 def _answers(is_back: Callable[[], bool]) -> bool:
@@ -79,6 +82,8 @@ class Arrival:
         self._alerted, self._counted = alerted, counted
         self._store, self._keys, self._packs, self._now_us = store, keys, packs, now_us
         self._day_of_key = -1
+        self._on_way: Counter[int] = Counter()  # packs by their day, until their rows are written
+        self._on_way_guard = threading.Lock()
         self._lost: dict[bytes | int, tuple[int, str, Callable[[], bool]]] = {}
 
     def lost_keys(self) -> list[str]:
@@ -95,6 +100,11 @@ class Arrival:
     def _gone(self, key: bytes | int, what: str, cure: str, is_back: Callable[[], bool]) -> KeyServiceError:
         self._lost[key] = self._now_us(), f"{what}: {cure}", is_back
         return KeyServiceError(what, where="key service", cure=cure)
+
+    def is_on_way(self, day: int) -> bool:
+        """Whether a pack of this day may be there whose rows are not yet written."""
+        with self._on_way_guard:
+            return self._on_way[day] > 0
 
     def take(
         self,
@@ -122,7 +132,25 @@ class Arrival:
         keys |= {key.epoch: (key.day_key, key.sealed) for key in header.keys}
         found = _sort(log, header.items, parts, rows, parsed, here)
         public = log.public.public_bytes_raw()
-        new = self._kept_by_day(log, public, keys, found)
+        try:
+            new = self._kept_by_day(log, public, keys, found)
+            return self._write(log, header, parsed, found, new, again=bool(again), ahead=ahead is not None)
+        finally:
+            with self._on_way_guard:
+                self._on_way.subtract(found.packed)
+
+    def _write(
+        self,
+        log: HeldLog,
+        header: messages.ParcelHeader,
+        parsed: Mapping[int, leaves.Leaf],
+        found: _Sorted,
+        new: list[tuple[int, list[NewElement]]],
+        *,
+        again: bool,
+        ahead: bool,
+    ) -> tuple[int, list[messages.Bad]]:
+        """The rows of what arrived, in one transaction: (complete_to, bad elements)."""
         with self._store.write() as connection:
             unit_logs.put_epoch_keys(connection, log.log_no, header.keys)
             of_alerts = set[int]()
@@ -138,7 +166,7 @@ class Arrival:
                 unit_logs.count_bad(
                     connection, log.log_no, sequence, name, reason, self._now_us(), final=final
                 )
-                for sequence, name, reason, final in ([] if ahead is not None else found.bad)
+                for sequence, name, reason, final in ([] if ahead else found.bad)
             ]
             for line in messages.summed_up(bad, final=True):
                 incidents.record(
@@ -176,10 +204,10 @@ class Arrival:
         """What arrived, as it is stored under its day. What the key service does not know of a day gone by
         is of today."""
         days = self._days(log, found)
-        new = [kept for day, part in days for kept in self._kept(day, public, keys, part, found.bad)]
+        new = [kept for day, part in days for kept in self._kept(day, public, keys, part, found)]
         late = _Sorted(sealed=[one for _, part in days for one in part.late])
         if late.sealed:
-            new += self._kept(self._now_us() // DAY_US, public, keys, late, found.bad)
+            new += self._kept(self._now_us() // DAY_US, public, keys, late, found)
         return new
 
     def _resealed(
@@ -209,10 +237,10 @@ class Arrival:
         public: bytes,
         keys: dict[int, tuple[bytes, bytes]],
         found: _Sorted,
-        bad: list[tuple[int, str, str, bool]],
+        whole: _Sorted,
     ) -> list[tuple[int, list[NewElement]]]:
         """The elements as they are stored, by their day of receipt: `day`, or another one that the key
-        service knows. What does not open joins `bad`, and what it never sealed before `found.late`."""
+        service knows. What does not open joins `whole.bad`, and what it never sealed before `found.late`."""
         self._demand_key_of(day)
         self._store.open_day(day)
         ready = {day: list(found.ready)}
@@ -239,7 +267,7 @@ class Arrival:
                 found.late.append((sequence, one))
                 continue
             if kept.refused is not None:
-                bad.append((sequence, one.name, kept.refused, False))
+                whole.bad.append((sequence, one.name, kept.refused, False))
                 continue
             ready.setdefault(of_day, []).append(
                 NewElement(
@@ -250,7 +278,7 @@ class Arrival:
                     token=kept.token,
                 )
             )
-        return [(of_day, self._packed(of_day, part)) for of_day, part in ready.items()]
+        return [(of_day, self._packed(of_day, part, whole.packed)) for of_day, part in ready.items()]
 
     def _opens_again(
         self, day: int, public: bytes, keys: dict[int, tuple[bytes, bytes]], one: StoredElement
@@ -311,7 +339,7 @@ class Arrival:
                 lacking[lost[0].key_id],
             )
 
-    def _packed(self, day: int, ready: Sequence[NewElement]) -> list[NewElement]:
+    def _packed(self, day: int, ready: Sequence[NewElement], packed: list[int]) -> list[NewElement]:
         """The same elements, the large ones in one synced pack."""
         small: list[NewElement] = []
         large: list[NewElement] = []
@@ -319,6 +347,9 @@ class Arrival:
             (large if len(one.stored or b"") > INLINE_BYTES else small).append(one)
         if not large:
             return small
+        packed.append(day)
+        with self._on_way_guard:
+            self._on_way[day] += 1  # before the pack is there
         pack = self._packs.put(day, [one.stored or b"" for one in large])
         offset = 0
         for one in large:

@@ -89,6 +89,7 @@ class Receiver:
         self._arrival = Arrival(store, keys, packs, now_us, alerted, counted)
         self.closed_arrival = ClosedArrival(store, self._arrival, now_us)
         self.lost_keys = self._arrival.lost_keys
+        self.is_on_way = self._arrival.is_on_way
         self._guard = threading.Lock()
         self._locks: dict[bytes, threading.Lock] = {}
         self._challenges: dict[bytes, bool] = {}
