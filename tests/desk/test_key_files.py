@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from storage import files
 from sync.department.content.key_service import NO_DAY_KEY, LocalKeyService
 from sync.errors import KeyServiceError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 TODAY = 20_000
 
@@ -111,3 +118,51 @@ def test_a_power_cut_while_keys_are_written_leaves_none_under_its_name(
     assert not list(tmp_path.glob("*/*.key"))
     assert len(keys.issue_day_keys(TODAY, 2)) == 2
     assert len(keys._store_key(TODAY, make=True)) == 32
+
+
+def test_a_key_that_a_failed_start_left_is_durable_before_anything_is_sealed_under_it(
+    keys: LocalKeyService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is there without a sync of its folder: a power cut would take it, and all that it sealed."""
+    hold = f"{'0' * 16}-7"
+    for path in (tmp_path / "store" / f"{TODAY}.key", tmp_path / "hold" / f"{hold}.key"):
+        path.write_bytes(os.urandom(32))
+    synced = list[str]()
+    monkeypatch.setattr(files, "sync_dir", lambda path: synced.append(path.name))
+    for _ in range(2):
+        keys._store_key(TODAY, make=True)
+    assert synced == ["store"]  # once a day
+    keys._hold_key(hold, make=True)
+    assert synced == ["store", "hold"]
+    keys._hold_key(hold, make=False)
+    assert synced == ["store", "hold"]
+
+
+class AlmostFull(io.FileIO):
+    """A log on a disk with room for so many bytes: what is over is left out, then refused."""
+
+    room = 20
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        part = bytes(data)[: self.room]
+        if not part:
+            raise OSError(28, "No space left on device")
+        self.room -= len(part)
+        return super().write(part)
+
+
+def test_no_key_is_used_by_half_a_line_of_the_log_and_the_next_line_is_whole(
+    keys: LocalKeyService, tmp_path: Path
+) -> None:
+    (first,) = keys.issue_day_keys(TODAY, 1)
+    assert keys._log is not None
+    keys._log.close()
+    keys._log = log = AlmostFull(tmp_path / "service.log", "ab")
+    with pytest.raises(OSError, match="No space"):
+        keys.tokens("a search", "8XYZ123", [TODAY])
+    log.room = 1000
+    assert keys.issue_day_keys(TODAY, 1) == (first,)
+    issued, half, again = (tmp_path / "service.log").read_bytes().splitlines()
+    assert (json.loads(issued)["use"], len(half), json.loads(again)["use"]) == (
+        "issue_day_keys", 20, "issue_day_keys",
+    )  # fmt: skip

@@ -185,6 +185,7 @@ class LocalKeyService:
         self._store: dict[int, bytes] = {}
         self._ids: dict[bytes, Path] = {}
         self._epochs: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
+        self._torn = False  # the log ends within a line
         self._log = (folder / LOG_FILE).open("ab", buffering=0) if folder.is_dir() else None
         if self._log is not None:
             (folder / LOG_FILE).chmod(files.PRIVATE_FILE)
@@ -198,8 +199,12 @@ class LocalKeyService:
     def _write(self, use: str, **facts: object) -> None:
         if self._log is None:  # no keys are here that could be used
             return
-        line = {"at_us": self._clock(), "use": use, **facts}
-        self._log.write(json.dumps(line, sort_keys=True).encode() + b"\n")
+        line = json.dumps({"at_us": self._clock(), "use": use, **facts}, sort_keys=True).encode() + b"\n"
+        left = memoryview(b"\n" + line if self._torn else line)
+        self._torn = True
+        while left:  # an almost full disk takes a part, and says so by the count alone
+            left = left[self._log.write(left) :]
+        self._torn = False
         os.fsync(self._log.fileno())
 
     # --- day keys --------------------------------------------------------------------------------------
