@@ -482,3 +482,27 @@ def test_a_pack_whose_rows_are_on_their_way_at_midnight_is_not_swept(
     department.retention.run()
     assert stray not in department.packs.names(day)
     assert checked(department.home).problems == []
+
+
+def test_one_day_goes_in_twenty_hours_and_the_backlog_only_by_two_people(
+    department: Department, unit: Joined, clock: Clock
+) -> None:
+    for _ in range(4):
+        unit.add(1)
+        converse(unit, department)
+        clock.days(1)
+    first = clock.us // DAY_US - 4
+    clock.days(368)
+
+    def purged(through: int = -1) -> list[int]:
+        return [one.day - first for one in department.retention.run(through)]
+
+    assert [one - first for one in department.retention.waiting()] == [1, 2, 3]
+    assert purged() == [0]
+    assert [one - first for one in department.retention.waiting()] == [1, 2, 3]
+    clock.days(19.9 / 24)
+    assert purged() == []
+    clock.days(0.2 / 24)
+    assert purged() == [1]
+    assert purged(through=first + 2) == [2]
+    assert purged() == []

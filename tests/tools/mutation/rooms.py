@@ -90,6 +90,15 @@ ROOMS: Mapping[str, Room] = {
                "tests/sync/test_alerts_ahead.py", "tests/sync/test_uplink_*.py",
                "tests/sync/test_arrival_steps.py"),
     ),
+    "purge": Room(  # what ends at the department, and the keys that end it
+        modules=("sync/department/server/retention.py", "sync/department/content/key_files.py",
+                 "sync/department/content/received_days.py", "sync/department/content/vault.py",
+                 "sync/department/store/blobs.py"),
+        tests=("tests/sync/test_retention.py", "tests/sync/test_first_purge.py", "tests/sync/test_blobs.py",
+               *(f"tests/desk/test_{subject}.py" for subject in (
+                   "counted_days", "holds", "key_files", "policy", "purges", "restored_keys",
+               ))),
+    ),
     "alerts": Room(  # matches, visits, the board and the logon in the car
         modules=tuple(f"firmware/alerts/{name}.py" for name in (
             "agreement", "board", "cleared", "episodes", "likelihood", "logon_guard", "matching", "recorded",
