@@ -101,7 +101,6 @@ class FolderPacks:
             files.sync_dir(self._day(day))
 
     def drop(self, day: int) -> int:
-        self._lasting.discard(day)
         return files.remove_tree(self._day(day))
 
 
