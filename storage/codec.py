@@ -54,6 +54,18 @@ def later(default: Any) -> Any:
     return dataclasses.field(default=default, metadata={"later": True})
 
 
+def omitted(default: Any) -> Any:
+    """Define such a field that is not written either while it is `default`: records without it stay as they
+    were, byte for byte, and so do their digests."""
+    return dataclasses.field(default=default, metadata={"later": True, "omitted": True})
+
+
+@functools.cache
+def _omitted(cls: Any) -> dict[str, Any]:
+    """The default of each field that is not written while it is that."""
+    return {one.name: one.default for one in dataclasses.fields(cls) if one.metadata.get("omitted")}
+
+
 def hints_of(cls: Any) -> dict[str, Any]:
     """The types of a dataclass's fields, in their order; worked out once for each class."""
     return _hints(cls)
@@ -75,7 +87,11 @@ def to_plain(value: Any) -> Any:
         return value
     names = _names(kind)  # type: ignore[arg-type]
     if names is not None:
-        return {name: to_plain(getattr(value, name)) for name in names}
+        plain = {name: to_plain(getattr(value, name)) for name in names}
+        for name, default in _omitted(kind).items():  # type: ignore[arg-type]  # a class is hashable
+            if getattr(value, name) == default:
+                del plain[name]
+        return plain
     if isinstance(value, enum.StrEnum):
         return value.value
     if isinstance(value, tuple | list):

@@ -21,13 +21,13 @@ from enum import StrEnum
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from storage.codec import from_bytes, to_bytes
+from storage.codec import from_bytes, omitted, to_bytes
 from storage.envelope import key_id, open_signed, sign, split
 from storage.errors import RecordError, StorageError
 from storage.ssh_signature import SshPublicKey, SshSignatureError
 from storage.times import DAY_US, HOUR_US, utc_text
 
-FORMAT = 1
+FORMAT, NAMES_LOG = 1, 2  # of a grant; one that names a log is of the second
 MAX_BYTES = 16 * 1024
 GRANT_CONTEXT = b"alpr maintenance grant v1"
 DELEGATION_CONTEXT = b"alpr grant delegation v1"
@@ -50,6 +50,7 @@ REPAIR_COMMANDS = COMMANDS - TWO_PERSON_COMMANDS
 WITHOUT_RESET = COMMANDS - {"factory-reset"}
 """What a grant gives where no command is named and there is no second person yet."""
 _ID = re.compile(r"[0-9a-f]{32}")
+_LOG = re.compile(r"[0-9a-f]{8,64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
@@ -90,6 +91,11 @@ DEFAULT_LIFE_US = {GrantRole.TECHNICIAN: 365 * DAY_US, GrantRole.VENDOR: 8 * HOU
 LIMIT_US = {GrantRole.TECHNICIAN: TECHNICIAN_LIMIT_US, GrantRole.VENDOR: VENDOR_LIMIT_US}
 
 
+def format_of(destroy_log: str) -> int:
+    """The format of a grant that names this log, or none."""
+    return NAMES_LOG if destroy_log else FORMAT
+
+
 def takes_two_people(commands: Iterable[str]) -> bool:
     """Whether granting these commands needs a second person."""
     return not TWO_PERSON_COMMANDS.isdisjoint(commands)
@@ -111,7 +117,9 @@ class Grant:
     """What was signed. Times: us UTC. holder_key: SSH public key, binary form.
 
     destroy_up_to, destroy_holds: unacknowledged reads (by log size) and holds that a factory reset under this
-    grant may destroy; without them it is refused while there are any.
+    grant may destroy; without them it is refused while there are any. destroy_log: the first digits of the id
+    of the only log that it may end, hexadecimal; empty in a grant of format 1, whose numbers are of a log
+    that was open when it was issued.
     """
 
     format: int
@@ -129,6 +137,7 @@ class Grant:
     to_us: int
     destroy_up_to: int
     destroy_holds: tuple[int, ...]
+    destroy_log: str = omitted("")
 
     def check(self) -> None:
         """Raise RecordError for a field out of range, GrantLimitError for too much of it."""
@@ -136,8 +145,10 @@ class Grant:
         self._check_limits()
 
     def _check_fields(self) -> None:
-        if self.format != FORMAT:
-            raise RecordError(f"is {self.format}, known is {FORMAT}", where="Grant.format")
+        if self.format != format_of(self.destroy_log):
+            raise RecordError(f"is {self.format}, known are {FORMAT} and {NAMES_LOG}", where="Grant.format")
+        if self.destroy_log and not _LOG.fullmatch(self.destroy_log):
+            raise RecordError("must be 8 to 64 hexadecimal digits", where="Grant.destroy_log")
         if not _ID.fullmatch(self.grant_id):
             raise RecordError("must be 32 hexadecimal digits", where="Grant.grant_id")
         for name, value in (("person", self.person), *(("units", unit) for unit in self.units)):
@@ -177,6 +188,8 @@ class Grant:
             )
         if (self.destroy_up_to or self.destroy_holds) and "factory-reset" not in self.commands:
             raise GrantLimitError("names reads to destroy without factory-reset", where="Grant.destroy_up_to")
+        if self.destroy_log and "factory-reset" not in self.commands:
+            raise GrantLimitError("names a log to end without factory-reset", where="Grant.destroy_log")
 
     @property
     def holder(self) -> SshPublicKey:

@@ -364,6 +364,7 @@ class FieldUnit:
                 log_size=store.log.frontier.size,
                 holds=tuple(held),
                 opened_us=self._opened_us(),
+                log=store.log_id.hex(),
             )
 
     def _opened_us(self) -> int:

@@ -51,12 +51,14 @@ class SelfTestLine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetObstacles:
     """What exists only here and a factory reset would destroy. log_size: records up to now. opened_us: when
-    this log was opened, UTC; by the unit's clock, or the department's time where that is known to differ."""
+    this log was opened, UTC; by the unit's clock, or the department's time where that is known to differ.
+    log: its id, hexadecimal."""
 
     unacknowledged: int
     log_size: int
     holds: tuple[int, ...]
     opened_us: int = 0
+    log: str = ""
 
 
 def one_word(name: str) -> str:

@@ -188,10 +188,16 @@ def _reboot(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     _confirmed(context, words[0])
     obstacles, grant = context.unit.reset_obstacles(), context.grant
+    if grant and not obstacles.log.startswith(grant.destroy_log):
+        raise UnitRefusedError(
+            f"the grant is for the reset of log {grant.destroy_log}, and this unit's is {obstacles.log[:8]}: "
+            "ask for one that names this log"
+        )
     named_up_to = grant.destroy_up_to if grant else 0
     named_holds = set(grant.destroy_holds) if grant else set()
     older = ""
-    if grant and grant.issued_us < obstacles.opened_us and (named_up_to or named_holds):
+    by_time = grant is not None and not grant.destroy_log  # of the format before: it names no log
+    if grant and by_time and grant.issued_us < obstacles.opened_us and (named_up_to or named_holds):
         named_up_to, named_holds = 0, set()  # numbers of a log that is gone
         older = (
             "; by this unit's clock yours is older than this log, and names an earlier one's: if the clock "
@@ -203,12 +209,13 @@ def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
         up_to = (obstacles.log_size // ROUNDED_TO + 1) * ROUNDED_TO
         raise UnitRefusedError(
             "records are not acknowledged by the department: sync first, or ask for a grant that names them "
-            f"(up to record {up_to}){older}"
+            f"(up to record {up_to}, of log {obstacles.log[:8]}){older}"
         )
     if unnamed_holds:
         raise UnitRefusedError(
             f"held as evidence (463.8): {', '.join(str(hold) for hold in unnamed_holds[:10])}; "
-            f"export and release them first, or ask for a grant that names them{older}"
+            f"export and release them first, or ask for a grant that names them, of log {obstacles.log[:8]}"
+            f"{older}"
         )
     yield from context.unit.factory_reset(obstacles, grant_id=grant.grant_id if grant else "")
 

@@ -19,7 +19,7 @@ from firmware.screen import COLUMNS
 from hw.serial_port import loopback_pair
 from storage.codec import to_bytes
 from storage.errors import StoreFullError
-from storage.grant_format import GrantRole
+from storage.grant_format import NAMES_LOG, GrantRole
 from storage.times import DAY_US
 from tests.tools.bench_unit import BenchUnit
 from tests.tools.rehearsal import Hands
@@ -341,6 +341,10 @@ def test_four_failures_and_a_good_login_restart_the_count(make_bench: Callable[.
         bench.hands.wait_for("bye")
 
 
+LOG = "3fa2b1c0" * 8
+OF_LOG = {"destroy_log": LOG[:8], "format": NAMES_LOG}
+
+
 @pytest.mark.parametrize(
     ("typed", "obstacles", "grant", "done"),
     [
@@ -356,16 +360,20 @@ def test_four_failures_and_a_good_login_restart_the_count(make_bench: Callable[.
         ("factory-reset unit-7", (0, (4,), NOW_US), {"destroy_holds": (4,)}, False),
         ("factory-reset unit-7", (0, (), NOW_US), {"destroy_up_to": 10}, True),
         ("factory-reset unit-7", (3, (), NOW_US - DAY_US), {"destroy_up_to": 10}, True),
+        # a grant that names a log is good for that one, whatever the clock said when it was opened
+        ("factory-reset unit-7", (3, (), NOW_US, LOG), {"destroy_up_to": 10, **OF_LOG}, True),
+        ("factory-reset unit-7", (0, (4,), NOW_US, LOG), {"destroy_holds": (4,), **OF_LOG}, True),
+        ("factory-reset unit-7", (3, (), 1, LOG[::-1]), {"destroy_up_to": 10, **OF_LOG}, False),
+        ("factory-reset unit-7", (0, (), 1, LOG[::-1]), OF_LOG, False),
     ],
 )
 def test_a_factory_reset_destroys_only_what_is_safe_or_named(
     make_bench: Callable[..., Bench], typed: str, obstacles: Any, grant: dict[str, Any], done: bool
 ) -> None:
     unit = BenchUnit()
-    unacknowledged, holds, *opened = obstacles
-    unit.obstacles = replace(unit.obstacles, unacknowledged=unacknowledged, holds=holds)
-    if opened:
-        unit.obstacles = replace(unit.obstacles, opened_us=opened[0])
+    given: list[Any] = [*obstacles, *(0, LOG)[len(obstacles) - 2 :]]
+    names = ("unacknowledged", "holds", "opened_us", "log")
+    unit.obstacles = replace(unit.obstacles, **dict(zip(names, given, strict=True)))
     bench = make_bench(unit)
     bench.enter(**grant)
     bench.hands.type(typed)

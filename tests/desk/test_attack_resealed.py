@@ -22,7 +22,7 @@ from storage.errors import SealError
 from storage.leaf import Leaf, Mark, log_id_of, unchecked
 from storage.record_base import KeyClass
 from storage.times import DAY_US, HOUR_US
-from sync.department.content.key_guard import Cover, Row
+from sync.department.content.key_door import Cover, Row
 from sync.department.content.key_service import Kept, LocalKeyService
 from sync.department.content.reads import StoredRead
 from sync.department.content.search_tokens import StoredElement

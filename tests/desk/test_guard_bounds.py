@@ -22,7 +22,8 @@ from storage.record_base import ClockState, KeyClass
 from storage.times import DAY_US, MINUTE_US
 from sync.department.content import key_guard, opened_list, query_match
 from sync.department.content.followed_log import AT_ONCE, FollowedLog, FollowError
-from sync.department.content.key_guard import Cover, GuardedKeys, HeadAskedError, Row
+from sync.department.content.key_door import Cover, HeadAskedError, Row, read_name
+from sync.department.content.key_guard import GuardedKeys
 from sync.department.content.opened_list import (
     CONTEXT,
     DAY_KEYS,
@@ -39,7 +40,7 @@ from sync.department.content.opened_list import (
     read_lines,
 )
 from sync.department.journal.access_log import LogPart, origin_of
-from sync.department.journal.check_log import Tree
+from sync.department.journal.check_log import SKEW_US, Tree
 from sync.department.journal.entries import EntryOf
 from sync.department.journal.entry_base import Note
 from sync.department.journal.inquiry_entries import Area, Query
@@ -127,6 +128,15 @@ def test_an_entry_covers_its_own_search_alone() -> None:
         key_guard._demand_day(query, 2)
 
 
+def test_no_day_is_opened_once_its_year_is_over() -> None:
+    """Whoever asks, and though its destruction waits; two clocks may differ by minutes."""
+    over_us = (100 + 1 + 365) * DAY_US + SKEW_US
+    key_guard._demand_kept(100, over_us - 1)
+    with pytest.raises(DeskRefusal, match="the year of that day of receipt is over") as refused:
+        key_guard._demand_kept(100, over_us)
+    assert refused.value.code == "over"
+
+
 def row_of(log_id: bytes, sequence: int = 7) -> Row:
     marks = {"text": Mark(bytes(32), bytes(32))}
     one = Leaf(
@@ -147,7 +157,7 @@ def test_a_leaf_is_of_the_log_that_is_named_or_beside_its_own() -> None:
 
 
 def test_an_entry_names_a_read_by_its_log_and_its_number() -> None:
-    named = {key_guard.read_name(root(1), 7)}
+    named = {read_name(root(1), 7)}
     key_guard._demand_named(root(1), [row_of(root(1))], named)
     for log_id, rows in ((root(2), [row_of(root(2))]), (root(1), [row_of(root(1)), row_of(root(1), 8)])):
         with pytest.raises(DeskRefusal, match="does not name that read"):

@@ -21,7 +21,8 @@ from storage.record_base import ClockState, KeyClass
 from storage.sealing import Opened
 from storage.times import DAY_US
 from sync.department.content import alert_facts, key_guard
-from sync.department.content.key_guard import Cover, GuardedKeys, Row, read_name
+from sync.department.content.key_door import Cover, Row, read_name
+from sync.department.content.key_guard import GuardedKeys
 from sync.department.content.opened_list import OpenedList
 from sync.department.content.search_tokens import StoredElement
 from sync.department.journal.entries import EntryOf

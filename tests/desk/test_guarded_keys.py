@@ -11,7 +11,7 @@ from flipped import flip
 
 from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, sign_checkpoint
-from sync.department.content.key_guard import Cover
+from sync.department.content.key_door import Cover
 from sync.department.content.reads import OpenedRead
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.access_log import LogPart

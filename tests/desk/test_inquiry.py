@@ -12,7 +12,7 @@ from desk_twins import CAD, GROUND, Department
 from flipped import flip
 
 from storage.times import DAY_US, HOUR_US
-from sync.department.content.key_guard import Cover
+from sync.department.content.key_door import Cover
 from sync.department.desk.audit.rules import NOT_FILED, RequestFold
 from sync.department.desk.inquiry.forms import (
     Answer,

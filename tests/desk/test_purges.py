@@ -9,20 +9,25 @@ from pathlib import Path
 import pytest
 from desk_root import covered_by
 from desk_twins import START_US, Department
+from sqlalchemy import select
 from sync_twins import backed_up
 
-from storage.times import DAY_US, day_text
+from storage.times import DAY_US, HOUR_US, day_text
+from sync.department.content.key_door import read_name
 from sync.department.ground.department_time import Clocks
 from sync.department.journal import check_log
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.hold_entries import Purged
+from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.policy_file import policy_digest
+from sync.department.policy.refusals import FormError
 from sync.department.server import daily
 from sync.department.server.open_desk import adopt_root, front_of
 from sync.department.server.retention import DayPurgeReceipt, RepeatedPurge, StoreRetention, keep_days_of
 from sync.department.server.server import Department as Server
 from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
+from sync.department.store.tables import logs
 from sync.errors import HomeError
 
 
@@ -54,6 +59,31 @@ def test_each_purged_day_is_an_entry_with_its_receipt(department: Department, se
     assert department.desk.log.cosigned()[0] == department.desk.log.size()
     daily.run(department.front, server.retention)
     assert purges(department) == entries
+
+
+def test_a_day_whose_year_is_over_is_not_searched_while_its_purge_waits(
+    department: Department, server: Server
+) -> None:
+    """463.8: two people let a backlog go; until then it lies there, and only a hold may name its reads."""
+    reads, due = department.front.reads, START_US // DAY_US - 3
+    query = Query(plate="8*", since_us=0, until_us=START_US)
+    days, count = reads.extent(query)
+    old = next((one for one in reads.part(query, "", 10_000).named if one[0] == due), None)
+    assert old is not None
+    with server.store.read() as connection:
+        log_id = connection.execute(select(logs.c.log_id).where(logs.c.log_no == old[1])).scalar_one()
+    name = read_name(bytes(log_id), old[2])
+    department.clock.us = (due + 366) * DAY_US - HOUR_US
+    assert reads.extent(query) == (days, count)
+    department.clock.us += DAY_US + HOUR_US  # two days are due
+    fewer = reads.extent(query)
+    assert (fewer[0], len(reads.received())) == (days - 2, days)
+    assert fewer[1] < count
+    assert min(one[0] for one in reads.part(query, "", 10_000).named) == due + 2
+    with pytest.raises(FormError, match="the year of that read is over") as refused:
+        reads.open(department.front.door, None, [name], ("text",))  # type: ignore[arg-type]
+    assert refused.value.code == "over"
+    reads.demand_held([name])  # what exists is not destroyed once it is evidence
 
 
 def test_a_purge_that_a_crash_kept_from_the_log_is_entered_by_the_next_run(

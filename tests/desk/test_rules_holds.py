@@ -9,7 +9,7 @@ import pytest
 from log_entries import GROUND, NOW_US, POLICY, code_of, entry, refused
 
 from storage.times import DAY_US
-from sync.department.content.key_guard import read_name
+from sync.department.content.key_door import read_name
 from sync.department.desk.holds import rules as holds
 from sync.department.desk.holds.rules import Holds
 from sync.department.journal.change_entries import HoldRests

@@ -22,6 +22,7 @@ from storage.grant_format import (
     Bundle,
     Grant,
     GrantRole,
+    format_of,
     issue,
     open_bundle,
 )
@@ -35,10 +36,10 @@ from sync.department.desk.inquiry.forms import Entered, NothingForm, ProposeForm
 from sync.department.desk.inquiry.forms import InquiryDecideForm as SearchWord
 from sync.department.desk.people.calls import AccountForm
 from sync.department.ground.home import load_ed25519
-from sync.department.journal.change_entries import ChangeDecided, ChangeUsed
+from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import AccountSet, Entry, FindingOpened
 from sync.department.journal.office_entries import GrantIssued
-from sync.department.journal.statements import sign_call
+from sync.department.journal.statements import form_fields, proposal_digest, sign_call
 from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
@@ -49,8 +50,10 @@ def public_line() -> str:
     return SshPublicKey.of(Ed25519PrivateKey.generate()).line
 
 
+LOG = "3fa2b1c0"
 REPAIR = vendor_grant("repair: replace the card", public_line())
-RESET = replace(REPAIR, commands=("status", "factory-reset"), destroy_up_to=40, destroy_holds=(3,))
+RESET = replace(REPAIR, commands=("status", "factory-reset"), destroy_up_to=40, destroy_log=LOG)
+RESET = replace(RESET, destroy_holds=(3,))
 UPDATE = replace(REPAIR, commands=("status", "update"))
 
 
@@ -95,6 +98,7 @@ def test_a_grant_that_can_destroy_is_signed_after_a_second_persons_word(
     grant = open_bundle(Bundle.parse(made.bundle), [command])
     assert grant.commands == tuple(sorted(form.commands))
     assert (grant.destroy_up_to, grant.destroy_holds) == (form.destroy_up_to, form.destroy_holds)
+    assert (grant.destroy_log, grant.format) == (form.destroy_log, 2 if form is RESET else 1)
     used = department.desk.log.entry(made.entry - 1).note
     assert used == ChangeUsed(proposal=number, about="vendor1", second="super")
     assert problems(department) == ()
@@ -123,7 +127,7 @@ def test_the_second_person_sees_what_the_grant_destroys_and_for_which_key(
     rows: Any = department.call("change/list", tokens("super"), NothingForm())
     (said,) = [one.summary for one in rows if one.proposal == number]
     key = SshPublicKey.from_line(RESET.holder_key).fingerprint
-    for word in ("vendor1", "car-7", "factory-reset", "records up to 40", "holds: 3", "WO-118", key):
+    for word in ("vendor1", "car-7", "factory-reset", "up to 40", "holds: 3", LOG, "WO-118", key):
         assert word in said, said
 
 
@@ -143,6 +147,7 @@ def test_neither_the_proposer_nor_the_holder_is_the_second_person(
     "change",
     [
         {"destroy_up_to": 41},
+        {"destroy_log": "4fa2b1c0"},
         {"destroy_holds": (3, 4)},
         {"commands": ("status", "factory-reset", "update")},
         {"holder_key": public_line()},
@@ -213,11 +218,13 @@ def signed_elsewhere(department: Department, commands: tuple[str, ...]) -> Grant
 def note_of(department: Department, form: GrantForm, at_us: int, **change: Any) -> GrantIssued:
     """The entry of a grant that root signs with the command key by this form, `change`d."""
     made = Grant(
-        format=FORMAT, grant_id="ef" * 16, person=form.person, organisation=form.organisation, role=form.role,
+        format=format_of(form.destroy_log), grant_id="ef" * 16, person=form.person,
+        organisation=form.organisation, role=form.role,
         holder_key=SshPublicKey.from_line(form.holder_key).blob, purpose=form.purpose,
         work_order=form.work_order, units=form.units,
         commands=tuple(sorted(set(form.commands or REPAIR_COMMANDS))), issued_us=at_us, from_us=at_us,
         to_us=at_us + 8 * HOUR_US, destroy_up_to=form.destroy_up_to, destroy_holds=form.destroy_holds,
+        destroy_log=form.destroy_log,
     )  # fmt: skip
     made = replace(made, **change)
     return GrantIssued(
@@ -329,6 +336,21 @@ def that_destroys_more(root: Root) -> int:
     return written(root, replace(RESET, approval=approved(root)), destroy_up_to=1 << 40)
 
 
+def of_another_log(root: Root) -> int:
+    return written(root, replace(RESET, approval=approved(root)), destroy_log="4fa2b1c0")
+
+
+def of_any_log(root: Root) -> int:
+    """Two people signed in an earlier version's words: the numbers are of whatever log the unit has."""
+    form, department = replace(RESET, destroy_log=""), root.department
+    stamp, signed = root.signed("chief", "grant/issue", replace(form, propose=True))
+    digest = proposal_digest("grant/issue", form_fields(form))
+    note = ChangeProposed(call="grant/issue", about="vendor1", digest=digest, summary="a reset")
+    number = root.write(note, stamp, signed)
+    agree(department, "super", number)
+    return written(root, replace(form, approval=number))
+
+
 def that_lasts_longer(root: Root) -> int:
     number = approved(root)
     later = root.department.clock.us + 13 * DAY_US
@@ -407,6 +429,8 @@ ATTACKS = (
     after_the_words_hours,
     for_another_key,
     that_destroys_more,
+    of_another_log,
+    of_any_log,
     that_lasts_longer,
     that_begins_later,
     at_more_units,

@@ -38,7 +38,7 @@ from sync.department.journal.machine_entries import DocumentSent
 from sync.department.server import daily, offered
 from sync.department.server.following import signing_of
 from sync.department.server.server import Department as Server
-from sync.department.server.unit_reports import Reported
+from sync.department.server.unit_reports import Reported, Reset
 from sync.department.server.verify import Checker
 from sync.department.store import tables
 from sync.department.units import documents
@@ -375,10 +375,10 @@ def test_a_clock_set_back_hides_no_reset_of_a_log_that_had_a_receipt(department:
     said = Reported()
     said.begin_log()
     said.prove(department.clock.us)
-    said.add_reset("car-7", "", 1)
+    said.add_reset(Reset("car-7", "ab", "", 1))
     said.begin_log()
-    said.add_reset("car-8", "", 1)
-    assert [at_us for _, _, at_us in said.resets] == [department.clock.us, 1]
+    said.add_reset(Reset("car-8", "cd", "", 1))
+    assert [one.at_us for one in said.resets] == [department.clock.us, 1]
 
 
 @pytest.mark.thorough
@@ -420,5 +420,5 @@ def test_a_reset_needs_a_grant_that_allows_it(
     covered = covered_by(department)
     log = department.desk.log
     check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
-    said = Reported(resets=[("car-7", grant, department.clock.us)])
+    said = Reported(resets=[Reset("car-7", "ab" * 32, grant, department.clock.us)])
     assert bool(covered.compare(said)[0]) is is_named

@@ -32,7 +32,7 @@ from year_of_reads import DAYS, LOGS, SOUGHT, TIMES, OpenDoor, Year, plate_of  #
 
 from storage import leaf as leaves  # noqa: E402
 from sync import messages  # noqa: E402
-from sync.department.content.key_guard import Cover, KeyDoor  # noqa: E402
+from sync.department.content.key_door import Cover, KeyDoor  # noqa: E402
 from sync.department.content.key_service import LocalKeyService  # noqa: E402
 from sync.department.content.read_store import StoreReads  # noqa: E402
 from sync.department.ground.department_time import Clocks  # noqa: E402

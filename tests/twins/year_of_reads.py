@@ -24,7 +24,7 @@ from storage.read_records import Read, ReadPlace, ReadText
 from storage.record_base import KeyClass
 from storage.sealing import Opened
 from storage.times import DAY_US
-from sync.department.content.key_guard import Cover, MatchedRead, Row
+from sync.department.content.key_door import Cover, MatchedRead, Row
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.query_match import matches
 from sync.department.content.search_tokens import StoredElement

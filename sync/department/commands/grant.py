@@ -25,7 +25,6 @@ from storage.grant_format import (
     COMMANDS,
     DEFAULT_LIFE_US,
     DESIGNEE_LIMIT_US,
-    FORMAT,
     MAX_BYTES,
     REPAIR_COMMANDS,
     WITHOUT_RESET,
@@ -33,6 +32,7 @@ from storage.grant_format import (
     Grant,
     GrantRole,
     check_reset_units,
+    format_of,
     issue,
     latest_us,
 )
@@ -82,6 +82,7 @@ class GrantOrder:
     until: str | None
     destroy_up_to: int
     destroy_holds: tuple[int, ...]
+    destroy_log: str
     propose: bool
     approval: int
 
@@ -125,6 +126,12 @@ order_options = collected(
         multiple=True,
         metavar="N",
         help="factory-reset: destroy this hold.",
+    ),
+    click.option(
+        "--destroy-log",
+        default="",
+        metavar="DIGITS",
+        help="factory-reset: of this log alone, as the console shows it.",
     ),
     desk_access.second_person,
 )
@@ -207,6 +214,7 @@ def _form(order: GrantOrder, to_us: int) -> calls.GrantForm:
         to_us=to_us,
         destroy_up_to=order.destroy_up_to,
         destroy_holds=order.destroy_holds,
+        destroy_log=order.destroy_log,
         propose=order.propose,
         approval=order.approval,
     )
@@ -222,7 +230,7 @@ def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, le
     with _office(home) as office:
         units = office.unit_ids(list(order.units))
     signed = Grant(
-        format=FORMAT,
+        format=format_of(order.destroy_log),
         grant_id=secrets.token_hex(16),
         person=order.person,
         organisation=order.organization,
@@ -237,6 +245,7 @@ def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, le
         to_us=latest_us(role, at_us, _hours(order.length) if order.length else usual, _last_us(home, order)),
         destroy_up_to=order.destroy_up_to,
         destroy_holds=order.destroy_holds,
+        destroy_log=order.destroy_log,
     )
     check_reset_units(signed)
     return issue(signed, key) if lent is None else issue(signed, key, delegation=lent)

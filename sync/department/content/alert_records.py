@@ -12,7 +12,7 @@ from sqlalchemy import select
 from storage import leaf as leaves
 from storage.codec import from_bytes
 from storage.read_records import Alert, AlertStepped
-from sync.department.content.key_guard import Cover, KeyDoor, Row, read_name
+from sync.department.content.key_door import Cover, KeyDoor, Row, read_name
 from sync.department.content.reads import parse_name
 from sync.department.store import tables
 from sync.department.store.database import Store

@@ -1,10 +1,10 @@
 """The guard that opens content only for a logged, covered search. No I/O but the keys.
 
-Exact search goes by one token a read (HMAC under a key derived from that of the day of receipt). Wildcards,
-place and time are matched beside the keys (`query_match.py`), in memory; only matches leave. `KeyDoor` is in
-front of the key service, wherever that runs. It is shown the access entry with its opening, its place in the
-log and a tree head, and checks the log's and the witness's signatures itself. A caller, even the
-administrator, that asks for more than the entry says, or shows no entry, gets nothing.
+It is the door (`key_door.py`) in front of the key service, wherever that runs. It is shown the access entry
+with its opening, its place in the log and a tree head, and checks the log's and the witness's signatures
+itself. A caller, even the administrator, that asks for more than the entry says, or shows no entry, gets
+nothing. Wildcards, place and time are matched beside the keys (`query_match.py`), in memory; only matches
+leave.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint
@@ -27,7 +26,8 @@ from storage.sealing import Opened, commitment
 from storage.times import DAY_US, MINUTE_US
 from sync.department.content import alert_facts
 from sync.department.content.followed_log import FollowError
-from sync.department.content.key_service import ContentKeys
+from sync.department.content.key_door import Cover, HeadAskedError, MatchedRead, Row, read_name
+from sync.department.content.key_service import KEEP_DAYS, ContentKeys
 from sync.department.content.opened_list import OpenedList
 from sync.department.content.query_match import matches
 from sync.department.content.search_tokens import StoredElement
@@ -43,6 +43,7 @@ from sync.department.journal.signed_forms import rests_on
 from sync.department.journal.statements import said_in
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.system_terms import purge_due_us
 from sync.department.store.closed_records import MOST_BESIDE, beside_name
 from sync.errors import NewerError
 from sync.root_file import Root
@@ -60,110 +61,6 @@ T = TypeVar("T", bound=Note)
 HELD = frozenset({"hold", "export"})
 BY_THEMSELVES = frozenset({"alert", "alert-image"})  # rest on alerts, not on searches
 OPENS_FOR_US = 60 * MINUTE_US  # an access entry opens content for an hour
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cover:
-    """Proof that an access entry is in the log.
-
-    `leaf` with its opening (`salt`, `content`), its `inclusion` in the tree of `size` entries, and the signed
-    tree head: co-signed, unless `unwitnessed`. `consistency`: the proof that this head and the one of `since`
-    entries, as far as the key service followed the log, are of one log (`ProvenDoor` adds it).
-    """
-
-    leaf: bytes
-    sequence: int
-    salt: bytes
-    content: bytes = field(repr=False)
-    size: int
-    inclusion: tuple[bytes, ...]
-    checkpoint: str
-    unwitnessed: bool
-    since: int = 0
-    consistency: tuple[bytes, ...] = ()
-
-
-class HeadAskedError(DeskRefusal):
-    """The key service followed the log up to `size` entries, and asks for the proof from there."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        super().__init__(
-            f"show that this tree head and the one of {size} entries are of one log",
-            code="head",
-            clause="463.5",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One stored read: its number, its leaf, and the stored bytes of each element."""
-
-    sequence: int
-    leaf: bytes
-    elements: dict[str, bytes]
-
-    @classmethod
-    def of(cls, leaf: bytes, elements: dict[str, bytes]) -> Row:
-        """With the number that the leaf says. Raises EnvelopeError, RecordError."""
-        return cls(unchecked(leaf).sequence, leaf, elements)
-
-    def wanted(self, names: Iterable[str]) -> list[StoredElement]:
-        """Elements of it, by name. Raises KeyError."""
-        return [StoredElement(self.leaf, name, self.elements[name]) for name in names]
-
-    def __repr__(self) -> str:
-        return f"Row({self.sequence}, {len(self.elements)} elements)"
-
-
-@dataclass(frozen=True, slots=True)
-class MatchedRead:
-    """A read that matched, opened."""
-
-    sequence: int
-    text: ReadText
-    place: ReadPlace
-
-
-class KeyDoor(Protocol):
-    """What the desk may ask of the keys: never without a cover."""
-
-    def follow(self, part: LogPart) -> int:
-        """Show the next entries of the log; how far the keys have followed it then."""
-        ...
-
-    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
-        """The query's plate, and the forms of it that a reader may have written, as each day's tokens."""
-        ...
-
-    def match(
-        self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
-    ) -> list[MatchedRead]:
-        """Open texts and places of one day and log, in memory; give those that match."""
-        ...
-
-    def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
-        """Open all elements of reads that the entry names or its own search found."""
-        ...
-
-    def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
-        """Seal elements of reads that an entry of a hold names under that hold's key; nothing leaves open."""
-        ...
-
-    def open_held(
-        self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
-    ) -> list[dict[str, Opened]]:
-        """Open held elements that an entry of an export names. `access`: the entry the hold's key is of."""
-        ...
-
-    def release(self, cover: Cover) -> None:
-        """Destroy a hold's key: for anyone who shows the entry of its release by a second person."""
-        ...
-
-
-def read_name(log_id: bytes, sequence: int) -> str:
-    """A read's name: its log and its number."""
-    return f"{log_id.hex()}/{sequence}"
 
 
 def _no(what: str, code: str) -> DeskRefusal:
@@ -286,6 +183,7 @@ class GuardedKeys:
         _demand_query(access, query)
         for day in days:
             _demand_day(query, day)
+            _demand_kept(day, self._clock())
         return self._service.tokens(why, query.plate, days)
 
     def match(
@@ -294,6 +192,7 @@ class GuardedKeys:
         access, why, entry = self._shown(cover, Access)
         _demand_query(access, query)
         _demand_day(query, day)
+        _demand_kept(day, self._clock())
         self._demand_unit(query, log_id)
         _demand_of_log(log_id, rows)
         wanted = [one for row in rows for one in row.wanted(("text", "place"))]
@@ -332,6 +231,8 @@ class GuardedKeys:
             raise _no("what is held is sealed and opened by its own calls", "other-action")
         if access.action not in FINDS:
             _demand_named(log_id, rows, set(access.reads))
+        if access.action != "alert":  # units report alerts whatever their day
+            _demand_kept(day, self._clock())
         _demand_of_log(log_id, rows)
         self._demand_found(entry, access, log_id, rows)
         allowed = ELEMENTS_OF.get(access.action)
@@ -481,6 +382,13 @@ def _demand_day(query: Query, day: int) -> None:
     """What a search asks for was not received before it happened: earlier days are none of its own."""
     if day < query.since_us // DAY_US:
         raise _no("the search begins after that day of receipt", "other-day")
+
+
+def _demand_kept(day: int, now_us: int) -> None:
+    """463.8: what was kept its year is opened no more, though its destruction may wait. Two clocks may
+    differ. Raises DeskRefusal."""
+    if now_us - SKEW_US >= purge_due_us(day, KEEP_DAYS):
+        raise _no("the year of that day of receipt is over", "over")
 
 
 def _demand_query(access: Access, query: Query) -> None:

@@ -14,7 +14,7 @@ from storage.day_keys import DayKey
 from storage.envelope import MAX_BYTES, decode
 from storage.errors import RecordError
 from storage.sealing import Opened
-from sync.department.content.key_guard import Cover, MatchedRead, Row
+from sync.department.content.key_door import Cover, MatchedRead, Row
 from sync.department.content.key_service import Kept
 from sync.department.content.search_tokens import IndexedText, StoredElement
 from sync.department.journal.access_log import LogPart

@@ -18,7 +18,7 @@ from storage.codec import from_bytes, to_bytes
 from storage.day_keys import DayKey
 from storage.errors import StorageError
 from storage.sealing import Opened
-from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
+from sync.department.content.key_door import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
 from sync.department.content.key_messages import NO_SUCH_CALL, SECONDS, No, read_result, to_wire
 from sync.department.content.key_service import Kept, LocalKeyService
 from sync.department.content.search_tokens import IndexedText, StoredElement

@@ -29,7 +29,8 @@ from storage.errors import ExplainedError, RecordError
 from storage.leaf import log_id_of
 from storage.sealing import Opened
 from storage.times import DAY_US
-from sync.department.content.key_guard import GuardedKeys, HeadAskedError
+from sync.department.content.key_door import HeadAskedError
+from sync.department.content.key_guard import GuardedKeys
 from sync.department.content.key_messages import (
     MAX_MESSAGE_BYTES,
     SECONDS,

@@ -43,7 +43,7 @@ from storage.evidence import SENTENCE, Shown, ShownElement, extension, plain_vie
 from storage.leaf import IMAGES
 from storage.sealing import Opened, commitment
 from sync.department.content import cover_sheet, package_entries, package_words
-from sync.department.content.key_guard import Cover, read_name
+from sync.department.content.key_door import Cover, read_name
 from sync.department.content.package_entries import LeftUnder
 from sync.department.content.provenance import (
     AUTHORITY_FILE,

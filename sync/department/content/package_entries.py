@@ -24,7 +24,7 @@ from storage.counts import counted
 from storage.errors import PackageError, StorageError
 from storage.leaf import log_id_of
 from storage.sealing import commitment
-from sync.department.content.key_guard import Cover
+from sync.department.content.key_door import Cover
 from sync.department.content.zipped import verdict
 from sync.department.journal.access_log import (
     CONTEXT,

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from storage.sealing import Opened
 from sync.department.content.followed_log import AT_ONCE
-from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
+from sync.department.content.key_door import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
 from sync.department.journal.access_log import AccessLog, LogPart
 from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import BUSY, NotYetError

@@ -1,6 +1,8 @@
 """The store of the reads: finds them by token, day and name, and hands ciphertext to the key service's door.
 
-Whole days of receipt are asked, from the first day on which a read of the time asked for can have arrived.
+Whole days of receipt are asked, from the first day on which a read of the time asked for can have arrived,
+and none whose year is over (463.8), though its destruction may wait for two people. A hold may still be
+placed on a read of such a day by its name: what exists is not destroyed once it is evidence.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from sqlalchemy import select
 
 from storage import merkle, tlog_proof
 from storage.times import DAY_US
-from sync.department.content.key_guard import Cover, KeyDoor, Row
+from sync.department.content.key_door import Cover, KeyDoor, Row
 from sync.department.content.reads import (
     FoundRead,
     OpenedRead,
@@ -40,8 +42,9 @@ SEARCHED = ("text", "place")
 class StoreReads:
     """Reads of the receiver's store."""
 
-    def __init__(self, store: Store, packs: PackStore) -> None:
-        self._store, self._packs = store, packs
+    def __init__(self, store: Store, packs: PackStore, first_day: Callable[[], int] = lambda: 0) -> None:
+        """`first_day`: the oldest day of receipt (days since 1970) whose year is not over."""
+        self._store, self._packs, self._first_day = store, packs, first_day
         self._proofs: dict[int, _Proofs] = {}
 
     def knows_unit(self, name: str) -> bool:
@@ -58,7 +61,7 @@ class StoreReads:
     def extent(self, query: Query) -> tuple[int, int]:
         e = tables.elements.c
         with self._store.read() as connection:
-            days = _days(connection, query)
+            days = _days(connection, query, self._first_day())
             wanted = (
                 select(sa.func.count()).select_from(tables.elements).where(e.day.in_(days), e.name == "text")
             )
@@ -68,7 +71,7 @@ class StoreReads:
 
     def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> ResultPage:
         with self._store.listing() as connection:
-            days = _days(connection, query)
+            days = _days(connection, query, self._first_day())
             units = self._units(connection)
             exact = bool(query.plate) and not set(query.plate) & {"*", "?"}
             tokens = door.tokens(cover, query, days) if exact else {}
@@ -96,7 +99,7 @@ class StoreReads:
         e, last = tables.elements.c, _place(after)
         named: list[tuple[int, int, int]] = []
         with self._store.read() as connection:
-            for day in _days(connection, query)[::-1]:
+            for day in _days(connection, query, self._first_day())[::-1]:
                 if last is not None and day > last[0]:
                     continue
                 wanted = _texts(connection, day)
@@ -213,7 +216,7 @@ class StoreReads:
     ) -> list[OpenedRead]:
         return [
             one.opened(door.open(cover, day, one.log_id, [one.row])[0], day)
-            for day, one in self._located(names, elements)
+            for day, one in self._located(names, elements, self._first_day())
         ]
 
     def hold(
@@ -230,14 +233,17 @@ class StoreReads:
             for name in names:
                 _day_of(connection, by_id, name)
 
-    def _located(self, names: Sequence[str], elements: Sequence[str]) -> Iterator[tuple[int, StoredRead]]:
-        """Each read by name with its day of receipt. Raises FormError for one that is not held."""
+    def _located(
+        self, names: Sequence[str], elements: Sequence[str], first_day: int = 0
+    ) -> Iterator[tuple[int, StoredRead]]:
+        """Each read by name with its day of receipt. Raises FormError for one that is not held, or older than
+        `first_day`."""
         with self._store.read() as connection:
             units = self._units(connection)
             by_id = {log_id: log_no for log_no, (log_id, *_) in units.items()}
             for name in names:
                 log_id, sequence = parse_name(name)
-                day = _day_of(connection, by_id, name)
+                day = _day_of(connection, by_id, name, first_day)
                 log_no = by_id[log_id]
                 _, unit, public, _ = units[log_no]
                 row = self._elements(connection, day, log_no, [sequence], list(elements))[sequence]
@@ -270,10 +276,12 @@ def _texts(connection: sa.Connection, day: int) -> sa.Select[Any]:
     return select(e.day, e.log_no, e.sequence).where(*here)
 
 
-def _days(connection: sa.Connection, query: Query) -> list[int]:
-    """Days of receipt on which a read of the time asked for can have arrived, unless purged."""
+def _days(connection: sa.Connection, query: Query, first_day: int) -> list[int]:
+    """Days of receipt on which a read of the time asked for can have arrived, unless purged or over."""
+    first_day = max(first_day, query.since_us // DAY_US)
     asked = select(tables.days.c.day).where(
-        tables.days.c.day >= query.since_us // DAY_US, tables.days.c.purge_started_us.is_(None)
+        tables.days.c.day >= first_day,
+        tables.days.c.purge_started_us.is_(None),
     )
     return list(connection.execute(asked.order_by(tables.days.c.day)).scalars())
 
@@ -294,8 +302,9 @@ def _place(after: str) -> tuple[int, int, int] | None:
     return day, log_no, sequence
 
 
-def _day_of(connection: sa.Connection, by_id: Mapping[bytes, int], name: str) -> int:
-    """The day of receipt of a read. `by_id`: log id to number. Raises FormError for one that is not here."""
+def _day_of(connection: sa.Connection, by_id: Mapping[bytes, int], name: str, first_day: int = 0) -> int:
+    """The day of receipt of a read. `by_id`: log id to number. Raises FormError for one that is not here, or
+    older than `first_day`."""
     log_id, sequence = parse_name(name)
     e, d = tables.elements.c, tables.days.c
     day = connection.execute(
@@ -314,6 +323,14 @@ def _day_of(connection: sa.Connection, by_id: Mapping[bytes, int], name: str) ->
             code="no-read",
             clause="463.8",
             cure="take its reference from an answer, under the read's picture",
+            fields=("reads",),
+        )
+    if day < first_day:
+        raise FormError(
+            "the year of that read is over: it waits for its destruction",
+            code="over",
+            clause="463.8",
+            cure="if it is evidence, place a hold on it by its name, with a second person",
             fields=("reads",),
         )
     return int(day)

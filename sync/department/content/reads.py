@@ -13,7 +13,7 @@ from storage.read_records import Position, ReadPlace, ReadText
 from storage.sealing import Opened
 from storage.times import day_text
 from sync.department.content import likeness
-from sync.department.content.key_guard import Cover, KeyDoor, MatchedRead, Row, read_name
+from sync.department.content.key_door import Cover, KeyDoor, MatchedRead, Row, read_name
 from sync.department.content.read_times import TimeDoubt, doubt_of
 from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import FormError

@@ -18,7 +18,7 @@ from storage import files
 from storage.codec import from_bytes, to_bytes
 from storage.counts import counted
 from storage.errors import StorageError
-from sync.department.content.key_guard import Row
+from sync.department.content.key_door import Row
 from sync.department.content.reads import StoredRead, parse_name
 from sync.errors import HomeError
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from storage.read_records import Alert
 from sync.department.content.alert_records import AlertRecords
-from sync.department.content.key_guard import KeyDoor
+from sync.department.content.key_door import KeyDoor
 from sync.department.content.package import PackageOrder
 from sync.department.content.reads import OpenedRead, Reads, StoredRead
 from sync.department.desk.alerts.planting import Planting

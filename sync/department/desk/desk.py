@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage.counts import counted
 from storage.errors import CheckpointError, ForkedLogError, RecordError, StorageError
 from storage.times import DAY_US, MINUTE_US, SECOND_US, now_us
-from sync.department.content.key_guard import Cover
+from sync.department.content.key_door import Cover
 from sync.department.desk import proofs, sessions
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.changes.rules import ChangeForm, WantedChange

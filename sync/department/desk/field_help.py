@@ -136,6 +136,7 @@ _BY_FIELD: dict[str, FieldWords] = {
     "day": W("Day"),
     "days": W("Days", "for how long"),
     "designee": W("Designee"),
+    "destroy_log": W("Of this log", "its first digits, as the unit's console shows them"),
     "destroy_holds": W("Holds that may be destroyed", "numbers; only for a replacement"),
     "destroy_up_to": W("Records that may be destroyed", "up to this number; 0 if there are none"),
     "end_min": W("Shift ends", "minutes of the day"),

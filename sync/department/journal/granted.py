@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from storage import envelope
-from storage.codec import to_bytes
+from storage.codec import read_field, to_bytes
 from storage.grant_format import (
-    FORMAT,
     REPAIR_COMMANDS,
     WITHOUT_RESET,
     Bundle,
     Grant,
     GrantRole,
+    format_of,
     latest_us,
     takes_two_people,
 )
@@ -26,6 +26,7 @@ from storage.ssh_signature import SshPublicKey
 from sync.department.journal.entry_base import Note
 from sync.department.journal.office_entries import GrantIssued
 from sync.department.journal.statements import SIGNED_WITHIN_US, Statement
+from sync.department.journal.unsigned import UnsignedError
 
 Form = Mapping[str, Any]
 
@@ -46,7 +47,7 @@ def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
         return False
     if said.call == "grant/enter":
         return _of_night(note, form)
-    named = set(form.get("commands") or ())
+    named, log = set(form.get("commands") or ()), form.get("destroy_log", "")
     most = REPAIR_COMMANDS if "approval" in form else WITHOUT_RESET
     role = GrantRole(note.role)
     ends_us = latest_us(role, note.from_us, form.get("hours"), form["to_us"])
@@ -55,13 +56,29 @@ def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
     if set(note.commands) != named if named else not most.issuperset(note.commands):
         return False
     made = Grant(
-        format=FORMAT, grant_id=note.grant_id, person=note.person, organisation=note.organisation, role=role,
-        holder_key=SshPublicKey.from_line(form["holder_key"]).blob, purpose=note.purpose,
+        format=format_of(log), grant_id=note.grant_id, person=note.person, organisation=note.organisation,
+        role=role, holder_key=SshPublicKey.from_line(form["holder_key"]).blob, purpose=note.purpose,
         work_order=note.work_order, units=note.units, commands=note.commands, issued_us=note.from_us,
         from_us=note.from_us, to_us=note.to_us, destroy_up_to=form["destroy_up_to"],
-        destroy_holds=tuple(form["destroy_holds"]),
+        destroy_holds=tuple(form["destroy_holds"]), destroy_log=log,
     )  # fmt: skip
     return note.digest == hashlib.sha256(to_bytes(made)).digest() and note.holder == made.holder.fingerprint
+
+
+def log_of(form: Form) -> str:
+    """The first digits of the only log that a signed grant may end; empty for none. Raises RecordError."""
+    return str(read_field(str, form.get("destroy_log", ""), "destroy_log"))
+
+
+def destroys_records(form: Form) -> bool:
+    """Whether a signed grant gives up records, or holds, that exist only at a unit."""
+    return bool(form.get("destroy_up_to") or form.get("destroy_holds"))
+
+
+def demand_log_named(form: Form) -> None:
+    """Numbers of records are those of one log. Raises UnsignedError."""
+    if destroys_records(form) and not form.get("destroy_log"):
+        raise UnsignedError("it destroys records, and names no log whose they are")
 
 
 def _of_night(note: GrantIssued, form: Form) -> bool:

@@ -54,7 +54,7 @@ from sync.department.journal.entries import (
     demand_form,
 )
 from sync.department.journal.entry_base import SYSTEM, Note
-from sync.department.journal.granted import can_destroy, holder_of
+from sync.department.journal.granted import can_destroy, demand_log_named, holder_of
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed, UnitLogsNamed
 from sync.department.journal.made_by import MADE, demand_made, is_configuration
@@ -69,6 +69,7 @@ from sync.department.journal.person_entries import FreshProof, PersonKeySet, Ses
 from sync.department.journal.proven_uses import PersonProofs
 from sync.department.journal.second_hand_facts import DECIDES
 from sync.department.journal.second_hands import DECISIONS, SecondHands, forget
+from sync.department.journal.session_signer import SessionSigner
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import fits_passkey
 from sync.department.journal.signed_roster import (
@@ -116,18 +117,6 @@ JUDGED: tuple[type[Note], ...] = (
 )
 SIGNER_KINDS = tuple(cls.KIND for cls in JUDGED)
 """The kinds of entries that say who can sign, or must be signed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionSigner:
-    """Whose session it is, the key that signs for it, from when and until when; since when it is locked, 0 if
-    it is not."""
-
-    user: str
-    public_key: bytes
-    from_us: int
-    ends_us: int
-    locked_us: int = 0
 
 
 @dataclass(slots=True)
@@ -237,6 +226,8 @@ class Signers:
             about = holder_of(entry.note)
             self.second.demand_change(said, entry, needed=True, people=self.ever, about=about)
         self.second.demand_there(entry.note)
+        if self.second.bound_whole and isinstance(entry.note, GrantIssued):
+            demand_log_named(said.fields())
         if isinstance(entry.note, GlassJudged):
             self.second.demand_other_judge(said.user, entry.note.access)
         if isinstance(entry.note, IncidentSettled):

@@ -86,6 +86,12 @@ def purge_due_us(day: int, keep_days: int) -> int:
     return (day + 1 + keep_days) * DAY_US
 
 
+def first_kept_day(now_us: int, keep_days: int) -> int:
+    """The oldest day of receipt that 463.8 still keeps: what came before is not searched, even where its
+    destruction waits."""
+    return now_us // DAY_US - keep_days
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionTerms:
     """463.8. `keep_days` from receipt: a year at most, less only with the department's own manual."""

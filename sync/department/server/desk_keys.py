@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sync.department.content.key_guard import GuardedKeys, KeyDoor
+from sync.department.content.key_door import KeyDoor
+from sync.department.content.key_guard import GuardedKeys
 from sync.department.content.key_remote import ADDRESS_FILE, address_of, remote
 from sync.department.content.key_service import ContentKeys, LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import DATABASE, OpenedCheck, OpenedList, demand_list, list_in

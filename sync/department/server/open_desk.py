@@ -39,6 +39,7 @@ from sync.department.journal.witness_link import AbsentWitness, WitnessLink, lin
 from sync.department.policy.named_files import signed_policy
 from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.roles import Role
+from sync.department.policy.system_terms import first_kept_day
 from sync.department.server import lost_rows, offered, older_store, roster, unit_office
 from sync.department.server.counted_before import CountedBefore
 from sync.department.server.desk_keys import open_keys
@@ -219,6 +220,9 @@ def open_front(
     held, kept, said, service = store, packs, older_store.said_by(desk), used.receiving
     key = home.log_key()
 
+    def first_day() -> int:
+        return first_kept_day(clock(), desk.policy.retention.keep_days)
+
     def packed(reads: list[OpenedRead], order: package.PackageOrder) -> bytes:
         maker = package.Maker(
             department=desk.policy.department,
@@ -234,7 +238,7 @@ def open_front(
 
     return DeskContext(
         desk=desk,
-        reads=StoreReads(held, kept),
+        reads=StoreReads(held, kept, first_day),
         door=used.door,
         vault=FolderVault(home.path / FOLDER / HOLDS),
         package=packed,

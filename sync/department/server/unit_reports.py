@@ -7,10 +7,13 @@ records; no key of the department makes one up. So what no entry covers is found
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from storage.errors import StorageError
 from storage.log_records import FileInForce, GrantTaken
 from storage.standing import DOCUMENTS, ENROLLMENT
 from storage.times import DAY_US, SECOND_US
@@ -18,9 +21,10 @@ from sync.department.content.held_check import OpenHolds
 from sync.department.desk.machine.joined import JoinedUnits
 from sync.department.journal.change_entries import DocumentSigned
 from sync.department.journal.entries import Entry, RootSet, WitnessClaimed
-from sync.department.journal.granted import can_destroy
+from sync.department.journal.granted import can_destroy, destroys_records, log_of
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.office_entries import GrantIssued
+from sync.department.journal.statements import said_in
 from sync.department.journal.unit_logs import LogsOfUnits
 from sync.department.server.counted_days import CountedDays, StoredDays
 from sync.department.server.drawn_samples import DrawnSamples
@@ -35,15 +39,36 @@ FOR_ONE_UNIT = ("configuration", "update/", "closed/")
 """Documents that may be for one unit; all others are for every unit alike."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The last word of a unit's log: under which grant it was ended, and when."""
+
+    unit: str
+    log: str
+    grant_id: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A grant of the log: whether it can destroy, whether it gives up records that exist only at a unit, and
+    the first digits of the only log that it may end."""
+
+    digest: bytes
+    can_destroy: bool
+    of_records: bool
+    log: str
+
+
 @dataclass(slots=True)
 class Reported:
-    """What units reported: (unit, what it took), log after log; resets: (unit, grant, time); the units
+    """What units reported: (unit, what it took), log after log; their resets; the units
     themselves, whose each log is, the days of receipt, and the documents that units are offered (None: not
     looked at), as the store has them."""
 
     files: list[tuple[str, FileInForce]] = field(default_factory=list)
     grants: list[tuple[str, GrantTaken]] = field(default_factory=list)
-    resets: list[tuple[str, str, int]] = field(default_factory=list)
+    resets: list[Reset] = field(default_factory=list)
     units: list[JoinedUnit] = field(default_factory=list)
     logs: list[tuple[str, str, str]] = field(default_factory=list)
     days: StoredDays = field(default_factory=StoredDays)
@@ -60,9 +85,9 @@ class Reported:
         whatever the unit's clock says."""
         self._proven_us = max(self._proven_us, us)
 
-    def add_reset(self, unit: str, grant_id: str, at_us: int) -> None:
+    def add_reset(self, said: Reset) -> None:
         """The last word of this log."""
-        self.resets.append((unit, grant_id, max(at_us, self._proven_us)))
+        self.resets.append(replace(said, at_us=max(said.at_us, self._proven_us)))
 
     def add(self, unit: str, record: FileInForce | GrantTaken) -> None:
         """A record of a unit. What it took before it joined this department is not this department's."""
@@ -91,7 +116,7 @@ class CoveredByEntries:
         self._newest_us = 0
         self._signed: dict[str, int] = defaultdict(int)
         self._offers: dict[str, int] = defaultdict(int)
-        self._grants: dict[str, tuple[bytes, bool]] = {}
+        self._grants: dict[str, Given] = {}
         self._joined, self._days, self.holds = JoinedUnits(), CountedDays(), OpenHolds()
         self._logs = LogsOfUnits()
         self._problems: list[str] = []
@@ -120,7 +145,7 @@ class CoveredByEntries:
         elif isinstance(note, DocumentSigned) and holds:
             self._signed[note.name] += 1
         elif isinstance(note, GrantIssued) and holds:
-            self._grants[note.grant_id] = (note.digest, can_destroy(note))
+            self._grants[note.grant_id] = _given(entry, note)
 
     def _take_sent(self, entry: Entry, note: DocumentSent) -> None:
         self._sent.add((note.name, note.version, note.digest))
@@ -185,11 +210,22 @@ class CoveredByEntries:
                     f"{unit} let a person in by grant {taken.grant_id}: no entry covers it (a designee's: "
                     "department grant enter)",
                 )
-            elif known[0] != taken.digest:
+            elif known.digest != taken.digest:
                 yield True, f"{unit} let a person in by another grant {taken.grant_id} than the log's"
-        for unit, grant_id, at_us in reported.resets:
-            if at_us >= self._opened_us and not self._grants.get(grant_id, (b"", False))[1]:
-                yield True, f"{unit} was reset under grant {grant_id or '(none)'}: no entry allows it"
+        ended: set[tuple[str, str]] = set()
+        for one in reported.resets:
+            given = self._grants.get(one.grant_id)
+            if one.at_us >= self._opened_us and not (given and given.can_destroy):
+                yield True, f"{one.unit} was reset under grant {one.grant_id or '(none)'}: no entry allows it"
+            elif given and not one.log.startswith(given.log):
+                yield (
+                    True,
+                    f"{one.unit} was reset under grant {one.grant_id}, which is for log {given.log}: it "
+                    f"ended log {one.log[:16]}",
+                )
+            elif given and given.of_records and (one.unit, one.grant_id) in ended:
+                yield True, f"{one.unit} was reset again under grant {one.grant_id}, which is for one reset"
+            ended.add((one.unit, one.grant_id))
 
     def _not_out(self, reported: Reported) -> Iterator[str]:
         """Documents that units were offered, and are not any more, or in an older or another form."""
@@ -245,3 +281,11 @@ class CoveredByEntries:
     def _is_newer(self, record: FileInForce) -> bool:
         """A version by the clock that is hardly older than the log's newest entry: it is entered daily."""
         return record.name not in DOCUMENTS and record.version * SECOND_US > self._newest_us - DAY_US
+
+
+def _given(entry: Entry, note: GrantIssued) -> Given:
+    """A grant as its person signed it; in an older log without a signature nothing says what it destroys."""
+    form: dict[str, Any] = {}
+    with contextlib.suppress(StorageError):  # such an entry does not hold
+        form = said_in(entry.signed).fields() if entry.signed else {}
+    return Given(note.digest, can_destroy(note), destroys_records(form), log_of(form))

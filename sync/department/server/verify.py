@@ -34,7 +34,7 @@ from sync.department.server.check_index import SearchIndex, packed
 from sync.department.server.check_units import UnitRows, strays
 from sync.department.server.lost_rows import stored_days
 from sync.department.server.retention import open_purge
-from sync.department.server.unit_reports import Reported
+from sync.department.server.unit_reports import Reported, Reset
 from sync.department.store import closed_records, joined_units, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
@@ -248,7 +248,9 @@ class Checker:
         for message in destructions.all_of(connection, log):
             try:
                 said = destructions.opened(message, log)
-                self.report.reported.add_reset(self._unit, said.grant_id, said.at_us)
+                self.report.reported.add_reset(
+                    Reset(self._unit, said.log_id.hex(), said.grant_id, said.at_us)
+                )
             except SyncError as error:
                 self.report.wrong(f"log {_short(log)}: {error}")
 

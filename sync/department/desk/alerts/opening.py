@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from storage.errors import StorageError
 from storage.read_records import Alert, AlertStepped
 from sync.department.content.alert_records import SealedRecord, open_records
-from sync.department.content.key_guard import Cover, read_name
+from sync.department.content.key_door import Cover, read_name
 from sync.department.desk.alerts.planting import Plant
 from sync.department.desk.alerts.rules import AlertRow
 from sync.department.desk.context import DeskContext

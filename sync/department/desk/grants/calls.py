@@ -14,17 +14,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from storage.codec import to_bytes
+from storage.codec import omitted, to_bytes
 from storage.errors import StorageError
 from storage.grant_format import (
     COMMANDS,
-    FORMAT,
     LIMIT_US,
     REPAIR_COMMANDS,
     TWO_PERSON_COMMANDS,
     Grant,
     GrantRole,
     check_reset_units,
+    format_of,
     latest_us,
     takes_two_people,
 )
@@ -57,7 +57,8 @@ class GrantForm:
     """Who is let in, with which key, what for, where, for how long.
 
     `commands`: repair alone, where none is named; `hours`: from the moment of issue, left out: as usual for
-    the role; `to_us`: no later than that, -1: not said. `propose`: only ask for a second person; `approval`:
+    the role; `to_us`: no later than that, -1: not said. `destroy_log`: the first digits of the id of the only
+    log that a reset may end, as the console shows them. `propose`: only ask for a second person; `approval`:
     the approved proposal, or -1.
     """
 
@@ -73,6 +74,7 @@ class GrantForm:
     to_us: int = -1
     destroy_up_to: int = 0
     destroy_holds: tuple[int, ...] = ()
+    destroy_log: str = omitted("")
     propose: bool = False
     approval: int = -1
 
@@ -179,6 +181,18 @@ def _check_text(form: GrantForm, name: str) -> None:
     demand(fits, f"GrantForm.{name}: has 1 to {MAX_TEXT} characters", code=name, clause=CLAUSE)
 
 
+def _check_log(form: GrantForm) -> None:
+    """Records and holds are numbered in one log: another log's are others. Raises FormError."""
+    names = form.destroy_up_to > 0 or form.destroy_holds
+    if "factory-reset" in form.commands and names and not form.destroy_log:
+        raise FormError(
+            "GrantForm.destroy_log: say of which log the records and holds to destroy are",
+            code="destroy_log",
+            clause=CLAUSE,
+            cure="give the log's first digits, as the unit's console shows them when it refuses the reset",
+        )
+
+
 def check_grant(_policy: Policy, form: GrantForm, now_us: int) -> None:
     """What the form of a grant must say. Raises FormError naming each wrong field."""
     unknown = "GrantForm.commands: names no console command"
@@ -190,6 +204,7 @@ def check_grant(_policy: Policy, form: GrantForm, now_us: int) -> None:
         lambda: demand(set(form.commands) <= COMMANDS, unknown, code="commands", clause=CLAUSE),
         lambda: _check_hours(form),
         lambda: _check_end(form.to_us, now_us),
+        lambda: _check_log(form),
     )
 
 
@@ -246,7 +261,7 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
         )
         ends_us = latest_us(form.role, now, form.hours, form.to_us)
         grant = Grant(
-            format=FORMAT,
+            format=format_of(form.destroy_log),
             grant_id=secrets.token_hex(16),
             person=form.person,
             organisation=form.organisation,
@@ -261,6 +276,7 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
             to_us=_end(desk, form.person, form.role, now, ends_us),
             destroy_up_to=form.destroy_up_to,
             destroy_holds=form.destroy_holds,
+            destroy_log=form.destroy_log,
         )
         try:
             grant.check()
@@ -302,6 +318,7 @@ def _summary(grant: Grant, names: Mapping[str, str]) -> str:
         if grant.destroy_up_to
         else "",
         f"destroys holds: {holds}" if holds else "",
+        f"ends log {grant.destroy_log} alone" if grant.destroy_log else "",
         f"key {grant.holder.fingerprint}",
         f"{grant.purpose}; {grant.work_order}",
     )

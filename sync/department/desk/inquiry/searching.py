@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from storage.counts import counted
-from sync.department.content.key_guard import OPENS_FOR_US, Cover
+from sync.department.content.key_door import Cover
+from sync.department.content.key_guard import OPENS_FOR_US
 from sync.department.content.reads import FoundRead, OpenedRead, ResultPage
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from sync.department.content import package_words
-from sync.department.content.key_guard import Cover
+from sync.department.content.key_door import Cover
 from sync.department.content.package import PackageOrder
 from sync.department.content.reads import OpenedRead
 from sync.department.desk.context import ELEMENTS, DeskContext

@@ -1,0 +1,65 @@
+"""A grant that destroys records names their log, and no other log ends by it, for desk and `verify`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_asking import code_of, vendor_grant
+from desk_root import covered_by
+from desk_twins import Department
+
+from storage.ssh_signature import SshPublicKey
+from sync.department.desk.grants.calls import Granted, GrantForm
+from sync.department.journal import check_log
+from sync.department.server.drawn_samples import DrawnSamples
+from sync.department.server.folded_log import FoldedLog
+from sync.department.server.unit_reports import CoveredByEntries, Given, Reported, Reset
+
+LOG = "3fa2b1c0"
+REPAIR = vendor_grant("repair: replace the card", SshPublicKey.of(Ed25519PrivateKey.generate()).line)
+RESET = replace(REPAIR, commands=("status", "factory-reset"), destroy_up_to=40, destroy_log=LOG)
+
+
+def test_a_grant_that_destroys_records_says_of_which_log(department: Department) -> None:
+    chief = department.logon("chief")
+    for form in (replace(RESET, destroy_log=""), replace(RESET, destroy_log="3FA2B1C0")):
+        asked = replace(form, propose=True)
+        assert code_of(department, "grant/issue", chief, asked) == "destroy_log"
+    alone = replace(REPAIR, commands=("status",), destroy_log=LOG)
+    assert code_of(department, "grant/issue", chief, alone) == "destroy_log"
+
+
+@pytest.mark.parametrize("form", [RESET, replace(RESET, destroy_up_to=0)])
+def test_a_grant_for_one_log_ends_no_other_and_verify_names_one_that_was(
+    department: Department, form: GrantForm
+) -> None:
+    made = department.two_hands("grant/issue", department.logon("chief"), form)
+    assert isinstance(made, Granted)
+    at_us = department.clock.us
+    covered, log = covered_by(department), department.desk.log
+    assert check_log.check(log.folder, log.public, keys=log.keys, taken=covered).problems == ()
+
+    def wrong(*resets: Reset) -> list[str]:
+        return covered.compare(Reported(resets=list(resets)))[0]
+
+    first = Reset("car-7", LOG * 8, made.grant_id, at_us)
+    assert wrong(first) == []
+    (named,) = wrong(first, replace(first, log="ab" * 32))
+    assert named.endswith(f"which is for log {LOG}: it ended log {'ab' * 8}")
+
+
+def test_verify_names_a_second_reset_under_a_grant_that_names_no_log() -> None:
+    """As grants of earlier versions do: their numbers were of one log."""
+    covered = CoveredByEntries(FoldedLog(set()), DrawnSamples(b"", ()))
+    covered._grants["ab"] = Given(b"", can_destroy=True, of_records=True, log="")
+    covered._grants["cd"] = Given(b"", can_destroy=True, of_records=False, log="")
+    resets = [
+        Reset(unit, log, grant, 9)
+        for grant in ("ab", "cd")
+        for unit, log in (("car-7", "01"), ("car-7", "02"), ("car-8", "03"))
+    ]
+    assert [one for _, one in covered._let_in(Reported(resets=resets))] == [
+        "car-7 was reset again under grant ab, which is for one reset"
+    ]
