@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 import pytest
 from desk_forms import forms
-from desk_root import Root, access_of, problems
+from desk_root import Root, access_of, problems, written_in
 from desk_twins import GROUND, HOLD, Department
 
 from storage.codec import to_plain
@@ -393,7 +393,8 @@ def delivery_of(thief: Thief, plate: str, *, asked: bool = True, named: bool | N
         "share/decide", department.logon("chief"), replace(forms(department)["share/decide"], request=request)
     )
     part = None if named is None else replace(scope, images=named)
-    access = replace(access_of(query), action="delivery", request=request)
+    written = written_in(department, request)
+    access = replace(access_of(query), action="delivery", request=request, written=written)
     entry = thief.write(access, "share/deliver", DeliverForm(request=request, scope=part, ground=GROUND))
     department.front.reads.find(department.front.door, department.desk.covered(entry), query, 10)
     return entry

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from desk_forms import forms
-from desk_root import Root, access_of, problems
+from desk_root import Root, access_of, problems, written_in
 from desk_twins import GROUND, Department
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -69,7 +69,8 @@ def shared(department: Department) -> tuple[int, Query, Scope]:
 
 def test_a_delivery_with_a_word_for_a_time_is_named_and_the_next_one_opens(department: Department) -> None:
     root, (request, query, scope) = Root(department), shared(department)
-    left = replace(access_of(query), action="delivery", request=request)
+    written = written_in(department, request)
+    left = replace(access_of(query), action="delivery", request=request, written=written)
     odd = replace(scope, since_us="x")  # type: ignore[arg-type]
     entries = []
     for wanted in (odd, None):

@@ -20,6 +20,7 @@ from desk_root import (
     by_a_key_that_root_set,
     demand_named,
     problems,
+    written_in,
 )
 from desk_twins import GROUND, Department, take_call
 
@@ -428,7 +429,7 @@ def test_a_delivery_opens_what_another_agency_asked_for_and_another_person_appro
     form = DeliverForm(request=request, scope=wanted, ground=GROUND)
     stamp, signed = root.signed("super", "share/deliver", form)
     words = "Elsewhere PD (law-enforcement, CA), Det. Doe", "a civil matter", "H-1"
-    written = written_digest(*words) if what == "for another agency" else b""
+    written = written_digest(*words) if what == "for another agency" else written_in(department, request)
     left = replace(access_of(query), action="delivery", request=request, written=written)
     entry = root.write(left, stamp, signed)
     cover, days = department.desk.covered(entry), [department.clock.us // DAY_US]

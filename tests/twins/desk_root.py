@@ -22,6 +22,7 @@ from sync.department.journal.entries import AccountSet, CredentialSet, Logon
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.inquiry_entries import Access, Query
 from sync.department.journal.person_entries import SessionKeySet
+from sync.department.journal.sharing_entries import ShareAsked, written_digest, written_of
 from sync.department.journal.statements import SESSION, certify, sign_call
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.drawn_samples import DrawnSamples
@@ -44,6 +45,13 @@ def access_of(query: Query) -> Access:
         approval=-1,
         reads=(),
     )
+
+
+def written_in(department: Department, request: int) -> bytes:
+    """What a delivery under a written request says of for whom it is."""
+    note = department.desk.log.entry(request).note
+    assert isinstance(note, ShareAsked)
+    return written_digest(*written_of(note))
 
 
 def account_form(account: AccountSet, **changes: Any) -> AccountForm:
