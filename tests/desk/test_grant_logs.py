@@ -12,7 +12,11 @@ from desk_twins import Department
 
 from storage.ssh_signature import SshPublicKey
 from sync.department.desk.grants.calls import Granted, GrantForm
+from sync.department.desk.people.calls import AccountForm
 from sync.department.journal import check_log
+from sync.department.journal.granted import demand_own_key
+from sync.department.journal.office_entries import GrantIssued
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog
 from sync.department.server.unit_reports import CoveredByEntries, Given, Reported, Reset
@@ -48,6 +52,29 @@ def test_a_grant_for_one_log_ends_no_other_and_verify_names_one_that_was(
     assert wrong(first) == []
     (named,) = wrong(first, replace(first, log="ab" * 32))
     assert named.endswith(f"which is for log {LOG}: it ended log {'ab' * 8}")
+
+
+def test_no_grant_lets_a_person_in_by_the_key_of_another(department: Department) -> None:
+    """Else who agrees to a reset gets in under the name of a vendor."""
+    key = SshPublicKey.of(Ed25519PrivateKey.generate())
+    account = department.desk.book.roster.accounts["super"]
+    form = AccountForm(
+        user="super", name=account.name, organisation=account.organisation, roles=account.roles,
+        reason="a key for units", shift=account.shift, ssh_keys=(key.line,),
+    )  # fmt: skip
+    department.two_hands("user/set", department.logon("chief"), form, second="deputy")
+    chief = department.logon("chief")
+    assert code_of(department, "grant/issue", chief, replace(REPAIR, holder_key=key.line)) == "ssh-key"
+    accounts = department.desk.book.roster.accounts
+    note = GrantIssued(
+        grant_id="ab" * 16, person="vendor1", organisation="Maker", role="vendor", holder=key.fingerprint,
+        purpose="repair", work_order="1", units=("car-7",), commands=("status",), from_us=1, to_us=2,
+        digest=b"", signer="command",
+    )  # fmt: skip
+    with pytest.raises(UnsignedError, match="its key is super's"):
+        demand_own_key(note, accounts.values())
+    demand_own_key(replace(note, person="super"), accounts.values())
+    demand_own_key(note, [replace(accounts["super"], active=False)])
 
 
 def test_verify_names_a_second_reset_under_a_grant_that_names_no_log() -> None:

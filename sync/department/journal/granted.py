@@ -7,7 +7,7 @@ never becomes one that destroys, or one for another key.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from storage import envelope
@@ -23,6 +23,7 @@ from storage.grant_format import (
     takes_two_people,
 )
 from storage.ssh_signature import SshPublicKey
+from sync.department.journal.entries import AccountSet
 from sync.department.journal.entry_base import Note
 from sync.department.journal.office_entries import GrantIssued
 from sync.department.journal.statements import SIGNED_WITHIN_US, Statement
@@ -79,6 +80,15 @@ def demand_log_named(form: Form) -> None:
     """Numbers of records are those of one log. Raises UnsignedError."""
     if destroys_records(form) and not form.get("destroy_log"):
         raise UnsignedError("it destroys records, and names no log whose they are")
+
+
+def demand_own_key(note: GrantIssued, accounts: Iterable[AccountSet]) -> None:
+    """A grant lets in the person whom it names, and so by no key of another one: who agreed to it would get
+    in under that name. Raises UnsignedError."""
+    for one in accounts:
+        theirs = {SshPublicKey(blob).fingerprint for blob in one.ssh_keys}
+        if one.active and one.user != note.person and note.holder in theirs:
+            raise UnsignedError(f"its key is {one.user}'s")
 
 
 def _of_night(note: GrantIssued, form: Form) -> bool:

@@ -54,7 +54,7 @@ from sync.department.journal.entries import (
     demand_form,
 )
 from sync.department.journal.entry_base import SYSTEM, Note
-from sync.department.journal.granted import can_destroy, demand_log_named, holder_of
+from sync.department.journal.granted import can_destroy, demand_log_named, demand_own_key, holder_of
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed, UnitLogsNamed
 from sync.department.journal.made_by import MADE, demand_made, is_configuration
@@ -228,6 +228,7 @@ class Signers:
         self.second.demand_there(entry.note)
         if self.second.bound_whole and isinstance(entry.note, GrantIssued):
             demand_log_named(said.fields())
+            demand_own_key(entry.note, self.accounts.values())
         if isinstance(entry.note, GlassJudged):
             self.second.demand_other_judge(said.user, entry.note.access)
         if isinstance(entry.note, IncidentSettled):

@@ -222,6 +222,20 @@ def _account_of(desk: Desk, person: str, role: GrantRole) -> AccountSet:
     return account
 
 
+def _demand_own_key(desk: Desk, form: GrantForm) -> None:
+    """Who agreed to a grant, or gave it, does not get in under another name. Raises FormError."""
+    key = _holder(form.holder_key)
+    for one in desk.book.roster.accounts.values():
+        if one.active and one.user != form.person and key in one.ssh_keys:
+            raise FormError(
+                f"that SSH key is {one.user}'s",
+                code="ssh-key",
+                clause=CLAUSE,
+                cure="give the public key of the person who gets in",
+                fields=("holder_key",),
+            )
+
+
 def _end(desk: Desk, person: str, role: GrantRole, now_us: int, to_us: int) -> int:
     """When the grant ends: with the holder's training, except a vendor's. Raises DeskRefusal."""
     if Role.VENDOR in _account_of(desk, person, role).roles:
@@ -258,6 +272,7 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
             lambda: _account_of(desk, form.person, form.role),
             lambda: check_grant(desk.policy, form, now),
             lambda: _units(front, form.units),
+            lambda: _demand_own_key(desk, form),
         )
         ends_us = latest_us(form.role, now, form.hours, form.to_us)
         grant = Grant(
