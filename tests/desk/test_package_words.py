@@ -160,7 +160,8 @@ def test_a_delivery_of_an_earlier_version_says_what_is_not_checked_of_its_sheet(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its entries have no digest of these words."""
-    monkeypatch.setattr("sync.department.desk.sharing.calls.written_digest", lambda *_words: b"")
+    for module in ("desk.sharing.calls", "journal.second_hand_facts"):
+        monkeypatch.setattr(f"sync.department.{module}.written_digest", lambda *_words: b"")
     files, key = delivered(department), department.home.log_key()
     data = reworded(files, key, "for", "Elsewhere PD (law-enforcement, CA), Det. Doe")
     said = package.check(data, key.public_key()).sheet_unchecked
