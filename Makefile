@@ -168,6 +168,7 @@ faults: $(VENV)/.ready
 
 # Sampled: each survivor is a line that no test guards. See tests/tools/mutation/equivalent.txt.
 mutants: $(VENV)/.ready
+	$(RUN)/python tests/tools/clause_mutations.py
 	$(RUN)/python -m tests.tools.mutants
 
 soak: $(VENV)/.ready

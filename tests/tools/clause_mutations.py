@@ -56,7 +56,19 @@ BREAKS = (
     Break(
         ("463.5 (a)",),
         "desk/inquiry/rules.py",
-        "if ground.basis not in policy.inquiry.bases:",
+        "if ground.basis not in bases:",
+        "if False:",
+    ),
+    Break(
+        ("463.5 (a)",),
+        "desk/inquiry/rules.py",
+        "elif not is_number(policy, ground.number, ground.number_kind):",
+        "elif False:",
+    ),
+    Break(
+        ("463.5 (a)",),
+        "desk/inquiry/rules.py",
+        "if not says_why(ground.justification, policy.inquiry.justification_min):",
         "if False:",
     ),
     Break(("463.5 (b)",), "desk/audit/rules.py", "rms_number=NOT_FILED", 'rms_number="RMS-1"'),

@@ -141,20 +141,12 @@ def _wrong_ground(policy: Policy, ground: Ground) -> Iterator[FormError]:
             clause="463.2",
             cure=", ".join(one.id for one in policy.purposes),
         )
-    if ground.basis not in policy.inquiry.bases:
-        yield FormError(
-            "the basis is a criminal investigation, or a civil or administrative action of the department",
-            code="basis",
-            clause="463.5 (a)",
-            cure=", ".join(policy.inquiry.bases),
-        )
-    elif policy.purpose(ground.purpose) and ground.basis not in policy.bases_of(ground.purpose):
-        yield FormError(
-            "that purpose does not rest on this basis",
-            code="basis",
-            clause="463.5 (a)",
-            cure=", ".join(policy.bases_of(ground.purpose)),
-        )
+    bases = policy.bases_of(ground.purpose)
+    if ground.basis not in bases:
+        what = "the basis is a criminal investigation, or a civil or administrative action of the department"
+        if ground.basis in policy.inquiry.bases:
+            what = "that purpose does not rest on this basis"
+        yield FormError(what, code="basis", clause="463.5 (a)", cure=", ".join(bases))
     if ground.number_kind not in NUMBER_KINDS:
         yield FormError(
             "say what number it is", code="number", clause="463.5 (a)", cure=", ".join(NUMBER_KINDS)
