@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from desk_asking import search
+from desk_forms import forms
 from desk_twins import Department
 
 from storage.times import MINUTE_US
 from sync.department.content import key_guard
 from sync.department.desk.audit.calls import AuditForm
+from sync.department.desk.changes.calls import ShowForm
 from sync.department.desk.due import overdue_now
 from sync.department.journal.entries import WitnessAway
 from sync.department.journal.inquiry_entries import AccessEnded
@@ -22,7 +25,9 @@ Tokens = Callable[[str], str]
 
 
 def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Department, tokens: Tokens) -> None:
-    token, reviewer = tokens("comm1"), tokens("reviewer1")
+    token, reviewer, chief = tokens("comm1"), tokens("reviewer1"), tokens("chief")
+    wanted: Any = replace(forms(department)["hotlist/add"], propose=True)
+    waits: Any = department.call("hotlist/add", tokens("super"), wanted)
     assert not search(department, token).unwitnessed
     department.witness.away = True
     assert not [one for one in overdue_now(department.front, department.clock.us) if one.kind == "witness"]
@@ -46,6 +51,9 @@ def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Depart
     assert [entry.note.KIND for entry in log.entries(size)] == ["access"]  # asked, not answered
     with pytest.raises(DeskRefusal) as refused:  # and no answer that needs no key either
         department.call("audit/read", reviewer, AuditForm())
+    assert refused.value.code == "witness-away"
+    with pytest.raises(DeskRefusal) as refused:  # nor the plate of a hot-list entry that waits
+        department.call("change/show", chief, ShowForm(proposal=waits.proposal))
     assert refused.value.code == "witness-away"
     assert len(list(log.entries(kinds=(WitnessAway.KIND,)))) == 1
     department.witness.away = False

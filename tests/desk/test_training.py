@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
+from desk_forms import forms
 from desk_twins import COURSE, GROUND, TOPICS, Department
 
 from storage.times import DAY_US
+from sync.department.desk.changes.calls import DecideForm, ShowForm
+from sync.department.desk.changes.rules import WITH_DATA
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
+from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people.training import Trainings, demand_current
 from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.journal.entries import TrainingDone
@@ -19,7 +23,7 @@ from sync.department.policy.desk_terms import NEW_TOPICS_DAYS, in_topics, topics
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import DeskRefusal
-from sync.department.policy.roles import Role
+from sync.department.policy.roles import CALLS, Role
 from sync.department.server import roster
 from sync.department.server.folded_log import FoldedLog
 from sync.department.server.open_desk import adopt_root
@@ -113,6 +117,35 @@ def test_no_person_touches_data_before_their_first_training(department: Departme
     department.train(tokens("super"), "comm2", "super")
     answer = department.call("inquiry/run", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
     assert isinstance(answer, Answer)
+
+
+@pytest.mark.parametrize("name", sorted(WITH_DATA))
+def test_who_is_not_trained_makes_opens_or_approves_no_change_about_plates_or_reads(
+    department: Department, tokens: Tokens, name: str
+) -> None:
+    """463.3: of hot lists and holds, also where the call's kind (accounts, settings) needs no training."""
+    department.add_person(tokens("chief"), "super2", (Role.CCAT_SUPERVISOR,))
+    asks = replace(forms(department)[name], propose=True)
+    if name == "hold/export":
+        asks = replace(asks, hold=department.held(tokens("super"), department.reads[:1]))
+    proposal = department.call(name, tokens("super"), asks).proposal  # type: ignore[attr-defined]
+    yes = DecideForm(proposal=proposal, granted=True, reason="it is in order")
+    second, size = department.logon("super2"), department.desk.log.size()
+    for call, form in ((name, asks), ("change/show", ShowForm(proposal=proposal)), ("change/approve", yes)):
+        with pytest.raises(DeskRefusal) as refused:
+            department.call(call, second, form)
+        assert (call, refused.value.code) == (call, "untrained")
+    assert {one.note.KIND for one in department.desk.log.entries(size)} == {"refused"}
+    department.call("change/approve", second, replace(yes, granted=False))  # a no opens nothing
+
+
+def test_every_change_whose_call_takes_training_takes_it_of_the_second_person() -> None:
+    takes = {
+        name
+        for name, one in OPERATIONS.items()
+        if CALLS[one.call].touches_data and "approval" in {each.name for each in fields(one.form)}
+    }
+    assert takes | {"hotlist/add", "hotlist/push"} == WITH_DATA
 
 
 def test_a_sole_supervisor_is_not_sent_to_the_supervisor(department: Department) -> None:

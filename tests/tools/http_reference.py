@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sync.department.desk.changes.rules import WITH_DATA
 from sync.department.desk.field_help import words_of
 from sync.department.desk.logon_forms import AskProofForm, BeginForm, LogonForm, ProveForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS
@@ -154,11 +155,12 @@ def about(thing: Any) -> str:
     return textwrap.fill(" ".join((thing.__doc__ or "").split()), 120)
 
 
-def who(call: Call) -> str:
+def who(call: Call, path: str = "") -> str:
     """The roles of the default policy that have the call, and what it is restricted by."""
     grants = parse_policy(default_document()).grants
     roles = ", ".join(sorted(role.value for role in Role if call in grants.get(role, frozenset())))
-    training = "needs current training" if CALLS[call].touches_data else "needs no training"
+    trained = CALLS[call].touches_data or path in WITH_DATA
+    training = "needs current training" if trained else "needs no training"
     return f"Call `{call.value}` ({CALLS[call].clause}; {training}). Default roles: {roles or 'none'}."
 
 
@@ -196,7 +198,7 @@ def reference() -> str:
             "",
             about(operation.make),
             "",
-            who(operation.call) + fresh(path),
+            who(operation.call, path) + fresh(path),
             "",
         ]
         rows = fields(operation.form)

@@ -201,9 +201,21 @@ class Desk(LogState):
             self.policy.sessions.proof_minutes, proof=use.name, others=sorted(others)
         )
 
-    def demand(self, token: str, call: Call) -> Caller:
-        """Check the role first; only a refusal is entered. Raises DeskRefusal."""
-        return self.act(token, call, lambda caller: ([], lambda _entries: caller))
+    def demand(self, token: str, call: Call, *, trained: bool = False) -> Caller:
+        """Check the role first; only a refusal is entered. `trained`: as `demand_trained`. Raises
+        DeskRefusal."""
+
+        def plan(caller: Caller) -> Plan[Caller]:
+            if trained:
+                self.demand_trained(caller)
+            return [], lambda _entries: caller
+
+        return self.act(token, call, plan)
+
+    def demand_trained(self, caller: Caller) -> None:
+        """Check the training of who handles a plate or reads in a call whose others need none (463.3). Raises
+        DeskRefusal."""
+        demand_current(self.policy, self.book.trainings, caller.user, caller.at_us, held=caller.roles)
 
     def refuse(self, token: str, call: Call, refusal: DeskRefusal) -> NoReturn:
         """Enter why a call is refused, decided before `act`, and raise the refusal."""

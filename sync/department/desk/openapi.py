@@ -14,6 +14,7 @@ from typing import Any
 
 from storage.codec import hints_of, without_none
 from sync.department.desk.alerts import events
+from sync.department.desk.changes.rules import WITH_DATA
 from sync.department.desk.inquiry import stream
 from sync.department.desk.logon_forms import (
     AskProofForm,
@@ -240,7 +241,7 @@ def _operation(schemas: _Schemas, name: str, one: Operation) -> dict[str, Any]:
     made = _call(schemas, name, _words(one.make.__doc__), one.form, answer_of(one.make))
     made["x-call"] = str(one.call)
     made["x-clause"] = rule.clause
-    made["x-needs-training"] = rule.touches_data
+    made["x-needs-training"] = rule.touches_data or name in WITH_DATA
     made["x-needs-fresh-proof"] = name in PROVEN_CALLS
     made["parameters"] = [
         {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}}

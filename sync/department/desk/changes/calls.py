@@ -135,13 +135,16 @@ class ShownProposal:
 def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
     """The whole form that a proposal asks to carry out, for the second person and for a review afterwards.
 
-    It comes from the proposer's signed call. The look is an entry. A covert entry of the local list is shown
-    to administrators and to its recipients alone.
+    It comes from the proposer's signed call. The look is an entry; where the form is about plates or reads,
+    it takes current training, and the entry is co-signed first. A covert entry of the local list is shown to
+    administrators and to its recipients alone.
     """
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[ShownProposal]:
+    def plan(caller: Caller) -> Plan[tuple[int, ShownProposal]]:
         entry = _known(desk, form.proposal, caller)
+        if entry.note.call in rules.WITH_DATA:
+            desk.demand_trained(caller)
         said = _signed_form(entry)
         if not _is_of_its_people(entry, caller.user):
             _demand_administrator(desk, caller)
@@ -154,9 +157,12 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
             fields=tuple((name, _words(value)) for name, value in said.items() if name not in SECOND),
         )
         note = LogRead(elements=f"form of proposal {entry.sequence}", count=len(made.fields))
-        return [note], lambda _entries: made
+        return [note], lambda entries: (entries[0].sequence, made)
 
-    return desk.act(token, Call.CHANGE_APPROVE, plan)
+    look, shown = desk.act(token, Call.CHANGE_APPROVE, plan)
+    if shown.call in rules.WITH_DATA:
+        desk.covered(look)
+    return shown
 
 
 def _signed_form(entry: Entry) -> dict[str, Any]:
@@ -223,11 +229,12 @@ def _words(value: Any) -> str:
 
 
 def decide(front: DeskContext, token: str, form: DecideForm) -> Entered:
-    """Enter the second person's yes or no."""
+    """Enter the second person's yes or no. A yes to what is about plates or reads takes current training."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        _known(desk, form.proposal, caller)
+        if _known(desk, form.proposal, caller).note.call in rules.WITH_DATA and form.granted:
+            desk.demand_trained(caller)
         rules.to_decide(desk.policy, desk.book.changes, form.proposal, caller.user, caller.at_us)
         demand_proposer(desk.book.roster, desk.book.changes.proposed[form.proposal], rules.CLAUSE)
         demand_words(form.reason, "say why", code="reason", clause=rules.CLAUSE)

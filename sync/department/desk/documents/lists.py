@@ -122,11 +122,12 @@ def reading(front: DeskContext, token: str) -> Iterator[None]:
 
 def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     """Import a list, and sign and offer its next version. The entry comes first."""
-    front.desk.demand(token, Call.DOCUMENT_SIGN)
+    desk = front.desk
+    desk.demand(token, Call.DOCUMENT_SIGN, trained=True)
     with reading(front, token):
         made = _push(front, token, form)
     if made.entry >= 0:
-        front.desk.try_cover(made.entry)
+        desk.try_cover(made.entry)
     return made
 
 

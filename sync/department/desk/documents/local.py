@@ -92,6 +92,7 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Caller, list[ListEntry] | None]]:
+        desk.demand_trained(caller)
         fresh = _entry(desk, form, caller)
         summary = _proposal_words(desk.policy, form)
         second = desk.second_person(caller, "hotlist/add", form, about=head_name(LIST), summary=summary)
