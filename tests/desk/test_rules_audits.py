@@ -87,6 +87,9 @@ WANTED = AuditFilter(since_us=0, until_us=NOW_US * 2, user="", purpose="", plate
         ({"purpose": "investigation"}, [1, 2]),
         ({"purpose": "crime-analysis"}, []),
         ({"plate": "8X"}, [1]),
+        *(({"plate": one}, [1]) for one in ("BX", "8*", "*X")),
+        ({"plate": "??"}, [1, 2]),
+        ({"plate": "9X"}, []),
         ({"entries": frozenset({1})}, [1]),
         ({"entries": frozenset({7})}, [2]),
         ({"entries": frozenset()}, []),
@@ -99,6 +102,23 @@ def test_accesses_are_picked_by_time_person_purpose_plate_and_number(
     rows = requests_of([other, access(1, "ann")])
     assert sorted(one.entry for one in audit.pick(rows, replace(WANTED, **wanted))) == found
     assert [one.sequence for one in audit.look_ups_of(rows)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("searched", "listed"),
+    [
+        ("8XYZ12*", True),
+        ("?XYZ123", True),
+        ("8XYZ4*", False),
+        ("BXYZI23", True),
+        ("8XYZ12", False),
+        ("", False),
+    ],
+)
+def test_an_audit_of_a_plate_finds_each_search_that_lists_it(searched: str, listed: bool) -> None:
+    """Who asks who looked for a vehicle is shown who did so by wildcards, or by a misreading, too."""
+    rows = requests_of([access(1, "ann", plate=searched)])
+    assert bool(audit.pick(rows, replace(WANTED, plate="8XYZ123"))) is listed
 
 
 def found(*accesses: int, about: str = "ann", detector: str = "burst") -> FindingOpened:

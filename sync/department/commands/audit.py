@@ -19,6 +19,7 @@ from sync.department.desk.audit.events import csv_text as events_csv
 from sync.department.desk.audit.rules import csv_text
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.errors import DONE, FOUND_WRONG
+from sync.plate_option import HELP, PLATE
 
 audit = noun(
     "audit",
@@ -36,7 +37,7 @@ audit = noun(
     "--of", "user", default="", metavar="USER", help="The person who ran it, or in whose name it ran."
 )
 @click.option("--purpose", default="", help="Accesses for this purpose.")
-@click.option("--plate", default="", help="Accesses that searched for this plate.")
+@click.option("--plate", type=PLATE, default="", help=f"Searches that list this plate, wildcards too. {HELP}")
 @click.option("--finding", type=int, default=-1, metavar="N", help="Accesses of a finding, to review it.")
 @click.option("--csv", is_flag=True, help="Print the RMS export, one ALPR Request per line.")
 def list_accesses(terminal: desk_access.Terminal, *, csv: bool, **fields: Any) -> int:

@@ -36,7 +36,8 @@ FOREVER_US = (1 << 53) - 1  # what JSON carries exactly; the year 2255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditForm:
-    """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate. Empty: all.
+    """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate that the search
+    lists, also as a likely misreading or by wildcards. Empty: all.
 
     `finding`: those of that finding alone, for its reviewer; -1 for any.
     """
