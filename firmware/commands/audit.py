@@ -18,13 +18,14 @@ from storage.counts import counted
 from storage.door import audit_subject
 from sync.command_frame import Common, verb
 from sync.errors import DONE
+from sync.plate_option import HELP, PLATE
 
 
 @verb("audit", example="reader audit --since 30d --csv > alpr-requests.csv")
 @period_options
 @click.option("--user", metavar="U", help="Entries of this user only.")
 @click.option("--purpose", metavar="P", help="Entries for this purpose only.")
-@click.option("--plate", metavar="P", help="Entries that searched for this plate.")
+@click.option("--plate", type=PLATE, help=f"Entries that searched for this plate. {HELP}")
 @click.option("--csv", "csv_wanted", is_flag=True, help="Print CSV for the records management system.")
 @click.option(
     "--as", "auditor", default="demo-reviewer", metavar="USER", show_default=True, help="Who audits."

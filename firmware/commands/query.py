@@ -20,6 +20,7 @@ from storage.search import UnitQuery
 from storage.times import utc_text
 from sync.command_frame import Common, verb
 from sync.errors import DONE
+from sync.plate_option import HELP, PLATE
 
 
 @verb(
@@ -28,7 +29,7 @@ from sync.errors import DONE
     "--case 26-0815 --plate 7XKR219 --since 3d",
 )
 @person_options
-@click.option("--plate", help="Plate text; ? matches any one character.")
+@click.option("--plate", type=PLATE, help=f"Plate text; ? matches any one character. {HELP}")
 @period_options
 @click.option(
     "--limit",

@@ -12,6 +12,7 @@ from sync.department.commands import desk_access, out_files
 from sync.department.desk.alerts import calls
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.errors import DONE, FOUND_WRONG
+from sync.plate_option import HELP, PLATE
 
 LIST = "department alert list --user disp1"
 HEADINGS = {
@@ -56,7 +57,12 @@ def show(terminal: desk_access.Terminal, *, name: str, out: Path) -> int:
     example="department alert transcribe 4711 --plate 7XKR219 --state US-CA --user disp1",
 )
 @click.argument("name", metavar="ALERT")
-@desk_access.text("--plate", "plate", "The plate as the picture shows it; ? for an unreadable character.")
+@click.option(
+    "--plate",
+    type=PLATE,
+    required=True,
+    help=f"The plate as the picture shows it; ? for an unreadable character. {HELP}",
+)
 @desk_access.text("--state", "state", "The state on the plate, e.g. US-CA.", required=False)
 def transcribe(terminal: desk_access.Terminal, *, name: str, plate: str, state: str) -> int:
     """Type plate and state from the picture; the answer compares them with the list's entry."""

@@ -41,6 +41,7 @@ from sync.department.policy.refusals import BUSY, FRESH_PROOF, NotProvenError, N
 from sync.department.server import open_desk
 from sync.department.server.open_desk import open_front
 from sync.errors import DONE, InvalidInputError
+from sync.plate_option import HELP, PLATE
 
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
 NO_USER = f"log on once: export {TOKEN}=$(department user login USER); or give --user USER"
@@ -427,7 +428,12 @@ class _AreaType(click.ParamType[Area]):
 query = collected(
     "query",
     _query_of,
-    click.option("--plate", default="", help="Exact, or with * and ? (which needs a second person)."),
+    click.option(
+        "--plate",
+        type=PLATE,
+        default="",
+        help=f"Exact, or with * and ? (which needs a second person). {HELP}",
+    ),
     time_option("--since", "since_us", "ISO 8601, UTC. Default: 30 days ago.", default=-1),
     time_option("--until", "until_us", "ISO 8601, UTC. Default: now.", default=-1),
     click.option(

@@ -18,6 +18,7 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.ground import local_time
 from sync.errors import DONE, FOUND_WRONG
 from sync.hot_lists.document import LONGEST_HOURS
+from sync.plate_option import HELP, PLATE
 
 PUSH = (
     "department hotlist push stolen.csv --id doj --layout ncic --category stolen-vehicle --issuer DOJ "
@@ -154,7 +155,7 @@ ADD = (
 
 
 @desk_access.desk_verb(hotlist, "add", example=ADD)
-@desk_access.text("--plate", "plate", "The wanted plate.")
+@click.option("--plate", type=PLATE, required=True, help=f"The wanted plate. {HELP}")
 @desk_access.text("--state", "state", "Its state, e.g. US-CA.", required=False)
 @click.option("--category", required=True, help="One that the signed policy names.")
 @desk_access.text("--case", "case", "The case number.")

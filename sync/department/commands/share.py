@@ -18,6 +18,7 @@ from sync.department.desk.sharing import calls
 from sync.department.journal.inquiry_entries import Ground
 from sync.department.journal.sharing_entries import Scope
 from sync.errors import DONE
+from sync.plate_option import HELP, PLATE
 
 PERIOD = "--plate 7ABC123 --since 2026-05-01 --until 2026-05-08"
 RECORD = (
@@ -33,7 +34,7 @@ scope_options = collected(
     "scope",
     Scope,
     click.option(
-        "--plate", "plates", multiple=True, metavar="PLATE", help="A full plate; repeat for several."
+        "--plate", "plates", type=PLATE, multiple=True, help=f"A full plate; repeat for several. {HELP}"
     ),
     desk_access.time_option("--since", "since_us", "ISO 8601, UTC."),
     desk_access.time_option("--until", "until_us", "ISO 8601, UTC."),
@@ -50,7 +51,9 @@ def _narrower_of(plates: tuple[str, ...], since_us: int, until_us: int, images: 
 narrower_scope = collected(
     "scope",
     _narrower_of,
-    click.option("--plate", "plates", multiple=True, metavar="PLATE", help="Default: everything approved."),
+    click.option(
+        "--plate", "plates", type=PLATE, multiple=True, help=f"Default: everything approved. {HELP}"
+    ),
     desk_access.time_option("--since", "since_us", "With --plate: ISO 8601, UTC.", default=-1),
     desk_access.time_option("--until", "until_us", "With --plate: ISO 8601, UTC.", default=-1),
     click.option("--images", is_flag=True, help="With --plate: include images."),

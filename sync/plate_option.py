@@ -1,0 +1,36 @@
+"""A plate as the value of an option: as it is given, or asked for where that is `-`. Reads standard input.
+
+The shell keeps a command line in its history, and every user of the machine reads it while the command runs:
+both have no entry, no purge and no key.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+ASKED = "-"
+LONGEST = 200
+HELP = "With - the command asks for it, and no shell keeps it."
+
+
+class TypedPlate(click.ParamType[str]):
+    """A plate, or `-`: the next line of the terminal, or of standard input."""
+
+    name = "plate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Raises click.BadParameter where no line came."""
+        if value != ASKED:
+            return str(value)
+        if sys.stdin.isatty():
+            return str(click.prompt("plate", err=True))
+        line = sys.stdin.readline(LONGEST).strip()
+        if not line:
+            self.fail("- takes the plate from standard input, and nothing came", param, ctx)
+        return line
+
+
+PLATE = TypedPlate()
