@@ -137,6 +137,8 @@ def test_a_request_is_reviewed_then_decided_by_another_person_then_delivered(
 ) -> None:
     made = shares(*notes)
     assert code_of(sharing.to_decide, policy, made, 0, approver) == deciding
+    no = code_of(sharing.to_decide, policy, made, 0, approver, approved=False)
+    assert no == deciding.replace("share-gate", "")  # what the gate forbids since does not wait for ever
     assert code_of(sharing.to_deliver, policy, made, 0, SCOPE, NOW_US) == delivering
     assert sharing.scope_of(made, 0) == SCOPE
     refused("no-request", sharing.to_decide, policy, made, 1, approver)

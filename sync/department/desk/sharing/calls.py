@@ -266,12 +266,13 @@ def decide(front: DeskContext, token: str, form: DecisionForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        asked = sharing.to_decide(desk.policy, desk.book.shares, form.request, caller.user)
+        request, approved = form.request, form.approved
+        asked = sharing.to_decide(desk.policy, desk.book.shares, request, caller.user, approved=approved)
         demand_words(form.note, "say why it was approved or refused", code="note", clause="463.6 (b)")
-        if form.approved:
-            sharing.demand_fresh(desk.book.shares, form.request, caller.at_us)
+        if approved:
+            sharing.demand_fresh(desk.book.shares, request, caller.at_us)
             sharing.demand_agency(asked, form.agency_kind, form.agency_state.strip().upper())
-        return [ShareDecided(request=form.request, approved=form.approved, note=form.note)], first_entered
+        return [ShareDecided(request=request, approved=approved, note=form.note)], first_entered
 
     return desk.act(token, Call.SHARE_APPROVE, plan)
 

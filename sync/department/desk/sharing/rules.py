@@ -271,8 +271,11 @@ def demand_agency(asked: ShareAsked, kind: str, state: str) -> None:
     )
 
 
-def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> ShareAsked:
-    """The reviewed request that an approver decides; not the person who entered it. Raises DeskRefusal."""
+def to_decide(
+    policy: Policy, shares: Shares, number: int, approver: str, *, approved: bool = True
+) -> ShareAsked:
+    """The reviewed request that an approver decides; not the person who entered it. What the gate forbids
+    since it was entered is still refused (`approved`). Raises DeskRefusal."""
     entry = to_review(shares, number)
     if number not in shares.reviewed:
         raise NotYetError("that request has not been reviewed", code="not-reviewed", clause="463.6 (b)")
@@ -280,7 +283,8 @@ def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> Sha
         raise DeskRefusal(
             "a request that you entered is approved by another person", code="own-request", clause="463.6 (b)"
         )
-    gate(policy, entry.note.agency_kind, entry.note.state)
+    if approved:
+        gate(policy, entry.note.agency_kind, entry.note.state)
     return entry.note
 
 
