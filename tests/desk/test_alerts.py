@@ -27,9 +27,9 @@ from sync.department.desk.alerts.calls import (
 )
 from sync.department.desk.alerts.planting import LOOK_ALIKES, Planting, altered
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.due import OverdueForm
+from sync.department.desk.due import OverdueForm, overdue_now
 from sync.department.desk.inquiry.forms import Images, NothingForm
-from sync.department.desk.owed import Overdue
+from sync.department.desk.owed import Late, Overdue
 from sync.department.journal import check_log
 from sync.department.journal.alert_entries import AlertStepTaken
 from sync.department.journal.entries import Entry
@@ -144,8 +144,10 @@ def test_clets_is_asked_for_after_a_confirmation_and_again_in_time(
     typed(department, token, alert, PLATE)
     answered(department, token, alert)
     assert [one.next for one in lines(department, token)] == ["CLETS reference"]
+    assert Late.CLETS not in {one.kind for one in overdue_now(department.front, department.clock.us)}
     department.clock.step(10 * MINUTE_US)
     assert [one.next for one in lines(department, token)] == ["CLETS reference overdue"]
+    assert Late.CLETS in {one.kind for one in overdue_now(department.front, department.clock.us)}
     no = CletsForm(alert=alert, practicable=False, text="no")
     assert "why it was not" in refused(department, "alert/clets", token, no).what
     department.call("alert/clets", token, replace(no, text="radio out of reach"))
