@@ -63,7 +63,7 @@ class _SlotFile:
             raise SlotFailedError(f"slot {self._path}: holds at most {MAX_SLOT_BYTES} bytes")
         fresh = self._path.with_name(self._path.name + ".new")
         try:
-            fresh.unlink(missing_ok=True)
+            self._clear(fresh)
             old = os.open(self._path, os.O_RDWR) if self._path.exists() else None
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
@@ -78,6 +78,14 @@ class _SlotFile:
         except OSError as error:
             raise SlotFailedError(f"slot {self._path}: cannot be written: {error.strerror}") from None
         self.rewrites += 1
+
+    @staticmethod
+    def _clear(fresh: Path) -> None:
+        """A draft of a cut-off write; a folder there, which would keep every purge from its turn, moves."""
+        try:
+            fresh.unlink(missing_ok=True)
+        except IsADirectoryError:
+            fresh.rename(fresh.with_name(f"{fresh.name}.moved"))
 
     def _sync_folder(self) -> None:
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -135,7 +135,7 @@ def replace_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Ex
     beside = [(path.with_name(path.name + ".new"), data) for path, data in files]
     with _alone(folder):
         for path, _ in beside:
-            path.unlink(missing_ok=True)
+            clear_place(path)
         write_together(beside, folder, pool)
         for (path, _), (new, _) in zip(files, beside, strict=True):
             new.replace(path)
@@ -270,7 +270,7 @@ def write_first(path: Path, data: bytes) -> None:
 
 def _replace(path: Path, data: bytes, *, lasts: bool) -> None:
     beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
+    clear_place(beside)
     write_new(beside, data, lasts=lasts)
     beside.replace(path)
     if lasts:

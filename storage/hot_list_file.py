@@ -108,6 +108,7 @@ def write_sorted(  # noqa: PLR0917 - the parts of a file
     RecordError for another number of entries.
     """
     partial = path.with_name(path.name + ".partial")
+    files.clear_place(partial)
     descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, files.PRIVATE_FILE)
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as out:

@@ -91,7 +91,7 @@ def create(
         # The database appears under its name once its first record is in it: a cut before that is not a home.
         beside = home.database.with_name("ledger.new")
         for stray in home.folder.glob("ledger.new*"):
-            stray.unlink()
+            files.clear_place(stray)
         database = schema.connect(beside)
         schema.migrate(database, 0)
         store = UnitStore(home, lock, database, effaceable, content, ring, LogFacts(), time)

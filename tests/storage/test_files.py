@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from hw.secure_slot import FileSlot
 from storage import files
 from storage.errors import LedgerError, StoreFullError
+from storage.hot_list_file import HotListFile, write_list
 
 
 @pytest.fixture
@@ -323,3 +325,26 @@ def test_files_are_moved_and_removed_durably_and_counted(
     assert not into.exists()
     assert files.remove_tree(into) == 0
     assert len(steps) == 1
+
+
+@pytest.mark.parametrize("content", [False, True])
+def test_a_folder_in_the_place_of_a_draft_keeps_no_file_from_being_replaced(
+    tmp_path: Path, content: bool
+) -> None:
+    """A slot with one beside it took no new key, so no purge succeeded any more."""
+    slot, list_file = FileSlot(tmp_path), tmp_path / "doj.list"
+    drafts = ["one.new", "two.new", "slot.new", "doj.list.partial"]
+    for name in drafts:
+        (tmp_path / name).mkdir()
+        if content:
+            (tmp_path / name / "kept").touch()
+    files.replace(tmp_path / "one", b"1")
+    with ThreadPoolExecutor(1) as pool:
+        files.replace_together([(tmp_path / "two", b"2")], tmp_path, pool)
+    slot.write(b"3")
+    write_list(list_file, bytes(32), "doj", {}, [])
+    assert [(tmp_path / name).read_bytes() for name in ("one", "two", "slot")] == [b"1", b"2", b"3"]
+    assert HotListFile(list_file, bytes(32), "doj").count == 0
+    kept = sorted(path.parent.name for path in tmp_path.glob("*/kept"))
+    moved = sorted(f"{name}.moved" if name == "slot.new" else f"{name}.moved-1" for name in drafts)
+    assert kept == (moved if content else [])
