@@ -16,7 +16,7 @@ from sync_twins import bare_home, converse
 
 from storage.times import DAY_US
 from sync.department.cli import main
-from sync.department.content.key_remote import ADDRESS_FILE, Address, RemoteKeyService, remote
+from sync.department.content.key_remote import ADDRESS_FILE, CERTIFICATES, Address, RemoteKeyService, remote
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import DeskContext
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, finish
@@ -140,8 +140,10 @@ def test_what_is_wrong_with_the_certificate_of_a_key_service_is_said(code: int, 
 
     with httpx.Client(transport=httpx.MockTransport(refuse)) as client:
         service, _ = remote(Address(url="https://127.0.0.1:1", token=TOKEN), client)
-        with pytest.raises(KeyServiceAwayError, match=what):
+        with pytest.raises(KeyServiceAwayError, match=what) as refused_by:
             service.issue_day_keys(1, 1)
+        assert refused_by.value.cure == CERTIFICATES[what]
+        assert "start it" not in KeysReach(service).overdue()[0].what
 
 
 @pytest.mark.thorough

@@ -373,14 +373,14 @@ def serve(
 ) -> int:
     """Run the key service here until stopped."""
     from sync.department.content.key_server import TOKEN_FILE, key_app  # noqa: PLC0415
-    from sync.department.ground.tls import tls_context  # noqa: PLC0415
+    from sync.department.ground.served_certificate import ServedCertificate  # noqa: PLC0415
 
     try:
         root = given_files.read_bytes(root_path)
         ceremony.described(root, str(root_path))
     except StorageError as error:
         raise InvalidInputError(f"is not a root file: {error}", where=str(root_path)) from None
-    context = tls_context(certificate, tls_key, approved=fips)
+    shown = ServedCertificate(certificate, tls_key, approved=fips)
     demand_free(host, port, "--port")
     private_folder(folder)
     token_file = folder / TOKEN_FILE
@@ -395,7 +395,7 @@ def serve(
     app = key_app(service, opened, root, token_file.read_text().strip(), clock)
     print(f"key service on {host}:{port}; Ctrl-C stops", file=sys.stderr, flush=True)
     try:
-        serve_app(app, host, port, context)
+        serve_app(app, host, port, shown)
     finally:
         service.close()
         opened.close()

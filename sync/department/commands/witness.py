@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import sys
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from sync.command_frame import Common, noun
 from sync.department.commands import given_files
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.ports import demand_free
+from sync.department.ground.served_certificate import ServedCertificate
 from sync.department.ground.serving import serve_app
-from sync.department.ground.tls import tls_context
 from sync.department.journal.witness_server import WitnessFolder, witness_app
 from sync.department.server.open_desk import open_desk
 from sync.errors import DONE, InvalidInputError
@@ -101,17 +100,17 @@ def serve(
         if (certificate is None) != (tls_key is None) or (fips and certificate is None):
             raise InvalidInputError("belongs with --key; --fips needs both", where="--certificate")
         demand_free(host, port, "--port")
-        context = _context_of(certificate, tls_key, fips=fips)
-        said = f"witness {opened.name} on {host}:{port}{'' if context else ', without TLS'}; Ctrl-C stops"
-        print(said, PLAIN * (context is None), sep="", file=sys.stderr, flush=True)
-        serve_app(witness_app(opened), host, port, context)
+        shown = _shown(certificate, tls_key, fips=fips)
+        said = f"witness {opened.name} on {host}:{port}{'' if shown else ', without TLS'}; Ctrl-C stops"
+        print(said, PLAIN * (shown is None), sep="", file=sys.stderr, flush=True)
+        serve_app(witness_app(opened), host, port, shown)
     finally:
         opened.close()
     return DONE
 
 
-def _context_of(certificate: Path | None, tls_key: Path | None, *, fips: bool) -> ssl.SSLContext | None:
-    """The TLS context, or None for plain HTTP (a co-signature needs no secrecy)."""
+def _shown(certificate: Path | None, tls_key: Path | None, *, fips: bool) -> ServedCertificate | None:
+    """The certificate, or None for plain HTTP (a co-signature needs no secrecy)."""
     if certificate is None or tls_key is None:
         return None
-    return tls_context(certificate, tls_key, approved=fips)
+    return ServedCertificate(certificate, tls_key, approved=fips)

@@ -23,7 +23,14 @@ from sync.department.content.key_messages import NO_SUCH_CALL, SECONDS, No, read
 from sync.department.content.key_service import Kept, LocalKeyService
 from sync.department.content.search_tokens import IndexedText, StoredElement
 from sync.department.ground.home import DepartmentHome
-from sync.department.ground.tls import certificate_fault, client_context
+from sync.department.ground.tls import (
+    EXPIRED,
+    NOT_YET,
+    OTHER_NAME,
+    UNTRUSTED,
+    certificate_fault,
+    client_context,
+)
 from sync.department.journal.access_log import LogPart
 from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import DeskRefusal
@@ -32,6 +39,15 @@ from sync.errors import InvalidInputError, KeyServiceAwayError, KeyServiceError,
 ADDRESS_FILE = "keys.remote"
 REACH_SECONDS = 5.0
 NOT_ADMITTED, UNAVAILABLE = 401, 503
+_RENEW = "the office that runs the key service renews its certificate (keys serve takes the new files itself)"
+CERTIFICATES = {
+    EXPIRED: f"{_RENEW}; check this server's clock",
+    NOT_YET: f"check this server's clock; if it is right, {_RENEW}",
+    OTHER_NAME: f"compare url in {ADDRESS_FILE} with the name in the key service's certificate",
+    UNTRUSTED: f"name the authority of its certificate, a PEM file, as ca in {ADDRESS_FILE}; without "
+    "ca it must be a public one",
+}
+"""What is wrong with its certificate, and what to do."""
 _URL = re.compile(r"https://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._-]+)*")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -101,8 +117,8 @@ class _Wire:
                 timeout=seconds,
             )
         except httpx.HTTPError as error:
-            what = certificate_fault(error) or f"no answer: {type(error).__name__}"
-            raise self._away(what, "url and ca") from None
+            fault = certificate_fault(error)
+            raise self._away(fault or f"no answer: {type(error).__name__}", "url and ca") from None
         try:
             if got.status_code == 200:
                 return read_result(name, got.content)
@@ -126,9 +142,12 @@ class _Wire:
         raise KeyServiceError(no.what, where="key service")
 
     def _away(self, what: str, compare: str) -> KeyServiceAwayError:
+        where = f"key service {self._address.url}"
+        if what in CERTIFICATES:
+            return KeyServiceAwayError(what, where=where, cure=CERTIFICATES[what])
         return KeyServiceAwayError(
             what,
-            where=f"key service {self._address.url}",
+            where=where,
             cure="it must run on its machine (department keys serve); if it does, compare "
             f"{compare} in {self._address.file}",
         )

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import ssl
+import datetime as dt
+import sys
 from typing import Any
+
+from sync.department.ground.served_certificate import ServedCertificate
 
 OPEN = 1024  # connections at once; the files that the system allows bound them too
 
 
-def serve_app(app: Any, host: str, port: int, context: ssl.SSLContext | None) -> None:
-    """Serve an ASGI app until Ctrl-C or SIGTERM; plain HTTP without a context."""
+def serve_app(app: Any, host: str, port: int, shown: ServedCertificate | None) -> None:
+    """Serve an ASGI app until Ctrl-C or SIGTERM; plain HTTP without a certificate, which is followed."""
     from sync.department.ground.listener import BoundedServer, Bounds  # noqa: PLC0415 - only where it serves
 
+    if shown is not None:
+        if said := shown.words(dt.datetime.now(dt.UTC)):
+            print(said, file=sys.stderr, flush=True)
+        shown.follow()
+    context = shown.context if shown else None
     with contextlib.suppress(KeyboardInterrupt):
         BoundedServer(app, host, port, context, Bounds(open=OPEN)).run()

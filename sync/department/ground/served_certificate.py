@@ -1,0 +1,82 @@
+"""The certificate that a key service or a witness shows, followed while another program renews its two files.
+
+Authorities give certificates for weeks: a server that reads its files once is of no use after the first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+import threading
+from pathlib import Path
+
+from cryptography import x509
+
+from sync.department.ground.tls import tls_context
+from sync.errors import InvalidInputError
+
+LOOK_S = 60.0
+NOTICE = dt.timedelta(days=14)
+Marks = tuple[tuple[int, int, int], ...]
+
+
+class ServedCertificate:
+    """A chain and its key, two PEM files, and the TLS context that shows them.
+
+    Raises InvalidInputError for files that are no such pair, LackingError as `tls_context` does.
+    """
+
+    def __init__(self, certificate: Path, key: Path, *, approved: bool = False) -> None:
+        self._certificate, self._key, self._approved = certificate, key, approved
+        self._seen = self._marks()
+        self.context = tls_context(certificate, key, approved=approved)
+
+    def words(self, now: dt.datetime) -> str:
+        """When it ends; what to do where that is past or near. Empty for a file that only OpenSSL reads."""
+        try:
+            first = x509.load_pem_x509_certificates(self._certificate.read_bytes())[0]
+        except (ValueError, OSError):
+            return ""
+        ends = first.not_valid_after_utc
+        said = f"its certificate {'ended' if ends < now else 'ends'} {ends:%Y-%m-%d %H:%M} UTC"
+        if ends - now > NOTICE:
+            return said
+        what = "departments refuse it" if ends < now else "then departments refuse it"
+        return f"{said}: {what}; renew {self._certificate}, this program takes it within a minute"
+
+    def take(self) -> str:
+        """Show the files as they are now, if they changed. A line that says so, or what is wrong, once.
+
+        Files that are no pair yet change nothing: the other one is still to come.
+        """
+        marks = self._marks()
+        if marks == self._seen:
+            return ""
+        self._seen = marks
+        try:
+            tls_context(self._certificate, self._key, approved=self._approved)
+            self.context.load_cert_chain(self._certificate, self._key)
+        except InvalidInputError as error:
+            return f"the certificate before is shown on: {error}"
+        return f"the renewed certificate is shown; {self.words(dt.datetime.now(dt.UTC))}".rstrip("; ")
+
+    def follow(self) -> None:
+        """Look at the files every minute, until the program ends; lines go to stderr."""
+        threading.Thread(target=self._follow, name="certificate", daemon=True).start()
+
+    def _follow(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(LOOK_S):
+            if said := self.take():
+                print(said, file=sys.stderr, flush=True)
+
+    def _marks(self) -> Marks:
+        marks = []
+        for path in (self._certificate, self._key):
+            try:
+                found = path.stat()
+            except OSError:
+                marks.append((0, 0, 0))
+                continue
+            marks.append((found.st_ino, found.st_size, found.st_mtime_ns))
+        return tuple(marks)
