@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sync.department.content.key_remote import RemoteKeyService
+from sync.department.content.key_remote import CERTIFICATES, RemoteKeyService
 from sync.department.desk.owed import Late, Overdue
 from sync.department.policy.refusals import DeskRefusal
 from sync.errors import KeyServiceError
@@ -14,38 +14,54 @@ from sync.errors import KeyServiceError
 EVERY_S = 60.0
 
 
-class KeysReach:
-    """What the key service last said when it was asked whether it serves. Thread-safe.
+class MinuteLook:
+    """What a look last found wrong, in words; empty for nothing. Thread-safe.
 
     One that hangs costs one short wait a minute; who asks meanwhile is given the last answer.
     """
 
-    def __init__(self, service: RemoteKeyService, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._service, self._now_s = service, now_s
+    def __init__(self, look: Callable[[], str], now_s: Callable[[], float] = time.monotonic) -> None:
+        self._look, self._now_s = look, now_s
         self._asking = threading.Lock()
         self._asked_s, self._problem = -EVERY_S, ""
 
-    def overdue(self) -> list[Overdue]:
-        """That it does not serve, and what to do; empty while it does."""
-        problem = self._newest()
-        if not problem:
-            return []
-        what = (
-            f"the key service does not serve this department ({problem}): no search opens anything, nothing "
-            "is purged or taken in from units; start it on its machine (department keys serve), and compare "
-            "url, token and ca of keys.remote in the department's home"
-        )
-        return [Overdue(kind=Late.KEYS, clause="463.5", what=what)]
-
-    def _newest(self) -> str:
+    def newest(self) -> str:
+        """Look, if the last time was a minute ago and no other thread looks."""
         if self._now_s() - self._asked_s < EVERY_S or not self._asking.acquire(blocking=False):
             return self._problem
         try:
-            self._service.demand_served()
-            self._problem = ""
-        except (KeyServiceError, DeskRefusal) as error:
-            self._problem = error.what
+            self._problem = self._look()
         finally:
             self._asked_s = self._now_s()
             self._asking.release()
         return self._problem
+
+
+class KeysReach:
+    """What the key service last said when it was asked whether it serves. Thread-safe."""
+
+    def __init__(self, service: RemoteKeyService, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._service = service
+        self._look = MinuteLook(self._fault, now_s)
+
+    def overdue(self) -> list[Overdue]:
+        """That it does not serve, and what to do; empty while it does."""
+        problem = self._look.newest()
+        if not problem:
+            return []
+        cure = CERTIFICATES.get(problem) or (
+            "start it on its machine (department keys serve), and compare url, token and ca of keys.remote "
+            "in the department's home"
+        )
+        what = (
+            f"the key service does not serve this department ({problem}): no search opens anything, nothing "
+            f"is purged or taken in from units; {cure}"
+        )
+        return [Overdue(kind=Late.KEYS, clause="463.5", what=what)]
+
+    def _fault(self) -> str:
+        try:
+            self._service.demand_served()
+        except (KeyServiceError, DeskRefusal) as error:
+            return error.what
+        return ""

@@ -44,6 +44,7 @@ from sync.department.server import lost_rows, offered, older_store, roster, unit
 from sync.department.server.counted_before import CountedBefore
 from sync.department.server.desk_keys import open_keys
 from sync.department.server.desk_traces import EXPORTS, demand_no_desk, log_is_here
+from sync.department.server.images_reach import ImagesReach
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.machine_due import ending_in_machine, overdue_in_store
 from sync.department.server.machine_state import StoredState
@@ -217,6 +218,7 @@ def open_front(
         packs = packs or open_packs(home)
         opened = opening.pop_all()
     desk.logons.site = site_of(home)
+    images = ImagesReach(store, packs)
     held, kept, said, service = store, packs, older_store.said_by(desk), used.receiving
     key = home.log_key()
 
@@ -248,6 +250,7 @@ def open_front(
             *offered.overdue_unsigned(home, desk, held),
             *overdue_in_store(held, desk, moment),
             *used.overdue(),
+            *images.overdue(),
             *(Overdue(kind=Late.KEYS, clause="463.8", what=one) for one in lost_keys()),
         ],
         notify_units=entered(lambda: _notify_units(home, held, desk)),

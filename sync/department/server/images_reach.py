@@ -1,0 +1,65 @@
+"""Whether the store of images has what it took, for `compliance`: asked at most once a minute.
+
+A disk that is not mounted, another blobs_folder, a bucket without credentials: searches answer, no picture
+opens, what comes is stored elsewhere, and no one would know.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from sync.department.desk.owed import Late, Overdue
+from sync.department.server.keys_reach import MinuteLook
+from sync.department.store.blobs import PackStore
+from sync.department.store.database import Store
+from sync.department.store.tables import elements
+from sync.errors import StoreError
+
+
+class ImagesReach:
+    """Whether a piece of the newest day's images can be read where the settings say. Thread-safe."""
+
+    def __init__(self, store: Store, packs: PackStore, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._packs = store, packs
+        self._look = MinuteLook(self._problem, now_s)
+
+    def overdue(self) -> list[Overdue]:
+        """That it does not give what it took, and what to do; empty while it does."""
+        problem = self._look.newest()
+        if not problem:
+            return []
+        what = (
+            f"the store of images does not give what it took ({problem}): no picture of that time opens, and "
+            "new ones may go astray; stop the server, mount that disk, or compare blobs_folder and "
+            "blobs_endpoint in department.toml and the store's credentials, then start it"
+        )
+        return [Overdue(kind=Late.STORE, clause="463.8", what=what)]
+
+    def _problem(self) -> str:
+        piece = None
+        with contextlib.suppress(StoreError):  # who needs the database says what is wrong with it
+            piece = self._newest_piece()
+        try:
+            if piece is not None:
+                day, pack, offset = piece
+                self._packs.get(day, pack, offset, 1)
+        except StoreError as error:
+            return error.what
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        return ""
+
+    def _newest_piece(self) -> tuple[int, str, int] | None:
+        """(day, pack, offset) of one image of the newest day of receipt; None if that day has none."""
+        e = elements.c
+        with self._store.read() as connection:
+            day = connection.scalar(sa.select(sa.func.max(e.day)))
+            if day is None:
+                return None
+            query = sa.select(e.pack, e.offset).where(e.day == day, e.pack.is_not(None)).limit(1)
+            row = connection.execute(query).first()
+        return None if row is None else (int(day), str(row.pack), int(row.offset))

@@ -1,0 +1,33 @@
+"""A store of images that lost what it took is said at the desk, before a person asks for a picture."""
+
+from __future__ import annotations
+
+from receiver_twins import Joined
+from sync_twins import converse
+
+from sync.department.server.images_reach import ImagesReach
+from sync.department.server.keys_reach import EVERY_S
+from sync.department.server.server import Department
+from sync.department.store.blobs import FolderPacks
+
+
+def test_a_disk_of_images_that_is_not_mounted_is_overdue_until_it_is_back(
+    department: Department, unit: Joined
+) -> None:
+    seconds = [0.0]
+    reach = ImagesReach(department.store, department.packs, lambda: seconds[0])
+    assert reach.overdue() == []  # nothing was taken yet
+    unit.add(1, size=20_000)  # small ones are rows
+    assert converse(unit, department).done
+    blobs = department.home.blobs
+    away = blobs.rename(blobs.with_name("elsewhere"))
+    FolderPacks(blobs)  # as a start makes it where no disk is mounted
+    assert reach.overdue() == []  # asked within the minute
+    seconds[0] += EVERY_S
+    (late,) = reach.overdue()
+    assert "a pack of images is missing" in late.what
+    assert "blobs_folder" in late.what
+    blobs.rmdir()
+    away.rename(blobs)
+    seconds[0] += EVERY_S
+    assert reach.overdue() == []
