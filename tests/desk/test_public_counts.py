@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from desk_asking import look_up
 from desk_twins import CAD, Department
+from log_entries import entry
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.break_glass.calls import GlassForm
@@ -18,7 +19,7 @@ from sync.department.desk.inquiry.forms import (
 )
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.transparency.counts import PublicCounts, counted, seen_now, week_of
-from sync.department.desk.transparency.facts import Fact
+from sync.department.desk.transparency.facts import Fact, facts_of
 from sync.department.desk.transparency.rules import Tally, Transparency, count, for_public
 from sync.department.journal.entries import Refused
 from sync.department.journal.inquiry_entries import Access
@@ -85,6 +86,17 @@ def test_the_public_counts_hold_no_plate_no_person_and_no_case(
     text = json.dumps(to_json(counted(department.desk)))
     for part in ("8XYZ", "comm1", "26-001234", "Myrtle", "chief"):
         assert part not in text
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("role", ()), ("fresh-proof", ("again",)), ("session-locked", ("again",)), ("session-over", ("again",))],
+)
+def test_a_refusal_that_only_asks_for_a_proof_or_a_logon_again_says_so(
+    code: str, words: tuple[str, ...]
+) -> None:
+    [fact] = facts_of([entry(0, "super", Refused(call="hold.export", code=code, clause="463.8"))])
+    assert fact.words == words
 
 
 def test_what_no_witness_saw_is_not_counted(department: Department, tokens: Tokens) -> None:

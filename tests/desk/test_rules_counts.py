@@ -126,6 +126,11 @@ EMPTY = counted()
             id="what is counted by its kind",
         ),
         pytest.param(
+            [(Refused.KIND, (), ())] * 2 + [(Refused.KIND, ("again",), ())] * 3,
+            {"refusals": 2},
+            id="no refusal that only asked for a proof or a logon again",
+        ),
+        pytest.param(
             [(DocumentSigned.KIND, ("hot-list",), ()), (DocumentSigned.KIND, ("update",), ())],
             {"hot_lists_signed": 1},
             id="signed lists",

@@ -32,6 +32,7 @@ from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, Purge
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.journal.sharing_entries import ShareAsked, ShareDecided, ShareDelivered, ShareRouted
+from sync.department.policy.refusals import FRESH_PROOF
 
 COUNTED: tuple[type[Note], ...] = (
     Access, AlertKnown, AlertStepTaken, AuditDone, CasesCompared, DayCounted, DocumentSigned, FindingClosed,
@@ -39,6 +40,10 @@ COUNTED: tuple[type[Note], ...] = (
     RedressAsked, Refused, RootSet, ShareAsked, ShareDecided, ShareDelivered, ShareRouted, WitnessAway,
 )  # fmt: skip
 KINDS = tuple(kind.KIND for kind in COUNTED)
+AGAIN = (
+    "again"  # of a refusal that only asked for a proof or a logon again, which every hold and export meets
+)
+ASKS_AGAIN = frozenset({FRESH_PROOF, "session-locked", "session-over"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,8 @@ def _words_of(note: Note) -> tuple[str, ...]:  # noqa: PLR0911 - one case per ki
             return (note.verdict,)
         case DocumentSigned():
             return (note.name.partition("/")[0],)
+        case Refused(code=code):
+            return (AGAIN,) if code in ASKS_AGAIN else ()
         case ListSent():
             return (note.list_id, note.source, note.agency, *(name for name, _count in note.categories))
         case AlertKnown():

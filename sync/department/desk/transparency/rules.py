@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent
 from storage.alert_terms import AlertTerms
 from sync.department.desk.alerts.rules import LEAST_PEOPLE, SOURCE_WRONG, SourceShare
-from sync.department.desk.transparency.facts import Fact
+from sync.department.desk.transparency.facts import AGAIN, Fact
 from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
 from sync.department.journal.change_entries import (
     CasesCompared,
@@ -122,6 +122,7 @@ class Transparency:
     """The public counts. `checkpoint`: the newest co-signed tree head.
 
     `silent_sources`: sources of which too many hits were wrong; they make no sound once two people found so.
+    `refusals`: without those that only asked for a proof or a logon again.
     `witnesses`: by name; `quorum`: how many of them must co-sign a tree head.
     """
 
@@ -182,6 +183,7 @@ class _Sums:
     closed: Counter[str] = field(default_factory=Counter)
     cases: Counter[str] = field(default_factory=Counter)
     hot_lists_signed: int = 0
+    asked_again: int = 0
     days: dict[str, int] = field(default_factory=dict)
     purged: dict[str, int] = field(default_factory=dict)
     asked: dict[int, str] = field(default_factory=dict)
@@ -246,6 +248,8 @@ def _tens(number: int) -> int:
 def _add(sums: _Sums, fact: Fact) -> None:  # noqa: PLR0912 - one case per kind
     words, numbers = fact.words, fact.numbers
     match fact.kind:
+        case Refused.KIND:
+            sums.asked_again += AGAIN in words
         case Access.KIND:
             sums.accesses[words[0]] += 1
             if words[0] == "search":
@@ -371,7 +375,7 @@ def _counted(sums: _Sums, seen: Seen) -> Transparency:
         reads_purged=sum(sums.purged.values()),
         accesses=_tallies(sums.accesses),
         inquiries_by_purpose=_tallies(sums.purposes),
-        refusals=kinds[Refused.KIND],
+        refusals=kinds[Refused.KIND] - sums.asked_again,
         emergencies=Emergencies(
             searches=kinds[GlassBroken.KIND],
             justified=sum(judged.values()),
