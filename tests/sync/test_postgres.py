@@ -29,6 +29,7 @@ from sync.department.store.tables import elements, metadata, tokens
 from sync.department.units.http_app import unit_app
 from sync.errors import (
     BatchRefusedError,
+    HomeError,
     InvalidInputError,
     KeyServiceError,
     LinkError,
@@ -171,6 +172,21 @@ def test_the_migrations_make_the_tables_that_the_code_knows(department: Departme
         query = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         made = {row[0] for row in connection.execute(query)}
     assert set(metadata.tables) <= made
+
+
+@pytest.mark.one_python
+def test_an_empty_database_in_place_of_the_departments_is_refused_and_stays_empty(
+    url: str, tmp_path: Path
+) -> None:
+    empty(url)
+    home = bare_home(tmp_path / "department", database=url)
+    Department(home).close()
+    empty(url)
+    for changes in (True, False):
+        with pytest.raises(HomeError, match="has no table of a department"):
+            Department(home, changes=changes)
+    with contextlib.closing(open_store(url, migrate=False)) as store, store.read() as connection:
+        assert sa.inspect(connection).get_table_names() == []
 
 
 @pytest.mark.parametrize("bad", ["mysql://x/y", "no url", "postgresql+nosuch://x/y"])

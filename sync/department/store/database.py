@@ -26,7 +26,7 @@ from sqlalchemy.exc import (
 )
 
 from storage import files
-from sync.department.ground.home import SQLITE_FILE, DepartmentHome
+from sync.department.ground.home import SETTINGS_FILE, SQLITE_FILE, DepartmentHome
 from sync.department.store import own_schema, tables, typed_rows
 from sync.errors import (
     ROOM,
@@ -353,13 +353,19 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
 
 
 def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
-    """The store of a home, which has one since it was founded. Raises HomeError where SQLite's file is gone:
-    a new one would know no unit and no read. Raises as `open_store`. Without `migrate` nothing is written:
-    HomeError where the tables are of an earlier version."""
+    """The store of a home, which has one since it was founded.
+
+    Raises HomeError where SQLite's file is gone, or the database has no table of it: a new one would know no
+    unit and no read. Raises as `open_store`. Without `migrate` nothing is written: HomeError where the tables
+    are of an earlier version.
+    """
     path = home.path / SQLITE_FILE
     if not home.settings.database and not (path.exists() and (path.is_dir() or path.stat().st_size)):
         what, cure = "the store is gone, or empty", "restore it from its backup, and its blobs with it"
         raise HomeError(what, where=str(path), cure=cure)
+    if home.settings.database:
+        with contextlib.closing(open_store(home.database_url, migrate=False)) as there:
+            _demand_tables(home, there)
     store = open_store(home.database_url, migrate=migrate)
     if migrate:
         return store
@@ -369,6 +375,18 @@ def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
         store.close()
         raise
     return store
+
+
+def _demand_tables(home: DepartmentHome, store: Store) -> None:
+    with store.read() as connection:
+        names = set(sa.inspect(connection).get_table_names())
+    if not names & set(tables.metadata.tables):
+        raise HomeError(
+            "the store is gone: the database that is named there has no table of a department",
+            where=f"{home.path / SETTINGS_FILE}: database",
+            cure="set database as it was when this department was founded, or restore the database from its "
+            "backup; a department keeps the kind of database that it was founded with",
+        )
 
 
 def _demand_newest(store: Store) -> None:
