@@ -102,11 +102,11 @@
     const said = first("#passkey-said"), make = first("#new-passkey"), use = first("#passkey");
     const ask = async (path, fields) => {
       const answer = await post(path, fields);
-      if (answer.status === 401 && make) location.assign("/proof?next=/account");
-      if (!answer.ok) throw new Error("the desk refused");
-      return answer.json();
+      if (answer.ok) return answer.json(); else if (answer.status === 401 && make) location.assign("/proof?next=/account");
+      throw new Error((/id="refusal"[^>]*>([^]*?)<\/div>/.exec(await answer.text()) || [])[1]?.replace(/<[^>]*>/g, " ").replace(/&#39;/g, "'").replace(/\s+/g, " ").trim() || "the desk refused");
     };
-    const tried = (work) => work().catch((error) => { said.textContent = `No passkey: ${error.message}.`; });
+    const why = { NotAllowedError: "you canceled it, the time ran out, or this device has no passkey of yours for this desk: try again" + (make ? "" : ", or use password and code"), InvalidStateError: "this device or security key has a passkey of yours already", SecurityError: "a passkey works only at the desk's own address, by its name: open the desk there" }; // which one, no browser says
+    const tried = (work) => work().catch((error) => { said.textContent = `No passkey: ${why[error.name] || error.message}.`; });
     if (use) {
       Object.assign(use, { hidden: false }).addEventListener("click", () => tried(async () => {
         const form = use.form, asked = await ask(use.dataset.ask || "/logon/passkey", { user: first("#user")?.value || "", proof: form.elements.proof?.value || "", mark: body.dataset.mark || "" });
@@ -121,7 +121,7 @@
       event.preventDefault();
       event.stopImmediatePropagation();
       tried(async () => {
-        const asked = await ask("/account/passkeys/options", { mark: body.dataset.mark });
+        const asked = await ask("/account/passkeys/options", { mark: body.dataset.mark, from: "/account", name: first("#name", make).value });
         const made = await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(asked) });
         response.value = JSON.stringify(made.toJSON());
         make.submit();
