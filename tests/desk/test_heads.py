@@ -286,9 +286,28 @@ def test_one_witness_cannot_spoil_the_answers_of_the_others(tmp_path: Path, spoi
 def test_one_witness_that_refuses_stops_the_answers_whatever_the_others_say(tmp_path: Path) -> None:
     log = Log(tmp_path, witnesses=3, quorum=3)
     log.links[1].forked = True
-    with pytest.raises(ForkedLogError):
-        log.cover(log.add())
+    for _ in range(3):  # nor is it taken for away in the minute in which it is not asked
+        with pytest.raises(ForkedLogError):
+            log.cover(log.add())
     log.close()
+
+
+def test_a_log_that_was_cut_off_is_refused_at_each_call_and_never_takes_its_witness_for_away(
+    tmp_path: Path,
+) -> None:
+    """A witness that is away gives minutes of answers: the second call on a restored log was given them."""
+    whole = Log(tmp_path / "whole", witnesses=1, quorum=1)
+    for _ in range(5):
+        whole.cover(whole.add())
+    cut = Log(tmp_path / "cut", witnesses=1, quorum=1, key=whole.key)
+    cut.witnesses = whole.witnesses
+    cut.watchers = [WatchingWitness(whole.folders[0].keys, FolderWitness(whole.folders[0]))]
+    for _ in range(6):  # below its size, at it, and beyond it
+        entry = cut.add()
+        with pytest.raises(ForkedLogError):
+            cut.cover(entry)
+    whole.close()
+    cut.close()
 
 
 def longer(log: Log) -> None:

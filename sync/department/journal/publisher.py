@@ -92,6 +92,7 @@ class WatchingWitness:
         self._asked_at = 0.0
         self._size = 0
         self._away_until = 0.0
+        self._claim = ""  # against the log, which stops the answers while it is not asked
 
     @property
     def name(self) -> str:
@@ -101,6 +102,8 @@ class WatchingWitness:
         """Signature lines that hold. Raises LinkError, ForkedLogError, LedgerError, CheckpointError; and
         WitnessBusyError while it has another head in hand: if `patient`, only once it took too long."""
         now = self._clock()
+        if now < self._away_until and self._claim:  # not away: that would give minutes of answers
+            raise ForkedLogError(self._claim, where=f"witness {self.name}")
         if now < self._away_until:
             raise LinkError("did not answer a moment ago", where=f"witness {self.name}")
         wait_s = self._asked_at + SLOW_S - now if patient else 0.0
@@ -123,6 +126,15 @@ class WatchingWitness:
         """What its newest checkpoint of this log, by the log's own key, shows against the log: empty for
         nothing. It is not asked again for a minute."""
         self._away_until = self._clock() + AWAY_S
+        shown = self._difference(log)
+        self._claim = f"shows {shown}" if shown else ""
+        return shown
+
+    def insist(self, claim: str) -> None:
+        """Claim this at each call until it is asked again: nothing else can make a quorum."""
+        self._claim = claim
+
+    def _difference(self, log: WitnessedLog) -> str:
         try:
             head = open_checkpoint(self.link.newest(log.note_key.name), log.note_key)
         except (LinkError, StorageError):
@@ -148,7 +160,8 @@ class WatchingWitness:
     def _asked(self, log: WitnessedLog, size: int, note: str) -> str:
         for _ in range(CONFLICTS):
             try:
-                return self.link.cosign(self._size, log.consistency(self._size, size), note)
+                old = min(self._size, size)  # of more it would say that the request is wrong, not what it saw
+                return self.link.cosign(old, log.consistency(old, size), note)
             except SizeConflictError as conflict:
                 self._size = conflict.size
                 if conflict.size > size:
@@ -294,6 +307,8 @@ class Publisher:
                 raise error
         unshown = self._unshown(claims, witnesses)
         if unshown and len(witnesses.keys) - len(unshown) < witnesses.quorum:
+            for watcher, error in claims.items():
+                watcher.insist(error.what)
             raise min(claims.values(), key=lambda one: not isinstance(one, ForkedLogError))
         # the others could be a quorum: what is not shown counts as absent
         errors = [*answers.errors, *answers.busy.values(), *claims.values()]
