@@ -204,7 +204,8 @@ def _standing(signed: bytes, before: root_file.Root | None, office: Ed25519Priva
     if named_administrator.is_statement(signed):
         said, signatures = named_administrator.parse(signed)
         if before is None:
-            return f"signed, {len(signatures)} signatures in all; {root_file.THRESHOLD} offices must sign"
+            made = counted(len(signatures), "signature")
+            return f"signed, {made} in all; {root_file.THRESHOLD} offices must sign"
         _demand_office(own, before.keys, key)
         return ceremony.standing_words(named_administrator.signers(before, said, signatures), None)
     root, holders = root_file.describe(signed)

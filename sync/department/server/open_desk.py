@@ -170,7 +170,10 @@ def first_administrator(
             desk.refresh()
             if desk.book.roster.accounts:
                 raise HomeError(
-                    "the first administrator already exists", where=str(home.path), cure="department user set"
+                    "the first administrator already exists",
+                    where=str(home.path),
+                    cure="they add people: department user set; if no administrator can log on, two offices "
+                    "name one: department keys administrator",
                 )
             entry = desk.system(account)[0]
         password = one_time_password()

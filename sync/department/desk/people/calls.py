@@ -140,7 +140,12 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[Entered]:
         if form.user == caller.user:
-            raise DeskRefusal("another person must change your account", code="own-account", clause="463.4")
+            raise DeskRefusal(
+                "another person must change your account",
+                code="own-account",
+                clause="463.4",
+                cure="if you leave, hand the office over under People, or with: department user hand-over",
+            )
         check_account(desk.policy, form, caller.at_us)
         account = AccountSet(
             user=form.user,
