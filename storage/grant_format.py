@@ -50,7 +50,8 @@ REPAIR_COMMANDS = COMMANDS - TWO_PERSON_COMMANDS
 WITHOUT_RESET = COMMANDS - {"factory-reset"}
 """What a grant gives where no command is named and there is no second person yet."""
 _ID = re.compile(r"[0-9a-f]{32}")
-_LOG = re.compile(r"[0-9a-f]{8,64}")
+LOG_DIGITS = 16  # of a log's id, which is a hash: no search finds a key of another log that begins so
+_LOG = re.compile(rf"[0-9a-f]{{{LOG_DIGITS},64}}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
@@ -148,7 +149,7 @@ class Grant:
         if self.format != format_of(self.destroy_log):
             raise RecordError(f"is {self.format}, known are {FORMAT} and {NAMES_LOG}", where="Grant.format")
         if self.destroy_log and not _LOG.fullmatch(self.destroy_log):
-            raise RecordError("must be 8 to 64 hexadecimal digits", where="Grant.destroy_log")
+            raise RecordError(f"must be {LOG_DIGITS} to 64 hexadecimal digits", where="Grant.destroy_log")
         if not _ID.fullmatch(self.grant_id):
             raise RecordError("must be 32 hexadecimal digits", where="Grant.grant_id")
         for name, value in (("person", self.person), *(("units", unit) for unit in self.units)):

@@ -21,7 +21,7 @@ from firmware.health.report_text import report_lines
 from firmware.screen import fitted, printable, screened, screened_link, screened_log
 from hw.errors import HardwareError
 from storage.errors import StorageError
-from storage.grant_format import Grant
+from storage.grant_format import LOG_DIGITS, Grant
 from storage.times import DAY_US, iso_text, margin_text
 from sync.errors import SyncError
 
@@ -188,9 +188,10 @@ def _reboot(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     _confirmed(context, words[0])
     obstacles, grant = context.unit.reset_obstacles(), context.grant
+    log = obstacles.log[:LOG_DIGITS]
     if grant and not obstacles.log.startswith(grant.destroy_log):
         raise UnitRefusedError(
-            f"the grant is for the reset of log {grant.destroy_log}, and this unit's is {obstacles.log[:8]}: "
+            f"the grant is for the reset of log {grant.destroy_log}, and this unit's is {log}: "
             "ask for one that names this log"
         )
     named_up_to = grant.destroy_up_to if grant else 0
@@ -209,12 +210,12 @@ def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
         up_to = (obstacles.log_size // ROUNDED_TO + 1) * ROUNDED_TO
         raise UnitRefusedError(
             "records are not acknowledged by the department: sync first, or ask for a grant that names them "
-            f"(up to record {up_to}, of log {obstacles.log[:8]}){older}"
+            f"(up to record {up_to}, of log {log}){older}"
         )
     if unnamed_holds:
         raise UnitRefusedError(
             f"held as evidence (463.8): {', '.join(str(hold) for hold in unnamed_holds[:10])}; "
-            f"export and release them first, or ask for a grant that names them, of log {obstacles.log[:8]}"
+            f"export and release them first, or ask for a grant that names them, of log {log}"
             f"{older}"
         )
     yield from context.unit.factory_reset(obstacles, grant_id=grant.grant_id if grant else "")

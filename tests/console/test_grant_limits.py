@@ -304,11 +304,11 @@ def crc_16_xmodem(data: bytes) -> int:
         ({"work_order": "w"}, {"work_order": ""}),
         ({"destroy_holds": (1,) * 500}, {"destroy_holds": (1,) * 501}),
         ({"destroy_up_to": 1}, {"destroy_up_to": -1}),
-        ({"destroy_log": "ab" * 4, "format": 2}, {"destroy_log": "ab" * 3 + "c", "format": 2}),
+        ({"destroy_log": "ab" * 8, "format": 2}, {"destroy_log": "ab" * 7 + "c", "format": 2}),
         ({"destroy_log": "ab" * 32, "format": 2}, {"destroy_log": "ab" * 32 + "c", "format": 2}),
-        ({"destroy_log": "01234567", "format": 2}, {"destroy_log": "01234567", "format": 1}),
-        ({}, {"destroy_log": "ABCDEF01", "format": 2}),
-        ({}, {"destroy_log": "01234567", "format": 2, "commands": ("status",)}),
+        ({"destroy_log": "0123456789abcdef", "format": 2}, {"destroy_log": "0123456789abcdef", "format": 1}),
+        ({}, {"destroy_log": "ABCDEF0123456789", "format": 2}),
+        ({}, {"destroy_log": "0123456789abcdef", "format": 2, "commands": ("status",)}),
         ({"destroy_up_to": 0, "commands": ("status",)}, {"destroy_holds": (1,), "commands": ("status",)}),
         ({"to_us": NOW_US + 5, "from_us": NOW_US + 4}, {"to_us": NOW_US + 4, "from_us": NOW_US + 5}),
         (
@@ -435,5 +435,5 @@ def test_a_grant_that_names_no_log_has_the_bytes_that_it_always_had(office: Any)
     grant = office.grant()
     assert b"destroy_log" not in to_bytes(grant)
     assert from_bytes(Grant, to_bytes(grant)) == grant
-    named = office.grant(destroy_log="01234567", format=2)
+    named = office.grant(destroy_log="0123456789abcdef", format=2)
     assert from_bytes(Grant, to_bytes(named)) == named

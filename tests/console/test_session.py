@@ -19,7 +19,7 @@ from firmware.screen import COLUMNS
 from hw.serial_port import loopback_pair
 from storage.codec import to_bytes
 from storage.errors import StoreFullError
-from storage.grant_format import NAMES_LOG, GrantRole
+from storage.grant_format import LOG_DIGITS, NAMES_LOG, GrantRole
 from storage.times import DAY_US
 from tests.tools.bench_unit import BenchUnit
 from tests.tools.rehearsal import Hands
@@ -341,8 +341,8 @@ def test_four_failures_and_a_good_login_restart_the_count(make_bench: Callable[.
         bench.hands.wait_for("bye")
 
 
-LOG = "3fa2b1c0" * 8
-OF_LOG = {"destroy_log": LOG[:8], "format": NAMES_LOG}
+LOG = "3fa2b1c04d5e6f70" * 4
+OF_LOG = {"destroy_log": LOG[:LOG_DIGITS], "format": NAMES_LOG}
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_asking import code_of, vendor_grant
 from desk_root import covered_by
 from desk_twins import Department
+from desk_units import UnitTwin
 
+from storage.grant_format import LOG_DIGITS
 from storage.ssh_signature import SshPublicKey
 from sync.department.desk.grants.calls import Granted, GrantForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.journal import check_log
+from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.granted import demand_own_key
 from sync.department.journal.office_entries import GrantIssued
 from sync.department.journal.unsigned import UnsignedError
@@ -21,18 +24,35 @@ from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog
 from sync.department.server.unit_reports import CoveredByEntries, Given, Reported, Reset
 
-LOG = "3fa2b1c0"
+LOG = "3fa2b1c04d5e6f70"
 REPAIR = vendor_grant("repair: replace the card", SshPublicKey.of(Ed25519PrivateKey.generate()).line)
 RESET = replace(REPAIR, commands=("status", "factory-reset"), destroy_up_to=40, destroy_log=LOG)
 
 
 def test_a_grant_that_destroys_records_says_of_which_log(department: Department) -> None:
     chief = department.logon("chief")
-    for form in (replace(RESET, destroy_log=""), replace(RESET, destroy_log="3FA2B1C0")):
+    for form in (replace(RESET, destroy_log=""), replace(RESET, destroy_log=LOG.upper())):
         asked = replace(form, propose=True)
         assert code_of(department, "grant/issue", chief, asked) == "destroy_log"
     alone = replace(REPAIR, commands=("status",), destroy_log=LOG)
     assert code_of(department, "grant/issue", chief, alone) == "destroy_log"
+
+
+def test_the_desk_compares_the_log_of_a_grant_with_those_that_it_knows(department: Department) -> None:
+    front, units = department.front, department.front.grants.unit_ids(RESET.units)
+    logs = front.state.unit_logs()
+    own = next(log for log, unit, _ in logs if unit == units[0])
+    twin = UnitTwin(department.home, Ed25519PrivateKey.generate(), "car-8")
+    other = twin.log_id.hex()
+    twin.close()
+    named = replace(RESET, propose=True, destroy_log=other[:LOG_DIGITS])
+    assert code_of(department, "grant/issue", department.logon("chief"), named) == "destroy_log"
+    for log, said in ((own, "alone; key"), (LOG, "alone, which no unit has delivered here")):
+        form = replace(named, destroy_log=log[:LOG_DIGITS])
+        department.call("grant/issue", department.logon("chief"), form)
+        asked = department.desk.log.entry(department.desk.log.size() - 1).note
+        assert isinstance(asked, ChangeProposed)
+        assert f"ends log {log[:LOG_DIGITS]} {said}" in asked.summary
 
 
 @pytest.mark.parametrize("form", [RESET, replace(RESET, destroy_up_to=0)])
@@ -48,7 +68,7 @@ def test_a_grant_for_one_log_ends_no_other_and_verify_names_one_that_was(
     def wrong(*resets: Reset) -> list[str]:
         return covered.compare(Reported(resets=list(resets)))[0]
 
-    first = Reset("car-7", LOG * 8, made.grant_id, at_us)
+    first = Reset("car-7", LOG * 4, made.grant_id, at_us)
     assert wrong(first) == []
     (named,) = wrong(first, replace(first, log="ab" * 32))
     assert named.endswith(f"which is for log {LOG}: it ended log {'ab' * 8}")

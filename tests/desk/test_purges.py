@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from desk_root import covered_by
 from desk_twins import START_US, Department
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sync_twins import backed_up
 
 from storage.times import DAY_US, HOUR_US, day_text
@@ -27,6 +28,7 @@ from sync.department.server.retention import DayPurgeReceipt, RepeatedPurge, Sto
 from sync.department.server.server import Department as Server
 from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
+from sync.department.store.tables import days as days_table
 from sync.department.store.tables import logs
 from sync.errors import HomeError
 
@@ -74,16 +76,20 @@ def test_a_day_whose_year_is_over_is_not_searched_while_its_purge_waits(
         log_id = connection.execute(select(logs.c.log_id).where(logs.c.log_no == old[1])).scalar_one()
     name = read_name(bytes(log_id), old[2])
     department.clock.us = (due + 366) * DAY_US - HOUR_US
-    assert reads.extent(query) == (days, count)
+    assert (reads.extent(query), reads.days_over(query)) == ((days, count), 0)
     department.clock.us += DAY_US + HOUR_US  # two days are due
     fewer = reads.extent(query)
-    assert (fewer[0], len(reads.received())) == (days - 2, days)
+    assert (fewer[0], len(reads.received()), reads.days_over(query)) == (days - 2, days, 2)
+    assert reads.days_over(replace(query, since_us=(due + 1) * DAY_US)) == 1
     assert fewer[1] < count
     assert min(one[0] for one in reads.part(query, "", 10_000).named) == due + 2
     with pytest.raises(FormError, match="the year of that read is over") as refused:
         reads.open(department.front.door, None, [name], ("text",))  # type: ignore[arg-type]
     assert refused.value.code == "over"
     reads.demand_held([name])  # what exists is not destroyed once it is evidence
+    with server.store.write() as connection:  # a purge that was cut off, or a row that says so
+        connection.execute(update(days_table).where(days_table.c.day == due + 2).values(purge_started_us=1))
+    assert (reads.extent(query)[0], reads.days_over(query)) == (days - 3, 3)
 
 
 def test_a_purge_that_a_crash_kept_from_the_log_is_entered_by_the_next_run(

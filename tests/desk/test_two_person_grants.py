@@ -50,7 +50,7 @@ def public_line() -> str:
     return SshPublicKey.of(Ed25519PrivateKey.generate()).line
 
 
-LOG = "3fa2b1c0"
+LOG = "3fa2b1c04d5e6f70"
 REPAIR = vendor_grant("repair: replace the card", public_line())
 RESET = replace(REPAIR, commands=("status", "factory-reset"), destroy_up_to=40, destroy_log=LOG)
 RESET = replace(RESET, destroy_holds=(3,))
@@ -147,7 +147,7 @@ def test_neither_the_proposer_nor_the_holder_is_the_second_person(
     "change",
     [
         {"destroy_up_to": 41},
-        {"destroy_log": "4fa2b1c0"},
+        {"destroy_log": f"4{LOG[1:]}"},
         {"destroy_holds": (3, 4)},
         {"commands": ("status", "factory-reset", "update")},
         {"holder_key": public_line()},
@@ -337,7 +337,7 @@ def that_destroys_more(root: Root) -> int:
 
 
 def of_another_log(root: Root) -> int:
-    return written(root, replace(RESET, approval=approved(root)), destroy_log="4fa2b1c0")
+    return written(root, replace(RESET, approval=approved(root)), destroy_log=f"4{LOG[1:]}")
 
 
 def of_any_log(root: Root) -> int:

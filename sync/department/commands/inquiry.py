@@ -12,6 +12,7 @@ from storage.counts import counted
 from sync.command_frame import noun
 from sync.department.commands import desk_access, given_files, out_files
 from sync.department.commands.stepping import run_by_steps
+from sync.department.content.reads import left_out
 from sync.department.desk.audit.rules import csv_text
 from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.inquiry import forms
@@ -372,7 +373,8 @@ def _show_answer(terminal: desk_access.Terminal, answer: forms.Answer) -> int:
         print("near match, not this exact plate: compare each with its image")
         terminal.show(answer.near, READ_COLUMNS)
     mark = f"  {WORDS}" if answer.unwitnessed else ""
-    print(f"ALPR Request: entry {answer.access}, {counted(answer.count, 'result')}{mark}")
+    over = left_out(answer.days_over)
+    print(f"ALPR Request: entry {answer.access}, {counted(answer.count, 'result')}{over}{mark}")
     if answer.next:
         asker = f" --user {terminal.user}" if terminal.user else ""
         print(f"more: department inquiry more {answer.access} --after {answer.next}{asker}")

@@ -13,6 +13,7 @@ from storage.times import iso_text
 from sync.command_frame import collected, noun
 from sync.department.commands import desk_access, given_files
 from sync.department.commands.out_files import new_file
+from sync.department.content.reads import left_out
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.sharing import calls
 from sync.department.journal.inquiry_entries import Ground
@@ -170,6 +171,13 @@ def deliver(
     with new_file(out) as file:
         made = terminal.call("share/deliver", form)
         file.fill(made.package)
-    facts = {"entry": made.entry, "count": made.count, "digest": made.digest, "file": str(out)}
+    facts: dict[str, Any] = {
+        "entry": made.entry,
+        "count": made.count,
+        "digest": made.digest,
+        "file": str(out),
+    }
     words = f"{out}: {counted(made.count, 'read')}, SHA-256 {made.digest}, entry {made.entry}"
-    return terminal.report(facts | {"transfer": made.transfer}, words, unwitnessed=made.unwitnessed)
+    words += left_out(made.days_over)
+    facts |= {"transfer": made.transfer, "days_over": made.days_over}
+    return terminal.report(facts, words, unwitnessed=made.unwitnessed)

@@ -14,6 +14,7 @@ from typing import Any
 from storage.counts import counted
 from sync.command_frame import INTERRUPTED
 from sync.department.commands import desk_access
+from sync.department.content.reads import left_out
 from sync.department.desk.inquiry import forms
 from sync.department.desk.json_forms import to_json
 from sync.department.journal.marking import WORDS
@@ -46,7 +47,8 @@ def run_by_steps(
     mark = f"  {WORDS}" if unwitnessed else ""
     how = "cancelled" if cancelled else "done"
     facts = to_json(ended) | {"access": begun.access, "how": how, "unwitnessed": unwitnessed}
-    words = f"ALPR Request: entry {begun.access}, {ended.found} results"
+    facts["days_over"] = begun.days_over
+    words = f"ALPR Request: entry {begun.access}, {ended.found} results{left_out(begun.days_over)}"
     if cancelled:
         words += f"; cancelled: {ended.opened} of {ended.of} reads were opened (entry {ended.entry})"
     print(json.dumps(facts) if terminal.common.json else words + mark)

@@ -69,6 +69,14 @@ class StoreReads:
                 wanted = wanted.where(e.log_no.in_(_logs_of(query.unit)))
             return len(days), int(connection.execute(wanted).scalar_one())
 
+    def days_over(self, query: Query) -> int:
+        d = tables.days.c
+        here = select(sa.func.count()).select_from(tables.days).where(d.purged_us.is_(None))
+        here = here.where(d.day >= query.since_us // DAY_US)
+        with self._store.read() as connection:
+            searched = len(_days(connection, query, self._first_day()))
+            return int(connection.execute(here).scalar_one()) - searched
+
     def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> ResultPage:
         with self._store.listing() as connection:
             days = _days(connection, query, self._first_day())

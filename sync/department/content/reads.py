@@ -9,6 +9,7 @@ from typing import Protocol
 
 from storage import leaf as leaves
 from storage.codec import from_bytes
+from storage.counts import counted
 from storage.read_records import Position, ReadPlace, ReadText
 from storage.sealing import Opened
 from storage.times import day_text
@@ -167,6 +168,11 @@ class Reads(Protocol):
         """(days, reads) that a search would open. No key is used."""
         ...
 
+    def days_over(self, query: Query) -> int:
+        """How many days of receipt a search leaves out though what came on them is still here: their year is
+        over, or their destruction began."""
+        ...
+
     def part(self, query: Query, after: str, limit: int) -> Part:
         """The next reads that a search that names no whole plate opens. No key is used. Raises FormError."""
         ...
@@ -200,6 +206,11 @@ def parse_name(name: str) -> tuple[bytes, int]:
     if len(log_id) != 32 or sequence < 0 or read_name(log_id, sequence) != name:
         raise FormError("a read is named by its log and number", code="read-name", clause="463.5 (b) 2")
     return log_id, sequence
+
+
+def left_out(days: int) -> str:
+    """What an answer adds for days of receipt that it leaves out; empty for none."""
+    return f", {counted(days, 'day')} of receipt left out: their year is over (463.8)" if days else ""
 
 
 def cursor_of(one: FoundRead) -> str:

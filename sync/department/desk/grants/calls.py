@@ -193,6 +193,26 @@ def _check_log(form: GrantForm) -> None:
         )
 
 
+def _whose_log(front: DeskContext, form: GrantForm, units: tuple[str, ...]) -> str:
+    """What a second person reads of the log that a reset may end; empty without one.
+
+    A unit that opened a log and has not synced since has one that no department knows. Raises FormError for
+    a log of another unit.
+    """
+    if not form.destroy_log:
+        return ""
+    owners = {unit for log, unit, _ in front.state.unit_logs() if log.startswith(form.destroy_log)}
+    if owners - set(units):
+        raise FormError(
+            "GrantForm.destroy_log: that log is of another unit",
+            code="destroy_log",
+            clause=CLAUSE,
+            cure="take its first digits from the console of the unit that is to be reset",
+        )
+    known = "" if owners else ", which no unit has delivered here: compare it with the unit's console"
+    return f"ends log {form.destroy_log} alone{known}"
+
+
 def check_grant(_policy: Policy, form: GrantForm, now_us: int) -> None:
     """What the form of a grant must say. Raises FormError naming each wrong field."""
     unknown = "GrantForm.commands: names no console command"
@@ -299,7 +319,7 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
         except StorageError as error:
             raise _limits(error) from None
         demand_not_taken_back(desk, grant)
-        summary = _summary(grant, front.grants.unit_names())
+        summary = _summary(grant, front.grants.unit_names(), _whose_log(front, form, grant.units))
         needed = takes_two_people(grant.commands)
         second = desk.second_person(
             caller, "grant/issue", form, about=form.person, summary=summary, needed=needed
@@ -321,8 +341,8 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
     )
 
 
-def _summary(grant: Grant, names: Mapping[str, str]) -> str:
-    """What the second person agrees to. `names`: unit id to name."""
+def _summary(grant: Grant, names: Mapping[str, str], ends: str) -> str:
+    """What the second person agrees to. `names`: unit id to name; `ends`: the log that a reset may end."""
     units = [names.get(one, one) for one in grant.units]
     holds = ", ".join(str(hold) for hold in grant.destroy_holds[:20])
     parts = (
@@ -333,7 +353,7 @@ def _summary(grant: Grant, names: Mapping[str, str]) -> str:
         if grant.destroy_up_to
         else "",
         f"destroys holds: {holds}" if holds else "",
-        f"ends log {grant.destroy_log} alone" if grant.destroy_log else "",
+        ends,
         f"key {grant.holder.fingerprint}",
         f"{grant.purpose}; {grant.work_order}",
     )

@@ -41,7 +41,13 @@ from sync.department.desk.inquiry.searching import (
 from sync.department.desk.people.on_roster import demand_proposer
 from sync.department.desk.words import demand_words
 from sync.department.journal.entries import Disputed, Entry, EntryOf, LogRead, RequestAnswered
-from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
+from sync.department.journal.inquiry_entries import (
+    Access,
+    InquiryAsked,
+    Query,
+    SearchApproved,
+    SearchProposed,
+)
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
 
@@ -172,9 +178,9 @@ def answer(front: DeskContext, token: str, form: RequestForm) -> Answer:
         return [note], lambda made: (made[0], reads)
 
     entry, names = desk.act(token, Call.INQUIRY_ANSWER, plan)
-    plate = desk.access(entry.sequence).plate
+    access = desk.access(entry.sequence)
     opened, unwitnessed = open_reads(front, entry, Call.INQUIRY_ANSWER, names, ("text", "place"))
-    found = [FoundRead.of(one, plate) for one in opened]
+    found = [FoundRead.of(one, access.plate) for one in opened]
     shown = on_local_clock(front, sorted(found, key=lambda one: (-one.first_us, one.read)))
     return Answer(
         access=entry.sequence,
@@ -183,6 +189,7 @@ def answer(front: DeskContext, token: str, form: RequestForm) -> Answer:
         near_count=sum(one.fit < 1.0 for one in shown),
         near=tuple(one for one in shown if one.fit < 1.0),
         unwitnessed=unwitnessed,
+        days_over=front.reads.days_over(Query.of_text(access.elements)),
     )
 
 

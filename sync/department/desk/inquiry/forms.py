@@ -161,6 +161,8 @@ class Answer:
 
     `near`, `near_count`: reads that fit the plate by what readers confuse (O and 0, I and 1, B and 8, S and
     5, an unreadable character): verify each against its picture. `next`: the next page's cursor, or empty.
+    `days_over`: days of receipt that were left out because their year is over (463.8), though what came on
+    them is still here.
     """
 
     access: int
@@ -170,24 +172,30 @@ class Answer:
     near: tuple[FoundRead, ...] = ()
     next: str = ""
     unwitnessed: bool
+    days_over: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """What a search would open: days and reads, and how long that takes about.
 
-    `opens_all`: without a whole plate (wildcards, a place, a unit) every read is opened.
+    `opens_all`: without a whole plate (wildcards, a place, a unit) every read is opened. `days_over`: days
+    that it leaves out, as in its answer.
     """
 
     days: int
     reads: int
     opens_all: bool
     seconds: float = 0.0
+    days_over: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BegunSearch:
-    """A search that is carried out step by step: its access entry, its query, what it will open."""
+    """A search that is carried out step by step: its access entry, its query, what it will open.
+
+    `days_over`: days that it leaves out, as in an answer.
+    """
 
     access: int
     query: Query
@@ -195,6 +203,7 @@ class BegunSearch:
     reads: int
     seconds: float
     unwitnessed: bool
+    days_over: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

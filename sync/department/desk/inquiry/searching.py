@@ -206,7 +206,7 @@ def carry_out(front: DeskContext, entry: Entry, query: Query, *, request: int = 
     if request >= 0:
         after.append(RequestAnswered(request=request, access=entry.sequence, reads=names, reason=""))
     ended = desk.covered(desk.follow_up(entry.stamp, *after)[-1].sequence)
-    return _answer(front, entry.sequence, page, unwitnessed=cover.unwitnessed or ended.unwitnessed)
+    return _answer(front, entry.sequence, query, page, unwitnessed=cover.unwitnessed or ended.unwitnessed)
 
 
 def more(front: DeskContext, token: str, form: PageForm) -> Answer:
@@ -240,7 +240,7 @@ def more(front: DeskContext, token: str, form: PageForm) -> Answer:
     names = tuple(one.read for one in (*page.reads, *page.near))
     ended = desk.follow_up(read.stamp, result_of(source, cover, page.count, names))[0]
     unwitnessed = desk.covered(ended.sequence).unwitnessed or cover.unwitnessed
-    return _answer(front, form.access, page, unwitnessed=unwitnessed)
+    return _answer(front, form.access, query, page, unwitnessed=unwitnessed)
 
 
 def estimate(front: DeskContext, token: str, form: AskForm) -> Estimate:
@@ -255,10 +255,11 @@ def estimate(front: DeskContext, token: str, form: AskForm) -> Estimate:
     days, reads = front.reads.extent(query)
     opens_all = not is_exact(query)
     seconds = front.pace.seconds(days, reads if opens_all else 0)
-    return Estimate(days=days, reads=reads, opens_all=opens_all, seconds=seconds)
+    over = front.reads.days_over(query)
+    return Estimate(days=days, reads=reads, opens_all=opens_all, seconds=seconds, days_over=over)
 
 
-def _answer(front: DeskContext, access: int, page: ResultPage, *, unwitnessed: bool) -> Answer:
+def _answer(front: DeskContext, access: int, query: Query, page: ResultPage, *, unwitnessed: bool) -> Answer:
     return Answer(
         access=access,
         count=page.count,
@@ -267,6 +268,7 @@ def _answer(front: DeskContext, access: int, page: ResultPage, *, unwitnessed: b
         near=on_local_clock(front, page.near),
         next=page.next,
         unwitnessed=unwitnessed,
+        days_over=front.reads.days_over(query),
     )
 
 

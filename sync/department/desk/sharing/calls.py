@@ -89,7 +89,8 @@ class DeliverForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """The package (ZIP) that leaves, how many reads are in it, its entry; `transfer`: under the agreement."""
+    """The package (ZIP) that leaves, how many reads are in it, its entry; `transfer`: under the agreement;
+    `days_over`: days of receipt that it leaves out because their year is over (463.8)."""
 
     entry: int
     count: int
@@ -97,6 +98,7 @@ class Delivery:
     transfer: int
     unwitnessed: bool
     package: bytes = field(repr=False)
+    days_over: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +313,7 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
         transfer=transfer,
         unwitnessed=any(cover.unwitnessed for cover in covers),
         package=package,
+        days_over=max(front.reads.days_over(query) for query, _ in searches),
     )
 
 
