@@ -113,7 +113,7 @@ def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
         away, _ = remote(address)
         reach = KeysReach(away, lambda: seconds[0])
         (late,) = reach.overdue()
-        assert (late.kind, problem in late.what) == (Late.KEYS, True)
+        assert (late.kind, problem in late.what) == (Late.SERVICE, True)
         away.close()  # a client that was closed raises when it is asked
         seconds[0] += EVERY_S - 1
         assert reach.overdue() == [late]
@@ -122,7 +122,7 @@ def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
     address_file.write_text(f'url = "https://127.0.0.1:1"\ntoken = "{TOKEN}"\n')
     front = open_front(department.home, clock=department.clock)
     try:
-        assert any(one.startswith("OVERDUE keys ") for one in standing(front).lines())
+        assert any(one.startswith("OVERDUE service ") for one in standing(front).lines())
     finally:
         front.close()
 

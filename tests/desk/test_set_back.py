@@ -17,8 +17,10 @@ from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.desk.owed import Late
 from sync.department.journal import check_log
 from sync.department.journal.machine_entries import KeysListSeen
+from sync.department.pages.foot import foot_of
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server import daily
+from sync.department.server.due_work import standing
 
 
 class Disks:
@@ -46,7 +48,7 @@ class Disks:
         self.stop()
         for name, folder in self._folders.items():
             shutil.copytree(folder, self._root / f"before-{name}")
-        self._start()
+        self.start()
 
     def set_back(self, *names: str) -> None:
         """Stop, put the older copies of these in place, start."""
@@ -54,14 +56,14 @@ class Disks:
         for name in names:
             shutil.rmtree(self._folders[name])
             (self._root / f"before-{name}").rename(self._folders[name])
-        self._start()
+        self.start()
 
     def stop(self) -> None:
         self.now.front.close()
         if self.now is not self._first:  # whose fixture closes its witness
             self.now.witness.close()
 
-    def _start(self) -> None:
+    def start(self) -> None:
         before = self.now
         self.now = open_department(self._root, before.clock, before.secrets)
         self.now.reads = before.reads
@@ -143,6 +145,25 @@ def test_the_departments_disk_alone(disks: Disks) -> None:
     problems = disks.problems()
     assert named(problems, "removed")
     assert named(problems, "the key service opened content for another entry, now gone")
+
+
+def test_compliance_names_the_fork_and_not_the_absence_before_it(department: Department) -> None:
+    disks = Disks(department)
+    disks.look()
+    department.witness.away = True
+    assert disks.look().unwitnessed
+    disks.copy()
+    assert not disks.look().unwitnessed
+    disks.set_back("department")
+    assert refused(disks.look) == "forked"
+    disks.stop()
+    disks.start()
+    late = [one for one in standing(disks.now.front).overdue if one.kind in {Late.FORK, Late.WITNESS}]
+    assert [one.kind for one in late] == [Late.FORK]
+    assert "Stop the server" in late[0].what
+    assert "answered" not in late[0].what
+    assert foot_of(disks.now.front, 0).witness.startswith("has another log")
+    disks.stop()
 
 
 def test_the_departments_and_a_witnesss_disk(disks: Disks) -> None:

@@ -97,9 +97,10 @@ def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
     return [Overdue(kind=Late.CLOCK, clause="463.8", what=what)]
 
 
-def witness(policy: Policy, problem: str) -> list[Overdue]:
-    """A log that no witness sees, from its first moment on."""
-    return [Overdue(kind=Late.WITNESS, clause=policy.witness.clause, what=problem)] if problem else []
+def witness(policy: Policy, problem: str, *, fork: bool = False) -> list[Overdue]:
+    """A log that no witness sees, from its first moment on, or that is not the one it saw (`fork`)."""
+    kind = Late.FORK if fork else Late.WITNESS
+    return [Overdue(kind=kind, clause=policy.witness.clause, what=problem)] if problem else []
 
 
 def claims(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:

@@ -17,6 +17,7 @@ from typing import NoReturn, TypeAlias, TypeVar
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from storage.cosigners import Witnesses
 from storage.counts import counted
 from storage.errors import CheckpointError, ForkedLogError, RecordError, StorageError
 from storage.times import DAY_US, MINUTE_US, SECOND_US, now_us
@@ -47,7 +48,7 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.marking import mark_unwitnessed
 from sync.department.journal.passkeys import ProvenUse
-from sync.department.journal.publisher import Publisher, WitnessLinks
+from sync.department.journal.publisher import Covered, Publisher, WitnessLinks
 from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.refusals import (
     DeskRefusal,
@@ -66,6 +67,11 @@ Plan: TypeAlias = tuple[Sequence[Note], Callable[[list[Entry]], T]]
 """What a call decided: the notes to enter, and what to make of their entries."""
 
 NAME_WITNESS = "the administrator has one made and names it: see Set-up"
+FORKED = (
+    "Stop the server and keep a copy of HOME/desk and of the witness's newest checkpoint: both are evidence. "
+    "department verify says what is gone. If a backup was put back, the newer log has to come back; if two "
+    "copies of this department ran, only one may continue"
+)
 LONGEST_REASON = 400  # of an absence in the log: what is wrong, and what to do
 
 
@@ -103,6 +109,7 @@ class Desk(LogState):
         """Open the desk of a home made by `create`. Raises HomeError, StorageError for a log that was
         changed."""
         self._links = links
+        self._fork = ""
         try:
             super().__init__(home, key, clock=clock)
         except BaseException:
@@ -308,9 +315,7 @@ class Desk(LogState):
                 cure=NAME_WITNESS,
             )
         try:
-            head = self._publisher.cover(sequence, witnesses, self._links.watchers(self.root))
-            if head.fresh:  # else its time is that of an earlier answer
-                self._confirm(head.time_s)
+            head = self._covered_head(sequence, witnesses)
             self._enter_claims(head.claims)
             return self._cover(sequence, head.size, head.note, unwitnessed=False)
         except ForkedLogError as error:
@@ -319,6 +324,30 @@ class Desk(LogState):
             ) from None
         except (LinkError, CheckpointError) as error:
             return self._in_grace(sequence, error)
+
+    def _covered_head(self, sequence: int, witnesses: Witnesses) -> Covered:
+        """The co-signed head past an entry; a fork is kept for `fork`. Raises as `Publisher.cover` does."""
+        try:
+            head = self._publisher.cover(sequence, witnesses, self._links.watchers(self.root))
+        except ForkedLogError as error:
+            self._fork = error.what
+            raise
+        if head.fresh:  # else its time, and what it says of a fork, are those of an earlier answer
+            self._fork = ""
+            self._confirm(head.time_s)
+        return head
+
+    def look_for_fork(self) -> None:
+        """Have what is not co-signed yet co-signed; nothing is entered, and no absence begins."""
+        witnesses = self.root.witnessing()
+        if witnesses is not None:
+            with contextlib.suppress(LinkError, StorageError):
+                self._covered_head(self.log.size() - 1, witnesses)
+
+    @property
+    def fork(self) -> str:
+        """How the witness's log differs from this one, as it last said here; empty where it signed since."""
+        return self._fork
 
     def ask_time(self) -> None:
         """Ask the witnesses what time it is: they confirm the clock, or put it in doubt. An absent one says
@@ -348,6 +377,8 @@ class Desk(LogState):
         signed, away = self.log.cosigned()[0], self.book.away
         if self.root.witnessing() is None:
             return f"the root file names no witness: no answer leaves. {NAME_WITNESS}"
+        if self._fork:
+            return f"this log is not the one that was co-signed: {self._fork}. No answer leaves. {FORKED}"
         if away is not None and signed <= away.sequence:
             return away.note.reason
         return "" if signed else "no witness has signed this log yet"

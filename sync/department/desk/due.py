@@ -61,7 +61,7 @@ def overdue_now(
     found += front.overdue_from_store(now_us)
     found += incidents_open
     if desk.root.witnesses:  # that none is named is reported with the hourly heads
-        found += compliance.witness(desk.policy, desk.witness_problem())
+        found += compliance.witness(desk.policy, desk.witness_problem(), fork=bool(desk.fork))
         found += claims
     doubt = front.time.doubt() if front.time is not None else None
     return found + compliance.clocks(doubt, now_us, desk.log.newest_us())

@@ -22,6 +22,7 @@ class Late(StrEnum):
     ENROLLMENT = "enrollment"
     FILING = "filing"
     FINDING = "finding"
+    FORK = "fork"
     GRANT = "grant"
     HOLD = "hold"
     INCIDENT = "incident"
@@ -31,6 +32,7 @@ class Late(StrEnum):
     REDRESS = "redress"
     REVIEWER = "reviewer"
     ROSTER = "roster"
+    SERVICE = "service"
     SHARE = "share"
     SOURCE = "source"
     STORE = "store"
@@ -55,7 +57,8 @@ class Ending:
 
     `kind`: one of `endings.SEEN_WITH`; `about`: whose it is, by user name, or what; `name`: that person's,
     where one is on the roster; `what`: a line that says what ends when; `cure`, `command`: what to do, and
-    with which command; `lasts_min`: for how long a grant was given, 0 for all else.
+    with which command; `lasts_min`: for how long a grant, or the certificate of another office's server, was
+    given, 0 for all else.
     """
 
     kind: str
@@ -69,8 +72,8 @@ class Ending:
     lasts_min: int = 0
 
     def is_soon(self, now_us: int, days: int) -> bool:
-        """Whether it ends within so many days, or within its kind's own notice; of what lasts for hours by
-        intent, within the last quarter."""
+        """Whether it ends within so many days, or within its kind's own notice; of what lasts for less than
+        four times that, within the last quarter."""
         notice_us = min(days, NOTICE_DAYS.get(self.kind, days)) * DAY_US
         if self.lasts_min:
             notice_us = min(notice_us, self.lasts_min * MINUTE_US // 4)

@@ -26,6 +26,8 @@ def foot_of(front: DeskContext, now_us: int) -> Foot:
     away = desk.book.away
     if desk.root.witnessing() is None:
         witness, well = "no witness is named: no answer leaves", False
+    elif desk.fork:
+        witness, well = "has another log than this one: no answer leaves", False
     elif away is not None and signed <= away.sequence:
         minutes = max(0, now_us - away.stamp.at_us) // MINUTE_US
         grace = desk.policy.witness.grace_minutes

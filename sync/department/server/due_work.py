@@ -30,6 +30,7 @@ def standing(front: DeskContext, onlooker: Onlooker = ANYONE) -> DueWork:
     """The state of the department now, by its own time: of covert entries, as far as the onlooker knows."""
     desk = front.desk
     desk.refresh()
+    desk.look_for_fork()  # the call that met one may have been another process's
     now_us = desk.now_us()
     ending = soon(desk.policy, due.endings_now(front, now_us, onlooker=onlooker), now_us)
     late = due.overdue_now(front, now_us, onlooker=onlooker)

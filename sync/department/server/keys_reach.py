@@ -57,7 +57,7 @@ class KeysReach:
             f"the key service does not serve this department ({problem}): no search opens anything, nothing "
             f"is purged or taken in from units; {cure}"
         )
-        return [Overdue(kind=Late.KEYS, clause="463.5", what=what)]
+        return [Overdue(kind=Late.SERVICE, clause="463.5", what=what)]
 
     def _fault(self) -> str:
         try:

@@ -48,6 +48,7 @@ from sync.department.server.images_reach import ImagesReach
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.machine_due import ending_in_machine, overdue_in_store
 from sync.department.server.machine_state import StoredState
+from sync.department.server.peer_certificates import PeerCertificates, peers_of, shown_by
 from sync.department.server.root_adopted import demand_adopted, demand_named, overdue_root
 from sync.department.server.server import Department
 from sync.department.store import incidents
@@ -222,6 +223,10 @@ def open_front(
         opened = opening.pop_all()
     desk.logons.site = site_of(home)
     images = ImagesReach(store, packs)
+    peers = PeerCertificates(
+        lambda: peers_of(home, desk.root if link is None else None),
+        functools.partial(shown_by, approved=home.fips),
+    )
     held, kept, said, service = store, packs, older_store.said_by(desk), used.receiving
     key = home.log_key()
 
@@ -290,7 +295,7 @@ def open_front(
         bell=bell or Bell(),
         close=opened.close,
         time=clock if isinstance(clock, DepartmentTime) else None,
-        ending=lambda: ending_in_machine(home, held, desk.now_us),
+        ending=lambda: [*ending_in_machine(home, held, desk.now_us), *peers.ending()],
         keys_elsewhere=used.elsewhere,
     )
 
