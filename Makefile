@@ -2,7 +2,7 @@
 #
 #   make demo     replay the drive-by clip, store signed reads, verify the store; send them to a department
 #   make test     lint, types and the tests, on Python 3.11 and, where there is one, 3.13
-#   make test-all the same with the thorough tests, which take as long again
+#   make test-all the same with the thorough tests, which take half as long again
 #   make lint     ruff and mypy alone
 #   make bench    milliseconds a frame by stage, and memory
 #   make runtimes the nets' answers on tflite-runtime and on an emulated arm64 processor beside this one's

@@ -140,7 +140,6 @@ def bare(unit: Wheel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment_with(tmp_path_factory.mktemp("bare") / "venv", unit.needs(), unit)
 
 
-@pytest.mark.thorough
 def test_a_units_wheel_holds_no_department_no_training_no_font_and_no_tool(unit: Wheel) -> None:
     tops = {name.partition("/")[0] for name in unit.names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(UNIT_ROOMS)

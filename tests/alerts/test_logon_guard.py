@@ -68,7 +68,6 @@ def test_logons_without_a_proof_cost_an_officer_nothing(car: Car) -> None:
     assert car.sessions.log_on(body(request(), by_key(car)), "10.0.0.9")
 
 
-@pytest.mark.thorough
 @pytest.mark.one_python
 def test_wrong_passwords_lock_the_name_for_their_address_alone_and_never_the_key(car: Car) -> None:
     roster = car.ledger.standing.roster

@@ -110,7 +110,6 @@ CELLS = {
 }
 
 
-@pytest.mark.thorough
 def test_any_flipped_bit_of_any_table_is_found(lived_in: Path, slot: LoopbackSlot, tmp_path: Path) -> None:
     rng = random.Random(463)
     copy = copy_of(lived_in, tmp_path)
@@ -171,7 +170,6 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NoteKey]:
     return folder, department.note_key
 
 
-@pytest.mark.thorough
 def test_any_flipped_bit_of_a_kept_tree_hash_or_a_cosigned_checkpoint_is_found(
     grown: tuple[Path, NoteKey], tmp_path: Path
 ) -> None:

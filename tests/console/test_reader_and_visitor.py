@@ -92,7 +92,6 @@ def test_a_code_that_is_no_code_is_refused_beside_a_running_reader_in_one_line(t
     assert reader.end(15) == 0
 
 
-@pytest.mark.thorough
 def test_an_enrollment_at_the_console_leaves_no_read_of_before(
     department: DepartmentProcess, home: Path
 ) -> None:

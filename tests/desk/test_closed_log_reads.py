@@ -132,7 +132,6 @@ def test_an_export_holds_them_with_their_mark_and_a_stranger_verifies_it(
         package.check(signed_again(files, department.home.log_key()), department.desk.log.public)
 
 
-@pytest.mark.thorough
 @pytest.mark.usefixtures("handed")
 def test_their_day_of_receipt_destroys_them_with_all_the_others(
     department: Department, server: Server

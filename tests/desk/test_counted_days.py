@@ -133,7 +133,6 @@ ATTACKS = (
 )
 
 
-@pytest.mark.thorough_rows
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)
 def test_reads_that_the_log_counted_are_missed(
     department: Department, attack: Callable[[Department, Server, int], str]

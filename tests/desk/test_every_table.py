@@ -321,7 +321,6 @@ def changes_of(
         yield "exchanged", [put(rows[0], values[another]), put(rows[another], values[0])]
 
 
-@pytest.mark.thorough
 def test_the_department_has_something_in_every_table(yard: Yard) -> None:
     assert [table.name for table in TABLES if not rows_of(yard, table)] == []
     wrong = [one for one in yard.before if not one.startswith("that unit ")]
@@ -340,7 +339,6 @@ def test_a_value_that_was_changed_in_the_database_is_named(yard: Yard, name: str
         assert silent == []
 
 
-@pytest.mark.thorough_rows
 @pytest.mark.parametrize("name", [table.name for table in TABLES])
 def test_a_row_that_was_taken_out_or_added_is_named(yard: Yard, name: str) -> None:
     table = metadata.tables[name]

@@ -161,7 +161,6 @@ ATTACKS = (
 )
 
 
-@pytest.mark.thorough_rows
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)
 def test_a_unit_that_root_let_in_or_shut_out_is_named(yard: Yard, attack: Callable[[Yard], str]) -> None:
     assert yard.named() == []

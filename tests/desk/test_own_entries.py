@@ -106,7 +106,6 @@ def said(department: Department, call: str, token: str, form: object) -> str:
         return f"{refused.code}: {refused}"
 
 
-@pytest.mark.thorough
 def test_nothing_shows_that_a_covert_entry_came_to_who_may_not_know(department: Department) -> None:
     """What mails and every operation say to each person is the same while it waits for its second person, and
     once it is out. Left out is what differs from one call to the next anyway, and the audit of the log."""

@@ -221,7 +221,6 @@ NAMES_IT = (".alert", ".access", ".patch", ".overview", ".raised_us", ".since_us
 TYPED = "alert/transcribe.slots"
 
 
-@pytest.mark.thorough
 def test_no_field_of_any_answer_is_one_that_only_a_planted_mismatch_has(
     department: Department, people: People, car: Car
 ) -> None:

@@ -60,7 +60,6 @@ def department(folder: Path, profile: str) -> Iterator[tuple[Offer, DepartmentHo
         server.stop()
 
 
-@pytest.mark.thorough
 def test_the_fips_server_refuses_chacha20_and_x25519(tmp_path: Path) -> None:
     with department(tmp_path, "fips") as (ask, home):
         assert ask() == "TLS_AES_256_GCM_SHA384 TLSv1.3"

@@ -97,7 +97,6 @@ def test_what_the_desk_sent_and_units_took_is_covered(
     assert verdict(department, server) == ([], [])
 
 
-@pytest.mark.thorough_rows
 @pytest.mark.parametrize("name", ["configuration", "update/9.9", "hot-list/evil"])
 @pytest.mark.parametrize("enters", [False, True], ids=["no entry", "an entry of the machine"])
 def test_a_document_that_root_signed_past_the_desk_is_named(
@@ -193,7 +192,6 @@ def muted_source() -> tuple[bytes, str]:
     return codec.to_bytes(MutedSources(sources=("SVS",))), MUTED
 
 
-@pytest.mark.thorough_rows
 @pytest.mark.parametrize("keeps", ["its own signing", "the signing of the last", "none"])
 @pytest.mark.parametrize("forge", [cleared_of_an_entry, muted_source])
 def test_what_units_receive_of_hits_follows_from_the_log(
@@ -261,7 +259,6 @@ def test_a_document_of_the_last_hours_is_not_called_wrong(
     assert verdict(department, server)[0] == []
 
 
-@pytest.mark.thorough_rows
 @pytest.mark.parametrize("name", ["roster", "policy", "day-keys", CLEARED, "hot-list/doj"])
 def test_a_document_for_all_that_one_unit_is_offered_apart_is_named_and_no_daily_run_makes_it_good(
     department: Department, server: Server, unit: Joined, name: str
@@ -381,7 +378,6 @@ def test_a_clock_set_back_hides_no_reset_of_a_log_that_had_a_receipt(department:
     assert [one.at_us for one in said.resets] == [department.clock.us, 1]
 
 
-@pytest.mark.thorough
 def test_a_designees_grant_is_covered_once_it_is_entered(
     department: Department, server: Server, unit: Joined
 ) -> None:

@@ -184,7 +184,6 @@ def start(home: Path) -> None:
         _hourly(front)
 
 
-@pytest.mark.thorough
 def test_of_every_file_of_a_home_it_is_decided_what_its_loss_does(served: Served) -> None:
     there = files_of(served.home)
     assert [name for name in there if not any(fnmatch(name, pattern) for pattern in DECIDED)] == []

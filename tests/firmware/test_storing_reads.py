@@ -55,7 +55,6 @@ def dropped(tmp_path: Path) -> tuple[Path, ScriptedEyes]:
     return folder, ScriptedEyes(names)
 
 
-@pytest.mark.thorough
 @pytest.mark.one_python
 def test_a_drop_folder_keeps_its_pictures_while_nothing_can_be_stored_and_no_read_is_lost(
     tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch

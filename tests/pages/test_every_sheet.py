@@ -138,7 +138,6 @@ def fill(department: Department, reader: Browser) -> None:
     department.two_hands("hotlist/push", department.logon("super"), listed, second="chief")
 
 
-@pytest.mark.thorough
 @pytest.mark.one_python
 def test_what_a_person_writes_stays_text_on_every_page(department: Department, reader: Browser) -> None:
     fill(department, reader)

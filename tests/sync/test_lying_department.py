@@ -69,7 +69,6 @@ LIES = [
 ]  # fmt: skip
 
 
-@pytest.mark.thorough_rows
 @pytest.mark.parametrize(("name", "lie", "error", "word"), LIES)
 def test_a_false_answer_under_the_right_signature_is_refused_and_destroys_nothing(
     department: Department, unit: Joined, name: str, lie: Lie, error: type[Exception], word: str

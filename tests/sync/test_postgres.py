@@ -122,7 +122,6 @@ def test_tokens_that_are_gone_exchanged_or_of_no_read_are_named(department: Depa
     ]
 
 
-@pytest.mark.thorough
 @pytest.mark.one_python
 def test_a_day_of_receipt_is_a_partition_and_a_purge_drops_it(
     department: Department, unit: Joined, clock: Clock
