@@ -92,7 +92,7 @@ class WatchingWitness:
         self._asked_at = 0.0
         self._size = 0
         self._away_until = 0.0
-        self._claim = ""  # against the log, which stops the answers while it is not asked
+        self._claim = self._shown = ""  # against the log: stops the answers while it is not asked
 
     @property
     def name(self) -> str:
@@ -110,6 +110,7 @@ class WatchingWitness:
         if not self._asking.acquire(timeout=max(0.0, wait_s)):
             raise WitnessBusyError("has not answered yet", where=f"witness {self.name}")
         self._asked_at = started = self._clock()
+        self._claim = self._shown = ""  # it is asked again, and may be well
         try:
             lines = self._own_lines(note, self._asked(log, size, note))
             self._size = size  # before the next one asks: it proves from here
@@ -124,11 +125,14 @@ class WatchingWitness:
 
     def shown_against(self, log: WitnessedLog) -> str:
         """What its newest checkpoint of this log, by the log's own key, shows against the log: empty for
-        nothing. It is not asked again for a minute."""
-        self._away_until = self._clock() + AWAY_S
-        shown = self._difference(log)
-        self._claim = f"shows {shown}" if shown else ""
-        return shown
+        nothing. It is not asked again for a minute from its claim, however often that is repeated."""
+        now = self._clock()
+        if now < self._away_until and self._claim:
+            return self._shown
+        self._away_until = now + AWAY_S
+        self._shown = self._difference(log)
+        self._claim = f"shows {self._shown}" if self._shown else ""
+        return self._shown
 
     def insist(self, claim: str) -> None:
         """Claim this at each call until it is asked again: nothing else can make a quorum."""
@@ -365,13 +369,13 @@ class Publisher:
         for watcher, error in claims.items():
             if self._outran_itself(error):
                 continue
-            shown = watcher.shown_against(self._log)
-            if shown or 2 * witnesses.quorum <= len(witnesses.keys):
-                what = (
-                    f"witness {watcher.name} shows {shown}"
-                    if shown
-                    else f"witness {watcher.name}: {error.what}"
-                )
-                raise ForkedLogError(what, where="access log", cure="department verify; do not continue")
-            found.append((watcher.name, error.what))
+            what = f"witness {watcher.name}: {error.what}"
+            if shown := watcher.shown_against(self._log):
+                what = f"witness {watcher.name} shows {shown}"
+            elif 2 * witnesses.quorum <= len(witnesses.keys):
+                watcher.insist(error.what)
+            else:
+                found.append((watcher.name, error.what))
+                continue
+            raise ForkedLogError(what, where="access log", cure="department verify; do not continue")
         return tuple(found)
