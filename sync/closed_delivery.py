@@ -7,7 +7,7 @@ What cannot be read or does not verify stays, and so does the alarm: that needs 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,16 +75,17 @@ class ClosedDelivery:
         self, handover: Handover, beside: Path, done: Delivered, may_continue: Callable[[], bool]
     ) -> None:
         there = answered(beside, handover.log_id, self._department)
-        whole, shut = True, dict[int, str]()
+        whole, what = True, ""
+        shut: list[int] = []
         files.make_dir(beside / ANSWERS)
 
         def is_shut(number: int, error: PermissionError) -> None:
-            shut[number] = str(error)
+            nonlocal what
+            shut.append(number)
+            what = what or str(error)
 
-        records = handover.records(shut=is_shut)
-        left = (one for one in records if isinstance(one, HandedRecord))
-        left = (one for one in left if not any(a <= one.sequence <= b for a, b in there))
-        for some in portions(left, shut):
+        records = handover.records(shut=is_shut, there=there)
+        for some in portions((one for one in records if isinstance(one, HandedRecord)), shut):
             if not may_continue():
                 done.paused = True
                 return
@@ -95,7 +96,6 @@ class ClosedDelivery:
             if not answer.lacking:
                 files.replace(beside / ANSWERS / f"{answer.first:016d}.cbor", signed)
         if shut:  # they come once they are open again
-            what = next(iter(shut.values()))
             log_events.warning("closed_log_waits", log=beside.name, records=len(shut), what=what)
         elif whole:  # what verifies is there; it need not be looked through again
             files.replace(beside / ANSWERS / WHOLE, b"")
@@ -145,15 +145,15 @@ def header_of(
     )
 
 
-def portions(records: Iterable[HandedRecord], shut: Collection[int] = ()) -> Iterator[list[HandedRecord]]:
+def portions(records: Iterable[HandedRecord], shut: Sequence[int] = ()) -> Iterator[list[HandedRecord]]:
     """As many records as one offer takes; none across one that is shut, since the answer names a range. shut:
-    the numbers of those, which may grow while the records come.
+    the numbers of those so far, in order: each is found before the next record comes.
     """
     some: list[HandedRecord] = []
     size = 0
     for one in records:
         full = len(some) >= MAX_CLOSED_LEAVES or size + len(one.leaf) > MOST_LEAF_BYTES
-        if some and (full or any(some[-1].sequence < number < one.sequence for number in shut)):
+        if some and (full or (shut and shut[-1] > some[-1].sequence)):
             yield some
             some, size = [], 0
         some.append(one)

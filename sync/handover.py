@@ -18,8 +18,9 @@ import functools
 import hashlib
 import hmac
 import sqlite3
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,6 +75,27 @@ class BadRecord:
     what: str
 
 
+class Answered:
+    """The records of a closed log that the department says it holds whole."""
+
+    def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """ranges: (first, last) of each answer."""
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        for first, last in sorted(ranges):
+            if self._lasts and first <= self._lasts[-1] + 1:  # answers in a row are one range
+                self._lasts[-1] = max(self._lasts[-1], last)
+            else:
+                self._firsts.append(first)
+                self._lasts.append(last)
+
+    def __contains__(self, sequence: object) -> bool:
+        if not isinstance(sequence, int):
+            return False
+        at = bisect_right(self._firsts, sequence) - 1
+        return at >= 0 and sequence <= self._lasts[at]
+
+
 class Handover:
     """An opened folder. Reads only."""
 
@@ -95,14 +117,21 @@ class Handover:
         return self._log.size()
 
     def records(
-        self, first: int = 0, *, shut: Callable[[int, PermissionError], None] | None = None
+        self,
+        first: int = 0,
+        *,
+        shut: Callable[[int, PermissionError], None] | None = None,
+        there: Container[int] = (),
     ) -> Iterator[HandedRecord | BadRecord]:
         """Every record from `first` on, in order: what verifies, and what does not.
 
-        shut: called with the number of a record whose image this user may not read, which is then left out.
+        there: those that the department has, which are left out unread. shut: called with the number of a
+        record whose image this user may not read, which is then left out.
         Raises PermissionError for it without.
         """
         for sequence, data in self._rows(first):
+            if sequence in there:
+                continue
             if data is None:
                 yield BadRecord(sequence, "its part of the ledger cannot be read")
                 continue
@@ -235,15 +264,15 @@ def closed_logs(folder: SyncFolder) -> list[ClosedLog]:
     return [one for one in found if one.reads]
 
 
-def answered(beside: Path, log_id: bytes, department: Ed25519PublicKey) -> list[tuple[int, int]]:
-    """(first, last) of the records of a closed log that the department says it holds whole."""
+def answered(beside: Path, log_id: bytes, department: Ed25519PublicKey) -> Answered:
+    """The records of a closed log that the department says it holds whole."""
     found = []
     for path in sorted((beside / ANSWERS).glob("*.cbor")):
         with contextlib.suppress(OSError, StorageError, SyncError):
             held = messages.open_message(ClosedHeld, files.read_bounded(path, ClosedHeld.LIMIT), department)
             if held.closed == log_id and not held.lacking:
                 found.append((held.first, held.last))
-    return found
+    return Answered(found)
 
 
 def _is_handed_over(folder: SyncFolder, name: str) -> bool:
@@ -263,7 +292,7 @@ def _left(folder: SyncFolder, beside: Path) -> int:
             return len(undelivered)
         log_id = log_id_of(Home(beside).read_public_key().public)
         there = answered(beside, log_id, folder.member().department_public())
-        return sum(not any(first <= one <= last for first, last in there) for one in undelivered)
+        return sum(one not in there for one in undelivered)
     return len(undelivered)
 
 

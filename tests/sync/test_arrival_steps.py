@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -24,7 +24,7 @@ from sync.department.store.partials import Partials
 from sync.department.store.unit_logs import FORM_OPEN, NewElement
 from sync.department.units import arrival
 from sync.errors import MessageError, RefusedByDepartmentError
-from sync.handover import HandedRecord
+from sync.handover import Answered, HandedRecord
 from sync.pieces import PieceHeader
 
 KEY = Ed25519PrivateKey.generate()
@@ -229,6 +229,41 @@ def test_an_offer_names_as_many_records_as_one_message_takes(lengths: list[int],
     made = list(portions(given))
     assert [len(some) for some in made] == portion
     assert [one for some in made for one in some] == given
+
+
+class LastAlone(list[int]):
+    """Numbers of which only the last may be asked for: all of them for each record is quadratic."""
+
+    def __iter__(self) -> Iterator[int]:
+        raise AssertionError("every number was looked at")
+
+
+def test_no_offer_names_a_range_across_a_record_that_is_shut() -> None:
+    shut = LastAlone()
+
+    def records() -> Iterator[HandedRecord]:
+        for at in range(8):
+            if at in {0, 3, 4, 7}:
+                shut.append(at)
+            else:
+                yield record(at)
+
+    made = [[one.sequence for one in some] for some in portions(records(), shut)]
+    assert made == [[1, 2], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "there"),
+    [
+        pytest.param([], set(), id="none"),
+        pytest.param([(4, 5), (1, 2)], {1, 2, 4, 5}, id="in any order"),
+        pytest.param([(1, 3), (2, 2), (3, 5)], {1, 2, 3, 4, 5}, id="twice"),
+        pytest.param([(1, 1), (2, 2)], {1, 2}, id="one beside the other"),
+    ],
+)
+def test_what_answers_name_is_there(ranges: list[tuple[int, int]], there: set[int]) -> None:
+    answers = Answered(ranges)
+    assert {number for number in range(8) if number in answers} == there
 
 
 def test_a_parcel_is_cut_at_its_size_and_names_each_record_it_carries() -> None:

@@ -243,7 +243,9 @@ def test_a_read_is_left_until_the_department_says_that_it_has_it(
             )  # fmt: skip
             (answers / f"{at}.cbor").write_bytes(messages.seal_message(held, KEY))
         (answers / "9.cbor").write_bytes(b"damaged")
-        assert answered(answers.parent, LOG, KEY.public_key()) == list(ranges)
+        there = answered(answers.parent, LOG, KEY.public_key())
+        named = [any(first <= at <= last for first, last in ranges) for at in range(11)]
+        assert [at in there for at in range(11)] == named
     found = closed_logs(folder)
     assert [(one.reads, one.name) for one in found] == ([(left, "one")] if left else [])
 

@@ -20,14 +20,14 @@ from sync_twins import LoopbackLink, converse
 from storage import files
 from storage.leaf import unchecked
 from sync import closed_delivery, messages, parcels
-from sync.closed_delivery import ClosedDelivery, Delivered, Parcel, header_of, portions
+from sync.closed_delivery import WHOLE, ClosedDelivery, Delivered, Parcel, header_of, portions
 from sync.closed_parcels import ClosedHeader, ClosedHeld
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker
 from sync.department.store import closed_records, unit_logs
 from sync.department.store.tables import elements, logs, tokens
 from sync.errors import LinkError, RefusedByDepartmentError
-from sync.handover import HandedRecord, closed_logs, open_handover
+from sync.handover import ANSWERS, HandedRecord, closed_logs, open_handover
 from sync.membership import SyncFolder
 from sync.rollover import open_or_roll_over, registration
 from sync.runner import _ended
@@ -91,6 +91,20 @@ def test_unsent_reads_of_a_closed_log_arrive_by_the_next_sync_and_the_alarm_ends
     assert link.names == []  # once, not again
 
 
+def shut(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """As root left one image; the names of the files that are read from here on."""
+    real, asked = files.open_evidence, list[str]()
+
+    def refuse(path: Path, *, follow: bool = False) -> BinaryIO:
+        asked.append(path.name)
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, follow=follow)
+
+    monkeypatch.setattr(files, "open_evidence", refuse)
+    return asked
+
+
 def test_a_record_whose_image_is_shut_waits_alone_and_comes_once_it_is_open(
     unit: Joined, department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,25 +113,37 @@ def test_a_record_whose_image_is_shut_waits_alone_and_comes_once_it_is_open(
     leaf = unit.ledger.store.leaf(numbers[1])
     name = leaf.elements["overview"].digest.hex()
     close_the_log(unit, department)
-    real = files.open_evidence
-
-    def refuse(path: Path, *, follow: bool = False) -> BinaryIO:
-        if path.name == name:
-            raise PermissionError(13, "Permission denied", str(path))
-        return real(path, follow=follow)
-
     with monkeypatch.context() as refusing, capture_logs() as said:
-        refusing.setattr(files, "open_evidence", refuse)
+        asked = shut(refusing, name)
         hand_over(unit, department)
+        asked.clear()
         link = LoopbackLink(department)
         assert hand_over(unit, department, link=link).records == 0
         assert link.names == []  # what came is not offered again
+        assert [one for one in asked if len(one) == len(name)] == [name]  # nor read again
     assert [(one["event"], one["records"]) for one in said] == [("closed_log_waits", 1)] * 2
     assert texts_held(department) == 4
     assert [one.reads for one in closed_logs(unit.folder)] == [1]
     assert hand_over(unit, department).records == 1
     assert texts_held(department) == 5
     assert closed_logs(unit.folder) == []
+
+
+def test_a_closed_log_is_whole_though_an_image_that_came_is_shut_since(
+    unit: Joined, department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, later = (
+        unit.ledger.store.leaf(number).elements["overview"].digest.hex() for number in unit.add(2)
+    )
+    folder = close_the_log(unit, department)
+    with monkeypatch.context() as refusing:
+        shut(refusing, later)
+        hand_over(unit, department)
+    assert not (folder / ANSWERS / WHOLE).exists()
+    with monkeypatch.context() as refusing:
+        shut(refusing, first)
+        assert hand_over(unit, department).records == 1
+    assert (folder / ANSWERS / WHOLE).exists()
 
 
 def test_a_log_that_contradicts_what_was_received_is_held_beside_it_and_is_an_incident(
