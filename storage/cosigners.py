@@ -155,6 +155,10 @@ class Witnesses:
         each = [cosigned_by(note, keys) for keys in self.keys]
         return [min(found, key=lambda one: one.time_s) for found in each if found]
 
+    def signers(self, note: str) -> tuple[int, ...]:
+        """Which of them signed, by their place in `keys`. Raises CheckpointError."""
+        return tuple(at for at, keys in enumerate(self.keys) if cosigned_by(note, keys))
+
     def witnessed(self, note: str) -> Cosignature | None:
         """The co-signature that completes the quorum (in order of time), or None. Raises CheckpointError."""
         found = sorted(self.cosignatures(note), key=lambda one: one.time_s)

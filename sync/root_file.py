@@ -111,7 +111,8 @@ class Root:
                 raise RecordError(f"names more than {MAX_WITNESSES} witnesses", where="root.witnesses")
             every = [key for one in which for key in one.keys]
             names = {key.partition("+")[0] for key in every}
-            if len(set(every)) != len(every) or len(names) != len(which):
+            raw = {key.rpartition("+")[2] for key in every}  # by another name it is no other witness's
+            if len(raw) != len(every) or len(names) != len(which):
                 raise RecordError("names one witness twice", where="root.witnesses")
         if not min(1, len(self.witnesses)) <= self.quorum <= len(self.witnesses):
             raise RecordError(

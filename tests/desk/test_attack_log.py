@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from log_twins import look_up, stamp
 
 from storage import envelope, merkle, sealing
-from storage.cosigners import CosignerKey, Witnesses
+from storage.cosigners import CosignerKey, Witnesses, cosignature_line
 from storage.leaf import Mark
 from sync.department.content.opened_list import OpenedCheck, OpenedList, read_lines
 from sync.department.journal import check_log
@@ -244,6 +244,24 @@ def test_the_witness_refuses_to_continue_a_rewritten_log(
         publish(log, link, witness)
     log.close()
     link.close()
+
+
+def test_one_witness_that_is_shown_twice_is_no_quorum_of_two(
+    watched: tuple[Path, Ed25519PrivateKey, CosignerKey, str],
+) -> None:
+    """One dishonest witness keeps an older head; who hands it over says that it is also another's."""
+    folder, key, witness, newest = watched
+    private = Ed25519PrivateKey.generate()
+    both = Witnesses(((witness,), (CosignerKey.of("other.example", private),)), 2)
+    second = newest + cosignature_line(newest, "other.example", private, time_s=1)
+
+    def proven(*shown: str) -> bool:
+        return check_log.check(folder, key.public_key(), witnesses=both, checkpoints=shown).proven
+
+    assert [proven(newest), proven(newest, newest), proven(second), proven(second, newest)] == [
+        *(False, False, False, True)
+    ]
+    assert proven(newest, second)
 
 
 def test_without_the_witness_a_cut_off_end_does_not_pass_as_checked(

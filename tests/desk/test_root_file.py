@@ -203,6 +203,11 @@ def some(count: int) -> tuple[RootWitness, ...]:
     return tuple(RootWitness(keys=vkeys(f"w{at}.example"), url="https://w.example") for at in range(count))
 
 
+def renamed(keys: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """The same keys under another name."""
+    return tuple(replace(CosignerKey.parse(one), name=name).text() for one in keys)
+
+
 TWICE = RootWitness(keys=vkeys("w.example"), url="https://w.example")
 KEYS = keys_of(OLD)
 
@@ -231,6 +236,11 @@ KEYS = keys_of(OLD)
         (
             {},
             {"witnesses": (TWICE, replace(TWICE, keys=vkeys("w.example"))), "quorum": 1},
+            "names one witness twice",
+        ),
+        (
+            {},
+            {"witnesses": (TWICE, replace(TWICE, keys=renamed(TWICE.keys, "v.example"))), "quorum": 2},
             "names one witness twice",
         ),
         ({"witnesses": some(2), "quorum": 2}, {"witnesses": some(2), "quorum": 3}, "3 of 2 witnesses"),

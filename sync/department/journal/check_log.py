@@ -112,34 +112,53 @@ def check(
     shown = (
         _check_witnessed(checkpoints, witnesses, note_key, tree, problems) if witnesses is not None else []
     )
-    times += [one for by_witness in shown for one in by_witness]
+    times += [one for by_witness, _ in shown for one in by_witness]
+    answered = _answered([signers for _, signers in shown])
     _check_times(stamps, times, problems)
     if opened is not None:
         opened.compare(tree, problems)
-    witnessed, at_s = max((one for by_witness in shown for one in by_witness), default=(0, 0))
+    witnessed, at_s = max((one for by_witness, _ in shown for one in by_witness), default=(0, 0))
     return LogReport(
         entries=len(rows),
         witnessed=witnessed,
         witnessed_at_s=at_s,
         opened=len(stamps),
         problems=tuple(problems),
-        proven=witnesses is not None and 0 < witnesses.quorum <= len(shown),
-        unchecked=tuple(_unchecked(witnesses, len(shown), keys=keys, opened=opened)),
+        proven=witnesses is not None and 0 < witnesses.quorum <= answered,
+        unchecked=tuple(_unchecked(witnesses, answered, keys=keys, opened=opened)),
         witnessable=witnesses is not None,
     )
 
 
 def _check_witnessed(
     checkpoints: Sequence[str], witnesses: Witnesses, log: NoteKey, tree: Tree, problems: list[str]
-) -> list[list[tuple[int, int]]]:
-    """(size, time in s) of the co-signatures on each witness's own tree head that holds."""
+) -> list[tuple[list[tuple[int, int]], tuple[int, ...]]]:
+    """((size, time in s) of the co-signatures, who signed) of each witness's own tree head that holds."""
     shown = []
     for note in checkpoints:
         what = "a witness's tree head"
         size = _check_head(note, log, tree, problems, what, witnesses=witnesses, first=True)
         if size is not None:
-            shown.append(_times(note, witnesses, size))
+            shown.append((_times(note, witnesses, size), witnesses.signers(note)))
     return shown
+
+
+def _answered(signers: Sequence[Sequence[int]]) -> int:
+    """How many witnesses gave a tree head of their own: each head counts for one that signed it, and each
+    witness once, however often its head is shown. A matching by augmenting paths (Kuhn, 1955)."""
+    taken: dict[int, int] = {}
+
+    def place(head: int, seen: set[int]) -> bool:
+        for witness in signers[head]:
+            if witness in seen:
+                continue
+            seen.add(witness)
+            if witness not in taken or place(taken[witness], seen):
+                taken[witness] = head
+                return True
+        return False
+
+    return sum(place(head, set()) for head in range(len(signers)))
 
 
 def _unchecked(
