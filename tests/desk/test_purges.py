@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from desk_root import covered_by
-from desk_twins import START_US, Department
+from desk_twins import GROUND, START_US, Department
 from sqlalchemy import select, update
 from sync_twins import backed_up
 
 from storage.times import DAY_US, HOUR_US, day_text
 from sync.department.content.key_door import read_name
+from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.ground.department_time import Clocks
 from sync.department.journal import check_log
 from sync.department.journal.entry_base import SYSTEM
@@ -76,11 +77,11 @@ def test_a_day_whose_year_is_over_is_not_searched_while_its_purge_waits(
         log_id = connection.execute(select(logs.c.log_id).where(logs.c.log_no == old[1])).scalar_one()
     name = read_name(bytes(log_id), old[2])
     department.clock.us = (due + 366) * DAY_US - HOUR_US
-    assert (reads.extent(query), reads.days_over(query)) == ((days, count), 0)
+    assert (reads.extent(query), reads.days_left_out(query)) == ((days, count), 0)
     department.clock.us += DAY_US + HOUR_US  # two days are due
     fewer = reads.extent(query)
-    assert (fewer[0], len(reads.received()), reads.days_over(query)) == (days - 2, days, 2)
-    assert reads.days_over(replace(query, since_us=(due + 1) * DAY_US)) == 1
+    assert (fewer[0], len(reads.received()), reads.days_left_out(query)) == (days - 2, days, 2)
+    assert reads.days_left_out(replace(query, since_us=(due + 1) * DAY_US)) == 1
     assert fewer[1] < count
     assert min(one[0] for one in reads.part(query, "", 10_000).named) == due + 2
     with pytest.raises(FormError, match="the year of that read is over") as refused:
@@ -89,7 +90,38 @@ def test_a_day_whose_year_is_over_is_not_searched_while_its_purge_waits(
     reads.demand_held([name])  # what exists is not destroyed once it is evidence
     with server.store.write() as connection:  # a purge that was cut off, or a row that says so
         connection.execute(update(days_table).where(days_table.c.day == due + 2).values(purge_started_us=1))
-    assert (reads.extent(query)[0], reads.days_over(query)) == (days - 3, 3)
+    assert (reads.extent(query)[0], reads.days_left_out(query)) == (days - 3, 3)
+
+
+def test_a_purge_that_began_before_the_year_was_over_is_taken_back(
+    department: Department, server: Server
+) -> None:
+    """By a clock that was set ahead, or a row: no search found the day, and the key was not destroyed."""
+    reads, day = department.front.reads, START_US // DAY_US - 3
+    query = Query(plate="8*", since_us=0, until_us=START_US)
+    days = reads.extent(query)[0]
+    department.clock.us = (day + 366) * DAY_US - HOUR_US
+    with server.store.write() as connection:
+        connection.execute(update(days_table).values(purge_started_us=1))
+    assert (reads.extent(query)[0], reads.days_left_out(query)) == (0, days)
+    assert server.retention.run() == []
+    assert (reads.extent(query)[0], reads.days_left_out(query)) == (days, 0)
+
+
+def test_a_search_says_how_many_days_have_no_key(department: Department) -> None:
+    run = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+
+    def look() -> Answer:
+        made = department.call("inquiry/run", department.logon("comm1"), run)
+        assert isinstance(made, Answer)
+        return made
+
+    whole = look()
+    assert (whole.count > 0, whole.days_left_out) == (True, 0)
+    for key in (department.home.keys / "store").iterdir():
+        key.unlink()
+    lacking = look()
+    assert (lacking.count, lacking.days_left_out > 0) == (0, True)
 
 
 def test_a_purge_that_a_crash_kept_from_the_log_is_entered_by_the_next_run(

@@ -373,7 +373,7 @@ def _show_answer(terminal: desk_access.Terminal, answer: forms.Answer) -> int:
         print("near match, not this exact plate: compare each with its image")
         terminal.show(answer.near, READ_COLUMNS)
     mark = f"  {WORDS}" if answer.unwitnessed else ""
-    over = left_out(answer.days_over)
+    over = left_out(answer.days_left_out)
     print(f"ALPR Request: entry {answer.access}, {counted(answer.count, 'result')}{over}{mark}")
     if answer.next:
         asker = f" --user {terminal.user}" if terminal.user else ""

@@ -178,6 +178,6 @@ def deliver(
         "file": str(out),
     }
     words = f"{out}: {counted(made.count, 'read')}, SHA-256 {made.digest}, entry {made.entry}"
-    words += left_out(made.days_over)
-    facts |= {"transfer": made.transfer, "days_over": made.days_over}
+    words += left_out(made.days_left_out)
+    facts |= {"transfer": made.transfer, "days_left_out": made.days_left_out}
     return terminal.report(facts, words, unwitnessed=made.unwitnessed)

@@ -47,8 +47,8 @@ def run_by_steps(
     mark = f"  {WORDS}" if unwitnessed else ""
     how = "cancelled" if cancelled else "done"
     facts = to_json(ended) | {"access": begun.access, "how": how, "unwitnessed": unwitnessed}
-    facts["days_over"] = begun.days_over
-    words = f"ALPR Request: entry {begun.access}, {ended.found} results{left_out(begun.days_over)}"
+    facts["days_left_out"] = begun.days_left_out
+    words = f"ALPR Request: entry {begun.access}, {ended.found} results{left_out(begun.days_left_out)}"
     if cancelled:
         words += f"; cancelled: {ended.opened} of {ended.of} reads were opened (entry {ended.entry})"
     print(json.dumps(facts) if terminal.common.json else words + mark)

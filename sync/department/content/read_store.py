@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -69,7 +69,7 @@ class StoreReads:
                 wanted = wanted.where(e.log_no.in_(_logs_of(query.unit)))
             return len(days), int(connection.execute(wanted).scalar_one())
 
-    def days_over(self, query: Query) -> int:
+    def days_left_out(self, query: Query) -> int:
         d = tables.days.c
         here = select(sa.func.count()).select_from(tables.days).where(d.purged_us.is_(None))
         here = here.where(d.day >= query.since_us // DAY_US)
@@ -101,7 +101,8 @@ class StoreReads:
                     found_read(log_id, unit, one, plate, closed_log=closed, day=day)
                     for one in door.match(cover, query, day, log_id, rows)
                 ]
-        return page_of(found, limit, after)
+            shut = len(_days_of_texts(connection, [day for day in days if exact and day not in tokens]))
+        return replace(page_of(found, limit, after), days_shut=shut)
 
     def part(self, query: Query, after: str, limit: int) -> Part:
         e, last = tables.elements.c, _place(after)
@@ -282,6 +283,13 @@ def _texts(connection: sa.Connection, day: int) -> sa.Select[Any]:
     e = tables.elements.c
     here = e.day == day, e.name == "text", typed_rows.fits_in(connection, tables.elements)
     return select(e.day, e.log_no, e.sequence).where(*here)
+
+
+def _days_of_texts(connection: sa.Connection, days: Sequence[int]) -> list[int]:
+    """Those of these days of receipt on which reads came that are still here."""
+    e = tables.elements.c
+    asked = select(e.day).distinct().where(e.day.in_(days), e.name == "text")
+    return list(connection.execute(asked).scalars()) if days else []
 
 
 def _days(connection: sa.Connection, query: Query, first_day: int) -> list[int]:

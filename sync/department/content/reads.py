@@ -92,7 +92,7 @@ class ResultPage:
     """Reads that a search found, the newest first, and those near its plate, never mixed.
 
     `count`, `near_count`: all of them; `reads` and `near` together hold at most the page's limit; `next`: the
-    cursor of the page after this one, or empty.
+    cursor of the page after this one, or empty. `days_shut`: days of receipt whose key is not here.
     """
 
     count: int
@@ -100,6 +100,7 @@ class ResultPage:
     reads: tuple[FoundRead, ...]
     near: tuple[FoundRead, ...]
     next: str
+    days_shut: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +169,7 @@ class Reads(Protocol):
         """(days, reads) that a search would open. No key is used."""
         ...
 
-    def days_over(self, query: Query) -> int:
+    def days_left_out(self, query: Query) -> int:
         """How many days of receipt a search leaves out though what came on them is still here: their year is
         over, or their destruction began."""
         ...
@@ -210,7 +211,8 @@ def parse_name(name: str) -> tuple[bytes, int]:
 
 def left_out(days: int) -> str:
     """What an answer adds for days of receipt that it leaves out; empty for none."""
-    return f", {counted(days, 'day')} of receipt left out: their year is over (463.8)" if days else ""
+    why = "their year is over, or their key is gone"
+    return f", {counted(days, 'day')} of receipt left out: {why}" if days else ""
 
 
 def cursor_of(one: FoundRead) -> str:

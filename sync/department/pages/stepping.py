@@ -58,7 +58,7 @@ class Stepped:
             count=len(self.reads),
             reads=tuple(sorted(self.reads, key=lambda one: (-one.first_us, one.read))),
             unwitnessed=self.unwitnessed,
-            days_over=self.begun.days_over,
+            days_left_out=self.begun.days_left_out,
         )
         look = SearchLook("search", self.query, self.ground, [answer], cancelled=self.cancelled)
         look.opened, look.of = self.opened, self.begun.reads

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
 import structlog
@@ -178,6 +178,8 @@ class StoreRetention:
         with _apart(failed):
             self._adopt(now)
         plan = self.plan()
+        with _apart(failed):
+            plan = [self._taken_back(one, now) for one in plan]
         turn = [one for one in plan if one.begun or self._was_purged(one, now)]
         due = [one for one in plan if one not in turn and one.due_us <= now]
         free = 0 if self._purged_since(now - PACE_US) else 1
@@ -206,6 +208,17 @@ class StoreRetention:
         plan = (one for one in self.plan() if not one.begun and not self._was_purged(one, now))
         due = [one.day for one in plan if one.due_us <= now]
         return due if self._purged_since(now - PACE_US) else due[1:]
+
+    def _taken_back(self, due: Due, now: int) -> Due:
+        """A day whose purge began before its year was over, by a clock or a row that was wrong: while its key
+        is here nothing was destroyed, and searches find it again."""
+        if not due.begun or due.due_us <= now or not self._keys.has_store_key(due.day):
+            return due
+        log_events.warning("purge_began_early", day=due.day, clause=CLAUSE, cure="department verify")
+        with self._store.write() as connection:
+            mine = (days.c.day == due.day) & days.c.purged_us.is_(None)
+            connection.execute(update(days).where(mine).values(purge_started_us=None))
+        return replace(due, begun=False)
 
     def _was_purged(self, due: Due, now: int) -> bool:
         """Whether the log knows of its purge, which cannot have been before the end of its year."""

@@ -189,7 +189,7 @@ def answer(front: DeskContext, token: str, form: RequestForm) -> Answer:
         near_count=sum(one.fit < 1.0 for one in shown),
         near=tuple(one for one in shown if one.fit < 1.0),
         unwitnessed=unwitnessed,
-        days_over=front.reads.days_over(Query.of_text(access.elements)),
+        days_left_out=front.reads.days_left_out(Query.of_text(access.elements)),
     )
 
 

@@ -161,8 +161,8 @@ class Answer:
 
     `near`, `near_count`: reads that fit the plate by what readers confuse (O and 0, I and 1, B and 8, S and
     5, an unreadable character): verify each against its picture. `next`: the next page's cursor, or empty.
-    `days_over`: days of receipt that were left out because their year is over (463.8), though what came on
-    them is still here.
+    `days_left_out`: days of receipt that were left out though what came on them is still here: their year is
+    over (463.8), or their key is gone.
     """
 
     access: int
@@ -172,29 +172,29 @@ class Answer:
     near: tuple[FoundRead, ...] = ()
     next: str = ""
     unwitnessed: bool
-    days_over: int = 0
+    days_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """What a search would open: days and reads, and how long that takes about.
 
-    `opens_all`: without a whole plate (wildcards, a place, a unit) every read is opened. `days_over`: days
-    that it leaves out, as in its answer.
+    `opens_all`: without a whole plate (wildcards, a place, a unit) every read is opened. `days_left_out`: as
+    in its answer.
     """
 
     days: int
     reads: int
     opens_all: bool
     seconds: float = 0.0
-    days_over: int = 0
+    days_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BegunSearch:
     """A search that is carried out step by step: its access entry, its query, what it will open.
 
-    `days_over`: days that it leaves out, as in an answer.
+    `days_left_out`: days that it leaves out, as in an answer.
     """
 
     access: int
@@ -203,7 +203,7 @@ class BegunSearch:
     reads: int
     seconds: float
     unwitnessed: bool
-    days_over: int = 0
+    days_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

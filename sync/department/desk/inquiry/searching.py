@@ -255,8 +255,8 @@ def estimate(front: DeskContext, token: str, form: AskForm) -> Estimate:
     days, reads = front.reads.extent(query)
     opens_all = not is_exact(query)
     seconds = front.pace.seconds(days, reads if opens_all else 0)
-    over = front.reads.days_over(query)
-    return Estimate(days=days, reads=reads, opens_all=opens_all, seconds=seconds, days_over=over)
+    over = front.reads.days_left_out(query)
+    return Estimate(days=days, reads=reads, opens_all=opens_all, seconds=seconds, days_left_out=over)
 
 
 def _answer(front: DeskContext, access: int, query: Query, page: ResultPage, *, unwitnessed: bool) -> Answer:
@@ -268,7 +268,7 @@ def _answer(front: DeskContext, access: int, query: Query, page: ResultPage, *, 
         near=on_local_clock(front, page.near),
         next=page.next,
         unwitnessed=unwitnessed,
-        days_over=front.reads.days_over(query),
+        days_left_out=front.reads.days_left_out(query) + page.days_shut,
     )
 
 

@@ -58,7 +58,7 @@ def begin(front: DeskContext, token: str, form: RunForm) -> BegunSearch:
         reads=reads,
         seconds=front.pace.seconds(days, reads),
         unwitnessed=cover.unwitnessed,
-        days_over=front.reads.days_over(query),
+        days_left_out=front.reads.days_left_out(query),
     )
 
 

@@ -90,7 +90,7 @@ class DeliverForm:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """The package (ZIP) that leaves, how many reads are in it, its entry; `transfer`: under the agreement;
-    `days_over`: days of receipt that it leaves out because their year is over (463.8)."""
+    `days_left_out`: days of receipt that it leaves out (463.8), as a search does."""
 
     entry: int
     count: int
@@ -98,7 +98,7 @@ class Delivery:
     transfer: int
     unwitnessed: bool
     package: bytes = field(repr=False)
-    days_over: int = 0
+    days_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +291,7 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
         return notes, lambda made: (asked, scope, list(zip(queries, made, strict=True)))
 
     asked, scope, searches = desk.act(token, Call.SHARE_DELIVER, plan)
-    found, covers = _search_each(front, searches, ELEMENTS if scope.images else ("place", "text"))
+    found, covers, left_out = _search_each(front, searches, ELEMENTS if scope.images else ("place", "text"))
     last = searches[-1][1]
     agency, purpose, number = written_of(asked)
     facts = package_words.of_delivery(agency, purpose, form.request, last.sequence, last.stamp)
@@ -313,7 +313,7 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
         transfer=transfer,
         unwitnessed=any(cover.unwitnessed for cover in covers),
         package=package,
-        days_over=max(front.reads.days_over(query) for query, _ in searches),
+        days_left_out=left_out,
     )
 
 
@@ -364,16 +364,18 @@ def _access_of(form: DeliverForm, query: Query, asked: ShareAsked) -> Access:
 
 def _search_each(
     front: DeskContext, searches: list[tuple[Query, Entry]], shown: tuple[str, ...]
-) -> tuple[list[OpenedRead], list[Cover]]:
-    """Run each search and enter its result: the reads it opened, the covers of all entries. Raises FormError
-    where a plate has more reads than one delivery holds."""
+) -> tuple[list[OpenedRead], list[Cover], int]:
+    """Run each search and enter its result: the reads it opened, the covers of all entries, how many days of
+    receipt were left out. Raises FormError where a plate has more reads than one delivery holds."""
     desk = front.desk
     limit = desk.policy.inquiry.results_max
     found: list[OpenedRead] = []
     covers: list[Cover] = []
+    left_out = 0
     for query, entry in searches:
         cover = desk.covered(entry.sequence)
         page = front.reads.find(front.door, cover, query, limit)
+        left_out = max(left_out, front.reads.days_left_out(query) + page.days_shut)
         names = tuple(one.read for one in page.reads)  # near matches are not what the agency asked for
         with note_refusal(front, entry, Call.SHARE_DELIVER):
             if page.next:
@@ -385,4 +387,4 @@ def _search_each(
         )
         ended = desk.follow_up(entry.stamp, result)[0]
         covers += [cover, desk.covered(ended.sequence)]
-    return found, covers
+    return found, covers, left_out
