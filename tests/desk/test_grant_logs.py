@@ -55,7 +55,7 @@ def test_the_desk_compares_the_log_of_a_grant_with_those_that_it_knows(departmen
         assert f"ends log {log[:LOG_DIGITS]} {said}" in asked.summary
 
 
-@pytest.mark.parametrize("form", [RESET, replace(RESET, destroy_up_to=0)])
+@pytest.mark.parametrize("form", [RESET, replace(RESET, destroy_up_to=0), replace(RESET, destroy_holds=(3,))])
 def test_a_grant_for_one_log_ends_no_other_and_verify_names_one_that_was(
     department: Department, form: GrantForm
 ) -> None:
@@ -68,10 +68,17 @@ def test_a_grant_for_one_log_ends_no_other_and_verify_names_one_that_was(
     def wrong(*resets: Reset) -> list[str]:
         return covered.compare(Reported(resets=list(resets)))[0]
 
-    first = Reset("car-7", LOG * 4, made.grant_id, at_us)
+    last = form.destroy_up_to - 1
+    first = Reset("car-7", LOG * 4, made.grant_id, at_us, "car-7", last=last, holds=form.destroy_holds)
     assert wrong(first) == []
     (named,) = wrong(first, replace(first, log="ab" * 32))
     assert named.endswith(f"which is for log {LOG}: it ended log {'ab' * 8}")
+    (named,) = wrong(replace(first, unit="car-8", unit_id="car-8"))
+    assert named.endswith("which is for other units")
+    (named,) = wrong(replace(first, last=last + 1))
+    assert named.endswith(f"which gives up records up to {last + 1}: record {last + 1} was never delivered")
+    (named,) = wrong(replace(first, holds=(3, 4)))
+    assert named.endswith(f"which does not give up hold {4 if form.destroy_holds else 3}")
 
 
 def test_no_grant_lets_a_person_in_by_the_key_of_another(department: Department) -> None:
@@ -100,10 +107,10 @@ def test_no_grant_lets_a_person_in_by_the_key_of_another(department: Department)
 def test_verify_names_a_second_reset_under_a_grant_that_names_no_log() -> None:
     """As grants of earlier versions do: their numbers were of one log."""
     covered = CoveredByEntries(FoldedLog(set()), DrawnSamples(b"", ()))
-    covered._grants["ab"] = Given(b"", can_destroy=True, of_records=True, log="")
-    covered._grants["cd"] = Given(b"", can_destroy=True, of_records=False, log="")
+    of = Given(b"", can_destroy=True, of_records=True, log="", units=("car-7", "car-8"), signed=False)
+    covered._grants |= {"ab": of, "cd": replace(of, of_records=False)}
     resets = [
-        Reset(unit, log, grant, 9)
+        Reset(unit, log, grant, 9, unit, last=99, holds=(1,))
         for grant in ("ab", "cd")
         for unit, log in (("car-7", "01"), ("car-7", "02"), ("car-8", "03"))
     ]

@@ -372,9 +372,9 @@ def test_a_clock_set_back_hides_no_reset_of_a_log_that_had_a_receipt(department:
     said = Reported()
     said.begin_log()
     said.prove(department.clock.us)
-    said.add_reset(Reset("car-7", "ab", "", 1))
+    said.add_reset(Reset("car-7", "ab", "", 1, "car-7"))
     said.begin_log()
-    said.add_reset(Reset("car-8", "cd", "", 1))
+    said.add_reset(Reset("car-8", "cd", "", 1, "car-8"))
     assert [one.at_us for one in said.resets] == [department.clock.us, 1]
 
 
@@ -416,5 +416,5 @@ def test_a_reset_needs_a_grant_that_allows_it(
     covered = covered_by(department)
     log = department.desk.log
     check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
-    said = Reported(resets=[Reset("car-7", "ab" * 32, grant, department.clock.us)])
+    said = Reported(resets=[Reset("car-7", "ab" * 32, grant, department.clock.us, "car-7")])
     assert bool(covered.compare(said)[0]) is is_named

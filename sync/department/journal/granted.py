@@ -71,6 +71,12 @@ def log_of(form: Form) -> str:
     return str(read_field(str, form.get("destroy_log", ""), "destroy_log"))
 
 
+def destroyed_by(form: Form) -> tuple[int, tuple[int, ...]]:
+    """Up to which record, and which holds, a signed grant may destroy. Raises RecordError."""
+    holds = read_field(tuple[int, ...], form.get("destroy_holds", []), "destroy_holds")
+    return int(read_field(int, form.get("destroy_up_to", 0), "destroy_up_to")), holds
+
+
 def destroys_records(form: Form) -> bool:
     """Whether a signed grant gives up records, or holds, that exist only at a unit."""
     return bool(form.get("destroy_up_to") or form.get("destroy_holds"))

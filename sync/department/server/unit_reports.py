@@ -21,7 +21,7 @@ from sync.department.content.held_check import OpenHolds
 from sync.department.desk.machine.joined import JoinedUnits
 from sync.department.journal.change_entries import DocumentSigned
 from sync.department.journal.entries import Entry, RootSet, WitnessClaimed
-from sync.department.journal.granted import can_destroy, destroys_records, log_of
+from sync.department.journal.granted import can_destroy, destroyed_by, destroys_records, log_of
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.office_entries import GrantIssued
 from sync.department.journal.statements import said_in
@@ -41,23 +41,44 @@ FOR_ONE_UNIT = ("configuration", "update/", "closed/")
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The last word of a unit's log: under which grant it was ended, and when."""
+    """The last word of a unit's log: under which grant it was ended, and when. `unit_id`: as grants name the
+    unit; `last`: the last read or hit that the department never had, -1 for none; `holds` that went."""
 
     unit: str
     log: str
     grant_id: str
     at_us: int
+    unit_id: str
+    last: int = -1
+    holds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A grant of the log: whether it can destroy, whether it gives up records that exist only at a unit, and
-    the first digits of the only log that it may end."""
+    """A grant of the log: whether it can destroy, whether it gives up records that exist only at a unit, the
+    first digits of the only log that it may end, for which units it is, up to which record and which holds
+    may go. `signed`: a person signed what it destroys; else nothing says so."""
 
     digest: bytes
     can_destroy: bool
     of_records: bool
     log: str
+    units: tuple[str, ...]
+    up_to: int = 0
+    holds: tuple[int, ...] = ()
+    signed: bool = True
+
+    def wrong_with(self, one: Reset) -> str:
+        """What a reset under it did that it does not allow; empty if it allows all."""
+        if one.unit_id not in self.units:
+            return "which is for other units"
+        if not one.log.startswith(self.log):
+            return f"which is for log {self.log}: it ended log {one.log[:16]}"
+        if self.signed and one.last >= self.up_to:
+            return f"which gives up records up to {self.up_to}: record {one.last} was never delivered"
+        if self.signed and (kept := set(one.holds).difference(self.holds)):
+            return f"which does not give up hold {min(kept)}"
+        return ""
 
 
 @dataclass(slots=True)
@@ -217,12 +238,8 @@ class CoveredByEntries:
             given = self._grants.get(one.grant_id)
             if one.at_us >= self._opened_us and not (given and given.can_destroy):
                 yield True, f"{one.unit} was reset under grant {one.grant_id or '(none)'}: no entry allows it"
-            elif given and not one.log.startswith(given.log):
-                yield (
-                    True,
-                    f"{one.unit} was reset under grant {one.grant_id}, which is for log {given.log}: it "
-                    f"ended log {one.log[:16]}",
-                )
+            elif given and (what := given.wrong_with(one)):
+                yield True, f"{one.unit} was reset under grant {one.grant_id}, {what}"
             elif given and given.of_records and (one.unit, one.grant_id) in ended:
                 yield True, f"{one.unit} was reset again under grant {one.grant_id}, which is for one reset"
             ended.add((one.unit, one.grant_id))
@@ -288,4 +305,14 @@ def _given(entry: Entry, note: GrantIssued) -> Given:
     form: dict[str, Any] = {}
     with contextlib.suppress(StorageError):  # such an entry does not hold
         form = said_in(entry.signed).fields() if entry.signed else {}
-    return Given(note.digest, can_destroy(note), destroys_records(form), log_of(form))
+    up_to, holds = destroyed_by(form)
+    return Given(
+        digest=note.digest,
+        can_destroy=can_destroy(note),
+        of_records=destroys_records(form),
+        log=log_of(form),
+        units=note.units,
+        up_to=up_to,
+        holds=holds,
+        signed=bool(form),
+    )

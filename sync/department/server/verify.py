@@ -249,7 +249,15 @@ class Checker:
             try:
                 said = destructions.opened(message, log)
                 self.report.reported.add_reset(
-                    Reset(self._unit, said.log_id.hex(), said.grant_id, said.at_us)
+                    Reset(
+                        unit=self._unit,
+                        log=said.log_id.hex(),
+                        grant_id=said.grant_id,
+                        at_us=said.at_us,
+                        unit_id=said.unit_id,
+                        last=said.ranges[-1][1] if said.undelivered and said.ranges else -1,
+                        holds=said.holds,
+                    )
                 )
             except SyncError as error:
                 self.report.wrong(f"log {_short(log)}: {error}")
