@@ -103,12 +103,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_program(PROGRAM, argv, known=KNOWN, explain=_explain, before=before)
 
 
-def _explain(error: Exception, _common: Common) -> tuple[str, int]:
+def _explain(error: Exception, _common: Common) -> tuple[str, int]:  # noqa: PLR0911 - one case per kind
     """(the line, the exit status). A wrong path is a usage error; a full disk is a lack of this machine."""
     if isinstance(error, SyncError):
         return str(error), error.exit_status
+    if isinstance(error, RefusedError):
+        from sync.department.desk.field_help import in_labels  # noqa: PLC0415 - no other line needs it
+
+        return in_labels(f"refused: {error}"), FOUND_WRONG
     if isinstance(error, StorageError):
-        return f"refused: {error}" if isinstance(error, RefusedError) else str(error), FOUND_WRONG
+        return str(error), FOUND_WRONG
     if isinstance(error, ModuleNotFoundError):
         cure = "install the 'department' extra: pip install 'alpr-reader[department]'"
         return f"{error.name} is not installed ({cure})", PART_LACKING

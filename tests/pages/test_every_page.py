@@ -19,7 +19,7 @@ from sync.department.pages.visit import Page
 from sync.department.policy.roles import Role
 
 Browser = Callable[[], Reader]
-OPEN = {"/logon", "/help", "/transparency", "/redress/paper"}
+OPEN = {"/logon", "/help", "/transparency", "/redress/paper", "/transparency/policy.toml"}
 STREAMS = {"/alerts/events"}
 NUMBERED = re.compile(r"\{(\w+)(:int)?\}")
 COUNT_BESIDE_A_PLURAL = re.compile(

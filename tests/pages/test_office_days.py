@@ -181,6 +181,9 @@ def test_a_stranger_asks_and_the_administrator_answers(department: Department, r
     page = stranger.get("/transparency")
     assert page.status == 200
     assert "1798.90.51" in page.text
+    assert "ALPR shall only be used for official law enforcement business" in page.text
+    assert "keep_days" not in page.text
+    assert stranger.ask("GET", "/transparency/policy.toml").content == department.desk.policy_document
     fields = page.form("/transparency") | {"about": "stop", "contact": "j.doe@example.org"}
     short = stranger.post("/transparency", fields | {"words": "help"})
     assert short.status == 422

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from receiver_twins import Joined
+from structlog.testing import capture_logs
 from sync_twins import converse
 
 from sync.department.server.images_reach import ImagesReach
 from sync.department.server.keys_reach import EVERY_S
 from sync.department.server.server import Department
 from sync.department.store.blobs import FolderPacks
+from sync.errors import StoreError
 
 
 def test_a_disk_of_images_that_is_not_mounted_is_overdue_until_it_is_back(
@@ -31,3 +35,20 @@ def test_a_disk_of_images_that_is_not_mounted_is_overdue_until_it_is_back(
     away.rename(blobs)
     seconds[0] += EVERY_S
     assert reach.overdue() == []
+
+
+class Refusing(FolderPacks):
+    """A bucket without credentials."""
+
+    def names(self, day: int) -> set[str]:
+        raise StoreError("the store does not answer: NoCredentialsError", where=f"s3://bucket/{day}")
+
+
+def test_a_store_that_lets_no_one_in_is_named_before_it_holds_an_image(
+    department: Department, tmp_path: Path
+) -> None:
+    with capture_logs() as said:
+        ImagesReach(department.store, Refusing(tmp_path)).say()
+        ImagesReach(department.store, FolderPacks(tmp_path / "new")).say()
+    assert [one["event"] for one in said] == ["images_not_reached"]
+    assert "NoCredentialsError" in said[0]["reason"]

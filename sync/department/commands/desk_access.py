@@ -73,6 +73,14 @@ class Terminal:
             print(words + (f"  {WORDS}" if unwitnessed else ""))
         return DONE
 
+    def wait(self, answer: Any) -> int:
+        """Print the answer to a call that only proposed: its number, and the next command."""
+        number = getattr(answer, "proposal", NO_ENTRY)
+        if self.common.json or number == NO_ENTRY:
+            return self.show(answer)
+        print(wait_words(number))
+        return DONE
+
     def show(self, answer: Any, columns: Sequence[str] = ()) -> int:
         """Print an answer: JSON lines with --json, else `columns` of each row, else name: value lines."""
         rows = list(answer) if isinstance(answer, tuple | list) else None
@@ -143,7 +151,10 @@ def form_verb(
     """
 
     def run(terminal: Terminal, **values: Any) -> int:
-        answer = terminal.call(call, OPERATIONS[call].form(**values, **fixed))
+        form = OPERATIONS[call].form(**values, **fixed)
+        answer = terminal.call(call, form)
+        if getattr(form, "propose", False):
+            return terminal.wait(answer)
         if isinstance(columns, Mapping):
             return terminal.table(tuple(answer), columns)
         return terminal.show(answer, columns)

@@ -59,7 +59,7 @@ def export(
     """Download a hold onto portable media."""
     form = calls.ExportForm(hold=number, medium=medium or out.name, ground=ground, **second)
     if form.propose:
-        return terminal.show(terminal.call("hold/export", form), ("hold", "proposal"))
+        return terminal.wait(terminal.call("hold/export", form))
     with new_file(out) as file:
         made = terminal.call("hold/export", form)
         file.fill(made.package)

@@ -61,14 +61,20 @@ def _policy(home: DepartmentHome, given: Path | None) -> bytes:
     return document
 
 
+whole_keys = click.option(
+    "--whole", is_flag=True, help="Show long keys (ML-DSA) whole, not the SHA-256 of their text."
+)
+
+
 @keys.verb("root", example="department keys root")
-def show_root(common: Common) -> int:
+@whole_keys
+def show_root(common: Common, *, whole: bool) -> int:
     """Show the current root file."""
     home = DepartmentHome.open(common.home)
     root_in(home)
     root, holders = root_file.describe(home.root_file.read_bytes())
     print(f"SHA-256 {root.digest().hex()}, signed by {', '.join(holders)}")
-    print("\n".join(ceremony.lines_of(root)))
+    print("\n".join(ceremony.lines_of(root, whole=whole)))
     return DONE
 
 
@@ -163,8 +169,16 @@ def new_key(_common: Common, *, out: Path) -> int:
     help="The root file in force, as your office kept it: what changes is marked.",
 )
 @click.option("--policy", type=given_files.FILE, help="The policy file that the draft should name.")
+@whole_keys
 def sign_draft(
-    _common: Common, *, file: Path, key: Path, digest: str, against: Path | None, policy: Path | None
+    _common: Common,
+    *,
+    file: Path,
+    key: Path,
+    digest: str,
+    against: Path | None,
+    policy: Path | None,
+    whole: bool,
 ) -> int:
     """Show a draft and, with the digest of what was shown, sign it, at the office that keeps the key."""
     data = given_files.read_bytes(file)
@@ -178,7 +192,10 @@ def sign_draft(
         signed = named_administrator.add_signature(data, office)
     else:
         root, _ = ceremony.described(data, str(file))
-        lines = ceremony.lines_of(root) if before is None else ceremony.changed_lines(root, before)
+        if before is None:
+            lines = ceremony.lines_of(root, whole=whole)
+        else:
+            lines = ceremony.changed_lines(root, before, whole=whole)
         shown = root.digest().hex()
         if policy and policy_digest(given_files.read_bytes(policy)) != root.policy_digest:
             raise InvalidInputError("is not the policy file that the draft names", where=str(policy))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 
 import structlog
@@ -20,6 +21,7 @@ from sync.department.pages import app as pages
 from sync.department.pages import street_map
 from sync.department.policy.named_files import signed_policy
 from sync.department.server import daily, hourly, server
+from sync.department.server.images_reach import ImagesReach
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.notify import ways_of, ways_to_administrators
 from sync.department.server.open_desk import front_of
@@ -44,6 +46,8 @@ def serve(common: Common) -> int:
             print(f"units: port {unit_port}; desk and enrollment: port {desk_port}; Ctrl-C stops", flush=True)
 
     with started(home) as (department, front):
+        images = ImagesReach(department.store, department.packs)
+        threading.Thread(target=images.say, name="images", daemon=True).start()  # a store may take a minute
         asyncio.run(
             server.serve(
                 department,

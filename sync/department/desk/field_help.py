@@ -5,6 +5,7 @@ By the form and the field, else by the field alone.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -230,3 +231,17 @@ def words_of(form: type[Any] | str, name: str) -> FieldWords:
     """The words of one field. Raises KeyError for a field without any."""
     of_form = form if isinstance(form, str) else form.__name__
     return _BY_FORM.get(f"{of_form}.{name}") or _BY_FIELD[name]
+
+
+def label_of(name: str, form: str = "") -> str:
+    """The label of a field, or its name with blanks where it has none."""
+    words = _BY_FORM.get(f"{form}.{name}") or _BY_FIELD.get(name)
+    return words.label if words is not None else name.replace("_", " ")
+
+
+_NAMED = re.compile(r"\b(?P<form>[A-Z]\w*Form)\.(?:\w+(?:\[\d+\])?\.)*(?P<name>[a-z]\w*)(?:\[\d+\])?: ")
+
+
+def in_labels(said: str) -> str:
+    """A refusal with the labels of the fields that it names: "Lasts: ..." for "GrantForm.hours: ..."."""
+    return _NAMED.sub(lambda one: f"{label_of(one['name'], one['form'])}: ", said)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from starlette.responses import Response
 
 from storage.counts import counted
@@ -9,8 +11,9 @@ from sync.department.desk.redress import rules
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.pages.charts import chart_of
 from sync.department.pages.fields import Options
-from sync.department.pages.sheets import Ask, Listing, PageLink, Sheet, pages_of
+from sync.department.pages.sheets import Ask, File, Listing, PageLink, Sheet, download, pages_of
 from sync.department.pages.visit import Page, Visit
+from sync.department.policy.clauses import clause_rows
 
 
 async def show(visit: Visit) -> Response:
@@ -21,9 +24,14 @@ async def show(visit: Visit) -> Response:
         chart_of("Searches by purpose", [(one.name, one.count) for one in newest.inquiries_by_purpose]),
         chart_of("Accesses by kind", [(one.name, one.count) for one in newest.accesses]),
     ]
-    document = front.desk.policy_document.decode()
-    about = _about(visit)
-    return visit.page("transparency.html", counts=newest, charts=charts, document=document, about=about)
+    clauses = [(name, list(rows)) for name, rows in groupby(clause_rows(), lambda one: one.clause)]
+    return visit.page("transparency.html", counts=newest, charts=charts, clauses=clauses, about=_about(visit))
+
+
+async def policy(visit: Visit) -> Response:
+    """The signed policy file, byte for byte."""
+    document = visit.calling.front.desk.policy_document
+    return download(File(name="policy.toml", data=document, kind="application/toml"), visit)
 
 
 def _about(_visit: Visit) -> Options:
@@ -95,6 +103,7 @@ REDRESS = Sheet(
 )
 PAGES = (
     Page(path="/transparency", show=show, send=send, to_all=True),
+    Page(path="/transparency/policy.toml", show=policy, to_all=True),
     Page(path="/redress/paper", show=paper, to_all=True),
     *pages_of(REDRESS),
 )

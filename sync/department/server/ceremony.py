@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from sync.department.journal.named_administrator import AdministratorStatement
 from sync.department.policy import policy_file
 from sync.errors import InvalidInputError
 from sync.root_file import Root, RootWitness
+
+LONGEST_KEY = 200  # characters of a key that is shown whole
 
 
 def draft_root(
@@ -86,8 +89,11 @@ def witnesses_of(keys: Sequence[str], urls: Sequence[str], where: str) -> list[R
     return [witness_of(text, url, where) for text, url in zip(keys, urls, strict=True)]
 
 
-def lines_of(root: Root) -> list[str]:
-    """All that a root file says, for those who sign it: one fact a line."""
+def lines_of(root: Root, *, whole: bool = False) -> list[str]:
+    """All that a root file says, for those who sign it: one fact a line.
+
+    A key of kilobytes (ML-DSA) is its name and the SHA-256 of its text, unless `whole`.
+    """
     lines = [
         f"version {root.version} of the root file of {root.department}{' (demo)' if root.demo else ''}, "
         f"made {iso_text(root.created_us, to='second')}",
@@ -95,15 +101,24 @@ def lines_of(root: Root) -> list[str]:
         f"{root.quorum} of {len(root.witnesses)} witnesses co-sign",
     ]
     for which, witnesses in (("witness", root.witnesses), ("public witness", root.public_witnesses)):
-        lines += [f"{which} {' '.join(one.keys)} {one.url}" for one in witnesses]
+        for one in witnesses:
+            keys = one.keys if whole else map(_short, one.keys)
+            lines.append(f"{which} {' '.join(keys)} {one.url}")
     lines += [f"root key of {one.holder}: {one.public.hex()}" for one in root.keys]
     lines += [f"key {one.name}: {one.public.hex()}" for one in root.others]
     return [_plain(line) for line in lines]
 
 
-def changed_lines(root: Root, before: Root) -> list[str]:
+def _short(key: str) -> str:
+    if len(key) <= LONGEST_KEY:
+        return key
+    name, number, _ = key.split("+", 2)
+    return f"{name}+{number}+(SHA-256 of this key's text: {hashlib.sha256(key.encode()).hexdigest()})"
+
+
+def changed_lines(root: Root, before: Root, *, whole: bool = False) -> list[str]:
     """The same against the root file before: - what goes, + what comes, the rest as it was."""
-    old, new = lines_of(before), lines_of(root)
+    old, new = lines_of(before, whole=whole), lines_of(root, whole=whole)
     gone = [f"- {line}" for line in old if line not in new]
     return [*gone, *(f"  {line}" if line in old else f"+ {line}" for line in new)]
 

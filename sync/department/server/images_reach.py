@@ -1,7 +1,7 @@
-"""Whether the store of images has what it took, for `compliance`: asked at most once a minute.
+"""Whether the store of images serves and has what it took, for `compliance` and at the start of the server.
 
 A disk that is not mounted, another blobs_folder, a bucket without credentials: searches answer, no picture
-opens, what comes is stored elsewhere, and no one would know.
+opens, what comes is stored elsewhere, and no one would know. It is asked at most once a minute.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 import sqlalchemy as sa
+import structlog
 
 from sync.department.desk.owed import Late, Overdue
 from sync.department.server.keys_reach import MinuteLook
@@ -19,9 +20,12 @@ from sync.department.store.database import Store
 from sync.department.store.tables import elements
 from sync.errors import StoreError
 
+log_events = structlog.get_logger("department.server")
+NO_DAY = 0  # 1970: no read came then
+
 
 class ImagesReach:
-    """Whether a piece of the newest day's images can be read where the settings say. Thread-safe."""
+    """Whether the store answers, and gives a piece of the newest day's images. Thread-safe."""
 
     def __init__(self, store: Store, packs: PackStore, now_s: Callable[[], float] = time.monotonic) -> None:
         self._store, self._packs = store, packs
@@ -33,18 +37,25 @@ class ImagesReach:
         if not problem:
             return []
         what = (
-            f"the store of images does not give what it took ({problem}): no picture of that time opens, and "
-            "new ones may go astray; stop the server, mount that disk, or compare blobs_folder and "
-            "blobs_endpoint in department.toml and the store's credentials, then start it"
+            f"the store of images does not serve this department ({problem}): no picture in it opens, and "
+            "what units send waits or goes astray; stop the server, mount that disk, or compare blobs_folder "
+            "and blobs_endpoint in department.toml and the store's credentials, then start it"
         )
         return [Overdue(kind=Late.STORE, clause="463.8", what=what)]
+
+    def say(self) -> None:
+        """Say the same in the server's events, before the first image goes there."""
+        for one in self.overdue():
+            log_events.warning("images_not_reached", reason=one.what)
 
     def _problem(self) -> str:
         piece = None
         with contextlib.suppress(StoreError):  # who needs the database says what is wrong with it
             piece = self._newest_piece()
         try:
-            if piece is not None:
+            if piece is None:
+                self._packs.names(NO_DAY)  # whether it answers, and lets this department in
+            else:
                 day, pack, offset = piece
                 self._packs.get(day, pack, offset, 1)
         except StoreError as error:

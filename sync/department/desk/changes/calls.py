@@ -7,9 +7,11 @@ from typing import Any
 
 from storage.codec import read_field
 from storage.errors import RecordError, StorageError
+from storage.times import iso_text
 from sync.department.desk.changes import rules
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.field_help import label_of
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.people.on_roster import demand_proposer, is_here
 from sync.department.desk.words import demand_words
@@ -154,7 +156,7 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
             user=entry.stamp.user,
             call=entry.note.call,
             summary=entry.note.summary,
-            fields=tuple((name, _words(value)) for name, value in said.items() if name not in SECOND),
+            fields=tuple((name, _words(value, name)) for name, value in said.items() if name not in SECOND),
         )
         note = LogRead(elements=f"form of proposal {entry.sequence}", count=len(made.fields))
         return [note], lambda entries: (entries[0].sequence, made)
@@ -217,14 +219,21 @@ def _demand_administrator(desk: Desk, caller: Caller) -> None:
         )
 
 
-def _words(value: Any) -> str:
-    """A field of a form, for a person."""
+def _words(value: Any, name: str = "") -> str:  # noqa: PLR0911 - one case per type
+    """A field of a form, for a person: of a record each part that says something, by its label."""
     if isinstance(value, dict) and SHA256 in value:
         return f"SHA-256 {value[SHA256].hex()}"
+    if isinstance(value, dict):
+        said = ((one, _words(part, one)) for one, part in value.items())
+        return "; ".join(f"{label_of(one)}: {words}" for one, words in said if words)
+    if name.endswith("_us") and type(value) is int:
+        return iso_text(value, to="second") if value > 0 else ""
+    if value is None:
+        return ""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, list | tuple):
-        return ", ".join(map(_words, value))
+        return ", ".join(_words(one, name) for one in value)
     return str(value)
 
 
