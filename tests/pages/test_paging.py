@@ -18,6 +18,7 @@ from sqlalchemy import insert
 from storage.times import HOUR_US, SECOND_US
 from sync.department.desk.inquiry.forms import AskForm
 from sync.department.desk.json_forms import to_json
+from sync.department.pages.memory import FINDS_A_SHELF, Shelf
 from sync.department.pages.paging import ROWS, ListPage, cut
 from sync.department.pages.visit import Visit
 from sync.department.store.database import open_store
@@ -31,7 +32,9 @@ def visiting(**query: str) -> Visit:
     """A visit of which only the address is asked."""
     params = SimpleNamespace(get=query.get, multi_items=lambda: list(query.items()))
     turned = {name: text for name, text in query.items() if name.startswith(("page-", "find-"))}
-    return cast("Visit", SimpleNamespace(turned=turned, request=SimpleNamespace(query_params=params)))
+    request = SimpleNamespace(query_params=params)
+    sought = lambda name: turned.get(f"find-{name}", "")  # noqa: E731 - a visit keeps it in memory instead
+    return cast("Visit", SimpleNamespace(turned=turned, request=request, sought=sought))
 
 
 def shown(**query: str) -> ListPage[int]:
@@ -65,7 +68,7 @@ def test_what_is_found_is_paged_too_and_keeps_the_other_parts_of_the_address() -
     found = shown(**{"find-n": "ROW 12", "user": "disp1", "page-other": "2"})
     assert [*found.rows] == [12, *range(120, 130)]
     assert (found.count, found.of) == (11, COUNT)
-    assert dict(found.others) == {"user": "disp1", "page-other": "2"}
+    assert found.others == "user=disp1&page-other=2"
     more = shown(**{"find-n": "row", "user": "disp1"})
     assert more.after == "?user=disp1&find-n=row&page-n=2#n"
     assert shown(**{"find-n": "nothing"}).rows == []
@@ -114,9 +117,47 @@ def test_a_form_on_a_later_page_leads_back_to_it_refused_or_taken(
     taken = one.post("/incidents", form | {"finding": "the card was copied"})
     assert taken.status == 200
     assert f"{ROWS + 1} to {2 * ROWS} of {COUNT}" in taken.text
-    found = one.get("/incidents?find-incident-list=no.+21")
+    found = one.send(taken, "/find", sought="no. 21")
     assert rows_of(found) == 11
     assert "in which “no. 21” is found" in found.text
+    again = one.send(found, "/incidents", finding="")  # refused: the list is as it was
+    assert again.status == 422
+    assert rows_of(again) == 11
+    other = reader()
+    other.logon("chief")
+    assert (
+        rows_of(other.get(str(found.answer.url).removeprefix(one.base))) == ROWS
+    )  # its name is of one session
+
+
+def test_what_is_sought_in_a_list_is_in_no_address(department: Department, reader: Browser) -> None:
+    add_incidents(department)
+    one = reader()
+    one.logon("chief")
+    page = one.get("/incidents?kind=rewound&page-incident-list=2")
+    assert not [tags for tag, tags in page.tags if tags.get("method") == "get" and "find" in str(tags)]
+    found = one.send(page, "/find", sought="7XKR219")
+    address = str(found.answer.url)
+    assert "None in which “7XKR219” is found" in found.text
+    assert "7XKR219" not in address
+    assert "kind=rewound" in address
+    assert "page-incident-list" not in address
+    assert not [tags for _, tags in found.tags if "7XKR219" in tags.get("href", "")]
+    shown = one.send(found, "/find", sought="")
+    assert rows_of(shown) == ROWS
+    form = page.form("/find")
+    assert one.post("/find", form | {"list": "a b"}).status == 422
+    assert one.post("/find", form | {"others": "a=1&" * 200}).status == 422
+    assert "kind=rewound" in str(one.post("/find", form | {"from": "//elsewhere.example"}).answer.url)
+
+
+def test_few_things_sought_are_kept_and_the_one_used_least_lately_makes_room() -> None:
+    shelf = Shelf("chief")
+    first, second = shelf.keep_find("first"), shelf.keep_find("second")
+    for number in range(FINDS_A_SHELF - 1):
+        assert shelf.find_of(first) == "first"
+        shelf.keep_find(f"no. {number}")
+    assert (shelf.find_of(first), shelf.find_of(second)) == ("first", "")
 
 
 def test_home_leads_to_a_request_beyond_the_first_page_and_finds_none_by_its_plate(
@@ -137,7 +178,7 @@ def test_home_leads_to_a_request_beyond_the_first_page_and_finds_none_by_its_pla
     page = one.get(f"/queue?at={numbers[-1]}")
     assert f'id="entry-{numbers[-1]}"' in page.html
     assert f'id="entry-{numbers[0]}"' not in page.html
-    assert "None in which" in one.get("/queue?find-requests=7ABC000").text
+    assert "None in which" in one.send(page, "/find", sought="7ABC000").text
 
 
 def test_an_answer_of_many_reads_is_paged_and_a_moved_row_opens_its_own_picture(

@@ -40,6 +40,7 @@ from sync.department.pages import (
     machines,
     mapping,
     openness,
+    paging,
     proving,
     searching,
     sharing,
@@ -85,6 +86,7 @@ PAGES: tuple[Page, ...] = (
     *openness.PAGES,
     *accounts.PAGES,
     *proving.PAGES,
+    *paging.PAGES,
     *helping.PAGES,
 )
 
@@ -269,6 +271,8 @@ class _Pages:
         if not (user and any(kept.values())):
             return False
         here = visit.request.url.path
+        if here == paging.FIND_PATH:
+            return False
         visit.memory.keep_draft(user, shield.local_path(visit.values.get("from", here), here), kept)
         return True
 

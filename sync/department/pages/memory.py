@@ -7,6 +7,7 @@ session or after an hour, and is gone when the server stops.
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ DRAFTS_A_PERSON = 4
 SHELVES = 400
 THINGS_A_SHELF = 40
 BYTES_A_SHELF = 24 << 20
+FINDS_A_SHELF = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,28 @@ class _Thing:
 
 @dataclass(slots=True)
 class Shelf:
-    """What one session's pages show: answers by name, the ground of its last look, words to say once."""
+    """What one session's pages show: answers by name, the ground of its last look, words to say once, and
+    what was sought in its lists, by the name that the address has instead."""
 
     user: str
     things: OrderedDict[str, _Thing] = field(default_factory=OrderedDict, repr=False)
     notices: list[str] = field(default_factory=list, repr=False)
+    finds: OrderedDict[str, str] = field(default_factory=OrderedDict, repr=False)
+
+    def keep_find(self, text: str) -> str:
+        """Keep what is sought in a list; returns a random name for it. The least used makes room."""
+        name = secrets.token_urlsafe(9)
+        self.finds[name] = text
+        while len(self.finds) > FINDS_A_SHELF:
+            self.finds.popitem(last=False)
+        return name
+
+    def find_of(self, name: str) -> str:
+        """What was sought under a name; empty for one that is not kept."""
+        if name not in self.finds:
+            return ""
+        self.finds.move_to_end(name)
+        return self.finds[name]
 
     def put(self, name: str, value: Any, at_us: int, size: int = 0) -> None:
         """Keep something under a name; the oldest makes room."""

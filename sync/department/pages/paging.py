@@ -1,8 +1,9 @@
 """Long lists: a page of rows at a time, the rows in which a text is found, links to the other pages.
 
 Which page of which list is shown is in the page's address, and in every form of the page, so that a refused
-form, one that a lock kept, and what follows an accepted one show the same rows. No text of these is a plate:
-nothing is sought in a column that holds plates.
+form, one that a lock kept, and what follows an accepted one show the same rows. Nothing is sought in a column
+that holds plates, but people type plates all the same: what is sought is sent as a form and kept in memory,
+and the address has a random name of it, for browsers and proxies keep addresses.
 """
 
 from __future__ import annotations
@@ -10,12 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
-from sync.department.pages.visit import Visit
+from starlette.responses import Response
+
+from sync.department.pages import shield
+from sync.department.pages.visit import Page, Visit
+from sync.department.policy.refusals import FormError
 
 ROWS = 100
 LONGEST_FIND = 80
+FIND_PATH = "/find"
+MOST_PARTS = 100
 
 T = TypeVar("T")
 
@@ -24,7 +31,7 @@ T = TypeVar("T")
 class ListPage(Generic[T]):
     """One page of a list. `name`: of the list, and of its place on the page; `first`: the number of the first
     row, from 1; `count`: rows that fit `find`, of `of`; `before`, `after`, `start`, `end`: addresses of other
-    pages, or empty; `others`: what a form to find something keeps of the address."""
+    pages, or empty; `others`: the address's other parts, which a form to find something keeps."""
 
     rows: Sequence[T]
     name: str
@@ -36,7 +43,7 @@ class ListPage(Generic[T]):
     after: str = ""
     start: str = ""
     end: str = ""
-    others: Sequence[tuple[str, str]] = ()
+    others: str = ""
 
     @property
     def long(self) -> bool:
@@ -54,7 +61,7 @@ def cut(
 ) -> ListPage[T]:
     """The page of `rows` that the address or the form names; the last one for a number beyond it. `key`: what
     the address may name of a row by `at`, to show its page; `texts`: what is sought in, if something is."""
-    find = visit.turned.get(f"find-{name}", "")[:LONGEST_FIND] if texts is not None else ""
+    find = visit.sought(name) if texts is not None else ""
     fitting = rows
     if find and texts is not None:
         wanted = find.casefold()
@@ -80,8 +87,27 @@ def cut(
         after=address(page + 1) if page < last else "",
         start=address(0) if page > 1 else "",
         end=address(last) if page < last - 1 else "",
-        others=[one for one in _kept(visit) if one[0] not in {f"page-{name}", f"find-{name}"}],
+        others=urlencode([one for one in _kept(visit) if one[0] not in {f"page-{name}", f"find-{name}"}]),
     )
+
+
+async def send_find(visit: Visit) -> Response:
+    """Keep what is sought in a list in memory, and show the list again. Raises FormError."""
+    values = visit.values
+    name, text = values.text("list"), values.text("sought")[:LONGEST_FIND]
+    try:
+        parts = parse_qsl(values.get("others", ""), keep_blank_values=True, max_num_fields=MOST_PARTS)
+    except ValueError:
+        raise FormError("others: too many parts of an address", code="others", clause="463.5") from None
+    if not name.isascii() or not name.replace("-", "").isalnum():
+        raise FormError("list: no such list", code="list", clause="463.5")
+    if text:
+        parts.append((f"find-{name}", visit.shelf.keep_find(text)))
+    path = shield.local_path(values.get("from", "/")).partition("?")[0]
+    return visit.to(f"{path}?{urlencode(parts)}#{name}")
+
+
+PAGES = (Page(path=FIND_PATH, send=send_find),)
 
 
 def _page(text: str) -> int:

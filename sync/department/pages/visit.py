@@ -111,6 +111,11 @@ class Visit:
         source = self.values or self.request.query_params
         return {name: source[name] for name in source if name.startswith(("page-", "find-"))}
 
+    def sought(self, name: str) -> str:
+        """What is sought in the list `name`; the address has only a random name of it."""
+        kept = self.turned.get(f"find-{name}", "")
+        return self.shelf.find_of(kept) if kept else ""
+
     def same(self, path: str) -> str:
         """A path with the same pages of its lists."""
         return f"{path}?{urlencode(self.turned)}" if self.turned else path
