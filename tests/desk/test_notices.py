@@ -19,9 +19,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from storage.times import DAY_US
-from sync.department.ground.settings import Settings
+from sync.department.ground.settings import Settings, load_settings
 from sync.department.server import notify
 from sync.department.server.daily import notify_people
+from sync.errors import InvalidInputError
 
 
 class MailServer(smtplib.SMTP):
@@ -72,6 +73,31 @@ def test_a_way_that_cannot_be_gone_is_named_and_sends_nothing_in_clear(
     assert len(ways) == 2
     assert notify.notify(tmp_path, ways, ["the password of chief ends"], 1)
     assert (told, MailServer.sent) == (["the password of chief ends"], [])
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://chat.example.gov/hook", True),
+        ("http://localhost:8080/hook", True),
+        ("http://127.0.0.1/hook", True),
+        ("http://chat.example.gov/hook", False),
+        ("http://localhost@chat.example.gov/hook", False),
+        ("ftp://localhost/hook", False),
+        ("chat.example.gov/hook", False),
+        ("http://[half/", False),
+        ("https:///hook", False),
+    ],
+)
+def test_a_webhook_gets_names_of_people_under_tls_alone(tmp_path: Path, url: str, taken: bool) -> None:
+    path = tmp_path / "department.toml"
+    path.write_text(f'notice_webhook = "{url}"\n')
+    if taken:
+        assert load_settings(path).notice_webhook == url
+        return
+    with pytest.raises(InvalidInputError, match="must be an https:// URL") as refused:
+        load_settings(path)
+    assert refused.value.where == f"{path}: notice_webhook"
 
 
 def test_a_name_of_two_lines_is_no_second_header(monkeypatch: pytest.MonkeyPatch) -> None:

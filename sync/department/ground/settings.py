@@ -9,12 +9,14 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from storage.text_end import with_end
 from sync.errors import InvalidInputError
 from sync.toml_settings import SettingError, load_table, setting, write_table
 
 RETIRED = {"keep_days": 365}  # until 0.2.0 each file had it, with this value alone
+LOCAL = frozenset({"localhost", "127.0.0.1"})  # where a notice that names people may go without TLS
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL}){{0,20}}")
 HEADER = "# Settings of the department server. Changes take effect at the next start.\n\n"
@@ -71,7 +73,9 @@ class Settings:
     notice_smtp: str = setting(
         "localhost:25", why="HOST:PORT of the mail server; with STARTTLS, unless it is localhost"
     )
-    notice_webhook: str = setting("", why="URL that is posted the same as JSON; empty: none")
+    notice_webhook: str = setting(
+        "", why="https:// URL that is posted the same as JSON; http:// for localhost alone; empty: none"
+    )
     code_hours: int = setting(24, low=1, high=168, why="life of a one-time enrollment code")
 
     @property
@@ -97,7 +101,20 @@ def load_settings(path: Path) -> Settings:
             ipaddress.ip_address(settings.trusted_proxy)
     except ValueError:
         raise InvalidInputError("must be one IP address", where=f"{path}: trusted_proxy") from None
+    if settings.notice_webhook and not _is_private(settings.notice_webhook):
+        what = "must be an https:// URL, for it gets names of people; http:// only to localhost"
+        raise InvalidInputError(what, where=f"{path}: notice_webhook")
     return settings
+
+
+def _is_private(url: str) -> bool:
+    """Whether what is posted there goes under TLS, or stays on this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return host is not None and (parts.scheme == "https" or (parts.scheme == "http" and host in LOCAL))
 
 
 def _is_host(name: str) -> bool:

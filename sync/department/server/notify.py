@@ -24,13 +24,12 @@ from storage import files
 from storage.codec import from_bytes, to_bytes
 from storage.errors import StorageError
 from storage.times import DAY_US
-from sync.department.ground.settings import Settings
+from sync.department.ground.settings import LOCAL, Settings
 
 log_events = structlog.get_logger("department.notify")
 FILE, ADMINISTRATORS_FILE = "notified.cbor", "notified-administrators.cbor"
 AGAIN_US = 7 * DAY_US
 TIMEOUT_S = 20.0
-LOCAL = frozenset({"localhost", "127.0.0.1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
