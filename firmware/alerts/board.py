@@ -228,7 +228,7 @@ class AlertBoard:
                     break
                 oldest = next(iter(self._open))
             left.append(self._open.pop(oldest))
-            self.left_to_the_desk += 1
+            self.left_to_the_desk += not left[-1].entry.covert  # a count would show that one is about
         return left
 
     def open_alerts(self) -> list[OpenAlert]:

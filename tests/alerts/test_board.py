@@ -257,6 +257,19 @@ def test_a_unit_that_no_officer_sits_at_keeps_no_more_alerts_than_a_board_holds(
     assert (car.board.left_to_the_desk, car.board.raised) == (3, 7)
 
 
+def test_what_is_left_to_the_desk_counts_no_alert_of_a_covert_entry(
+    make_car: MakeCar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`reader alerts` lists none; a count would show a flood's watcher that one was about."""
+    monkeypatch.setattr(boards, "MOST_OPEN", 1)
+    monkeypatch.setattr(boards, "MOST_AT_ALL", 2)
+    car = make_car(entry("8ABC000", recipients=("super",)), *(entry(f"8ABC00{n}") for n in range(1, 4)))
+    for number in range(4):
+        car.passes(seen(f"8ABC00{number}"))
+    assert len(car.board.open_alerts()) == 2
+    assert car.board.left_to_the_desk == 1
+
+
 def test_alerts_of_an_earlier_run_are_counted_after_a_restart(make_car: MakeCar, ledger: Ledger) -> None:
     car = make_car()
     car.passes(seen("7XKR219"))
