@@ -22,7 +22,7 @@ from sync.department.journal.entries import NOTES, Logon
 from sync.department.journal.publisher import WitnessLinks
 from sync.errors import NewerError
 
-OLDER = "the access log is of form 7, and this version knows form 6"
+OLDER = "the access log is of form 8, and this version knows form 7"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_an_older_desk_does_not_open_a_log_of_a_newer_form(
     if kept:
         snapshot.write(department.desk.log, department.desk.book)
     reopened(department)
-    older.setattr(entries, "NEWEST_FORM", 6)
+    older.setattr(entries, "NEWEST_FORM", 7)
     with pytest.raises(NewerError, match=OLDER) as refused:
         reopened(department)
     assert "update" in refused.value.cure
@@ -63,7 +63,7 @@ def test_an_older_verify_judges_nothing_by_rules_that_it_does_not_know(
     department: Department, older: pytest.MonkeyPatch
 ) -> None:
     assert problems(department) == ()
-    older.setattr(entries, "NEWEST_FORM", 6)
+    older.setattr(entries, "NEWEST_FORM", 7)
     with pytest.raises(NewerError, match=OLDER):
         problems(department)
 
@@ -82,11 +82,11 @@ def test_an_older_key_service_follows_no_log_of_a_newer_form_and_keeps_what_it_f
     log, folder = department.desk.log, next(department.home.path.rglob(DATABASE)).parent
     with contextlib.closing(follower(department, folder)) as service:
         size = service.head()[0]
-    older.setattr(entries, "NEWEST_FORM", 6)
+    older.setattr(entries, "NEWEST_FORM", 7)
     for place in (folder, tmp_path / "another"):
         with contextlib.closing(follower(department, place)) as service, pytest.raises(NewerError) as refused:
             service.follow(log.part(0, log.size()), lambda _first, _last: {})
         assert OLDER in refused.value.what
-    older.setattr(entries, "NEWEST_FORM", 7)
+    older.setattr(entries, "NEWEST_FORM", 8)
     with contextlib.closing(follower(department, folder)) as service:
         assert service.head()[0] == size > 0

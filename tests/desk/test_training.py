@@ -11,13 +11,13 @@ from desk_twins import COURSE, GROUND, TOPICS, Department
 
 from storage.times import DAY_US
 from sync.department.desk.changes.calls import DecideForm, ShowForm
-from sync.department.desk.changes.rules import WITH_DATA
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people.training import Trainings, demand_current
 from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.journal.entries import TrainingDone
 from sync.department.journal.machine_entries import DocumentSent
+from sync.department.journal.second_hand_facts import WITH_DATA
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.desk_terms import NEW_TOPICS_DAYS, in_topics, topics_came
 from sync.department.policy.policy import Policy

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sync.department.desk.changes.rules import WITH_DATA
 from sync.department.desk.field_help import words_of
 from sync.department.desk.logon_forms import AskProofForm, BeginForm, LogonForm, ProveForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.proofs import PROVEN_CALLS
 from sync.department.desk.words import longest
+from sync.department.journal.second_hand_facts import WITH_DATA
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.roles import CALLS, Call, Role
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from storage.codec import hints_of, without_none
 from sync.department.desk.alerts import events
-from sync.department.desk.changes.rules import WITH_DATA
 from sync.department.desk.inquiry import stream
 from sync.department.desk.logon_forms import (
     AskProofForm,
@@ -31,6 +30,7 @@ from sync.department.desk.people.passkeys import Options
 from sync.department.desk.proofs import PROVEN_CALLS
 from sync.department.desk.transparency.rules import Transparency
 from sync.department.desk.words import longest
+from sync.department.journal.second_hand_facts import WITH_DATA
 from sync.department.policy.roles import CALLS, Call
 
 OPENAPI = "3.1.0"

@@ -79,7 +79,8 @@ from sync.department.policy.roles import Role
 from sync.errors import NewerError
 
 ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, SEEN_BY_TWO, DRAWN_BY_PERSON, BOUND_WHOLE = 2, 3, 4, 5, 6, 7
-NEWEST_FORM = BOUND_WHOLE
+ALL_TRAINED = 8
+NEWEST_FORM = ALL_TRAINED
 KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
@@ -93,7 +94,9 @@ class AccessLogOpened(Note):
     configuration of units, who approves a sharing says what the agency is, and the offices' statement of an
     administrator has a date. From `DRAWN_BY_PERSON` on, the signed call that begins an audit draws its
     sample. From `BOUND_WHOLE` on, a grant that destroys records names their log, each delivery names what was
-    asked for, and the first word on an incident is about that one, and ends with the role that gave it.
+    asked for, and the first word on an incident is about that one, and ends with the role that gave it. From
+    `ALL_TRAINED` on, not only who opens content has current training, but everyone whose call takes it at the
+    desk: a second person's yes to what is about plates or reads is one.
     """
 
     KIND: ClassVar[str] = "log_opened"

@@ -21,6 +21,8 @@ DECIDES = {
     "share/decide": Call.SHARE_APPROVE,
 }
 """What a role must permit for each decision."""
+WITH_DATA = frozenset({"hotlist/add", "hotlist/push", "hold/place", "hold/export"})
+"""Changes about plates or reads: who makes, opens or approves one needs current training (463.3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from sync.department.journal.office_entries import IncidentSettled
 from sync.department.journal.policy_asks import PolicyAsks
 from sync.department.journal.second_hand_facts import (
     DECIDES,
+    WITH_DATA,
     AskedScope,
     PlacedHold,
     Proposal,
@@ -43,7 +44,7 @@ from sync.department.journal.sharing_entries import (
 from sync.department.journal.statements import Statement, digest_of, proposal_digest
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.desk_terms import in_topics
-from sync.department.policy.roles import Call, Role
+from sync.department.policy.roles import CALLS, Call, Role
 
 ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
 ASKED_US, DELIVER_US = ASKED_DAYS * DAY_US + HOUR_US, DELIVER_DAYS * DAY_US + HOUR_US  # with that time
@@ -259,6 +260,22 @@ class SecondHands(PolicyAsks):
             raise UnsignedError(f"no signed training of {user} is current")
         if not in_topics(self.topics, known.topics, held_us=known.held_us, at_us=at_us):
             raise UnsignedError(f"{user} was not trained in a topic of the policy")
+
+    def demand_may(
+        self, said: Statement, entry: Entry, held: tuple[Role, ...], call: Call | None, *, trained: bool
+    ) -> None:
+        """A role that permits a call, and where `trained` the training that it takes at the desk (463.3).
+        `held`: its person's roles. Raises UnsignedError."""
+        if call is not None:
+            self.demand_role(said.user, held, call)
+        if not trained:
+            return
+        note, about = entry.note, said.call
+        if isinstance(note, ChangeDecided):
+            known = self.proposed.get(note.proposal)
+            about = known.call if known is not None and note.granted else ""
+        if about in WITH_DATA or (call is not None and CALLS[call].touches_data):
+            self.demand_training(said.user, min(said.at_us, entry.stamp.at_us))
 
     def ask_release(self, entry: Entry, note: ReleaseAsked, held: tuple[Role, ...]) -> None:
         """The first person's word that a hold may end. `held`: that person's roles."""

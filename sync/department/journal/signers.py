@@ -14,8 +14,8 @@ So an entry counts only where the chain holds, and `apply` says what does not:
   another, is current
 - a second person's decision, and what needs one: by a signed call of that person (`second_hands.py`)
 - whatever else a person did (training, hot lists, grants, releases, verdicts, alerts): by a signed call of
-  that person, in a role that may make it, whose form says so (`made_by.py`); a grant that can destroy what a
-  unit holds, by two people
+  that person, in a role that may make it, whose form says so (`made_by.py`), and with current training where
+  the desk asks it; a grant that can destroy what a unit holds, by two people
 
 What does not hold changes nothing here. The key service and `verify` fold the same entries.
 """
@@ -40,6 +40,7 @@ from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened
 from sync.department.journal.change_entries import ChangeDecided, DesignationSet, GlassJudged
 from sync.department.journal.entries import (
     ALL_SIGNED,
+    ALL_TRAINED,
     BOUND_WHOLE,
     GRANTS_BY_TWO,
     PROOFS_OF_ONE,
@@ -92,7 +93,7 @@ from sync.department.journal.statements import (
     open_statement,
 )
 from sync.department.journal.unsigned import UnsignedError
-from sync.department.policy.roles import MANAGES_USERS, Role, roles_at
+from sync.department.policy.roles import MANAGES_USERS, Call, Role, roles_at
 from sync.root_file import Root
 
 MANY = (AlertKnown, AlertRecordsOpened, AlertStepTaken)  # a look at the list makes many
@@ -198,7 +199,7 @@ class Signers:
             call = DECIDES.get(said.call)
             if call is None:
                 raise UnsignedError("the signed call decides nothing")
-            self.second.demand_role(said.user, self.roles_of(said.user, entry.stamp.at_us), call)
+            self._demand_may(entry, said, call)
         if said is not None:
             self.demand_unused(entry.note, said)
         self.second.decide(entry, said, self.roles_of(entry.stamp.user, entry.stamp.at_us))
@@ -219,8 +220,7 @@ class Signers:
             return None
         said = self.demand_signed(entry)
         rule = demand_made(entry.note, said)
-        if (call := rule.calls[said.call]) is not None:
-            self.second.demand_role(said.user, self.roles_of(said.user, entry.stamp.at_us), call)
+        self._demand_may(entry, said, rule.calls[said.call])
         two = said.call in rule.two and (not is_configuration(said) or self.second.configures_by_two(said))
         if two or (self._grants_by_two(said) and can_destroy(entry.note)):
             about = holder_of(entry.note)
@@ -241,6 +241,11 @@ class Signers:
             held = self.roles.get(entry.note.user, ())
             self.second.demand_trainer(entry, entry.note, self.roles_of(said.user, entry.stamp.at_us), held)
         return said
+
+    def _demand_may(self, entry: Entry, said: Statement, call: Call | None) -> None:
+        """What a call takes: a role, and from `ALL_TRAINED` on training. Raises UnsignedError."""
+        roles = self.roles_of(said.user, entry.stamp.at_us)
+        self.second.demand_may(said, entry, roles, call, trained=self.form >= ALL_TRAINED)
 
     def make(self, entry: Entry, said: Statement | None) -> None:
         """What an entry of a person's doing changes, once `demand_made` gave the call that made it. Raises

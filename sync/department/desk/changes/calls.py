@@ -17,6 +17,7 @@ from sync.department.desk.people.on_roster import demand_proposer, is_here
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, EntryOf, LogRead
+from sync.department.journal.second_hand_facts import WITH_DATA
 from sync.department.journal.statements import SHA256, said_in
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Call, Role
@@ -145,7 +146,7 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
 
     def plan(caller: Caller) -> Plan[tuple[int, ShownProposal]]:
         entry = _known(desk, form.proposal, caller)
-        if entry.note.call in rules.WITH_DATA:
+        if entry.note.call in WITH_DATA:
             desk.demand_trained(caller)
         said = _signed_form(entry)
         if not _is_of_its_people(entry, caller.user):
@@ -162,7 +163,7 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
         return [note], lambda entries: (entries[0].sequence, made)
 
     look, shown = desk.act(token, Call.CHANGE_APPROVE, plan)
-    if shown.call in rules.WITH_DATA:
+    if shown.call in WITH_DATA:
         desk.covered(look)
     return shown
 
@@ -242,7 +243,7 @@ def decide(front: DeskContext, token: str, form: DecideForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        if _known(desk, form.proposal, caller).note.call in rules.WITH_DATA and form.granted:
+        if _known(desk, form.proposal, caller).note.call in WITH_DATA and form.granted:
             desk.demand_trained(caller)
         rules.to_decide(desk.policy, desk.book.changes, form.proposal, caller.user, caller.at_us)
         demand_proposer(desk.book.roster, desk.book.changes.proposed[form.proposal], rules.CLAUSE)

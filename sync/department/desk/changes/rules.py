@@ -19,8 +19,6 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, decided_already
 
 CLAUSE = "463.4"
-WITH_DATA = frozenset({"hotlist/add", "hotlist/push", "hold/place", "hold/export"})
-"""Changes about plates or reads: who makes, opens or approves one needs current training (463.3)."""
 
 
 class ChangeForm(Protocol):
