@@ -146,7 +146,10 @@ def main(chosen: tuple[str, ...]) -> int:
     """Break each place in turn; 1 if a break goes unnoticed. `chosen`: the clauses; none: all."""
     whole, proven = 0, set[str]()
     wanted = tuple(f"{clause} " for clause in chosen)
-    is_chosen = lambda clause: not wanted or f"{clause} ".startswith(wanted)  # noqa: E731
+
+    def is_chosen(clause: str) -> bool:
+        return not wanted or f"{clause} ".startswith(wanted)
+
     breaks = [one for one in BREAKS if any(is_chosen(clause) for clause in one.clauses)]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
