@@ -173,6 +173,7 @@ class AlertBoard:
                 made.append(self._raise(read, one, next(fresh)))
             else:
                 self._see_again(one)
+            self.unstored.stored(one.visit, one.at_us)
         return made
 
     def _is_known(self, one: ListMatch, at_us: int) -> bool:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from firmware.alerts.board import AlertBoard, OpenAlert
 from firmware.alerts.sessions import Officer, PageSessions
 from storage.alert_life import AlertEvent, AlertStep, Fit, Outcome, compare, verdict_of
-from storage.errors import RecordError, RefusedError, StorageError
+from storage.errors import CardFailedError, RecordError, RefusedError, StoreFullError
 from storage.leaf import IMAGES
 from storage.ledger import Ledger
 from storage.picture_format import picture_format
@@ -41,16 +42,18 @@ class PageApi:
 
     def listed(self, officer: Officer) -> dict[str, Any]:
         """What the page lists: alerts, how many more are open, and the hits that the store did not take.
-        These are listed even where it takes no step either, as that an alert was shown.
+        Where it takes no step either, as that an alert was shown, these are listed all the same, with the
+        alerts that this officer was shown before.
         """
         missed = self._board.unstored.so_far()
         facts = None if missed is None else {"count": missed.count, "age_s": missed.age_s}
         try:
             alerts = self.alerts(officer)
-        except (StorageError, OSError):
+        except (StoreFullError, CardFailedError, OSError):
             if missed is None:
                 raise
-            alerts = []
+            shown = (one for one in self._visible(officer) if self._was_shown(officer, one))
+            alerts = [self._alert_row(one) for one in islice(shown, MOST_LISTED)]
         return {"alerts": alerts, "more": self.more(officer), "unstored": facts}
 
     def alerts(self, officer: Officer) -> list[dict[str, Any]]:
@@ -58,7 +61,7 @@ class PageApi:
         those that sound before all others, the newest first. Where not all are listed, those that sound and
         that this officer was not shown yet come before all that were.
         """
-        mine = [one for one in self._board.open_alerts() if self._may_see(officer, one)]
+        mine = self._visible(officer)
         if len(mine) > MOST_LISTED:
             mine.sort(key=lambda one: not one.match.sounds or self._was_shown(officer, one))
         mine = mine[:MOST_LISTED]
@@ -70,7 +73,7 @@ class PageApi:
 
     def more(self, officer: Officer) -> int:
         """How many of the open alerts that this officer may see are behind those that are listed."""
-        return max(0, sum(self._may_see(officer, one) for one in self._board.open_alerts()) - MOST_LISTED)
+        return max(0, len(self._visible(officer)) - MOST_LISTED)
 
     def alert(self, officer: Officer, number: int) -> dict[str, Any]:
         """One alert, with the comparison once this officer has typed the plate."""
@@ -136,6 +139,9 @@ class PageApi:
         outcome = _member(Outcome, body, "outcome")
         made = self._step(officer, number, AlertEvent.CLOSED, outcome=outcome, text=_text(body, "text"))
         return self._alert_row(made)
+
+    def _visible(self, officer: Officer) -> list[OpenAlert]:
+        return [one for one in self._board.open_alerts() if self._may_see(officer, one)]
 
     def _mine(self, officer: Officer, number: int) -> OpenAlert:
         found = self._board.find(number)

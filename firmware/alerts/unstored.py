@@ -2,16 +2,17 @@
 
 Promise: a count and an age by running time, no plate, no place, no list. An alert exists only with its
 record, and there is none here: so nothing can be opened, answered or confirmed. The record of the gap
-counts these hits.
+counts these hits. A hit that is stored at a later try has its alert, and counts no more.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from firmware.alerts.episodes import Episodes, Wish
+from firmware.alerts.episodes import MOST, Episodes, Wish
 from firmware.alerts.matching import ListMatch
 
 
@@ -22,7 +23,7 @@ def wish_of(one: ListMatch) -> Wish:
 
 @dataclass(frozen=True, slots=True)
 class Unstored:
-    """How many hits of this run were warned of without a record; `age_s`: seconds since the last one."""
+    """How many hits of this run were warned of and have no record; `age_s`: seconds since the last one."""
 
     count: int
     age_s: int
@@ -44,7 +45,9 @@ class UnstoredHits:
         self._known, self._running_us, self._warn = known, running_us, warn
         self._lock = threading.Lock()
         self._episodes = Episodes()
-        self._count, self._last_us = 0, 0
+        self._number = 0
+        self._missed: OrderedDict[int, tuple[list[Wish], int]] = OrderedDict()  # with the running time
+        self._older, self._older_us = 0, 0  # of those beyond, the count and the last one's time
 
     def miss(self, matches: Sequence[ListMatch], at_us: int) -> bool:
         """The store did not take a read of these matches, of this time; whether people were warned.
@@ -55,17 +58,31 @@ class UnstoredHits:
         heard = [one for one in heard if not self._known(one, at_us)]
         with self._lock:
             fresh = [one for one in heard if self._episodes.ongoing(wish_of(one), at_us, sounds=True) is None]
-            for one in fresh:
-                self._episodes.begin(wish_of(one), 0, at_us, sounds=True)
             if fresh:
-                self._count, self._last_us = self._count + 1, self._running_us()
+                self._number += 1
+                wishes = [wish_of(one) for one in fresh]
+                self._missed[self._number] = (wishes, self._running_us())
+                for wish in wishes:
+                    self._episodes.begin(wish, self._number, at_us, sounds=True)
+                while len(self._missed) > MOST:
+                    _, (_, self._older_us) = self._missed.popitem(last=False)
+                    self._older += 1
         if fresh:
             self._warn()
         return bool(fresh)
 
+    def stored(self, wish: Wish, at_us: int) -> None:
+        """The store took a read of this time with its alert: a miss of the same visit was none."""
+        with self._lock:
+            number = self._episodes.ongoing(wish, at_us, sounds=True)
+            for missed in self._missed.pop(number or 0, ([], 0))[0]:
+                self._episodes.end(missed)
+
     def so_far(self) -> Unstored | None:
         """Of this run; None if there was none."""
         with self._lock:
-            if not self._count:
+            count = self._older + len(self._missed)
+            if not count:
                 return None
-            return Unstored(self._count, max(0, (self._running_us() - self._last_us) // 1_000_000))
+            last_us = next(reversed(self._missed.values()))[1] if self._missed else self._older_us
+            return Unstored(count, max(0, (self._running_us() - last_us) // 1_000_000))
