@@ -51,8 +51,9 @@ def demand_address(text: str) -> None:
     """
     try:
         url = httpx.URL(f"https://{text}")
-        url.host.rstrip(".").encode("idna")  # as the look-up does: labels of 1 to 63 letters, RFC 1035
-        good = bool(url.host) and not _NO_ADDRESS.search(text) and (url.port or 443) < 65536
+        host = url.host.removesuffix(".")
+        host.encode("idna")  # as the look-up does: labels of 1 to 63 letters, RFC 1035
+        good = all(host.split(".")) and not _NO_ADDRESS.search(text) and (url.port or 443) < 65536
     except (httpx.InvalidURL, UnicodeError):
         good = False
     if not good:

@@ -121,7 +121,7 @@ def test_a_sign_on_page_of_the_network_is_not_taken_for_a_clock_or_a_revoked_cer
     "address",
     [
         "a" * 64 + ".example:8443", "a..b:8443", "::1:8443", "[::1", "host:x", "host:99999", "user@host:1",
-        "host:1/path", "host:1#", " :1",
+        "host:1/path", "host:1#", " :1", "a..:1", "..:1", ".:1", ".a:1",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("joining", [True, False])
