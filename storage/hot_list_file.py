@@ -198,13 +198,15 @@ class HotListFile:
 
     def find(self, key: int) -> list[bytes]:
         """The entries under a key; usually none. Raises SealError for a damaged block."""
+        return list(self.under(key))
+
+    def under(self, key: int) -> Iterator[bytes]:
+        """The same one by one: a list gone wrong may have all of its entries under one key."""
         first = bisect_left(self._keys, key)
-        found: list[bytes] = []
         while first < self.count and self._keys[first] == key:
             block, within = divmod(first, self._block_size)
-            found.append(self._block(block)[within])
+            yield self._block(block)[within]
             first += 1
-        return found
 
     def keys_over(self, most: int) -> Iterator[int]:
         """Each key with more than `most` entries: such a run is at one `most`th place at least."""

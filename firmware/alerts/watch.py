@@ -167,12 +167,13 @@ class HotListWatch:
         name, place = held.head.list_id, (held.head.sequence, time.sure_us // HOUR_US)
         if self._crowd_at.get(name) == place:
             return False
-        self._crowd_at[name] = place
         try:
-            return held.is_crowded(MOST_OF_A_PLATE, time.sure_us, at_most_us=time.likely_us)
-        except (StorageError, OSError):
+            crowded = held.is_crowded(MOST_OF_A_PLATE, time.sure_us, at_most_us=time.likely_us)
+        except (StorageError, OSError):  # the next refresh looks again
             self.doubt()
             return False
+        self._crowd_at[name] = place
+        return crowded
 
     def health(self) -> ListHealth:
         """How many lists match, and how many do not as they should."""

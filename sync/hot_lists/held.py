@@ -132,7 +132,7 @@ class HeldList:
         ListEntry.runs. Raises SealError, RecordError for a damaged list.
         """
         for key in self.file.keys_over(most):
-            entries = map(ListEntry.from_bytes, self.find(key))
+            entries = map(ListEntry.from_bytes, self.file.under(key))
             running = (one for one in entries if one.runs(at_us, at_most_us=at_most_us))
             if next(islice(running, most, None), None) is not None:
                 return True

@@ -160,6 +160,34 @@ def test_entries_that_have_ended_crowd_no_list(tmp_path: Path, ended: int) -> No
     assert bench.events() == ([] if ended else [("warning", "hot_list_crowded")])
 
 
+def test_a_crowded_key_is_looked_through_entry_by_entry_and_no_further_than_needed(tmp_path: Path) -> None:
+    """Its whole run was in memory at once, with each version and each hour."""
+    entries = [entry(reason=f"{number}") for number in range(1200)]
+    path = tmp_path / "doj.list"
+    write_list(path, bytes(32), "doj", codec.to_plain(HEAD), [(one.key, one.to_bytes()) for one in entries])
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1  # the last block opens no more
+    path.write_bytes(data)
+    held = HeldList(HEAD, HotListFile(path, bytes(32), "doj"))
+    assert held.is_crowded(MOST_OF_A_PLATE, NOW_US, at_most_us=NOW_US)
+
+
+def test_a_list_that_could_not_be_looked_through_is_looked_at_again() -> None:
+    """It counted as looked at until the next hour."""
+
+    def unreadable(*_: object, at_most_us: int) -> bool:
+        raise OSError(f"the card, at {at_most_us}")
+
+    one = Held([entry(reason=f"{number}") for number in range(MOST_OF_A_PLATE + 1)])
+    bench = Bench(one)
+    with pytest.MonkeyPatch.context() as failing:
+        failing.setattr(Held, "is_crowded", unreadable)
+        bench.watch.refresh()
+    assert bench.events() == []
+    bench.watch.refresh()
+    assert bench.events() == [("warning", "hot_list_crowded")]
+
+
 def test_a_change_of_the_own_list_is_reported_without_its_figures() -> None:
     """They would show when a covert entry came."""
     bench = Bench()
