@@ -231,13 +231,27 @@ def is_locked(path: Path) -> bool:
     """Whether a process holds an flock(2) of what is at this path, which this user may not open.
 
     By its inode alone in /proc/locks, proc(5): some file systems have another device there than in stat(2).
-    Where the system has no such list, it is taken for held. Raises OSError.
+    SQLite's locks (POSIX) do not count. Where the system has no such list, it is taken for held. Raises
+    OSError.
     """
-    inode = f":{path.lstat().st_ino} "
+    listed = _flocks()
+    return listed is None or any(one.endswith(f":{path.lstat().st_ino}") for one in listed)
+
+
+def is_seen_locked(path: Path) -> bool:
+    """The same by inode and device: not where the system does not say it. Raises OSError."""
+    facts = path.lstat()
+    device = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}"
+    return f"{device}:{facts.st_ino}" in (_flocks() or ())
+
+
+def _flocks() -> list[str] | None:
+    """What processes hold an flock(2) of, as MAJOR:MINOR:INODE; None where the system has no such list."""
     try:
-        return inode in Path("/proc/locks").read_text(encoding="ascii")
+        rows = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
     except OSError:
-        return True
+        return None
+    return [word for row in rows if "FLOCK" in row for word in row if word.count(":") == 2]
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
-"""Where custody is on disk, and who may write there: one process, by an flock on the home's lock file.
+"""Where custody is on disk, and who may write there: one process, by an flock on the home's lock file, and on
+its database, so that a lock file that is removed or replaced lets no second writer in.
 
 HOME/store/ledger.sqlite3   leaves, small elements, caches      HOME/store/log.pub   the log's public key
 HOME/store/blobs/           sealed images, a folder per epoch   HOME/store/slot.uri  which slot holds the KEK
@@ -135,14 +136,21 @@ class Home:
         try:
             descriptor = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
-            return False
+            return self._is_database_held()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
         finally:
             os.close(descriptor)
-        return False
+        return self._is_database_held()
+
+    def _is_database_held(self) -> bool:
+        """By the system's list: to open and close the file here would end SQLite's own locks of this process."""
+        try:
+            return files.is_seen_locked(self.database)
+        except OSError:
+            return False
 
     def read_public_key(self) -> NoteKey:
         """The log key that the home names as its own. Raises NotOwnerError, NotPlainError, LedgerError."""
@@ -180,7 +188,11 @@ def _held(home: Home) -> HomeLockedError:
 
 
 class HomeLock:
-    """The right to write a home; gone with the process."""
+    """The right to write a home; gone with the process.
+
+    The database keeps it too: where a person removed the lock file under a reader, the file that the next one
+    makes is another, but the database is the same. SQLite's own locks (POSIX) do not meet flock(2).
+    """
 
     def __init__(self, home: Home) -> None:
         """Raises HomeLockedError if another process holds it, NotOwnerError."""
@@ -193,20 +205,39 @@ class HomeLock:
             if files.is_locked(path):  # root took it from a reader that runs, and that serves all the same
                 raise _held(home) from None
             raise
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._held = [os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)]
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._descriptor)
-            raise _held(home) from None
-        try:
+            _flock(self._held[0], home)
+            self.take(home.database, home)
             need_own(home.root)
         except BaseException:
-            os.close(self._descriptor)
+            self.release()
             raise
 
+    def take(self, database: Path, home: Home) -> None:
+        """Hold a database of this home as well, where one is there that this user may open.
+
+        Until the release, after SQLite's own connection: a descriptor of the file that is closed before ends
+        SQLite's locks. Raises HomeLockedError.
+        """
+        try:
+            descriptor = os.open(database, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except OSError:  # none, a link, or another user's: who opens it names that
+            return
+        self._held.append(descriptor)
+        _flock(descriptor, home)
+
     def release(self) -> None:
-        os.close(self._descriptor)
+        while self._held:
+            os.close(self._held.pop())
+
+
+def _flock(descriptor: int, home: Home) -> None:
+    """Raises HomeLockedError."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise _held(home) from None
 
 
 def renew_lock(home: Home) -> bool:
@@ -219,7 +250,7 @@ def renew_lock(home: Home) -> bool:
     try:
         files.demand_own(path, home=home.root, written=True)
     except (NotPlainError, NotOwnerError):
-        if files.is_locked(path):
+        if files.is_locked(path) or home.is_written():
             return False
         files.clear_place(path)
         return True

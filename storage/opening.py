@@ -112,6 +112,7 @@ def create(
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()
         beside.chmod(files.PRIVATE_FILE)
+        lock.take(beside, home)
         beside.replace(home.database)
         files.sync_dir(home.folder)
         database = store.db = open_database(home)

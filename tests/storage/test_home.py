@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.checkpoint import NoteKey
 from storage.errors import DamagedError, HomeLockedError, LedgerError, NoHomeError, NotOwnerError
-from storage.home import Home, HomeLock, need_own, owner_of
+from storage.home import Home, HomeLock, need_own, owner_of, renew_lock
 
 
 @pytest.fixture
@@ -91,6 +91,21 @@ def test_one_writer_holds_a_home_and_lets_it_go(bare: Home) -> None:
     assert not bare.is_written()
     HomeLock(bare).release()
     assert (bare.folder / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_file_that_is_removed_under_its_writer_lets_no_second_one_in(bare: Home) -> None:
+    """Two would write one log."""
+    bare.database.write_bytes(b"SQLite")
+    lock = HomeLock(bare)
+    (bare.folder / "lock").unlink()
+    for _ in range(2):  # without a lock file, and beside the one that the next writer made
+        assert bare.is_written()
+        with pytest.raises(HomeLockedError, match="another process writes this home"):
+            HomeLock(bare)
+    assert not renew_lock(bare)
+    lock.release()
+    assert not bare.is_written()
+    HomeLock(bare).release()
 
 
 @pytest.mark.parametrize(
