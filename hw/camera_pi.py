@@ -210,9 +210,11 @@ class Picamera2Camera:
         if camera is None:
             return
         try:
-            camera.cancel_all_and_flush()
+            with contextlib.suppress(Exception):  # what waits ends with the event loop, too
+                camera.cancel_all_and_flush()
             camera.close()
         except Exception as error:
+            _let_go(camera)
             raise PartFailedError(
                 f"camera {self._settings.number}: did not close ({type(error).__name__}: {error})"
             ) from error
@@ -313,6 +315,23 @@ def _give_back(camera: Any) -> None:
     with contextlib.suppress(AttributeError, OSError):
         camera.notifymeread.close()
         os.close(camera.notifyme_w)
+
+
+def _let_go(camera: Any) -> None:
+    """A camera that picamera2 failed to close: still held, each opening would find it busy.
+
+    It counts as closed then: else it would close itself once it is garbage, under the one that is open.
+    """
+    if not getattr(camera, "is_open", False):
+        return
+    for part, call in ((camera.camera, "stop"), (camera.camera, "release"), (camera.notifymeread, "close")):
+        with contextlib.suppress(Exception):
+            getattr(part, call)()
+    with contextlib.suppress(Exception):
+        os.close(camera.notifyme_w)
+    with contextlib.suppress(Exception):
+        camera._cm.cleanup(camera.camera_idx)
+    camera.is_open = False
 
 
 def _innermost(error: BaseException) -> str:

@@ -24,6 +24,7 @@ STALL_S = 4.0  # noticed within 5 s, with room for the look itself
 RETRY_FIRST_S = 0.25
 RETRY_LAST_S = 5.0
 CLOSE_S = 1.0  # a hung close is left behind after this
+NO_MEMORY = "no memory for its frames"
 LEFT_BEHIND = 2  # most threads that may hang in a driver; with so many, nothing is opened until one returns
 
 
@@ -36,6 +37,10 @@ class BlindSpell:
     blind_s: float
     reason: str
     reopened: int  # how often opening was tried
+
+
+class _NoMemoryError(PartFailedError):
+    """The thread that feeds had no memory for a frame, or the driver none for its buffers."""
 
 
 class _Feeder:
@@ -77,8 +82,10 @@ class _Feeder:
             camera = self._source.open()
             while not self._stop.is_set():
                 self._hand_over(camera)
-        except HardwareError as error:
-            self._put(error)
+        except MemoryError:
+            self._put(_NoMemoryError(NO_MEMORY))
+        except HardwareError as error:  # a driver words what its library raised
+            self._put(_NoMemoryError(NO_MEMORY) if isinstance(error.__cause__, MemoryError) else error)
         except Exception as error:  # noqa: BLE001 - of a driver's own kind: named now, not as a silence later
             # A file may be named by its plate, also in the only words of an error that has no number.
             why = (error.strerror or "failed") if isinstance(error, OSError) else error
@@ -184,7 +191,10 @@ class WatchedCamera:
 
     @contextmanager
     def borrow(self) -> Iterator[Frame]:
-        """See Camera.borrow; waits through a stall, reopening, until a frame comes or close() is called."""
+        """See Camera.borrow; waits through a stall, reopening, until a frame comes or close() is called.
+
+        Raises MemoryError where another opening has not ended a lack of memory: another process does.
+        """
         self._asked_s = self._monotonic()
         try:
             frame = self._next()
@@ -227,7 +237,7 @@ class WatchedCamera:
             if isinstance(item, MissingDriverError) and not (self._seen or self._patient):
                 raise item
             if item is not None:
-                self._lose(str(item))
+                self._fail(item)
             elif self._monotonic() - max(self._heard_s, self._opened_s) > self._stall_s:
                 self._lose(f"no frame for {self.frame_age_s:.1f} s")
         self._end_spell()  # one that began while close() ran
@@ -256,6 +266,12 @@ class WatchedCamera:
         if self._reason is None and self._heard_s - self._last_s > self._stall_s:
             self._reason = self._newest_reason = f"only broken frames: {error.reason}"
             self._tries = 0
+
+    def _fail(self, error: HardwareError) -> None:
+        """Raises MemoryError where it was for want of memory in this blind spell before."""
+        if isinstance(error, _NoMemoryError) and self._reason is not None:
+            raise MemoryError(str(error))
+        self._lose(str(error))
 
     def _lose(self, reason: str) -> None:
         """Give the camera up; the next look opens it again, later and later while it fails."""

@@ -99,6 +99,23 @@ def test_a_stalled_camera_closes_and_is_free_again(bench: PiCameraBench) -> None
     again.close()
 
 
+def test_a_camera_that_went_in_the_middle_of_a_call_is_free_once_it_is_back(
+    bench: PiCameraBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """picamera2 failed to close it half-made, and each later opening found it held, by this process."""
+
+    def gone(*_words: object) -> None:
+        raise OSError(19, "No such device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(libcamera.Camera, "create_request", gone)
+        with pytest.raises(PartFailedError, match="refused its configuration"):
+            opened(bench)
+    camera = opened(bench)
+    take(camera, 1)
+    camera.close()
+
+
 @pytest.mark.thorough
 def test_a_stalled_camera_comes_back_through_the_watch_and_leaves_no_thread_or_descriptor(
     bench: PiCameraBench,

@@ -107,6 +107,27 @@ def test_opening_is_tried_until_it_works(bench: Bench) -> None:
     bench.camera.close()
 
 
+def test_a_lack_of_memory_that_another_opening_does_not_end_is_no_blind_spell_without_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended every opening alike, for ever; the supervisor restarts the reader for it."""
+    bench.take()
+    bench.source.raising = MemoryError()
+    bench.take(2)  # one that passes: opened again
+    assert [spell.reason for spell in bench.spells] == ["no memory for its frames"]
+    opened = bench.source.opened
+
+    def no_memory() -> None:
+        raise PartFailedError("camera 0: refused its configuration") from MemoryError()
+
+    bench.source.raising = MemoryError()
+    monkeypatch.setattr(bench.source, "open", no_memory)
+    with pytest.raises(MemoryError, match="no memory for its frames"):
+        bench.take(10)
+    bench.camera.close()
+    assert (len(bench.spells), bench.source.opened) == (2, opened)
+
+
 def test_blind_spell_that_still_runs_is_reported_at_close(bench: Bench) -> None:
     bench.take()
     bench.source.refuse_open = 1000
