@@ -146,7 +146,7 @@ class Home:
         return self._is_database_held()
 
     def _is_database_held(self) -> bool:
-        """By the system's list: to open and close the file here would end SQLite's own locks of this process."""
+        """By the system's list: to open and close the file would end SQLite's own locks of this process."""
         try:
             return files.is_seen_locked(self.database)
         except OSError:

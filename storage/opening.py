@@ -160,9 +160,8 @@ def reopen(
         time = TrustedTime(clock, floor, lead_us=lead_us, boot=boot, word=word)
         store = UnitStore(home, lock, database, effaceable, content, ring, book, time)
         store.state = state
-        check_head(store)
-        check_anchor(store)
-        check_state(store)
+        _check(store)
+        _write_names_again(home, public, effaceable)
         store.slot_is(content)  # saved with the next state, before another anchor is announced
         if book.notes - kept_notes >= book_snapshot.EVERY:  # of records alone: nothing is noted here yet
             kept = book_snapshot.of_book(book, store.log.frontier.size, store.log.frontier.root())
@@ -197,19 +196,63 @@ def _take_files(home: Home) -> None:
 
 
 def _public_key(home: Home, database: sqlite_utils.Database, content: slot.SlotContent) -> Ed25519PublicKey:
-    """The log's public key, from its file. From the log's first record where that file is shut to this user
-    or of another kind: the slot names the key by its hash. Raises LedgerError.
+    """The log's public key, from its file. From the log's first record where that file is gone, shut to this
+    user, damaged or another log's: the slot names the key by its hash. Raises LedgerError.
     """
     try:
-        return home.read_public_key().public
-    except (NotOwnerError, NotPlainError):
+        public = home.read_public_key().public
+        if leaf.log_id_of(public) == content.log_id:
+            return public
+    except LedgerError:
+        found = _first_key(database)
+        if found is None or leaf.log_id_of(found) != content.log_id:
+            raise
+        return found
+    found = _first_key(database)
+    return public if found is None or leaf.log_id_of(found) != content.log_id else found
+
+
+def _first_key(database: sqlite_utils.Database) -> Ed25519PublicKey | None:
+    """The key that a log's first record names, unchecked; None where that cannot be read."""
+    with contextlib.suppress(StorageError, sqlite3.DatabaseError, TypeError, ValueError, OverflowError):
         first = read_book(database, LogReader(database), end=1).opened
-        if first is None:
-            raise
-        public = Ed25519PublicKey.from_public_bytes(first.public_key)
-        if leaf.log_id_of(public) != content.log_id:
-            raise
-        return public
+        if first is not None:
+            return Ed25519PublicKey.from_public_bytes(first.public_key)
+    return None
+
+
+def is_log_of(home: Home, content: slot.SlotContent) -> bool:
+    """Whether a slot's content names the log of this home, by its log.pub or its first record."""
+    with contextlib.suppress(LedgerError):
+        if leaf.log_id_of(home.read_public_key().public) == content.log_id:
+            return True
+    try:
+        with schema.evidence(home.database, written=home.is_written()) as database:
+            found = _first_key(database)
+    except (OSError, sqlite3.Error, StorageError):
+        return False
+    return found is not None and leaf.log_id_of(found) == content.log_id
+
+
+def _write_names_again(home: Home, public: Ed25519PublicKey, effaceable: slot.EffaceableSlot) -> None:
+    """Write log.pub and slot.uri again where they are gone or wrong, beside a log that has opened.
+
+    What is shut to this user or of another kind stays, and is named as such.
+    """
+    key = checkpoint.NoteKey(leaf.origin_of(leaf.log_id_of(public)), public)
+    with contextlib.suppress(OSError, NotOwnerError, NotPlainError):
+        _write_again(home.public_key, lambda: home.read_public_key().text(), key.text(), home)
+    with contextlib.suppress(OSError, NotOwnerError, NotPlainError):
+        _write_again(home.slot_uri, home.read_slot_uri, effaceable.uri, home)
+
+
+def _write_again(path: Path, read: Callable[[], str], line: str, home: Home) -> None:
+    """Raises OSError, NotOwnerError, NotPlainError."""
+    files.demand_own(path, home=home.root)
+    with contextlib.suppress(LedgerError):
+        if read() == line:
+            return
+    files.replace(path, line.encode() + b"\n")
 
 
 @contextlib.contextmanager
@@ -324,6 +367,13 @@ def read_state(database: sqlite_utils.Database, public: Ed25519PublicKey) -> Led
         raise LedgerError("the state record is missing", where="table state")
     body = envelope.open_signed(blob_of(row[0]), public, context=STATE_CONTEXT, limit=MAX_STATE_BYTES)
     return codec.from_bytes(LedgerState, body, limit=MAX_STATE_BYTES)
+
+
+def _check(store: UnitStore) -> None:
+    """The head, the anchors and the state. Raises LedgerError."""
+    check_head(store)
+    check_anchor(store)
+    check_state(store)
 
 
 def check_head(store: UnitStore) -> None:

@@ -33,7 +33,6 @@ from storage.errors import (
     StoreFullError,
 )
 from storage.home import SLOT_CURE, Home
-from storage.leaf import log_id_of
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
 from sync import rollover
@@ -100,28 +99,44 @@ def slot_of(home: Path) -> SecureSlot:
 
 
 def _slot_uri_of(home: Home) -> str:
-    """The line of the home's slot.uri. Where that is shut to this user, or of another kind, the usual slot
-    whose content names the log of this home. Raises LedgerError.
+    """The line of the home's slot.uri. Where that is gone, shut to this user, cut or of another kind, the
+    usual slot whose content names the log of this home. Raises LedgerError.
     """
     try:
-        return home.read_slot_uri()
-    except LedgerError as error:
-        path = home.slot_uri
-        if not isinstance(error, NotOwnerError) and path.is_file() and not path.is_symlink():
-            raise  # a line that was cut, or no text
-        if not os.path.lexists(path):
-            raise
-        fits = next((uri for uri in USUAL_SLOTS if _names_log(uri, home)), None)
+        uri = home.read_slot_uri()
+    except LedgerError:
+        fits = _usual_slot(home)
         if fits is None:
             raise
         return fits
+    return (_usual_slot(home) or uri) if _leads_nowhere(uri, home) else uri
+
+
+def _leads_nowhere(uri: str, home: Home) -> bool:
+    """Whether a line is the beginning of another, or names no slot, or a file that is not there. A chip that
+    does not answer is no reason to take another slot.
+    """
+    if any(usual.startswith(uri) and usual != uri for usual in USUAL_SLOTS):
+        return True
+    scheme, _, name = uri.partition(":")
+    try:
+        open_slot(uri, home.folder)
+    except NoSuchSlotError:
+        return True
+    except HardwareError:
+        return False
+    return scheme == "file" and not os.path.lexists(home.folder / name)
+
+
+def _usual_slot(home: Home) -> str | None:
+    return next((uri for uri in USUAL_SLOTS if _names_log(uri, home)), None)
 
 
 def _names_log(uri: str, home: Home) -> bool:
-    """Whether a slot is there, and is that of the log of this home."""
+    """Whether a slot is there, and is that of the log of this home, by its log.pub or its first record."""
     try:
         content = slot.load_slot(_slot_at(uri, home))
-        return content.log_id == log_id_of(home.read_public_key().public)
+        return opening.is_log_of(home, content)
     except (LedgerError, HardwareError):
         return False
 
@@ -227,9 +242,10 @@ class _ChipOfUnit:
 def sync_folder(home: Path) -> SyncFolder:
     """HOME/sync with the unit's keys in the chip that the home's slot names, where it names one."""
     paths = Home(home)
-    if not os.path.lexists(paths.slot_uri):
-        return SyncFolder.of(home)
-    return folder_with_chip(home, _slot_uri_of(paths))
+    if os.path.lexists(paths.slot_uri):
+        return folder_with_chip(home, _slot_uri_of(paths))
+    uri = _usual_slot(paths) if paths.exists() else None
+    return SyncFolder.of(home) if uri is None else folder_with_chip(home, uri)
 
 
 def folder_with_chip(home: Path, slot_uri: str) -> SyncFolder:

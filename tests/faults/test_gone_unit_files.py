@@ -51,9 +51,9 @@ DECIDED: dict[str, Decided] = {
     "store/blobs/*/*": Decided(verify=1, why="the start reads no image; verify and the department name it"),
     "store/ledger.sqlite3": Decided(verify=1, new_log="ledger.sqlite3: is gone"),
     "store/lock": Decided(why="held by the writer; holds nothing"),
-    "store/log.pub": Decided(verify=1, new_log="log.pub: cannot be read"),
+    "store/log.pub": Decided(verify=1, why="the start makes it again, by the log's first record"),
     "store/slot": Decided(verify=1, new_log="slot"),
-    "store/slot.uri": Decided(verify=1, stops="slot.uri: cannot be read"),
+    "store/slot.uri": Decided(verify=1, why="the start makes it again, by the slot that names this log"),
     "sync/inbox/*": Decided(why="in the log already, or the next sync brings it again"),
     "sync/member.cbor": Decided(stops="member.cbor: is gone, and this unit was enrolled"),
     "sync/status.json": Decided(why="nothing depends on it"),
@@ -134,6 +134,39 @@ def test_a_gone_file_of_a_unit_has_the_result_that_was_decided_for_it(home: Path
     assert decided.stops in str(refusal.value)
     assert "(" in str(refusal.value) or "restore" in str(refusal.value)  # what to do
     assert [name for name in files_of(home) if name in gone] == []  # nothing took its place
+
+
+@pytest.mark.parametrize(
+    ("uri", "key"),
+    [
+        (None, None), (b"", b""), (b"fil", b"log"), (b"file:slo", None), (b"tpm:0x15", "another's"),
+        (b"\xff", b"\xff"), (b"nothing", None),
+    ],
+)  # fmt: skip
+def test_the_log_key_and_the_slots_name_are_made_again_where_they_are_gone_or_cut(
+    home: Path, uri: bytes | None, key: bytes | str | None, tmp_path: Path
+) -> None:
+    """The one is in the log's first record, and the slot names its log by that key."""
+    store = home / "store"
+    before = {name: (store / name).read_bytes() for name in ("log.pub", "slot.uri")}
+    if isinstance(key, str):
+        prepare_home(tmp_path / "other")
+        key = (tmp_path / "other" / "store" / "log.pub").read_bytes()
+    for name, data in (("log.pub", key), ("slot.uri", uri)):
+        (store / name).unlink()
+        if data is not None:
+            (store / name).write_bytes(data)
+    assert start(home) == []
+    assert {name: (store / name).read_bytes() for name in before} == before
+
+
+def test_the_slot_of_another_log_is_not_taken_where_its_name_is_gone(home: Path, tmp_path: Path) -> None:
+    """A new log would begin in it."""
+    prepare_home(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "store" / "slot", home / "store" / "slot")
+    (home / "store" / "slot.uri").unlink()
+    with pytest.raises(ExplainedError, match=r"slot\.uri: cannot be read"):
+        start(home)
 
 
 def test_a_unit_takes_no_other_units_key_for_its_own(home: Path) -> None:
