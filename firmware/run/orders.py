@@ -22,28 +22,32 @@ class Reason(Enum):
 
 
 class StopRequest:
-    """One run's end, as it is asked for from any thread; the first reason counts."""
+    """One run's end, as it is asked for from any thread; the first reason counts.
+
+    A signal comes in the middle of whatever the main thread does, a wait included. So its lock is one that
+    the same thread may take again, which that of threading.Event is not.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
-        self._lock = threading.RLock()  # a signal may come while one is being handled
+        self._changed = threading.Condition(threading.RLock())
         self.reason: Reason | None = None
 
     def ask(self, reason: Reason) -> None:
         """The run shall end."""
-        with self._lock:
+        with self._changed:
             if self.reason is None:
                 self.reason = reason
-        self._event.set()
+            self._changed.notify_all()
 
     def wait(self, seconds: float) -> bool:
         """Whether it was asked for, waiting for so long at most."""
-        return self._event.wait(seconds)
+        with self._changed:
+            return self._changed.wait_for(lambda: self.asked, timeout=seconds)
 
     @property
     def asked(self) -> bool:
         """Whether it was asked for."""
-        return self._event.is_set()
+        return self.reason is not None
 
 
 class SupplyOrders:
@@ -63,9 +67,13 @@ class SupplyOrders:
             self._changed.notify_all()
 
     def begin(self) -> StopRequest:
-        """A new run begins; it is asked to end at once where the ignition is off already."""
+        """A new run begins; it is asked to end at once where a signal came before it, or between two runs,
+        or the ignition is off already.
+        """
         with self._changed:
             self._stop = StopRequest()
+            if self.ended:
+                self._stop.ask(Reason.ASKED)
             if self._order is not PowerOrder.RUN:
                 self._stop.ask(Reason.SUPPLY)
             return self._stop

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -37,6 +40,45 @@ def test_a_run_that_begins_with_the_ignition_off_ends_at_once() -> None:
     assert orders.begin().reason is Reason.SUPPLY
     orders.order(PowerOrder.RUN)
     assert not orders.begin().asked
+
+
+def test_a_signal_before_a_run_or_between_two_ends_the_one_that_begins() -> None:
+    """While the configuration is taken up and the parts open: it was lost, and the run read on."""
+    orders = SupplyOrders()
+    orders.end()
+    for _ in range(2):
+        assert orders.begin().reason is Reason.ASKED
+
+
+def test_a_signal_at_any_point_of_a_wait_blocks_nothing() -> None:
+    """A handler runs in the thread that waits, between two steps of it."""
+    steps, met, at = 0, 0, -1
+
+    def at_each_step(frame: FrameType, event: str, _word: object) -> Callable[..., Any] | None:
+        nonlocal steps, met
+        if event == "line" and frame.f_code.co_filename == threading.__file__:
+            steps += 1
+            if steps == at:
+                met += 1
+                sys.settrace(None)
+                stop.ask(Reason.ASKED)
+                return None
+        return at_each_step
+
+    def wait() -> None:
+        sys.settrace(at_each_step)
+        try:
+            stop.wait(0.01)
+        finally:
+            sys.settrace(None)
+
+    for at in range(1, 40):
+        steps, stop = 0, StopRequest()
+        waiting = threading.Thread(target=wait, daemon=True)
+        waiting.start()
+        waiting.join(PATIENCE_S)
+        assert not waiting.is_alive(), f"blocked at step {at}"
+    assert met
 
 
 def test_a_signal_ends_the_waiting_too() -> None:
