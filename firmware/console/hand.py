@@ -6,12 +6,12 @@ thinks.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 
 from firmware.console.errors import UnitRefusedError
 from firmware.console.line_editor import Event, Line, LineEditor
 from firmware.screen import fitted
+from firmware.threads import SignalEvent
 from hw.serial_port import SerialPort
 
 READ_BYTES = 1024
@@ -35,7 +35,7 @@ class Hand:
         self._port, self._check, self._running_s = port, check, running_s
         self._tick_s, self._pace_s = tick_s, pace_s
         self._editor = LineEditor(complete)
-        self._paced = threading.Event()
+        self._paced = SignalEvent()
         self.typed_s = running_s()  # when a whole line came last
         self.asking = False  # a command waits for one more line
 
@@ -111,7 +111,7 @@ class Hand:
         self._paced.wait(seconds)
 
     def stop(self) -> None:
-        """From another thread: rest no more."""
+        """From another thread, or a signal's handler: rest no more."""
         self._paced.set()
 
     def forget(self) -> None:

@@ -6,7 +6,6 @@ the session is over and the log says why.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -30,6 +29,7 @@ from firmware.console.parser import FORMS, Command, completions, parse, recorded
 from firmware.console.unit import MaintainedUnit
 from firmware.console.verbs import Context, carry_out, screen_error
 from firmware.screen import fitted
+from firmware.threads import SignalEvent
 from hw.clock import boottime_s
 from hw.errors import LineGoneError
 from hw.serial_port import SerialPort
@@ -93,10 +93,10 @@ class Console:
         self._session = self._fresh_session()
         self._recording: Recording | None = None
         self._checked_s = self._served_s = running_s()
-        self._stopped = threading.Event()
+        self._stopped = SignalEvent()
 
     def stop(self) -> None:
-        """End from another thread: the process that serves this console ends."""
+        """End, from another thread or a signal's handler: the process that serves this console ends."""
         self._stopped.set()
         self._hand.stop()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from enum import Enum
 
+from firmware.threads import SignalEvent
 from hw.power import PowerOrder
 
 
@@ -22,32 +23,28 @@ class Reason(Enum):
 
 
 class StopRequest:
-    """One run's end, as it is asked for from any thread; the first reason counts.
-
-    A signal comes in the middle of whatever the main thread does, a wait included. So its lock is one that
-    the same thread may take again, which that of threading.Event is not.
-    """
+    """One run's end, as it is asked for from any thread; the first reason counts."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.RLock())
+        self._event = SignalEvent()
+        self._lock = threading.RLock()  # a signal may come while one is being handled
         self.reason: Reason | None = None
 
     def ask(self, reason: Reason) -> None:
         """The run shall end."""
-        with self._changed:
+        with self._lock:
             if self.reason is None:
                 self.reason = reason
-            self._changed.notify_all()
+        self._event.set()
 
     def wait(self, seconds: float) -> bool:
         """Whether it was asked for, waiting for so long at most."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self.asked, timeout=seconds)
+        return self._event.wait(seconds)
 
     @property
     def asked(self) -> bool:
         """Whether it was asked for."""
-        return self.reason is not None
+        return self._event.is_set()
 
 
 class SupplyOrders:

@@ -14,6 +14,7 @@ import pytest
 from reader_process import TWO_CARS
 from waiting import PATIENCE_S, until
 
+from firmware import threads
 from firmware.run import app, field_parts
 from firmware.run.orders import Reason, StopRequest, SupplyOrders
 from firmware.run.run_result import RunOptions, RunResult
@@ -56,7 +57,7 @@ def test_a_signal_at_any_point_of_a_wait_blocks_nothing() -> None:
 
     def at_each_step(frame: FrameType, event: str, _word: object) -> Callable[..., Any] | None:
         nonlocal steps, met
-        if event == "line" and frame.f_code.co_filename == threading.__file__:
+        if event == "line" and frame.f_code.co_filename in {threading.__file__, threads.__file__}:
             steps += 1
             if steps == at:
                 met += 1
