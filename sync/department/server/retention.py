@@ -121,11 +121,12 @@ class StoreRetention:
         keep_days: Callable[[], int],
         first: Callable[[int], Purged | None] = lambda _day: None,
         make_room: Callable[[], None] = lambda: None,
-        on_way: Callable[[int], bool] = lambda _day: False,
+        on_way: Callable[[int], bool] = lambda _day: True,
     ) -> None:
         """`keep_days`: what the policy file in force says. `first`: what the access log says of the purge of
         a day, None while it names none. `make_room`: give back room that was kept for a full disk.
-        `on_way`: whether a pack of a day may be there whose rows are not yet written."""
+        `on_way`: whether a pack of a day may be there whose rows are not yet written; only the server, which
+        takes them in, can say that none is, and no other run removes packs that no row names."""
         self._store, self._keys, self._packs = store, keys, packs
         self._log_key, self._settings = log_key, settings
         self._now_us, self._sure = time.now_us, time.demand_sure
