@@ -113,6 +113,9 @@ def test_the_log_is_read_by_period_user_purpose_and_plate_and_reading_is_an_entr
         (AuditForm(until_us=later), 1),
     ):
         assert len(department.call("audit/read", reviewer, form)) == count  # type: ignore[arg-type]
+    for plate in ("A" * 17, "7[^A]"):
+        with pytest.raises(FormError, match="1 to 16 of A-Z, 0-9"):
+            department.call("audit/read", reviewer, AuditForm(plate=plate))
     reads = [
         one for one in department.desk.log.entries(kinds=(LogRead.KIND,)) if one.stamp.user == "reviewer1"
     ]

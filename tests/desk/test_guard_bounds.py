@@ -97,6 +97,26 @@ def test_a_plate_with_wildcards_fits_whole_and_what_was_not_read_fits_any(plate:
     assert query_match.matches(replace(ALL, plate=plate), TEXT, PLACE) is found
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        ("8XY*", "8XYZ???", True), ("8XY*", "8XZZ???", False), ("*23", "8X*", True), ("8*3", "*4", False),
+        ("**", "", True), ("*?", "", False), ("A*", "*B", True), ("?", "*", True), ("??", "A*", True),
+        ("??", "A", False), ("[^A]", "[^A]", True), ("[^A]", "B", False), ("*A*", "B?B", True),
+    ],
+)  # fmt: skip
+def test_two_plates_with_wildcards_can_be_one_where_some_plate_fits_both(
+    first: str, second: str, found: bool
+) -> None:
+    assert query_match.can_be_one(first, second) is found
+    assert query_match.can_be_one(second, first) is found
+
+
+def test_wildcards_cost_no_more_the_more_there_are() -> None:
+    """An expression of them tries each split of the text: this one would take longer than any test."""
+    assert not query_match.can_be_one("*A" * 40, "A" * 39 + "B" * 39)
+
+
 def test_an_area_is_a_circle_on_the_earth_and_a_read_without_a_place_is_in_none() -> None:
     north = Position(latitude=35.0, longitude=-118.0, error_m=0.0)
     degree_m = 6_371_008.8 * 3.141592653589793 / 180

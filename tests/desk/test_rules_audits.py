@@ -121,6 +121,14 @@ def test_an_audit_of_a_plate_finds_each_search_that_lists_it(searched: str, list
     assert bool(audit.pick(rows, replace(WANTED, plate="8XYZ123"))) is listed
 
 
+@pytest.mark.parametrize(("searched", "listed"), [("8XY*", True), ("BXYZI23", True), ("8XY?", False)])
+def test_an_audit_by_wildcards_finds_each_search_that_some_plate_of_theirs_answers(
+    searched: str, listed: bool
+) -> None:
+    rows = requests_of([access(1, "ann", plate=searched)])
+    assert bool(audit.pick(rows, replace(WANTED, plate="8XYZ1??"))) is listed
+
+
 def found(*accesses: int, about: str = "ann", detector: str = "burst") -> FindingOpened:
     return FindingOpened(
         detector=detector, about=about, accesses=accesses, reviewer="rae", due_us=1, detail="d"

@@ -37,7 +37,12 @@ audit = noun(
     "--of", "user", default="", metavar="USER", help="The person who ran it, or in whose name it ran."
 )
 @click.option("--purpose", default="", help="Accesses for this purpose.")
-@click.option("--plate", type=PLATE, default="", help=f"Searches that list this plate, wildcards too. {HELP}")
+@click.option(
+    "--plate",
+    type=PLATE,
+    default="",
+    help=f"Searches for this plate, also by wildcards; none by place or unit alone. {HELP}",
+)
 @click.option("--finding", type=int, default=-1, metavar="N", help="Accesses of a finding, to review it.")
 @click.option("--csv", is_flag=True, help="Print the RMS export, one ALPR Request per line.")
 def list_accesses(terminal: desk_access.Terminal, *, csv: bool, **fields: Any) -> int:

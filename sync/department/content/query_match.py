@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import math
-import re
 
 from storage.read_records import Position, ReadPlace, ReadText
 from sync.department.content.likeness import is_near
@@ -14,10 +13,26 @@ from sync.department.journal.inquiry_entries import Area, Query
 EARTH_M = 6_371_008.8
 
 
-def pattern_of(plate: str) -> re.Pattern[str]:
-    """A wildcard plate as an expression; an unreadable character of a read (?) matches any."""
-    parts = [".*" if one == "*" else "." if one == "?" else f"[{one}?]" for one in plate]
-    return re.compile("".join(parts))
+def can_be_one(first: str, second: str) -> bool:
+    """Whether some plate fits both: in either, `*` is any characters and `?` is any one, as in a read with a
+    character that was not read. The work is at most the product of the lengths, whatever they contain."""
+    ends = _past_stars(second, {0})  # places in `second` up to which it fits what of `first` is behind
+    for one in first:
+        if one == "*":
+            ends = set(range(min(ends), len(second) + 1)) if ends else ends
+            continue
+        fitting = {one, "?"} if one != "?" else set(second) - {"*"}
+        stay = {at for at in ends if second[at : at + 1] == "*"}
+        ends = _past_stars(second, stay | {at + 1 for at in ends if second[at : at + 1] in fitting})
+    return len(second) in ends
+
+
+def _past_stars(plate: str, places: set[int]) -> set[int]:
+    """The places, and those behind the stars that follow them: a star is also no character."""
+    for at, one in enumerate(plate):
+        if one == "*" and at in places:
+            places.add(at + 1)
+    return places
 
 
 def distance_m(area: Area, position: Position) -> float:
@@ -42,6 +57,6 @@ def matches(query: Query, text: ReadText, place: ReadPlace, day: int | None = No
     if not query.plate:
         return True
     if set(query.plate) & {"*", "?"}:
-        return pattern_of(query.plate).fullmatch(text.text) is not None
+        return can_be_one(query.plate, text.text)
     same = hmac.compare_digest(query.plate.encode(), text.text.encode())
     return same or is_near(query.plate, text)

@@ -15,7 +15,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.calls import read_log
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
-from sync.department.desk.inquiry.rules import plate_of
+from sync.department.desk.inquiry.rules import asked_plate
 from sync.department.journal.entries import (
     AccountSet,
     AuditBegun,
@@ -37,7 +37,8 @@ FOREVER_US = (1 << 53) - 1  # what JSON carries exactly; the year 2255
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditForm:
     """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate that the search
-    lists, also as a likely misreading or by wildcards. Empty: all.
+    asks for, also as a likely misreading or by wildcards (one by place or unit alone asks for none). Empty:
+    all.
 
     `finding`: those of that finding alone, for its reviewer; -1 for any.
     """
@@ -105,7 +106,7 @@ def read(front: DeskContext, token: str, form: AuditForm) -> tuple[AlprRequest, 
             until_us=form.until_us,
             user=form.user,
             purpose=form.purpose,
-            plate=plate_of(form.plate),
+            plate=asked_plate(form.plate),
         )
     ]
 

@@ -13,7 +13,7 @@ from typing import Any
 from storage.spreadsheet import csv_of_fields
 from storage.times import iso_text
 from sync.department.content.likeness import one_spelling
-from sync.department.content.query_match import pattern_of
+from sync.department.content.query_match import can_be_one
 from sync.department.desk.audit.detectors import Flag, LookUp
 from sync.department.desk.people.rules import Accounts
 from sync.department.desk.words import weight
@@ -101,7 +101,7 @@ CSV_COLUMNS = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
     """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate that the search
-    lists (`_lists`). Empty: all.
+    asks for (`_asks_for`). Empty: all.
 
     `entries`: those alone, and what answered them where they are requests; None for any.
     """
@@ -180,23 +180,22 @@ def pick(requests: Iterable[AlprRequest], wanted: AuditFilter) -> list[AlprReque
         if wanted.since_us <= one.at_us < wanted.until_us
         and wanted.user in {"", one.username, one.on_behalf_of}
         and wanted.purpose in {"", one.purpose}
-        and _lists(one.plate, wanted.plate)
+        and _asks_for(one.plate, wanted.plate)
         and (wanted.entries is None or bool({one.entry, one.request} & wanted.entries))
     ]
 
 
-def _lists(searched: str, wanted: str) -> bool:
+def _asks_for(searched: str, wanted: str) -> bool:
     """Whether a search for `searched` lists reads of the plate `wanted` (empty: any): as its own, as one that
-    a reader confuses with it, or by wildcards; of a `wanted` with wildcards, each plate that fits it."""
+    a reader confuses with it, or by wildcards; of a `wanted` with wildcards, of some plate that fits it. One
+    by place or unit alone asks for no plate."""
     if not wanted or searched == wanted:
         return True
     if not searched:
         return False
-    if WILD & set(wanted):
-        return pattern_of(wanted).fullmatch(searched) is not None
     if WILD & set(searched):
-        return pattern_of(searched).fullmatch(wanted) is not None
-    return one_spelling(searched) == one_spelling(wanted)
+        return can_be_one(searched, wanted)
+    return can_be_one(one_spelling(searched), one_spelling(wanted))
 
 
 def csv_text(requests: Sequence[AlprRequest]) -> str:

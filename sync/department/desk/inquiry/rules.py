@@ -58,6 +58,18 @@ def plate_of(text: str) -> str:
     return normal_plate(text)
 
 
+def asked_plate(text: str) -> str:
+    """A plate or wildcards in that form, of at most 16 characters; empty for any. Raises FormError."""
+    plate = plate_of(text)
+    demand(
+        not plate or PLATE.fullmatch(plate),
+        "a plate is 1 to 16 of A-Z, 0-9, with * and ? as wildcards",
+        code="plate",
+        clause="463.5 (b)",
+    )
+    return plate
+
+
 def is_full(policy: Policy, plate: str) -> bool:
     """A plate without wildcards that is long enough to be one."""
     return len(plate) >= policy.inquiry.full_plate_min and not set(plate) & {"*", "?"}
@@ -77,7 +89,7 @@ def check_form(policy: Policy, form: AskForm | RunForm | ProposeForm, now_us: in
 def check_query(policy: Policy, query: Query, now_us: int) -> None:
     """Raises FormError for a query that asks for everything, for nothing, or beyond the policy's days."""
     refuse_each(
-        lambda: _check_plate(plate_of(query.plate)),
+        lambda: _check_plate(query.plate),
         lambda: demand(
             query.plate or query.area is not None or query.unit,
             "name a plate, an area or a unit",
@@ -95,13 +107,8 @@ def _check_area(area: Area | None) -> None:
         area.check()
 
 
-def _check_plate(plate: str) -> None:
-    demand(
-        not plate or PLATE.fullmatch(plate),
-        "a plate is 1 to 16 of A-Z, 0-9, with * and ? as wildcards",
-        code="plate",
-        clause="463.5 (b)",
-    )
+def _check_plate(text: str) -> None:
+    plate = asked_plate(text)
     demand(
         not plate or set(plate) - {"*", "?"},
         "a plate of wildcards alone asks for everything",
