@@ -22,7 +22,7 @@ from storage.times import margin_text, utc_text
 
 SLOT_CHARACTERS = (*string.ascii_uppercase, *string.digits, "")
 LEAST_SHOWN = 0.001  # a probability below it is left out
-VERSION = 1  # of the sheet's words: another one whenever a sheet of the same data would differ
+VERSION = 2  # of the sheet's words: another one whenever a sheet of the same data would differ
 ACCESSES = "EVERY LOGGED ACCESS TO THESE RECORDS"
 
 
@@ -91,7 +91,7 @@ def rows_of(
         rows += [
             ("plate as read", text.text),
             ("confidence that all of it is right", f"{text.confidence:.3f}"),
-            ("other readings", ", ".join(f"{t} ({p:.3f})" for t, p in text.candidates[:5]) or "none"),
+            ("other readings", _others(text) or "none"),
             ("slot probabilities", _slots_line(text.slots) or "not recorded"),
             ("jurisdiction", text.jurisdiction or "not known"),
             ("frames voted", str(text.frames_voted)),
@@ -116,6 +116,11 @@ def rows_of(
             ("camera", place.camera),
         ]
     return rows
+
+
+def _others(text: ReadText) -> str:
+    """What else the plate may say, with its probability; not the plate as read."""
+    return ", ".join([f"{one} ({p:.3f})" for one, p in text.candidates if one != text.text][:5])
 
 
 def _clock_error(place: ReadPlace) -> str:

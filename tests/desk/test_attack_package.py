@@ -395,6 +395,8 @@ def test_a_sheet_or_a_format_of_a_later_program_is_refused_with_what_to_do(
     data = signed_again(files | {package.SHEET: envelope.encode(plain | {"version": 0})}, key)
     with pytest.raises(PackageError, match="its version is none"):
         package.check(data, key.public_key())
+    data = signed_again(files | {package.SHEET: envelope.encode(plain | {"version": 1})}, key)
+    assert "a sheet of an earlier version" in package.check(data, key.public_key()).sheet_unchecked
 
 
 def test_a_picture_that_a_package_leaves_out_is_said(

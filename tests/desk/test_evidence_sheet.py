@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from desk_twins import GROUND, Department
+from desk_twins import GROUND, HOLD, Department
 from desk_units import Pass, read_of
 from structlog.testing import capture_logs
 
@@ -74,6 +74,19 @@ def test_the_sheet_says_why_and_by_whom_and_shows_every_read(department: Departm
     assert {one for one in images if not one.startswith("data:")} <= set(files)
     for sentence in ("does not prove that the plate was read right", "Look at the image"):
         assert sentence in page.text
+
+
+def test_the_sheet_says_what_a_second_person_approved(department: Department, tokens: Tokens) -> None:
+    supervisor = tokens("super")
+    form = replace(HOLD, reads=department.reads[:1], accesses=())
+    hold = department.two_hands("hold/place", supervisor, form, second="chief").hold
+    export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
+    made = department.two_hands("hold/export", supervisor, export, second="chief")
+    assert package.check(made.package, department.desk.log.public).sheet_unchecked == ""
+    with zipfile.ZipFile(io.BytesIO(made.package)) as archive:
+        said = archive.read("cover.txt").decode()
+    assert re.search(r"second person: approved the hold, proposal \d+ of the access log", said)
+    assert "second person" not in exported(department, supervisor)["cover.txt"].decode()
 
 
 def test_the_sheet_shows_each_time_in_utc_and_on_the_departments_clocks(
@@ -150,7 +163,7 @@ def test_a_sheet_with_other_words_is_of_another_version() -> None:
         )
         reads = [replace(one, closed_log=closed), replace(one, elements=odd_rows), replace(one, elements={})]
         digest.update((cover_sheet.as_text(facts, reads) + cover_sheet.as_html(facts, reads)).encode())
-    assert (cover_sheet.VERSION, digest.hexdigest()) == (1, WORDS_DIGEST)
+    assert (cover_sheet.VERSION, digest.hexdigest()) == (2, WORDS_DIGEST)
 
 
 def test_a_sheet_that_was_altered_is_found(department: Department, tokens: Tokens) -> None:

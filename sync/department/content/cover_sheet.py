@@ -48,9 +48,9 @@ CLOSED_LOG = (
 C2PA_NOT = "The images have no C2PA manifests: "
 
 
-VERSION = 1  # of the sheet's words: another one whenever a sheet of the same data would differ
+VERSION = 2  # of the sheet's words: another one whenever a sheet of the same data would differ
 LABELS = frozenset({
-    "ground", "authority", "held since", "exported by", "medium",
+    "ground", "authority", "held since", "exported by", "second person", "medium",
     "for", "intended purpose", "written request", "delivered by",
 })  # fmt: skip
 """What a department says in words of its own; all else on the sheet is in the reads."""

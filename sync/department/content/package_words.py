@@ -33,16 +33,34 @@ WRITTEN = ("for", "intended purpose")  # of a delivery: in the request's entry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SheetHold:
-    """A hold as its entry says it: the entry's number and stamp, the ground's words, the authority."""
+    """A hold as its entry says it: the entry's number and stamp, the ground's words, the authority.
+
+    `approval`: the proposal that a second person approved, or -1.
+    """
 
     sequence: int
     stamp: Stamp
     ground: str
     authority: str
+    approval: int = -1
 
 
-def of_export(hold: SheetHold, access: int, by: Stamp, medium: str, zone: tzinfo) -> Facts:
-    """What the sheet of an export says: on which ground, by whose authority, who made it, onto what."""
+def approval_in(signed: bytes) -> int:
+    """The proposal on whose approval a signed call rests; -1 where it needed none, or cannot be read."""
+    try:
+        number = said_in(signed).fields().get("approval", -1) if signed else -1
+    except StorageError:  # a finding of `verify`
+        return -1
+    return number if type(number) is int else -1
+
+
+def of_export(
+    hold: SheetHold, access: int, by: Stamp, medium: str, zone: tzinfo, *, approval: int = -1
+) -> Facts:
+    """What the sheet of an export says: on which ground, by whose authority, who made it, onto what.
+
+    `approval`: as of the hold. The second person's decision is an entry of the access log.
+    """
     placed = hold.stamp
     since = f"{both_text(placed.at_us, zone)}, by {placed.user} ({placed.role}), entry {hold.sequence}"
     return _in_lines((
@@ -50,8 +68,16 @@ def of_export(hold: SheetHold, access: int, by: Stamp, medium: str, zone: tzinfo
         ("authority", hold.authority),
         ("held since", since),
         ("exported by", f"{by.user} ({by.role}), entry {access} of the access log"),
+        *_agreed(hold.approval, approval),
         ("medium", medium),
     ))  # fmt: skip
+
+
+def _agreed(held: int, exported: int) -> Facts:
+    """That a second person approved the hold, the export or both; empty where neither needed one."""
+    said = [f"approved the hold, proposal {held} of the access log"] if held >= 0 else []
+    said += [f"approved this export, proposal {exported} of the access log"] if exported >= 0 else []
+    return (("second person", "; ".join(said)),) if said else ()
 
 
 def of_delivery(agency: str, purpose: str, request: int, access: int, by: Stamp) -> Facts:
@@ -104,8 +130,15 @@ def _export_again(
     named = _section_463().hold_ground(hold.note.ground)
     if ground not in {hold.note.ground, "" if named is None else named.text}:
         unchecked = f"the words of the ground, which the hold names {ascii(hold.note.ground)[1:-1]}"
-    placed = SheetHold(sequence=hold.sequence, stamp=hold.stamp, ground=ground, authority=hold.note.authority)
-    return of_export(placed, one.sequence, one.stamp, str(form.get("medium", "")), zone), unchecked
+    placed = SheetHold(
+        sequence=hold.sequence,
+        stamp=hold.stamp,
+        ground=ground,
+        authority=hold.note.authority,
+        approval=approval_in(hold.signed),
+    )
+    medium, approval = str(form.get("medium", "")), approval_in(one.signed)
+    return of_export(placed, one.sequence, one.stamp, medium, zone, approval=approval), unchecked
 
 
 def _form_of(one: LeftUnder) -> Mapping[str, Any]:

@@ -306,8 +306,12 @@ def _sheet(desk: Desk, form: ExportForm, held: HoldPlaced, entry: Entry) -> pack
         stamp=desk.book.holds.placed[form.hold].stamp,
         ground=ground.text if ground else held.ground,
         authority=held.authority,
+        approval=package_words.approval_in(desk.log.entry(form.hold).signed),
     )
-    return package_words.of_export(hold, entry.sequence, entry.stamp, form.medium, desk.policy.zone)
+    return package_words.of_export(
+        *(hold, entry.sequence, entry.stamp, form.medium, desk.policy.zone),
+        approval=package_words.approval_in(entry.signed),
+    )
 
 
 def book(front: DeskContext, token: str, form: BookForm) -> Booked:
