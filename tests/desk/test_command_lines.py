@@ -109,6 +109,10 @@ def test_a_key_that_is_none_is_misuse_and_named_by_its_option(seat: Seat, tmp_pa
     key = seat.department.desk.log.note_key.text()
     status, err = seat.refused("", "verify", "--log", tmp_path, "--key", key, "--witness-key", "garbage")
     assert (status, "--witness-key" in err) == (2, True)
+    (witness,) = seat.department.desk.root.witnesses
+    twice = ("--witness-key", ",".join(witness.keys)) * 2  # one witness would be a quorum of two
+    status, err = seat.refused("", "verify", package, "--key", key, *twice)
+    assert (status, "--witness-key: names one witness twice" in err) == (2, True)
     status, out, _ = seat.type("", "--json", "verify", package, "--key", key)
     assert (status, list(json.loads(out))) == (1, ["problems"])
 

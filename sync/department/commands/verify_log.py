@@ -179,7 +179,11 @@ def check_given(common: Common, given: VerifyInput) -> int:
 def _keys_of(texts: Sequence[str], option: str) -> tuple[tuple[CosignerKey, ...], ...]:
     """The keys of each witness that an option names. Raises InvalidInputError."""
     named = [witness_of(text, "", option) for text in texts]
-    return tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in named)
+    keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in named)
+    raw = [key.raw for one in keys for key in one]
+    if len(set(raw)) != len(raw):  # it would count twice towards the quorum
+        raise InvalidInputError("names one witness twice", where=option, cure="give each witness's key once")
+    return keys
 
 
 def _check_given_hours(common: Common, given: VerifyInput, folder: Path, public: Ed25519PublicKey) -> int:
