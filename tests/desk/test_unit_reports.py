@@ -29,6 +29,7 @@ from storage.policy import CustodyPolicy
 from storage.roster import Roster, RosterPerson
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US
+from sync import messages
 from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.grants.calls import Granted, GrantForm, LendForm, Lent, SignedForm
 from sync.department.ground.home import load_ed25519
@@ -395,6 +396,17 @@ def test_a_designees_grant_is_covered_once_it_is_entered(
     assert "department grant enter" in wrong
     department.call("grant/enter", department.logon("deputy"), SignedForm(bundle=bundle))
     assert verdict(department, server)[0] == []
+
+
+def test_a_reset_is_dated_by_when_its_log_was_taken_in_whatever_the_unit_says(
+    department: Department, server: Server, unit: Joined
+) -> None:
+    """A unit's log key signs any time; before the access log began, no entry would be asked for."""
+    synced(unit, server)
+    said = messages.seal_message(replace(unit.last_word(), at_us=1, grant_id=""), unit.outbox.sign)
+    server.receiver.answer("destroyed", said)
+    (wrong,), _ = verdict(department, server)
+    assert wrong.endswith("was reset under grant (none): no entry allows it")
 
 
 @pytest.mark.parametrize(

@@ -245,6 +245,9 @@ class Checker:
             self._content(connection, log, numbers, these, waiting=waiting)
 
     def _destruction(self, connection: sa.Connection, log: unit_logs.HeldLog) -> None:
+        opened_us = connection.execute(
+            select(logs.c.opened_us).where(logs.c.log_no == log.log_no)
+        ).scalar_one()
         for message in destructions.all_of(connection, log):
             try:
                 said = destructions.opened(message, log)
@@ -253,7 +256,7 @@ class Checker:
                         unit=self._unit,
                         log=said.log_id.hex(),
                         grant_id=said.grant_id,
-                        at_us=said.at_us,
+                        at_us=max(said.at_us, opened_us),  # it vouched for this log before, whatever it says
                         unit_id=said.unit_id,
                         last=said.ranges[-1][1] if said.undelivered and said.ranges else -1,
                         holds=said.holds,
