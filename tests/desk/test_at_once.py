@@ -40,7 +40,7 @@ from sync.department.server import roster
 from sync.department.server.due_work import standing
 from sync.department.store.database import open_store
 from sync.department.units import list_seal
-from sync.errors import KeyServiceError
+from sync.errors import HomeError, KeyServiceError
 
 
 class TurnedBackError(Exception):
@@ -394,3 +394,15 @@ def test_the_keys_are_shown_no_more_at_once_than_they_take(
     monkeypatch.setattr(log, "part", lambda start, end: SimpleNamespace(start=start, end=end))
     Moving(lambda: department.front.door, log)._step(10_000)
     assert shown == [(20, 20 + AT_ONCE)]
+
+
+def test_a_lock_file_that_is_removed_under_a_server_lets_no_second_one_start(department: Department) -> None:
+    """Two would write one access log."""
+    home = department.home
+    with home.locked():
+        (home.path / "serve.lock").unlink()
+        for _ in range(2):  # and beside the lock file that the second one made
+            with pytest.raises(HomeError, match="a server already runs on this home"), home.locked():
+                pass
+    with home.locked():
+        pass

@@ -106,10 +106,17 @@ class DepartmentHome:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the server's lock. Raises HomeError when another server runs."""
-        with (self.path / "serve.lock").open("a") as file:
+        """Hold the server's lock. Raises HomeError when another server runs.
+
+        And the log's key: a lock file that is removed under a server must let no second one write its log.
+        """
+        with contextlib.ExitStack() as held:
+            files = [held.enter_context((self.path / "serve.lock").open("a"))]
+            with contextlib.suppress(OSError):  # who loads the key names what is wrong with it
+                files.append(held.enter_context((self.path / "log.key").open()))
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for file in files:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise HomeError(
                     "a server already runs on this home", where=str(self.path), cure="stop it first"
