@@ -17,6 +17,7 @@ from typing import Protocol, cast
 from hw.errors import MissingDriverError, NoSuchSlotError, SlotFailedError
 
 MAX_SLOT_BYTES = 512
+MOST_MOVED = 9  # folders in the place of the draft; a person looks at more
 
 
 class SecureSlot(Protocol):
@@ -85,7 +86,11 @@ class _SlotFile:
         try:
             fresh.unlink(missing_ok=True)
         except IsADirectoryError:
-            fresh.rename(fresh.with_name(f"{fresh.name}.moved"))
+            beside = (fresh.with_name(f"{fresh.name}.moved-{number}") for number in range(1, MOST_MOVED + 1))
+            aside = next((one for one in beside if not os.path.lexists(one)), None)
+            if aside is None:
+                raise
+            fresh.rename(aside)
 
     def _sync_folder(self) -> None:
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import functools
 import os
 import re
 import shlex
@@ -18,7 +19,7 @@ import shutil
 import sqlite3
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, wait
 from pathlib import Path
 from typing import BinaryIO
@@ -77,21 +78,25 @@ def keep_name(path: Path) -> None:
 
 def make_dir(path: Path) -> None:
     """Create a private directory durably; one that is there already is fine."""
+    _make_dir(path, lambda: sync_dir(path.parent))
+
+
+def make_dirs(path: Path) -> None:
+    """The same with the folders above it that are not there, in one that is perhaps not ours to read, too."""
+    for folder in reversed([path, *path.parents]):
+        _make_dir(folder, functools.partial(keep_name, folder))
+
+
+def _make_dir(path: Path, keep: Callable[[], None]) -> None:
     if path.is_dir():
         return
-    path.mkdir(mode=PRIVATE_DIR)
+    path.mkdir(mode=PRIVATE_DIR, exist_ok=True)  # another start may make it at the same moment
     try:
-        sync_dir(path.parent)
+        keep()
     except OSError:
         with contextlib.suppress(OSError):
             path.rmdir()  # the next call would take it for durable
         raise
-
-
-def make_dirs(path: Path) -> None:
-    """The same with the folders above it that are not there."""
-    for folder in reversed([path, *path.parents]):
-        make_dir(folder)
 
 
 def write_new(path: Path, data: bytes, *, lasts: bool = True) -> None:

@@ -90,8 +90,8 @@ def create(
         files.replace(home.public_key, key.text().encode() + b"\n")
         # The database appears under its name once its first record is in it: a cut before that is not a home.
         beside = home.database.with_name("ledger.new")
-        for stray in home.folder.glob("ledger.new*"):
-            files.clear_place(stray)
+        for end in ("", "-wal", "-shm", "-journal"):
+            files.clear_place(beside.with_name(beside.name + end))
         database = schema.connect(beside)
         schema.migrate(database, 0)
         store = UnitStore(home, lock, database, effaceable, content, ring, LogFacts(), time)

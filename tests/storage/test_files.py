@@ -10,12 +10,14 @@ import sqlite3
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hw.errors import SlotFailedError
 from hw.secure_slot import FileSlot
 from storage import files
 from storage.errors import LedgerError, StoreFullError
@@ -156,8 +158,43 @@ def test_a_folder_is_private_and_its_name_durable_and_one_that_is_there_is_left(
     assert stat.S_IMODE((folder / "inner").stat().st_mode) == 0o700
 
 
+def test_folders_are_made_below_one_that_may_be_written_and_not_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a founding makes them: a first start ended by it."""
+    real, synced = files.sync_dir, list[str]()
+
+    def refuse(path: Path) -> None:
+        if path == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        synced.append(path.name)
+        real(path)
+
+    monkeypatch.setattr(files, "sync_dir", refuse)
+    files.make_dirs(folder / "home" / "store")
+    assert synced == ["home"]
+    assert stat.S_IMODE((folder / "home" / "store").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("make", [files.make_dir, files.make_dirs])
+def test_of_two_starts_at_once_neither_fails_by_the_folder_of_the_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
+) -> None:
+    inner = folder / "inner"
+    real = Path.mkdir
+
+    def after_another(path: Path, **how: Any) -> None:
+        real(path)
+        real(path, **how)
+
+    monkeypatch.setattr(Path, "mkdir", after_another)
+    make(inner)
+    assert inner.is_dir()
+
+
+@pytest.mark.parametrize("make", [files.make_dir, files.make_dirs])
 def test_a_folder_whose_name_was_not_synced_is_not_taken_for_durable(
-    folder: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
 ) -> None:
     def failed(_path: Path) -> None:
         raise OSError(5, "Input/output error")
@@ -165,8 +202,8 @@ def test_a_folder_whose_name_was_not_synced_is_not_taken_for_durable(
     with monkeypatch.context() as patch:
         patch.setattr(files, "sync_dir", failed)
         with pytest.raises(OSError, match="Input/output"):
-            files.make_dir(folder / "inner")
-    files.make_dir(folder / "inner")
+            make(folder / "inner")
+    make(folder / "inner")
     assert steps == ["sync folder"]
 
 
@@ -346,5 +383,18 @@ def test_a_folder_in_the_place_of_a_draft_keeps_no_file_from_being_replaced(
     assert [(tmp_path / name).read_bytes() for name in ("one", "two", "slot")] == [b"1", b"2", b"3"]
     assert HotListFile(list_file, bytes(32), "doj").count == 0
     kept = sorted(path.parent.name for path in tmp_path.glob("*/kept"))
-    moved = sorted(f"{name}.moved" if name == "slot.new" else f"{name}.moved-1" for name in drafts)
-    assert kept == (moved if content else [])
+    assert kept == (sorted(f"{name}.moved-1" for name in drafts) if content else [])
+
+
+def test_a_slot_moves_each_folder_in_the_place_of_its_draft_and_says_where_there_are_too_many(
+    tmp_path: Path,
+) -> None:
+    slot = FileSlot(tmp_path)
+    for number in range(1, 10):
+        (tmp_path / "slot.new" / "kept").mkdir(parents=True)
+        slot.write(b"%d" % number)
+    (tmp_path / "slot.new" / "kept").mkdir(parents=True)
+    with pytest.raises(SlotFailedError, match="cannot be written: Is a directory"):
+        slot.write(b"10")
+    assert slot.read() == b"9"
+    assert len(list(tmp_path.glob("slot.new*/kept"))) == 10

@@ -86,13 +86,14 @@ def test_a_home_whose_making_failed_is_made_the_next_time(
     Home(home).folder.mkdir(parents=True)
     for name in ("ledger.new", "ledger.new-wal"):
         (Home(home).folder / name).write_bytes(b"cut off")
+    (Home(home).folder / "ledger.new.moved-1" / "kept").mkdir(parents=True)  # by an earlier start
     save(slot, replace(CONTENT, anchor_size=1))
     with pytest.raises(SlotError):
         opening.create(Home(home), slot, time, boot=time.boot)
     slot.write(replace(CONTENT, anchor_size=0).to_bytes())
     made = opening.create(Home(home), slot, time, boot=time.boot)  # the lock was let go
     made.close()
-    assert not list(Home(home).folder.glob("ledger.new*"))
+    assert [one.name for one in Home(home).folder.glob("ledger.new*")] == ["ledger.new.moved-1"]
 
 
 def test_a_start_resumes_at_the_newest_signed_time_and_counts_what_is_ahead_of_the_state(
