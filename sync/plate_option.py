@@ -23,7 +23,7 @@ class TypedPlate(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Raises click.BadParameter where no line came."""
-        if value != ASKED:
+        if value != ASKED or (ctx is not None and ctx.resilient_parsing):  # a shell that completes the line
             return str(value)
         if sys.stdin.isatty():
             return str(click.prompt("plate", err=True))

@@ -40,3 +40,8 @@ def test_a_dash_takes_a_line_of_standard_input_and_anything_else_is_the_plate(
     assert said == ["8XYZ123", "9WLD4*", "7ABC001"]
     with pytest.raises(click.BadParameter, match="nothing came"):
         PLATE.convert("-", None, None)
+
+
+def test_a_shell_that_completes_the_line_is_asked_for_no_plate() -> None:
+    completing = click.Context(click.Command("query"), resilient_parsing=True)
+    assert PLATE.convert("-", None, completing) == "-"
