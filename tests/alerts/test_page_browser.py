@@ -6,11 +6,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from alert_twins import HEAD, KNOWN, NOW_US, Held, entry, plate_box, seen
 from car_page import Car
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from firmware.alerts.matching import match
+from storage.alert_terms import DEFAULT_ALERTS
 from storage.envelope import decode
 
 CHROMIUM = shutil.which("chromium") or ""
@@ -97,3 +100,20 @@ def test_what_differs_is_marked_and_nothing_offers_a_confirmation(car: Car, page
     assert "Do not act" in page.locator("#answer").inner_text()
     assert page.locator("#clets").is_hidden()
     assert str(car.board.find(alert.number).state.answer) == "wrong-character"
+
+
+def test_a_hit_without_an_alert_is_read_out_once_and_not_again_as_it_ages(car: Car, page: Page) -> None:
+    found = match(
+        seen("5ABC123"), plate_box(), [Held([entry("5ABC123")], HEAD)], DEFAULT_ALERTS, KNOWN, NOW_US
+    )
+    car.board.unstored.miss(found, NOW_US)
+    page.reload()
+    page.get_by_text("1 of the vehicles").wait_for()
+    page.evaluate(
+        "window.written = 0; new MutationObserver((all) => { window.written += all.length; })"
+        ".observe(document.getElementById('unstored-said'), { childList: true, characterData: true })"
+    )
+    car.passes()
+    page.locator("#list button.sounds").wait_for()
+    assert page.evaluate("window.written") == 0
+    assert "The last one was" in page.locator("#unstored").inner_text()

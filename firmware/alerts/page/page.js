@@ -41,9 +41,11 @@ async function list() {
   });
   if (more) rows.push(text("li", `${more} more are open: close some of these to see them. The desk has all.`));
   $("unstored").hidden = unstored === null;
-  $("unstored").textContent = unstored === null ? "" :
-    `${unstored.count} of the vehicles seen since the start may be wanted, the last ${age(unstored.age_s)} ago, but ` +
-    "the unit could not store them: there is no alert and no picture. Do not act on this alone. Have the unit looked at.";
+  const said = unstored === null ? "" :
+    `${unstored.count} of the vehicles seen since the start may be wanted, but the unit could not store them: there ` +
+    "is no alert and no picture. Do not act on this alone. Have the unit looked at.";
+  if ($("unstored-said").textContent !== said) $("unstored-said").textContent = said; // written again, it is read out again
+  $("unstored-age").textContent = unstored === null ? "" : `The last one was ${age(unstored.age_s)} ago.`;
   $("list").replaceChildren(...rows);
   const fresh = alerts.filter((one) => one.sounds && !known.has(one.number));
   const more_missed = unstored !== null && unstored.count > missed;
