@@ -47,8 +47,8 @@ ROLLED_OVER = (
 
 
 LOST_BATTERY = (
-    "battery clock: it shows a time before the department's last receipt, as after its battery was empty: it "
-    "is not believed; fit a new battery, then set the clock"
+    "battery clock: it shows a time before the department's last receipt, as one that is set wrong, or whose "
+    "battery was empty: it is not believed; set the clock, and if it comes back, fit a new battery"
 )
 
 

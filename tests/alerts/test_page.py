@@ -28,6 +28,15 @@ from sync.membership import SyncFolder, page_host
 SECRETS = ("7XKR219", "KIA", "VICTIM", "26-1042")
 
 
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 @pytest.mark.parametrize("listen", ["::1", "[::1]"])
 def test_the_page_is_served_in_a_network_of_ipv6_alone_and_waits_for_no_name_server(
     car: Car, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listen: str
