@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -166,3 +167,41 @@ def test_no_key_is_used_by_half_a_line_of_the_log_and_the_next_line_is_whole(
     assert (json.loads(issued)["use"], len(half), json.loads(again)["use"]) == (
         "issue_day_keys", 20, "issue_day_keys",
     )  # fmt: skip
+
+
+def test_a_line_that_a_power_cut_left_unfinished_is_not_continued(tmp_path: Path) -> None:
+    for left, lines in ((b"", 1), (b"whole\n", 2), (b"half", 2)):
+        (tmp_path / "service.log").write_bytes(left)
+        with contextlib.closing(LocalKeyService(tmp_path, lambda: TODAY * 86_400_000_000)) as service:
+            service.tokens("a search", "8XYZ123", [])
+        assert len((tmp_path / "service.log").read_text().splitlines()) == lines
+
+
+def test_a_full_disk_leaves_no_empty_line(keys: LocalKeyService, tmp_path: Path) -> None:
+    keys.close()
+    keys._log = log = AlmostFull(tmp_path / "service.log", "ab")
+    log.room = 0
+    with pytest.raises(OSError, match="No space"):
+        keys.tokens("a search", "8XYZ123", [])
+    log.room = 1000
+    keys.tokens("a search", "8XYZ123", [])
+    (line,) = (tmp_path / "service.log").read_text().splitlines()
+    assert json.loads(line)["use"] == "tokens"
+
+
+def test_no_thread_writes_between_the_halves_of_a_line(keys: LocalKeyService, tmp_path: Path) -> None:
+    """Searches and parcels use keys at once; each saw the other's line as one that was cut off."""
+    asked: list[bool] = []
+
+    class Slow(AlmostFull):
+        room = 1000
+
+        def write(self, data: ReadableBuffer, /) -> int:
+            asked.append(keys._log_guard.locked())
+            return super().write(data)
+
+    keys.close()
+    keys._log = Slow(tmp_path / "service.log", "ab")
+    keys.tokens("a search", "8XYZ123", [])
+    keys.issue_day_keys(TODAY, 1)  # while the keys are held, too
+    assert (asked, keys._log_guard.locked()) == ([True, True], False)

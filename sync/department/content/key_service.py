@@ -185,10 +185,14 @@ class LocalKeyService:
         self._store: dict[int, bytes] = {}
         self._ids: dict[bytes, Path] = {}
         self._epochs: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
+        self._log_guard = threading.Lock()  # not the keys': some lines are written under that
+        self._log = (folder / LOG_FILE).open("a+b", buffering=0) if folder.is_dir() else None
         self._torn = False  # the log ends within a line
-        self._log = (folder / LOG_FILE).open("ab", buffering=0) if folder.is_dir() else None
         if self._log is not None:
             (folder / LOG_FILE).chmod(files.PRIVATE_FILE)
+            if self._log.tell():
+                self._log.seek(-1, os.SEEK_END)
+                self._torn = self._log.read(1) != b"\n"
 
     def close(self) -> None:
         if self._log is not None:
@@ -200,11 +204,11 @@ class LocalKeyService:
         if self._log is None:  # no keys are here that could be used
             return
         line = json.dumps({"at_us": self._clock(), "use": use, **facts}, sort_keys=True).encode() + b"\n"
-        left = memoryview(b"\n" + line if self._torn else line)
-        self._torn = True
-        while left:  # an almost full disk takes a part, and says so by the count alone
-            left = left[self._log.write(left) :]
-        self._torn = False
+        with self._log_guard:
+            data, done = b"\n" + line if self._torn else line, 0
+            while done < len(data):  # an almost full disk takes a part, and says so by the count alone
+                done += self._log.write(data[done:])
+                self._torn = done > 0 and data[done - 1 : done] != b"\n"
         os.fsync(self._log.fileno())
 
     # --- day keys --------------------------------------------------------------------------------------
