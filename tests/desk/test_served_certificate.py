@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from sync.department.ground.certificates import private_pem, self_signed
 from sync.department.ground.served_certificate import ServedCertificate
-from sync.errors import InvalidInputError
+from sync.errors import InvalidInputError, LackingError
 
 NOW = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
 
@@ -56,6 +56,35 @@ def test_a_renewed_pair_of_files_is_shown_and_a_half_of_one_is_not(tmp_path: Pat
     (tmp_path / "key.pem").write_bytes(new_key)
     os.utime(tmp_path / "key.pem", ns=(1, 1))
     assert served.take().startswith("the renewed certificate is shown; its certificate ends 20")
+    assert shown_by(served.context) == second
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        pytest.param(LackingError("OpenSSL would take CHACHA20"), "OpenSSL would take CHACHA20", id="FIPS"),
+        pytest.param(FileNotFoundError(2, "No such file or directory"), "No such file", id="moved"),
+        pytest.param(ssl.SSLError(116, "[X509] key values mismatch"), "key values mismatch", id="half"),
+    ],
+)
+def test_no_file_that_changes_meanwhile_ends_the_looking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    """Its thread would end, and no renewal be shown any more."""
+    write_pair(tmp_path)
+    served = ServedCertificate(tmp_path / "chain.pem", tmp_path / "key.pem")
+    write_pair(tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sync.department.ground.served_certificate.tls_context", fail)
+        said = served.take()
+    assert said.startswith("the certificate before is shown on: ")
+    assert words in said
+    second = write_pair(tmp_path)
+    assert served.take().startswith("the renewed certificate is shown")
     assert shown_by(served.context) == second
 
 

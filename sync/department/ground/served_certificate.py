@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography import x509
 
 from sync.department.ground.tls import tls_context
-from sync.errors import InvalidInputError
+from sync.errors import InvalidInputError, LackingError
 
 LOOK_S = 60.0
 NOTICE = dt.timedelta(days=14)
@@ -56,8 +56,9 @@ class ServedCertificate:
         try:
             tls_context(self._certificate, self._key, approved=self._approved)
             self.context.load_cert_chain(self._certificate, self._key)
-        except InvalidInputError as error:
-            return f"the certificate before is shown on: {error}"
+        except (InvalidInputError, LackingError, OSError) as error:  # the files may change within these lines
+            what = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            return f"the certificate before is shown on: {what}"
         return f"the renewed certificate is shown; {self.words(dt.datetime.now(dt.UTC))}".rstrip("; ")
 
     def follow(self) -> None:
