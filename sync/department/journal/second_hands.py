@@ -144,9 +144,15 @@ class SecondHands(PolicyAsks):
             return False
         return word.roles is None or not set(self.permits.get(call.value, ())).isdisjoint(word.roles)
 
-    def keeps_first_word(self, incident: int, user: str) -> bool:
-        """Whether the first word on an incident counts still: in an older log it never ends."""
-        return not self.bound_whole or self.counts(Call.INCIDENT_CLOSE, incident, user)
+    def keeps_first_word(self, note: IncidentSettled, user: str) -> bool:
+        """Whether a person's first word on an incident counts still: in an older log it never ends. An
+        unsigned one, beside a signed one on another incident of that number, is none."""
+        if not self.bound_whole:
+            return True
+        signed = self.settled.get(note.incident)
+        if signed is None or signed.about != incident_digest(note):
+            return False
+        return self.counts(Call.INCIDENT_CLOSE, note.incident, user)
 
     def _demand_counts(self, call: Call, number: int, word: SignedDecision) -> None:
         """Not so in an older log. Raises UnsignedError."""

@@ -104,7 +104,7 @@ class Settled:
         another incident under it is no word on this one."""
         first, second = (_on(one.get(incident.number), incident) for one in (self.first, self.closed))
         if first is not None and second is None:
-            counts = people.keeps_first_word(incident.number, first.stamp.user)
+            counts = people.keeps_first_word(first.note, first.stamp.user)
             return (first if counts else None), None
         return first, second
 
