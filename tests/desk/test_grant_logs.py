@@ -10,19 +10,24 @@ from desk_asking import code_of, vendor_grant
 from desk_root import covered_by
 from desk_twins import Department
 from desk_units import UnitTwin
+from log_twins import stamp
 
-from storage.grant_format import LOG_DIGITS
+from storage.grant_format import LOG_DIGITS, Grant, format_of
 from storage.ssh_signature import SshPublicKey
 from sync.department.desk.grants.calls import Granted, GrantForm
+from sync.department.desk.grants.calls import _note as note_of
 from sync.department.desk.people.calls import AccountForm
 from sync.department.journal import check_log
 from sync.department.journal.change_entries import ChangeProposed
+from sync.department.journal.entries import EntryOf
 from sync.department.journal.granted import demand_own_key
+from sync.department.journal.made_by import demand_made
 from sync.department.journal.office_entries import GrantIssued
+from sync.department.journal.statements import form_fields, said_in, sign_call
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog
-from sync.department.server.unit_reports import CoveredByEntries, Given, Reported, Reset
+from sync.department.server.unit_reports import CoveredByEntries, Reported, Reset
 
 LOG = "3fa2b1c04d5e6f70"
 REPAIR = vendor_grant("repair: replace the card", SshPublicKey.of(Ed25519PrivateKey.generate()).line)
@@ -101,19 +106,63 @@ def test_no_grant_lets_a_person_in_by_the_key_of_another(department: Department)
     with pytest.raises(UnsignedError, match="its key is super's"):
         demand_own_key(note, accounts.values())
     demand_own_key(replace(note, person="super"), accounts.values())
+    both = [accounts["super"], replace(accounts["vendor1"], ssh_keys=accounts["super"].ssh_keys)]
+    for owners in (both, both[::-1]):  # a person with two accounts has one key
+        demand_own_key(note, owners)
     demand_own_key(note, [replace(accounts["super"], active=False)])
 
 
-def test_verify_names_a_second_reset_under_a_grant_that_names_no_log() -> None:
-    """As grants of earlier versions do: their numbers were of one log."""
+def of_grants(**forms: GrantForm | dict[str, object]) -> CoveredByEntries:
+    """What the entries of these grants, each as its signed form has it, say of resets."""
     covered = CoveredByEntries(FoldedLog(set()), DrawnSamples(b"", ()))
-    of = Given(b"", can_destroy=True, of_records=True, log="", units=("car-7", "car-8"), signed=False)
-    covered._grants |= {"ab": of, "cd": replace(of, of_records=False)}
+    for number, (name, form) in enumerate(forms.items()):
+        signed = sign_call(Ed25519PrivateKey.generate(), bytes(32), "chief", "grant/issue", form, 1)
+        note = GrantIssued(
+            grant_id=name, person="vendor1", organisation="Maker", role="vendor", holder="", purpose="repair",
+            work_order="1", units=("car-7", "car-8"), commands=RESET.commands, from_us=1, to_us=2,
+            digest=b"", signer="command",
+        )  # fmt: skip
+        covered.judge(EntryOf(number, stamp(0), note, signed), holds=True)
+    return covered
+
+
+def test_verify_names_a_second_reset_under_a_grant_that_names_no_log() -> None:
+    """As grants of earlier versions do: their numbers were of one log. It was allowed then, so it is not
+    wrong for ever."""
+    covered = of_grants(ab=replace(RESET, destroy_log=""), cd=replace(RESET, destroy_log="", destroy_up_to=0))
     resets = [
-        Reset(unit, log, grant, 9, unit, last=99, holds=(1,))
+        Reset(unit, log, grant, stamp(1).at_us, unit, last=-1, holds=())
         for grant in ("ab", "cd")
         for unit, log in (("car-7", "01"), ("car-7", "02"), ("car-8", "03"))
     ]
-    assert [one for _, one in covered._let_in(Reported(resets=resets))] == [
-        "car-7 was reset again under grant ab, which is for one reset"
+    assert list(covered._let_in(Reported(resets=resets))) == [
+        (False, "a second reset of car-7 under grant ab, which names no log")
     ]
+
+
+def test_verify_reads_the_log_of_a_grant_in_what_its_person_signed() -> None:
+    covered = of_grants(ab=RESET)
+    resets = [
+        Reset("car-7", log, "ab", stamp(1).at_us, "car-7", last=39, holds=())
+        for log in (LOG * 4, "cd" * 32, LOG * 4)
+    ]
+    assert list(covered._let_in(Reported(resets=resets))) == [
+        (True, f"car-7 was reset under grant ab, which is for log {LOG}: it ended log {'cd' * 8}")
+    ]
+
+
+@pytest.mark.parametrize("wrong", [{"destroy_log": 5}, {"destroy_up_to": "40"}, {"destroy_holds": ("1",)}])
+def test_a_grant_with_a_field_of_another_type_does_not_hold_and_stops_no_verify(
+    wrong: dict[str, object],
+) -> None:
+    form = {**form_fields(RESET), **wrong}
+    made = Grant(
+        format=format_of(LOG), grant_id="ab" * 16, person=RESET.person, organisation=RESET.organisation,
+        role=RESET.role, holder_key=SshPublicKey.from_line(RESET.holder_key).blob, purpose=RESET.purpose,
+        work_order=RESET.work_order, units=RESET.units, commands=RESET.commands, issued_us=9, from_us=9,
+        to_us=10, **{"destroy_up_to": 40, "destroy_holds": (), "destroy_log": LOG, **wrong},  # type: ignore[arg-type]
+    )  # fmt: skip
+    signed = sign_call(Ed25519PrivateKey.generate(), bytes(32), "chief", "grant/issue", form, 9)
+    with pytest.raises(UnsignedError, match="does not match the entry"):
+        demand_made(note_of(made, "command"), said_in(signed))
+    of_grants(ab=form)

@@ -232,6 +232,11 @@ def test_a_designees_night_grant_is_entered_and_a_forged_one_is_not(
     for bundle, code in ((data, "entered"), (forged, "grant"), (b"junk", "grant")):
         assert code_of(department, "grant/enter", tokens("deputy"), SignedForm(bundle=bundle)) == code
     assert code_of(department, "grant/enter", tokens("super"), SignedForm(bundle=data)) == "role"
+    accounts = department.desk.book.roster.accounts
+    accounts["super"] = replace(accounts["super"], ssh_keys=(grant.holder_key,))
+    other = replace(grant, grant_id="cd" * 16)  # the log would not take it for signed
+    bundle = issue(other, key, delegation=lent.delegation).to_bytes()
+    assert code_of(department, "grant/enter", tokens("deputy"), SignedForm(bundle=bundle)) == "ssh-key"
 
 
 def test_the_night_key_of_a_person_who_is_a_designee_no_more_is_overdue_until_it_is_revoked(

@@ -48,7 +48,8 @@ def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
         return False
     if said.call == "grant/enter":
         return _of_night(note, form)
-    named, log = set(form.get("commands") or ()), form.get("destroy_log", "")
+    named, log = set(form.get("commands") or ()), log_of(form)
+    up_to, holds = destroyed_by(form)
     most = REPAIR_COMMANDS if "approval" in form else WITHOUT_RESET
     role = GrantRole(note.role)
     ends_us = latest_us(role, note.from_us, form.get("hours"), form["to_us"])
@@ -60,8 +61,8 @@ def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
         format=format_of(log), grant_id=note.grant_id, person=note.person, organisation=note.organisation,
         role=role, holder_key=SshPublicKey.from_line(form["holder_key"]).blob, purpose=note.purpose,
         work_order=note.work_order, units=note.units, commands=note.commands, issued_us=note.from_us,
-        from_us=note.from_us, to_us=note.to_us, destroy_up_to=form["destroy_up_to"],
-        destroy_holds=tuple(form["destroy_holds"]), destroy_log=log,
+        from_us=note.from_us, to_us=note.to_us, destroy_up_to=up_to,
+        destroy_holds=holds, destroy_log=log,
     )  # fmt: skip
     return note.digest == hashlib.sha256(to_bytes(made)).digest() and note.holder == made.holder.fingerprint
 
@@ -89,12 +90,15 @@ def demand_log_named(form: Form) -> None:
 
 
 def demand_own_key(note: GrantIssued, accounts: Iterable[AccountSet]) -> None:
-    """A grant lets in the person whom it names, and so by no key of another one: who agreed to it would get
-    in under that name. Raises UnsignedError."""
-    for one in accounts:
-        theirs = {SshPublicKey(blob).fingerprint for blob in one.ssh_keys}
-        if one.active and one.user != note.person and note.holder in theirs:
-            raise UnsignedError(f"its key is {one.user}'s")
+    """A grant lets in the person whom it names, and so by no key of another one alone: who agreed to it would
+    get in under that name. Raises UnsignedError."""
+    owners = [
+        one.user
+        for one in accounts
+        if one.active and note.holder in {SshPublicKey(blob).fingerprint for blob in one.ssh_keys}
+    ]
+    if owners and note.person not in owners:
+        raise UnsignedError(f"its key is {owners[0]}'s")
 
 
 def _of_night(note: GrantIssued, form: Form) -> bool:

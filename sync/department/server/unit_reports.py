@@ -240,8 +240,11 @@ class CoveredByEntries:
                 yield True, f"{one.unit} was reset under grant {one.grant_id or '(none)'}: no entry allows it"
             elif given and (what := given.wrong_with(one)):
                 yield True, f"{one.unit} was reset under grant {one.grant_id}, {what}"
-            elif given and given.of_records and (one.unit, one.grant_id) in ended:
-                yield True, f"{one.unit} was reset again under grant {one.grant_id}, which is for one reset"
+            elif given and given.of_records and not given.log and (one.unit, one.grant_id) in ended:
+                yield (  # only a log of an earlier form gives such a grant, and allowed that then
+                    False,
+                    f"a second reset of {one.unit} under grant {one.grant_id}, which names no log",
+                )
             ended.add((one.unit, one.grant_id))
 
     def _not_out(self, reported: Reported) -> Iterator[str]:
@@ -303,14 +306,16 @@ class CoveredByEntries:
 def _given(entry: Entry, note: GrantIssued) -> Given:
     """A grant as its person signed it; in an older log without a signature nothing says what it destroys."""
     form: dict[str, Any] = {}
+    up_to, log = 0, ""
+    holds: tuple[int, ...] = ()
     with contextlib.suppress(StorageError):  # such an entry does not hold
         form = said_in(entry.signed).fields() if entry.signed else {}
-    up_to, holds = destroyed_by(form)
+        (up_to, holds), log = destroyed_by(form), log_of(form)
     return Given(
         digest=note.digest,
         can_destroy=can_destroy(note),
         of_records=destroys_records(form),
-        log=log_of(form),
+        log=log,
         units=note.units,
         up_to=up_to,
         holds=holds,

@@ -242,18 +242,18 @@ def _account_of(desk: Desk, person: str, role: GrantRole) -> AccountSet:
     return account
 
 
-def _demand_own_key(desk: Desk, form: GrantForm) -> None:
+def _demand_own_key(desk: Desk, person: str, key: bytes, *fields: str) -> None:
     """Who agreed to a grant, or gave it, does not get in under another name. Raises FormError."""
-    key = _holder(form.holder_key)
-    for one in desk.book.roster.accounts.values():
-        if one.active and one.user != form.person and key in one.ssh_keys:
-            raise FormError(
-                f"that SSH key is {one.user}'s",
-                code="ssh-key",
-                clause=CLAUSE,
-                cure="give the public key of the person who gets in",
-                fields=("holder_key",),
-            )
+    accounts = desk.book.roster.accounts.values()
+    owners = [one.user for one in accounts if one.active and key in one.ssh_keys]
+    if owners and person not in owners:
+        raise FormError(
+            f"that SSH key is {owners[0]}'s",
+            code="ssh-key",
+            clause=CLAUSE,
+            cure="give the public key of the person who gets in",
+            fields=fields,
+        )
 
 
 def _end(desk: Desk, person: str, role: GrantRole, now_us: int, to_us: int) -> int:
@@ -292,7 +292,7 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
             lambda: _account_of(desk, form.person, form.role),
             lambda: check_grant(desk.policy, form, now),
             lambda: _units(front, form.units),
-            lambda: _demand_own_key(desk, form),
+            lambda: _demand_own_key(desk, form.person, _holder(form.holder_key), "holder_key"),
         )
         ends_us = latest_us(form.role, now, form.hours, form.to_us)
         grant = Grant(
@@ -393,6 +393,7 @@ def enter(front: DeskContext, token: str, form: SignedForm) -> Entered:
             raise _limits(error) from None
         check_purpose(grant.purpose)
         _demand_repair(grant)
+        _demand_own_key(desk, grant.person, grant.holder_key, "bundle")
         if grant.grant_id in desk.book.grants.issued:
             raise FormError("that grant is in the log", code="entered", clause=CLAUSE)
         return [_note(grant, signer)], first_entered
