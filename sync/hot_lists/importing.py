@@ -10,6 +10,7 @@ never a plate.
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ MAX_WORDS = 100  # different words that are counted as refused
 LIMITS = frozenset({"state", "from", "until"})  # without them an entry matches more, or longer
 FORMULA = "=+-@\t\r"
 CANADA = frozenset("AB BC MB NB NL NF NS NT NU ON PE QC PQ SK YT".split())  # noqa: SIM905
+NO_PLATE = re.compile(r"NONE|NULL|UNK|UNKN|UNKNOWN|NO(?:PLATES?|TAGS?|LIC|LICENSE)|NOTKNOWN|X{4,}|0{4,}")
 _CLASS_WORDS = frozenset(CLASSES)
 
 
@@ -56,7 +58,8 @@ class ImportedList:
     `refused`: by the policy, counted by the source's word. `ended`: over already. `twins`: entries that
     differ from an earlier one by O and 0 or I and 1 alone; they are one entry when a plate is matched.
     `doubles`: lines that are the same entry as an earlier one. `absent`: columns of states and dates that the
-    layout has and the file's first line does not.
+    layout has and the file's first line does not. `plateless`: lines whose plate is a word for none: they
+    would stop who has such a plate.
     `stateless`: entries whose state has a name that is not known, e.g. California for CA. `open_end`: the
     last line has no line's end, as in a file that was cut.
     """
@@ -69,6 +72,7 @@ class ImportedList:
     twins: int = 0
     doubles: int = 0
     absent: tuple[str, ...] = ()
+    plateless: int = 0
     stateless: int = 0
     open_end: bool = False
 
@@ -86,6 +90,8 @@ class ImportedList:
             parts.append(f"{self.twins} differ from another by O/0 or I/1 alone")
         if self.doubles:
             parts.append(f"{counted(self.doubles, 'line')} the same as another")
+        if self.plateless:
+            parts.append(f"{counted(self.plateless, 'line')} without a plate (NONE, UNKNOWN, XXXX)")
         if self.absent:
             parts.append(f"the file has no column {' and no '.join(self.absent)}: is this its layout?")
         if self.stateless:
@@ -284,8 +290,12 @@ def _entry(  # noqa: PLR0917 - one line of one file
     made: ImportedList,
     now_us: int,
 ) -> ListEntry | None:
-    """The entry of a line; None if the policy refuses it or it has ended. Raises RecordError."""
+    """The entry of a line; None if the policy refuses it, it has ended or names no plate. Raises
+    RecordError."""
     plate = _plate(cells.get("plate", ""))
+    if NO_PLATE.fullmatch(plate):
+        made.plateless += 1
+        return None
     said = {name: _text(cells.get(name, "")) for name in cells if name != "plate"}
     word = layout.word("category", said.get("category", ""))
     found = terms.category(category) if category is not None else terms.category_of(word)

@@ -52,6 +52,15 @@ def test_ncic_field_codes_become_entries() -> None:
     assert (ontario.state, ontario.plate_class) == ("CA-ON", "")
 
 
+def test_a_vehicle_without_a_plate_is_no_entry_that_stops_a_plate_of_that_word() -> None:
+    words = ("NONE", "UNK", "no plate", "XXXXXXX", "0000000")
+    lines = "".join(f"{one},CA,,PC,,2001,FORD,,,CRM,CA0194100,26-1,V1\n" for one in words)
+    made = taken("ncic", f"{NCIC}{lines}N0NE1,CA,,PC,,,,,,CRM,,,\n", category="stolen-vehicle")
+    assert [one.plate for one in made.entries] == ["7XKR219", "MC1234", "ABC123", "N0NE1"]
+    assert (made.plateless, made.bad, made.entries[3].color) == (5, [], "cream")
+    assert "5 lines without a plate (NONE, UNKNOWN, XXXX)" in made.summary()
+
+
 def test_a_list_without_categories_needs_one_of_the_policy() -> None:
     with pytest.raises(ListRefusedError, match="has no category"):
         taken("ncic", NCIC)
