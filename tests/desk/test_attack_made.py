@@ -19,7 +19,7 @@ from forged_notes import NO_QUERY, READ, grant, known, signed_document, training
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.alerts.calls import AlertForm
-from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
+from sync.department.desk.holds.calls import AskReleaseForm, Exported, ExportForm
 from sync.department.desk.inquiry.forms import Images, NothingForm, RunForm
 from sync.department.desk.sessions import digest_of
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
@@ -146,7 +146,7 @@ def held(department: Department) -> tuple[int, int]:
     assert isinstance(note, HoldPlaced)
     made = department.call("hold/export", token, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
     assert isinstance(made, Exported)
-    department.call("hold/book", token, BookForm(hold=hold, evidence_item="E-26-0042"))
+    department.call("hold/book", token, AskReleaseForm(hold=hold, evidence_item="E-26-0042"))
     return hold, note.access
 
 
@@ -155,7 +155,7 @@ def held(department: Department) -> tuple[int, int]:
 )
 def test_root_destroys_no_held_evidence(department: Department, how: str) -> None:
     hold, access = held(department)
-    book = BookForm(hold=hold, evidence_item="E-26-0042")
+    book = AskReleaseForm(hold=hold, evidence_item="E-26-0042")
     root = Root(department)
     if how == "both words invented":
         root.write(ReleaseAsked(hold=hold, evidence_item="E-26-0042"), root.stamp("super"))
@@ -180,7 +180,7 @@ def test_root_destroys_no_held_evidence(department: Department, how: str) -> Non
 def test_the_first_word_for_a_release_ends_at_the_key_service_too(department: Department, how: str) -> None:
     """Root and the second person destroy no evidence by the word of a person who may ask no more."""
     hold, access = held(department)
-    book, root = BookForm(hold=hold, evidence_item="E-26-0042"), Root(department)
+    book, root = AskReleaseForm(hold=hold, evidence_item="E-26-0042"), Root(department)
     department.call("hold/ask-release", department.logon("super"), book)
     account = department.desk.book.roster.accounts["super"]
     if how == "a week":
@@ -203,7 +203,7 @@ def test_the_first_word_for_a_release_ends_at_the_key_service_too(department: De
 def test_two_peoples_release_ends_a_hold_even_weeks_later(department: Department) -> None:
     """The control: a crash between the entry and the key is made good by the daily run."""
     hold, _ = held(department)
-    book = BookForm(hold=hold, evidence_item="E-26-0042")
+    book = AskReleaseForm(hold=hold, evidence_item="E-26-0042")
     department.call("hold/ask-release", department.logon("super"), book)
     made = department.call("hold/release", department.logon("chief"), book)
     department.clock.step(20 * DAY_US)

@@ -24,7 +24,7 @@ from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.documents.local import WithdrawForm
 from sync.department.desk.grants.calls import LendForm, SignedForm
 from sync.department.desk.grants.revoking import RevokeForm
-from sync.department.desk.holds.calls import BookForm, ExportForm, HoldForm
+from sync.department.desk.holds.calls import AskReleaseForm, BookForm, ExportForm, HoldForm, ReleaseForm
 from sync.department.desk.incidents.calls import SettleForm
 from sync.department.desk.inquiry.forms import AskForm, DisputeForm, ProposeForm
 from sync.department.desk.machine.calls import ClockForm, PurgeForm
@@ -197,11 +197,13 @@ CASES = (
     ),
     Case("hold/book", BookForm(hold=3, evidence_item="E-1"), HoldBooked(hold=3, evidence_item="E-1")),
     Case(
-        "hold/ask-release", BookForm(hold=3, evidence_item="E-1"), ReleaseAsked(hold=3, evidence_item="E-1")
+        "hold/ask-release",
+        AskReleaseForm(hold=3, reason="of another car"),
+        ReleaseAsked(hold=3, evidence_item="", reason="of another car"),
     ),
     Case(
         "hold/release",
-        BookForm(hold=3, evidence_item="E-1"),
+        ReleaseForm(hold=3, evidence_item="E-1"),
         HoldReleased(hold=3, access=1, evidence_item="E-1", asked_by="super"),
         added="access asked_by",  # of the hold, and of the first word: `second_hands.py`
     ),

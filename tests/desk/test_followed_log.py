@@ -15,12 +15,22 @@ from desk_twins import GROUND, Department
 
 from storage import envelope
 from storage.checkpoint import NoteKey
+from storage.codec import from_bytes, to_bytes
 from sync import root_file
 from sync.department.content import followed_log, proven_door
 from sync.department.content.followed_log import DATABASE, FollowedLog, FollowError
+from sync.department.content.followed_state import (
+    WORDED_KINDS,
+    Followed,
+    Result,
+    judge,
+    result_of,
+    take_result,
+)
 from sync.department.content.key_guard import GuardedKeys
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import OpenedList
+from sync.department.desk.holds.calls import BookForm, ExportForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.ground.home import load_ed25519
 from sync.department.journal.access_log import origin_of
@@ -241,3 +251,28 @@ def test_people_at_once_get_one_guard(department: Department, monkeypatch: pytes
     finally:
         listed.close()
         service.close()
+
+
+def test_the_key_service_knows_after_a_restart_which_holds_were_exported_and_booked(
+    department: Department,
+) -> None:
+    token = department.logon("super")
+    began, booked, untouched = (department.held(token, department.reads[:1]) for _ in range(3))
+    for hold in (began, booked):
+        department.call("hold/export", token, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
+    department.call("hold/book", token, BookForm(hold=booked, evidence_item="E-26-0042"))
+    known, again = Followed(), Followed()
+    for entry in department.desk.log.entries():
+        judge(known, entry)
+        if entry.note.KIND in WORDED_KINDS:
+            kept = from_bytes(Result, to_bytes(result_of(known, entry)))
+            take_result(again, entry.sequence, entry.note.KIND, kept)
+        else:
+            judge(again, entry)
+    holds = again.signed.signers.second.holds
+    assert holds == known.signed.signers.second.holds
+    assert [(holds[one].exported, bool(holds[one].item)) for one in (began, booked, untouched)] == [
+        (True, False),
+        (True, True),
+        (False, False),
+    ]

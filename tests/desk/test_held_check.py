@@ -17,7 +17,7 @@ from storage.codec import from_bytes, to_bytes
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.vault import HOLDS, FolderVault, Held
 from sync.department.desk import due
-from sync.department.desk.holds.calls import BookForm, ExportForm
+from sync.department.desk.holds.calls import AskReleaseForm, ExportForm
 from sync.department.desk.log_state import FOLDER
 from sync.department.journal import check_log
 from sync.department.journal.change_entries import HoldRests
@@ -212,7 +212,7 @@ def test_of_every_file_that_holds_and_exports_make_it_is_decided_what_its_loss_d
         hold = department.held(supervisor, department.reads[number : number + 1])
         form = ExportForm(hold=hold, medium=f"USB {number}", ground=GROUND)
         department.call("hold/export", supervisor, form)
-    book = BookForm(hold=hold, evidence_item="E-26-0042")
+    book = AskReleaseForm(hold=hold, evidence_item="E-26-0042")
     for call, user in (("hold/book", "super"), ("hold/ask-release", "super"), ("hold/release", "chief")):
         department.call(call, department.logon(user), book)
     made = files() - before

@@ -7,16 +7,25 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from desk_root import Root, problems
 from desk_twins import GROUND, HOLD, START_US, Department
 
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.content import package
 from sync.department.content.key_service import LocalKeyService
-from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed, finish
+from sync.department.desk.holds.calls import (
+    AskReleaseForm,
+    Exported,
+    ExportForm,
+    HoldForm,
+    Placed,
+    ReleaseForm,
+    finish,
+)
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.journal.entries import Refused, WitnessAway
-from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.hold_entries import HoldPlaced, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.retention import StoreRetention
@@ -87,9 +96,9 @@ def test_a_hold_of_a_read_that_is_not_there_asks_no_second_person(
 
 def test_release_needs_export_booking_and_a_second_person(department: Department, tokens: Tokens) -> None:
     hold = department.held(tokens("super"), department.reads[:2])
-    book = BookForm(hold=hold, evidence_item="E-26-0042")
+    book = AskReleaseForm(hold=hold, evidence_item="E-26-0042")
 
-    def refused(name: str, user: str, form: BookForm) -> str:
+    def refused(name: str, user: str, form: AskReleaseForm) -> str:
         with pytest.raises(DeskRefusal) as error:
             department.call(name, tokens(user), form)
         return error.value.code
@@ -124,6 +133,36 @@ def test_release_needs_export_booking_and_a_second_person(department: Department
     assert state() == ("released", "E-26-0042")
     with pytest.raises(HomeError):
         department.front.vault.stored(hold_access(department, hold))
+
+
+def test_a_hold_by_mistake_ends_by_two_people_without_one_more_clear_copy(
+    department: Department, tokens: Tokens
+) -> None:
+    hold = department.held(tokens("super"), department.reads[:1])
+    asks = AskReleaseForm(hold=hold, reason="it was placed on another car")
+    department.call("hold/ask-release", tokens("super"), asks)
+    (row,) = cast("Any", department.call("hold/list", tokens("chief"), NothingForm()))
+    assert (row.state, row.reason) == ("release asked", asks.reason)
+    department.call("hold/release", tokens("chief"), ReleaseForm(hold=hold))
+    assert problems(department) == ()
+    with pytest.raises(HomeError):
+        department.front.vault.stored(hold_access(department, hold))
+
+
+@pytest.mark.parametrize("booked", [False, True])
+def test_root_and_two_people_do_not_call_an_exported_hold_one_that_never_was(
+    department: Department, tokens: Tokens, *, booked: bool
+) -> None:
+    root, hold = Root(department), department.held(tokens("super"), department.reads[:1])
+    department.call("hold/export", tokens("super"), ExportForm(hold=hold, medium="USB 1", ground=GROUND))
+    if booked:
+        book = AskReleaseForm(hold=hold, evidence_item="E-26-0042")
+        department.call("hold/book", tokens("super"), book)
+    form = AskReleaseForm(hold=hold, reason="it was placed on another car")
+    note = ReleaseAsked(hold=hold, evidence_item="", reason=form.reason)
+    root.write(note, *root.signed("super", "hold/ask-release", form))
+    (problem,) = problems(department)
+    assert "that hold was exported" in problem
 
 
 def test_a_held_read_outlives_its_purged_day_and_no_other_does(
@@ -169,7 +208,7 @@ def test_a_release_and_a_seal_that_a_crash_cut_off_are_finished(
     """The release was entered and the witness went away; another hold was sealed and never entered."""
     hold = department.held(tokens("super"), department.reads[:1])
     department.call("hold/export", tokens("super"), ExportForm(hold=hold, medium="USB 1", ground=GROUND))
-    book = BookForm(hold=hold, evidence_item="E-26-0042")
+    book = AskReleaseForm(hold=hold, evidence_item="E-26-0042")
     department.call("hold/book", tokens("super"), book)
     department.call("hold/ask-release", tokens("super"), book)
     found = department.searched(tokens("super"), department.reads[:1])

@@ -31,7 +31,7 @@ from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.received_days import DATABASE, ReceivedDays
 from sync.department.content.search_tokens import IndexedText, StoredElement
 from sync.department.desk.context import DeskContext
-from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
+from sync.department.desk.holds.calls import AskReleaseForm, Exported, ExportForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.journal import entries
@@ -282,7 +282,7 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
     with pytest.raises(DeskRefusal) as refused:
         opened(export)
     assert refused.value.code == "old-cover"
-    book = BookForm(hold=hold, evidence_item="E-26-0042")
+    book = AskReleaseForm(hold=hold, evidence_item="E-26-0042")
     supervisor, chief = department.logon("super"), department.logon("chief")
     department.call("hold/book", supervisor, book)
     department.call("hold/ask-release", supervisor, book)

@@ -19,7 +19,7 @@ from sync.department.cli import main
 from sync.department.content.key_remote import ADDRESS_FILE, CERTIFICATES, Address, RemoteKeyService, remote
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import DeskContext
-from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, finish
+from sync.department.desk.holds.calls import AskReleaseForm, Exported, ExportForm, finish
 from sync.department.desk.owed import Late
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import DepartmentHome
@@ -164,7 +164,7 @@ def test_an_export_a_release_and_a_purge_wait_for_a_key_service_that_is_away(
     department.front = near
     made = department.call("hold/export", department.logon("super"), export)
     assert isinstance(made, Exported)
-    book = BookForm(hold=hold, evidence_item="E-26-0042")
+    book = AskReleaseForm(hold=hold, evidence_item="E-26-0042")
     department.call("hold/book", department.logon("super"), book)
     department.call("hold/ask-release", department.logon("super"), book)
     department.front = far

@@ -27,7 +27,7 @@ from sync.department.content import followed_log
 from sync.department.content.followed_log import DATABASE, FollowedLog
 from sync.department.content.followed_state import WORDED_KINDS
 from sync.department.desk import snapshot
-from sync.department.desk.holds.calls import BookForm
+from sync.department.desk.holds.calls import AskReleaseForm
 from sync.department.desk.inquiry.forms import AskForm, DisputeForm, RequestForm, RunForm
 from sync.department.journal.access_log import origin_of
 from sync.department.journal.change_entries import DesignationSet, DocumentSigned, ListSent
@@ -105,7 +105,7 @@ def content_leaves(department: Department, seat: Seat, car: Car, media: Path) ->
     seat.json("comm1", "alert", "answer", number, "--fits", "no")
     hold = department.held(department.logon("super"), department.reads[10:11])
     seat.json("super", "hold", "export", hold, "--out", media / "held.zip", *WORDS)
-    evidence = BookForm(hold=hold, evidence_item="E-26-1")
+    evidence = AskReleaseForm(hold=hold, evidence_item="E-26-1")
     for user, name in (("super", "hold/book"), ("super", "hold/ask-release"), ("chief", "hold/release")):
         department.call(name, department.logon(user), evidence)
     letter = media / "letter.pdf"

@@ -121,6 +121,21 @@ def test_a_hold_goes_from_export_to_booking_to_release_and_not_back(
     assert len(made.open_holds()) == (0 if over else 1)
 
 
+def test_a_hold_that_was_never_exported_ends_without_a_number_and_for_a_reason() -> None:
+    made = held(RESTS)
+    for reason, code in (("", "reason"), ("it was placed on another car", "")):
+        assert code_of(holds.to_ask_release, made, 0, "", "", reason) == code
+    made.apply(entry(5, "ann", ReleaseAsked(hold=0, evidence_item="", reason="of another car")))
+    assert holds.asked_by(made, 0, SAID, NOW_US) == "ann"
+    refused("second-person", holds.to_release, made, 0, "", "ann", "ann")
+    assert code_of(holds.to_release, made, 0, "", "ann", "ben") == ""
+    refused("not-booked", holds.to_release, made, 0, "E-1", "ann", "ben")
+    made.apply(entry(6, *EXPORTED))  # the word ends with it
+    assert holds.asked_by(made, 0, SAID, NOW_US) == ""
+    refused("not-booked", holds.to_ask_release, made, 0, "", "", "of another car")
+    refused("not-booked", holds.to_release, made, 0, "", "ann", "ben")
+
+
 def test_a_hold_is_released_by_another_person_than_who_asked() -> None:
     made = held(*STEPS[:4])
     assert holds.asked_by(made, 0, SAID, NOW_US) == "ann"

@@ -11,7 +11,7 @@ from desk_root import Root, problems
 from desk_twins import GROUND, Department
 
 from sync.department.desk.changes.calls import DecideForm
-from sync.department.desk.holds.calls import BookForm
+from sync.department.desk.holds.calls import AskReleaseForm
 from sync.department.desk.inquiry.forms import InquiryDecideForm, ProposeForm
 from sync.department.journal.change_entries import ChangeDecided
 from sync.department.journal.entries import BOUND_WHOLE, AccessLogOpened
@@ -52,8 +52,8 @@ def a_yes_to_a_search(root: Root) -> Word:
 def a_word_on_a_hold(root: Root) -> Word:
     department = root.department
     hold = department.held(department.logon("super"), department.reads[:1])
-    form = BookForm(hold=hold, evidence_item="E-26-1")
-    return "hold/ask-release", form, ReleaseAsked(hold=hold, evidence_item="E-26-1")
+    form = AskReleaseForm(hold=hold, reason="it was placed on another car")
+    return "hold/ask-release", form, ReleaseAsked(hold=hold, evidence_item="", reason=form.reason)
 
 
 @pytest.mark.parametrize("makes", [a_yes, a_yes_to_a_search, a_word_on_a_hold])

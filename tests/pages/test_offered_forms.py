@@ -23,7 +23,7 @@ from page_reader import Reader
 from storage.grant_format import GrantRole
 from sync.department.desk.audit.calls import PeriodForm
 from sync.department.desk.break_glass.calls import GlassForm
-from sync.department.desk.holds.calls import BookForm, ExportForm
+from sync.department.desk.holds.calls import AskReleaseForm, BookForm, ExportForm
 from sync.department.desk.inquiry.forms import AskForm, ProposeForm
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.desk.sharing.calls import DecisionForm, ReviewForm
@@ -78,7 +78,7 @@ def fill(department: Department) -> None:
             )
             call("hold/book", super_, BookForm(hold=hold, evidence_item=ITEM))
         if steps == 2:
-            call("hold/ask-release", super_, BookForm(hold=hold, evidence_item=ITEM))
+            call("hold/ask-release", super_, AskReleaseForm(hold=hold, evidence_item=ITEM))
     grant = replace(made["grant/issue"], person="super", role=GrantRole.TECHNICIAN, holder_key=VENDOR_LINE)
     call("grant/issue", department.logon("chief"), made["grant/issue"])
     call("grant/issue", department.logon("chief"), replace(grant, commands=("update",), propose=True))

@@ -103,6 +103,9 @@ def test_a_late_upload_is_kept_a_year_from_receipt(
     clock.days(365)
     assert department.retention.run() == []
     assert held_now(department) == before
+    clock.days(1)
+    assert len(department.retention.run()) == 1  # nobody has to ask for it
+    assert held_now(department) == (0, 0)
 
 
 def test_after_the_year_everything_of_the_day_is_gone_and_its_receipt_says_so(

@@ -91,8 +91,8 @@ def forms(department: Department) -> dict[str, Any]:
         "hold/place": replace(HOLD, reads=department.reads[:1]),
         "hold/export": holds.ExportForm(hold=0, medium="USB 1", ground=GROUND),
         "hold/book": holds.BookForm(hold=0, evidence_item="E-26-1"),
-        "hold/ask-release": holds.BookForm(hold=0, evidence_item="E-26-1"),
-        "hold/release": holds.BookForm(hold=0, evidence_item="E-26-1"),
+        "hold/ask-release": holds.AskReleaseForm(hold=0, evidence_item="E-26-1"),
+        "hold/release": holds.ReleaseForm(hold=0, evidence_item="E-26-1"),
         "training/record": training_calls.TrainingForm(
             user="comm1",
             trainer="super",

@@ -74,19 +74,36 @@ desk_access.form_verb(
     "hold/list",
     "List holds, newest first.",
     example="department hold list --user super",
-    columns=("hold", "placed_by", "reads", "ground", "number", "evidence_item", "state"),
+    columns=("hold", "placed_by", "reads", "ground", "number", "evidence_item", "state", "reason"),
 )
-for _name, _about, _who in (
-    ("book", "Enter the evidence item number of the medium.", "super"),
-    ("ask-release", "Ask for the release (first person).", "super"),
-    ("release", "Release (second person): destroys the held content.", "chief"),
-):
-    desk_access.form_verb(
-        hold,
-        _name,
-        f"hold/{_name}",
-        _about,
-        desk_access.entry("hold"),
-        desk_access.text("--item", "evidence_item", "The evidence item number."),
-        example=f"department hold {_name} 41 --item E-26-0042 --user {_who}",
-    )
+desk_access.form_verb(
+    hold,
+    "book",
+    "hold/book",
+    "Enter the evidence item number of the medium.",
+    desk_access.entry("hold"),
+    desk_access.text("--item", "evidence_item", "The evidence item number."),
+    example="department hold book 41 --item E-26-0042 --user super",
+)
+item = desk_access.text(
+    "--item", "evidence_item", "The evidence item number; none if it was never exported.", required=False
+)
+desk_access.form_verb(
+    hold,
+    "ask-release",
+    "hold/ask-release",
+    "Ask for the release (first person).",
+    desk_access.entry("hold"),
+    item,
+    desk_access.text("--reason", "reason", "Why, if it was never exported.", required=False),
+    example="department hold ask-release 41 --item E-26-0042 --user super",
+)
+desk_access.form_verb(
+    hold,
+    "release",
+    "hold/release",
+    "Release (second person): destroys the held content.",
+    desk_access.entry("hold"),
+    item,
+    example="department hold release 41 --item E-26-0042 --user chief",
+)

@@ -16,7 +16,7 @@ from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal.change_entries import ChangeDecided, DesignationSet, GlassBroken
 from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.entry_base import Note
-from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
+from sync.department.journal.hold_entries import HoldBooked, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import UnitCodeIssued
 from sync.department.journal.made_by import MADE, MADE_KINDS
@@ -99,6 +99,8 @@ class Result:
     wrote: bool = later(False)  # `SecondHands.seen_written`
     settling: int = later(-1)  # an incident, and the word that waits for a second one
     first_word: SignedDecision | None = field(default=None, metadata=LATER)
+    marking: int = later(-1)  # a hold of which an export began, or that was booked
+    marked: PlacedHold | None = field(default=None, metadata=LATER)
 
 
 @dataclass(slots=True)
@@ -186,6 +188,11 @@ def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: P
             return {"decides": note.request, "decision": second.shares.get(note.request), "sharing": True}
         case SearchApproved() | ChangeDecided():
             return {"decides": note.proposal, "decision": second.decided.get(note.proposal)}
+        case Access(action="export"):
+            hold = said_in(entry.signed).fields().get("hold") if entry.signed else None
+            return {"marking": hold, "marked": second.holds.get(hold)} if type(hold) is int else {}
+        case HoldBooked():
+            return {"marking": note.hold, "marked": second.holds.get(note.hold)}
         case Access():
             by, opened = next(reversed(signed.opened.items()), (b"", None))
             fresh = opened is not None and opened.at_us == at_us
@@ -254,6 +261,8 @@ def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
         second.requests[sequence] = result.asked
     if result.placed is not None:
         second.holds[sequence] = result.placed
+    if result.marked is not None:
+        second.holds[result.marking] = result.marked
     incident, first = _settled(result)
     if first is not None:
         second.settled[incident] = first

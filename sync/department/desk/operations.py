@@ -177,8 +177,8 @@ _TABLE: Mapping[str, Operation] = {
     "hold/place": Operation(Call.HOLD_PLACE, holds.HoldForm, holds.place, hold_rules.check_hold),
     "hold/export": Operation(Call.HOLD_EXPORT, holds.ExportForm, holds.export),
     "hold/book": Operation(Call.HOLD_BOOK, holds.BookForm, holds.book),
-    "hold/ask-release": Operation(Call.HOLD_RELEASE, holds.BookForm, holds.ask_release),
-    "hold/release": Operation(Call.HOLD_RELEASE, holds.BookForm, holds.release),
+    "hold/ask-release": Operation(Call.HOLD_RELEASE, holds.AskReleaseForm, holds.ask_release),
+    "hold/release": Operation(Call.HOLD_RELEASE, holds.ReleaseForm, holds.release),
     "training/record": Operation(
         Call.TRAINING_RECORD,
         training_calls.TrainingForm,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from storage.codec import later
 from sync.department.journal.entry_base import Note
 
 ASKED_DAYS = 7  # the first person's word to release waits so long for the second
@@ -47,17 +48,19 @@ class HoldBooked(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseAsked(Note):
-    """The first person asks to end a hold that was booked."""
+    """The first person asks to end a hold that was booked; or one that was never exported, which has no item
+    number, and ends for a `reason`."""
 
     KIND: ClassVar[str] = "release_asked"
     hold: int
     evidence_item: str
+    reason: str = later("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldReleased(Note):
     """A second person agreed: the reads are purged after their year again. `access`: names the key that is
-    destroyed."""
+    destroyed. `evidence_item`: empty for a hold that was never exported."""
 
     KIND: ClassVar[str] = "released"
     hold: int

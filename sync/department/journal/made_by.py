@@ -250,7 +250,7 @@ RULES: Mapping[type[Note], Rule] = {
     HoldRests: _rule("hold/place", Call.HOLD_PLACE, "approval", fits=_of_searches),
     HoldExported: _rule("hold/export", Call.HOLD_EXPORT, "hold medium"),
     HoldBooked: _rule("hold/book", Call.HOLD_BOOK, "hold evidence_item"),
-    ReleaseAsked: _rule("hold/ask-release", Call.HOLD_RELEASE, "hold evidence_item"),
+    ReleaseAsked: _rule("hold/ask-release", Call.HOLD_RELEASE, "hold evidence_item reason"),
     HoldReleased: _rule("hold/release", Call.HOLD_RELEASE, "hold evidence_item"),
     GlassBroken: _rule("inquiry/break-glass", Call.INQUIRY_BREAK_GLASS, "danger"),
     GlassJudged: _rule("inquiry/judge", Call.INQUIRY_APPROVE, "access justified reason"),

@@ -12,9 +12,11 @@ from storage.plate_text import normal_plate
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.journal.sharing_entries import ShareAsked, written_digest, written_of
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import Call, Role
 
 PLATE = b"alpr-department/asked-plate/v1\x00"
+ITEM = b"alpr-department/evidence-item/v1\x00"
 DECIDES = {
     "inquiry/approve": Call.INQUIRY_APPROVE,
     "change/approve": Call.CHANGE_APPROVE,
@@ -87,6 +89,11 @@ def reads_digest(reads: Iterable[str]) -> bytes:
     return hashlib.sha256(envelope.encode(list(reads))).digest()
 
 
+def item_digest(item: str) -> bytes:
+    """SHA-256 of an evidence item number, which a person typed; empty for none."""
+    return hashlib.sha256(ITEM + item.encode()).digest() if item else b""
+
+
 def plate_digest(plate: str) -> bytes:
     """What is kept of a plate that was asked for."""
     return hashlib.sha256(PLATE + normal_plate(plate).encode()).digest()
@@ -94,10 +101,19 @@ def plate_digest(plate: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedHold:
-    """The access that a hold's key is named after, and a digest of its reads."""
+    """The access that a hold's key is named after, and a digest of its reads; whether an export of it began,
+    and a digest of the item number that it was booked under, or empty."""
 
     access: int
     reads: bytes
+    exported: bool = later(False)
+    item: bytes = later(b"")
+
+    def demand_item(self, item: str) -> None:
+        """It ends under the item number that it was booked under, or under none if no export of it began.
+        Raises UnsignedError."""
+        if item_digest(item) != self.item or (self.exported and not item):
+            raise UnsignedError("that hold was exported, or was booked under another item number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

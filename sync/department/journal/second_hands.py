@@ -11,14 +11,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.entry_base import Note
-from sync.department.journal.hold_entries import ASKED_DAYS, HoldPlaced, HoldReleased, ReleaseAsked
+from sync.department.journal.hold_entries import (
+    ASKED_DAYS,
+    HoldBooked,
+    HoldPlaced,
+    HoldReleased,
+    ReleaseAsked,
+)
 from sync.department.journal.inquiry_entries import Access, Query, SearchApproved
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.journal.policy_asks import PolicyAsks
@@ -32,6 +38,7 @@ from sync.department.journal.second_hand_facts import (
     Spent,
     Training,
     incident_digest,
+    item_digest,
     plate_digest,
     reads_digest,
 )
@@ -77,7 +84,8 @@ class SecondHands(PolicyAsks):
     training; `spent`: approvals that were used; `given`: statements that gave a grant, and when;
     `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;
     `seen_written`: deliveries name what was asked for; `bound_whole`: so do grants that destroy records, and
-    the first word on an incident, in `settled`, is about that one and ends with its role.
+    the first word on an incident, in `settled`, is about that one and ends with its role; `all_trained`:
+    whose call takes training at the desk has it, and a hold ends as `PlacedHold.demand_item` says.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -97,6 +105,7 @@ class SecondHands(PolicyAsks):
     seen_by_two: bool = False
     seen_written: bool = False
     bound_whole: bool = False
+    all_trained: bool = False
 
     def trial(self) -> SecondHands:
         """One to try an entry on."""
@@ -173,6 +182,8 @@ class SecondHands(PolicyAsks):
                 self.ask_release(entry, note, held)
             case HoldPlaced() as note:
                 self.place(entry, note)
+            case HoldBooked() as note:
+                self.mark(note.hold, item=item_digest(note.evidence_item))
             case ShareAsked() as note:
                 self.ask_share(entry, note)
             case IncidentSettled() as note:
@@ -267,14 +278,12 @@ class SecondHands(PolicyAsks):
         if not in_topics(self.topics, known.topics, held_us=known.held_us, at_us=at_us):
             raise UnsignedError(f"{user} was not trained in a topic of the policy")
 
-    def demand_may(
-        self, said: Statement, entry: Entry, held: tuple[Role, ...], call: Call | None, *, trained: bool
-    ) -> None:
-        """A role that permits a call, and where `trained` the training that it takes at the desk (463.3).
+    def demand_may(self, said: Statement, entry: Entry, held: tuple[Role, ...], call: Call | None) -> None:
+        """A role that permits a call, and in a newer log the training that it takes at the desk (463.3).
         `held`: its person's roles. Raises UnsignedError."""
         if call is not None:
             self.demand_role(said.user, held, call)
-        if not trained:
+        if not self.all_trained:
             return
         note, about = entry.note, said.call
         if isinstance(note, ChangeDecided):
@@ -306,9 +315,16 @@ class SecondHands(PolicyAsks):
         self.released[entry.sequence] = entry.stamp.at_us
 
     def demand_there(self, note: Note) -> None:
-        """A word on a hold is about one that was placed before. Raises UnsignedError."""
+        """A word on a hold is about one that was placed before, and that ends so. Raises UnsignedError."""
         if isinstance(note, ReleaseAsked) and note.hold not in self.holds:
             raise UnsignedError("it names a hold that did not exist yet")
+        if isinstance(note, ReleaseAsked | HoldReleased) and note.hold in self.holds and self.all_trained:
+            self.holds[note.hold].demand_item(note.evidence_item)
+
+    def mark(self, hold: object, **changes: Any) -> None:
+        """What became of a hold: an export of it began, or it was booked."""
+        if type(hold) is int and hold in self.holds:
+            self.holds[hold] = replace(self.holds[hold], **changes)
 
     def place(self, entry: Entry, note: HoldPlaced) -> None:
         """A hold: its key is named after its access."""

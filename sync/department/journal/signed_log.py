@@ -174,6 +174,8 @@ class SignedLog:
         if said.call == EMERGENCY:
             second.note_emergency(entry)
             self.unjudged[entry.sequence] = said.user
+        if note.action == "export":
+            second.mark(said.fields().get("hold"), exported=True)
         if note.action == "hold":
             at_us, by = entry.stamp.at_us, digest_of(said)
             forget(self.holding, lambda one: at_us - one.at_us >= KEPT_US)

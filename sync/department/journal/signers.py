@@ -168,6 +168,7 @@ class Signers:
             self.grants_by_two = note.signs >= GRANTS_BY_TWO
             self.second.seen_by_two = note.signs >= SEEN_BY_TWO
             self.second.bound_whole = self.second.seen_written = note.signs >= BOUND_WHOLE
+            self.second.all_trained = note.signs >= ALL_TRAINED
             self.proven.once = note.signs >= PROOFS_OF_ONE
             return
         match note:
@@ -244,8 +245,7 @@ class Signers:
 
     def _demand_may(self, entry: Entry, said: Statement, call: Call | None) -> None:
         """What a call takes: a role, and from `ALL_TRAINED` on training. Raises UnsignedError."""
-        roles = self.roles_of(said.user, entry.stamp.at_us)
-        self.second.demand_may(said, entry, roles, call, trained=self.form >= ALL_TRAINED)
+        self.second.demand_may(said, entry, self.roles_of(said.user, entry.stamp.at_us), call)
 
     def make(self, entry: Entry, said: Statement | None) -> None:
         """What an entry of a person's doing changes, once `demand_made` gave the call that made it. Raises

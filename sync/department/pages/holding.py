@@ -39,6 +39,7 @@ SHEET = Sheet(
                 *("hold", "at_us", "placed_by", "reads", "ground", "authority", "number"),
                 *("evidence_item", "state"),
             ),
+            under={"state": "reason"},
             empty="Nothing is held.",
             opens=(
                 Opening(
@@ -61,9 +62,10 @@ SHEET = Sheet(
                     operation="hold/ask-release",
                     title="Ask for the release",
                     button="Ask",
-                    lead="The first of two people.",
+                    lead="The first of two people. A hold that was never exported has no item number: "
+                    "say why it ends.",
                     fixed={"hold": "hold"},
-                    when=lambda row, _visit: row.state == "booked",
+                    when=lambda row, _visit: row.state in {"placed", "booked"},
                     said=lambda _answer: "Requested. A second person releases it.",
                 ),
                 Ask(

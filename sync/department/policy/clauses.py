@@ -358,7 +358,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "portable media and "
         "booked into evidence.",
         "A hold is exported as a package that anyone can check. Its release takes the evidence item's "
-        "number and a second person.",
+        "number and a second person; one placed by mistake and never exported takes a reason instead.",
         "desk/test_holds.py::test_release_needs_export_booking_and_a_second_person",
     ),
     _row(

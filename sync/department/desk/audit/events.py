@@ -32,6 +32,7 @@ class EventRow:
 
 
 CSV_COLUMNS = ("entry", "date_time", "kind", "user", "role", "about", "second", "outcome", "detail")
+NEVER = "never exported"
 AUTHENTICATOR_WORDS = {
     "": "",
     KEPT: "the authenticator stays",
@@ -86,8 +87,8 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "share_reviewed": ("sharing reviewed", lambda n: (str(n.request), "", "", n.note)),
     "share_decided": ("sharing decided", lambda n: (str(n.request), "", _word(n.approved), n.note)),
     "hold_rests": ("hold rests on", lambda n: (str(n.access), "", ", ".join(map(str, n.searches)), "")),
-    "release_asked": ("release asked", lambda n: (str(n.hold), "", n.evidence_item, "")),
-    "released": ("hold released", lambda n: (str(n.hold), n.asked_by, n.evidence_item, "")),
+    "release_asked": ("release asked", lambda n: (str(n.hold), "", n.evidence_item or NEVER, n.reason)),
+    "released": ("hold released", lambda n: (str(n.hold), n.asked_by, n.evidence_item or NEVER, "")),
     "grant": (
         "grant",
         lambda n: (

@@ -79,6 +79,24 @@ class BookForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskReleaseForm:
+    """A hold that may end. `evidence_item`: what it was booked under; empty, with the `reason`, for one that
+    was never exported, such as one that was placed by mistake."""
+
+    hold: int
+    evidence_item: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseForm:
+    """A hold that ends. `evidence_item`: as the first person gave it; empty if it was never exported."""
+
+    hold: int
+    evidence_item: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Booked:
     """A booking: its entry; `replaces`: the previous item number, or empty."""
 
@@ -123,7 +141,7 @@ def _access(action: str, form_ground: Ground, reads: tuple[str, ...], number: st
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRow:
     """A hold and how far it came. `state`: placed, exported, booked, release asked, released; `asked_by`: the
-    first of the two people of its release, or empty."""
+    first of the two people of its release, or empty; `reason`: that person's, for one never exported."""
 
     hold: int
     at_us: int
@@ -135,6 +153,7 @@ class HoldRow:
     evidence_item: str
     state: str
     asked_by: str
+    reason: str = ""
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, ...]:  # noqa: ARG001
@@ -156,6 +175,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, 
                 evidence_item=_item(known.booked.get(number)),
                 state=_state(known, number, asked.get(number, "")),
                 asked_by=asked.get(number, ""),
+                reason=known.asked[number].note.reason if number in known.asked else "",
             )
             for number, entry in reversed(known.placed.items())
             for note in (entry.note,)
@@ -328,19 +348,20 @@ def book(front: DeskContext, token: str, form: BookForm) -> Booked:
     return desk.act(token, Call.HOLD_BOOK, plan)
 
 
-def ask_release(front: DeskContext, token: str, form: BookForm) -> Entered:
-    """The first person asks for a release, with the item number."""
+def ask_release(front: DeskContext, token: str, form: AskReleaseForm) -> Entered:
+    """The first person asks for a release, with the item number; or why, if it was never exported."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
         asked = _asked(desk, form.hold, caller)
-        holds.to_ask_release(desk.book.holds, form.hold, form.evidence_item, asked)
-        return [ReleaseAsked(hold=form.hold, evidence_item=form.evidence_item)], first_entered
+        holds.to_ask_release(desk.book.holds, form.hold, form.evidence_item, asked, form.reason)
+        note = ReleaseAsked(hold=form.hold, evidence_item=form.evidence_item, reason=form.reason)
+        return [note], first_entered
 
     return desk.act(token, Call.HOLD_RELEASE, plan)
 
 
-def release(front: DeskContext, token: str, form: BookForm) -> Entered:
+def release(front: DeskContext, token: str, form: ReleaseForm) -> Entered:
     """The second person releases; the hold's key and content are destroyed once the entry is co-signed."""
     desk = front.desk
 

@@ -20,8 +20,9 @@ from sync.department.journal.hold_entries import (
     HoldReleased,
     ReleaseAsked,
 )
-from sync.department.journal.inquiry_entries import Ground
+from sync.department.journal.inquiry_entries import Access, Ground
 from sync.department.journal.second_hands import SecondHands
+from sync.department.journal.statements import said_in
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 from sync.department.policy.roles import Call
@@ -33,7 +34,7 @@ MAX_READS = 1000
 
 @dataclass(slots=True)
 class Holds:
-    """What the log says of holds."""
+    """What the log says of holds. `begun`: those of which an export began."""
 
     placed: dict[int, EntryOf[HoldPlaced]] = field(default_factory=dict)
     exported: dict[int, EntryOf[HoldExported]] = field(default_factory=dict)
@@ -41,12 +42,16 @@ class Holds:
     asked: dict[int, EntryOf[ReleaseAsked]] = field(default_factory=dict)
     released: dict[int, EntryOf[HoldReleased]] = field(default_factory=dict)
     rests: dict[int, EntryOf[HoldRests]] = field(default_factory=dict)
+    begun: set[int] = field(default_factory=set)
 
     def apply(self, entry: Entry) -> None:
         if is_of(entry, HoldPlaced):
             self.placed[entry.sequence] = entry
         elif is_of(entry, HoldExported):
             self.exported[entry.note.hold] = entry
+            self.begun.add(entry.note.hold)
+        elif is_of(entry, Access):
+            self._begin(entry)
         elif is_of(entry, HoldBooked):
             self.booked[entry.note.hold] = entry
         elif is_of(entry, ReleaseAsked):
@@ -55,6 +60,12 @@ class Holds:
             self.rests.setdefault(entry.note.access, entry)
         elif is_of(entry, HoldReleased):
             self.released[entry.note.hold] = entry
+
+    def _begin(self, entry: EntryOf[Access]) -> None:
+        if entry.note.action == "export" and entry.signed:
+            hold = said_in(entry.signed).fields().get("hold")
+            if type(hold) is int:
+                self.begun.add(hold)
 
     def open_holds(self) -> list[EntryOf[HoldPlaced]]:
         return [entry for number, entry in self.placed.items() if number not in self.released]
@@ -149,9 +160,11 @@ def placed(holds: Holds, number: int) -> HoldPlaced:
 
 def asked_by(holds: Holds, number: int, second: SecondHands, now_us: int) -> str:
     """The first of two persons for a release, or empty: that word ends after a week, and with the account or
-    its role."""
+    its role; one for a hold that was never exported ends with an export."""
     entry = holds.asked.get(number)
     if entry is None or not 0 <= now_us - entry.stamp.at_us < ASKED_DAYS * DAY_US:
+        return ""
+    if not entry.note.evidence_item and number in holds.begun:
         return ""
     return entry.stamp.user if second.counts(Call.HOLD_RELEASE, number, entry.stamp.user) else ""
 
@@ -170,16 +183,24 @@ def to_book(holds: Holds, number: int, item: str, asked: str) -> None:
 
 def _booked_as(holds: Holds, number: int, item: str) -> None:
     placed(holds, number)
+    if not item and number not in holds.begun:
+        return
     entry = holds.booked.get(number)
     if entry is None:
-        raise NotYetError("book it into evidence first", code="not-booked", clause=CLAUSE)
+        cure = (
+            "without an item number a hold ends that was never exported" if number not in holds.begun else ""
+        )
+        raise NotYetError("book it into evidence first", code="not-booked", clause=CLAUSE, cure=cure)
     if entry.note.evidence_item != item:
         raise DeskRefusal("it was booked under another item number", code="item", clause=CLAUSE)
 
 
-def to_ask_release(holds: Holds, number: int, item: str, asked: str) -> None:
-    """The first of two persons, with the item number it was booked under. Raises DeskRefusal."""
+def to_ask_release(holds: Holds, number: int, item: str, asked: str, reason: str = "") -> None:
+    """The first of two persons, with the item number it was booked under; or with none and the reason, if it
+    was never exported. Raises DeskRefusal."""
     _booked_as(holds, number, item)
+    if not item:
+        demand_words(reason, "say why it ends without an export", code="reason", clause=CLAUSE)
     if asked:
         raise NotYetError(
             "its release was asked for",
@@ -200,5 +221,7 @@ def to_release(holds: Holds, number: int, item: str, asked: str, second: str) ->
             clause=CLAUSE,
             cure="another person asks for the release first",
         )
+    if holds.asked[number].note.evidence_item != item:
+        raise DeskRefusal("its release was asked for under another item number", code="item", clause=CLAUSE)
     if asked == second:
         raise DeskRefusal("the second person must be another person", code="second-person", clause=CLAUSE)
