@@ -109,10 +109,9 @@ class Root:
         for which in (self.witnesses, self.public_witnesses):
             if len(which) > MAX_WITNESSES:
                 raise RecordError(f"names more than {MAX_WITNESSES} witnesses", where="root.witnesses")
-            every = [key for one in which for key in one.keys]
-            names = {key.partition("+")[0] for key in every}
-            raw = {key.rpartition("+")[2] for key in every}  # by another name it is no other witness's
-            if len(raw) != len(every) or len(names) != len(which):
+            every = [CosignerKey.parse(text) for one in which for text in one.keys]
+            raw = {key.raw for key in every}  # by another name it is no other witness's
+            if len(raw) != len(every) or len({key.name for key in every}) != len(which):
                 raise RecordError("names one witness twice", where="root.witnesses")
         if not min(1, len(self.witnesses)) <= self.quorum <= len(self.witnesses):
             raise RecordError(
