@@ -229,7 +229,7 @@ def is_log_of(home: Home, content: slot.SlotContent) -> bool:
     try:
         with schema.evidence(home.database, written=home.is_written()) as database:
             found = _first_key(database)
-    except (OSError, sqlite3.Error, StorageError):
+    except (OSError, sqlite3.Error, StorageError, ValueError):  # the last: of a damaged schema
         return False
     return found is not None and leaf.log_id_of(found) == content.log_id
 
@@ -275,9 +275,8 @@ def naming_damage_to(home: Home) -> Iterator[None]:
         raise DamagedError(what, where=str(home.database), cure=schema.DAMAGE_CURE) from None
 
 
-def set_aside(home: Home) -> tuple[Path, str]:
-    """Move a home's ledger out of the way, unchanged: its new path, and the URI of its slot ("" if
-    unreadable).
+def set_aside(home: Home) -> Path:
+    """Move a home's ledger out of the way, unchanged: its new path.
 
     Raises HomeLockedError, NoHomeError.
     """
@@ -285,9 +284,6 @@ def set_aside(home: Home) -> tuple[Path, str]:
         home.need()
     lock = HomeLock(home)
     try:
-        uri = ""
-        with contextlib.suppress(LedgerError):
-            uri = home.read_slot_uri()
         number = 1 + sum(1 for _ in home.root.glob("damaged-*"))
         aside = home.root / f"damaged-{number}"
         files.make_dir(aside)
@@ -296,7 +292,7 @@ def set_aside(home: Home) -> tuple[Path, str]:
         files.sync_dir(home.root)
     finally:
         lock.release()
-    return aside, uri
+    return aside
 
 
 def _let_go(lock: HomeLock, database: sqlite_utils.Database | None) -> None:

@@ -48,6 +48,7 @@ log_events = structlog.get_logger("uplink")
 REASON_CHARS = 500
 MOST_A_DAY = 3  # logs that a unit closes in a day: more mean two units with one identity
 LOOKED_AT = "looked-at"
+USUAL_FILE = "slot"  # in which a home without a chip keeps its key-encryption key
 OPEN_TRIES, OPEN_AGAIN_S = 4, 0.5
 PASSING = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -125,6 +126,7 @@ def roll_over(
         beside = _make_old(folder, log_id)
         if (beside / "store").exists():
             raise LedgerError("was set aside before", where=str(beside), cure="move it elsewhere first")
+        _name_slot(paths, slot)
         paths.folder.rename(beside / "store")
         files.sync_dir(beside)
         files.sync_dir(home)
@@ -141,9 +143,21 @@ def roll_over(
     return ledger
 
 
+def _name_slot(paths: Home, slot: EffaceableSlot) -> None:
+    """Write slot.uri again where it is gone or wrong: by it the slot of the log set aside is found."""
+    with contextlib.suppress(OSError, StorageError):
+        with contextlib.suppress(LedgerError):
+            if paths.read_slot_uri() == slot.uri:
+                return
+        files.clear_place(paths.slot_uri)
+        files.replace(paths.slot_uri, slot.uri.encode() + b"\n")
+
+
 def _erase_old_slots(folder: SyncFolder) -> None:
     """Destroy the key-encryption key of a closed log that was in a file of its own, once its keys are beside
     it for the department alone: in a chip the next log's takes its place. Else no purge ever reached it.
+
+    The usual file goes too, whatever the log's slot.uri says: that line may be gone, or cut.
     """
     with contextlib.suppress(OSError):  # the folder is shut to this user, or the card fails: the next start
         for keys in (folder.path / "old").glob(f"*/{KEYS_FILE}"):
@@ -151,6 +165,7 @@ def _erase_old_slots(folder: SyncFolder) -> None:
             with contextlib.suppress(OSError, StorageError):
                 if not kept_keys(keys.parent):
                     continue
+                files.erase(store.folder / USUAL_FILE)
                 kind, _, name = store.read_slot_uri().partition(":")
                 if kind == "file" and name == Path(name).name:
                     files.erase(store.folder / name)

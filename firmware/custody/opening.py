@@ -43,7 +43,9 @@ from sync.rollover import last_set_aside
 
 log_events = structlog.get_logger("home")
 DEFAULT_SLOT = "file:slot"
-USUAL_SLOTS = (DEFAULT_SLOT, "tpm:0x1500ab1")  # that of the packages, and of the image with a chip
+# Of the image with a chip, and of the packages. A chip that names the log is its slot, whatever a file says:
+# with a file left from before, the key in the chip would stay for ever.
+USUAL_SLOTS = ("tpm:0x1500ab1", DEFAULT_SLOT)
 NO_DAMAGE = (
     HomeLockedError, StoreFullError, CardFailedError, NewerLedgerError, NotPlainError, NotOwnerError
 )  # fmt: skip
@@ -158,14 +160,28 @@ def replace_ledger(home: Path) -> Path:
             f"{home}: its ledger is whole; setting it aside would lose the keys to its reads, so nothing was "
             "done (for another unit, name another folder with --home)"
         )
-    aside, uri = opening.set_aside(Home(home))
-    fresh = open_slot(uri or DEFAULT_SLOT, Home(home).folder)
+    fresh = _slot_again(Home(home))
+    aside = opening.set_aside(Home(home))
     store = opening.create(
         Home(home), fresh, SystemClock(), reason=f"the ledger before it is in {aside.name}"
     )
     with Ledger(store) as ledger:
         ledger.standing.make_demo()
     return aside
+
+
+def _slot_again(home: Home) -> SecureSlot:
+    """The slot of the ledger that is still here: one that names its log, else the usual file. Else the key of
+    the old log would stay in its chip for ever. Raises LedgerError, HardwareError.
+    """
+    try:
+        uri = _slot_uri_of(home)
+    except LedgerError:
+        uri = DEFAULT_SLOT
+    try:
+        return open_slot(uri, home.folder)
+    except NoSuchSlotError as error:
+        raise LedgerError(str(error), where=str(home.slot_uri), cure=SLOT_CURE) from None
 
 
 def _is_whole(home: Path) -> bool:

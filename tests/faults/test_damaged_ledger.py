@@ -14,6 +14,7 @@ from custody_twins import SteppedTime, add_reads, check, make_read
 from receiver_twins import Joined
 from sync_twins import bare_home, converse
 
+from firmware.custody import opening
 from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
 from firmware.custody.opening import open_or_roll_over as open_unit
 from firmware.errors import UsageError
@@ -275,7 +276,7 @@ def test_what_was_set_aside_stays_so_after_a_power_cut(
     create_ledger(home).close()
     synced: list[Path] = []
     monkeypatch.setattr(files, "sync_dir", synced.append)
-    aside, _ = set_aside(Home(home))
+    aside = set_aside(Home(home))
     assert {aside, home} <= set(synced)
 
 
@@ -414,6 +415,27 @@ def test_a_look_at_a_clock_is_not_needed_to_replace_a_ledger(tmp_path: Path) -> 
     (tmp_path / "home" / "store" / "ledger.sqlite3").write_bytes(b"")
     replace_ledger(tmp_path / "home")
     with open_ledger(tmp_path / "home") as again:
+        assert again.store.slot.uri == slot.uri
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_a_ledger_is_replaced_in_its_chip_where_the_line_that_names_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stale: bool
+) -> None:
+    """A new file took its place: the chip kept the old log's key for ever. So did a file from before it."""
+    home, slot = tmp_path / "home", LoopbackSlot(tmp_path / "chip")
+    usual = tuple(slot.uri if uri.startswith("tpm:") else uri for uri in opening.USUAL_SLOTS)
+    monkeypatch.setattr(opening, "USUAL_SLOTS", usual)
+    create_ledger(home, slot_uri=slot.uri).close()
+    key = slot.read()
+    assert key is not None
+    if stale:
+        FileSlot(home / "store").write(key)
+    (home / "store" / "slot.uri").unlink()
+    row("DELETE FROM state")(home / "store" / "ledger.sqlite3")
+    replace_ledger(home)
+    assert slot.read() != key
+    with open_ledger(home) as again:
         assert again.store.slot.uri == slot.uri
 
 

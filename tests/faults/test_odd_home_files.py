@@ -27,7 +27,6 @@ from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
 from storage import codec, envelope, files, store
 from storage.blobs import Blobs
-from storage.checkpoint import NoteKey
 from storage.day_keys import DayKey, DayKeys
 from storage.errors import KeyLostError, LedgerError, NoHomeError, NotOwnerError, NotPlainError
 from storage.home import Home
@@ -232,7 +231,7 @@ def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
     prepare_home(home)
     enroll(home)
     open_or_roll_over(home, on_new_log=told.append).close()
-    real_key, real_book = Home.read_public_key, store.kept_book
+    real_book = store.kept_book
 
     def fails() -> None:
         if len(failed) < failures:
@@ -244,20 +243,13 @@ def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
             failed.append(made)
             raise made
 
-    def read_key(paths: Home) -> NoteKey:
-        if isinstance(error, OSError):
-            try:
-                fails()
-            except OSError as why:
-                raise LedgerError(f"cannot be read: {why}", where=str(paths.public_key)) from None
-        return real_key(paths)
-
     def read_book(*parts: Any) -> Any:
-        if isinstance(error, str):
+        try:
             fails()
+        except OSError as why:
+            raise LedgerError(f"cannot be read: {why}", where="a file of the ledger") from None
         return real_book(*parts)
 
-    monkeypatch.setattr(Home, "read_public_key", read_key)
     monkeypatch.setattr("storage.opening.kept_book", read_book)
     open_or_roll_over(home, on_new_log=told.append).close()
     assert (bool(told), len(failed)) == (new_log, failures)
@@ -291,6 +283,37 @@ def test_no_file_keeps_the_key_of_a_closed_log_once_its_keys_are_kept_for_the_de
     there = [one.read_bytes() for one in (home / "sync" / "old").rglob("*") if one.is_file()]
     assert (key in there) != kept
     assert (home / "store" / "slot").read_bytes() != key
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("uri", [None, b"fil", b"file:sl", b"file:"], ids=ascii)
+def test_the_key_of_a_damaged_log_goes_where_no_line_names_its_slot_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: bytes | None, named: bool
+) -> None:
+    """The rollover found the slot by its content, and the later starts did not: the key stayed for ever."""
+    home, reasons = tmp_path / "home", list[str]()
+    prepare_home(home)
+    folder = enroll(home)
+    ledger = open_or_roll_over(home, on_new_log=reasons.append)
+    day = DayKeys(version=1, keys=(DayKey.of(1 << 30, ec.generate_private_key(ec.SECP256R1())),))
+    signed = envelope.sign(codec.to_bytes(day), COMMAND, context=context_of(DAY_KEYS))
+    LedgerOutbox(ledger, folder.inbox).take_document(DAY_KEYS, signed)
+    ledger.append_read(make_read(demo=False), patch=b"patch", overview=b"overview")
+    ledger.close()
+    key, line = (home / "store" / "slot").read_bytes(), home / "store" / "slot.uri"
+    line.unlink() if uri is None else line.write_bytes(uri)
+    database = sqlite3.connect(home / "store" / "ledger.sqlite3")
+    database.execute("DELETE FROM state")
+    database.commit()
+    database.close()
+    with monkeypatch.context() as before:
+        if not named:  # as a home that was rolled over by an earlier program
+            before.setattr("sync.rollover._name_slot", lambda _paths, _slot: None)
+        open_or_roll_over(home, on_new_log=reasons.append).close()
+    assert len(reasons) == 1
+    assert key not in [one.read_bytes() for one in home.rglob("*") if one.is_file()]
+    (kept,) = (home / "sync" / "old").glob("*/store")
+    assert not named or (kept / "slot.uri").read_text().strip() == "file:slot"
 
 
 def test_a_link_that_leads_nowhere_in_place_of_a_ledger_is_no_lost_ledger(tmp_path: Path) -> None:

@@ -147,14 +147,14 @@ def test_a_ledger_is_set_aside_as_it_is_and_each_in_its_own_folder(
         opening.set_aside(Home(home))
     ledger.close()
     before = sorted(path.name for path in (home / "store").iterdir())
-    aside, uri = opening.set_aside(Home(home))
-    assert (aside, uri) == (home / "damaged-1", ledger.store.slot.uri)
+    aside = opening.set_aside(Home(home))
+    assert aside == home / "damaged-1"
     assert not Home(aside).is_written()
     assert sorted(path.name for path in (aside / "store").iterdir()) == before
     with pytest.raises(NoHomeError):
         opening.set_aside(Home(home))
     (home / "store" / "blobs" / "00000001").mkdir(parents=True)  # images without their ledger
-    assert opening.set_aside(Home(home)) == (home / "damaged-2", "")
+    assert opening.set_aside(Home(home)) == home / "damaged-2"
 
 
 def test_a_home_without_its_state_is_refused_by_that_name(ledger: Ledger, reopen: Reopen) -> None:
