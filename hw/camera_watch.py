@@ -25,6 +25,7 @@ RETRY_FIRST_S = 0.25
 RETRY_LAST_S = 5.0
 CLOSE_S = 1.0  # a hung close is left behind after this
 NO_MEMORY = "no memory for its frames"
+LACKING_S = 300.0  # a unit that keeps running syncs meanwhile: a setting that is too large can be corrected
 LEFT_BEHIND = 2  # most threads that may hang in a driver; with so many, nothing is opened until one returns
 
 
@@ -148,6 +149,7 @@ class WatchedCamera:
         self._last_sequence = -1
         self._reason: str | None = None  # of the blind spell that runs now
         self._newest_reason = ""
+        self._lacking_s = 0.0  # since when each try lacks memory
         self._wanted_again: str | None = None  # why a person asked for a fresh opening
         self._tries = 0
         self.blind_s = 0.0
@@ -193,7 +195,8 @@ class WatchedCamera:
     def borrow(self) -> Iterator[Frame]:
         """See Camera.borrow; waits through a stall, reopening, until a frame comes or close() is called.
 
-        Raises MemoryError where another opening has not ended a lack of memory: another process does.
+        Raises MemoryError where another opening has not ended a lack of memory: another process does. If it
+        is `patient`, only after LACKING_S: each end would come before the sync that brings a better setting.
         """
         self._asked_s = self._monotonic()
         try:
@@ -268,9 +271,12 @@ class WatchedCamera:
             self._tries = 0
 
     def _fail(self, error: HardwareError) -> None:
-        """Raises MemoryError where it was for want of memory in this blind spell before."""
-        if isinstance(error, _NoMemoryError) and self._reason is not None:
-            raise MemoryError(str(error))
+        """Raises MemoryError where the try before lacked memory too; of a patient one, once that lasts."""
+        if isinstance(error, _NoMemoryError):
+            if self._reason is None or self._newest_reason != NO_MEMORY:
+                self._lacking_s = self._monotonic()
+            elif self._monotonic() - self._lacking_s >= (LACKING_S if self._patient else 0.0):
+                raise MemoryError(NO_MEMORY)
         self._lose(str(error))
 
     def _lose(self, reason: str) -> None:

@@ -76,12 +76,16 @@ class SupplyOrders:
             return self._stop
 
     def order(self, order: PowerOrder) -> None:
-        """What the supply asks for now."""
+        """What the supply asks for now.
+
+        The run is asked without the lock: a signal's handler in the main thread waits for that, while what it
+        interrupts may hold the lock of the run's own end. A run that begins meanwhile looks itself.
+        """
         with self._changed:
-            self._order = order
-            if order is not PowerOrder.RUN:
-                self._stop.ask(Reason.SUPPLY)
+            self._order, stop = order, self._stop
             self._changed.notify_all()
+        if order is not PowerOrder.RUN:
+            stop.ask(Reason.SUPPLY)
 
     def await_next(self, seconds: float) -> PowerOrder:
         """The order now; while it is to stop reading, waits for so long at most for another one."""

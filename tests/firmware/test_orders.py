@@ -82,6 +82,28 @@ def test_a_signal_at_any_point_of_a_wait_blocks_nothing() -> None:
     assert met
 
 
+@pytest.mark.parametrize("inside", ["a wait", "an order"])
+def test_a_signal_inside_a_wait_ends_the_run_while_the_supply_orders_too(inside: str) -> None:
+    """The supply held the orders' lock and waited for that of the wait, in which the signal came."""
+    orders = SupplyOrders()
+    stop = orders.begin()
+    supply = threading.Thread(target=orders.order, args=(PowerOrder.STOP_READING,), daemon=True)
+
+    def main() -> None:
+        with stop._event._changed if inside == "a wait" else stop._lock:
+            supply.start()
+            until(lambda: orders._order is PowerOrder.STOP_READING)
+            orders.end()
+
+    both = [threading.Thread(target=main, daemon=True), supply]
+    both[0].start()
+    for thread in both:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    assert stop.asked
+    assert orders.ended
+
+
 def test_a_signal_ends_the_waiting_too() -> None:
     orders = SupplyOrders()
     orders.begin()

@@ -128,6 +128,48 @@ def test_a_lack_of_memory_that_another_opening_does_not_end_is_no_blind_spell_wi
     assert (len(bench.spells), bench.source.opened) == (2, opened)
 
 
+def test_a_lack_of_memory_that_passes_in_a_blind_spell_of_another_reason_ends_no_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.take()
+    really = bench.source.open
+
+    def open_later() -> object:
+        monkeypatch.setattr(bench.source, "open", really)
+        raise MemoryError
+
+    monkeypatch.setattr(bench.source, "open", open_later)
+    bench.camera.reopen("camera settings changed")
+    bench.take(2)
+    bench.camera.close()
+    assert [spell.reason for spell in bench.spells] == ["camera settings changed"]
+
+
+def test_a_lack_of_memory_ends_a_run_that_keeps_running_only_after_minutes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run ended within seconds, perhaps before the sync that would have brought a smaller picture."""
+    bench.take()
+    monkeypatch.setattr(bench.camera, "_patient", True)
+    monkeypatch.setattr("hw.camera_watch.RETRY_LAST_S", 0.0)
+    minutes, tries = [0.0], 0
+
+    def no_memory() -> None:
+        nonlocal tries
+        tries += 1
+        minutes[0] = 60.0 * tries
+        raise MemoryError
+
+    monkeypatch.setattr(bench.camera, "_monotonic", lambda: minutes[0])
+    monkeypatch.setattr(bench.source, "open", no_memory)
+    bench.source.raising = MemoryError()
+    with pytest.raises(MemoryError, match="no memory for its frames"):
+        bench.take(10)
+    bench.camera.close()
+    assert minutes[0] >= 300.0
+    assert tries > 3
+
+
 def test_blind_spell_that_still_runs_is_reported_at_close(bench: Bench) -> None:
     bench.take()
     bench.source.refuse_open = 1000
