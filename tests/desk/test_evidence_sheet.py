@@ -18,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from desk_twins import GROUND, HOLD, Department
 from desk_units import Pass, read_of
+from packages import signed_again, unpacked
 from structlog.testing import capture_logs
 
 from storage import codec, merkle, tlog_proof
@@ -87,6 +88,11 @@ def test_the_sheet_says_what_a_second_person_approved(department: Department, to
         said = archive.read("cover.txt").decode()
     assert re.search(r"second person: approved the hold, proposal \d+ of the access log", said)
     assert "second person" not in exported(department, supervisor)["cover.txt"].decode()
+    files, key = unpacked(made.package), department.home.log_key()
+    words = codec.from_bytes(cover_sheet.SheetWords, files[package.SHEET])
+    first = replace(words, version=1, facts=tuple(one for one in words.facts if one[0] != "second person"))
+    older = signed_again(files | {package.SHEET: codec.to_bytes(first)}, key)
+    assert "a sheet of an earlier version" in package.check(older, key.public_key()).sheet_unchecked
 
 
 def test_the_sheet_shows_each_time_in_utc_and_on_the_departments_clocks(

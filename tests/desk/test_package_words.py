@@ -80,6 +80,25 @@ def test_what_a_sheet_says_of_the_department_itself_is_what_its_entries_say(
         package.check(reworded(files, key, label, OWN[label]), key.public_key())
 
 
+@pytest.mark.parametrize("label", OWN)
+def test_a_sheet_that_says_an_earlier_version_is_held_against_its_entries_too(
+    files: Files, department: Department, label: str
+) -> None:
+    """Who holds the log's key could claim that version; what its words cannot show again is said."""
+    key = department.home.log_key()
+    words = codec.from_bytes(cover_sheet.SheetWords, files[package.SHEET])
+    older = files | {package.SHEET: codec.to_bytes(replace(words, version=1))}
+    assert package.check(signed_again(older, key), key.public_key()).sheet_unchecked == (
+        "the words of cover.html and cover.txt (a sheet of an earlier version)"
+    )
+    with pytest.raises(PackageError, match=f"its '{label}' is not what the entries say"):
+        package.check(reworded(older, key, label, OWN[label]), key.public_key())
+    facts = (*words.facts[:-1], ("second person", "approved"), words.facts[-1])
+    named = older | {package.SHEET: codec.to_bytes(replace(words, version=1, facts=facts))}
+    with pytest.raises(PackageError, match="is not what the entries say"):
+        package.check(signed_again(named, key), key.public_key())
+
+
 def test_a_sheet_with_one_of_its_facts_left_out_is_refused(files: Files, department: Department) -> None:
     words, key = codec.from_bytes(cover_sheet.SheetWords, files[package.SHEET]), department.home.log_key()
     less = files | {package.SHEET: codec.to_bytes(replace(words, facts=words.facts[:-1]))}

@@ -67,6 +67,7 @@ MAX_FILES = 20_000
 MAX_BYTES = 4 << 30
 HEAD = "package.cose"
 SHEET = "sheet.cbor"
+SECOND_PERSON = 2  # the first version of a sheet that names what a second person approved
 WORDS = "the words of cover.html and cover.txt"
 OWN_WORDS = "ground, authority, medium, or for whom and what for, in cover.html and cover.txt"
 UPDATE = "update the program `department`, and check it again with that one"
@@ -298,8 +299,6 @@ def _check_sheet(
         raise PackageError("says something that no department's sheet says", where=SHEET)
     if bool(words.no_manifests) is any(name.endswith(".c2pa") for name in files):
         raise PackageError("says otherwise whether the images have manifests", where=SHEET)
-    if words.version < cover_sheet.VERSION:  # not checked whole: the holder of the key could claim it
-        return f"{WORDS} (a sheet of an earlier version)"
     try:
         zone = zone_of(words.zone)
     except StorageError:
@@ -307,7 +306,9 @@ def _check_sheet(
     facts, own = words.facts, f"{OWN_WORDS} (a package of an earlier version)"
     if head.format == FORMAT:
         facts, own = package_words.made_again(words.facts, head.number, entries, hold, zone)
-        _demand_in_entries(words.facts, facts)
+        _demand_in_entries(words, facts)
+    if words.version < cover_sheet.VERSION:  # the key's holder could claim it: only the wording is left out
+        return "; ".join([*([own] if own else []), f"{WORDS} (a sheet of an earlier version)"])
     sheet = cover_sheet.SheetFacts(
         department=head.department,
         number=head.number,
@@ -352,13 +353,15 @@ def _check_manifests(files: Mapping[str, bytes], head: PackageHead, reads: Seque
     return checker.unchecked
 
 
-def _demand_in_entries(said: package_words.Facts, made: package_words.Facts) -> None:
+def _demand_in_entries(words: cover_sheet.SheetWords, made: package_words.Facts) -> None:
     """What the department says of its own, but for local times, is in its entries. Raises PackageError."""
+    if words.version < SECOND_PERSON:
+        made = tuple(one for one in made if one[0] != package_words.SECOND)
 
     def plain(facts: package_words.Facts) -> list[tuple[str, bytes]]:
         return [(label, LOCAL.sub(b"", value.encode())) for label, value in facts]
 
-    for one, other in zip_longest(plain(said), plain(made)):
+    for one, other in zip_longest(plain(words.facts), plain(made)):
         if one != other:
             label = (other or one or ("",))[0]
             raise PackageError(f"its {label!r} is not what the entries say", where=SHEET)

@@ -28,6 +28,7 @@ from sync.department.policy.policy_file import default_document, parse_policy
 
 Facts: TypeAlias = tuple[tuple[str, str], ...]
 GROUND = "ground"
+SECOND = "second person"
 WRITTEN = ("for", "intended purpose")  # of a delivery: in the request's entry
 
 
@@ -77,7 +78,7 @@ def _agreed(held: int, exported: int) -> Facts:
     """That a second person approved the hold, the export or both; empty where neither needed one."""
     said = [f"approved the hold, proposal {held} of the access log"] if held >= 0 else []
     said += [f"approved this export, proposal {exported} of the access log"] if exported >= 0 else []
-    return (("second person", "; ".join(said)),) if said else ()
+    return ((SECOND, "; ".join(said)),) if said else ()
 
 
 def of_delivery(agency: str, purpose: str, request: int, access: int, by: Stamp) -> Facts:
