@@ -181,7 +181,10 @@ def test_a_new_topic_leaves_everybody_a_month_to_be_trained_in_it(department: De
     answer = department.call("inquiry/run", department.logon("comm1"), search(department))
     assert isinstance(answer, Answer)
     assert answer.reads
-    month_us = NEW_TOPICS_DAYS * DAY_US
+    month_us, second = NEW_TOPICS_DAYS * DAY_US, desk.book.signers.second
+    came_us = second.topics["hot-lists"]
+    second.demand_training("comm1", came_us - 1, came_us)  # called before it came, entered after
+    second.demand_training("comm1", came_us + month_us - 1, came_us + month_us)
     for at_us, topics in ((adopted_us + month_us - 1, 4), (adopted_us + month_us, 0)):
         people = {one.user: one for one in roster.people_of(desk.book, at_us)}
         assert len(people["comm1"].topics) == topics
@@ -190,7 +193,7 @@ def test_a_new_topic_leaves_everybody_a_month_to_be_trained_in_it(department: De
         department.call("inquiry/run", department.logon("comm1"), search(department))
     assert refused.value.code == "training-topics"
     with pytest.raises(UnsignedError, match="in a topic of the policy"):
-        desk.book.signers.second.demand_training("comm1", department.clock.us)
+        second.demand_training("comm1", department.clock.us)
 
 
 def search(department: Department) -> RunForm:

@@ -269,13 +269,14 @@ class SecondHands(PolicyAsks):
         if known is None or note.held_us >= known.held_us:
             self.trained[note.user] = Training(held_us=note.held_us, topics=note.topics)
 
-    def demand_training(self, user: str, at_us: int) -> None:
-        """463.3, 463.9: a person who opens content was trained within the year, in every topic. Raises
-        UnsignedError."""
+    def demand_training(self, user: str, at_us: int, *entered_us: int) -> None:
+        """463.3, 463.9: a person who opens content was trained within the year, in every topic. `entered_us`:
+        of its entry, where a topic may have come since the call. Raises UnsignedError."""
         known = self.trained.get(user)
         if known is None or at_us >= known.held_us + self.training_days * DAY_US:
             raise UnsignedError(f"no signed training of {user} is current")
-        if not in_topics(self.topics, known.topics, held_us=known.held_us, at_us=at_us):
+        times = (at_us, *entered_us)
+        if not any(in_topics(self.topics, known.topics, held_us=known.held_us, at_us=one) for one in times):
             raise UnsignedError(f"{user} was not trained in a topic of the policy")
 
     def demand_may(self, said: Statement, entry: Entry, held: tuple[Role, ...], call: Call | None) -> None:
@@ -290,7 +291,7 @@ class SecondHands(PolicyAsks):
             known = self.proposed.get(note.proposal)
             about = known.call if known is not None and note.granted else ""
         if about in WITH_DATA or (call is not None and CALLS[call].touches_data):
-            self.demand_training(said.user, min(said.at_us, entry.stamp.at_us))
+            self.demand_training(said.user, min(said.at_us, entry.stamp.at_us), entry.stamp.at_us)
 
     def ask_release(self, entry: Entry, note: ReleaseAsked, held: tuple[Role, ...]) -> None:
         """The first person's word that a hold may end. `held`: that person's roles."""
