@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import os
 import sqlite3
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -405,4 +406,24 @@ def test_a_lock_file_that_is_removed_under_a_server_lets_no_second_one_start(dep
             with pytest.raises(HomeError, match="a server already runs on this home"), home.locked():
                 pass
     with home.locked():
+        pass
+
+
+def test_a_share_that_locks_no_file_open_for_reading_starts_a_server(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On NFS the key of the log, open for reading, takes no exclusive lock; a share with none is named."""
+    honest, names = fcntl.flock, {"log.key"}
+
+    def flock(file: IO[str], how: int) -> None:
+        if Path(file.name).name in names:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        honest(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    held, second = department.home.locked(), department.home.locked()
+    with held, pytest.raises(HomeError, match="a server already runs"), second:
+        pass
+    names.add("serve.lock")
+    with pytest.raises(HomeError, match="its lock cannot be taken"), department.home.locked():
         pass

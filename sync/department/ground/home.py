@@ -114,13 +114,21 @@ class DepartmentHome:
             files = [held.enter_context((self.path / "serve.lock").open("a"))]
             with contextlib.suppress(OSError):  # who loads the key names what is wrong with it
                 files.append(held.enter_context((self.path / "log.key").open()))
-            try:
-                for file in files:
+            for file in files:
+                try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise HomeError(
-                    "a server already runs on this home", where=str(self.path), cure="stop it first"
-                ) from None
+                except BlockingIOError:
+                    raise HomeError(
+                        "a server already runs on this home", where=str(self.path), cure="stop it first"
+                    ) from None
+                except OSError as error:
+                    if file is files[0]:
+                        raise HomeError(
+                            f"its lock cannot be taken ({error.strerror})",
+                            where=file.name,
+                            cure="use a file system that has locks",
+                        ) from None
+                    # a network share locks no file that is open only for reading; the lock file is held
             yield
 
 
