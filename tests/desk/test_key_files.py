@@ -152,13 +152,19 @@ class AlmostFull(io.FileIO):
         return super().write(part)
 
 
+def put_in_place(keys: LocalKeyService, file: AlmostFull) -> AlmostFull:
+    """Let the service write its log to this file."""
+    assert keys._log is not None
+    keys._log.close()
+    keys._log._file = file
+    return file
+
+
 def test_no_key_is_used_by_half_a_line_of_the_log_and_the_next_line_is_whole(
     keys: LocalKeyService, tmp_path: Path
 ) -> None:
     (first,) = keys.issue_day_keys(TODAY, 1)
-    assert keys._log is not None
-    keys._log.close()
-    keys._log = log = AlmostFull(tmp_path / "service.log", "ab")
+    log = put_in_place(keys, AlmostFull(tmp_path / "service.log", "ab"))
     with pytest.raises(OSError, match="No space"):
         keys.tokens("a search", "8XYZ123", [TODAY])
     log.room = 1000
@@ -178,8 +184,7 @@ def test_a_line_that_a_power_cut_left_unfinished_is_not_continued(tmp_path: Path
 
 
 def test_a_full_disk_leaves_no_empty_line(keys: LocalKeyService, tmp_path: Path) -> None:
-    keys.close()
-    keys._log = log = AlmostFull(tmp_path / "service.log", "ab")
+    log = put_in_place(keys, AlmostFull(tmp_path / "service.log", "ab"))
     log.room = 0
     with pytest.raises(OSError, match="No space"):
         keys.tokens("a search", "8XYZ123", [])
@@ -197,11 +202,12 @@ def test_no_thread_writes_between_the_halves_of_a_line(keys: LocalKeyService, tm
         room = 1000
 
         def write(self, data: ReadableBuffer, /) -> int:
-            asked.append(keys._log_guard.locked())
+            asked.append(guard.locked())
             return super().write(data)
 
-    keys.close()
-    keys._log = Slow(tmp_path / "service.log", "ab")
+    assert keys._log is not None
+    guard = keys._log._guard
+    put_in_place(keys, Slow(tmp_path / "service.log", "ab"))
     keys.tokens("a search", "8XYZ123", [])
     keys.issue_day_keys(TODAY, 1)  # while the keys are held, too
-    assert (asked, keys._log_guard.locked()) == ([True, True], False)
+    assert (asked, guard.locked()) == ([True, True], False)

@@ -19,12 +19,11 @@ from sync import messages
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.department_time import Clocks
-from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
-from sync.department.ground.settings import Settings, load_settings, settings_text
+from sync.department.ground.home import DepartmentHome
 from sync.department.server.retention import AnyReceipt, DayPurgeReceipt, StoreRetention, keep_days_of
 from sync.department.server.server import RESERVE_BEYOND, Department
 from sync.department.store.tables import alerts, days, elements, tokens
-from sync.errors import DatabaseFullError, InvalidInputError, KeyServiceError, StoreAwayError, StoreError
+from sync.errors import DatabaseFullError, KeyServiceError, StoreAwayError, StoreError
 
 
 class Clock:
@@ -58,39 +57,6 @@ def held_now(department: Department) -> tuple[int, int]:
             connection.execute(select(func.count()).select_from(t)).scalar_one() for t in (elements, tokens)
         ]
     return counts[0], counts[1]
-
-
-@pytest.mark.parametrize(
-    ("line", "named"),
-    [
-        pytest.param("keep_forever = true", "unknown key; the file has name, host", id="unknown"),
-        pytest.param("keep_days = 30", "unknown key", id="days of retention, which only the policy names"),
-        pytest.param('unit_port = "8463"', "must be a whole number", id="mistyped"),
-        pytest.param("unit_port = 70000", "outside 0 to 65535", id="out of range"),
-        pytest.param("unit_port = ", "not TOML", id="torn"),
-    ],
-)
-def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, line: str, named: str) -> None:
-    path = tmp_path / SETTINGS_FILE
-    path.write_text(line + "\n")
-    with pytest.raises(InvalidInputError, match=named) as refused:
-        load_settings(path)
-    assert str(path) in str(refused.value)
-
-
-def test_the_settings_of_an_older_department_are_taken(tmp_path: Path) -> None:
-    path = tmp_path / SETTINGS_FILE
-    written = settings_text(Settings(unit_port=1))
-    path.write_text(written.replace("unit_port = 1\n", "unit_port = 1\nkeep_days = 365\n"))
-    assert "keep_days" in path.read_text()
-    assert load_settings(path) == Settings(unit_port=1)
-
-
-def test_settings_are_written_as_they_are_read(tmp_path: Path) -> None:
-    path = tmp_path / SETTINGS_FILE
-    settings = Settings(name='The "Blue" \\ Department', host="example.org", unit_port=1)
-    path.write_text(settings_text(settings))
-    assert load_settings(path) == settings
 
 
 def test_a_late_upload_is_kept_a_year_from_receipt(

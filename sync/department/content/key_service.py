@@ -13,8 +13,6 @@ a purge destroys the file, and a restored backup shows nothing that was purged.
 from __future__ import annotations
 
 import hmac
-import json
-import os
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -50,6 +48,7 @@ from sync.department.content.search_tokens import (
     token_of,
     wrong_with_tokens,
 )
+from sync.department.content.use_log import UseLog
 from sync.errors import KeyServiceError
 
 log_events = structlog.get_logger("department.keys")
@@ -185,31 +184,15 @@ class LocalKeyService:
         self._store: dict[int, bytes] = {}
         self._ids: dict[bytes, Path] = {}
         self._epochs: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
-        self._log_guard = threading.Lock()  # not the keys': some lines are written under that
-        self._log = (folder / LOG_FILE).open("a+b", buffering=0) if folder.is_dir() else None
-        self._torn = False  # the log ends within a line
-        if self._log is not None:
-            (folder / LOG_FILE).chmod(files.PRIVATE_FILE)
-            if self._log.tell():
-                self._log.seek(-1, os.SEEK_END)
-                self._torn = self._log.read(1) != b"\n"
+        self._log = UseLog(folder / LOG_FILE) if folder.is_dir() else None
 
     def close(self) -> None:
         if self._log is not None:
             self._log.close()
 
-    # --- the log ---------------------------------------------------------------------------------------
-
     def _write(self, use: str, **facts: object) -> None:
-        if self._log is None:  # no keys are here that could be used
-            return
-        line = json.dumps({"at_us": self._clock(), "use": use, **facts}, sort_keys=True).encode() + b"\n"
-        with self._log_guard:
-            data, done = b"\n" + line if self._torn else line, 0
-            while done < len(data):  # an almost full disk takes a part, and says so by the count alone
-                done += self._log.write(data[done:])
-                self._torn = done > 0 and data[done - 1 : done] != b"\n"
-        os.fsync(self._log.fileno())
+        if self._log is not None:  # else no keys are here that could be used
+            self._log.write({"at_us": self._clock(), "use": use, **facts})
 
     # --- day keys --------------------------------------------------------------------------------------
 
