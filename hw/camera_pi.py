@@ -311,6 +311,8 @@ def _give_back(camera: Any) -> None:
     if getattr(camera, "is_open", False):
         with contextlib.suppress(Exception):
             camera.close()
+        with contextlib.suppress(Exception):
+            _let_go(camera)
         return
     with contextlib.suppress(AttributeError, OSError):
         camera.notifymeread.close()

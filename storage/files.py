@@ -90,7 +90,13 @@ def make_dirs(path: Path) -> None:
 def _make_dir(path: Path, keep: Callable[[], None]) -> None:
     if path.is_dir():
         return
-    path.mkdir(mode=PRIVATE_DIR, exist_ok=True)  # another start may make it at the same moment
+    try:
+        path.mkdir(mode=PRIVATE_DIR)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        keep()  # another start made it at the same moment
+        return
     try:
         keep()
     except OSError:

@@ -207,7 +207,7 @@ class HomeLock:
             raise
         self._held = [os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)]
         try:
-            _flock(self._held[0], home)
+            _flock(self._held[0], path, home)
             self.take(home.database, home)
             need_own(home.root)
         except BaseException:
@@ -225,19 +225,24 @@ class HomeLock:
         except OSError:  # none, a link, or another user's: who opens it names that
             return
         self._held.append(descriptor)
-        _flock(descriptor, home)
+        try:
+            _flock(descriptor, database, home)
+        except OSError:  # on NFS none of what is open for reading alone: the lock file counts
+            return
 
     def release(self) -> None:
         while self._held:
             os.close(self._held.pop())
 
 
-def _flock(descriptor: int, home: Home) -> None:
-    """Raises HomeLockedError."""
+def _flock(descriptor: int, path: Path, home: Home) -> None:
+    """Raises HomeLockedError if another process holds it, OSError where the file system has no such lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except (BlockingIOError, PermissionError):  # the latter on NFS
         raise _held(home) from None
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be locked: {error.strerror}", str(path)) from None
 
 
 def renew_lock(home: Home) -> bool:

@@ -223,15 +223,23 @@ def _first_key(database: sqlite_utils.Database) -> Ed25519PublicKey | None:
 
 def is_log_of(home: Home, content: slot.SlotContent) -> bool:
     """Whether a slot's content names the log of this home, by its log.pub or its first record."""
+    return key_in(home, content) is not None
+
+
+def key_in(home: Home, content: slot.SlotContent) -> Ed25519PublicKey | None:
+    """The log key of this home that a slot's content names, by log.pub or the first record; None if neither
+    fits: the slot may hold the next log's already.
+    """
     with contextlib.suppress(LedgerError):
-        if leaf.log_id_of(home.read_public_key().public) == content.log_id:
-            return True
+        public = home.read_public_key().public
+        if leaf.log_id_of(public) == content.log_id:
+            return public
     try:
         with schema.evidence(home.database, written=home.is_written()) as database:
             found = _first_key(database)
     except (OSError, sqlite3.Error, StorageError, ValueError):  # the last: of a damaged schema
-        return False
-    return found is not None and leaf.log_id_of(found) == content.log_id
+        return None
+    return found if found is not None and leaf.log_id_of(found) == content.log_id else None
 
 
 def _write_names_again(home: Home, public: Ed25519PublicKey, effaceable: slot.EffaceableSlot) -> None:

@@ -12,14 +12,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from storage import day_keys, keyring, schema, sealing, slot
+from storage import day_keys, keyring, opening, schema, sealing, slot
 from storage.checkpoint import NoteKey, open_checkpoint
 from storage.database import blob_of
 from storage.day_keys import DayKey, EpochKeyForDay
 from storage.errors import LedgerError, StorageError
 from storage.home import Home
 from storage.keyring import EpochKey
-from storage.leaf import KEYRING, WRAP, log_id_of
+from storage.leaf import KEYRING, WRAP, log_id_of, origin_of
 
 MOST_TRIES = 1_000_000  # numbers tried for wraps that name none: seconds, whatever the ledger claims
 
@@ -39,6 +39,9 @@ def salvage(home: Home, effaceable: slot.EffaceableSlot, keys: Sequence[DayKey],
     Raises LedgerError if neither the public key nor the slot names the log, sqlite3.Error.
     """
     content, note_key = _in_slot(effaceable), _public_key(home)
+    key = None if content is None else opening.key_in(home, content)
+    if key is not None:  # log.pub may be another log's, or damaged
+        note_key = NoteKey(origin_of(log_id_of(key)), key)
     if content is None and note_key is None:
         raise LedgerError("neither its public key nor its slot can be read", where=str(home.folder))
     log_id = content.log_id if content is not None else b""
@@ -51,8 +54,8 @@ def salvage(home: Home, effaceable: slot.EffaceableSlot, keys: Sequence[DayKey],
         if content is not None:
             sealed = _for_department(_epoch_keys(database.conn, content, log_id), keys, log_id, now_us)
             with contextlib.suppress(StorageError, sqlite3.Error):  # what was found before it counts
-                while (key := next(sealed, None)) is not None:
-                    found.append(key)
+                while (one := next(sealed, None)) is not None:
+                    found.append(one)
     finally:
         database.close()
     return Salvage(log_id=log_id, keys=tuple(found), previous=previous)

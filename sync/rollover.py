@@ -272,6 +272,10 @@ def _day_keys(folder: SyncFolder) -> tuple[DayKey, ...]:
 
 
 def _log_id_in(paths: Home, slot: EffaceableSlot) -> bytes:
+    with contextlib.suppress(StorageError):  # log.pub may be another log's; so may the slot, of the next one
+        content = load_slot(slot)
+        if opening.is_log_of(paths, content):
+            return content.log_id
     try:
         return log_id_of(paths.read_public_key().public)
     except LedgerError:  # damaged: the slot names the log, as for its keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -286,7 +287,7 @@ def test_no_file_keeps_the_key_of_a_closed_log_once_its_keys_are_kept_for_the_de
 
 
 @pytest.mark.parametrize("named", [True, False])
-@pytest.mark.parametrize("uri", [None, b"fil", b"file:sl", b"file:"], ids=ascii)
+@pytest.mark.parametrize("uri", [None, b"fil", b"file:sl", b"file:", b"file:slot"], ids=ascii)
 def test_the_key_of_a_damaged_log_goes_where_no_line_names_its_slot_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: bytes | None, named: bool
 ) -> None:
@@ -302,6 +303,9 @@ def test_the_key_of_a_damaged_log_goes_where_no_line_names_its_slot_any_more(
     ledger.close()
     key, line = (home / "store" / "slot").read_bytes(), home / "store" / "slot.uri"
     line.unlink() if uri is None else line.write_bytes(uri)
+    if uri == b"file:slot":  # but the key beside it is another log's
+        prepare_home(tmp_path / "other")
+        shutil.copy(tmp_path / "other" / "store" / "log.pub", home / "store" / "log.pub")
     database = sqlite3.connect(home / "store" / "ledger.sqlite3")
     database.execute("DELETE FROM state")
     database.commit()

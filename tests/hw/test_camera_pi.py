@@ -114,6 +114,22 @@ def test_a_camera_that_went_in_the_middle_of_a_call_is_free_once_it_is_back(
     camera.close()
 
 
+def test_a_camera_whose_constructor_and_close_both_fail_is_free_again(
+    bench: PiCameraBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_words: object, **_named: object) -> None:
+        raise OSError(19, "No such device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.library.Picamera2, "create_preview_configuration", fail)
+        broken.setattr(bench.library.Picamera2, "close", fail)
+        with pytest.raises(PartFailedError, match="cannot be opened"):
+            opened(bench)
+    camera = opened(bench)
+    take(camera, 1)
+    camera.close()
+
+
 @pytest.mark.thorough
 def test_a_stalled_camera_comes_back_through_the_watch_and_leaves_no_thread_or_descriptor(
     bench: PiCameraBench,

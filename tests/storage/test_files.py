@@ -207,6 +207,27 @@ def test_a_folder_whose_name_was_not_synced_is_not_taken_for_durable(
     assert steps == ["sync folder"]
 
 
+@pytest.mark.parametrize("make", [files.make_dir, files.make_dirs])
+def test_a_failed_start_leaves_the_folder_that_another_made_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
+) -> None:
+    """It was removed while it was still empty, under the other's first file."""
+    real = Path.mkdir
+
+    def after_another(path: Path, **how: Any) -> None:
+        real(path)
+        real(path, **how)
+
+    def failed(_path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "mkdir", after_another)
+    monkeypatch.setattr(files, "sync_dir", failed)
+    with pytest.raises(OSError, match="Input/output"):
+        make(folder / "inner")
+    assert (folder / "inner").is_dir()
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_files_written_together_are_durable_with_their_names(
     folder: Path, steps: list[str], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, at_once: bool

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import cast
@@ -91,6 +93,30 @@ def test_one_writer_holds_a_home_and_lets_it_go(bare: Home) -> None:
     assert not bare.is_written()
     HomeLock(bare).release()
     assert (bare.folder / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_only_a_lock_that_is_held_is_another_process(bare: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On NFS the database, opened for reading alone, cannot be locked so: its home never opened."""
+    bare.database.write_bytes(b"SQLite")
+    real, none = fcntl.flock, [errno.EBADF]
+
+    def on_nfs(descriptor: int, operation: int) -> None:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(none[0], os.strerror(none[0]))
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", on_nfs)
+    HomeLock(bare).release()
+    none[0] = errno.EWOULDBLOCK
+    with pytest.raises(HomeLockedError):
+        HomeLock(bare)
+
+    def without(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with pytest.raises(OSError, match=r"cannot be locked: No locks available.*lock"):
+        HomeLock(bare)
 
 
 def test_a_lock_file_that_is_removed_under_its_writer_lets_no_second_one_in(bare: Home) -> None:
