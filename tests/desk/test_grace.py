@@ -62,6 +62,17 @@ def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Depart
     assert department.desk.witness_problem() == ""
 
 
+def test_a_log_that_a_witness_refused_has_no_grace(department: Department, tokens: Tokens) -> None:
+    """A witness that then goes away has not taken it back."""
+    token = tokens("comm1")
+    department.desk._fork = "another log was co-signed"
+    department.witness.away = True
+    assert answered(department, token).startswith("forked")
+    assert "No answer leaves" in department.desk.witness_problem()
+    department.witness.away = False
+    assert answered(department, token) == ""
+
+
 def test_a_restart_does_not_restart_the_grace(department: Department, tokens: Tokens) -> None:
     from desk_twins import open_department
 

@@ -323,6 +323,10 @@ class Desk(LogState):
                 error.what, code="forked", clause=self.policy.witness.clause, cure=error.cure
             ) from None
         except (LinkError, CheckpointError) as error:
+            if self._fork:  # a witness that then goes away has not taken it back
+                raise NotYetError(
+                    self._fork, code="forked", clause=self.policy.witness.clause, cure=FORKED
+                ) from None
             return self._in_grace(sequence, error)
 
     def _covered_head(self, sequence: int, witnesses: Witnesses) -> Covered:
