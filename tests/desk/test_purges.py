@@ -31,7 +31,7 @@ from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
 from sync.department.store.tables import days as days_table
 from sync.department.store.tables import logs
-from sync.errors import HomeError
+from sync.errors import HomeError, KeyServiceError
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_day_whose_year_is_over_is_not_searched_while_its_purge_waits(
 
 
 def test_a_purge_that_began_before_the_year_was_over_is_taken_back(
-    department: Department, server: Server
+    department: Department, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock that was set ahead, or a row: no search found the day, and the key was not destroyed."""
     reads, day = department.front.reads, START_US // DAY_US - 3
@@ -104,8 +104,24 @@ def test_a_purge_that_began_before_the_year_was_over_is_taken_back(
     with server.store.write() as connection:
         connection.execute(update(days_table).values(purge_started_us=1))
     assert (reads.extent(query)[0], reads.days_left_out(query)) == (0, days)
+    honest = server.retention._keys.has_store_key
+
+    def has_store_key(of: int) -> bool:
+        if of == day:
+            raise KeyServiceError("is away", where="key service")
+        return honest(of)
+
+    with monkeypatch.context() as away:
+        away.setattr(server.retention._keys, "has_store_key", has_store_key)
+        with pytest.raises(KeyServiceError):
+            server.retention.run()
+    assert [honest(one) for one in range(day, day + days)] == [True] * days  # nor was one destroyed
+    assert (reads.extent(query)[0], reads.days_left_out(query)) == (days - 1, 1)
     assert server.retention.run() == []
     assert (reads.extent(query)[0], reads.days_left_out(query)) == (days, 0)
+    with server.store.write() as connection:  # a purge that ends while they are counted
+        connection.execute(update(days_table).where(days_table.c.day == day).values(purged_us=1))
+    assert reads.days_left_out(query) == 0
 
 
 def test_a_search_says_how_many_days_have_no_key(department: Department) -> None:

@@ -73,9 +73,9 @@ class StoreReads:
         d = tables.days.c
         here = select(sa.func.count()).select_from(tables.days).where(d.purged_us.is_(None))
         here = here.where(d.day >= query.since_us // DAY_US)
+        here = here.where((d.day < self._first_day()) | d.purge_started_us.is_not(None))  # not in `_days`
         with self._store.read() as connection:
-            searched = len(_days(connection, query, self._first_day()))
-            return int(connection.execute(here).scalar_one()) - searched
+            return int(connection.execute(here).scalar_one())
 
     def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> ResultPage:
         with self._store.listing() as connection:

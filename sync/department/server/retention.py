@@ -178,9 +178,10 @@ class StoreRetention:
         failed: list[Exception] = []
         with _apart(failed):
             self._adopt(now)
-        plan = self.plan()
-        with _apart(failed):
-            plan = [self._taken_back(one, now) for one in plan]
+        plan: list[Due] = []
+        for one in self.plan():
+            with _apart(failed):  # a day of which that is not known waits for the next run
+                plan.append(self._taken_back(one, now))
         turn = [one for one in plan if one.begun or self._was_purged(one, now)]
         due = [one for one in plan if one not in turn and one.due_us <= now]
         free = 0 if self._purged_since(now - PACE_US) else 1
