@@ -42,12 +42,7 @@ from sync.department.journal.second_hand_facts import (
     plate_digest,
     reads_digest,
 )
-from sync.department.journal.sharing_entries import (
-    DELIVER_DAYS,
-    ShareAsked,
-    ShareDecided,
-    read_by,
-)
+from sync.department.journal.sharing_entries import DELIVER_DAYS, ShareAsked, ShareDecided, read_by
 from sync.department.journal.statements import Statement, digest_of, proposal_digest
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.desk_terms import in_topics
