@@ -130,7 +130,6 @@ def today(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Today]:
         yield Today(desk=desk, cars=(first, second), tokens=tokens)
 
 
-@pytest.mark.thorough_rows
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_it_is_not_confirmed_and_what_two_people_cleared_does_not_sound(today: Today, case: Case) -> None:
     first, second = today.cars

@@ -76,14 +76,18 @@ def test_a_reader_whose_home_was_cleared_under_it_leaves_nothing_behind(tmp_path
 def test_a_last_anchor_that_fails_is_reported_and_made_at_the_next_start(tmp_path: Path) -> None:
     running = Running(tmp_path, "--source", str(TWO_CARS), "--pace", "fast")
     running.until_reads(1)
-    blocked = tmp_path / "store" / "slot.new"
-    blocked.mkdir()  # as good as a full disk
+    blocked = [
+        tmp_path / "store" / f"slot.new{more}" for more in ("", *map(".moved-{}".format, range(1, 10)))
+    ]
+    for one in blocked:  # as good as a full disk: a folder there is moved aside, while there is a name for it
+        one.mkdir()
     running.process.send_signal(signal.SIGTERM)
     _, err = running.process.communicate(timeout=300)
     assert running.process.returncode == 0
     assert "not_anchored" in err
     assert "Traceback" not in err
-    blocked.rmdir()
+    for one in blocked:
+        one.rmdir()
     with open_ledger(tmp_path) as ledger:
         assert ledger.store.slot_content.anchor_size == ledger.status().records
     assert verify_home(Home(tmp_path)).ok
