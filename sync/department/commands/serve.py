@@ -39,15 +39,20 @@ def serve(common: Common) -> int:
     """
     home = DepartmentHome.open(common.home)
 
-    def ready(unit_port: int, desk_port: int) -> None:
-        if common.json:
-            print(json.dumps({"unit_port": unit_port, "desk_port": desk_port}), flush=True)
-        else:
-            print(f"units: port {unit_port}; desk and enrollment: port {desk_port}; Ctrl-C stops", flush=True)
-
     with started(home) as (department, front):
         images = ImagesReach(department.store, department.packs)
-        threading.Thread(target=images.say, name="images", daemon=True).start()  # a store may take a minute
+        asking = threading.Thread(target=images.say, name="images", daemon=True)  # a store may take a minute
+
+        def ready(unit_port: int, desk_port: int) -> None:
+            asking.start()
+            if common.json:
+                print(json.dumps({"unit_port": unit_port, "desk_port": desk_port}), flush=True)
+            else:
+                print(
+                    f"units: port {unit_port}; desk and enrollment: port {desk_port}; Ctrl-C stops",
+                    flush=True,
+                )
+
         asyncio.run(
             server.serve(
                 department,
@@ -58,6 +63,8 @@ def serve(common: Common) -> int:
                 ask_time=lambda: _ask_time(front),
             )
         )
+        if asking.is_alive():  # it looks into the database, which closes now
+            asking.join(1)
     return DONE
 
 
