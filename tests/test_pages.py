@@ -50,6 +50,24 @@ def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_section_leads_to_its_heading(page: Path) -> None:
+    """A heading's name in a link: small letters, no punctuation, a hyphen for each space."""
+
+    def sections(path: Path) -> set[str]:
+        text = path.read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.+)$", "".join(text.split("```")[::2]), re.MULTILINE)
+        names = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+        return names | set(re.findall(r'<a id="([\w-]+)">', text))
+
+    links = re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    local = [(file, name) for file, name in links if "://" not in file]
+    wrong = [
+        (file, name) for file, name in local if name not in sections(page.parent / file if file else page)
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_line_of_prose_has_over_120_columns(page: Path) -> None:
     """Tables, pictures and blocks of code are as wide as they must be."""
