@@ -82,16 +82,17 @@ def as_json(record: object) -> bytes:
 
 
 def rows_of(
-    opened: Mapping[str, Opened], time_text: Callable[[int], str] = utc_text
+    opened: Mapping[str, Opened], time_text: Callable[[int], str] = utc_text, *, version: int = VERSION
 ) -> list[tuple[str, str]]:
-    """What a sheet says of one record: (label, value) in plain text. `time_text`: of UTC microseconds."""
+    """What a sheet says of one record: (label, value) in plain text. `time_text`: of UTC microseconds;
+    `version`: of the words. By the first, the other readings repeat the plate as read."""
     rows: list[tuple[str, str]] = []
     if "text" in opened:
         text = codec.from_bytes(ReadText, opened["text"].content)
         rows += [
             ("plate as read", text.text),
             ("confidence that all of it is right", f"{text.confidence:.3f}"),
-            ("other readings", _others(text) or "none"),
+            ("other readings", _others(text, version) or "none"),
             ("slot probabilities", _slots_line(text.slots) or "not recorded"),
             ("jurisdiction", text.jurisdiction or "not known"),
             ("frames voted", str(text.frames_voted)),
@@ -118,9 +119,10 @@ def rows_of(
     return rows
 
 
-def _others(text: ReadText) -> str:
+def _others(text: ReadText, version: int) -> str:
     """What else the plate may say, with its probability; not the plate as read."""
-    return ", ".join([f"{one} ({p:.3f})" for one, p in text.candidates if one != text.text][:5])
+    others = [f"{one} ({p:.3f})" for one, p in text.candidates if one != text.text or version == 1]
+    return ", ".join(others[:5])
 
 
 def _clock_error(place: ReadPlace) -> str:

@@ -186,7 +186,7 @@ CASES = (
         "hold/place",
         HOLD,
         HoldPlaced(access=1, reads=HOLD.reads, ground="discovery", authority="Court", number="26-1"),
-        added="access",  # its own: `signers.py`
+        added="access received",  # its own: `signers.py`; the days of receipt: the store's
     ),
     Case("hold/place", HOLD, HoldRests(access=1, searches=(4, 5), approval=-1), added="access content"),
     Case(

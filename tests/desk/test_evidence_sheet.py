@@ -18,12 +18,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from desk_twins import GROUND, HOLD, Department
 from desk_units import Pass, read_of
-from packages import signed_again, unpacked
+from packages import earlier_program, signed_again, unpacked
 from structlog.testing import capture_logs
 
 from storage import codec, merkle, tlog_proof
 from storage import leaf as leaves
 from storage.checkpoint import NoteKey, open_checkpoint
+from storage.cover_sheet import rows_of
 from storage.errors import PackageError
 from storage.record_base import ClockState
 from storage.sealing import Opened, commitment
@@ -67,8 +68,9 @@ class Tags(HTMLParser):
 def test_the_sheet_says_why_and_by_whom_and_shows_every_read(department: Department, tokens: Tokens) -> None:
     files = exported(department, tokens("super"))
     page = Tags(files["cover.html"].decode())
-    for said in ("Superior Court", "26-001234", "USB 1", "super (ccat-supervisor)", "7ABC000", "7ABC001"):
+    for said in ("Superior Court", "26-001234", "USB 1", "Super (super, ccat-supervisor)", "7ABC000"):
         assert said in page.text
+    assert page.text.count("The department received this read on 2026-09-18 (UTC)") == 2
     images = [str(attributes["src"]) for tag, attributes in page.tags if tag == "img"]
     assert len(images) == 4
     assert sum(one.startswith("data:image/") for one in images) == 2
@@ -86,13 +88,20 @@ def test_the_sheet_says_what_a_second_person_approved(department: Department, to
     assert package.check(made.package, department.desk.log.public).sheet_unchecked == ""
     with zipfile.ZipFile(io.BytesIO(made.package)) as archive:
         said = archive.read("cover.txt").decode()
-    assert re.search(r"second person: approved the hold, proposal \d+ of the access log", said)
+    second = r"Chief Example \(chief\) approved the hold, proposal \d+ of the access log; "
+    second += r"Chief Example \(chief\) approved this export, proposal \d+ of the access log\n"
+    assert re.search(f"second person: {second}", said)
     assert "second person" not in exported(department, supervisor)["cover.txt"].decode()
-    files, key = unpacked(made.package), department.home.log_key()
-    words = codec.from_bytes(cover_sheet.SheetWords, files[package.SHEET])
-    first = replace(words, version=1, facts=tuple(one for one in words.facts if one[0] != "second person"))
-    older = signed_again(files | {package.SHEET: codec.to_bytes(first)}, key)
-    assert "a sheet of an earlier version" in package.check(older, key.public_key()).sheet_unchecked
+    with earlier_program(2):
+        again = department.two_hands("hold/export", supervisor, export, second="chief")
+    files, key = unpacked(again.package), department.home.log_key()
+    assert re.search(r"second person: approved the hold, proposal \d+", files["cover.txt"].decode())
+    checked = package.check(again.package, key.public_key())
+    assert (checked.is_earlier, checked.sheet_unchecked) == (True, "")
+    for made_as in (package.FORMAT, package.NO_NAMES):
+        plain = made.package if made_as == package.NO_NAMES else again.package
+        with pytest.raises(PackageError, match="no program words a sheet of this format so"):
+            package.check(signed_again(unpacked(plain), key, format=made_as), key.public_key())
 
 
 def test_the_sheet_shows_each_time_in_utc_and_on_the_departments_clocks(
@@ -140,12 +149,16 @@ def test_what_a_person_or_unit_writes_stays_text(department: Department, tokens:
     assert page.text.count(ATTACK) >= 6
 
 
-WORDS_DIGEST = "17a87b6198cae1b073a39facc1b83e055fea836ae1cd4bd2a0a11a6fb02ef8b3"
+EARLIER_DIGEST = "17a87b6198cae1b073a39facc1b83e055fea836ae1cd4bd2a0a11a6fb02ef8b3"
+WORDS_DIGEST = "58f17d1992dd7f1a08ff1709eb87d0ef93d3bd03a197e8a2c6d4c15bdab8426d"
 
 
-def test_a_sheet_with_other_words_is_of_another_version() -> None:
+@pytest.mark.parametrize(
+    ("version", "words"), [(1, EARLIER_DIGEST), (2, EARLIER_DIGEST), (cover_sheet.VERSION, WORDS_DIGEST)]
+)
+def test_a_sheet_with_other_words_is_of_another_version(version: int, words: str) -> None:
     """`verify` makes a sheet again, and a package is checked for decades. Where this fails, words changed:
-    give the sheet another VERSION, then this test the new digest."""
+    give the sheet another VERSION, make the earlier one as before, and add the new digest here."""
     read = read_of(replace(Pass(plate="7ABC001", at_us=1_789_000_000_000_000), north_m=9.0))
     contents = {"text": codec.to_bytes(read.text_part()), "place": codec.to_bytes(read.place_part())}
     contents |= {"patch": b"\x89PNG\r\n\x1a\n", "overview": b"\xff\xd8\xff"}
@@ -166,10 +179,20 @@ def test_a_sheet_with_other_words_is_of_another_version() -> None:
             facts=(("medium", "USB"),),
             no_manifests=absent,
             zone=zone_of("UTC-08:00"),
+            version=version,
         )
-        reads = [replace(one, closed_log=closed), replace(one, elements=odd_rows), replace(one, elements={})]
+        reads = [replace(one, closed_log=closed), replace(one, elements=odd_rows, day=20_000)]
+        reads.append(replace(one, elements={}))
         digest.update((cover_sheet.as_text(facts, reads) + cover_sheet.as_html(facts, reads)).encode())
-    assert (cover_sheet.VERSION, digest.hexdigest()) == (2, WORDS_DIGEST)
+    assert (cover_sheet.VERSION, digest.hexdigest()) == (3, words)
+
+
+def test_only_the_first_words_repeat_the_plate_among_its_other_readings() -> None:
+    read = read_of(replace(Pass(plate="7ABC001", at_us=1_789_000_000_000_000), north_m=9.0))
+    text = replace(read.text_part(), candidates=(("7ABC001", 0.9), ("7A8C001", 0.1)))
+    opened = {"text": Opened("text", bytes(32), codec.to_bytes(text))}
+    first, now = (dict(rows_of(opened, version=one))["other readings"] for one in (1, 2))
+    assert (first, now) == ("7ABC001 (0.900), 7A8C001 (0.100)", "7A8C001 (0.100)")
 
 
 def test_a_sheet_that_was_altered_is_found(department: Department, tokens: Tokens) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import replace
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_forms import forms
-from desk_root import problems
-from desk_twins import GROUND, Department
-from packages import signed_again, unpacked
+from desk_root import Root, problems
+from desk_twins import GROUND, HOLD, Department
+from packages import earlier_program, signed_again, unpacked
 
 from storage import codec
 from storage.errors import PackageError
@@ -24,9 +25,13 @@ from sync.department.cli import main
 from sync.department.content import cover_sheet, package
 from sync.department.content.provenance import ManifestAuthority, ManifestMaker
 from sync.department.content.reads import OpenedRead
+from sync.department.desk import sheet_people
 from sync.department.desk.holds.calls import Exported, ExportForm
 from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Delivery, Recorded, ReviewForm
+from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.inquiry_entries import AGREED_EXPORT, EXPORTED, PLACED, Access, SheetPerson
 from sync.department.policy.policy_file import policy_digest
+from sync.department.server.folded_log import FoldedLog
 from sync.department.server.open_desk import adopt_root
 
 Files = dict[str, bytes]
@@ -50,10 +55,20 @@ def files(department: Department) -> Files:
     return exported(department, "Superior Court")
 
 
+def exported_by_two(department: Department) -> Files:
+    """The files of the export of a hold that no search found, which a second person approved."""
+    token = department.logon("super")
+    form = replace(HOLD, reads=department.reads[:1], accesses=())
+    hold = department.two_hands("hold/place", token, form, second="chief").hold
+    export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
+    return unpacked(department.two_hands("hold/export", token, export, second="chief").package)
+
+
 OWN = {
     "authority": "Superior Court of another county",
-    "held since": "2026-01-01 00:00:00.000 UTC, by super (ccat-supervisor), entry 3",
-    "exported by": "chief (administrator), entry 9 of the access log",
+    "held since": "2026-01-01 00:00:00.000 UTC, by Super (super, ccat-supervisor), entry 3",
+    "exported by": "Chief (chief, administrator), entry 9 of the access log",
+    "second person": "Deputy (deputy) approved the hold, proposal 3 of the access log",
     "medium": "USB 9",
 }
 
@@ -70,33 +85,93 @@ def reworded(files: Files, key: Ed25519PrivateKey, label: str, value: str) -> by
     return signed_again(files | other, key)
 
 
-@pytest.mark.parametrize("label", OWN)
 def test_what_a_sheet_says_of_the_department_itself_is_what_its_entries_say(
-    files: Files, department: Department, label: str
+    department: Department,
 ) -> None:
     """Who holds the log's key writes the sheet, but not the entries that a witness saw."""
     key = department.home.log_key()
-    with pytest.raises(PackageError, match=f"its '{label}' is not what the entries say"):
-        package.check(reworded(files, key, label, OWN[label]), key.public_key())
+    files = exported_by_two(department)
+    for label, value in OWN.items():
+        with pytest.raises(PackageError, match=f"its '{label}' is not what the entries say"):
+            package.check(reworded(files, key, label, value), key.public_key())
 
 
-@pytest.mark.parametrize("label", OWN)
-def test_a_sheet_that_says_an_earlier_version_is_held_against_its_entries_too(
-    files: Files, department: Department, label: str
-) -> None:
-    """Who holds the log's key could claim that version; what its words cannot show again is said."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_sheet_of_an_earlier_version_is_made_again_whole(department: Department, version: int) -> None:
+    """Who holds the log's key could claim that version."""
     key = department.home.log_key()
-    words = codec.from_bytes(cover_sheet.SheetWords, files[package.SHEET])
-    older = files | {package.SHEET: codec.to_bytes(replace(words, version=1))}
-    assert package.check(signed_again(older, key), key.public_key()).sheet_unchecked == (
-        "the words of cover.html and cover.txt (a sheet of an earlier version)"
-    )
-    with pytest.raises(PackageError, match=f"its '{label}' is not what the entries say"):
-        package.check(reworded(older, key, label, OWN[label]), key.public_key())
+    with earlier_program(version):
+        older = exported(department, "Superior Court")
+    checked = package.check(signed_again(older, key), key.public_key())
+    assert (checked.is_earlier, checked.sheet_unchecked) == (True, "")
+    for label in ("authority", "exported by"):
+        with pytest.raises(PackageError, match=f"its '{label}' is not what the entries say"):
+            package.check(reworded(older, key, label, OWN[label]), key.public_key())
+    for name in ("cover.txt", "cover.html"):
+        other = older | {name: older[name].replace(b"USB 1", b"USB 2")}
+        with pytest.raises(PackageError, match="says something else than the reads do"):
+            package.check(signed_again(other, key), key.public_key())
+    words = codec.from_bytes(cover_sheet.SheetWords, older[package.SHEET])
     facts = (*words.facts[:-1], ("second person", "approved"), words.facts[-1])
-    named = older | {package.SHEET: codec.to_bytes(replace(words, version=1, facts=facts))}
+    named = older | {package.SHEET: codec.to_bytes(replace(words, facts=facts))}
     with pytest.raises(PackageError, match="is not what the entries say"):
         package.check(signed_again(named, key), key.public_key())
+
+
+def test_a_sheet_with_another_day_of_receipt_is_refused(files: Files, department: Department) -> None:
+    key = department.home.log_key()
+    for name in ("cover.txt", "cover.html"):
+        assert b"on 2026-09-18 (UTC)" in files[name]
+        other = files | {name: files[name].replace(b"on 2026-09-18 (UTC)", b"on 2026-09-17 (UTC)")}
+        with pytest.raises(PackageError, match="says something else than the reads do"):
+            package.check(signed_again(other, key), key.public_key())
+
+
+def test_an_entry_that_names_others_than_the_log_has_is_a_finding(department: Department) -> None:
+    """Whoever holds the log's key enters an export with another person's name, or none for the second."""
+    root, token = Root(department), department.logon("super")
+    hold = department.held(token)
+    export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
+    department.call("hold/export", token, export)
+    assert problems(department) == ()
+    entries = department.desk.log.entries(hold, kinds=(Access.KIND,))
+    (note,) = [one.note for one in entries if isinstance(one.note, Access) and one.note.action == "export"]
+    assert [(one.part, one.name) for one in note.people] == [(PLACED, "Super"), (EXPORTED, "Super")]
+    others = [
+        (note.people[0], replace(note.people[1], name="E. Elsewhere")),
+        (*note.people, SheetPerson(part=AGREED_EXPORT, user="chief", name="Chief")),
+    ]
+    for people in others:
+        root.write(replace(note, people=people), *root.signed("super", "hold/export", export))
+    folded = FoldedLog(())
+    for entry in department.desk.log.entries():
+        folded.judge(entry)
+    found = [one for one in folded.problems if "names other people for its cover sheet" in one]
+    assert len(found) == 2
+
+
+def test_the_entry_of_an_export_names_the_people_of_its_package(
+    files: Files, department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By that of an earlier version, a sheet of this one names nobody."""
+    key = department.home.log_key()
+    monkeypatch.setattr(sheet_people, "of_export", lambda *_asked: ())
+    unnamed = exported(department, "Superior Court")
+    with pytest.raises(PackageError, match="does not name the people of its package"):
+        package.check(signed_again(unnamed, key), key.public_key())
+
+
+def test_a_hold_of_an_earlier_version_names_no_day_of_receipt(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.department.desk.holds.calls.HoldPlaced", partial(_older_hold, HoldPlaced))
+    files, key = exported(department, "Superior Court"), department.home.log_key()
+    assert b"received on a day that no entry names" in files["cover.txt"]
+    assert package.check(signed_again(files, key), key.public_key()).sheet_unchecked == ""
+
+
+def _older_hold(kind: type[HoldPlaced], **said: Any) -> HoldPlaced:
+    return kind(**{name: value for name, value in said.items() if name != "received"})
 
 
 def test_a_sheet_with_one_of_its_facts_left_out_is_refused(files: Files, department: Department) -> None:
@@ -154,6 +229,8 @@ def test_the_sheet_of_a_delivery_says_by_whom_and_for_which_request(department: 
     """For whom and what for are in an entry that it has not; the entry of the access has their digest."""
     files, key = delivered(department), department.home.log_key()
     assert package.check(signed_again(files, key), key.public_key()).sheet_unchecked == ""
+    assert b"second person: Chief Example (chief) approved the request" in files["cover.txt"]
+    assert b"received on 2026-09-" in files["cover.txt"]
     for label, value in (
         ("for", "Elsewhere PD (law-enforcement, CA), Det. Doe"),
         ("intended purpose", "a civil matter"),
@@ -169,7 +246,8 @@ def test_the_sheet_of_a_delivery_says_by_whom_and_for_which_request(department: 
         package.check(signed_again(other, key, number="H-9"), key.public_key())
     for label, value in (
         ("written request", "entry 1 of the access log"),
-        ("delivered by", "chief (c), entry 9"),
+        ("delivered by", "Chief (chief, c), entry 9"),
+        ("second person", "Deputy (deputy) approved the request"),
     ):
         with pytest.raises(PackageError, match=f"its '{label}' is not what the entries say"):
             package.check(reworded(files, key, label, value), key.public_key())

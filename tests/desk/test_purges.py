@@ -87,7 +87,7 @@ def test_a_day_whose_year_is_over_is_not_searched_while_its_purge_waits(
     with pytest.raises(FormError, match="the year of that read is over") as refused:
         reads.open(department.front.door, None, [name], ("text",))  # type: ignore[arg-type]
     assert refused.value.code == "over"
-    reads.demand_held([name])  # what exists is not destroyed once it is evidence
+    reads.days_of([name])  # what exists is not destroyed once it is evidence
     with server.store.write() as connection:  # a purge that was cut off, or a row that says so
         connection.execute(update(days_table).where(days_table.c.day == due + 2).values(purge_started_us=1))
     assert (reads.extent(query)[0], reads.days_left_out(query)) == (days - 3, 3)

@@ -5,15 +5,31 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import codec, envelope
 from storage.evidence import sums
-from sync.department.content import package
+from sync.department.content import cover_sheet, package
 from sync.department.content.zipped import write_zip
+from sync.department.desk import sheet_people
+
+
+@contextmanager
+def earlier_program(version: int) -> Iterator[None]:
+    """A department that makes packages of the format before full names, with a sheet of this version."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "FORMAT", package.NO_NAMES)
+        patch.setattr(cover_sheet, "SheetFacts", partial(cover_sheet.SheetFacts, version=version))
+        for name in ("of_export", "of_delivery"):
+            patch.setattr(sheet_people, name, lambda *_asked: ())
+        yield
 
 
 def unpacked(data: bytes) -> dict[str, bytes]:

@@ -133,6 +133,7 @@ EARLIER = (
     "of an earlier format, by which less is checked: a person with the department log's key can choose it; "
     "a department of this version makes format {}: ask for one"
 )
+UNNAMED = "not in this package: the people's full names, the second person's name, the days of receipt"
 SIGNATURE = (
     "not checked: the signature with which the person who exported signed the entry; "
     "`department verify` at the department checks it"
@@ -262,6 +263,7 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
     print(f"{verdict}: {head.department}, {head.number}, {counted(reads, 'read')}")
     if checked.is_earlier:
         print(EARLIER.format(package.FORMAT))
+        print(UNNAMED)
     print(f"proven in place in the log of its unit: {reads - len(loose)} of {counted(reads, 'read')}")
     for folder in loose[:100]:
         print(f"not proven in place: {folder} came after its log was closed; its unit alone signed it")

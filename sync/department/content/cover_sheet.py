@@ -18,6 +18,7 @@ from storage.cover_sheet import rows_of
 from storage.evidence import SENTENCE, extension
 from storage.picture_format import picture_format
 from storage.read_records import ReadText
+from storage.times import day_text
 from sync.department.content.reads import OpenedRead
 from sync.department.ground.local_time import both_text
 
@@ -48,7 +49,8 @@ CLOSED_LOG = (
 C2PA_NOT = "The images have no C2PA manifests: "
 
 
-VERSION = 2  # of the sheet's words: another one whenever a sheet of the same data would differ
+VERSION = 3  # of the sheet's words: another one whenever a sheet of the same data would differ
+NAMED = 3  # the first version that names people in full, and the day of receipt of each read
 LABELS = frozenset({
     "ground", "authority", "held since", "exported by", "second person", "medium",
     "for", "intended purpose", "written request", "delivered by",
@@ -72,7 +74,7 @@ class SheetFacts:
     """What the sheet says of the whole package. `facts`: (label, value), why and by whom it left.
 
     `no_manifests`: why the images have no C2PA manifests, or empty if they have. `zone`: of the department's
-    clocks, which the sheet shows beside UTC.
+    clocks, which the sheet shows beside UTC. `version`: of its words; `verify` makes earlier ones again.
     """
 
     department: str
@@ -81,12 +83,13 @@ class SheetFacts:
     facts: tuple[tuple[str, str], ...]
     no_manifests: str
     zone: tzinfo
+    version: int = VERSION
 
 
 def words_of(sheet: SheetFacts) -> SheetWords:
     """What is packed with a sheet, so that anyone can make it again."""
     return SheetWords(
-        version=VERSION, zone=str(sheet.zone), facts=sheet.facts, no_manifests=sheet.no_manifests
+        version=sheet.version, zone=str(sheet.zone), facts=sheet.facts, no_manifests=sheet.no_manifests
     )
 
 
@@ -117,7 +120,9 @@ def as_text(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> str:
     lines += [f"{label}: {value}" for label, value in head_rows(sheet, reads)]
     lines += [""]
     lines += [
-        f"reads/{place}: unit {one.unit}, record {one.sequence}" + ", from a closed log" * one.closed_log
+        f"reads/{place}: unit {one.unit}, record {one.sequence}"
+        + f", received {_received(one)}" * (sheet.version >= NAMED)
+        + ", from a closed log" * one.closed_log
         for place, one in enumerate(reads)
     ]
     lines += ["", C2PA_THERE if not sheet.no_manifests else C2PA_NOT + sheet.no_manifests]
@@ -153,7 +158,7 @@ def as_html(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> str:
         f"<p>{html.escape(C2PA_THERE if not sheet.no_manifests else C2PA_NOT + sheet.no_manifests)}</p>",
     ]
     for place, one in enumerate(reads):
-        parts.append(_read(f"reads/{place}", one, sheet.zone))
+        parts.append(_read(f"reads/{place}", one, sheet))
     return "".join(parts) + "</body></html>\n"
 
 
@@ -165,13 +170,20 @@ def _table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
     return f"<table><caption>{html.escape(caption)}</caption>{cells}</table>"
 
 
-def _read(folder: str, one: OpenedRead, zone: tzinfo) -> str:
+def _received(one: OpenedRead) -> str:
+    """The day of receipt, as the department's own entry has it."""
+    return "on a day that no entry names" if one.day is None else f"on {day_text(one.day)} (UTC)"
+
+
+def _read(folder: str, one: OpenedRead, sheet: SheetFacts) -> str:
     rows = [("unit", one.unit), ("record in the unit's log", str(one.sequence))]
-    rows += rows_of(one.elements, partial(both_text, zone=zone))
+    rows += rows_of(one.elements, partial(both_text, zone=sheet.zone), version=min(sheet.version, 2))
     if one.closed_log:
         rows.append(("closed log", CLOSED_LOG))
     title = html.escape(f"{folder}: unit {one.unit}, record {one.sequence}")
     parts = [f"<section><h2>{title}</h2>", _table("As the unit recorded it", rows)]
+    if sheet.version >= NAMED:
+        parts.append(f"<p>The department received this read {_received(one)}.</p>")
     parts += [_figure(folder, name, one.elements[name].content) for name in _images(one.elements)]
     return "".join(parts) + "</section>"
 

@@ -26,7 +26,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from itertools import zip_longest
 from pathlib import Path
@@ -58,7 +58,8 @@ from sync.department.ground.local_time import zone_of
 from sync.department.store.closed_records import MOST_BESIDE, beside_name
 from sync.messages import department_origin
 
-FORMAT = 4
+FORMAT = 5
+NO_NAMES = 4  # the format before the full names of people and the days of receipt
 NO_HOLD = 3  # the format before the entry of the hold, by which the words of an export are checked
 NO_SHEET = 2  # the format before sheet.cbor
 NO_ENTRIES = 1  # the format before the entries
@@ -67,7 +68,7 @@ MAX_FILES = 20_000
 MAX_BYTES = 4 << 30
 HEAD = "package.cose"
 SHEET = "sheet.cbor"
-SECOND_PERSON = 2  # the first version of a sheet that names what a second person approved
+SECOND_PERSON = 2  # the first version of a sheet that says what a second person approved
 WORDS = "the words of cover.html and cover.txt"
 OWN_WORDS = "ground, authority, medium, or for whom and what for, in cover.html and cover.txt"
 UPDATE = "update the program `department`, and check it again with that one"
@@ -227,9 +228,10 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
     package_entries.demand_number(entries, head.number)
     known = {HEAD, "SHA256SUMS", "cover.txt", "cover.html", AUTHORITY_FILE}
     known |= package_entries.names(len(entries)) | {SHEET for _ in files if head.format >= NO_HOLD}
-    hold = package_entries.read_hold(files, public, witnesses) if head.format == FORMAT else None
+    hold = package_entries.read_hold(files, public, witnesses) if head.format > NO_HOLD else None
     known |= package_entries.hold_names() if hold else set()
     left, seen = package_entries.reads_of(entries), set[tuple[str, bytes]]()
+    days = package_entries.days_of(entries, hold)
     named: dict[bytes, str] = {}
     here, withheld, opened = set[str](), {}, list[OpenedRead]()
     for place, one in enumerate(head.reads):
@@ -250,7 +252,8 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
             raise PackageError(str(error), where=folder) from None
         known |= read.files
         here |= read.names
-        opened.append(read.opened)
+        day = next((days[name] for name in sorted(read.names) if name in days), None)
+        opened.append(replace(read.opened, day=day))
         if read.withheld:
             withheld[folder] = read.withheld
     for name in sorted(set(files) - known):
@@ -303,12 +306,13 @@ def _check_sheet(
         zone = zone_of(words.zone)
     except StorageError:
         zone = UTC  # the local times are then not checked
-    facts, own = words.facts, f"{OWN_WORDS} (a package of an earlier version)"
-    if head.format == FORMAT:
-        facts, own = package_words.made_again(words.facts, head.number, entries, hold, zone)
+    named, own = words.version >= cover_sheet.NAMED, f"{OWN_WORDS} (a package of an earlier version)"
+    if named is not (head.format > NO_NAMES):
+        raise PackageError("no program words a sheet of this format so", where=SHEET)
+    if head.format > NO_HOLD:
+        again = words.facts, head.number, entries, hold, zone
+        facts, own = package_words.made_again(*again, named=named)
         _demand_in_entries(words, facts)
-    if words.version < cover_sheet.VERSION:  # the key's holder could claim it: only the wording is left out
-        return "; ".join([*([own] if own else []), f"{WORDS} (a sheet of an earlier version)"])
     sheet = cover_sheet.SheetFacts(
         department=head.department,
         number=head.number,
@@ -316,6 +320,7 @@ def _check_sheet(
         facts=words.facts,
         no_manifests=words.no_manifests,
         zone=zone,
+        version=words.version,
     )
     unchecked = [own] if own else []
     for name, make in (("cover.txt", cover_sheet.as_text), ("cover.html", cover_sheet.as_html)):
@@ -378,7 +383,7 @@ def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
     head = codec.from_bytes(PackageHead, signed, limit=16 << 20)
     if head.format > FORMAT:
         raise PackageError("is of a later format than this program knows", where=HEAD, cure=UPDATE)
-    if head.format not in {NO_ENTRIES, NO_SHEET, NO_HOLD, FORMAT}:
+    if head.format not in range(NO_ENTRIES, FORMAT + 1):
         raise PackageError("of another format", where=HEAD)
     shown = (head.department, head.number, *(one.unit for one in head.reads))  # to people, in lines
     if not "".join(shown).isprintable():

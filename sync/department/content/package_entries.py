@@ -91,6 +91,12 @@ def reads_of(entries: Sequence[LeftUnder]) -> frozenset[str]:
     )
 
 
+def days_of(entries: Sequence[LeftUnder], hold: LeftUnder | None) -> dict[str, int]:
+    """The day of receipt of each read, by its name, as the entries have them."""
+    notes = [one.note for one in (*entries, *([hold] if hold else ())) if not isinstance(one.note, Access)]
+    return {name: day for note in notes for name, day in zip(note.reads, note.received, strict=False)}
+
+
 def files_of(covers: Sequence[Cover], hold: Cover | None = None) -> dict[str, bytes]:
     """The files of these entries, and of that of the hold."""
     files = {}

@@ -4,7 +4,8 @@ No I/O.
 An export rests on a hold, whose entry is in the package too: it says the ground, the authority and since
 when. The entry of the export says by whom, and the form that this person signed, in it, onto which medium.
 That of a delivery says by whom and for which request, and has the digest of for whom and what for: the words
-are in the request's own entry, beside the agency's letter, and so not in the package.
+are in the request's own entry, beside the agency's letter, and so not in the package. Both name each person
+in full, the second ones too, whose own entries stay in the log: these say why, and accounts have keys.
 """
 
 from __future__ import annotations
@@ -20,13 +21,23 @@ from sync.department.content.package_entries import LeftUnder
 from sync.department.ground.local_time import both_text
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.hold_entries import HoldPlaced
-from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.inquiry_entries import (
+    AGREED_EXPORT,
+    AGREED_HOLD,
+    AGREED_REQUEST,
+    DELIVERED,
+    EXPORTED,
+    PLACED,
+    Access,
+    SheetPerson,
+)
 from sync.department.journal.sharing_entries import written_digest
 from sync.department.journal.statements import said_in
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import default_document, parse_policy
 
 Facts: TypeAlias = tuple[tuple[str, str], ...]
+People: TypeAlias = tuple[SheetPerson, ...]
 GROUND = "ground"
 SECOND = "second person"
 WRITTEN = ("for", "intended purpose")  # of a delivery: in the request's entry
@@ -56,38 +67,64 @@ def approval_in(signed: bytes) -> int:
 
 
 def of_export(
-    hold: SheetHold, access: int, by: Stamp, medium: str, zone: tzinfo, *, approval: int = -1
+    hold: SheetHold,
+    access: int,
+    by: Stamp,
+    medium: str,
+    zone: tzinfo,
+    *,
+    approval: int = -1,
+    people: People = (),
 ) -> Facts:
     """What the sheet of an export says: on which ground, by whose authority, who made it, onto what.
 
-    `approval`: as of the hold. The second person's decision is an entry of the access log.
+    `approval`: as of the hold. The second person's decision is an entry of the access log. `people`: as the
+    entry of the export names them; without them the words are those of an earlier version.
     """
-    placed = hold.stamp
-    since = f"{both_text(placed.at_us, zone)}, by {placed.user} ({placed.role}), entry {hold.sequence}"
+    placed = _who(hold.stamp, people, PLACED)
+    since = f"{both_text(hold.stamp.at_us, zone)}, by {placed}, entry {hold.sequence}"
     return _in_lines((
         (GROUND, hold.ground),
         ("authority", hold.authority),
         ("held since", since),
-        ("exported by", f"{by.user} ({by.role}), entry {access} of the access log"),
-        *_agreed(hold.approval, approval),
+        ("exported by", f"{_who(by, people, EXPORTED)}, entry {access} of the access log"),
+        *_agreed(hold.approval, approval, people),
         ("medium", medium),
     ))  # fmt: skip
 
 
-def _agreed(held: int, exported: int) -> Facts:
+def _agreed(held: int, exported: int, people: People) -> Facts:
     """That a second person approved the hold, the export or both; empty where neither needed one."""
-    said = [f"approved the hold, proposal {held} of the access log"] if held >= 0 else []
-    said += [f"approved this export, proposal {exported} of the access log"] if exported >= 0 else []
+    steps = ((AGREED_HOLD, held, "the hold"), (AGREED_EXPORT, exported, "this export"))
+    said = [
+        f"{_second(people, part)}approved {what}, proposal {number} of the access log"
+        for part, number, what in steps
+        if number >= 0
+    ]
     return ((SECOND, "; ".join(said)),) if said else ()
 
 
-def of_delivery(agency: str, purpose: str, request: int, access: int, by: Stamp) -> Facts:
-    """What the sheet of a delivery says: for whom, what for, who made it."""
+def _who(stamp: Stamp, people: People, part: str) -> str:
+    """A person of an entry: in full, where the people of a package name this part."""
+    name = next((one.name for one in people if one.part == part), "")
+    return f"{name} ({stamp.user}, {stamp.role})" if name else f"{stamp.user} ({stamp.role})"
+
+
+def _second(people: People, part: str) -> str:
+    return next((f"{one.name} ({one.user}) ".lstrip() for one in people if one.part == part), "")
+
+
+def of_delivery(
+    agency: str, purpose: str, request: int, access: int, by: Stamp, *, people: People = ()
+) -> Facts:
+    """What the sheet of a delivery says: for whom, what for, who made it. `people`: as of an export."""
+    second = _second(people, AGREED_REQUEST)
     return _in_lines((
         (WRITTEN[0], agency),
         (WRITTEN[1], purpose),
         ("written request", f"entry {request} of the access log"),
-        ("delivered by", f"{by.user} ({by.role}), entry {access}"),
+        ("delivered by", f"{_who(by, people, DELIVERED)}, entry {access}"),
+        *(((SECOND, f"{second}approved the request"),) if second else ()),
     ))  # fmt: skip
 
 
@@ -97,15 +134,22 @@ def _in_lines(facts: Facts) -> Facts:
 
 
 def made_again(
-    said: Facts, number: str, entries: Sequence[LeftUnder], hold: LeftUnder | None, zone: tzinfo
+    said: Facts,
+    number: str,
+    entries: Sequence[LeftUnder],
+    hold: LeftUnder | None,
+    zone: tzinfo,
+    *,
+    named: bool,
 ) -> tuple[Facts, str]:
     """(the facts of a sheet as its entries say them, what of them the entries do not say). `said`, `number`:
-    as the sheet has them; `hold`: the entry of the hold of an export. Raises PackageError."""
+    as the sheet has them; `hold`: the entry of the hold of an export; `named`: its words name people in full.
+    Raises PackageError."""
     left = [one for one in entries if isinstance(one.note, Access)]
     if not left:
         raise PackageError("no entry says why these reads left", where="package")
     if isinstance(left[0].note, Access) and left[0].note.action == "export":
-        return _export_again(dict(said), left, hold, zone)
+        return _export_again(dict(said), left, hold, zone, named=named)
     last, written = left[-1], dict(said)
     requests = sorted({one.note.request for one in left if isinstance(one.note, Access)})
     if hold is not None or len(requests) != 1:
@@ -115,11 +159,20 @@ def made_again(
     if not digests <= {b"", written_digest(agency, purpose, number)}:
         raise PackageError("says another agency, purpose or number than its entries", where="package")
     unchecked = "for whom, what for and the number (entries of an earlier version)" if b"" in digests else ""
-    return of_delivery(agency, purpose, requests[0], last.sequence, last.stamp), unchecked
+    people = [_people_of(one, [(DELIVERED, one.stamp), (AGREED_REQUEST, None)]) for one in left if named]
+    if any(one != people[0] for one in people):
+        raise PackageError("its entries name other people than each other", where="package")
+    words = agency, purpose, requests[0], last.sequence, last.stamp
+    return of_delivery(*words, people=people[0] if named else ()), unchecked
 
 
 def _export_again(
-    said: Mapping[str, str], left: Sequence[LeftUnder], hold: LeftUnder | None, zone: tzinfo
+    said: Mapping[str, str],
+    left: Sequence[LeftUnder],
+    hold: LeftUnder | None,
+    zone: tzinfo,
+    *,
+    named: bool,
 ) -> tuple[Facts, str]:
     (one, *others), note = left, left[0].note
     if others or hold is None or not isinstance(hold.note, HoldPlaced) or not isinstance(note, Access):
@@ -128,8 +181,8 @@ def _export_again(
     if form.get("hold") != hold.sequence or sorted(note.reads) != sorted(hold.note.reads):
         raise PackageError("is not the hold that was exported", where=f"entry {hold.sequence}")
     ground, unchecked = said.get(GROUND, ""), ""
-    named = _section_463().hold_ground(hold.note.ground)
-    if ground not in {hold.note.ground, "" if named is None else named.text}:
+    known = _section_463().hold_ground(hold.note.ground)
+    if ground not in {hold.note.ground, "" if known is None else known.text}:
         unchecked = f"the words of the ground, which the hold names {ascii(hold.note.ground)[1:-1]}"
     placed = SheetHold(
         sequence=hold.sequence,
@@ -139,7 +192,26 @@ def _export_again(
         approval=approval_in(hold.signed),
     )
     medium, approval = str(form.get("medium", "")), approval_in(one.signed)
-    return of_export(placed, one.sequence, one.stamp, medium, zone, approval=approval), unchecked
+    parts: list[tuple[str, Stamp | None]] = [(PLACED, hold.stamp)]
+    parts += [(AGREED_HOLD, None)] if placed.approval >= 0 else []
+    parts += [(EXPORTED, one.stamp)]
+    parts += [(AGREED_EXPORT, None)] if approval >= 0 else []
+    people = _people_of(one, parts) if named else ()
+    words = placed, one.sequence, one.stamp, medium, zone
+    return of_export(*words, approval=approval, people=people), unchecked
+
+
+def _people_of(one: LeftUnder, parts: Sequence[tuple[str, Stamp | None]]) -> People:
+    """Whom an entry names for its sheet, once it names a person for each part: the one who made an entry, or
+    another one than the person before, who agreed. Raises PackageError."""
+    people = one.note.people if isinstance(one.note, Access) else ()
+    before, good = "", [each.part for each in people] == [part for part, _ in parts]
+    for each, (_, stamp) in zip(people, parts, strict=False):
+        good = good and (each.user == stamp.user if stamp else each.user not in {"", before})
+        before = each.user
+    if not good:
+        raise PackageError("does not name the people of its package", where=f"entry {one.sequence}")
+    return people
 
 
 def _form_of(one: LeftUnder) -> Mapping[str, Any]:

@@ -236,11 +236,10 @@ class StoreReads:
             for day, one in self._located(names, elements)
         ]
 
-    def demand_held(self, names: Sequence[str]) -> None:
+    def days_of(self, names: Sequence[str]) -> tuple[int, ...]:
         with self._store.read() as connection:
             by_id = {log_id: log_no for log_no, (log_id, *_) in self._units(connection).items()}
-            for name in names:
-                _day_of(connection, by_id, name)
+            return tuple(_day_of(connection, by_id, name) for name in names)
 
     def _located(
         self, names: Sequence[str], elements: Sequence[str], first_day: int = 0

@@ -153,8 +153,9 @@ class Reads(Protocol):
         """Whether a unit was ever enrolled under this name."""
         ...
 
-    def demand_held(self, names: Sequence[str]) -> None:
-        """Raises FormError for a read by name that is not stored here."""
+    def days_of(self, names: Sequence[str]) -> tuple[int, ...]:
+        """The day of receipt of each read (days since 1970, UTC). Raises FormError for one that is not stored
+        here."""
         ...
 
     def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> ResultPage:

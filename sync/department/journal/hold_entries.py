@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from storage.codec import later
+from storage.codec import later, omitted
 from sync.department.journal.entry_base import Note
+from sync.department.journal.inquiry_entries import demand_days
 
 ASKED_DAYS = 7  # the first person's word to release waits so long for the second
 
@@ -16,6 +17,8 @@ class HoldPlaced(Note):
     """463.8: reads kept beyond the year, on one of the grounds, by whose authority, under which number.
 
     `access`: the access entry under which their content was sealed again; the hold's key is named after it.
+    `received`: the day of receipt of each read (days since 1970, UTC), which the store forgets with the day;
+    none in entries of earlier versions.
     """
 
     KIND: ClassVar[str] = "hold"
@@ -24,6 +27,10 @@ class HoldPlaced(Note):
     ground: str
     authority: str
     number: str
+    received: tuple[int, ...] = omitted(())
+
+    def check(self) -> None:
+        demand_days(self.reads, self.received)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from storage.codec import later
+from storage.codec import later, omitted
 from storage.errors import RecordError
 from storage.times import iso_text, parse_utc
 from sync.department.journal.entry_base import Note
@@ -125,6 +125,21 @@ class ApprovalUsed(Note):
     proposal: int
 
 
+PLACED, AGREED_HOLD = "placed the hold", "approved the hold"
+EXPORTED, AGREED_EXPORT = "exported", "approved the export"
+DELIVERED, AGREED_REQUEST = "delivered", "approved the request"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetPerson:
+    """A person whom a package's cover sheet names. `part`: what this person did, one of the words above;
+    `name`: in full, as the account had it then."""
+
+    part: str
+    user: str
+    name: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access(Note):
     """An access to ALPR data: the ALPR Request of 463.5 (b). In the log before any answer.
@@ -132,7 +147,8 @@ class Access(Note):
     `action`: search, image, export, delivery, answer. `on_behalf_of`: the requester of a queued request, or
     empty. `request`, `approval`: the entries it rests on, or -1. `reads`: what an image or export names.
     `written`: of a delivery, SHA-256 of for whom, what for and under which number
-    (`sharing_entries.written_digest`); empty in entries of earlier versions.
+    (`sharing_entries.written_digest`); empty in entries of earlier versions. `people`: of an export and of a
+    delivery, whom its package's cover sheet names; none in entries of earlier versions.
     """
 
     KIND: ClassVar[str] = "access"
@@ -146,12 +162,20 @@ class Access(Note):
     approval: int
     reads: tuple[str, ...]
     written: bytes = later(b"")
+    people: tuple[SheetPerson, ...] = omitted(())
+
+
+def demand_days(reads: tuple[str, ...], received: tuple[int, ...]) -> None:
+    """Each read has its day of receipt, or none has. Raises RecordError."""
+    if received and len(received) != len(reads):
+        raise RecordError("has a day of receipt for each read, or for none", where="received")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessEnded(Note):
     """How an access, or a reading of the log, ended: how many results, which reads, whether the witness was
-    away at the time."""
+    away at the time. `received`: of a delivery, the day of receipt of each read (days since 1970, UTC); none
+    in entries of earlier versions."""
 
     KIND: ClassVar[str] = "result"
     STATE: ClassVar[bool] = False
@@ -159,6 +183,10 @@ class AccessEnded(Note):
     count: int
     reads: tuple[str, ...]
     unwitnessed: bool
+    received: tuple[int, ...] = omitted(())
+
+    def check(self) -> None:
+        demand_days(self.reads, self.received)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

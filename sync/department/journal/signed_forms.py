@@ -202,6 +202,8 @@ def _same_facts(access: Access, named: Named) -> bool:
         return False
     if access.written and access.action != "delivery":
         return False
+    if access.people and access.action not in {"export", "delivery"}:
+        return False
     return not access.plate or access.action in {"search", "answer", "image", "delivery"}
 
 

@@ -16,8 +16,10 @@ from storage.errors import StorageError
 from storage.roster import Roster, RosterPerson
 from storage.standing import POLICY, ROSTER
 from storage.times import DAY_US
+from sync.department.desk import sheet_people
 from sync.department.desk.state import DeskState
-from sync.department.journal.entries import AccountSet, Entry, RootSet, TrainingDone
+from sync.department.journal.entries import AccountSet, Entry, EntryOf, RootSet, TrainingDone, is_of
+from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.policy.desk_terms import NEW_TOPICS_DAYS
 from sync.department.policy.policy import Policy
@@ -47,6 +49,8 @@ class FoldedLog:
         """Take in an entry in its order."""
         if self._snapshot is not None and entry.sequence >= self._snapshot[0]:
             self._compare_snapshot()
+        if is_of(entry, Access) and entry.note.people:
+            self._compare_people(entry)
         if not entry.note.STATE:
             return
         try:
@@ -77,6 +81,16 @@ class FoldedLog:
             self._snapshot, self._book.seen = None, seen
             if differs(self._book):
                 self.problems.append("the desk's snapshot differs from the log: remove desk/book.snapshot")
+
+    def _compare_people(self, entry: EntryOf[Access]) -> None:
+        """A package's cover sheet names the people whom the log has."""
+        try:
+            same = sheet_people.again(self._book, entry) == entry.note.people
+        except (StorageError, KeyError):
+            same = False
+        if not same:
+            what = "it names other people for its cover sheet than the log has"
+            self.problems.append(f"entry {entry.sequence}: access: {what}")
 
     def _compare_sent(self, entry: Entry, note: DocumentSent) -> None:
         """Units were offered what followed from the log at some time since it was offered before.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -12,6 +12,7 @@ from storage.times import DAY_US
 from sync.department.content import package_words
 from sync.department.content.package import PackageOrder
 from sync.department.content.package_entries import words_of
+from sync.department.desk import sheet_people
 from sync.department.desk.context import ELEMENTS, DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.holds import rules as holds
@@ -29,7 +30,7 @@ from sync.department.journal.hold_entries import (
     HoldReleased,
     ReleaseAsked,
 )
-from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground
+from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, SheetPerson
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 
@@ -221,9 +222,9 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
     """Hold reads: their content goes under a key of the hold's own, so that their day can still be purged."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[Entry, bool]]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, tuple[int, ...]]]:
         holds.check_hold(desk.policy, form, caller.at_us)
-        front.reads.demand_held(form.reads)
+        received = front.reads.days_of(form.reads)
         found = _found(front, form.accesses, caller)
         reads = counted(len(form.reads), "read")
         summary = f"hold {reads} under {form.number}, which no search of {caller.user} found"
@@ -232,13 +233,13 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
             caller, "hold/place", form, about=form.number, summary=summary, needed=needed
         )
         if isinstance(second, ChangeProposed):
-            return [second], lambda made: (made[0], True)
+            return [second], lambda made: (made[0], ())
         approval = form.approval if second else -1
         notes = [_access("hold", form.ground, form.reads, form.number, approval), *second]
-        return notes, lambda made: (made[0], False)
+        return notes, lambda made: (made[0], received)
 
-    entry, proposed = desk.act(token, Call.HOLD_PLACE, plan)
-    if proposed:
+    entry, received = desk.act(token, Call.HOLD_PLACE, plan)
+    if not received:
         return Placed(hold=-1, reads=0, proposal=entry.sequence)
     cover = desk.covered(entry.sequence)
     with note_refusal(front, entry, Call.HOLD_PLACE):
@@ -253,6 +254,7 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
         ground=form.hold_ground,
         authority=form.authority,
         number=form.number,
+        received=received,
     )
     rests = HoldRests(
         access=entry.sequence,
@@ -269,7 +271,7 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
     """Download a hold as a package that a stranger can verify."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[Entry, HoldPlaced | None]]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, HoldPlaced | None, tuple[SheetPerson, ...]]]:
         held = holds.placed(desk.book.holds, form.hold)
         front.vault.demand_whole(held.access, len(held.reads))
         inquiry.check_ground(desk.policy, form.ground)
@@ -282,12 +284,14 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
             caller, "hold/export", form, about=str(form.hold), summary=summary, needed=needed
         )
         if isinstance(second, ChangeProposed):
-            return [second], lambda made: (made[0], None)
+            return [second], lambda made: (made[0], None, ())
         approval = form.approval if second else -1
-        notes = [_access("export", form.ground, held.reads, held.number, approval), *second]
-        return notes, lambda made: (made[0], held)
+        access = _access("export", form.ground, held.reads, held.number, approval)
+        people = sheet_people.of_export(desk.book, form.hold, caller.user, approval)
+        notes = [replace(access, people=people), *second]
+        return notes, lambda made: (made[0], held, people)
 
-    entry, held = desk.act(token, Call.HOLD_EXPORT, plan)
+    entry, held, people = desk.act(token, Call.HOLD_EXPORT, plan)
     if held is None:
         return Exported(
             hold=form.hold, entry=-1, digest="", unwitnessed=False, package=b"", proposal=entry.sequence
@@ -295,11 +299,12 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
     cover = desk.covered(entry.sequence)
     with desk.looking() as book:
         content = holds.content_of(book.holds, held.access)
+    sealed = front.vault.whole(held.access, held.reads, content)
     reads = [
-        one.opened(front.door.open_held(cover, held.access, one.log_id, [one.row])[0])
-        for one in front.vault.whole(held.access, held.reads, content)
+        one.opened(front.door.open_held(cover, held.access, one.log_id, [one.row])[0], day)
+        for one, day in zip(sealed, held.received or (None,) * len(sealed), strict=True)
     ]
-    facts, hold = _sheet(desk, form, held, entry), desk.covered(form.hold)
+    facts, hold = _sheet(desk, form, held, entry, people), desk.covered(form.hold)
     order = PackageOrder(number=held.number, entries=(cover,), facts=facts, hold=hold)
     package = front.package(reads, order)
     digest = hashlib.sha256(package).digest()
@@ -318,7 +323,9 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
     )
 
 
-def _sheet(desk: Desk, form: ExportForm, held: HoldPlaced, entry: Entry) -> package_words.Facts:
+def _sheet(
+    desk: Desk, form: ExportForm, held: HoldPlaced, entry: Entry, people: tuple[SheetPerson, ...]
+) -> package_words.Facts:
     """What the cover sheet says of an export: on which ground, by whose authority, who made it."""
     ground = desk.policy.hold_ground(held.ground)
     hold = package_words.SheetHold(
@@ -331,6 +338,7 @@ def _sheet(desk: Desk, form: ExportForm, held: HoldPlaced, entry: Entry) -> pack
     return package_words.of_export(
         *(hold, entry.sequence, entry.stamp, form.medium, desk.policy.zone),
         approval=package_words.approval_in(entry.signed),
+        people=people,
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from sync.department.content import package_words
 from sync.department.content.key_door import Cover
 from sync.department.content.package import PackageOrder
 from sync.department.content.reads import OpenedRead
+from sync.department.desk import sheet_people
 from sync.department.desk.context import ELEMENTS, DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry import rules as inquiry
@@ -18,7 +20,7 @@ from sync.department.desk.people.on_roster import demand_approver
 from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.words import demand_words
 from sync.department.journal.entries import Entry, LogRead
-from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, Query
+from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, Query, SheetPerson
 from sync.department.journal.sharing_entries import (
     Scope,
     ShareAsked,
@@ -279,22 +281,26 @@ def decide(front: DeskContext, token: str, form: DecisionForm) -> Entered:
     return desk.act(token, Call.SHARE_APPROVE, plan)
 
 
+_Deliverable: TypeAlias = tuple[ShareAsked, Scope, list[tuple[Query, Entry]], tuple[SheetPerson, ...]]
+
+
 def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
     """Build the package of an approved request: an access entry for each plate, then one for the transfer."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[ShareAsked, Scope, list[tuple[Query, Entry]]]]:
+    def plan(caller: Caller) -> Plan[_Deliverable]:
         scope = form.scope or sharing.scope_of(desk.book.shares, form.request)
         asked = _demand_deliverable(desk, form, scope, caller)
         queries = _queries_of(desk.policy, scope, caller.at_us)
-        notes = [_access_of(form, query, asked) for query in queries]
-        return notes, lambda made: (asked, scope, list(zip(queries, made, strict=True)))
+        people = sheet_people.of_delivery(desk.book, form.request, caller.user)
+        notes = [replace(_access_of(form, query, asked), people=people) for query in queries]
+        return notes, lambda made: (asked, scope, list(zip(queries, made, strict=True)), people)
 
-    asked, scope, searches = desk.act(token, Call.SHARE_DELIVER, plan)
+    asked, scope, searches, people = desk.act(token, Call.SHARE_DELIVER, plan)
     found, covers, left_out = _search_each(front, searches, ELEMENTS if scope.images else ("place", "text"))
     last = searches[-1][1]
     agency, purpose, number = written_of(asked)
-    facts = package_words.of_delivery(agency, purpose, form.request, last.sequence, last.stamp)
+    facts = package_words.of_delivery(agency, purpose, form.request, last.sequence, last.stamp, people=people)
     package = front.package(found, PackageOrder(number=number, entries=tuple(covers), facts=facts))
     sent = ShareDelivered(
         request=form.request,
@@ -381,9 +387,14 @@ def _search_each(
             if page.next:
                 what = f"one delivery holds at most {limit} reads a plate"
                 raise FormError(what, code="scope", clause="463.6")
-            found += front.reads.open(front.door, cover, names, shown)
+            opened = front.reads.open(front.door, cover, names, shown)
+        found += opened
         result = AccessEnded(
-            access=entry.sequence, count=page.count, reads=names, unwitnessed=cover.unwitnessed
+            access=entry.sequence,
+            count=page.count,
+            reads=names,
+            unwitnessed=cover.unwitnessed,
+            received=tuple(one.day for one in opened if one.day is not None),
         )
         ended = desk.follow_up(entry.stamp, result)[0]
         covers += [cover, desk.covered(ended.sequence)]

@@ -1,0 +1,52 @@
+"""Whom a package's cover sheet names, as the log has them: the desk enters them, `verify` holds the entry
+against the log. No I/O."""
+
+from __future__ import annotations
+
+from sync.department.desk.state import DeskState
+from sync.department.journal.entries import EntryOf
+from sync.department.journal.inquiry_entries import (
+    AGREED_EXPORT,
+    AGREED_HOLD,
+    AGREED_REQUEST,
+    DELIVERED,
+    EXPORTED,
+    PLACED,
+    Access,
+    SheetPerson,
+)
+from sync.department.journal.statements import said_in
+
+
+def of_export(book: DeskState, hold: int, user: str, approval: int) -> tuple[SheetPerson, ...]:
+    """Who placed a hold and exports it, and the second person of each. `approval`: the proposal on which the
+    export rests, or -1. Raises KeyError for a hold or a decision that is none."""
+    placed = book.holds.placed[hold]
+    rests = book.holds.rests.get(placed.note.access)
+    parts = [(PLACED, placed.stamp.user), *_agreed(book, AGREED_HOLD, rests.note.approval if rests else -1)]
+    return _named(book, [*parts, (EXPORTED, user), *_agreed(book, AGREED_EXPORT, approval)])
+
+
+def of_delivery(book: DeskState, request: int, user: str) -> tuple[SheetPerson, ...]:
+    """Who delivers, and who approved the request. Raises KeyError for one that no person decided."""
+    return _named(book, [(DELIVERED, user), (AGREED_REQUEST, book.shares.decided[request].stamp.user)])
+
+
+def again(book: DeskState, entry: EntryOf[Access]) -> tuple[SheetPerson, ...]:
+    """The people of the entry of an access, as the log before it has them. Raises KeyError, StorageError
+    kinds."""
+    note, user = entry.note, entry.stamp.user
+    if note.action == "delivery":
+        return of_delivery(book, note.request, user)
+    return of_export(book, said_in(entry.signed).fields()["hold"], user, note.approval)
+
+
+def _agreed(book: DeskState, part: str, approval: int) -> list[tuple[str, str]]:
+    return [(part, book.changes.decided[approval].stamp.user)] if approval >= 0 else []
+
+
+def _named(book: DeskState, parts: list[tuple[str, str]]) -> tuple[SheetPerson, ...]:
+    accounts = book.roster.accounts
+    return tuple(
+        SheetPerson(part=part, user=user, name=" ".join(accounts[user].name.split())) for part, user in parts
+    )
