@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "change": ("sync.department.commands.change", "changes that wait for a second person"),
     "clock": ("sync.department.commands.clock", "confirm the server's clock when it is in doubt"),
     "backlog": ("sync.department.commands.backlog", "allow a purge of more than the day that is due"),
+    "move": ("sync.department.commands.move", "move the store from SQLite to PostgreSQL"),
     "restore": ("sync.department.commands.restore", "enter that the store was restored from a backup"),
     "training": ("sync.department.commands.training", "yearly training of 463.9"),
     "inquiry": ("sync.department.commands.inquiry", "look-ups, each an ALPR Request in the log"),
@@ -76,6 +77,7 @@ LOOKED_FOR = {
     **dict.fromkeys(("update", "config", "configuration"), "send"),
     **dict.fromkeys(("policy", "root"), "keys, clauses"),
     **dict.fromkeys(("backup", "restored"), "restore"),
+    **dict.fromkeys(("database", "postgres", "postgresql", "sqlite", "migrate", "grow"), "move"),
 }
 """Words under which a person looks for a command, and the commands that do it."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from postgres_twin import binaries, postgres_cluster
 
 from sync.department.cli import main
-from sync.department.ground.settings import Settings
+from sync.department.ground.settings import Settings, with_database
 from sync.department.server import founding
 from sync.department.server.founding import found
 from sync.errors import StoreAwayError, StoreError
@@ -54,8 +53,8 @@ def test_verify_without_its_database_says_that_nothing_was_checked(
     home = tmp_path / "home"
     found(home, Settings())
     settings = home / "department.toml"
-    text = settings.read_text().replace('database = ""', f"database = {json.dumps(AWAY)}")
-    settings.write_text(text)
+    settings.write_bytes(with_database(settings, AWAY))
+    (home / "store.db").rename(home / "another.db")
     assert main(["--home", str(home), "verify"]) == 3
     assert "is the database running?" in capsys.readouterr().err
 

@@ -5,9 +5,10 @@ No setting goes beyond the policy, and none says how long content is kept: the p
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -123,6 +124,21 @@ def _is_host(name: str) -> bool:
     except ValueError:
         return _HOST.fullmatch(name) is not None
     return True
+
+
+def with_database(path: Path, url: str) -> bytes:
+    """The settings file with another `database`: else as the person wrote it, or, where that line is none of
+    its own, written again. Raises InvalidInputError."""
+    wanted = replace(load_settings(path), database=url)
+    fresh = settings_text(wanted)
+    (line,) = (one for one in fresh.splitlines() if one.startswith("database = "))
+    text = path.read_text(encoding="utf-8")
+    edited, found = re.subn(r"(?m)^[ \t]*database[ \t]*=.*$", lambda _: line, text)
+    for one in (edited, fresh) if found == 1 else (fresh,):
+        with contextlib.suppress(SettingError):
+            if load_table(one, str(path), Settings, RETIRED) == wanted:
+                return one.encode()
+    raise InvalidInputError("is no value of the setting: printable, at most 200 characters", where="database")
 
 
 def settings_text(settings: Settings) -> str:

@@ -7,6 +7,7 @@ PostgreSQL bulk rows go by COPY and the day's partitions are made on first use a
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -56,6 +57,7 @@ class Store:
         self._looked_at: str | None = None
         self._absent_at: tuple[str, frozenset[str]] = "", frozenset()
         self._odd = typed_rows.OddRows()
+        self._file: tuple[int, int] | None = None
         # COPY goes to the driver past SQLAlchemy; an error of SQLite's here would be another database's
         self._driver_errors = (engine.dialect.loaded_dbapi.Error,) if self.postgres else ()
         # SQLite polls for its lock, 100 ms at a time: threads of this process take turns before they ask
@@ -67,13 +69,14 @@ class Store:
         something was planted in the database that would act in it."""
         try:
             with self._in_turn(), self.engine.begin() as connection:
+                self._demand_there()
                 self._demand_own_now(connection)
                 yield connection
         except (TypeError, ValueError, OverflowError) as error:
             raise self._odd_value() from error
         except (SQLAlchemyError, *self._driver_errors) as error:
             self._days.clear()  # a store that was restored under a running server lacks partitions
-            raise _away(error, "the store cannot be written now", self.where) from None
+            raise away(error, "the store cannot be written now", self.where) from None
 
     @contextlib.contextmanager
     def _in_turn(self) -> Iterator[None]:
@@ -87,6 +90,25 @@ class Store:
         finally:
             self._turn.release()
 
+    def _demand_there(self) -> None:
+        """Raises StoreError where SQLite's file was moved or replaced under this program: what is written
+        into the one that it holds open is in no store."""
+        if self._file != self._file_there():
+            what = (
+                "the store was moved or replaced while this program had it open: nothing is written into it"
+            )
+            raise StoreAwayError(what, where=self.where, cure="start this program again")
+
+    def _file_there(self) -> tuple[int, int] | None:
+        try:
+            there = None if self.postgres else os.stat(self.where)  # noqa: PTH116 - a look at each write
+        except OSError:
+            there = None
+        return None if there is None else (there.st_dev, there.st_ino)
+
+    def _note_file(self, _connection: object, _record: object) -> None:
+        self._file = self._file or self._file_there()
+
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that only reads. Raises StoreError where it cannot, or came upon what no such column
@@ -97,7 +119,7 @@ class Store:
         except (TypeError, ValueError, OverflowError) as error:
             raise self._odd_value() from error
         except SQLAlchemyError as error:
-            raise _away(error, "the store cannot be read now", self.where) from None
+            raise away(error, "the store cannot be read now", self.where) from None
 
     @contextlib.contextmanager
     def listing(self) -> Iterator[sa.Connection]:
@@ -172,14 +194,18 @@ class Store:
                     connection.execute(insert(tables.days).values(day=day))
             elif row[0] is not None:
                 raise StoreError(f"day of receipt {day} was purged: the clock is wrong")
-            if self.postgres:
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(463)")
-                for table in tables.PARTITIONED:
-                    connection.exec_driver_sql(
-                        f"CREATE TABLE IF NOT EXISTS {table.name}_{day:d} "
-                        f"PARTITION OF {table.name} FOR VALUES IN ({day:d})"
-                    )
+            self.add_partitions(connection, day)
         self._days.add(day)
+
+    def add_partitions(self, connection: sa.Connection, day: int) -> None:
+        """On PostgreSQL, the partitions of a day of receipt, unless they are there."""
+        if self.postgres:
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(463)")
+            for table in tables.PARTITIONED:
+                connection.exec_driver_sql(
+                    f"CREATE TABLE IF NOT EXISTS {table.name}_{day:d} "
+                    f"PARTITION OF {table.name} FOR VALUES IN ({day:d})"
+                )
 
     def drop_day(self, connection: sa.Connection, day: int) -> None:
         """Remove every row of a day of receipt from the partitioned tables."""
@@ -260,7 +286,7 @@ def _cause(error: Exception) -> str:
     return str(origin).splitlines()[0][:200] if origin is not None and str(origin) else type(error).__name__
 
 
-def _away(error: Exception, what: str, where: str) -> StoreError:
+def away(error: Exception, what: str, where: str) -> StoreError:
     """A database that did not take the connection is something that this machine lacks."""
     cause = _cause(error)
     if cause.startswith("Could not decode"):  # the rest of the driver's words is the text itself
@@ -340,6 +366,7 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
     else:
         event.listen(engine, "connect", _on_postgres_connect)
     store = Store(engine)
+    event.listen(engine, "connect", store._note_file)
     if migrate:
         try:
             _migrate(store)
@@ -360,9 +387,17 @@ def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
     are of an earlier version.
     """
     path = home.path / SQLITE_FILE
-    if not home.settings.database and not (path.exists() and (path.is_dir() or path.stat().st_size)):
+    here = path.exists() and (path.is_dir() or path.stat().st_size > 0)
+    if not home.settings.database and not here:
         what, cure = "the store is gone, or empty", "restore it from its backup, and its blobs with it"
         raise HomeError(what, where=str(path), cure=cure)
+    if home.settings.database and here:
+        raise HomeError(
+            "a store is here, and the settings name a database: one of the two would be set back",
+            where=str(path),
+            cure="department move with that database ends a move that was interrupted; or take out of the "
+            f"setting {home.path / SETTINGS_FILE}: database what was put there by hand",
+        )
     if home.settings.database:
         with contextlib.closing(open_store(home.database_url, migrate=False)) as there:
             _demand_tables(home, there)
@@ -370,7 +405,7 @@ def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
     if migrate:
         return store
     try:
-        _demand_newest(store)
+        demand_newest(store)
     except BaseException:
         store.close()
         raise
@@ -384,12 +419,12 @@ def _demand_tables(home: DepartmentHome, store: Store) -> None:
         raise HomeError(
             "the store is gone: the database that is named there has no table of a department",
             where=f"{home.path / SETTINGS_FILE}: database",
-            cure="set database as it was when this department was founded, or restore the database from its "
-            "backup; a department keeps the kind of database that it was founded with",
+            cure="set database as it was, or restore the database from its backup; department move takes a "
+            "store from SQLite to PostgreSQL",
         )
 
 
-def _demand_newest(store: Store) -> None:
+def demand_newest(store: Store) -> None:
     """Tables of another version that is written there than theirs are checked, and that is named."""
     found, misnamed = _revision(store)
     if found > tables.REVISION and store.planted() != (misnamed,):
@@ -428,14 +463,19 @@ def _migrate(store: Store) -> None:
         raise _newer(found)
     if misnamed:
         raise StoreError(misnamed, where=store.where, cure=own_schema.CURE)
+    with store.write() as connection:
+        upgrade(connection)
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Make the tables, or bring them up to date, in the transaction of this connection."""
     # here and not above: alembic is a third of a second, and nearly every start finds the newest schema
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with store.write() as connection:
-        if store.postgres:  # programs that start together migrate one after another, as SQLite's lock has it
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK:d})")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    if connection.dialect.name == "postgresql":  # programs that start together go one after another
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK:d})")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
