@@ -196,12 +196,9 @@ class HotListFile:
         at = bisect_left(self._keys, key)
         return at < self.count and self._keys[at] == key
 
-    def find(self, key: int) -> list[bytes]:
-        """The entries under a key; usually none. Raises SealError for a damaged block."""
-        return list(self.under(key))
-
     def under(self, key: int) -> Iterator[bytes]:
-        """The same one by one: a list gone wrong may have all of its entries under one key."""
+        """The entries under a key, one by one; usually none. A list gone wrong may have all of its entries
+        under one key. Raises SealError for a damaged block."""
         first = bisect_left(self._keys, key)
         while first < self.count and self._keys[first] == key:
             block, within = divmod(first, self._block_size)

@@ -5,8 +5,10 @@ Only the few likely forms of a text are looked up, each exactly. A partial plate
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import heapq
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from detector.plates import PlateBox, PlateText
@@ -20,6 +22,7 @@ from sync.hot_lists.document import ListHead, digest_of
 from sync.hot_lists.entry import ListEntry, cleared_name, key_of
 
 MOST_OF_A_PLATE = 50  # entries of one list: more is a list gone wrong, and each would be an alert
+MOST_LOOKED_AT = 2000  # entries of a plate in one list, for each sighting of it; a person looks at its crowd
 LEAST_LOOKS = 2
 ONE_LOOK_SCORE = 0.99  # in a single look a misreading can be sure of itself; over frames it hardly ever is
 
@@ -31,8 +34,8 @@ class ListInForce(Protocol):
     def head(self) -> ListHead:
         """What the list is."""
 
-    def find(self, key: int) -> list[bytes]:
-        """The entries under a key."""
+    def under(self, key: int) -> Iterator[bytes]:
+        """The entries under a key, one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +45,8 @@ class ListMatch:
     `score`: the probability under the vote. `twin`: the list writes O where the read says 0, or I for 1, or
     the other way round. `disagrees`: state, plate_class. `stale`: the list's extract is older than the policy
     allows. `sounds`: an audible alert; else it is listed silently, for the reasons in `silent`. `listed`:
-    digests of all entries that the list has for the entry's plate now. Of those that match, MOST_OF_A_PLATE
-    do, and first those that sound.
+    digests of the entries that the list has for the entry's plate now, of MOST_LOOKED_AT at most. Of those
+    that match, MOST_OF_A_PLATE do, and first those that sound.
     """
 
     head: ListHead
@@ -54,7 +57,7 @@ class ListMatch:
     disagrees: tuple[str, ...]
     stale: bool
     silent: tuple[str, ...]
-    listed: frozenset[bytes] = field(repr=False)
+    listed: Collection[bytes] = field(repr=False)
 
     @property
     def sounds(self) -> bool:
@@ -91,52 +94,57 @@ def match(  # noqa: PLR0917 - one read, against the current lists
     found: dict[bytes, ListMatch] = {}
     sure_us = now_us if sure_us is None else sure_us
     time = ListTime(likely_us=now_us, sure_us=sure_us, vague=vague)
+
+    def of_plate(one: ListInForce, form: str, score: float, key: int) -> Iterator[ListMatch]:
+        """The matches under one key of one list, each once."""
+        head, listed = one.head, set[bytes]()
+        old = is_stale(head, time, terms) or now_us >= head.expires_us
+        for data in islice(one.under(key), MOST_LOOKED_AT):
+            name = digest_of(data)
+            is_cleared = cleared_name(name, own) in cleared
+            is_again = name in listed
+            listed.add(name)
+            if is_again or (is_cleared and own != form):
+                continue
+            entry = ListEntry.from_bytes(data)
+            if terms.category(entry.category) is None or not entry.runs(sure_us, at_most_us=now_us):
+                continue
+            against = disagreement(text, box, entry.state, entry.plate_class, known_states).names
+            silent = (
+                *against,
+                *_too_unsure(terms, score, frames),
+                *(["cleared"] if is_cleared else []),
+                *(["source"] if head.source in muted else []),
+            )
+            yield ListMatch(
+                head=head,
+                entry=entry,
+                entry_digest=name,
+                score=score,
+                twin=entry.plate != text.text and fold(entry.plate) == fold(text.text),
+                disagrees=against,
+                stale=old or not entry.runs(now_us, at_most_us=now_us),
+                silent=silent,
+                listed=listed,
+            )
+
     for one in lists:
         head = one.head
         if has_ended(head, time) or (head.agency and head.agency not in terms.agencies):
             continue
-        old = is_stale(head, time, terms) or now_us >= head.expires_us
         for form, score, key in keys:
-            there = {digest_of(data): data for data in one.find(key)}
-            listed = frozenset(there)
-            sounding, silently = list[ListMatch](), list[ListMatch]()
-            for name in sorted(there):
-                if len(sounding) == MOST_OF_A_PLATE:
-                    break
-                is_cleared = cleared_name(name, own) in cleared
-                if is_cleared and own != form:
-                    continue
-                entry = ListEntry.from_bytes(there[name])
-                if terms.category(entry.category) is None or not entry.runs(sure_us, at_most_us=now_us):
-                    continue
-                against = disagreement(text, box, entry.state, entry.plate_class, known_states).names
-                silent = (
-                    *against,
-                    *_too_unsure(terms, score, frames),
-                    *(["cleared"] if is_cleared else []),
-                    *(["source"] if head.source in muted else []),
-                )
-                match_of = ListMatch(
-                    head=head,
-                    entry=entry,
-                    entry_digest=name,
-                    score=score,
-                    twin=entry.plate != text.text and fold(entry.plate) == fold(text.text),
-                    disagrees=against,
-                    stale=old or not entry.runs(now_us, at_most_us=now_us),
-                    silent=silent,
-                    listed=listed,
-                )
-                if match_of.sounds:
-                    sounding.append(match_of)
-                elif len(silently) < MOST_OF_A_PLATE:
-                    silently.append(match_of)
-            # cut only now: what has ended, and what is silent, takes no place of one that sounds
-            for match_of in (*sounding, *silently)[:MOST_OF_A_PLATE]:
+            # cut only here: what has ended, and what is silent, takes no place of one that sounds
+            matches = of_plate(one, form, score, key)
+            for match_of in heapq.nsmallest(MOST_OF_A_PLATE, matches, key=_rank):
                 before = found.get(match_of.entry_digest)
                 if before is None or before.score < score:
                     found[match_of.entry_digest] = match_of
     return sorted(found.values(), key=lambda each: (not each.sounds, -each.score, each.entry_digest))
+
+
+def _rank(one: ListMatch) -> tuple[bool, bytes]:
+    """Those that sound first; the rest by what no source can choose."""
+    return not one.sounds, one.entry_digest
 
 
 def _too_unsure(terms: AlertTerms, score: float, frames: int) -> list[str]:

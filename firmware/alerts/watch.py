@@ -9,6 +9,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +18,7 @@ from firmware.alerts.board import AlertBoard, PlannedAlert
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.lasting_time import ListTime
 from firmware.alerts.list_age import has_ended, health_of
-from firmware.alerts.matching import MOST_OF_A_PLATE, ListMatch, match
+from firmware.alerts.matching import MOST_LOOKED_AT, MOST_OF_A_PLATE, ListMatch, match
 from firmware.frames.pipeline import EndedPass
 from firmware.health.list_health import ListHealth
 from firmware.threads import working
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 EVERY_S = 30.0
 CROWDED_CURE = (
-    f"a plate has over {MOST_OF_A_PLATE} entries in force; at most so many match: ask for a corrected list"
+    f"a plate has over {MOST_OF_A_PLATE} entries in force; at most so many match, of its first "
+    f"{MOST_LOOKED_AT:,}: ask for a corrected list"
 )
 
 
@@ -183,16 +185,20 @@ class HotListWatch:
     def _listed(self, alert: OpenAlert) -> ListEntry | None:
         for held in self._held.lists:
             if held.head.list_id == alert.match.head.list_id:
-                found = [ListEntry.from_bytes(one) for one in held.find(alert.entry.key)]
-                if alert.entry in found:
+                key, unchanged = alert.entry.key, alert.entry.to_bytes()
+                if any(data == unchanged for data in held.under(key)):
                     return alert.entry
+                found = map(ListEntry.from_bytes, islice(held.under(key), MOST_LOOKED_AT))
                 time, wanted = self._of_lists(), alert.entry.subject
-                same = [one for one in found if one.subject == wanted]
-                same = [one for one in same if one.runs(time.sure_us, at_most_us=time.likely_us)]
-                if not same:  # as for the most of a thousand that are withdrawn at once
-                    return None
-                others = [one.entry for one in self._board.open_alerts() if one.entry != alert.entry]
-                return next((one for one in same if one not in others), None)
+                others = list[ListEntry]()
+                for one in found:
+                    if one.subject != wanted or not one.runs(time.sure_us, at_most_us=time.likely_us):
+                        continue
+                    # asked only here: not for the most of a thousand that are withdrawn at once
+                    others = others or [open_one.entry for open_one in self._board.open_alerts()]
+                    if one not in others:
+                        return one
+                return None
         return alert.entry  # the list itself is not here now; that withdraws nothing
 
     def _report(self, event: str, **facts: str) -> None:

@@ -123,9 +123,9 @@ class HeldList:
     head: ListHead
     file: HotListFile
 
-    def find(self, key: int) -> list[bytes]:
-        """The entries under a key."""
-        return self.file.find(key)
+    def under(self, key: int) -> Iterator[bytes]:
+        """The entries under a key, one by one. Raises SealError for a damaged block."""
+        return self.file.under(key)
 
     def is_crowded(self, most: int, at_us: int, *, at_most_us: int) -> bool:
         """Whether a plate has more than `most` entries that have begun and have not ended; times as for

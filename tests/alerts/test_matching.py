@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from alert_twins import plate_box as box
 
 from detector.plates import PlateBox, PlateText
 from firmware.alerts.agreement import contradicts_class, contradicts_state
-from firmware.alerts.matching import MOST_OF_A_PLATE, ListMatch, match
+from firmware.alerts.matching import MOST_LOOKED_AT, MOST_OF_A_PLATE, ListMatch, match
 from storage.alert_terms import DEFAULT_ALERTS, AlertTerms
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead, digest_of
@@ -61,6 +61,24 @@ def test_a_list_that_has_one_plate_ten_thousand_times_raises_no_ten_thousand_ale
     assert {one.entry_digest for one in found} == set(sorted(found[0].listed)[:MOST_OF_A_PLATE])
     assert len(found[0].listed) == len(entries)
     assert len(matched(seen("7XKR219"), reversed(entries))) == MOST_OF_A_PLATE
+
+
+class Endless(Held):
+    """A list gone wrong: all its entries, in any number, are one plate's."""
+
+    def under(self, key: int) -> Iterator[bytes]:
+        self.asked = [0]
+        while True:
+            self.asked[0] += 1
+            yield entry(reason=f"{self.asked[0] % (MOST_OF_A_PLATE + 9)}").to_bytes()
+
+
+def test_a_sighting_looks_at_no_more_entries_of_a_plate_than_a_reader_has_time_for() -> None:
+    """All of them were read, and kept as they were read, at each sighting."""
+    held = Endless([])
+    found = match(seen("7XKR219"), box(), [held], DEFAULT_ALERTS, KNOWN, NOW_US)
+    assert held.asked == [MOST_LOOKED_AT]
+    assert len({one.entry_digest for one in found}) == len(found) == MOST_OF_A_PLATE
 
 
 def _digest(one: ListEntry) -> bytes:

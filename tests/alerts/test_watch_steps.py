@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,7 +56,7 @@ class Shelf:
 
 
 class Torn(Held):
-    def find(self, key: int) -> list[bytes]:
+    def under(self, key: int) -> Iterator[bytes]:
         raise OSError("the card")
 
 

@@ -48,7 +48,7 @@ class Listening(Joined):
         return progress, self.held.refresh()
 
     def holds(self, plate: str) -> bool:
-        return any(one.find(key_of(plate)) for one in self.held.lists)
+        return any(list(one.under(key_of(plate))) for one in self.held.lists)
 
 
 @pytest.fixture

@@ -48,10 +48,10 @@ def test_every_entry_is_found_under_its_key_and_no_other(
         wanted.setdefault(key, []).append(entry)
     for key, entries in wanted.items():
         assert key in held
-        assert sorted(held.find(key)) == sorted(entries)
+        assert sorted(held.under(key)) == sorted(entries)
     for key in {0, 1, 1 << 63, (1 << 64) - 1} - set(wanted):
         assert key not in held
-        assert held.find(key) == []
+        assert list(held.under(key)) == []
     assert sorted(held.entries()) == sorted(pairs)
     held.close()
 
@@ -110,8 +110,8 @@ def test_a_file_without_end_is_refused_unread(tmp_path: Path) -> None:
 def test_a_list_is_replaced_whole_and_the_old_one_reads_on(tmp_path: Path) -> None:
     held = HotListFile(made(tmp_path), KEY, "doj")
     newer = HotListFile(made(tmp_path, [(5, b"only")]), KEY, "doj")
-    assert held.find(7) == [PAIRS[1][1]]
-    assert newer.find(5) == [b"only"]
+    assert list(held.under(7)) == [PAIRS[1][1]]
+    assert list(newer.under(5)) == [b"only"]
     assert [path.name for path in tmp_path.iterdir()] == ["doj.list"]
 
 
@@ -119,7 +119,7 @@ def test_a_list_that_is_replaced_lets_its_file_go(tmp_path: Path) -> None:
     """A run of weeks takes hundreds of versions."""
     before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(20):
-        assert HotListFile(made(tmp_path, [(number, b"only")]), KEY, "doj").find(number)
+        assert list(HotListFile(made(tmp_path, [(number, b"only")]), KEY, "doj").under(number))
     gc.collect()
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,9 +43,9 @@ class Held:
         keys = [one.key for one in self.entries if one.runs(at_us, at_most_us=at_most_us)]
         return any(keys.count(key) > most for key in set(keys))
 
-    def find(self, key: int) -> list[bytes]:
+    def under(self, key: int) -> Iterator[bytes]:
         self.asked.append(key)
-        return [one.to_bytes() for one in self.entries if one.key == key]
+        return (one.to_bytes() for one in self.entries if one.key == key)
 
 
 def plate_box(aspect: float = 2.0) -> PlateBox:

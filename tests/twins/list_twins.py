@@ -70,7 +70,9 @@ class Unit:
     @property
     def holds(self) -> frozenset[int]:
         return frozenset(
-            number for number in range(70) if any(one.find(entry(number).key) for one in self.held.lists)
+            number
+            for number in range(70)
+            if any(list(one.under(entry(number).key)) for one in self.held.lists)
         )
 
     def close(self) -> None:

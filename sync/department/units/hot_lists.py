@@ -224,7 +224,7 @@ def entries_under(home: DepartmentHome, list_id: str, keys: Collection[int]) -> 
     if held is None:
         return None
     try:
-        return [ListEntry.from_bytes(one) for key in keys for one in held.find(key)]
+        return [ListEntry.from_bytes(one) for key in keys for one in held.under(key)]
     finally:
         held.close()
 
