@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ class Tpm:
 
     def __init__(self, tcti: str) -> None:
         """Raises MissingDriverError without the library."""
+        os.environ.setdefault("TSS2_LOG", "all+NONE")  # it raises too: its own lines only clutter a terminal
         try:
             import tpm2_pytss  # noqa: PLC0415 - a driver imports late
         except ImportError as error:

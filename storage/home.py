@@ -16,7 +16,7 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage import files
+from storage import files, slot
 from storage.checkpoint import NoteKey
 from storage.errors import (
     CONTINUE,
@@ -30,8 +30,12 @@ from storage.errors import (
 )
 
 MAX_LINE_BYTES = 4096  # of a file that holds one line
+USUAL_SLOT = "slot"  # the file in which a home without a chip keeps its key-encryption key
 LOCK_CURE = "move it away while no reader runs: it holds nothing, and the next start makes it again"
-SLOT_CURE = "write its one line again: file:slot, or tpm:INDEX in a unit with a chip"
+SLOT_CURE = (
+    "write its one line again: file:slot, or tpm:INDEX in a unit with a chip (tpm2_getcap handles-nv-index "
+    "lists each INDEX)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,23 @@ class Home:
             raise LedgerError("is empty", where=str(self.slot_uri), cure=SLOT_CURE)
         return uri
 
+    def file_slots(self) -> list[str]:
+        """The names of files here that may be a file slot, or a draft of one; the usual one first."""
+        try:
+            names = [one.name for one in self.folder.iterdir() if _may_be_slot(one)]
+        except OSError:
+            return []
+        return sorted(names, key=lambda name: (name != USUAL_SLOT, name))
+
+    def erase_file_slots(self) -> None:
+        """Destroy the key-encryption key of a log that was set aside, where it was in a file, and drafts of
+        it: no purge would ever reach it. A key in a chip gives way to the next log's. Raises OSError.
+
+        Whatever slot.uri says: that line may be gone, or cut, or name another file.
+        """
+        for name in self.file_slots():
+            files.erase(self.folder / name)
+
     def is_written(self) -> bool:
         """Whether a process holds the home's lock now."""
         try:
@@ -159,6 +180,16 @@ class Home:
             return NoteKey.parse(files.read_bounded(self.public_key, MAX_LINE_BYTES).decode())
         except (OSError, ValueError, CheckpointError) as error:
             raise LedgerError(f"cannot be read: {error}", where=str(self.public_key)) from None
+
+
+def _may_be_slot(path: Path) -> bool:
+    """Whether this is a plain file that has a slot's name, size or first bytes. Raises OSError."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    if path.name in {USUAL_SLOT, f"{USUAL_SLOT}.new"} or path.stat().st_size == slot.SLOT_BYTES:
+        return True
+    with path.open("rb") as file:
+        return file.read(len(slot.MAGIC)) == slot.MAGIC
 
 
 def need_own(root: Path) -> None:

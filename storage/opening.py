@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import itertools
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,6 +52,8 @@ from storage.store import UnitStore, bound, kept_book, open_database, read_book,
 
 if TYPE_CHECKING:
     import sqlite_utils
+
+ASIDE = "damaged-"
 
 
 def create(
@@ -284,23 +288,32 @@ def naming_damage_to(home: Home) -> Iterator[None]:
 
 
 def set_aside(home: Home) -> Path:
-    """Move a home's ledger out of the way, unchanged: its new path.
+    """Move a home's ledger out of the way, unchanged but for its key: its new path.
 
-    Raises HomeLockedError, NoHomeError.
+    What is in damaged-N is evidence that no purge reaches, so a key that was in a file slot goes, as one in a
+    chip does. Raises HomeLockedError, NoHomeError, OSError.
     """
     if not home.is_rest():
         home.need()
     lock = HomeLock(home)
     try:
-        number = 1 + sum(1 for _ in home.root.glob("damaged-*"))
-        aside = home.root / f"damaged-{number}"
+        numbered = (home.root / f"{ASIDE}{number}" for number in itertools.count(1))
+        aside = next(one for one in numbered if not os.path.lexists(one / "store"))
         files.make_dir(aside)
         home.folder.rename(aside / "store")
         files.sync_dir(aside)
         files.sync_dir(home.root)
+        erase_keys_aside(home)
     finally:
         lock.release()
     return aside
+
+
+def erase_keys_aside(home: Home) -> None:
+    """Destroy the file slots of ledgers that were set aside: by earlier versions, or before a power cut, too.
+    Raises OSError."""
+    for aside in sorted(home.root.glob(f"{ASIDE}[0-9]*")):
+        Home(aside).erase_file_slots()
 
 
 def _let_go(lock: HomeLock, database: sqlite_utils.Database | None) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 from storage.errors import SlotError
 
 _FORM = struct.Struct(">4sQ32s32sQ32sq")  # magic, generation, KEK, log id, anchor size, anchor root, time
-_MAGIC = b"ASL1"
+MAGIC = b"ASL1"
 SLOT_BYTES = _FORM.size
 CURE = "a chip: name the right slot; a file: as for a damaged ledger, reader run or reader init --set-aside"
 
@@ -59,7 +59,7 @@ class SlotContent:
 
     def to_bytes(self) -> bytes:
         return _FORM.pack(
-            _MAGIC,
+            MAGIC,
             self.generation,
             self.kek,
             self.log_id,
@@ -71,7 +71,7 @@ class SlotContent:
     @classmethod
     def parse(cls, data: bytes, *, where: str) -> SlotContent:
         """Parse the slot. Raises SlotError."""
-        if len(data) != SLOT_BYTES or not data.startswith(_MAGIC):
+        if len(data) != SLOT_BYTES or not data.startswith(MAGIC):
             raise SlotError("contains data of another program", where=where, cure=CURE)
         _, *fields = _FORM.unpack(data)
         return cls(*fields)

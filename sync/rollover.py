@@ -48,7 +48,6 @@ log_events = structlog.get_logger("uplink")
 REASON_CHARS = 500
 MOST_A_DAY = 3  # logs that a unit closes in a day: more mean two units with one identity
 LOOKED_AT = "looked-at"
-USUAL_FILE = "slot"  # in which a home without a chip keeps its key-encryption key
 OPEN_TRIES, OPEN_AGAIN_S = 4, 0.5
 PASSING = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -155,20 +154,13 @@ def _name_slot(paths: Home, slot: EffaceableSlot) -> None:
 
 def _erase_old_slots(folder: SyncFolder) -> None:
     """Destroy the key-encryption key of a closed log that was in a file of its own, once its keys are beside
-    it for the department alone: in a chip the next log's takes its place. Else no purge ever reached it.
-
-    The usual file goes too, whatever the log's slot.uri says: that line may be gone, or cut.
+    it for the department alone.
     """
     with contextlib.suppress(OSError):  # the folder is shut to this user, or the card fails: the next start
         for keys in (folder.path / "old").glob(f"*/{KEYS_FILE}"):
-            store = Home(keys.parent)
             with contextlib.suppress(OSError, StorageError):
-                if not kept_keys(keys.parent):
-                    continue
-                files.erase(store.folder / USUAL_FILE)
-                kind, _, name = store.read_slot_uri().partition(":")
-                if kind == "file" and name == Path(name).name:
-                    files.erase(store.folder / name)
+                if kept_keys(keys.parent):
+                    Home(keys.parent).erase_file_slots()
 
 
 def open_or_roll_over(

@@ -28,8 +28,8 @@ from sync.errors import DONE
 @click.option(
     "--set-aside",
     is_flag=True,
-    help="Move a damaged ledger, still sealed, to HOME/damaged-N, and begin a new one in its slot. Nothing "
-    "can then open what the old keys sealed; a ledger that opens stays where it is.",
+    help="Move a damaged ledger, still sealed, to HOME/damaged-N, and begin a new one in its slot. The old "
+    "keys are destroyed, so nothing can open what they sealed; a ledger that opens stays where it is.",
 )
 def init(common: Common, *, slot_uri: str | None, set_aside: bool) -> int:
     """Make the data folder: the log with its Ed25519 key (0600), the key slot, and config.toml.

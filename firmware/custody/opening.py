@@ -102,16 +102,16 @@ def slot_of(home: Path) -> SecureSlot:
 
 def _slot_uri_of(home: Home) -> str:
     """The line of the home's slot.uri. Where that is gone, shut to this user, cut or of another kind, the
-    usual slot whose content names the log of this home. Raises LedgerError.
+    slot whose content names the log of this home. Raises LedgerError.
     """
     try:
         uri = home.read_slot_uri()
     except LedgerError:
-        fits = _usual_slot(home)
+        fits = _fitting_slot(home)
         if fits is None:
             raise
         return fits
-    return (_usual_slot(home) or uri) if _leads_nowhere(uri, home) else uri
+    return (_fitting_slot(home) or uri) if _leads_nowhere(uri, home) else uri
 
 
 def _leads_nowhere(uri: str, home: Home) -> bool:
@@ -130,8 +130,10 @@ def _leads_nowhere(uri: str, home: Home) -> bool:
     return scheme == "file" and not os.path.lexists(home.folder / name)
 
 
-def _usual_slot(home: Home) -> str | None:
-    return next((uri for uri in USUAL_SLOTS if _names_log(uri, home)), None)
+def _fitting_slot(home: Home) -> str | None:
+    """The usual slot that names this home's log, or another file of the home that does; None without one."""
+    files_here = (f"file:{name}" for name in home.file_slots() if not name.endswith(".new"))
+    return next((uri for uri in (*USUAL_SLOTS, *files_here) if _names_log(uri, home)), None)
 
 
 def _names_log(uri: str, home: Home) -> bool:
@@ -260,7 +262,7 @@ def sync_folder(home: Path) -> SyncFolder:
     paths = Home(home)
     if os.path.lexists(paths.slot_uri):
         return folder_with_chip(home, _slot_uri_of(paths))
-    uri = _usual_slot(paths) if paths.exists() else None
+    uri = _fitting_slot(paths) if paths.exists() else None
     return SyncFolder.of(home) if uri is None else folder_with_chip(home, uri)
 
 

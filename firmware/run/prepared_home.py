@@ -11,7 +11,7 @@ from firmware.console import factory_reset
 from firmware.custody.home_parts import open_to_owner
 from firmware.custody.opening import DEFAULT_SLOT, create_ledger
 from firmware.settings.config import FILE_NAME, Config, config_bytes, write_config
-from storage import files
+from storage import files, opening
 from storage.home import Home, need_own, renew_lock
 from storage.socket_door import is_served
 from sync.membership import SyncFolder
@@ -27,6 +27,8 @@ def prepare_home(home: Path, *, slot_uri: str | None = None) -> bool:
     """
     slot_before = factory_reset.finish(home)
     files.make_dirs(home)
+    with contextlib.suppress(OSError):  # shut to this user, or the card fails: the next start
+        opening.erase_keys_aside(Home(home))
     if not (home / FILE_NAME).exists():
         need_own(home)
         write_config(home, Config())

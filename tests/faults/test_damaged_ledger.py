@@ -247,6 +247,38 @@ def test_a_unit_of_no_department_needs_one_command(tmp_path: Path, damage: Damag
     assert replace_ledger(home).name != aside.name
 
 
+@pytest.mark.parametrize("name", ["slot", "other"])
+def test_a_ledger_that_was_set_aside_keeps_its_evidence_and_no_key(tmp_path: Path, name: str) -> None:
+    """Its key stayed beside it in a file: what was sealed there opened for ever, and no purge reached it."""
+    home = tmp_path / "home"
+    create_ledger(home, slot_uri=f"file:{name}").close()
+    key = (home / "store" / name).read_bytes()
+    (home / "store" / f"{name}.new").write_bytes(key[:50])  # a write that a power cut ended
+    damage = home / "store" / "ledger.sqlite3"
+    damage.write_bytes(b"x" + damage.read_bytes()[1:])
+    aside = replace_ledger(home)
+    assert {"ledger.sqlite3", "log.pub", "slot.uri"} <= {one.name for one in (aside / "store").iterdir()}
+    assert not any(key[12:44] in one.read_bytes() for one in home.rglob("*") if one.is_file())
+    with open_ledger(home) as ledger:
+        assert ledger.store.slot.uri == f"file:{name}"
+    (aside / "store" / name).write_bytes(key)  # as an earlier version left it
+    prepare_home(home)
+    assert not (aside / "store" / name).exists()
+    open_ledger(home).close()
+
+
+def test_a_file_slot_of_another_name_is_found_where_no_line_names_it(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    create_ledger(home, slot_uri="file:other").close()
+    for line in (None, b"", b"file:oth", b"file:gone"):
+        path = Home(home).slot_uri
+        path.unlink() if line is None else path.write_bytes(line)
+        (home / "store" / "other.new").write_bytes((home / "store" / "other").read_bytes())
+        with open_ledger(home) as ledger:
+            assert ledger.store.slot.uri == "file:other"
+        assert path.read_text() == "file:other\n"
+
+
 def test_a_whole_ledger_is_never_set_aside(tmp_path: Path) -> None:
     """It drops the keys of what was sealed; a tired hand types it at a unit that only looks stuck."""
     home = tmp_path / "home"

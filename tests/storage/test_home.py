@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage.checkpoint import NoteKey
 from storage.errors import DamagedError, HomeLockedError, LedgerError, NoHomeError, NotOwnerError
 from storage.home import Home, HomeLock, need_own, owner_of, renew_lock
+from storage.slot import MAGIC, SLOT_BYTES
 
 
 @pytest.fixture
@@ -70,6 +71,25 @@ def test_a_slot_uri_that_says_nothing_is_named_with_its_cure(
     bare.slot_uri.write_text("f" * 4097)
     with pytest.raises(LedgerError, match="is larger than 4096 bytes"):
         bare.read_slot_uri()
+
+
+def test_what_may_hold_a_key_is_erased_and_nothing_else(bare: Home, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(bytes(SLOT_BYTES))
+    (bare.folder / "led").symlink_to(elsewhere)
+    (bare.folder / "slot.new").write_bytes(MAGIC + b"cut")
+    for name, content in {"slot": b"cut", "other": bytes(SLOT_BYTES), "draft": MAGIC + b"cut"}.items():
+        (bare.folder / name).write_bytes(content)
+    bare.database.write_bytes(b"SQLite format 3")
+    bare.slot_uri.write_text("file:ledger.sqlite3")  # a line that names evidence
+    assert bare.file_slots() == ["slot", *bare.file_slots()[1:]]
+    bare.erase_file_slots()
+    assert bare.file_slots() == []
+    assert {one.name for one in bare.folder.iterdir()} == {"led", "ledger.sqlite3", "slot.uri"}
+    assert elsewhere.exists()
+    (bare.folder / "slot").mkdir()
+    bare.erase_file_slots()
+    assert Home(tmp_path / "none").file_slots() == []
 
 
 def test_a_public_key_is_read_or_its_file_named(bare: Home) -> None:

@@ -155,6 +155,10 @@ def test_a_ledger_is_set_aside_as_it_is_and_each_in_its_own_folder(
         opening.set_aside(Home(home))
     (home / "store" / "blobs" / "00000001").mkdir(parents=True)  # images without their ledger
     assert opening.set_aside(Home(home)) == home / "damaged-2"
+    (home / "damaged-1").rename(home.parent / "carried-away")
+    for name in ("damaged-1", "damaged-3"):
+        (home / "store" / "blobs" / "00000001").mkdir(parents=True)
+        assert opening.set_aside(Home(home)) == home / name
 
 
 def test_a_home_without_its_state_is_refused_by_that_name(ledger: Ledger, reopen: Reopen) -> None:
