@@ -203,16 +203,22 @@ def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:
     return Ledger.open(home, slot_of(home), clock or SystemClock())
 
 
-def retry_while_locked(work: Callable[[], Result], *, patience_s: float = LOCK_PATIENCE_S) -> Result:
+def retry_while_locked(
+    work: Callable[[], Result],
+    *,
+    patience_s: float = LOCK_PATIENCE_S,
+    ended: Callable[[], bool] = lambda: False,
+) -> Result:
     """What needs the home for itself, tried for patience_s: a command that looks something up while no
-    reader runs holds it for a moment, and must not stop one. Raises HomeLockedError.
+    reader runs holds it for a moment, and must not stop one. ended: whether a person asked for the end
+    meanwhile, which waits for no other process. Raises HomeLockedError.
     """
     until_s = time.monotonic() + patience_s
     while True:
         try:
             return work()
         except HomeLockedError:
-            if time.monotonic() >= until_s:
+            if ended() or time.monotonic() >= until_s:
                 raise
         time.sleep(0.05)
 

@@ -58,7 +58,7 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
     before: RunResult | None = None
     with _stopping_signals(orders):
         while True:
-            _take_up_configuration(home, event_log(err))
+            _take_up_configuration(home, event_log(err), orders)
             with field_parts(load_config(home), on_order=on_order) as parts:
                 while True:
                     one_run = OneRun(home, load_config(home), parts, options, orders.begin(), heartbeat)
@@ -105,12 +105,14 @@ def _is_closed_now(path: Path) -> bool:
     return False
 
 
-def _take_up_configuration(home: Path, log: structlog.typing.FilteringBoundLogger) -> None:
+def _take_up_configuration(
+    home: Path, log: structlog.typing.FilteringBoundLogger, orders: SupplyOrders
+) -> None:
     """As this home's only reader: another is refused here, before it touches a file or a part of the unit.
 
     Raises HomeLockedError, ConfigError.
     """
-    with _only_one(Home(home), log):
+    with _only_one(Home(home), log, orders):
         taken = sent_configuration.take_up(home)
     if taken is None:
         return
@@ -121,14 +123,14 @@ def _take_up_configuration(home: Path, log: structlog.typing.FilteringBoundLogge
 
 
 @contextlib.contextmanager
-def _only_one(home: Home, log: structlog.typing.FilteringBoundLogger) -> Iterator[None]:
+def _only_one(home: Home, log: structlog.typing.FilteringBoundLogger, orders: SupplyOrders) -> Iterator[None]:
     if not home.exists():  # its log was set aside; the next one to open takes the lock
         yield
         return
     if home.is_written():  # a person at a terminal should not wonder what it waits for
         log.info("waiting_for_home", at_most_s=WAY_S, reason="another process writes this home")
     with way_asked(home.root):
-        lock = retry_while_locked(lambda: HomeLock(home), patience_s=WAY_S)
+        lock = retry_while_locked(lambda: HomeLock(home), patience_s=WAY_S, ended=lambda: orders.ended)
     try:
         yield
     finally:

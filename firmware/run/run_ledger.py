@@ -13,7 +13,7 @@ from firmware.custody.bookkeeper import UNSTORED
 from firmware.custody.give_way import way_asked
 from firmware.custody.opening import open_or_roll_over, retry_while_locked
 from firmware.custody.system_updates import record_system_updates
-from firmware.run.orders import StopRequest
+from firmware.run.orders import Reason, StopRequest
 from firmware.settings.config_record import record_configuration
 from hw.clock import Clock
 from hw.errors import HardwareError
@@ -51,7 +51,7 @@ def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, 
     until_s, reported = time.monotonic() + CHIP_PATIENCE_S, False
     while True:
         try:
-            return _opened_once(home, clock, log)
+            return _opened_once(home, clock, log, stop)
         except HardwareError as error:
             if stop.asked or time.monotonic() >= until_s:
                 raise
@@ -61,12 +61,15 @@ def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, 
         stop.wait(CHIP_AGAIN_S)
 
 
-def _opened_once(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
+def _opened_once(
+    home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, stop: StopRequest
+) -> Ledger:
     with way_asked(home):
         return retry_while_locked(
             lambda: open_or_roll_over(
                 home, clock=clock, on_new_log=lambda reason: log.error("new_log_opened", reason=reason)
-            )
+            ),
+            ended=lambda: stop.reason is Reason.ASKED,
         )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import signal
 import sys
 import threading
 import time
@@ -11,18 +14,23 @@ from types import FrameType
 from typing import Any
 
 import pytest
+import structlog
 from reader_process import TWO_CARS
 from waiting import PATIENCE_S, until
 
 from firmware import threads
 from firmware.run import app, field_parts
 from firmware.run.orders import Reason, StopRequest, SupplyOrders
+from firmware.run.prepared_home import prepare_home
+from firmware.run.run_ledger import run_ledger
 from firmware.run.run_result import RunOptions, RunResult
 from firmware.settings.config import Config, PartsSettings, write_config
+from hw.clock import SystemClock
 from hw.errors import PartFailedError
 from hw.lamps import Lamp, RememberedLamps
 from hw.power import PowerOrder, ScriptedPower
-from storage.home import Home
+from storage.errors import HomeLockedError
+from storage.home import Home, HomeLock
 from storage.verify import verify_home
 
 
@@ -49,6 +57,32 @@ def test_a_signal_before_a_run_or_between_two_ends_the_one_that_begins() -> None
     orders.end()
     for _ in range(2):
         assert orders.begin().reason is Reason.ASKED
+
+
+def test_a_signal_during_a_start_waits_for_no_process_that_holds_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited for up to 38 s; a capacitor lasts no longer than that."""
+    prepare_home(tmp_path)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("firmware.custody.opening.time.sleep", wait)
+    stop, out = StopRequest(), io.StringIO()
+    lock = HomeLock(Home(tmp_path))  # as another process would
+    with contextlib.ExitStack() as held:
+        held.callback(lock.release)
+        with pytest.raises(HomeLockedError):
+            app.run(tmp_path, RunOptions(source=str(TWO_CARS), once=True), out=out, err=out)
+        assert len(waits) == 1
+        stop.ask(Reason.ASKED)
+        log = structlog.get_logger("test")
+        with pytest.raises(HomeLockedError), run_ledger(tmp_path, SystemClock(), log, stop):
+            pass
+    assert len(waits) == 1
 
 
 def test_a_signal_at_any_point_of_a_wait_blocks_nothing() -> None:
