@@ -400,11 +400,13 @@ class FieldUnit:
         """See Unit.factory_reset. The slot first: from then on nothing on the card can be opened."""
         parts, store = self._parts, self._parts.ledger.store
         with store.lock:
-            now = self.reset_obstacles()
-            if now.unacknowledged > agreed.unacknowledged or not set(now.holds) <= set(agreed.holds):
+            undelivered, holds = self._undelivered(), self.reset_obstacles().holds
+            # by their numbers: a receipt for an earlier one makes no room for it
+            is_new = any(one >= agreed.log_size for one in undelivered)
+            if is_new or not set(holds) <= set(agreed.holds):
                 raise UnitRefusedError("a new read arrived: sync, then try again")
             word = factory_reset.LastWord.of(
-                parts.ledger, self._folder, self._undelivered(), now.holds, grant_id, parts.clock.now().us
+                parts.ledger, self._folder, undelivered, holds, grant_id, parts.clock.now().us
             )
             slot_uri = store.slot.uri
             factory_reset.begin(parts.home, slot_uri, word)

@@ -99,6 +99,18 @@ def test_a_reset_takes_no_read_with_it_that_came_after_the_look(place: Place) ->
     assert place.machine.asked == ["reboot"]
 
 
+def test_a_receipt_between_look_and_reset_makes_no_room_for_a_new_read(place: Place) -> None:
+    """Only the count of what no receipt covers was looked at again."""
+    place.read()
+    agreed = place.unit.reset_obstacles()
+    place.ledger.store.book.received.add(0, agreed.log_size - 1, NOW_US)
+    place.read()
+    assert place.unit.reset_obstacles().unacknowledged == agreed.unacknowledged == 1
+    with pytest.raises(UnitRefusedError, match="a new read arrived"):
+        list(place.unit.factory_reset(agreed))
+    assert place.ledger.store.slot.read() is not None
+
+
 def test_a_reset_comes_to_its_end_beside_a_reader_that_still_writes(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
