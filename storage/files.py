@@ -238,6 +238,21 @@ def clear_place(path: Path) -> Path | None:
     return None
 
 
+def try_lock(descriptor: int, *, where: Path) -> bool:
+    """Take the flock(2) of an open file for this process, until it is closed; False if another one holds it.
+
+    Raises OSError where the file system has no such lock, or, as on NFS, none of what is open for reading
+    alone.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the latter on NFS
+        return False
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be locked: {error.strerror}", str(where)) from None
+    return True
+
+
 def is_locked(path: Path) -> bool:
     """Whether a process holds an flock(2) of what is at this path, which this user may not open.
 

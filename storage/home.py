@@ -238,7 +238,7 @@ class HomeLock:
             raise
         self._held = [os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)]
         try:
-            _flock(self._held[0], path, home)
+            _lock(self._held[0], path, home)
             self.take(home.database, home)
             need_own(home.root)
         except BaseException:
@@ -257,7 +257,7 @@ class HomeLock:
             return
         self._held.append(descriptor)
         try:
-            _flock(descriptor, database, home)
+            _lock(descriptor, database, home)
         except OSError:  # on NFS none of what is open for reading alone: the lock file counts
             return
 
@@ -266,14 +266,10 @@ class HomeLock:
             os.close(self._held.pop())
 
 
-def _flock(descriptor: int, path: Path, home: Home) -> None:
-    """Raises HomeLockedError if another process holds it, OSError where the file system has no such lock."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # the latter on NFS
-        raise _held(home) from None
-    except OSError as error:
-        raise OSError(error.errno, f"cannot be locked: {error.strerror}", str(path)) from None
+def _lock(descriptor: int, path: Path, home: Home) -> None:
+    """Raises HomeLockedError if another process holds it, OSError as try_lock."""
+    if not files.try_lock(descriptor, where=path):
+        raise _held(home)
 
 
 def renew_lock(home: Home) -> bool:

@@ -11,7 +11,6 @@ reserve           room that a full disk gives back, so that what is due is purge
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -111,24 +110,20 @@ class DepartmentHome:
         And the log's key: a lock file that is removed under a server must let no second one write its log.
         """
         with contextlib.ExitStack() as held:
-            files = [held.enter_context((self.path / "serve.lock").open("a"))]
+            opened = [held.enter_context((self.path / "serve.lock").open("a"))]
             with contextlib.suppress(OSError):  # who loads the key names what is wrong with it
-                files.append(held.enter_context((self.path / "log.key").open()))
-            for file in files:
+                opened.append(held.enter_context((self.path / "log.key").open()))
+            for file in opened:
                 try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise HomeError(
-                        "a server already runs on this home", where=str(self.path), cure="stop it first"
-                    ) from None
+                    is_ours = files.try_lock(file.fileno(), where=Path(file.name))
                 except OSError as error:
-                    if file is files[0]:
-                        raise HomeError(
-                            f"its lock cannot be taken ({error.strerror})",
-                            where=file.name,
-                            cure="use a file system that has locks",
-                        ) from None
-                    # a network share locks no file that is open only for reading; the lock file is held
+                    if file is opened[0]:
+                        cure = "use a file system that has locks"
+                        raise HomeError(str(error.strerror), where=file.name, cure=cure) from None
+                    continue  # a network share locks no file open only for reading; the lock file is held
+                if not is_ours:
+                    what = "a server already runs on this home"
+                    raise HomeError(what, where=str(self.path), cure="stop it first")
             yield
 
 
