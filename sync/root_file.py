@@ -25,6 +25,7 @@ from storage.errors import CheckpointError, EnvelopeError, OutdatedError, Record
 FORMAT = 2
 THRESHOLD = 2
 HOLDERS = 3
+LOG = "log"  # the name of the key of the access log, which never changes: it says whose file it is
 KEY_SERVICE = "key-service"  # the name of the key that signs the key service's list
 MAX_WITNESSES = 7  # a note has 16 signatures: the log's, and two of each
 MAX_WITNESS_KEYS = 2  # Ed25519 and ML-DSA-44
@@ -214,6 +215,12 @@ def open_first(data: bytes, expected_digest: bytes) -> Root:
 def open_next(data: bytes, current: Root) -> Root:
     """The root that follows `current`. Raises as `open_first`, and OutdatedError unless the version rises."""
     root, signatures = _parse(data)
+    if root.other(LOG) != current.other(LOG):  # an office may keep a key of two departments, or two foundings
+        raise RecordError(
+            "names the access log of another department",
+            where="root.others",
+            cure="adopt the file that this department's offices drafted: department keys draft",
+        )
     digest = root.digest()
     _demand(_signers(digest, signatures, current.keys), "old")
     _demand(_signers(digest, signatures, root.keys), "new")

@@ -25,14 +25,17 @@ from desk_root import (
 from desk_twins import GROUND, Department, take_call
 
 from storage.times import DAY_US, HOUR_US
+from sync import root_file
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.inquiry import forms as inquiries
 from sync.department.desk.inquiry.forms import RunForm
+from sync.department.desk.log_state import root_entry
 from sync.department.desk.people.calls import CredentialForm, HandedOver
 from sync.department.desk.sessions import digest_of
 from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Recorded, ReviewForm
 from sync.department.journal.change_entries import ChangeDecided, ChangeUsed
 from sync.department.journal.entries import AccountSet, CredentialSet
+from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.inquiry_entries import Query, SearchApproved, SearchProposed
 from sync.department.journal.sharing_entries import (
     DELIVER_DAYS,
@@ -42,6 +45,7 @@ from sync.department.journal.sharing_entries import (
     written_digest,
 )
 from sync.department.journal.statements import sign_call
+from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 
@@ -336,6 +340,29 @@ def test_a_wide_search_without_its_second_person_opens_nothing_and_verify_names_
     department: Department, attack: Callable[[Root], int], words: str
 ) -> None:
     demand_named(department, attack, WIDE, words)
+
+
+def test_the_root_file_of_another_department_brings_no_policy(department: Department) -> None:
+    """The same offices keep the root keys of a department whose policy lets one person search for three
+    letters. Root enters its root file, which every unit there has, and the accomplice signs the search."""
+    root, desk = Root(department), department.desk
+    query, (key, session) = root.query("8XY"), root.accomplice(VICTIM)
+    document = desk.policy_document.replace(b"version = 2\n", b"version = 3\n", 1)
+    document = document.replace(b"full_plate_min = 4 ", b"full_plate_min = 2 ", 1)
+    theirs = tuple(
+        replace(one, public=bytes(32)) if one.name == root_file.LOG else one for one in desk.root.others
+    )
+    policy, digest = parse_policy(document), policy_digest(document)
+    data = department.new_root(others=theirs, policy_version=3, policy_digest=digest)
+    adopted = root.write(root_entry(root_file.describe(data)[0], data, policy, document), root.stamp(SYSTEM))
+    form = RunForm(query=query, ground=GROUND)
+    signed = sign_call(key, root.log.log_id, VICTIM, "inquiry/run", form, root.stamp().at_us)
+    entry = root.write(access_of(query), root.stamp(session=session), signed)
+    found = "\n".join(problems(department))
+    assert (
+        f"entry {adopted}: root_set in the name of system: the root file is not valid: RecordError" in found
+    )
+    assert f"entry {entry}: access in the name of {VICTIM}: it has no full plate" in found
 
 
 @pytest.mark.parametrize("attack", RESETS, ids=lambda one: one.__name__)

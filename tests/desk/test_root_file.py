@@ -87,6 +87,12 @@ RENEWED = replace(SECOND, keys=keys_of(NEW))
             replace(SECOND, policy_digest=bytes(32)), OLD, OutdatedError, id="policy changed in silence"
         ),
         pytest.param(replace(SECOND, demo=True), OLD, RecordError, id="a real department turned demo"),
+        pytest.param(
+            replace(SECOND, others=(NamedKey(name=root_file.LOG, public=bytes(32)),)),
+            OLD,
+            RecordError,
+            id="of another department whose root keys the same offices keep",
+        ),
     ],
 )
 def test_rotations(root: Root, signers: list[Ed25519PrivateKey], error: type[Exception] | None) -> None:

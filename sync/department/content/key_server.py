@@ -48,7 +48,7 @@ from sync.department.journal.access_log import origin_of
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.system_terms import MAX_GRACE_MINUTES
 from sync.errors import HomeError, RefusedByDepartmentError
-from sync.root_file import describe, open_first
+from sync.root_file import LOG, describe, open_first
 
 TOKEN_FILE = "service.token"  # noqa: S105 - a file's name
 
@@ -58,7 +58,7 @@ def guard_of(
 ) -> GuardedKeys:
     """The guard for the log and witnesses that a root file names. Raises StorageError kinds, HomeError."""
     root = open_first(root_file, describe(root_file)[0].digest())
-    log, witnesses = root.other("log"), root.witnessing()
+    log, witnesses = root.other(LOG), root.witnessing()
     if log is None or witnesses is None:
         raise HomeError("the root file names no log key or no witness", where="root file")
     key = Ed25519PublicKey.from_public_bytes(log)

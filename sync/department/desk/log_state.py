@@ -56,7 +56,7 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.refusals import FormError, NotYetError
 from sync.errors import HomeError
-from sync.root_file import Root, describe
+from sync.root_file import LOG, Root, describe
 
 FOLDER = "desk"
 LOG_ON = "log on again; if a clock is wrong, the administrator sets it: Compliance says which"
@@ -110,7 +110,7 @@ class LogState:
             raise
 
     def _demand_rooted(self, home: Path) -> None:
-        named = self.root.other("log")
+        named = self.root.other(LOG)
         if named is not None and named != self.log.public.public_bytes_raw():
             raise HomeError("the log key is not the one that the root file names", where=str(home))
 
