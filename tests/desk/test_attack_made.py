@@ -37,7 +37,13 @@ from sync.department.journal.entries import (
     TrainingDone,
 )
 from sync.department.journal.entry_base import SYSTEM, Note
-from sync.department.journal.hold_entries import ASKED_DAYS, HoldPlaced, HoldReleased, ReleaseAsked
+from sync.department.journal.hold_entries import (
+    ASKED_DAYS,
+    HoldBooked,
+    HoldPlaced,
+    HoldReleased,
+    ReleaseAsked,
+)
 from sync.department.journal.inquiry_entries import InquiryAsked, SearchProposed
 from sync.department.journal.machine_entries import ClockConfirmed, PurgeAllowed, StoreRestored, UnitRevoked
 from sync.department.journal.made_by import MADE_KINDS
@@ -151,7 +157,14 @@ def held(department: Department) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    "how", ["both words invented", "the second word invented", "one person, twice", "another hold's key"]
+    "how",
+    [
+        "both words invented",
+        "the second word invented",
+        "one person, twice",
+        "another hold's key",
+        "another item number",
+    ],
 )
 def test_root_destroys_no_held_evidence(department: Department, how: str) -> None:
     hold, access = held(department)
@@ -162,7 +175,13 @@ def test_root_destroys_no_held_evidence(department: Department, how: str) -> Non
     else:
         department.call("hold/ask-release", department.logon("super"), book)
     note = HoldReleased(hold=hold, access=access, evidence_item="E-26-0042", asked_by="super")
-    if how in {"one person, twice", "another hold's key"}:
+    if how == "another item number":  # booked again in between, as the desk would not
+        other_book = AskReleaseForm(hold=hold, evidence_item="E-26-0043")
+        stamp, signed = root.signed("super", "hold/book", other_book)
+        root.write(HoldBooked(hold=hold, evidence_item="E-26-0043"), stamp, signed)
+        stamp, signed = root.signed("chief", "hold/release", other_book)
+        entry = root.write(replace(note, evidence_item="E-26-0043"), stamp, signed)
+    elif how in {"one person, twice", "another hold's key"}:
         other = how == "another hold's key"  # both words are given, for a hold whose key this is not
         stamp, signed = root.signed("chief" if other else "super", "hold/release", book)
         entry = root.write(replace(note, access=access - 1) if other else note, stamp, signed)

@@ -150,11 +150,11 @@ def wide_by_an_approval_of_another_search(root: Root) -> int:
     return wide(root, other)
 
 
-def approved(root: Root, query: Query) -> int:
+def approved(root: Root, query: Query, by: str = VICTIM) -> int:
     """Two people agree to a search at the desk: its proposal."""
     department = root.department
     asks = inquiries.ProposeForm(query=query, ground=GROUND)
-    made = department.call("inquiry/propose", department.logon(VICTIM), asks)
+    made = department.call("inquiry/propose", department.logon(by), asks)
     assert isinstance(made, inquiries.Entered)
     yes = inquiries.InquiryDecideForm(proposal=made.entry, granted=True, reason="the case is known")
     department.call("inquiry/approve", department.logon("super"), yes)
@@ -186,6 +186,27 @@ def wide_by_an_approval_that_was_used(root: Root) -> int:
     number = approved(root, query)
     root.department.call("inquiry/run", root.department.logon(VICTIM), RunForm(proposal=number))
     return by_proposal(root, number, query)
+
+
+def wide_by_the_approval_of_another_persons_proposal(root: Root) -> int:
+    """The second person agreed that a dispatcher makes it."""
+    query = root.query(WIDE)
+    return by_proposal(root, approved(root, query, by="disp1"), query)
+
+
+def wide_by_the_yes_of_the_person_who_asked(root: Root) -> int:
+    """The supervisor asks communications for a search, and is the second person of it."""
+    query, department = root.query(WIDE), root.department
+    asks = inquiries.AskForm(query=query, ground=GROUND)
+    asked = department.call("inquiry/request", department.logon("super"), asks)
+    assert isinstance(asked, inquiries.Entered)
+    form = inquiries.ProposeForm(request=asked.entry)
+    made = department.call("inquiry/propose", department.logon(VICTIM), form)
+    assert isinstance(made, inquiries.Entered)
+    decided(root, made.entry, signs=True, enters=True)
+    stamp, signed = root.signed(VICTIM, "inquiry/run", RunForm(proposal=made.entry, request=asked.entry))
+    access = replace(access_of(query), approval=made.entry, request=asked.entry, on_behalf_of="super")
+    return root.write(access, stamp, signed)
 
 
 def wide_after_the_approvals_hours(root: Root) -> int:
@@ -324,6 +345,8 @@ WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_by_number_over_a_longer_time, ANOTHER),
     (wide_by_an_approval_that_was_used, "the approval that it names was used before"),
     (wide_after_the_approvals_hours, "the approval that it names had ended"),
+    (wide_by_the_approval_of_another_persons_proposal, ANOTHER),
+    (wide_by_the_yes_of_the_person_who_asked, UNAPPROVED),
 )
 RESETS: tuple[Callable[[Root], int], ...] = (
     by_an_administrator_alone,

@@ -8,19 +8,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_root import Root, account_form, problems
 from desk_root import access_of as search_of
 from desk_twins import COURSE, GROUND, TOPICS, Department
 from forged_notes import NO_QUERY, READ, grant, known, signed_document, training
+from passkey_attacks import registered
 from update_twin import update_file
 
 from storage.grant_format import GrantRole
+from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US, SECOND_US
 from sync.department.desk.alerts.opening import access_of
 from sync.department.desk.audit.calls import AuditCloseForm
 from sync.department.desk.break_glass.calls import GlassForm, JudgeForm
+from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.grants.calls import GrantForm
@@ -28,6 +33,7 @@ from sync.department.desk.holds.calls import BookForm
 from sync.department.desk.incidents.calls import SettleForm
 from sync.department.desk.inquiry.forms import Answer, AskForm, DisputeForm, NothingForm
 from sync.department.desk.people.calls import HandoverForm
+from sync.department.desk.people.passkeys import PasskeyForm
 from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token
@@ -46,13 +52,16 @@ from sync.department.journal.entries import (
     FindingClosed,
 )
 from sync.department.journal.entry_base import Note, Stamp
-from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
+from sync.department.journal.hold_entries import HoldBooked, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import InquiryAsked
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.statements import sign_call
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import Role
+
+CONFIGURED, ALONE = b"[camera]\nexposure_us = 60\n", "because I can"
+KEY = SshPublicKey.of(Ed25519PrivateKey.from_private_bytes(bytes(32))).line
 
 
 def by_an_officer_for_a_colleague(root: Root) -> tuple[Note, tuple[object, bytes]]:
@@ -94,9 +103,9 @@ def an_update_by_one_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
 
 
 def configured(root: Root, approval: int = -1) -> tuple[Note, tuple[object, bytes]]:
-    body = b"[camera]\nexposure_us = 60\n"
-    form = SignForm(kind="configuration", body=body, reason="because I can", approval=approval)
-    note = replace(signed_document("configuration"), digest=hashlib.sha256(body).digest(), size=len(body))
+    form = SignForm(kind="configuration", body=CONFIGURED, reason=ALONE, approval=approval)
+    digest = hashlib.sha256(CONFIGURED).digest()
+    note = replace(signed_document("configuration"), digest=digest, size=len(CONFIGURED))
     return note, root.signed("super", "document/sign", form)
 
 
@@ -208,6 +217,57 @@ def an_account_with_roots_ssh_key(root: Root) -> tuple[Note, tuple[object, bytes
 def an_account_removed_by_a_change(root: Root) -> tuple[Note, tuple[object, bytes]]:
     note, by = set_officer(root)
     return replace(note, active=False), by
+
+
+def changed(root: Root, user: str, **changes: Any) -> tuple[AccountSet, tuple[Stamp, bytes]]:
+    """The administrator alone signs a change of an account; as the desk would enter it."""
+    known = root.department.desk.book.roster.accounts[user]
+    form = account_form(known, **changes)
+    blobs = tuple(SshPublicKey.from_line(one).blob for one in form.ssh_keys)
+    note = replace(known, name=form.name, reason=form.reason, ssh_keys=blobs)
+    return note, root.signed("chief", "user/set", form)
+
+
+def an_account_that_gets_another_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    return changed(root, "comm1", name="Somebody Else")
+
+
+def an_account_that_searches_with_a_key_by_one_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """Who holds it is that person at every unit."""
+    return changed(root, "comm1", ssh_keys=(KEY,))
+
+
+def an_account_with_the_key_of_another(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """Its holder is two people in a car."""
+    department = root.department
+    form = account_form(department.desk.book.roster.accounts["officer1"], ssh_keys=(KEY,))
+    department.call("user/set", department.logon("chief"), form)  # an officer's alone takes one person
+    return changed(root, "vendor1", ssh_keys=(KEY,))
+
+
+def a_passkey_of_another(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """One authenticator, whose holder is two people at the desk."""
+    twin = registered(root.department, "super")
+    form = PasskeyForm(name="key ring", response=twin.create('{"rp": {"id": "a"}, "challenge": ""}'))
+    (known,) = root.department.desk.book.signers.passkeys["super"]
+    return replace(known, user="comm1"), root.signed("comm1", "user/passkey", form)
+
+
+def a_configuration_that_another_person_proposed(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """The second person agreed that the designee sends it."""
+    department, form = root.department, SignForm(kind="configuration", body=CONFIGURED, reason=ALONE)
+    proposed = department.call("document/sign", department.logon("deputy"), replace(form, propose=True))
+    number = proposed.proposal  # type: ignore[attr-defined]
+    yes = DecideForm(proposal=number, granted=True, reason="known to me")
+    department.call("change/approve", department.logon("chief"), yes)
+    return configured(root, number)
+
+
+def a_booking_of_what_was_never_exported(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """Two people would release it, who see that it is in evidence."""
+    hold = root.department.held(root.department.logon("super"))
+    form = BookForm(hold=hold, evidence_item="E-1")
+    return HoldBooked(hold=hold, evidence_item="E-1"), root.signed("super", "hold/book", form)
 
 
 def an_office_handed_over_with_more(root: Root) -> tuple[Note, tuple[object, bytes]]:
@@ -326,6 +386,12 @@ TURNED = (
     an_account_with_a_role_more,
     an_account_with_roots_ssh_key,
     an_account_removed_by_a_change,
+    an_account_that_gets_another_person,
+    an_account_that_searches_with_a_key_by_one_person,
+    an_account_with_the_key_of_another,
+    a_passkey_of_another,
+    a_configuration_that_another_person_proposed,
+    a_booking_of_what_was_never_exported,
     an_office_handed_over_with_more,
     a_designation_that_does_not_end,
     a_training_by_the_wrong_office,

@@ -129,6 +129,9 @@ def test_active_accounts_alone_hold_roles_and_review() -> None:
             True,
         ),
         (account("pup", Role.OFFICER), replace(account("pup", Role.OFFICER), name="B New"), False),
+        (account("pup", Role.COMMUNICATIONS), account("pup", Role.COMMUNICATIONS, keys=(b"1",)), True),
+        (account("pup", Role.COMMUNICATIONS, keys=(b"1",)), account("pup", Role.COMMUNICATIONS), False),
+        (account("pup", Role.OFFICER), account("pup", Role.OFFICER, keys=(b"1",)), False),
     ],
 )
 def test_two_people_give_a_role_that_searches_or_approves(

@@ -61,7 +61,7 @@ def with_key(department: Department, chief: str, **change: object) -> None:
         reason="key",
         ssh_keys=(SshPublicKey.of(REVIEWER).line,),
     )
-    department.call("user/set", chief, replace(form, **change))  # type: ignore[arg-type]
+    department.two_hands("user/set", chief, replace(form, **change))  # type: ignore[arg-type]
 
 
 def audits(unit: Joined, user: str = "reviewer1", key: Ed25519PrivateKey = REVIEWER) -> dict[str, object]:

@@ -10,7 +10,7 @@ from storage.errors import StorageError
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import Entry
 from sync.department.journal.inquiry_entries import Access
-from sync.department.journal.second_hands import forget
+from sync.department.journal.second_hand_facts import forget
 from sync.department.journal.signed_log import access_digest
 from sync.department.journal.signers import KEPT_US
 from sync.department.journal.statements import USED, said_in

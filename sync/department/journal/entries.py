@@ -96,8 +96,9 @@ class AccessLogOpened(Note):
     sample. From `BOUND_WHOLE` on, a grant that destroys records names their log, each delivery names what was
     asked for, and the first word on an incident is about that one, and ends with the role that gave it. From
     `ALL_TRAINED` on, not only who opens content has current training, but everyone whose call takes it at the
-    desk: a second person's yes to what is about plates or reads is one; and a hold ends under the item number
-    that it was booked under, or under none if no export of it began.
+    desk: a second person's yes to what is about plates or reads is one; a hold is booked once an export of it
+    began, and ends under that item number by the words of both people, or under none if no export began; and
+    another name or an SSH key takes two people where a role does, and no key or passkey is two people's.
     """
 
     KIND: ClassVar[str] = "log_opened"

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -127,6 +128,17 @@ def demand_answer(response: str, challenge: bytes, key: PasskeySet) -> None:
         )
     except (WebAuthnException, ValueError, TypeError, KeyError) as error:
         raise SignatureError(f"the passkey's signature is not valid: {type(error).__name__}") from None
+
+
+def passkey_owner(note: PasskeySet, passkeys: Mapping[str, Iterable[PasskeySet]]) -> str:
+    """Another person who has this passkey, or empty. `passkeys`: of each person."""
+    same = (
+        user
+        for user, keys in passkeys.items()
+        for one in keys
+        if user != note.user and note.credential_id == one.credential_id
+    )
+    return next(same, "") if note.active else ""
 
 
 def is_registered_by(response: str, key: PasskeySet) -> bool:

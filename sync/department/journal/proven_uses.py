@@ -22,7 +22,7 @@ from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.passkeys import PasskeySet, ProvenUse, demand_answer, proof_of
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
-from sync.department.journal.second_hands import forget
+from sync.department.journal.second_hand_facts import forget
 from sync.department.journal.statements import Statement, digest_of
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.system_terms import MAX_PROOF_MINUTES

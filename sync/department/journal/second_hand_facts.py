@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from storage import envelope
 from storage.codec import later
@@ -15,6 +16,8 @@ from sync.department.journal.sharing_entries import ShareAsked, written_digest, 
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import Call, Role
 
+K = TypeVar("K")
+V = TypeVar("V")
 PLATE = b"alpr-department/asked-plate/v1\x00"
 ITEM = b"alpr-department/evidence-item/v1\x00"
 DECIDES = {
@@ -25,6 +28,15 @@ DECIDES = {
 """What a role must permit for each decision."""
 WITH_DATA = frozenset({"hotlist/add", "hotlist/push", "hold/place", "hold/export"})
 """Changes about plates or reads: who makes, opens or approves one needs current training (463.3)."""
+
+
+def forget(known: dict[K, V], is_over: Callable[[V], bool]) -> None:
+    """Drop what is over from the front of a memory that was filled in the order of time."""
+    while known:
+        first = next(iter(known))
+        if not is_over(known[first]):
+            return
+        del known[first]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +53,7 @@ class Proposal:
 class SignedDecision:
     """A second person's yes, or the first one's word. `roles`: which its person held then and kept since;
     None where an earlier version kept it, until the next entry that changes roles. `about`: which incident,
-    if its number alone does not say."""
+    or under which item number a hold ends; empty where an earlier version kept it."""
 
     user: str
     at_us: int
@@ -94,6 +106,11 @@ def item_digest(item: str) -> bytes:
     return hashlib.sha256(ITEM + item.encode()).digest() if item else b""
 
 
+def release_digest(item: str) -> bytes:
+    """SHA-256 of what the word to end a hold is about: that item number, or none."""
+    return hashlib.sha256(envelope.encode(["release", item])).digest()
+
+
 def plate_digest(plate: str) -> bytes:
     """What is kept of a plate that was asked for."""
     return hashlib.sha256(PLATE + normal_plate(plate).encode()).digest()
@@ -109,10 +126,13 @@ class PlacedHold:
     exported: bool = later(False)
     item: bytes = later(b"")
 
-    def demand_item(self, item: str) -> None:
-        """It ends under the item number that it was booked under, or under none if no export of it began.
-        Raises UnsignedError."""
-        if item_digest(item) != self.item or (self.exported and not item):
+    def demand_item(self, item: str, *, books: bool) -> None:
+        """It is booked once an export of it began, and ends under the item number that it was booked under,
+        or under none if no export began. Raises UnsignedError."""
+        if books:
+            if not self.exported:
+                raise UnsignedError("that hold was never exported")
+        elif item_digest(item) != self.item or (self.exported and not item):
             raise UnsignedError("that hold was exported, or was booked under another item number")
 
 

@@ -9,9 +9,9 @@ accounts and credentials of roles that two people give, deliveries to other agen
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US
@@ -37,10 +37,12 @@ from sync.department.journal.second_hand_facts import (
     SignedDecision,
     Spent,
     Training,
+    forget,
     incident_digest,
     item_digest,
     plate_digest,
     reads_digest,
+    release_digest,
 )
 from sync.department.journal.sharing_entries import DELIVER_DAYS, ShareAsked, ShareDecided, read_by
 from sync.department.journal.statements import Statement, digest_of, proposal_digest
@@ -56,19 +58,6 @@ EMERGENCY = "inquiry/break-glass"  # one person's word, and a second one's withi
 DECISIONS = SearchApproved | ChangeDecided | ShareDecided
 
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-def forget(known: dict[K, V], is_over: Callable[[V], bool]) -> None:
-    """Drop what is over from the front of a memory that was filled in the order of time."""
-    while known:
-        first = next(iter(known))
-        if not is_over(known[first]):
-            return
-        del known[first]
-
-
 @dataclass(slots=True)
 class SecondHands(PolicyAsks):
     """What the entries so far prove of second persons, and what the policy in force asks of them.
@@ -80,7 +69,8 @@ class SecondHands(PolicyAsks):
     `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;
     `seen_written`: deliveries name what was asked for; `bound_whole`: so do grants that destroy records, and
     the first word on an incident, in `settled`, is about that one and ends with its role; `all_trained`:
-    whose call takes training at the desk has it, and a hold ends as `PlacedHold.demand_item` says.
+    whose call takes training at the desk has it, and a hold ends as `PlacedHold.demand_item` says, by two
+    words on the same item number.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -291,7 +281,8 @@ class SecondHands(PolicyAsks):
     def ask_release(self, entry: Entry, note: ReleaseAsked, held: tuple[Role, ...]) -> None:
         """The first person's word that a hold may end. `held`: that person's roles."""
         roles = self.permitting(Call.HOLD_RELEASE, held)
-        word = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=roles)
+        about = release_digest(note.evidence_item)
+        word = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=roles, about=about)
         self.asked_release[note.hold] = word
 
     def release(self, entry: Entry, note: HoldReleased, *, signed: bool) -> None:
@@ -303,6 +294,8 @@ class SecondHands(PolicyAsks):
             raise UnsignedError("the word of the first person had ended")
         if asked is not None:
             self._demand_counts(Call.HOLD_RELEASE, note.hold, asked)
+            if self.all_trained and asked.about not in {b"", release_digest(note.evidence_item)}:
+                raise UnsignedError("the word of the first person is on another item number")
         placed = self.holds.get(note.hold)
         if signed and (placed is None or placed.access != note.access):
             raise UnsignedError("it ends another hold than the one that both people named")
@@ -312,10 +305,13 @@ class SecondHands(PolicyAsks):
 
     def demand_there(self, note: Note) -> None:
         """A word on a hold is about one that was placed before, and that ends so. Raises UnsignedError."""
-        if isinstance(note, ReleaseAsked) and note.hold not in self.holds:
+        if not isinstance(note, HoldBooked | ReleaseAsked | HoldReleased):
+            return
+        placed = self.holds.get(note.hold)
+        if isinstance(note, ReleaseAsked) and placed is None:
             raise UnsignedError("it names a hold that did not exist yet")
-        if isinstance(note, ReleaseAsked | HoldReleased) and note.hold in self.holds and self.all_trained:
-            self.holds[note.hold].demand_item(note.evidence_item)
+        if placed is not None and self.all_trained:
+            placed.demand_item(note.evidence_item, books=isinstance(note, HoldBooked))
 
     def mark(self, hold: object, **changes: Any) -> None:
         """What became of a hold: an export of it began, or it was booked."""
@@ -470,6 +466,8 @@ class SecondHands(PolicyAsks):
             raise UnsignedError("no second person signed the approval that it names")
         if proposal is not None and (proposal.call, proposal.digest) != (said.call, change_digest(said)):
             raise UnsignedError("the approval that it names is for another change")
+        if proposal is not None and proposal.user != said.user:
+            raise UnsignedError("the approval that it names is another person's")
         at_us, by = entry.stamp.at_us, digest_of(said)
         if at_us - decision.at_us > self.approval_hours * HOUR_US:
             raise UnsignedError("the approval that it names had ended")

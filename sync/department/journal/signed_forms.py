@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from storage import envelope
-from storage.codec import from_plain, to_plain
+from storage.codec import from_plain, later, to_plain
 from storage.errors import StorageError
 from storage.plate_text import normal_plate
 from sync.department.journal.entry_base import Stamp
@@ -67,17 +67,19 @@ SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | frozenset(DEC
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """What a request or a proposal asks for, as digests, and when it was made. `digest`: plate and ground;
-    `whole`: times, place and unit too; `user`: who asks."""
+    `whole`: times, place and unit too; `user`: who asks; `for_user`: whose request a proposal is to run."""
 
     digest: bytes
     whole: bytes
     at_us: int
     user: str
+    for_user: str = later("")
 
 
-def waiting_of(note: InquiryAsked | SearchProposed, stamp: Stamp) -> Waiting:
+def waiting_of(note: InquiryAsked | SearchProposed, stamp: Stamp, for_user: str = "") -> Waiting:
     """What an entry asks for."""
     return Waiting(
+        for_user=for_user,
         digest=ask_digest(note.query.plate, note.ground),
         whole=ask_digest(note.query.plate, note.ground, note.query.text()),
         at_us=stamp.at_us,
@@ -138,12 +140,12 @@ def fits_access(statement: Statement, access: Access, named: Named) -> bool:
         return False
     if statement.call not in BY_NUMBER:
         return bool(access.request == request)
+    own = proposal == -1 or _is_own(named.asked(proposal), statement.user)
     numbered = [one for one in (proposal, request) if one != -1]
     if query is not None:
-        return bool(access.request == request) and all(
-            _as_asked(named.asked(one), access) for one in numbered
-        )
-    return bool(numbered) and _as_asked(named.asked(numbered[0]), access)
+        as_asked = all(_as_asked(named.asked(one), access) for one in numbered)
+        return bool(access.request == request) and as_asked and own
+    return bool(numbered) and _as_asked(named.asked(numbered[0]), access) and own
 
 
 def rests_on(statement: Statement) -> tuple[tuple[int, ...], int]:
@@ -162,7 +164,7 @@ def ask_digest(plate: str, ground: Ground, elements: str = "") -> bytes:
 
 
 def _is_own(asked: Waiting | None, user: str) -> bool:
-    """An answer is shown to the person who asked."""
+    """An answer is shown to the person who asked, and an approval is its proposer's."""
     return asked is not None and asked.user == user
 
 

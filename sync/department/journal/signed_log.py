@@ -17,8 +17,8 @@ from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.journal.made_by import MADE
 from sync.department.journal.malformed import unread_is_unsigned
-from sync.department.journal.second_hand_facts import Spent
-from sync.department.journal.second_hands import EMERGENCY, WAITS_US, forget
+from sync.department.journal.second_hand_facts import Spent, forget
+from sync.department.journal.second_hands import EMERGENCY, WAITS_US
 from sync.department.journal.signed_forms import (
     ACCESS_CALLS,
     NamedAlert,
@@ -76,8 +76,8 @@ class SignedLog:
             self.signers.make(entry, said)
             self._remember(entry)
         elif not isinstance(note, Access):
-            if isinstance(note, SearchApproved) and entry.signed and note.proposal not in self.waiting:
-                raise UnsignedError("it decides a proposal that did not exist yet")
+            if isinstance(note, SearchApproved) and entry.signed:
+                self._demand_other(note, entry.stamp.user)
             self.signers.apply(entry)
         elif entry.signed or self.signers.ever:
             self._judge_access(entry, note)
@@ -87,7 +87,9 @@ class SignedLog:
         note, at_us = entry.note, entry.stamp.at_us
         if isinstance(note, InquiryAsked | SearchProposed):
             forget(self.waiting, lambda one: at_us - one.at_us >= WAITS_US)
-            self.waiting[entry.sequence] = waiting_of(note, entry.stamp)
+            asked = self.waiting.get(note.request) if isinstance(note, SearchProposed) else None
+            for_user = asked.user if asked is not None else ""
+            self.waiting[entry.sequence] = waiting_of(note, entry.stamp, for_user)
         elif isinstance(note, AlertKnown):
             self.alerts[entry.sequence] = NamedAlert(alert=note.record or note.alert, read=note.read)
             while len(self.alerts) > MOST_ALERTS:
@@ -103,6 +105,14 @@ class SignedLog:
         if known is None:
             known = next((one for one in reversed(self.alerts.values()) if one.alert == name), None)
         return (known.alert, known.read) if known else ("", "")
+
+    def _demand_other(self, note: SearchApproved, user: str) -> None:
+        """Who decides a search did not ask for it. Raises UnsignedError."""
+        known = self.waiting.get(note.proposal)
+        if known is None:
+            raise UnsignedError("it decides a proposal that did not exist yet")
+        if user in {known.user, known.for_user}:
+            raise UnsignedError("it decides a search that the same person asked for")
 
     def _judge_named(self, entry: Entry, said: Statement) -> None:
         """A proposal is of the request that its call names by number, and the word on an emergency of that
@@ -174,8 +184,7 @@ class SignedLog:
         if said.call == EMERGENCY:
             second.note_emergency(entry)
             self.unjudged[entry.sequence] = said.user
-        if note.action == "export":
-            second.mark(said.fields().get("hold"), exported=True)
+        self.signers.apply(entry)
         if note.action == "hold":
             at_us, by = entry.stamp.at_us, digest_of(said)
             forget(self.holding, lambda one: at_us - one.at_us >= KEPT_US)

@@ -6,7 +6,7 @@ signature for something else: another role, another SSH key, a reset where only 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +48,22 @@ def fits_account(said: Statement, note: AccountSet, known: AccountSet | None) ->
     else:
         return False
     return note == replace(wanted, reason=form.get("reason", ""))
+
+
+def gains(note: AccountSet, known: AccountSet | None, *, whole: bool = True) -> bool:
+    """Whether an account gains what two people give to some roles: a role; another name, and so maybe another
+    person; an SSH key, which lets in who holds it. `whole`: not the role alone, as older logs have it."""
+    if known is None or not known.active:
+        return note.active
+    renamed, keys = note.name.split() != known.name.split(), set(note.ssh_keys) - set(known.ssh_keys)
+    return note.active and bool(set(note.roles) - set(known.roles) or (whole and (renamed or keys)))
+
+
+def ssh_owner(note: AccountSet, accounts: Iterable[AccountSet]) -> str:
+    """Another person who has an SSH key of this account, or empty: who holds the key would be two people."""
+    others = (one for one in accounts if one.active and one.user != note.user)
+    shared = (one.user for one in others if not set(one.ssh_keys).isdisjoint(note.ssh_keys))
+    return next(shared, "") if note.active else ""
 
 
 def fits_credential(said: Statement, note: CredentialSet) -> bool:

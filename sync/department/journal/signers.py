@@ -23,6 +23,7 @@ What does not hold changes nothing here. The key service and `verify` fold the s
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -65,11 +66,12 @@ from sync.department.journal.passkeys import (
     credential_of,
     is_passkey_certificate,
     open_passkey_certificate,
+    passkey_owner,
 )
 from sync.department.journal.person_entries import FreshProof, PersonKeySet, SessionKeySet
 from sync.department.journal.proven_uses import PersonProofs
-from sync.department.journal.second_hand_facts import DECIDES
-from sync.department.journal.second_hands import DECISIONS, SecondHands, forget
+from sync.department.journal.second_hand_facts import DECIDES, forget
+from sync.department.journal.second_hands import DECISIONS, SecondHands
 from sync.department.journal.session_signer import SessionSigner
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import fits_passkey
@@ -79,6 +81,8 @@ from sync.department.journal.signed_roster import (
     fits_account,
     fits_credential,
     fits_designation,
+    gains,
+    ssh_owner,
 )
 from sync.department.journal.statements import (
     CALL_PROOF,
@@ -91,6 +95,7 @@ from sync.department.journal.statements import (
     digest_of,
     open_certificate,
     open_statement,
+    said_in,
 )
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import MANAGES_USERS, Call, Role, roles_at
@@ -99,23 +104,10 @@ from sync.root_file import Root
 MANY = (AlertKnown, AlertRecordsOpened, AlertStepTaken)  # a look at the list makes many
 KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
 JUDGED: tuple[type[Note], ...] = (
-    AccessLogOpened,
-    RootSet,
-    AccountSet,
-    CredentialSet,
-    PersonKeySet,
-    PasskeySet,
-    SessionKeySet,
-    SessionEnded,
-    FreshProof,
-    AdministratorNamed,
-    ChangeDecided,
-    SearchApproved,
-    ShareDecided,
-    Access,
-    UnitLogsNamed,
-    *MADE,
-)
+    AccessLogOpened, RootSet, AccountSet, CredentialSet, PersonKeySet, PasskeySet, SessionKeySet,
+    SessionEnded, FreshProof, AdministratorNamed, ChangeDecided, SearchApproved, ShareDecided, Access,
+    UnitLogsNamed, *MADE,
+)  # fmt: skip
 SIGNER_KINDS = tuple(cls.KIND for cls in JUDGED)
 """The kinds of entries that say who can sign, or must be signed."""
 
@@ -159,19 +151,9 @@ class Signers:
         """Take in an entry of a kind that changes who can sign. Raises UnsignedError for one that does not
         hold; it changes nothing. Raises NewerError."""
         note = entry.note
-        if isinstance(note, AccessLogOpened):
-            if entry.sequence:
-                raise UnsignedError("a log is opened by its first entry alone")
-            self.form = demand_form(note.signs)
-            self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
-            self.all_signed = note.signs >= ALL_SIGNED
-            self.grants_by_two = note.signs >= GRANTS_BY_TWO
-            self.second.seen_by_two = note.signs >= SEEN_BY_TWO
-            self.second.bound_whole = self.second.seen_written = note.signs >= BOUND_WHOLE
-            self.second.all_trained = note.signs >= ALL_TRAINED
-            self.proven.once = note.signs >= PROOFS_OF_ONE
-            return
         match note:
+            case AccessLogOpened():
+                self._open(entry, note)
             case RootSet():
                 self._set_root(note, entry.stamp.at_us)
             case AdministratorNamed():
@@ -188,10 +170,25 @@ class Signers:
                 self._open_session(entry, note)
             case SessionEnded():
                 self._end_session(entry, note)
+            case Access(action="export") if entry.signed:
+                self.second.mark(said_in(entry.signed).fields().get("hold"), exported=True)
             case _ if isinstance(note, MADE):
                 self.make(entry, self.demand_made(entry))
             case _ if isinstance(note, DECISIONS):
                 self._decide(entry)
+
+    def _open(self, entry: Entry, note: AccessLogOpened) -> None:
+        """The rules that hold from the log's first entry on."""
+        if entry.sequence:
+            raise UnsignedError("a log is opened by its first entry alone")
+        self.form = demand_form(note.signs)
+        self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
+        self.all_signed = note.signs >= ALL_SIGNED
+        self.grants_by_two = note.signs >= GRANTS_BY_TWO
+        self.second.seen_by_two = note.signs >= SEEN_BY_TWO
+        self.second.bound_whole = self.second.seen_written = note.signs >= BOUND_WHOLE
+        self.second.all_trained = note.signs >= ALL_TRAINED
+        self.proven.once = note.signs >= PROOFS_OF_ONE
 
     def _decide(self, entry: Entry) -> None:
         """A second person's decision, of one whose role may make it."""
@@ -364,11 +361,12 @@ class Signers:
     def _set_account(self, entry: Entry, note: AccountSet) -> None:
         known, said = self.accounts.get(note.user), None
         if not (self.named and entry.stamp.user == SYSTEM and by_offices(note, known, self.named)):
-            gained = set(note.roles) - set(self.roles.get(note.user, ()))
-            two = note.active and bool(gained) and not set(self.second.two_hands).isdisjoint(note.roles)
-            said = self._demand_roster(
-                entry, note.user, two=two, fits=lambda one: fits_account(one, note, known)
-            )
+            whole = self.second.all_trained
+            two = gains(note, known, whole=whole) and not set(self.second.two_hands).isdisjoint(note.roles)
+            fits = functools.partial(fits_account, note=note, known=known)
+            said = self._demand_roster(entry, note.user, two=two, fits=fits)
+            if whole and (owner := ssh_owner(note, self.accounts.values())):
+                raise UnsignedError(f"an SSH key in it is {owner}'s")
         self.accounts[note.user] = note
         before = self.roles.get(note.user, ()) if note.active else ()
         self.second.keep_roles(note.user, set(note.roles).intersection(before))
@@ -438,6 +436,8 @@ class Signers:
         user, said = note.user, self.demand_signed(entry)
         if user != entry.stamp.user or not fits_passkey(said, note):
             raise UnsignedError(f"the signed call sets no such passkey of {user}")
+        if self.second.all_trained and (owner := passkey_owner(note, self.passkeys)):
+            raise UnsignedError(f"that passkey is {owner}'s")
         self._use_once(entry, said)
         kept = tuple(one for one in self.passkeys.get(user, ()) if one.credential_id != note.credential_id)
         self.passkeys[user] = (*kept, note) if note.active else kept

@@ -23,7 +23,7 @@ from sync.department.desk.inquiry.forms import Entered, NothingForm, first_enter
 from sync.department.desk.people.challenges import WaitingLogon
 from sync.department.desk.people.keys import like
 from sync.department.desk.words import demand_words
-from sync.department.journal.passkeys import MAX_KEYS, UNLOCK, PasskeySet, ProvenUse
+from sync.department.journal.passkeys import MAX_KEYS, UNLOCK, PasskeySet, ProvenUse, passkey_owner
 from sync.department.journal.statements import LONGEST_US, SESSION, Certificate
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
@@ -211,13 +211,6 @@ def register(front: DeskContext, token: str, form: PasskeyForm) -> Entered:
                 clause="CJIS IA-2",
                 cure="register it again, on this department's own page",
             ) from None
-        if any(
-            one.credential_id == verified.credential_id
-            for user, keys in desk.book.signers.passkeys.items()
-            for one in keys
-            if user != caller.user
-        ):
-            raise FormError("that passkey is another person's", code="passkey", clause="CJIS IA-2")
         note = PasskeySet(
             user=caller.user,
             name=form.name,
@@ -227,6 +220,8 @@ def register(front: DeskContext, token: str, form: PasskeyForm) -> Entered:
             origin=desk.logons.site.origin,
             active=True,
         )
+        if passkey_owner(note, desk.book.signers.passkeys):
+            raise FormError("that passkey is another person's", code="passkey", clause="CJIS IA-2")
         return [note], first_entered
 
     return desk.act(token, Call.TRAINING_READ, plan)

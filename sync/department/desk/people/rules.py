@@ -40,6 +40,7 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.person_entries import FreshProof
+from sync.department.journal.signed_roster import gains, ssh_owner
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, NotYetError, demand, refuse_each
 from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role, roles_at
@@ -270,9 +271,8 @@ def check_account(policy: Policy, account: _Account) -> None:
 
 def check_ssh_keys(roster: Accounts, account: AccountSet) -> None:
     """A key proves one person: the holder of two accounts would be two. Raises FormError."""
-    others = (one for one in roster.accounts.values() if one.active and one.user != account.user)
     demand(
-        not account.active or all(set(one.ssh_keys).isdisjoint(account.ssh_keys) for one in others),
+        not ssh_owner(account, roster.accounts.values()),
         "that SSH key is another person's",
         code="ssh-key",
         clause="463.3",
@@ -309,15 +309,11 @@ def has_approvers(policy: Policy, roster: Accounts, user: str) -> bool:
 
 def account_needs_second(policy: Policy, roster: Accounts, account: AccountSet) -> bool:
     """Whether setting this account needs a second person: it gains a role that two people give, or an account
-    with such a role gets another name, and so may get another person.
+    with such a role gets another name, and so may get another person, or an SSH key.
 
-    Taking a role or an account away never waits.
+    Taking a role, a key or an account away never waits.
     """
-    before = roster.accounts.get(account.user)
-    known = before.roles if before is not None and before.active else ()
-    more = set(account.roles) - set(known)
-    renamed = before is not None and account.name.split() != before.name.split()
-    return account.active and (bool(more) or renamed) and takes_two(policy, account.roles)
+    return gains(account, roster.accounts.get(account.user)) and takes_two(policy, account.roles)
 
 
 def credential_needs_second(policy: Policy, roster: Accounts, user: str) -> bool:
