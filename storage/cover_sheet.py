@@ -28,7 +28,7 @@ ACCESSES = "EVERY LOGGED ACCESS TO THESE RECORDS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The content of the sheet."""
+    """The content of the sheet. `version`: of its words; a check makes earlier ones again."""
 
     unit: str
     number: str
@@ -39,6 +39,7 @@ class Story:
     facts: Mapping[str, str]
     records: Mapping[int, Mapping[str, Opened]]
     accesses: list[str]
+    version: int = VERSION
 
 
 def slot_chances(slots: bytes) -> list[dict[str, float]]:
@@ -148,7 +149,9 @@ def as_text(story: Story) -> str:
     lines = ["EVIDENCE FROM A LICENSE PLATE READER", "", story.sentence, ""]
     lines += [f"{name}: {value}" for name, value in _head(story)]
     for sequence, opened in story.records.items():
-        lines += ["", f"RECORD {sequence}"] + [f"  {name}: {value}" for name, value in rows_of(opened)]
+        lines += ["", f"RECORD {sequence}"] + [
+            f"  {name}: {value}" for name, value in rows_of(opened, version=story.version)
+        ]
         lines += [f"  image: records/{sequence}/{name}.*" for name in IMAGES if name in opened]
     lines += ["", ACCESSES] + [f"  {line}" for line in story.accesses or ["none"]]
     lines += [
@@ -174,7 +177,7 @@ def as_html(story: Story) -> str:
         table(_head(story)),
     ]
     for sequence, opened in story.records.items():
-        parts += [f"<h2>Record {sequence}</h2>", table(rows_of(opened))]
+        parts += [f"<h2>Record {sequence}</h2>", table(rows_of(opened, version=story.version))]
         for name in ("patch", "overview"):
             if name in opened:
                 data = base64.b64encode(opened[name].content).decode()

@@ -270,7 +270,9 @@ class Door:
             holds.demand_reads(store, records)
             return records
 
-        subject = export_subject(asked, hold, number, withhold)
+        if not set(withhold) <= set(evidence.ELEMENTS):
+            raise RecordError(f"are among {', '.join(evidence.ELEMENTS)}", where="withhold")
+        subject = evidence.export_subject(asked, hold, number, withhold)
         person, entry = self._admit(body, "export", subject, demand)
         demo = self._ledger.standing.roster.demo
         order = evidence.ExportOrder(
@@ -339,11 +341,6 @@ def audit_subject(wanted: audit.UnitAuditFilter) -> str:
 
 def hold_subject(records: tuple[int, ...], ground: str, authority: str, number: str) -> str:
     return f"hold records={_joined(records)} ground={ground} authority={authority} number={number}"
-
-
-def export_subject(records: tuple[int, ...], hold: int | None, number: str, withhold: tuple[str, ...]) -> str:
-    what = f"records={_joined(records)}" if hold is None else f"hold={hold}"
-    return f"export {what} number={number} withhold={','.join(withhold) or 'nothing'}"
 
 
 def _joined(records: tuple[int, ...]) -> str:

@@ -30,6 +30,7 @@ from storage.store import UnitStore
 from storage.times import utc_text
 
 FORMAT = 1
+ELEMENTS = ("text", "place", *IMAGES)  # of a read, which an export may withhold
 CONTEXT = b"alpr-reader/package/v1"
 SENTENCE = (
     "The signature proves what this unit recorded and that it was not changed since; "
@@ -89,6 +90,18 @@ class ExportOrder:
     facts: Mapping[str, str]
 
 
+def hidden(withheld: Iterable[str]) -> set[str]:
+    """The elements that a package does not show: an entry names the plate, and goes with the text."""
+    names = set(withheld)
+    return names | {ENTRY} if "text" in names else names
+
+
+def export_subject(records: tuple[int, ...], hold: int | None, number: str, withhold: tuple[str, ...]) -> str:
+    """What a person signs who exports, and what the entry of the export says."""
+    what = f"records={','.join(map(str, records))}" if hold is None else f"hold={hold}"
+    return f"export {what} number={number} withhold={','.join(withhold) or 'nothing'}"
+
+
 def extension(name: str, content: bytes) -> str:
     """The file name of an element in a package."""
     if name in IMAGES:
@@ -116,9 +129,8 @@ def build(store: UnitStore, order: ExportOrder) -> dict[str, bytes]:
         for sequence in (*order.records, *accesses):
             leaf = store.leaf(sequence)
             folder = "records" if sequence in order.records else "accesses"
-            hidden = set(order.withhold)
-            hidden |= {ENTRY} if "text" in order.withhold else set()  # an entry names the plate
-            opened = {name: store.open_element(leaf, name) for name in leaf.elements if name not in hidden}
+            names = [name for name in leaf.elements if name not in hidden(order.withhold)]
+            opened = {name: store.open_element(leaf, name) for name in names}
             shown[sequence] = opened
             proof = tlog_proof.write(sequence, store.log.inclusion(sequence, size), checkpoint)
             files |= _record_files(f"{folder}/{sequence}", leaf, store.log.leaf(sequence), opened, proof)

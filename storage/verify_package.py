@@ -5,24 +5,28 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
-from storage import codec, cover_sheet, envelope, evidence, files, merkle, sealing, tlog_proof
+from storage import codec, envelope, evidence, files, merkle, sealing, tlog_proof, verify_sheet
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
 from storage.counts import counted
 from storage.errors import LedgerError, PackageError, ProofError
 from storage.evidence import Shown, UnitPackageHead
 from storage.findings import UnitReport, caught
-from storage.leaf import ENTRY, Leaf, log_id_of, open_leaf, origin_of
-from storage.records import RECORDS
+from storage.leaf import Leaf, log_id_of, open_leaf, origin_of
+from storage.read_records import ReadText
 from storage.sealing import Opened
+from storage.verify_sheet import SHEETS, TEXT, UPDATE, OpenedRecord
 
 HEAD_FILE, KEY_FILE, ANCHOR = "package.cose", "log.pub", "anchor"
 MAX_FILE_BYTES = 64 << 20
-_Opened: TypeAlias = tuple[Leaf, dict[str, Opened]]
-OF_THE_PACKAGE = ("log.pub", "checkpoint", ANCHOR, f"{ANCHOR}.proof", "cover.txt", "cover.html")
+OF_FILE_MANAGERS = (".DS_Store", "._", "Thumbs.db", "desktop.ini")
+LINE_ENDS = (
+    "was altered: its line ends are those of Windows now, as a mail program or an editor writes them: "
+    "get the package again, in one ZIP file or on a medium"
+)
+OF_THE_PACKAGE = ("log.pub", "checkpoint", ANCHOR, f"{ANCHOR}.proof", *SHEETS)
 
 
 def is_package(path: Path) -> bool:
@@ -36,22 +40,21 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
     department: its log's key, which must have co-signed this log; that too proves the log key.
     """
     report = UnitReport()
-    with caught(report, KEY_FILE):
-        own = NoteKey.parse(_read(folder, KEY_FILE).decode())
-        if key is not None and envelope.raw_public(own.public) != envelope.raw_public(key.public):
-            report.add(KEY_FILE, "is not the key that was given")
-        key = key or own
+    key = _key(folder, key, report)
     if key is None:
         return report
     key = NoteKey(origin_of(log_id_of(key.public)), key.public)
     report.log_id = log_id_of(key.public).hex()
     with caught(report, HEAD_FILE):
         head_bytes = envelope.open_signed(_read(folder, HEAD_FILE), key.public, context=evidence.CONTEXT)
+        _demand_known(head_bytes)
         head = codec.from_bytes(UnitPackageHead, head_bytes)
         if head.format != evidence.FORMAT or head.log_id != log_id_of(key.public):
             raise PackageError("of another format or another log", where=HEAD_FILE)
         _files(folder, head, report)
-        proven, shown = set(OF_THE_PACKAGE), dict[int, _Opened]()
+        if any(one.what == LINE_ENDS for one in report.findings):
+            return report  # whatever else was said of such files would hide why
+        proven, shown = set(OF_THE_PACKAGE), dict[int, OpenedRecord]()
         checkpoint = _read(folder, "checkpoint").decode(errors="replace")
         for name, sequences in (("records", head.records), ("accesses", head.accesses)):
             if len(set(sequences)) != len(sequences):
@@ -63,6 +66,7 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
                     )
                     proven |= {f"{name}/{sequence}/{one}" for one in about}
                     shown[sequence] = leaf, opened
+                    _whole(head, f"{name}/{sequence}", leaf, opened, report)
         for name in sorted({name for name, _ in head.files} - proven):
             report.add(name, "is listed, and no signed record is about it")
         if (ANCHOR in dict(head.files)) or department is not None:
@@ -72,13 +76,43 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
                     report.anchored, report.anchored_by = size, "department"
         _say_newer(head, department, report)
         if not report.findings:
-            with caught(report, "cover.txt"):
-                _sheet(folder, head, key, shown, report)
+            verify_sheet.check(head, key, shown, {one: _read(folder, one) for one in SHEETS}, report)
         report.records = len(head.records)
         if head.demo:
             report.notes.append("made by a unit that belongs to no department (demo)")
         report.notes.append(evidence.SENTENCE)
     return report
+
+
+def _key(folder: Path, given: NoteKey | None, report: UnitReport) -> NoteKey | None:
+    """The key to check with: the one given, else the package's own; None where there is neither."""
+    own = None
+    with caught(report, KEY_FILE):
+        own = NoteKey.parse(_read(folder, KEY_FILE).decode())
+        if own.name != origin_of(log_id_of(own.public)):
+            report.add(KEY_FILE, "gives the log another name than its own")
+        if given is not None and envelope.raw_public(own.public) != envelope.raw_public(given.public):
+            report.add(KEY_FILE, "is not the key that was given")
+    return given or own
+
+
+def _demand_known(head: bytes) -> None:
+    """A later program may put more into a head than this one knows. Raises PackageError."""
+    plain = envelope.decode(head)
+    number = plain.get("format") if isinstance(plain, dict) else None
+    if isinstance(number, int) and number > evidence.FORMAT:
+        raise PackageError(f"is of a later format than this program knows: {UPDATE}", where=HEAD_FILE)
+
+
+def _whole(
+    head: UnitPackageHead, where: str, leaf: Leaf, opened: Mapping[str, Opened], report: UnitReport
+) -> None:
+    """A record shows all that it has, but for what the head says was withheld."""
+    if set(opened) != set(leaf.elements) - evidence.hidden(head.withheld):
+        report.add(where, "shows other elements than the package says", leaf.sequence)
+    text = opened.get(TEXT)
+    if not head.demo and text is not None and codec.from_bytes(ReadText, text.content).demo:
+        report.notes.append(f"{where} was made while the unit belonged to no department (demo)")
 
 
 def _say_newer(head: UnitPackageHead, department: NoteKey | None, report: UnitReport) -> None:
@@ -125,74 +159,25 @@ def _files(folder: Path, head: UnitPackageHead, report: UnitReport) -> None:
     listed = dict(head.files)
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()}
     for name in sorted(there - set(listed) - {HEAD_FILE, "SHA256SUMS"}):
-        report.add(name if name.isprintable() else ascii(name), "does not belong to the package")
+        own = name.rpartition("/")[2].startswith(OF_FILE_MANAGERS)
+        what = "is of this machine's file manager: delete it" if own else "does not belong to the package"
+        report.add(name if name.isprintable() else ascii(name), what)
     for name, digest in listed.items():
         with caught(report, name):
             if name not in there:
                 report.add(name, "is missing")
-            elif not hmac.compare_digest(hashlib.sha256(_read(folder, name)).digest(), digest):
-                report.add(name, "was altered: its SHA-256 is not the signed one")
+                continue
+            data = _read(folder, name)
+            if not hmac.compare_digest(hashlib.sha256(data).digest(), digest):
+                unix = data.replace(b"\r\n", b"\n")
+                mailed = hmac.compare_digest(hashlib.sha256(unix).digest(), digest)
+                what = LINE_ENDS if mailed else "was altered: its SHA-256 is not the signed one"
+                report.add(name, what)
     with caught(report, "SHA256SUMS"):
-        if _read(folder, "SHA256SUMS") != evidence.sums(head.files):
-            report.add("SHA256SUMS", "differs from the signed list")
-
-
-def _sheet(
-    folder: Path, head: UnitPackageHead, key: NoteKey, shown: Mapping[int, _Opened], report: UnitReport
-) -> None:
-    """Rebuild the cover sheet and compare.
-
-    A different one is a finding. One in the words of an earlier version is not checked whole, because the
-    holder of the log key could claim that version.
-    """
-    if head.sheet > cover_sheet.VERSION:
-        report.add("cover.txt", "is worded by a later version of this program: update it, and check again")
-        return
-    lines = {}
-    for sequence in head.accesses:
-        leaf, opened = shown[sequence]
-        if ENTRY in opened:
-            entry = codec.from_bytes(RECORDS[leaf.kind], opened[ENTRY].content)
-            lines[sequence] = evidence.access_line(sequence, entry)
-    if len(lines) < len(head.accesses):  # the entries name the plate: they are withheld with the text
-        said = _said_of_accesses(_read(folder, "cover.txt").decode(), head.accesses)
-        lines = dict(zip(head.accesses, said, strict=True)) | lines
-        what = "cover.txt and cover.html say of each access: its entry is withheld with the text"
-        report.notes.append(f"not checked: what {what}")
-    story = cover_sheet.Story(
-        unit=key.name,
-        number=head.number,
-        sentence=evidence.SENTENCE,
-        demo=head.demo,
-        created_us=head.created_us,
-        withheld=head.withheld,
-        facts=dict(head.facts),
-        records={one: shown[one][1] for one in head.records},
-        accesses=[lines[one] for one in head.accesses],
-    )
-    for name, make in (("cover.txt", cover_sheet.as_text), ("cover.html", cover_sheet.as_html)):
-        if _read(folder, name) == make(story).encode():
-            continue
-        if head.sheet == cover_sheet.VERSION:
-            report.add(name, "says something else than the records do")
-        else:
-            report.unchecked.append(
-                f"{name} is not what this version makes of the records; what the unit signed is "
-                "in the text, the place and the pictures beside each leaf.cose"
-            )
-    report.notes.append("number, time and figures of the package are the unit's own words, on no record")
-
-
-def _said_of_accesses(text: str, sequences: Sequence[int]) -> list[str]:
-    """The sheet's lines about accesses, each checked to be about its own entry. Raises PackageError."""
-    part = text.rpartition(f"\n{cover_sheet.ACCESSES}\n")[2].partition("\n\n")[0]
-    lines = [line.removeprefix("  ") for line in part.split("\n")]
-    named = [f"record {sequence}: " for sequence in sequences]
-    if len(lines) != len(named) or any(
-        not line.startswith(name) for line, name in zip(lines, named, strict=True)
-    ):
-        raise PackageError("lists other accesses than the package has", where="cover.txt")
-    return lines
+        said, sums = _read(folder, "SHA256SUMS"), evidence.sums(head.files)
+        if said != sums:
+            mailed = said.replace(b"\r\n", b"\n") == sums
+            report.add("SHA256SUMS", LINE_ENDS if mailed else "differs from the signed list")
 
 
 def _record(

@@ -10,13 +10,11 @@ from firmware.commands.person import FILE, Requester, person_options
 from firmware.custody.asking import asking, signed
 from firmware.errors import UsageError
 from storage.counts import counted
-from storage.door import export_subject
 from storage.errors import PackageError
+from storage.evidence import ELEMENTS, export_subject
 from storage.portable import write_package
 from sync.command_frame import Common, verb
 from sync.errors import DONE
-
-ELEMENTS = ("text", "place", "patch", "overview")
 
 
 @verb(

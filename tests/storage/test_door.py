@@ -12,8 +12,9 @@ from storage import holds
 from storage.access import BAD_CREDENTIAL
 from storage.audit import UnitAuditFilter
 from storage.audit_records import UnitAccess, UnitAccessEnded
-from storage.door import Door, audit_subject, export_subject, hold_subject, subject_of
+from storage.door import Door, audit_subject, hold_subject, subject_of
 from storage.errors import LedgerError, RecordError, RefusedError
+from storage.evidence import export_subject
 from storage.ledger import Ledger
 from storage.record_base import ClockState
 from storage.search import UnitQuery

@@ -11,7 +11,8 @@ from hw.secure_slot import LoopbackSlot
 from storage import purge
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit
 from storage.audit_records import ClockStep, Configuration, Decision, Gap, MaintenanceLine, Update, Verdict
-from storage.door import Door, export_subject, hold_subject
+from storage.door import Door, hold_subject
+from storage.evidence import export_subject
 from storage.ledger import Ledger
 from storage.log_records import GrantTaken, Incident, UncleanStart
 from storage.read_records import Alert, AlertStepped
