@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 from receiver_twins import Joined
-from s3_twin import BUCKET, s3_server
+from s3_twin import BUCKET, CREDENTIALS, s3_server
 from sync_twins import bare_home, checked, converse
 
 from storage import files
@@ -174,6 +176,75 @@ def test_a_listing_of_pages_in_any_order_is_read_to_its_end(
     with pytest.raises(StoreError, match="does not end"):
         S3Packs(endless, BUCKET, "p").days()
     assert endless.pages == 50
+
+
+class Wire:
+    """A store behind https that answers each request with the next of these (status, headers, body)."""
+
+    def __init__(self, packs: PackStore, *answers: tuple[int, dict[str, str], bytes]) -> None:
+        assert isinstance(packs, S3Packs)
+        self.asked: list[Any] = []
+        self._answers = iter(answers)
+        packs._client.meta.events.register("before-send.s3", self._answer)
+
+    def _answer(self, request: Any, **_: Any) -> Any:
+        from botocore.awsrequest import AWSResponse
+        from urllib3 import HTTPResponse
+
+        self.asked.append(request)
+        status, headers, body = next(self._answers)
+        raw = HTTPResponse(io.BytesIO(body), headers, status, preload_content=False)
+        return AWSResponse(request.url, status, headers, raw)
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> PackStore:
+    """A store that nothing reaches; `Wire` answers for it."""
+    for module in ("boto3", "botocore"):
+        pytest.importorskip(module)
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return open_s3(f"s3://{BUCKET}/p", "https://minio.example.gov")
+
+
+def test_what_goes_over_tls_has_the_checksums_that_every_store_knows(elsewhere: PackStore) -> None:
+    """Stores of before 2025 refuse trailers, and DeleteObjects without Content-MD5: a purge failed there."""
+    wire = Wire(elsewhere, (200, {"ETag": '"x"'}, b""), (200, {}, b"<DeleteResult/>"))
+    elsewhere.put(DAY, [b"pack"])
+    elsewhere.remove(DAY, {"0" * 64})
+    put, delete = wire.asked
+    assert put.headers["X-Amz-Content-SHA256"] == hashlib.sha256(b"pack").hexdigest().encode()
+    assert "X-Amz-Trailer" not in put.headers
+    md5 = base64.b64encode(hashlib.md5(delete.body, usedforsecurity=False).digest())
+    assert delete.headers["Content-MD5"] == md5
+    assert b"content-md5" in delete.headers["Authorization"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (403, "RequestTimeTooSkewed", r"put_object \(RequestTimeTooSkewed\) \(set this machine's clock"),
+        (403, "SignatureDoesNotMatch", "correct the store's credentials"),
+        (400, "AuthorizationHeaderMalformed", "set AWS_DEFAULT_REGION"),
+        (403, "A\x9b31mB", r"put_object \(unknown\)$"),
+        (403, "A" * 5000, r"put_object \(unknown\)$"),
+    ],
+)
+def test_a_refusal_names_its_code_and_what_to_do(
+    elsewhere: PackStore, status: int, code: str, said: str
+) -> None:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message></Error>".encode()
+    wire = Wire(elsewhere, *[(status, {}, body)] * 9)
+    with pytest.raises(StoreError, match=said):
+        elsewhere.put(DAY, [b"pack"])
+    assert len(wire.asked) <= 2
+
+
+def test_redirects_without_end_are_a_store_that_does_not_answer(elsewhere: PackStore) -> None:
+    body = b"<?xml version='1.0'?><Error><Code>TemporaryRedirect</Code></Error>"
+    Wire(elsewhere, *[(307, {"Location": "https://x.example.gov/"}, body)] * 2000)
+    with pytest.raises(StoreError):
+        elsewhere.put(DAY, [b"pack"])
 
 
 @pytest.mark.thorough

@@ -59,7 +59,7 @@ class ImagesReach:
                 day, pack, offset = piece
                 self._packs.get(day, pack, offset, 1)
         except StoreError as error:
-            return error.what
+            return f"{error.what}: {error.cure}" if error.cure else error.what
         except OSError as error:
             return error.strerror or type(error).__name__
         return ""

@@ -1,19 +1,24 @@
 """Packs in an S3-compatible store (AWS, MinIO, Ceph, Garage), by boto3. Imported only where it is set.
 
 A pack is the object PREFIX/<day>/<SHA-256>. It is durable when the store has answered; S3 promises to list
-and give what it took, and boto3 sends a checksum with each. Credentials come the usual way: environment,
-~/.aws, or the machine's role; never from `department.toml`. On a bucket with versioning a purge leaves old
-versions behind: they are noise once their day's key is destroyed.
+and give what it took, and the SHA-256 of each body is signed with the request: every store checks it. Newer
+checksums of boto3's (in trailers, or CRC32 for Content-MD5) are refused by many stores beside AWS, and are not
+used. Credentials come the usual way: environment, ~/.aws, or the machine's role; never from `department.toml`.
+On a bucket with versioning a purge leaves old versions behind: they are noise once their day's key is
+destroyed.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from storage.counts import counted
 from sync.department.store.blobs import day_of
 from sync.errors import InvalidInputError, StoreError
 
@@ -21,6 +26,17 @@ SCHEME = "s3"
 CONNECT_S, READ_S, TRIES = 10, 60, 4
 DELETE_AT_ONCE = 1000  # the most that one DeleteObjects takes
 MOST_PAGES = 200_000  # of one listing, 1000 keys each: one that never ends would hold the purge for ever
+_CODE = re.compile(r"[A-Za-z0-9.]{1,64}")  # as S3 writes them; what a store says else is not shown
+_WRONG_KEYS = "correct the store's credentials (environment, ~/.aws or the machine's role), then start again"
+_WRONG_PLACE = "set AWS_DEFAULT_REGION to the bucket's region, and blobs_endpoint to the store's address"
+CURES = {
+    "RequestTimeTooSkewed": "set this machine's clock: the store allows 15 minutes between its own and this one",
+    "SlowDown": "nothing, if it passes: units send again; else ask its office for the store's limits",
+    **dict.fromkeys(
+        ("AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"), _WRONG_KEYS
+    ),
+    **dict.fromkeys(("AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"), _WRONG_PLACE),
+}
 NOT_THERE = frozenset({"NoSuchKey", "NoSuchBucket", "404", "InvalidRange"})
 
 
@@ -106,10 +122,9 @@ class S3Packs:
             answer = self._ask("delete_objects", Delete={"Objects": wanted, "Quiet": True})
             if failed := answer.get("Errors"):
                 with self._understood(keys[at]):
-                    first, code = str(failed[0].get("Key")), failed[0].get("Code")
-                raise StoreError(
-                    f"{len(failed)} packs could not be removed: {code}", where=self._where(first)
-                )
+                    code = _shown(failed[0].get("Code"))
+                what = f"{counted(len(failed), 'pack')} could not be removed ({code})"
+                raise StoreError(what, where=self._where(keys[at]), cure=CURES.get(code, ""))
 
     def _ask(self, call: str, **facts: Any) -> dict[str, Any]:
         """One call. Raises StoreError, without the answer's body."""
@@ -119,10 +134,10 @@ class S3Packs:
         try:
             answer: dict[str, Any] = getattr(self._client, call)(Bucket=self._bucket, **facts)
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", "unknown"))
+            code = _shown(error.response.get("Error", {}).get("Code"))
             what = "a pack of images is missing" if code in NOT_THERE else f"the store refused {call}"
-            raise StoreError(f"{what} ({code})", where=where) from None
-        except BotoCoreError as error:
+            raise StoreError(f"{what} ({code})", where=where, cure=CURES.get(code, "")) from None
+        except (BotoCoreError, RecursionError) as error:  # redirects without end
             raise StoreError(f"the store does not answer: {type(error).__name__}", where=where) from None
         return answer
 
@@ -144,10 +159,24 @@ def open_s3(url: str, endpoint: str) -> S3Packs:
         connect_timeout=CONNECT_S,
         read_timeout=READ_S,
         retries={"mode": "standard", "total_max_attempts": TRIES},
-        s3={"addressing_style": "path" if endpoint else "auto"},
+        request_checksum_calculation="when_required",
+        s3={"addressing_style": "path" if endpoint else "auto", "payload_signing_enabled": True},
     )
     try:
         client = boto3.session.Session().client("s3", endpoint_url=endpoint or None, config=terms)
     except (BotoCoreError, ValueError) as error:
         raise InvalidInputError(f"{type(error).__name__}: {error}", where="blobs_endpoint") from None
+    client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
     return S3Packs(client, parts.netloc, parts.path.strip("/"))
+
+
+def _add_md5(request: Any, **_: Any) -> None:
+    """The header that S3 asks for with DeleteObjects, and that boto3 no longer sends."""
+    digest = hashlib.md5(request.body, usedforsecurity=False).digest()
+    del request.headers["Content-MD5"]  # of the try before; nothing where there is none
+    request.headers["Content-MD5"] = base64.b64encode(digest).decode()
+
+
+def _shown(code: object) -> str:
+    """The code of a refusal, which the store chose."""
+    return str(code) if _CODE.fullmatch(str(code)) and code else "unknown"
