@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from receiver_twins import Joined
 from sync_twins import bare_home
 
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import load_settings
-from sync.department.server.server import served_names
+from sync.department.server.server import Department, demand_known_name, served_names
 from sync.department.units.authority import Authority
 from sync.errors import InvalidInputError
 
@@ -34,6 +35,28 @@ def test_a_moved_server_is_believed_by_its_new_name_and_by_its_former_ones(tmp_p
         "CN=new.example.gov",
         ["new.example.gov", "old.example.gov", "older.example.gov"],
     )
+
+
+def test_a_server_does_not_start_under_a_name_that_its_units_would_refuse(
+    department: Department, unit: Joined
+) -> None:
+    path = department.home.path / SETTINGS_FILE
+    department.authority.server_files(served_names(department.home))
+    demand_known_name(department)
+    path.write_text(path.read_text().replace('host = "localhost"', 'host = "new.example.gov"', 1))
+    department.home = DepartmentHome.open(department.home.path)
+    with pytest.raises(
+        InvalidInputError, match="was localhost before, and 1 unit may know this server by that name"
+    ):
+        demand_known_name(department)
+    text = path.read_text()
+    path.write_text(text.replace('former_hosts = ""', 'former_hosts = "localhost"'))
+    department.home = DepartmentHome.open(department.home.path)
+    demand_known_name(department)
+    path.write_text(text)
+    department.home = DepartmentHome.open(department.home.path)
+    department.enrollment.revoke("unit", "sold")
+    demand_known_name(department)
 
 
 @pytest.mark.parametrize("wrong", ["https://old.example.gov", "old.example.gov:8464", "a b", "old..", "-"])

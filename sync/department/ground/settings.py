@@ -30,7 +30,10 @@ class Settings:
     name: str = setting(
         "Monrovia Police Department", why="shown in receipts, packages and the enrollment code"
     )
-    host: str = setting("localhost", why="the name or address by which units reach this server")
+    host: str = setting(
+        "localhost",
+        why="the name or address by which units reach this server; put the one before in former_hosts",
+    )
     former_hosts: str = setting(
         "",
         why="its former names, with commas: they stay in its certificate, for units that joined by one",

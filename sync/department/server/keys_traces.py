@@ -52,9 +52,15 @@ def demand_keys(home: DepartmentHome, store: Store, now_us: int) -> None:
             f"{counted(len(lost), 'day key')} that units seal to {'is' if len(lost) == 1 else 'are'} gone, "
             "or another is in its place",
             where=str(home.keys / "day"),
-            cure=f"restore {home.keys} from its backup, or {ADDRESS_FILE} if the key service is elsewhere; "
-            + LOST_FOR_GOOD,
+            cure=f"restore {home.keys} from its backup{_or_set(home)}, or {ADDRESS_FILE} if the key service "
+            f"is elsewhere; {LOST_FOR_GOOD}",
         )
+
+
+def _or_set(home: DepartmentHome) -> str:
+    return (
+        f" or set keys_folder in {SETTINGS_FILE} to where they are now" if home.settings.keys_folder else ""
+    )
 
 
 def demand_own_store(home: DepartmentHome, store: Store, public: Ed25519PublicKey) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from storage.counts import counted
 from storage.errors import ExplainedError, StorageError
 from storage.reserve import MB, Reserve
 from storage.times import HOUR_US, MINUTE_US, SECOND_US
@@ -37,6 +38,7 @@ from sync.department.units.authority import Authority
 from sync.department.units.enrollment import Enrollment
 from sync.department.units.http_app import front_app, unit_app
 from sync.department.units.receiver import Receiver
+from sync.errors import InvalidInputError
 from sync.root_file import Root
 
 if TYPE_CHECKING:
@@ -55,6 +57,23 @@ def served_names(home: DepartmentHome) -> tuple[str, ...]:
         if not ipaddress.ip_address(listen).is_unspecified and listen not in names:
             names.append(listen)
     return tuple(names)
+
+
+def demand_known_name(department: Department) -> None:
+    """Raises InvalidInputError where the server's next certificate would lack the name that it had, while
+    units joined: they would refuse it until they get a new code."""
+    home, before = department.home, department.authority.served_as()
+    if not before or before in served_names(home):
+        return
+    units = sum(one.revoked_us is None for one in department.enrollment.listed())
+    if units:
+        raise InvalidInputError(
+            f"was {before} before, and {counted(units, 'unit')} may know this server by that name alone: "
+            "without it in the certificate they would refuse the server",
+            where=f"{home.path / SETTINGS_FILE}: host",
+            cure=f"set former_hosts to {before}, and let that name lead here too; if no unit uses it, remove "
+            f"{home.authority / 'server.pem'}",
+        )
 
 
 class Department:
@@ -300,6 +319,7 @@ async def serve(
     home, settings = department.home, department.home.settings
     demand_free(settings.listen, settings.unit_port, f"{SETTINGS_FILE}: unit_port")
     demand_free(settings.listen, settings.desk_port, f"{SETTINGS_FILE}: desk_port")
+    demand_known_name(department)
     certificate, key = department.authority.server_files(served_names(home))
     contexts = (
         tls_context(certificate, key, clients_of=home.authority / "ca.pem", approved=home.fips),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from storage import files
 from storage.counts import counted
+from storage.home import owner_of
 from sync.department.ground.home import SETTINGS_FILE, SQLITE_FILE, DepartmentHome
 from sync.department.ground.settings import with_database
 from sync.department.store import own_schema, tables, typed_rows
@@ -65,6 +67,7 @@ def move_store(home: DepartmentHome, url: str, say: Callable[[str], None]) -> Mo
     or written: then nothing was moved.
     """
     path = home.path / SQLITE_FILE
+    _demand_owner(home)
     _demand_here(home, path, url)
     settings = with_database(home.path / SETTINGS_FILE, url)
     with contextlib.ExitStack() as held:
@@ -85,6 +88,15 @@ def move_store(home: DepartmentHome, url: str, say: Callable[[str], None]) -> Mo
             kept = _set_aside(path)
     _clear_beside(path, kept)
     return Moved(len(tables.metadata.tables), rows, kept)
+
+
+def _demand_owner(home: DepartmentHome) -> None:
+    """Raises HomeError for root in another's home: the server could not read the settings that root wrote."""
+    owner = home.path.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        name = owner_of(home.path)
+        what = f"belongs to {name}, and root would leave settings that {name} cannot read"
+        raise HomeError(what, where=str(home.path), cure=f"sudo -u {name} department move ...")
 
 
 def _demand_here(home: DepartmentHome, path: Path, url: str) -> None:

@@ -149,6 +149,16 @@ class Authority:
             files.replace(pem, certificate.public_bytes(serialization.Encoding.PEM))
         return pem, key_file
 
+    def served_as(self) -> str:
+        """The first name in the server's certificate; empty where none of this CA is here."""
+        try:
+            shown = x509.load_pem_x509_certificate((self.folder / "server.pem").read_bytes())
+            shown.verify_directly_issued_by(self.certificate)
+            names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            return next((str(one.value) for one in names), "")
+        except (OSError, InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
+            return ""
+
     def _serves(self, pem: Path, key_file: Path, hosts: tuple[str, ...]) -> bool:
         """Whether the server's certificate lasts, is of this CA and this key, and has these names."""
         try:
