@@ -239,6 +239,11 @@ def test_the_first_call_after_the_databases_restart_succeeds(
     assert [one.name for one in department.enrollment.listed()] == ["unit"]
 
 
+def test_a_role_that_the_database_refuses_is_no_database_that_is_away(url: str) -> None:
+    with pytest.raises(StoreAwayError, match="compare the role, its password"):
+        open_store(url.replace("alpr@", "nobody@"))
+
+
 def test_a_full_disk_and_a_lost_connection_of_copy_end_with_what_to_do(
     department: Department, url: str
 ) -> None:

@@ -1,11 +1,11 @@
 """Packs in an S3-compatible store (AWS, MinIO, Ceph, Garage), by boto3. Imported only where it is set.
 
 A pack is the object PREFIX/<day>/<SHA-256>. It is durable when the store has answered; S3 promises to list
-and give what it took, and the SHA-256 of each body is signed with the request: every store checks it. Newer
-checksums of boto3's (in trailers, or CRC32 for Content-MD5) are refused by many stores beside AWS, and are not
-used. Credentials come the usual way: environment, ~/.aws, or the machine's role; never from `department.toml`.
-On a bucket with versioning a purge leaves old versions behind: they are noise once their day's key is
-destroyed.
+and give what it took, and the SHA-256 of each body is signed with the request: every store checks it. What
+boto3 does since 1.36 (CRC32 in a trailer, or in place of Content-MD5) many stores beside AWS refuse; it is
+not used. Credentials come the usual way: environment, ~/.aws, or the machine's role; never from
+`department.toml`. On a bucket with versioning a purge leaves old versions behind: they are noise once their
+day's key is destroyed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CODE = re.compile(r"[A-Za-z0-9.]{1,64}")  # as S3 writes them; what a store say
 _WRONG_KEYS = "correct the store's credentials (environment, ~/.aws or the machine's role), then start again"
 _WRONG_PLACE = "set AWS_DEFAULT_REGION to the bucket's region, and blobs_endpoint to the store's address"
 CURES = {
-    "RequestTimeTooSkewed": "set this machine's clock: the store allows 15 minutes between its own and this one",
+    "RequestTimeTooSkewed": "set this machine's clock: the store allows 15 minutes between the two",
     "SlowDown": "nothing, if it passes: units send again; else ask its office for the store's limits",
     **dict.fromkeys(
         ("AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"), _WRONG_KEYS

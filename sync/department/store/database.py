@@ -43,6 +43,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a database
 LOCK_SECONDS = 30
 DISK_FULL = "53100"  # PostgreSQL's code
+_REFUSED = "wait while it starts; else compare the role, its password (~/.pgpass), its limits and pg_hba.conf"
 _DAMAGED = ("malformed", "file is not a database")  # SQLite's words
 
 
@@ -301,9 +302,9 @@ def away(error: Exception, what: str, where: str) -> StoreError:
         return DatabaseFullError(f"{what}: the disk is full", where=where, cure=ROOM)
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     if lost or (isinstance(error, OperationalError) and error.statement is None):
-        cure = (
-            "is the database running?" if where == "database" else "is that file there, and yours to write?"
-        )
+        cure = "is that file there, and yours to write?"
+        if where == "database":
+            cure = _REFUSED if "FATAL" in cause else "is the database running?"
         return StoreAwayError(f"{what}: {cause}", where=where, cure=cure)
     if isinstance(error, DatabaseError) and any(word in cause for word in _DAMAGED):
         cure = "restore it from its backup, and its blobs with it; then: department verify"
