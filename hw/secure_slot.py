@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
-from hw.errors import MissingDriverError, NoSuchSlotError, SlotFailedError
+from hw.errors import NoSuchSlotError, SlotFailedError
 
 MAX_SLOT_BYTES = 512
 MOST_MOVED = 9  # folders in the place of the draft; a person looks at more
@@ -142,9 +140,7 @@ def open_slot(uri: str, folder: Path) -> SecureSlot:
     if scheme == "loopback" and rest.startswith("/"):
         return LoopbackSlot(Path(rest))
     if scheme == "tpm":
-        try:
-            module = import_module("hw.secure_slot_tpm")
-        except ImportError:
-            raise MissingDriverError("tpm2-pytss not found: install the 'tpm' extra") from None
-        return cast("Callable[[str], SecureSlot]", module.open_tpm_slot)(rest)
+        from hw.secure_slot_tpm import open_tpm_slot  # noqa: PLC0415 - a driver imports late
+
+        return open_tpm_slot(rest)
     raise NoSuchSlotError(f"slot {uri}: neither file:NAME nor loopback:/PATH nor tpm:INDEX")

@@ -22,7 +22,9 @@ class Tpm:
         try:
             import tpm2_pytss  # noqa: PLC0415 - a driver imports late
         except ImportError as error:
-            raise MissingDriverError("tpm2-pytss not found: install the 'tpm' extra") from error
+            raise MissingDriverError(
+                "tpm2-pytss not found: sudo apt install python3-tpm2-pytss, or install the 'tpm' extra"
+            ) from error
         self.tss: Any = tpm2_pytss
         self.tcti = tcti
         self._lock = threading.Lock()

@@ -7,8 +7,6 @@ outside the home. A `file:` slot has no chip: the unit's keys are then files of 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -17,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hw.errors import ChipFailedError, MissingDriverError
+from hw.errors import ChipFailedError
 
 MAX_SECRET_BYTES = 64
 _SEAL_AAD = b"alpr-reader/unit-chip/v1"
@@ -116,9 +114,7 @@ def open_chip(slot_uri: str) -> UnitChip | None:
     if scheme == "loopback" and rest.startswith("/"):
         return LoopbackChip(Path(rest))
     if scheme == "tpm":
-        try:
-            module = import_module("hw.unit_chip_tpm")
-        except ImportError:
-            raise MissingDriverError("tpm2-pytss not found: install the 'tpm' extra") from None
-        return cast("Callable[[str], UnitChip]", module.open_tpm_chip)(rest)
+        from hw.unit_chip_tpm import open_tpm_chip  # noqa: PLC0415 - a driver imports late
+
+        return open_tpm_chip(rest)
     return None
