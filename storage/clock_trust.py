@@ -371,13 +371,9 @@ class TrustedTime:
         lost = stated is not None and not stated.exact and by_us > AGREEMENT_US
         return ClockState.UNKNOWN if lost or state is ClockState.UNKNOWN else ClockState.HOLDOVER
 
-    def hear(self, us: int, state: ClockState, source: str, *, roots: frozenset[str] | None = None) -> None:
-        """Take the time of a source other than the clock, e.g. the department's co-signature.
-
-        roots: its origins; without them it is its own origin, so a source that shares
-        anything with the clock must name it.
-        """
-        self._take(source, us, state, frozenset({source}) if roots is None else roots)
+    def hear(self, us: int, state: ClockState, source: str) -> None:
+        """Take the time of a source that shares no origin with the clock: the department's co-signature."""
+        self._take(source, us, state, frozenset({source}))
         self.heard = (us, self._trust.boot_us)
 
     def _take(self, source: str, us: int, state: ClockState, roots: frozenset[str]) -> None:

@@ -29,7 +29,7 @@ from sync.errors import LinkError, MessageError, NotEnrolledError
 from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder, make_vouch
 from sync.root_file import MAX_ROOT_BYTES, Root, open_first
 from sync.transport import CONNECT_S, HttpsLink, demand_address, link_error, server_context, unit_context
-from sync.vouch import UnitKey, public_der
+from sync.vouch import public_der
 
 log_events = structlog.get_logger("uplink")
 
@@ -160,9 +160,7 @@ def _authority_key(certificate: bytes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def join(
-    joiner: Joiner, folder: SyncFolder, text: str, *, software: str, unit: UnitKey | None = None
-) -> Member:
+def join(joiner: Joiner, folder: SyncFolder, text: str, *, software: str) -> Member:
     """Join the department of a code. Raises NotEnrolledError, LinkError, RefusedByDepartmentError."""
     code = EnrollmentCode.parse(text)
     root = fetch_root(code)
@@ -172,7 +170,7 @@ def join(
     authority = fetch_authority(code.address, authority)
     check_no_other(folder, Trusted(department=department, command=command, authority=authority))
     folder.make()
-    vouch = make_vouch(folder, unit or folder.unit_key(), joiner.log_public)
+    vouch = make_vouch(folder, folder.unit_key(), joiner.log_public)
     request = messages.EnrollRequest(secret=code.secret, vouch=vouch, software=software)
     key = Ed25519PublicKey.from_public_bytes(department)
     pem = x509.load_der_x509_certificate(authority).public_bytes(Encoding.PEM)

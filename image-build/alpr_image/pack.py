@@ -123,16 +123,12 @@ def table() -> str:
     return "\n".join([*lines, ""])
 
 
-def disk(
-    shop: Workshop, *, config: Path, boot: Path, root: Path, out: Path, size_mib: int | None = None
-) -> Path:
-    """The card: both slots hold the same. size_mib: of the file, where the unit's own partition must fit
-    too.
-    """
+def disk(shop: Workshop, *, config: Path, boot: Path, root: Path, out: Path) -> Path:
+    """The card: both slots hold the same."""
     end = sum(size for _, _, size in PARTITIONS) + 2 * FIRST_MIB
     out.unlink(missing_ok=True)
     with out.open("wb") as file:
-        file.truncate((size_mib or end) * MIB)
+        file.truncate(end * MIB)
     script = out.with_suffix(".sfdisk")
     script.write_text(table(), encoding="ascii")
     shop.tool("sh", "-c", f"sfdisk --quiet --no-reread --no-tell-kernel {out} < {script}")

@@ -55,7 +55,7 @@ class CardPlan:
         ]
 
 
-def plan(card: Path, image: Path, *, mounts: Path = Path("/proc/mounts")) -> CardPlan:
+def plan(card: Path, image: Path) -> CardPlan:
     """Look, and refuse what is not a card. Raises BuildError."""
     try:
         kind, image_bytes = card.stat().st_mode, image.stat().st_size
@@ -64,7 +64,7 @@ def plan(card: Path, image: Path, *, mounts: Path = Path("/proc/mounts")) -> Car
     if not (stat.S_ISBLK(kind) or stat.S_ISREG(kind)):
         raise BuildError(f"{card}: neither a card nor a file of one")
     if stat.S_ISBLK(kind):
-        used = [line.split()[0] for line in mounts.read_text(encoding="utf-8").splitlines()]
+        used = [line.split()[0] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
         if busy := [one for one in used if one.startswith(str(card.resolve()))]:
             raise BuildError(f"{card}: in use ({busy[0]}): unmount it, and check again that this is the card")
     with card.open("rb") as file:

@@ -167,8 +167,8 @@ def _enroll(shop: Workshop, keys: KeyFolder, out: Path) -> None:
     )
 
 
-def _await(path: Path, process: subprocess.Popen[bytes] | None = None, limit_s: float = 60.0) -> None:
-    until = time.monotonic() + limit_s
+def _await(path: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+    until = time.monotonic() + 60.0
     while not path.exists():
         if time.monotonic() > until or (process is not None and process.poll() is not None):
             raise BuildError(f"{path.name} does not come up")

@@ -216,10 +216,10 @@ class CardServer:
             self._line.shutdown(socket.SHUT_RDWR)
         self._line.close()
 
-    def drained(self, limit_s: float = 30.0) -> None:
-        """Wait until what a machine that is off had sent is taken in."""
+    def drained(self) -> None:
+        """Wait until what a machine that is off had sent is taken in, at most 30 s a line."""
         for serving in self._lines:
-            serving.join(limit_s)
+            serving.join(30.0)
         self._lines.clear()
 
     def _accept(self) -> None:

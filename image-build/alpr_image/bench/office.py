@@ -115,8 +115,8 @@ def _env() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(PROJECT)}
 
 
-def _await_port(port: int, server: subprocess.Popen[bytes], limit_s: float = 120.0) -> None:
-    until = time.monotonic() + limit_s
+def _await_port(port: int, server: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 120.0
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -82,9 +82,9 @@ def verified(office: Office) -> str:
     return office.department("verify").strip().splitlines()[0][-100:]
 
 
-def prompt(hands: Hands, name: str, limit_s: float = START_LIMIT_S) -> str:
+def prompt(hands: Hands, name: str) -> str:
     """Press return until the unit's prompt comes; what came before it. Raises Silence."""
-    until = time.monotonic() + limit_s
+    until = time.monotonic() + START_LIMIT_S
     hands.skip()
     while True:
         hands.type("")

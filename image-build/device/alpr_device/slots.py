@@ -267,8 +267,9 @@ class PiSlots:
         raise BootSlotError(f"boot partition {number} belongs to no slot")
 
 
-def board_slots(device_tree: Path = Path("/proc/device-tree")) -> BootSlots:
+def board_slots() -> BootSlots:
     """The driver for the machine that this runs on."""
+    device_tree = Path("/proc/device-tree")
     if (device_tree / "chosen/bootloader").exists():
         return PiSlots(device_tree=device_tree)
     return EfiSlots()

@@ -163,7 +163,7 @@ def answer_of(make: Callable[..., Any]) -> Any:
     return typing.get_type_hints(make)["return"]
 
 
-def document(title: str = "ALPR policy desk") -> dict[str, Any]:
+def document() -> dict[str, Any]:
     """The description of every call, as OpenAPI 3.1."""
     schemas = _Schemas()
     paths: dict[str, Any] = {
@@ -225,7 +225,7 @@ def document(title: str = "ALPR policy desk") -> dict[str, Any]:
     return {
         "openapi": OPENAPI,
         "info": {
-            "title": title,
+            "title": "ALPR policy desk",
             "version": "1",
             "description": "Every call is a POST of one JSON object. Unknown members are refused by name. "
             "A call with the header Idempotency-Key is made once: the same key, session and body get the "
