@@ -14,17 +14,17 @@ from .card import ReaderCard
 from .ctc import Labels, beam_search
 from .errors import DegenerateCornersError
 from .flipped import is_flipped
+from .frame_average import View, read_average
 from .halves import MARGINS, as_long, halve, join_halves
 from .line_reader import LineReader, Pair
 from .look import Look, Looker, Stopwatch
-from .more_looks import more_cuts
 from .place_fit import runs_out
 from .plateness import plateness, signs_of_look
 from .plates import F32, U8, Corners, Evidence, PlateBox, Point
 from .rectify import corners_in_frame
 from .runtime import Net
+from .still_cuts import more_cuts
 from .thin_strokes import count_thin, lacks_strokes
-from .together import View, read_average
 
 F64 = NDArray[np.float64]
 

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, replace
 
 from .confidence import seen_from
+from .frame_average import SeeTogether, View, Views, alike
 from .likeness import (
     DIFFERENT_NATS,
     DIFFERENT_SHARE,
@@ -24,11 +25,10 @@ from .likeness import (
     same_text,
     shared,
 )
-from .looks import Looks
+from .look_history import LookHistory
 from .motion import Motion
 from .place_fit import on_same_px, runs_out, shared_end
 from .plates import U8, Confirmation, Evidence, PlateBox, PlateReading, PlateText, VehiclePass
-from .together import SeeTogether, View, Views, alike
 from .vote import Decoding, Vote
 
 _BETTER = 0.015  # a picture must be this much better to replace the kept one: copying a frame costs 2 ms
@@ -87,7 +87,7 @@ class LiveTrack:
         self.motion = self._motion_before = Motion(first.time_us, first.box)
         self.vote = Vote(decoding)
         self.looks = 0  # frames that were read, or confirmed the text
-        self._given = Looks()
+        self._given = LookHistory()
         self._views = Views()
         self._average: tuple[int, Evidence | None] = (0, None)  # by how many looks there were
         self._credit, self._spared = 0, 0  # frames that looks confirmed; left unread since the last look

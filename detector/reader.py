@@ -14,6 +14,7 @@ from PIL import Image
 from .card import DetectorCard, FindRules, NamerCard, ObstacleCard, ReaderCard
 from .errors import CardError, DegenerateCornersError, NetAnswerError, PictureError
 from .find import decode, letterboxed, source_of, to_boxes
+from .frame_average import View
 from .jurisdictions import FormatPrior
 from .lettering import Lettering, TextSigns, cut_wide, signs_of
 from .look import Look, Stopwatch
@@ -24,7 +25,6 @@ from .plates import U8, Confirmation, Corners, Evidence, FrameReadings, PlateBox
 from .runtime import Net, TfliteNet
 from .state_namer import StateNamer
 from .stillness import StillScene
-from .together import View
 from .vote import Decoding, Vote, spelt
 
 MODELS = Path(__file__).parent / "models"

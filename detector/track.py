@@ -14,13 +14,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from .assign import cheapest_pairs
+from .frame_average import SeeTogether, View
 from .likeness import TRUSTED, is_part, same_text
 from .meetings import Meetings, apart
 from .pairing import PATIENCE_INTERVALS, Pace, pair_cost
 from .passes import LiveTrack, Sighting
 from .place_fit import at_its_place, overlap
 from .plates import FrameReadings, PlateBox, PlateReading, VehiclePass
-from .together import SeeTogether, View
 from .vote import Decoding
 
 # How long a plate may be out of sight within one pass.

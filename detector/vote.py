@@ -46,8 +46,8 @@ LONGER_IN_FRAMES = 1 / 3  # the same of a pass's frames: the others may show a p
 # Frames narrower than this share of the third widest have no vote; wider than so many px, all are as good.
 NEAREST, FAR_SHARE, READABLE_PX = 3, 0.62, 80.0
 NEAR_POWER = 1.5  # of the width, up to that: what a frame counts beside wider ones, which show more
-# The average of a pass's frames (together.py), beside all that they say one by one. Of 28 passes that were
-# read wrongly, 1 makes five right, 0.5 three; of 291 right ones none is lost from 0.25 to 3.
+# The average of a pass's frames (frame_average.py), beside all that they say one by one. Of 28 passes that
+# were read wrongly, 1 makes five right, 0.5 three; of 291 right ones none is lost from 0.25 to 3.
 AVERAGE_WEIGHT = 1.0
 AVERAGE_SHARE, AVERAGE_TRUST = 0.5, 0.6  # no more of its looks gave the text, or the frames gave another
 ENOUGH_FRAMES = 24  # what this many frames could not decide, more of the same will not

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from detector.card import ConfidenceRules, TextRules
 from detector.errors import DetectorError, NetAnswerError
+from detector.frame_average import View
 from detector.jurisdictions import FormatPrior
 from detector.plates import FrameReadings, PlateBox
 from detector.reader import PlateReader
-from detector.together import View
 from detector.vote import Decoding
 from firmware.frames.sources import TunableSource
 from firmware.settings.config import CameraSettings

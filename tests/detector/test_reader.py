@@ -20,9 +20,9 @@ from detector.card import DetectorCard, ModelFile, NetInput, PlateRules
 from detector.confidence import log_odds
 from detector.errors import DegenerateCornersError, MissingModelError, PictureError
 from detector.halves import MARGINS
-from detector.more_looks import CUTS, more_cuts
 from detector.plates import Corners, PlateBox
 from detector.reader import PlateReader
+from detector.still_cuts import CUTS, more_cuts
 from detector.vote import spelt
 from tests.tools.detector_bench import bench_frame
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from detector_twins import DECODING, as_asked, box_at, frame, reading
 
+from detector.frame_average import SeeTogether
 from detector.plates import FrameReadings, PlateReading, VehiclePass
-from detector.together import SeeTogether
 from detector.track import Tracker, TrackStep
 
 FLEET = ("7ABC123", "7ABC124", "7ABC125")

@@ -1,4 +1,4 @@
-"""Looks at one plate that differ: which count, and what is left of the confidence."""
+"""LookHistory at one plate that differ: which count, and what is left of the confidence."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 from detector_twins import box_at, frame, reading
 from tracker_twins import Replay, near, texts
 
-from detector.looks import RIVAL_TRUST, Looks
+from detector.look_history import RIVAL_TRUST, LookHistory
 from detector.plates import PlateReading
 
 
-def looked(*given: tuple[str, float, int]) -> Looks:
-    """Looks of (text, width, how many)."""
-    looks = Looks()
+def looked(*given: tuple[str, float, int]) -> LookHistory:
+    """LookHistory of (text, width, how many)."""
+    looks = LookHistory()
     for text, width, count in given:
         for _ in range(count):
             looks.add(text, width)
@@ -41,7 +41,7 @@ def test_a_text_is_doubted_that_another_rivals_in_near_looks(
 
 def test_no_looks_doubt_nothing_and_those_of_two_passes_count_together() -> None:
     one, other = looked(("VHK664", 60, 3)), looked(("YHK664", 60, 2))
-    assert Looks().trust("VHK664") == one.trust("VHK664") == 1.0
+    assert LookHistory().trust("VHK664") == one.trust("VHK664") == 1.0
     one.join(other)
     assert one.trust("VHK664") == RIVAL_TRUST
 
@@ -94,7 +94,7 @@ def test_a_pass_whose_looks_differ_is_not_sure(others: int, *, sure: bool) -> No
 
 
 def test_the_near_looks_decide_though_the_vote_was_settled_from_afar() -> None:
-    """Looks that gave a text from farther away outweigh no other text from near."""
+    """LookHistory that gave a text from farther away outweigh no other text from near."""
     replay = Replay(fps=20)
     for step in range(30):
         replay.look(near("JLPU61", 400 + 4 * step, 200 + 2 * step, 30 + 0.7 * step))

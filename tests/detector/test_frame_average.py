@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tracker_twins import Replay
 
-from detector import together
+from detector import frame_average
 from detector.errors import NetAnswerError
+from detector.frame_average import MOST, View, Views, average
 from detector.plates import Evidence, VehiclePass
 from detector.reader import KNOWN_PLATE, KNOWN_TEXT, PlateReader
-from detector.together import MOST, View, Views, average
 from detector.training.evaluate_passes import play
 from detector.training.render.passes import draw_clip
 from detector.training.render.passes_picture import ClipPictures
@@ -228,7 +228,7 @@ def test_a_net_that_gives_no_number_there_loses_no_pass(
     assert seen is not None
     assert KNOWN_TEXT in map(spelt, seen.paths)
     assert labels(KNOWN_TEXT) in seen.candidates
-    assert len(seen.paths) == len(seen.columns) == len(together.SHARPENED)
+    assert len(seen.paths) == len(seen.columns) == len(frame_average.SHARPENED)
     monkeypatch.setattr("detector.ocr.read_average", broken)
     assert shipped.see_together(views) is None
 

@@ -20,7 +20,7 @@ class _Look:
     width_px: float
 
 
-class Looks:
+class LookHistory:
     """The newest looks at one plate."""
 
     __slots__ = ("_looks",)
@@ -32,7 +32,7 @@ class Looks:
         """One more. text: what it gave; width_px: of the plate in it."""
         self._looks.append(_Look(text, width_px))
 
-    def join(self, other: Looks) -> None:
+    def join(self, other: LookHistory) -> None:
         """Those at the same plate in another pass."""
         self._looks.extend(other._looks)
 
