@@ -354,19 +354,21 @@ def test_a_grant_that_root_signed_with_the_command_key_is_named(
 def test_a_clock_set_back_hides_no_grant_that_came_after_what_the_department_signed(
     department: Department, server: Server, unit: Joined
 ) -> None:
-    """A time before the access log was opened excuses what was taken by then, by the unit's own word."""
+    """A time before the access log was opened excuses what was taken by then, by the unit's own word: not
+    after a document that was signed since, and so not where the unit joined since; nor after a receipt."""
     early = GrantTaken(grant_id="ab" * 16, digest=bytes(32), at_us=1)
     unit.ledger.append(early)
     synced(unit, server)
-    wrong, unchecked = verdict(department, server)
-    assert wrong == []
-    assert "grants that were used at car 12 before the log was opened" in unchecked
-    unit.add(1)
-    synced(unit, server)  # and the unit logs the receipt, which is of the department's time
-    unit.ledger.append(replace(early, grant_id="cd" * 16))
-    synced(unit, server)
-    (wrong_one,), _ = verdict(department, server)
-    assert "cd" * 16 in wrong_one
+    (wrong,), _ = verdict(department, server)
+    assert "ab" * 16 in wrong
+    covered, log = covered_by(department), department.desk.log
+    check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    said = Reported()
+    said.add("car 12", early)
+    assert covered.compare(said) == ([], ["grants that were used at car 12 before the log was opened"])
+    said.prove(department.clock.us)
+    said.add("car 12", replace(early, grant_id="cd" * 16))
+    assert "cd" * 16 in covered.compare(said)[0][0]
 
 
 def test_a_clock_set_back_hides_no_reset_of_a_log_that_had_a_receipt(department: Department) -> None:

@@ -83,12 +83,12 @@ class Given:
 
 @dataclass(slots=True)
 class Reported:
-    """What units reported: (unit, what it took), log after log; their resets; the units
-    themselves, whose each log is, the days of receipt, and the documents that units are offered (None: not
-    looked at), as the store has them."""
+    """What units reported: (unit, what it took), log after log; of a grant also what the unit had taken
+    before it in that log; their resets; the units themselves, whose each log is, the days of receipt, and the
+    documents that units are offered (None: not looked at), as the store has them."""
 
     files: list[tuple[str, FileInForce]] = field(default_factory=list)
-    grants: list[tuple[str, GrantTaken]] = field(default_factory=list)
+    grants: list[tuple[str, GrantTaken, tuple[FileInForce, ...]]] = field(default_factory=list)
     resets: list[Reset] = field(default_factory=list)
     units: list[JoinedUnit] = field(default_factory=list)
     logs: list[tuple[str, str, str]] = field(default_factory=list)
@@ -113,7 +113,8 @@ class Reported:
     def add(self, unit: str, record: FileInForce | GrantTaken) -> None:
         """A record of a unit. What it took before it joined this department is not this department's."""
         if isinstance(record, GrantTaken):
-            self.grants.append((unit, replace(record, at_us=max(record.at_us, self._proven_us))))
+            before = tuple(one for _, one in self.files[self._log_at :])
+            self.grants.append((unit, replace(record, at_us=max(record.at_us, self._proven_us)), before))
         elif record.name == ENROLLMENT:
             del self.files[self._log_at :]
         else:
@@ -130,6 +131,7 @@ class CoveredByEntries:
         """Both are shown each entry too."""
         self._folded, self._samples = folded, samples
         self._sent: set[tuple[str, int, bytes]] = set()
+        self._young: set[tuple[str, int, bytes]] = set()  # of those, what was signed since the log was opened
         self._out: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._first: dict[str, int] = {}
         self._first_us = 0
@@ -169,7 +171,9 @@ class CoveredByEntries:
             self._grants[note.grant_id] = _given(entry, note)
 
     def _take_sent(self, entry: Entry, note: DocumentSent) -> None:
-        self._sent.add((note.name, note.version, note.digest))
+        self._sent.add(key := (note.name, note.version, note.digest))
+        if not note.baseline:
+            self._young.add(key)
         self._out[note.name, note.unit] = (note.version, note.digest)
         self._first.setdefault(note.name, note.version)
         self._first_us = self._first_us or entry.stamp.at_us
@@ -221,9 +225,10 @@ class CoveredByEntries:
 
     def _let_in(self, reported: Reported) -> Iterator[tuple[bool, str]]:
         """Grants used and resets made at units that no entry covers; as `_files`."""
-        for unit, taken in reported.grants:
+        for unit, taken, before in reported.grants:
             known = self._grants.get(taken.grant_id)
-            if known is None and taken.at_us < self._opened_us:
+            young = any((one.name, one.version, one.digest) in self._young for one in before)
+            if known is None and taken.at_us < self._opened_us and not young:
                 yield False, f"grants that were used at {unit} before the log was opened"
             elif known is None:
                 yield (
