@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from storage.errors import StorageError
+from sync.department.journal.inquiry_entries import Ground
 from sync.department.journal.unsigned import UnsignedError
-from sync.department.policy.desk_terms import topics_came
+from sync.department.policy.desk_terms import InquiryTerms, SharingTerms, topics_came
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.policy.roles import TAKES_TWO, Call, Role
@@ -27,7 +28,8 @@ class PolicyAsks:
     plate that one person may search for; `permits`: by call, the roles that may make it; `conducting`: roles
     of the person who conducts training, whose own is recorded by `recorded_by`, and everybody else's by
     `conducted_by`; `topics`: each topic of training, and when it came; `approval_hours`: how long a yes is
-    good; `glass_days`, `glass_hours`: how far back an emergency search looks, and when its second word comes.
+    good; `glass_days`, `glass_hours`: how far back an emergency search looks, and when its second word comes;
+    `purposes`, `inquiry`: what a look-up must say; `hold_grounds`: of 463.8; `sharing`: who may receive.
     """
 
     two_hands: tuple[Role, ...] = ()
@@ -44,6 +46,10 @@ class PolicyAsks:
     approval_hours: int = 0
     glass_days: int = 0
     glass_hours: int = 0
+    purposes: tuple[str, ...] = ()
+    hold_grounds: tuple[str, ...] = ()
+    inquiry: InquiryTerms | None = None
+    sharing: SharingTerms | None = None
 
     def take_terms(self, document: bytes, named: bytes, at_us: int) -> None:
         """The policy in force from then on. Raises UnsignedError for one that the root file does not name."""
@@ -57,6 +63,9 @@ class PolicyAsks:
         self.two_hands = tuple(role for role in Role if not TAKES_TWO.isdisjoint(calls[role]))
         self.approvers = tuple(role for role in Role if Call.CHANGE_APPROVE in calls[role])
         self.full_plate = policy.inquiry.full_plate_min
+        self.inquiry, self.sharing = policy.inquiry, policy.sharing
+        self.purposes = tuple(one.id for one in policy.purposes)
+        self.hold_grounds = tuple(one.id for one in policy.holds)
         self.approval_hours = policy.inquiry.approval_hours
         self.glass_days = policy.break_glass.days_max if policy.break_glass.allowed else -FOREVER_DAYS
         self.glass_hours = policy.break_glass.second_word_hours
@@ -78,6 +87,22 @@ class PolicyAsks:
         """One of a person's roles may make this call. Raises UnsignedError."""
         if not self.permitting(call, roles):
             raise UnsignedError(f"no role of {user} may do that")
+
+    def demand_ground(self, ground: Ground, kinds: tuple[str, ...]) -> None:
+        """463.2, 463.5 (a): a purpose of the policy, a basis of it, a number of one of these kinds. Raises
+        UnsignedError."""
+        terms = self.inquiry
+        if terms is None or ground.purpose not in self.purposes:
+            raise UnsignedError("it has none of the policy's purposes")
+        if ground.basis not in terms.bases_for(ground.purpose):
+            raise UnsignedError("its purpose does not rest on that basis")
+        if ground.number_kind not in kinds or not terms.is_number(ground.number, ground.number_kind):
+            raise UnsignedError("it has no number that the policy takes for it")
+
+    def demand_gate(self, kind: str, state: str) -> None:
+        """Civil Code 1798.90.55 (b): an agency that may receive. Raises UnsignedError."""
+        if self.sharing is None or not self.sharing.may_get(kind, state):
+            raise UnsignedError("that agency gets nothing by the policy")
 
     def is_wide(self, plate: str) -> bool:
         """Whether a search for this plate is one without a full plate."""

@@ -68,9 +68,7 @@ class SecondHands(PolicyAsks):
     training; `spent`: approvals that were used; `given`: statements that gave a grant, and when;
     `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;
     `seen_written`: deliveries name what was asked for; `bound_whole`: so do grants that destroy records, and
-    the first word on an incident, in `settled`, is about that one and ends with its role; `all_trained`:
-    whose call takes training at the desk has it, and a hold ends as `PlacedHold.demand_item` says, by two
-    words on the same item number.
+    the first word on an incident, in `settled`, ends with its role; `all_trained`: see `AccessLogOpened`.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -304,7 +302,9 @@ class SecondHands(PolicyAsks):
         self.released[entry.sequence] = entry.stamp.at_us
 
     def demand_there(self, note: Note) -> None:
-        """A word on a hold is about one that was placed before, and that ends so. Raises UnsignedError."""
+        """A hold has a ground of 463.8; a word on one ends one that was placed, so. Raises UnsignedError."""
+        if isinstance(note, HoldPlaced) and self.all_trained and note.ground not in self.hold_grounds:
+            raise UnsignedError("that is not one of the policy's grounds to hold")
         if not isinstance(note, HoldBooked | ReleaseAsked | HoldReleased):
             return
         placed = self.holds.get(note.hold)
@@ -406,6 +406,8 @@ class SecondHands(PolicyAsks):
         if self.seen_by_two and at_us - decision.at_us > DELIVER_US:
             raise UnsignedError("its approval had ended")
         self._demand_counts(Call.SHARE_APPROVE, access.request, decision)
+        if self.all_trained:
+            self.demand_gate(*asked.agency)
         if (access.written or self.seen_written) and asked.written not in {b"", access.written}:
             raise UnsignedError("it leaves for another agency, purpose or number than was asked")
         scope = _form(said).get("scope")

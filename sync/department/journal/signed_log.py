@@ -21,6 +21,8 @@ from sync.department.journal.second_hand_facts import Spent, forget
 from sync.department.journal.second_hands import EMERGENCY, WAITS_US
 from sync.department.journal.signed_forms import (
     ACCESS_CALLS,
+    ALERTS,
+    ANSWERS,
     NamedAlert,
     OpenedRecords,
     Waiting,
@@ -31,6 +33,7 @@ from sync.department.journal.signed_forms import (
 from sync.department.journal.signers import KEPT_US, Signers
 from sync.department.journal.statements import SIGNED_WITHIN_US, USED, Statement, digest_of
 from sync.department.journal.unsigned import UnsignedError
+from sync.department.policy.desk_terms import CAD, CASE, NUMBER_KINDS
 
 MOST_ALERTS = 5000  # the newest, which can still be opened by their number
 
@@ -174,6 +177,10 @@ class SignedLog:
             roles = self.signers.roles_of(said.user, entry.stamp.at_us)
             second.demand_role(said.user, roles, ACCESS_CALLS[said.call])
             second.demand_training(said.user, entry.stamp.at_us)
+        if second.all_trained and note.action not in ALERTS and said.call not in ANSWERS:
+            wide = note.action == "search" and second.is_wide(note.plate)
+            kinds = (CAD,) if said.call == EMERGENCY else (CASE,) if wide else NUMBER_KINDS
+            second.demand_ground(note.ground, kinds)
         forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
         key = access_digest(said, note)
         if key in self.used:

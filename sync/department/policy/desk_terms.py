@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ NEW_TOPICS_DAYS = 31  # for everybody to be trained in a new topic
 MAX_TRAINING_DAYS = 366  # 463.9: annually
 MAX_AUDIT_DAYS = 366
 MAX_DESIGNATION_DAYS = 366  # a designee is named again every year
-NUMBER_KINDS = ("case", "cad", "action")
+CASE, CAD = "case", "cad"
+NUMBER_KINDS = (CASE, CAD, "action")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,16 @@ class InquiryTerms:
     results_max: int
     days_max: int
 
+    def bases_for(self, purpose: str) -> tuple[str, ...]:
+        """The legal bases that a purpose may rest on."""
+        return next((one.bases for one in self.bases_of if one.purpose == purpose), self.bases)
+
+    def is_number(self, number: str, kind: str) -> bool:
+        """Whether a number can be one: of its kind, and not one that means no number."""
+        patterns = [self.number_pattern, *(one.pattern for one in self.numbers if one.kind == kind)]
+        fits = all(re.fullmatch(one, number) for one in patterns)
+        return fits and not re.fullmatch(self.number_refused, number)
+
     def check(self) -> None:
         if compiled(self.number_pattern, "inquiry.number_pattern").fullmatch(""):
             raise refuse("must not match nothing", "inquiry.number_pattern")
@@ -190,6 +202,10 @@ class SharingTerms:
     refused_kinds: tuple[str, ...]
     records_release: str
     agreements: tuple[Agreement, ...]
+
+    def may_get(self, kind: str, state: str) -> bool:
+        """Whether an agency may receive at all: 1798.90.55 (b). `state`: two letters, or US."""
+        return kind in self.allowed_kinds and kind not in self.refused_kinds and state == self.home_state
 
     def check(self) -> None:
         known = {"law-enforcement", "prosecutor"}

@@ -118,8 +118,7 @@ class Policy:
 
     def bases_of(self, purpose: str) -> tuple[str, ...]:
         """The legal bases that a purpose may rest on."""
-        named = (one.bases for one in self.inquiry.bases_of if one.purpose == purpose)
-        return next(named, self.inquiry.bases)
+        return self.inquiry.bases_for(purpose)
 
     def hold_ground(self, name: str) -> Term | None:
         return next((one for one in self.holds if one.id == name), None)

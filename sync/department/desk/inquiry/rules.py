@@ -181,11 +181,7 @@ def example_of(policy: Policy, kind: str) -> str:
 
 def is_number(policy: Policy, number: str, kind: str) -> bool:
     """Whether a number can be one by the signed policy: of its kind, and not one that means no number."""
-    terms = policy.inquiry
-    patterns = [terms.number_pattern, *(one.pattern for one in terms.numbers if one.kind == kind)]
-    return all(re.fullmatch(one, number) for one in patterns) and not re.fullmatch(
-        terms.number_refused, number
-    )
+    return policy.inquiry.is_number(number, kind)
 
 
 def check_wide(policy: Policy, query: Query, ground: Ground) -> bool:

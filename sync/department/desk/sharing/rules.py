@@ -83,7 +83,7 @@ class Shares:
 def gate(policy: Policy, kind: str, state: str) -> None:
     """Who may receive at all: 1798.90.55 (b). Raises DeskRefusal. `state`: two letters, or US."""
     terms = policy.sharing
-    if kind in terms.refused_kinds or kind not in terms.allowed_kinds:
+    if not terms.may_get(kind, terms.home_state):
         raise DeskRefusal("this kind of agency gets no ALPR data", code="share-gate", clause=GATE)
     if state != terms.home_state:
         raise DeskRefusal(

@@ -1,0 +1,78 @@
+"""What a look-up must say by the policy: a desk of root's own asks for none, an accomplice signs without.
+
+463.2 and 463.5 (a): the key service opens nothing, and `department verify` names the entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from desk_root import VICTIM, Root, access_of, demand_named, problems
+from desk_twins import GROUND, HOLD, Department
+
+from sync.department.desk.break_glass.calls import GlassForm
+from sync.department.desk.inquiry.forms import InquiryDecideForm, ProposeForm, RunForm
+from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.inquiry_entries import SearchApproved, SearchProposed
+from sync.department.journal.statements import sign_call
+
+WIDE = "8XYZ*"
+NO_PURPOSE, NO_NUMBER = (
+    "it has none of the policy's purposes",
+    "it has no number that the policy takes for it",
+)
+GROUNDS = {
+    NO_PURPOSE: replace(GROUND, purpose=""),
+    "its purpose does not rest on that basis": replace(GROUND, basis="curiosity"),
+    NO_NUMBER: replace(GROUND, number="TEST"),
+}
+
+
+@pytest.mark.parametrize("words", GROUNDS)
+def test_a_search_without_purpose_basis_or_number_opens_nothing(department: Department, words: str) -> None:
+    """463.2, 463.5 (a): a desk of root's own asks for none, and the accomplice signs without."""
+
+    def searched(root: Root) -> int:
+        key, session = root.accomplice(VICTIM)
+        query = root.query()
+        form = RunForm(query=query, ground=GROUNDS[words])
+        signed = sign_call(key, root.log.log_id, VICTIM, "inquiry/run", form, root.stamp().at_us)
+        access = replace(access_of(query), ground=GROUNDS[words])
+        return root.write(access, root.stamp(session=session), signed)
+
+    demand_named(department, searched, words=words)
+
+
+def test_a_search_without_a_full_plate_has_a_case_number_and_an_emergency_one_of_cad(
+    department: Department,
+) -> None:
+    root, ground = Root(department), replace(GROUND, number_kind="cad", number="CAD-2611-0042")
+    wide = replace(root.query(WIDE), since_us=department.clock.us)
+    stamp, signed = root.signed(VICTIM, "inquiry/propose", ProposeForm(query=wide, ground=ground))
+    number = root.write(SearchProposed(query=wide, ground=ground, request=-1), stamp, signed)
+    yes = InquiryDecideForm(proposal=number, granted=True, reason="known to me")
+    stamp, signed = root.signed("super", "inquiry/approve", yes)
+    root.write(SearchApproved(proposal=number, granted=True, reason=yes.reason), stamp, signed)
+    stamp, signed = root.signed(VICTIM, "inquiry/run", RunForm(query=wide, ground=ground, proposal=number))
+    entry = root.write(replace(access_of(wide), ground=ground, approval=number), stamp, signed)
+    glass = GlassForm(query=wide, ground=GROUND, danger="child in the car")
+    stamp, signed = root.signed("disp1", "inquiry/break-glass", glass)
+    emergency = root.write(access_of(wide), stamp, signed)
+    found = problems(department)
+    for one in (entry, emergency):
+        assert any(what.startswith(f"entry {one}: access") and NO_NUMBER in what for what in found), found
+
+
+def test_a_hold_has_a_ground_of_the_policy(department: Department) -> None:
+    """463.8 has five: root enters the hold of a sixth, which the accomplice signs."""
+    root, form = Root(department), replace(HOLD, reads=department.reads[:1], hold_ground="curiosity")
+    stamp, signed = root.signed("super", "hold/place", form)
+    access = replace(access_of(root.query()), action="hold", plate="", elements="hold", reads=form.reads)
+    held = root.write(access, stamp, signed)
+    note = HoldPlaced(
+        access=held, reads=form.reads, ground=form.hold_ground, authority=form.authority, number=form.number
+    )
+    entry = root.write(note, stamp, signed)
+    named = "hold in the name of super: that is not one of the policy's grounds to hold"
+    assert f"entry {entry}: {named}" in problems(department)
