@@ -30,7 +30,7 @@ from storage.store import UnitStore
 from storage.times import utc_text
 
 FORMAT = 1
-ELEMENTS = ("text", "place", *IMAGES)  # of a read, which an export may withhold
+ELEMENTS = ("text", "place", "patch", "overview")  # of a read, which an export may withhold
 CONTEXT = b"alpr-reader/package/v1"
 SENTENCE = (
     "The signature proves what this unit recorded and that it was not changed since; "

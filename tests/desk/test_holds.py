@@ -15,6 +15,7 @@ from sync.department.content import package
 from sync.department.content.key_service import LocalKeyService
 from sync.department.desk.holds.calls import (
     AskReleaseForm,
+    BookForm,
     Exported,
     ExportForm,
     HoldForm,
@@ -23,6 +24,7 @@ from sync.department.desk.holds.calls import (
     finish,
 )
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
+from sync.department.desk.state import DeskState
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.journal.entries import Refused, WitnessAway
 from sync.department.journal.hold_entries import HoldPlaced, ReleaseAsked
@@ -147,6 +149,36 @@ def test_a_hold_by_mistake_ends_by_two_people_without_one_more_clear_copy(
     assert problems(department) == ()
     with pytest.raises(HomeError):
         department.front.vault.stored(hold_access(department, hold))
+
+
+def test_a_hold_whose_export_did_not_end_says_what_to_do_after_a_restart_too(
+    department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log cannot say that nothing left: the key service may have opened the reads by that entry."""
+    hold = department.held(tokens("super"), department.reads[:1])
+    export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
+
+    def full(*_asked: object) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(department.front.vault, "whole", full)
+        with pytest.raises(OSError, match="no room"):
+            department.call("hold/export", tokens("super"), export)
+    department.desk.book = DeskState()
+    department.desk.refresh()
+    (row,) = cast("Any", department.call("hold/list", tokens("chief"), NothingForm()))
+    assert row.state == "export begun"
+    said = rf"entry {department.desk.book.holds.begun[hold]} began an export that did not end"
+    asks = AskReleaseForm(hold=hold, reason="it was placed on another car")
+    with pytest.raises(DeskRefusal, match=f"book it into evidence first .*{said}, but may have shown"):
+        department.call("hold/ask-release", tokens("super"), asks)
+    book = BookForm(hold=hold, evidence_item="E-26-0042")
+    with pytest.raises(DeskRefusal, match=f"{said}: export it again"):
+        department.call("hold/book", tokens("super"), book)
+    department.call("hold/export", tokens("super"), export)
+    department.call("hold/book", tokens("super"), book)
+    assert problems(department) == ()
 
 
 @pytest.mark.parametrize("booked", [False, True])

@@ -14,6 +14,7 @@ from flipped import flip
 
 from storage import envelope, sealing
 from sync.department.desk import snapshot
+from sync.department.desk.holds.calls import ExportForm
 from sync.department.desk.inquiry.forms import AskForm, NothingForm, RunForm
 from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
@@ -46,18 +47,31 @@ def compared(log: AccessLog) -> list[str]:
 
 
 def busy(department: Department) -> None:
-    """Requests, searches, a new person: something in many parts of the book."""
+    """Requests, searches, a hold whose export did not end, a new person: something in many parts of the
+    book."""
     officer, dispatcher = department.logon("officer1"), department.logon("comm1")
     for _ in range(3):
         department.call("inquiry/request", officer, AskForm(query=department.plate("8XYZ123"), ground=GROUND))
     department.call("inquiry/run", dispatcher, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
     department.add_person(department.logon("chief"), "officer2", (Role.OFFICER,))
+    supervisor = department.logon("super")
+    hold = department.held(supervisor)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(department.front.vault, "whole", _full)
+        with pytest.raises(OSError, match="full"):
+            department.call("hold/export", supervisor, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
+
+
+def _full(*_asked: object) -> None:
+    raise OSError("the disk is full")
 
 
 @pytest.mark.one_python
 def test_a_snapshot_is_what_the_entries_add_up_to(department: Department) -> None:
     busy(department)
     log, book = department.desk.log, folded(department.desk.log)
+    with department.desk.looking() as live:  # a restart changes nothing of what the desk knows
+        assert snapshot.to_bytes(book) == snapshot.to_bytes(live)
     assert len(snapshot.to_bytes(book)) > 10_000
     snapshot.write(log, book)
     kept = snapshot.read(log)

@@ -152,7 +152,6 @@ class Access(Note):
     """
 
     KIND: ClassVar[str] = "access"
-    STATE: ClassVar[bool] = False
     action: str
     elements: str = field(repr=False)
     plate: str = field(repr=False)

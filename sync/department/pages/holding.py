@@ -46,7 +46,7 @@ SHEET = Sheet(
                     operation="hold/export",
                     path="/holds/{}/export",
                     text="Export",
-                    when=lambda row, _visit: row.state in {"placed", "exported", "booked"},
+                    when=lambda row, _visit: row.state in {"placed", "export begun", "exported", "booked"},
                 ),
             ),
             acts=(

@@ -141,8 +141,9 @@ def _access(action: str, form_ground: Ground, reads: tuple[str, ...], number: st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRow:
-    """A hold and how far it came. `state`: placed, exported, booked, release asked, released; `asked_by`: the
-    first of the two people of its release, or empty; `reason`: that person's, for one never exported."""
+    """A hold and how far it came. `state`: placed, export begun (and not ended), exported, booked, release
+    asked, released; `asked_by`: the first of the two people of its release, or empty; `reason`: that
+    person's, for one never exported."""
 
     hold: int
     at_us: int
@@ -201,6 +202,7 @@ def _state(known: holds.Holds, number: int, asked: str) -> str:
         ({number} if asked else (), "release asked"),
         (known.booked, "booked"),
         (known.exported, "exported"),
+        (known.begun, "export begun"),
     )
     return next((name for where, name in steps if number in where), "placed")
 

@@ -34,7 +34,8 @@ MAX_READS = 1000
 
 @dataclass(slots=True)
 class Holds:
-    """What the log says of holds. `begun`: those of which an export began."""
+    """What the log says of holds. `begun`: those of which an export began, and the entry that began the
+    first. No entry can say that nothing left by it: only the desk could write that."""
 
     placed: dict[int, EntryOf[HoldPlaced]] = field(default_factory=dict)
     exported: dict[int, EntryOf[HoldExported]] = field(default_factory=dict)
@@ -42,14 +43,14 @@ class Holds:
     asked: dict[int, EntryOf[ReleaseAsked]] = field(default_factory=dict)
     released: dict[int, EntryOf[HoldReleased]] = field(default_factory=dict)
     rests: dict[int, EntryOf[HoldRests]] = field(default_factory=dict)
-    begun: set[int] = field(default_factory=set)
+    begun: dict[int, int] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
         if is_of(entry, HoldPlaced):
             self.placed[entry.sequence] = entry
         elif is_of(entry, HoldExported):
             self.exported[entry.note.hold] = entry
-            self.begun.add(entry.note.hold)
+            self.begun.setdefault(entry.note.hold, entry.note.access)
         elif is_of(entry, Access):
             self._begin(entry)
         elif is_of(entry, HoldBooked):
@@ -65,7 +66,7 @@ class Holds:
         if entry.note.action == "export" and entry.signed:
             hold = said_in(entry.signed).fields().get("hold")
             if type(hold) is int:
-                self.begun.add(hold)
+                self.begun.setdefault(hold, entry.sequence)
 
     def open_holds(self) -> list[EntryOf[HoldPlaced]]:
         return [entry for number, entry in self.placed.items() if number not in self.released]
@@ -174,11 +175,18 @@ def to_book(holds: Holds, number: int, item: str, asked: str) -> None:
     DeskRefusal."""
     placed(holds, number)
     if number not in holds.exported:
-        raise NotYetError("download it onto portable media first", code="not-exported", clause=CLAUSE)
+        cure = f"{_unended(holds, number)}: export it again" if number in holds.begun else ""
+        raise NotYetError(
+            "download it onto portable media first", code="not-exported", clause=CLAUSE, cure=cure
+        )
     if asked:
         raise NotYetError("its release was asked for under its item number", code="asked", clause=CLAUSE)
     if not ITEM.fullmatch(item):
         raise FormError("an evidence item number has 3 to 40 of A-Z 0-9 . / -", code="item", clause=CLAUSE)
+
+
+def _unended(holds: Holds, number: int) -> str:
+    return f"entry {holds.begun[number]} began an export that did not end"
 
 
 def _booked_as(holds: Holds, number: int, item: str) -> None:
@@ -187,9 +195,11 @@ def _booked_as(holds: Holds, number: int, item: str) -> None:
         return
     entry = holds.booked.get(number)
     if entry is None:
-        cure = (
-            "without an item number a hold ends that was never exported" if number not in holds.begun else ""
-        )
+        cure = ""
+        if number not in holds.begun:
+            cure = "without an item number a hold ends that was never exported"
+        elif number not in holds.exported:
+            cure = f"{_unended(holds, number)}, but may have shown its reads: export it again, and book that"
         raise NotYetError("book it into evidence first", code="not-booked", clause=CLAUSE, cure=cure)
     if entry.note.evidence_item != item:
         raise DeskRefusal("it was booked under another item number", code="item", clause=CLAUSE)
