@@ -22,7 +22,7 @@ from sync.department.desk.inquiry.pace import SearchPace
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import SearchEnded, SearchStep
-from sync.department.pages import auditing, governing, holding, machines, openness, sharing, staffing
+from sync.department.pages import auditing, governing, holding, machines, sharing, staffing, transparency
 from sync.department.pages.changing import SHEET as CHANGES
 from sync.department.pages.sheets import Sheet as Described
 
@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: no page is opened"),
 ]
-ROOMS = (auditing, governing, holding, machines, openness, sharing, staffing)
+ROOMS = (auditing, governing, holding, machines, transparency, sharing, staffing)
 SHEETS = (
     *(one for module in ROOMS for one in vars(module).values() if isinstance(one, Described)),
     CHANGES,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sync.department.pages import auditing, governing, holding, machines, openness, sharing, staffing
+from sync.department.pages import auditing, governing, holding, machines, sharing, staffing, transparency
 from sync.department.pages.changing import SHEET as CHANGES
 from sync.department.pages.sheets import Sheet
 
-_ROOMS = (auditing, governing, holding, machines, openness, sharing, staffing)
+_ROOMS = (auditing, governing, holding, machines, transparency, sharing, staffing)
 SHEETS = (
     *(one for module in _ROOMS for one in vars(module).values() if isinstance(one, Sheet)),
     CHANGES,

@@ -15,7 +15,7 @@ from sync.department.desk.owed import Late, Overdue
 from sync.department.desk.redress.rules import ABOUT, ANSWER_DAYS
 from sync.department.desk.sharing.rules import is_late
 from sync.department.pages.asking import asker_of
-from sync.department.pages.ends import place_of
+from sync.department.pages.calendar import place_of
 from sync.department.pages.rendering import clock_of
 from sync.department.pages.visit import Visit
 from sync.department.pages.wording import act_of, done_of, in_local_time, word_of
