@@ -16,7 +16,7 @@ from storage.codec import parse_toml
 from storage.errors import RecordError
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.documents.updates import UpdateTrust, check_update, release_words
+from sync.department.desk.documents.updates import UpdateTrust, check_update, document_refusal, release_words
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
 from sync.department.journal.entries import Entry
@@ -91,24 +91,20 @@ def check(form: SignForm, trusted: Callable[[], UpdateTrust]) -> str:
         return release_words(check_update(form.body, trust), trust)
     if len(form.body) > MAX_CONFIGURATION_BYTES:
         what = f"a configuration has at most {MAX_CONFIGURATION_BYTES} bytes"
-        raise _refusal(what)
+        raise document_refusal(what)
     try:
         sections = parse_toml(form.body, where="the configuration")
     except RecordError as error:
-        raise _refusal(str(error)) from None
+        raise document_refusal(str(error)) from None
     named = named_at_the_unit(sections)
     if named:
         what = f"{named} is set at the unit alone: units would refuse the whole file"
-        raise _refusal(what, "take it out of the file")
+        raise document_refusal(what, "take it out of the file")
     said = _settings(sections)
     if len(said) > MAX_SETTINGS:
         what = f"a configuration sets at most {MAX_SETTINGS:,} characters, for a second person to read"
-        raise _refusal(what, "name only what changes")
+        raise document_refusal(what, "name only what changes")
     return said
-
-
-def _refusal(what: str, cure: str = "") -> FormError:
-    return FormError(what, code="document", clause=CLAUSE, cure=cure, fields=("body",))
 
 
 def _settings(sections: Mapping[str, object]) -> str:

@@ -52,7 +52,7 @@ def check_update(body: bytes, trust: UpdateTrust) -> SystemRelease:
     if len(body) > MAX_UPDATE_BYTES:
         most, size = MAX_UPDATE_BYTES / 1e6, len(body) / 1e6
         cure = "install it from a stick: update /PATH at the unit's console"
-        raise _refusal(
+        raise document_refusal(
             f"a sync delivers an update of at most {most:.0f} MB, and this has {size:.0f} MB", cure
         )
     prove = check_own_proof
@@ -66,7 +66,7 @@ def check_update(body: bytes, trust: UpdateTrust) -> SystemRelease:
         )
         check_bundle(bytes(bundle), release.board, keyring)
     except UpdateFileError as error:
-        raise _refusal(f"units would refuse this update: {error.what}", CURE) from None
+        raise document_refusal(f"units would refuse this update: {error.what}", CURE) from None
     return release
 
 
@@ -92,7 +92,8 @@ def _parsed(name: str, parse: Callable[[A], B], data: A) -> B:
         raise _keys_refusal(name, error.what) from None
 
 
-def _refusal(what: str, cure: str) -> FormError:
+def document_refusal(what: str, cure: str = "") -> FormError:
+    """What the desk answers to a document that units would refuse."""
     return FormError(what, code="document", clause=CLAUSE, cure=cure, fields=("body",))
 
 
