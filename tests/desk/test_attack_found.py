@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 import pytest
 from desk_forms import forms
 from desk_root import Root, access_of, problems, written_in
-from desk_twins import GROUND, HOLD, Department
+from desk_twins import CAD, GROUND, HOLD, Department
 
 from storage.codec import to_plain
 from storage.times import DAY_US, HOUR_US
@@ -282,8 +282,8 @@ def export_with_the_key_of_another_hold(thief: Thief) -> None:
 def emergency(thief: Thief, days: int) -> int:
     """A search on the thief's word alone, entered without the entry that asks for a second person's."""
     query = replace(thief.root.query("8XYZ*"), since_us=thief.department.clock.us - days * DAY_US)
-    form = GlassForm(query=query, ground=GROUND, danger="child in the car")
-    return thief.write(access_of(query), "inquiry/break-glass", form)
+    form = GlassForm(query=query, ground=CAD, danger="child in the car")
+    return thief.write(replace(access_of(query), ground=CAD), "inquiry/break-glass", form)
 
 
 def emergency_that_no_second_person_hears_of(thief: Thief) -> None:

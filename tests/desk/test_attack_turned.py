@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_root import Root, account_form, problems
 from desk_root import access_of as search_of
-from desk_twins import COURSE, GROUND, TOPICS, Department
+from desk_twins import CAD, COURSE, GROUND, TOPICS, Department
 from forged_notes import NO_QUERY, READ, grant, known, signed_document, training
 from passkey_attacks import registered
 from update_twin import update_file
@@ -360,9 +360,9 @@ def a_training_after_a_second_opening_of_the_log(root: Root) -> tuple[Note, tupl
 def an_emergency_due_in_a_thousand_years(root: Root) -> tuple[Note, tuple[object, bytes]]:
     query = root.query("8XYZ*")
     query = replace(query, since_us=root.department.clock.us - HOUR_US)
-    form = GlassForm(query=query, ground=GROUND, danger="child in the car")
+    form = GlassForm(query=query, ground=CAD, danger="child in the car")
     stamp, signed = root.signed("disp1", "inquiry/break-glass", form)
-    access = root.write(search_of(query), stamp, signed)
+    access = root.write(replace(search_of(query), ground=CAD), stamp, signed)
     return GlassBroken(access=access, danger=form.danger, due_us=1 << 60), (stamp, signed)
 
 

@@ -46,7 +46,7 @@ def set_reviewer(department: Department, key: str, *, active: bool = True) -> No
     )
     if not active:
         form = replace(form, active=False, roles=(), reason="left")
-    department.call("user/set", department.logon("chief"), form)
+    department.two_hands("user/set", department.logon("chief"), form)
 
 
 def next_day(department: Department, server: Server, front: DeskContext) -> None:
