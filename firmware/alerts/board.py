@@ -2,7 +2,7 @@
 
 An alert stays on the board until a person closes it, or so many are open that the oldest are counted and left
 to the desk, which has them all; nothing else removes one. What was raised before a
-restart can be counted but not opened here: its key was in memory alone. The department has it.
+restart cannot be opened here: its key was in memory alone. The department has it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,14 @@ from storage.alert_life import (
 from storage.alert_terms import AlertTerms
 from storage.audit_records import Decision, Verdict
 from storage.errors import RefusedError
-from storage.leaf import unchecked
 from storage.ledger import Ledger
 from storage.plate_text import normal_plate
 from storage.read_records import Alert, AlertStepped
-from storage.record_base import KeyClass
 from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import ListEntry, cleared_name
 
 MOST_OPEN = 500  # beyond, the oldest silent ones are counted and left to the desk
 STEPS_TOGETHER = 100  # of one kind, in one transaction
-LOOKED_AT_ONCE = 200  # records
 LEFT = "left to the desk"  # what became of an alert that this unit shows no more
 MOST_AT_ALL = 5000  # beyond, the oldest of all are: on a unit that no officer sits at, no one closes one
 _VERDICTS = {
@@ -134,7 +131,7 @@ class AlertBoard:
         self._episodes = Episodes()
         self.unstored = UnstoredHits(known=self._is_known, running_us=lambda: self.running_us, warn=warn)
         self.left_to_the_desk = 0
-        self.raised = 0  # alerts of this run
+        self.raised = 0  # alerts of this run, but those of covert entries: they are not counted to anyone
         self.began = ledger.store.log.size()  # records from here on are of this run
 
     @property
@@ -210,7 +207,7 @@ class AlertBoard:
         )
         with self._lock:
             self._open[number] = alert
-            self.raised += 1
+            self.raised += not alert.entry.covert
             self._episodes.begin(visit, number, at_us, sounds=one.sounds)
             left = self._make_room()
         self._changed(alert, "raised")
@@ -351,32 +348,3 @@ class AlertBoard:
         ]
         self._open.update({one.number: one for one in changed})
         return changed
-
-
-def alerts_before(
-    ledger: Ledger, first: int | None = None, *, pause: Callable[[], object] = lambda: None
-) -> int:
-    """How many alerts of earlier runs are in the log, before record `first`: the department works them.
-
-    pause: called between a few hundred records, of which a department that is away leaves a hundred thousand;
-    no read waits for the count.
-    """
-    store, count = ledger.store, 0
-    with store.lock:
-        end = store.log.size() if first is None else first
-        kept = [
-            facts.epoch
-            for facts in store.book.epochs.values()
-            if facts.key_class is KeyClass.HIT and facts.purged_by is None
-        ]
-    for epoch in kept:
-        at = 0
-        while at < end:
-            with store.lock:
-                rows = store.log.of_epoch(epoch, at, end, LOOKED_AT_ONCE)
-            count += sum(unchecked(data).kind == Alert.KIND for _, data in rows)
-            if len(rows) < LOOKED_AT_ONCE:
-                break
-            at = rows[-1][0] + 1
-            pause()
-    return count

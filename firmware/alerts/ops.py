@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
+from firmware.alerts.board import AlertBoard, OpenAlert
 from firmware.alerts.recorded import RecordedAlert, recorded_alerts
 from firmware.custody.opening import Operation
 from storage.alert_terms import AlertTerms
@@ -16,10 +16,11 @@ from storage.ledger import Ledger
 
 
 def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, Operation]:
-    """`alerts`: the open alerts of the running reader, and what is known of those of earlier runs.
+    """`alerts`: the open alerts of the running reader; of a unit that no department has enrolled, those of
+    earlier runs as well.
 
-    A unit that no department has enrolled lists these as well; else only the department opens them. The alert
-    of a covert entry is for its people, on the page, and is not listed.
+    Else only the department opens those, and no one counts them here: the alert of a covert entry is for its
+    people, on the page, and is neither listed nor counted.
     """
 
     def alerts(_body: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +38,6 @@ def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, O
             ],
             "unstored": 0 if missed is None else missed.count,
             "left_to_the_desk": 0 if board is None else board.left_to_the_desk,
-            "before": alerts_before(ledger, began) - len(earlier),
         }
 
     return {"alerts": alerts}

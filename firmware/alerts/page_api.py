@@ -47,33 +47,29 @@ class PageApi:
         """
         missed = self._board.unstored.so_far()
         facts = None if missed is None else {"count": missed.count, "age_s": missed.age_s}
+        mine = self._visible(officer)
         try:
-            alerts = self.alerts(officer)
+            alerts = self._shown(officer, mine)
         except (StoreFullError, CardFailedError, OSError):
             if missed is None:
                 raise
-            shown = (one for one in self._visible(officer) if self._was_shown(officer, one))
+            shown = (one for one in mine if self._was_shown(officer, one))
             alerts = [self._alert_row(one) for one in islice(shown, MOST_LISTED)]
-        return {"alerts": alerts, "more": self.more(officer), "unstored": facts}
+        return {"alerts": alerts, "more": max(0, len(mine) - MOST_LISTED), "unstored": facts}
 
-    def alerts(self, officer: Officer) -> list[dict[str, Any]]:
+    def _shown(self, officer: Officer, mine: list[OpenAlert]) -> list[dict[str, Any]]:
         """The first of the open alerts that this officer may see, recorded as shown the first time, together:
         those that sound before all others, the newest first. Where not all are listed, those that sound and
         that this officer was not shown yet come before all that were.
         """
-        mine = self._visible(officer)
         if len(mine) > MOST_LISTED:
-            mine.sort(key=lambda one: not one.match.sounds or self._was_shown(officer, one))
+            mine = sorted(mine, key=lambda one: not one.match.sounds or self._was_shown(officer, one))
         mine = mine[:MOST_LISTED]
         fresh = [one.number for one in mine if not self._was_shown(officer, one)]
         shown = {
             one.number: one for one in self._board.take_steps(fresh, self._made(officer, AlertEvent.SHOWN))
         }
         return [self._alert_row(shown.get(one.number, one)) for one in mine]
-
-    def more(self, officer: Officer) -> int:
-        """How many of the open alerts that this officer may see are behind those that are listed."""
-        return max(0, len(self._visible(officer)) - MOST_LISTED)
 
     def alert(self, officer: Officer, number: int) -> dict[str, Any]:
         """One alert, with the comparison once this officer has typed the plate."""

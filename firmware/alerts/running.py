@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
+from firmware.alerts.board import AlertBoard, OpenAlert
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.lasting_time import LastingTime, ListTime
 from firmware.alerts.opened_lists import member_of, open_lists
@@ -19,13 +18,9 @@ from firmware.alerts.page_api import PageApi
 from firmware.alerts.page_server import Feed, serving_page
 from firmware.alerts.sessions import PageSessions
 from firmware.alerts.watch import HotListWatch, watching_lists
-from firmware.threads import working
-from storage.errors import StorageError
 from storage.ledger import Ledger
 from sync.hot_lists.held import HeldLists, lists_folder
 from sync.membership import SyncFolder
-
-COUNT_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +37,6 @@ def unit_of(folder: SyncFolder) -> str:
     """The unit's id at its department; empty if it has none."""
     member = member_of(folder)
     return "" if member is None else member.unit_id
-
-
-def _wait_a_little(stop: threading.Event) -> None:
-    """Raises InterruptedError where the run ends."""
-    if stop.wait(COUNT_PAUSE_S):
-        raise InterruptedError
 
 
 @contextlib.contextmanager
@@ -97,22 +86,11 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
         log=log,
     )
 
-    def count_before(stop: threading.Event) -> None:
-        """Beside the reading: a department that was away for a week leaves more than a start has time for."""
-        try:
-            before = alerts_before(ledger, board.began, pause=lambda: _wait_a_little(stop))
-        except (StorageError, sqlite3.Error, InterruptedError) as error:
-            log.warning("alerts_uncounted", why=type(error).__name__)
-            return
-        if before:
-            log.warning("alerts_of_earlier_runs", count=before, cure="the department has them: see its desk")
-
     sessions = PageSessions(ledger, lambda: unit_of(folder))
     api = PageApi(ledger, board, sessions, now_us)
     with (
         contextlib.closing(held),
         watching_lists(watch, came or threading.Event()),
-        working("alerts-before", count_before),
         serving_page(listen, port, folder, api, sessions, feed, log),
     ):
         yield Alerts(watch=watch, board=board, held=held, of_lists=now_us.of_lists)

@@ -42,6 +42,6 @@ def alerts(common: Common) -> int:
         )
     if found["left_to_the_desk"]:
         print(f"left to the desk: {counted(found['left_to_the_desk'], 'silent alert')}")
-    if found["before"]:
-        print(f"{counted(found['before'], 'alert')} of earlier runs: only the department can open them")
+    if found["enrolled"]:
+        print("alerts of earlier runs: only the department can open them, at its desk")
     return DONE

@@ -10,7 +10,6 @@ from alert_twins import entry, seen
 from custody_twins import SteppedTime, check
 
 from firmware.alerts import board as boards
-from firmware.alerts.board import alerts_before
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.episodes import EPISODE_US
 from storage import files
@@ -257,9 +256,7 @@ def test_a_unit_that_no_officer_sits_at_keeps_no_more_alerts_than_a_board_holds(
     assert (car.board.left_to_the_desk, car.board.raised) == (3, 7)
 
 
-def test_what_is_left_to_the_desk_counts_no_alert_of_a_covert_entry(
-    make_car: MakeCar, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_count_has_an_alert_of_a_covert_entry(make_car: MakeCar, monkeypatch: pytest.MonkeyPatch) -> None:
     """`reader alerts` lists none; a count would show a flood's watcher that one was about."""
     monkeypatch.setattr(boards, "MOST_OPEN", 1)
     monkeypatch.setattr(boards, "MOST_AT_ALL", 2)
@@ -267,14 +264,4 @@ def test_what_is_left_to_the_desk_counts_no_alert_of_a_covert_entry(
     for number in range(4):
         car.passes(seen(f"8ABC00{number}"))
     assert len(car.board.open_alerts()) == 2
-    assert car.board.left_to_the_desk == 1
-
-
-def test_alerts_of_an_earlier_run_are_counted_after_a_restart(make_car: MakeCar, ledger: Ledger) -> None:
-    car = make_car()
-    car.passes(seen("7XKR219"))
-    assert alerts_before(ledger, car.board.began) == 0
-    again = make_car()  # whether its content can be opened after the restart or not
-    assert alerts_before(ledger, again.board.began) == 1
-    ledger.store.live.clear()  # as the keys of an enrolled unit are after a restart
-    assert alerts_before(ledger, again.board.began) == alerts_before(ledger) == 1
+    assert (car.board.left_to_the_desk, car.board.raised) == (1, 3)

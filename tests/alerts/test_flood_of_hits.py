@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from alert_twins import entry, seen
 from board_twins import Car, MakeCar
 from custody_twins import SteppedTime
-from waiting import PATIENCE_S
 
 from firmware.alerts import board as boards
 from firmware.alerts import page_api
-from firmware.alerts.board import LEFT, alerts_before
+from firmware.alerts.board import LEFT
 from firmware.alerts.page_api import PageApi
 from firmware.alerts.sessions import Officer, PageSessions
 from firmware.alerts.sounder import Sounder
@@ -50,6 +48,13 @@ def transactions(car: Car, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+def listed(api: PageApi) -> list[dict[str, Any]]:
+    """The rows of a page that lists 4 of the 7 alerts."""
+    answer = api.listed(OFFICER)
+    assert answer["more"] == 3
+    return cast(list[dict[str, Any]], answer["alerts"])
+
+
 def test_a_page_lists_the_first_of_many_alerts_in_one_transaction_and_says_how_many_more(
     car: Car, ledger: Ledger, time: SteppedTime, transactions: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,13 +62,13 @@ def test_a_page_lists_the_first_of_many_alerts_in_one_transaction_and_says_how_m
     monkeypatch.setattr(page_api, "MOST_LISTED", 4)
     api = PageApi(ledger, car.board, cast(PageSessions, None), lambda: time.now().us)
     before = ledger.store.log.frontier.size
-    rows = api.alerts(OFFICER)
+    rows = listed(api)
     assert [one["number"] for one in rows] == [one.number for one in car.board.open_alerts()[:4]]
-    assert (api.more(OFFICER), transactions) == (3, [before + 4])
+    assert transactions == [before + 4]
     assert [len(one.state.steps) for one in car.board.open_alerts()] == [1, 1, 1, 1, 0, 0, 0]
-    others = api.alerts(OFFICER)
+    others = listed(api)
     assert len(transactions) == 2
-    assert api.alerts(OFFICER) == rows != others
+    assert listed(api) == rows != others
     assert len(transactions) == 2
 
 
@@ -73,11 +78,11 @@ def test_every_alert_that_sounds_is_listed_once_though_none_is_closed(
     """What was beyond the first could not be marked as seen before others were closed."""
     monkeypatch.setattr(page_api, "MOST_LISTED", 4)
     api = PageApi(ledger, car.board, cast(PageSessions, None), lambda: time.now().us)
-    first, second = api.alerts(OFFICER), api.alerts(OFFICER)
+    first, second = listed(api), listed(api)
     seen = {one["number"] for one in (*first, *second)}
     assert {one.number for one in car.board.open_alerts() if one.match.sounds} <= seen
     assert all(one["sounds"] for one in first)
-    assert [one["number"] for one in api.alerts(OFFICER)] == [one["number"] for one in first]
+    assert [one["number"] for one in listed(api)] == [one["number"] for one in first]
 
 
 def test_a_list_that_is_withdrawn_recalls_its_alerts_together(
@@ -108,26 +113,6 @@ def test_steps_that_cannot_be_stored_change_no_alert(
         car.board.follow_lists(lambda _alert: None, time.now().us)
     assert car.ledger.store.log.frontier.size == size
     assert not any(one.state.recalled for one in car.board.open_alerts())
-
-
-def test_alerts_of_earlier_runs_are_counted_a_few_at_a_time_and_no_read_waits(
-    car: Car, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A start counted all of them first: with a hundred thousand it took longer than its supervisor waits."""
-    monkeypatch.setattr(boards, "LOOKED_AT_ONCE", 4)
-    pauses = list[bool]()
-
-    def pause() -> None:
-        def take() -> None:
-            with ledger.store.lock:
-                pauses.append(True)
-
-        other = threading.Thread(target=take)
-        other.start()
-        other.join(PATIENCE_S)
-
-    assert alerts_before(ledger, pause=pause) == 7
-    assert len(pauses) == 14 // 4  # a read and its alert each
 
 
 def test_the_lamp_of_an_alert_that_is_left_to_the_desk_goes_out(car: Car) -> None:
