@@ -58,8 +58,8 @@ class ImportedList:
     `refused`: by the policy, counted by the source's word. `ended`: over already. `twins`: entries that
     differ from an earlier one by O and 0 or I and 1 alone; they are one entry when a plate is matched.
     `doubles`: lines that are the same entry as an earlier one. `absent`: columns of states and dates that the
-    layout has and the file's first line does not. `plateless`: lines whose plate is a word for none: they
-    would stop who has such a plate.
+    layout has and the file's first line does not. `plateless`: the numbers of lines whose plate is a word for
+    none, which would stop who has such a plate, or empty, as of a vehicle that is known by its VIN alone.
     `stateless`: entries whose state has a name that is not known, e.g. California for CA. `open_end`: the
     last line has no line's end, as in a file that was cut.
     """
@@ -72,7 +72,7 @@ class ImportedList:
     twins: int = 0
     doubles: int = 0
     absent: tuple[str, ...] = ()
-    plateless: int = 0
+    plateless: list[int] = field(default_factory=list)
     stateless: int = 0
     open_end: bool = False
 
@@ -91,7 +91,10 @@ class ImportedList:
         if self.doubles:
             parts.append(f"{counted(self.doubles, 'line')} the same as another")
         if self.plateless:
-            parts.append(f"{counted(self.plateless, 'line')} without a plate (NONE, UNKNOWN, XXXX)")
+            lines = _numbers(self.plateless)
+            parts.append(
+                f"{counted(len(self.plateless), 'line')} without a plate, or NONE, UNKNOWN, XXXX ({lines})"
+            )
         if self.absent:
             parts.append(f"the file has no column {' and no '.join(self.absent)}: is this its layout?")
         if self.stateless:
@@ -117,7 +120,7 @@ def import_list(
         allowed = ", ".join(one.id for one in terms.categories)
         raise ListRefusedError(f"the policy allows {allowed}", where=f"category {category[:32]}")
     made = ImportedList()
-    reader = _Lines(stream, layout, name)
+    reader = _Lines(stream, layout, name, demands_category=category is None)
     seen: dict[int, set[ListEntry]] = {}
     for number, cells in reader:
         made.lines += 1
@@ -125,7 +128,7 @@ def import_list(
             made.bad.append(BadLine(number=number, why=cells))
             continue
         try:
-            entry = _entry(cells, layout, terms, category, made, now_us)
+            entry = _entry(number, cells, layout, terms, category, made, now_us)
         except RecordError as error:
             made.bad.append(BadLine(number=number, why=str(error)))
             continue
@@ -155,6 +158,11 @@ def _named(bad: Sequence[BadLine]) -> str:
     return f"{lines}; and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else lines
 
 
+def _numbers(lines: Sequence[int]) -> str:
+    more = f" and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
+    return f"line {', '.join(map(str, lines[:MAX_NAMED]))}{more}"
+
+
 def _demand_good(made: ImportedList, terms: AlertTerms, name: str) -> None:
     allowed = max(ALWAYS_ALLOWED, made.lines * terms.bad_lines_per_thousand // 1000)
     if len(made.bad) > allowed:
@@ -172,13 +180,16 @@ def _demand_good(made: ImportedList, terms: AlertTerms, name: str) -> None:
             where=name,
             cure="is this its layout?",
         )
+    if len(made.plateless) == made.lines:
+        raise ListRefusedError("no line has a plate", where=name, cure="is this its layout?")
 
 
 class _Lines:
     """(number, cells by field) of each line, or (number, what is wrong with it)."""
 
-    def __init__(self, stream: BinaryIO, layout: Layout, name: str) -> None:
+    def __init__(self, stream: BinaryIO, layout: Layout, name: str, *, demands_category: bool) -> None:
         self._stream, self._layout, self._name = stream, layout, name
+        self._demands_category = demands_category
         self._columns: Mapping[str, int] = {}
         self._cells_a_line = 0  # of the header, or of the first line
         self.open_end = False
@@ -245,6 +256,12 @@ class _Lines:
                 where=f"{self._name}, line 1",
                 cure="is this its layout?",
             )
+        if self._demands_category and "category" not in columns:
+            raise ListRefusedError(
+                f"the first line names no column {self._layout.fields['category']}: no line has a category",
+                where=f"{self._name}, line 1",
+                cure="name the category of all its entries",
+            )
         self._columns = columns
 
     def _cells(self, text: str) -> dict[str, str] | str:
@@ -283,6 +300,7 @@ def _split(text: str, delimiter: str) -> list[str]:
 
 
 def _entry(  # noqa: PLR0917 - one line of one file
+    number: int,
     cells: Mapping[str, str],
     layout: Layout,
     terms: AlertTerms,
@@ -292,13 +310,22 @@ def _entry(  # noqa: PLR0917 - one line of one file
 ) -> ListEntry | None:
     """The entry of a line; None if the policy refuses it, it has ended or names no plate. Raises
     RecordError."""
-    plate = _plate(cells.get("plate", ""))
-    if NO_PLATE.fullmatch(plate):
-        made.plateless += 1
-        return None
     said = {name: _text(cells.get(name, "")) for name in cells if name != "plate"}
+    cell = cells.get("plate", "").strip()
+    if not cell and not any(said.values()):
+        raise RecordError("is empty, as are all fields of the line", where="plate")
+    plate = _plate(cell) if cell else ""
+    if not plate or NO_PLATE.fullmatch(plate):
+        made.plateless.append(number)
+        return None
     word = layout.word("category", said.get("category", ""))
-    found = terms.category(category) if category is not None else terms.category_of(word)
+    found = terms.category_of(word)
+    if category is not None:
+        if found is not None and found.id != category:  # no one is stopped for what the file does not say
+            _count(made, f"{word}, not {category}")
+            return None
+        if found is None and not (word and layout.words.get("category")):  # of a source whose codes are known
+            found = terms.category(category)
     if found is None:
         _count(made, word or "(no category)")
         return None

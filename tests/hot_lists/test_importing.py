@@ -57,13 +57,47 @@ def test_a_vehicle_without_a_plate_is_no_entry_that_stops_a_plate_of_that_word()
     lines = "".join(f"{one},CA,,PC,,2001,FORD,,,CRM,CA0194100,26-1,V1\n" for one in words)
     made = taken("ncic", f"{NCIC}{lines}N0NE1,CA,,PC,,,,,,CRM,,,\n", category="stolen-vehicle")
     assert [one.plate for one in made.entries] == ["7XKR219", "MC1234", "ABC123", "N0NE1"]
-    assert (made.plateless, made.bad, made.entries[3].color) == (5, [], "cream")
-    assert "5 lines without a plate (NONE, UNKNOWN, XXXX)" in made.summary()
+    assert (made.plateless, made.bad, made.entries[3].color) == ([5, 6, 7, 8, 9], [], "cream")
+    assert "5 lines without a plate, or NONE, UNKNOWN, XXXX (line 5, 6, 7, 8, 9)" in made.summary()
+
+
+def test_vehicles_that_ncic_knows_by_their_vin_alone_are_counted_and_make_no_list_bad() -> None:
+    """LIC is no mandatory field of a vehicle's entry: here nine in ten have none."""
+    lines = "".join(
+        f"{'' if number % 10 else f'7ABC{number:03}'},CA,,PC,1FAFP34N55W1{number:05},2005,FORD,,4D,SIL,,,\n"
+        for number in range(100)
+    )
+    made = taken("ncic", NCIC + lines, category="stolen-vehicle")
+    assert (len(made.entries), len(made.plateless), made.bad) == (13, 90, [])
+    assert "90 lines without a plate, or NONE, UNKNOWN, XXXX (line 6, 7, " in made.summary()
+    assert " and 70 more)" in made.summary()
+    assert {one.reason for one in made.entries} == {""}, "4D is the vehicle's style"
+    with pytest.raises(ListRefusedError, match=r"^day.csv: no line has a plate"):
+        taken("ncic", "LIC,VIN\n,1FAFP34N55W123456\n", category="stolen-vehicle")
+
+
+KEYS = "LIC,LIS,MKE,MIS\n7ABC123,CA,EV,ARMED\n8ABC123,CA,Stolen Vehicle,\n9ABC123,CA,EW,\n6ABC123,CA,EN,\n"
+
+
+def test_a_line_is_taken_as_what_its_message_key_says_and_as_nothing_else() -> None:
+    """An extract of several files, sent out under one category, stops nobody for what it does not say."""
+    made = taken("ncic", KEYS)
+    assert [(one.category, one.reason) for one in made.entries] == [
+        ("stolen-vehicle", "ARMED"),
+        ("stolen-vehicle", ""),
+        ("wanted-person", ""),
+    ]
+    assert made.refused == {"EN": 1}
+    made = taken("ncic", KEYS, category="stolen-vehicle")
+    assert [one.plate for one in made.entries] == ["7ABC123", "8ABC123"]
+    assert made.refused == {"wanted person, not stolen-vehicle": 1, "EN": 1}
 
 
 def test_a_list_without_categories_needs_one_of_the_policy() -> None:
-    with pytest.raises(ListRefusedError, match="has no category"):
+    with pytest.raises(ListRefusedError, match="line 1: the first line names no column MKE: no line has"):
         taken("ncic", NCIC)
+    with pytest.raises(ListRefusedError, match="has no category"):
+        taken(parse_layout(b'id="x"\ntitle="t"\n[fields]\nplate={start=1,length=8}\n'), "7XKR219 \n")
     with pytest.raises(ListRefusedError, match="the policy allows stolen-vehicle"):
         taken("ncic", NCIC, category="immigration")
 
@@ -139,7 +173,7 @@ LINES = [
     pytest.param("Stolen;CA;７XKR219;;".encode(), "not Latin", id="full-width digits"),
     pytest.param("Stolen;CA;7XKR\u200b219;;".encode(), "not Latin", id="zero-width space"),
     pytest.param(b"Stolen;CA;7XKR219\x00;;", "NUL", id="a NUL"),
-    pytest.param(b"Stolen;CA;;;", "is not a plate", id="no plate"),
+    pytest.param(b";;;;", "is empty, as are all fields", id="nothing"),
     pytest.param(b"Stolen;CA;=CMD|' /C calc'!A0;;", "is not a plate", id="a formula for a plate"),
     pytest.param(b"Stolen;CA;7XKR219;;31.12.2026", "is not a date", id="another date form"),
     pytest.param(b'Stolen;CA;"7XKR219;;', "separated line", id="a quote that never ends"),
@@ -192,7 +226,7 @@ def test_a_list_that_was_cut_anywhere_gives_no_stump_of_a_plate_and_says_so(name
         plan = parse_layout(
             b'id="x"\ntitle="t"\n[fields]\nplate={start=3,length=8}\nstate={start=1,length=2}\n'
         )
-    category = None if "category" in plan.fields else "stolen-vehicle"
+    category = "stolen-vehicle" if "category" not in plan.fields or layout == "ncic" else None
     whole = WHOLE[name].replace("\n", end).encode()
     plates = {one.plate for one in taken(plan, whole, category=category).entries}
     assert len(plates) >= 1
@@ -378,7 +412,7 @@ def test_no_file_raises_anything_but_a_refusal_or_lets_a_forbidden_entry_in(
     lines: list[bytes], layout: str
 ) -> None:
     plan = find_layout(layout)
-    category = None if "category" in plan.fields else "stolen-vehicle"
+    category = "stolen-vehicle" if "category" not in plan.fields or layout == "ncic" else None
     try:
         made = taken(layout, b"\n".join(lines), category=category)
     except ListRefusedError:
