@@ -16,7 +16,7 @@ from sync.department.content.key_remote import ADDRESS_FILE
 from sync.department.desk.due import endings_now
 from sync.department.desk.endings import soon
 from sync.department.server.open_desk import open_front
-from sync.department.server.peer_certificates import EVERY_S, Peer, PeerCertificates, peers_of, shown_by
+from sync.department.server.peer_certificates import Peer, PeerCertificates, peers_of, shown_by
 from sync.department.units.authority import Authority
 
 PATIENCE_S = 20.0
@@ -60,21 +60,21 @@ def test_the_end_of_another_offices_certificate_is_announced(department: Departm
     assert shown_by(peer) is None  # nothing listens: others say so
 
 
-def test_a_certificate_of_another_office_is_asked_for_once_an_hour() -> None:
+def test_the_certificates_of_other_offices_are_asked_for_by_the_hourly_run_and_by_no_call() -> None:
     peer = Peer(what="witness w", url="https://w.example", command="department witness serve --certificate")
     asked: list[Peer] = []
-    seconds = [0.0]
 
     def look(one: Peer) -> tuple[int, int] | None:
         asked.append(one)
         return (0, 400 * DAY_US) if len(asked) == 1 else None
 
-    certificates = PeerCertificates(lambda: [peer], look, lambda: seconds[0])
-    (found,) = certificates.ending()
+    certificates = PeerCertificates(lambda: [peer], look)
+    (found,) = certificates.ending()  # a command beside the server has no hourly run
     assert found.is_soon(371 * DAY_US, 30)
     assert not found.is_soon(369 * DAY_US, 30)
     assert certificates.ending() == [found]
-    seconds[0] += EVERY_S
+    assert len(asked) == 1
+    certificates.ask()
     assert certificates.ending() == []
     assert len(asked) == 2
 

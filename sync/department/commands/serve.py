@@ -107,6 +107,7 @@ def _hourly(front: DeskContext | None) -> None:
     if front is not None:
         fips = front.desk.policy.security.approved
         hourly.run(front.desk, lambda one: link_of(one.url, approved=fips))
+        front.ask_peers()
 
 
 def _ask_time(front: DeskContext | None) -> None:

@@ -176,7 +176,8 @@ class DeskContext:
     `notify_units`: offer units the current roster; if that fails, `compliance` says so.
     `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
     `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
-    `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys.
+    `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys;
+    `ask_peers`: ask other offices' servers for theirs.
     `close`: closes the desk and what was opened for it alone.
     `keys_elsewhere`: whether the key service runs on a separate machine.
     `offer_cleared`: offer units what was cleared; `enter_sent`: enter what units are offered;
@@ -239,6 +240,7 @@ class DeskContext:
     planting: Planting = field(default_factory=Planting)
     time: DepartmentTime | None = None
     ending: Callable[[], list[Ending]] = list
+    ask_peers: Callable[[], None] = lambda: None
     redress: AddressPace = field(default_factory=AddressPace)
     public_counts: PublicCounts = field(default_factory=PublicCounts)
     keys_elsewhere: bool = False

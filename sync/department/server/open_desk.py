@@ -296,6 +296,7 @@ def open_front(
         close=opened.close,
         time=clock if isinstance(clock, DepartmentTime) else None,
         ending=lambda: [*ending_in_machine(home, held, desk.now_us), *peers.ending()],
+        ask_peers=peers.ask,
         keys_elsewhere=used.elsewhere,
     )
 

@@ -1,5 +1,6 @@
 """When the certificates of the key service and the witnesses end, for the calendar: asked once an hour.
 
+A command that runs beside the server asks when it first needs them.
 Their offices renew them. Where one forgets it, every search of the department ends on that day.
 """
 
@@ -8,7 +9,6 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -21,7 +21,6 @@ from sync.department.ground.tls import client_context
 from sync.errors import InvalidInputError, LackingError
 from sync.root_file import Root
 
-EVERY_S = 3600.0
 WAIT_S = 2.5
 CURE = "the office that runs it renews the two files of its certificate; it takes them without a restart"
 
@@ -79,25 +78,25 @@ class PeerCertificates:
     """What ends, as last asked. Thread-safe: who asks while another thread does is given the last answer."""
 
     def __init__(
-        self,
-        peers: Callable[[], Sequence[Peer]],
-        look: Callable[[Peer], tuple[int, int] | None],
-        now_s: Callable[[], float] = time.monotonic,
+        self, peers: Callable[[], Sequence[Peer]], look: Callable[[Peer], tuple[int, int] | None]
     ) -> None:
-        self._peers, self._look, self._now_s = peers, look, now_s
+        self._peers, self._look = peers, look
         self._asking = threading.Lock()
-        self._asked_s = -EVERY_S
-        self._found: list[Ending] = []
+        self._found: list[Ending] | None = None
 
-    def ending(self) -> list[Ending]:
-        """The end of each that answered."""
-        if self._now_s() - self._asked_s >= EVERY_S and self._asking.acquire(blocking=False):
+    def ask(self) -> None:
+        """Ask each; an absent one costs WAIT_S."""
+        if self._asking.acquire(blocking=False):
             try:
                 self._found = [made for one in self._peers() if (made := self._end_of(one)) is not None]
             finally:
-                self._asked_s = self._now_s()
                 self._asking.release()
-        return list(self._found)
+
+    def ending(self) -> list[Ending]:
+        """The end of each that answered when last asked."""
+        if self._found is None:
+            self.ask()
+        return list(self._found or ())
 
     def _end_of(self, peer: Peer) -> Ending | None:
         shown = self._look(peer)
