@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from desk_twins import Department
+import pytest
+from desk_twins import Department, open_department
 
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.ground.department_time import Clocks, DepartmentTime
@@ -62,3 +64,29 @@ def test_a_head_that_was_signed_hours_ago_says_nothing_of_the_clock_now(
     hosts = Hosts(department, tmp_path)
     department.desk.covered(department.desk.log.size() - 1)  # as a step that a crash left, made again
     assert hosts.time.doubt() is None
+
+
+@pytest.mark.parametrize("by", ["ask_time", "look_for_fork"])
+def test_a_log_put_back_from_a_backup_that_was_co_signed_to_its_end_is_named_before_its_next_entry(
+    department: Department, by: str
+) -> None:
+    """At the server's start, and by `department compliance` beside it: no entry would ask a witness before
+    somebody was refused."""
+    desk, folder = department.desk, department.home.path / "desk"
+    desk.covered(desk.log.size() - 1)
+    desk.log.checkpoint()
+    before = shutil.copytree(folder, folder.parent / "before")
+    department.logon("comm1")
+    desk.covered(desk.log.size() - 1)
+    getattr(desk, by)()
+    assert not desk.fork
+    department.front.close()
+    shutil.rmtree(folder)
+    before.rename(folder)
+    again = open_department(department.home.path.parent, department.clock, department.secrets)
+    try:
+        getattr(again.desk, by)()
+        assert "this log holds" in again.desk.fork
+        assert again.desk.witness_problem().startswith("this log is not the one that was co-signed")
+    finally:
+        again.close()

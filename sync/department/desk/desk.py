@@ -110,6 +110,7 @@ class Desk(LogState):
         changed."""
         self._links = links
         self._fork = ""
+        self._asked = False  # whether a witness was asked since the desk opened
         try:
             super().__init__(home, key, clock=clock)
         except BaseException:
@@ -337,16 +338,20 @@ class Desk(LogState):
             self._fork = error.what
             raise
         if head.fresh:  # else its time, and what it says of a fork, are those of an earlier answer
-            self._fork = ""
+            self._asked, self._fork = True, ""
             self._confirm(head.time_s)
         return head
 
     def look_for_fork(self) -> None:
-        """Have what is not co-signed yet co-signed; nothing is entered, and no absence begins."""
+        """Have what is not co-signed yet co-signed, and ask once where nothing is; nothing is entered, and no
+        absence begins."""
         witnesses = self.root.witnessing()
-        if witnesses is not None:
-            with contextlib.suppress(LinkError, StorageError):
-                self._covered_head(self.log.size() - 1, witnesses)
+        if witnesses is None:
+            return
+        with contextlib.suppress(LinkError, StorageError):
+            self._covered_head(self.log.size() - 1, witnesses)
+        if not self._asked:  # a log that was set back may be co-signed to its end
+            self.ask_time()
 
     @property
     def fork(self) -> str:
@@ -354,13 +359,18 @@ class Desk(LogState):
         return self._fork
 
     def ask_time(self) -> None:
-        """Ask the witnesses what time it is: they confirm the clock, or put it in doubt. An absent one says
-        nothing."""
+        """Ask the witnesses what time it is: they confirm the clock, or put it in doubt; one that saw another
+        log says so. An absent one says nothing."""
         witnesses = self.root.witnessing()
         if witnesses is None:
             return
-        with contextlib.suppress(LinkError, StorageError):
+        self._asked = True
+        try:
             self._confirm(self._publisher.ask_time_s(witnesses, self._links.watchers(self.root)))
+        except ForkedLogError as error:
+            self._fork = error.what
+        except (LinkError, StorageError):
+            return
 
     def _confirm(self, time_s: int) -> None:
         if isinstance(self._clock, DepartmentTime):

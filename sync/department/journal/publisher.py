@@ -263,10 +263,12 @@ class Publisher:
 
     def ask_time_s(self, witnesses: Witnesses, watchers: Sequence[WatchingWitness]) -> int:
         """What time it is by a quorum, which signs the newest head once more for it; nothing is kept. Raises
-        LinkError while there is no quorum."""
+        LinkError while there is no quorum, ForkedLogError where a witness shows that it saw another log: of
+        a log that was set back, and was co-signed to its end, no entry asks before the next."""
         with self._turn, files.turn(self._lock_file):
             answers = WitnessAnswers(self._log.signed_head(size := self._log.size()), {})
         completed = self._gather(answers, size, witnesses, watchers)  # the desk waits for no absent witness
+        self._unshown(answers.claims, witnesses)
         if completed is None:
             raise LinkError("say no time", where="witnesses")
         return completed.time_s
