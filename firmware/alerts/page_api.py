@@ -18,7 +18,7 @@ from storage.errors import CardFailedError, RecordError, RefusedError, StoreFull
 from storage.leaf import IMAGES
 from storage.ledger import Ledger
 from storage.picture_format import picture_format
-from storage.plate_states import typed_state
+from storage.plate_states import known_state
 
 MAX_TEXT = 200
 MOST_LISTED = 200  # on a page that an officer reads in a car; closed, they make room for the next
@@ -103,7 +103,7 @@ class PageApi:
     def transcribe(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """Type plate and state from the image; the answer shows the entry, slot by slot."""
         self._mine(officer, number)
-        state = typed_state(_text(body, "state"))
+        state = known_state(_text(body, "state"))
         made = self._step(officer, number, AlertEvent.TRANSCRIBED, plate=_text(body, "plate"), state=state)
         return self._alert_row(made) | self._compared(made, officer)
 

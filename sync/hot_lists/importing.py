@@ -21,7 +21,7 @@ from storage.alert_terms import AlertTerms
 from storage.barred_words import barred_in, is_latin
 from storage.counts import counted
 from storage.errors import RecordError, StorageError
-from storage.plate_states import US
+from storage.plate_states import CANADA, US
 from storage.plate_text import normal_plate
 from storage.times import DAY_US, us_of
 from sync.hot_lists.entry import CLASSES, PLATE, ListEntry
@@ -34,7 +34,7 @@ MAX_NAMED = 20  # bad lines in a message
 MAX_WORDS = 100  # different words that are counted as refused
 LIMITS = frozenset({"state", "from", "until"})  # without them an entry matches more, or longer
 FORMULA = "=+-@\t\r"
-CANADA = frozenset("AB BC MB NB NL NF NS NT NU ON PE QC PQ SK YT".split())  # noqa: SIM905
+OLDER_CODES = {"NF": "NL", "PQ": "QC"}  # of provinces
 NO_PLATE = re.compile(r"NONE|NULL|UNK|UNKN|UNKNOWN|NO(?:PLATES?|TAGS?|LIC|LICENSE)|NOTKNOWN|X{4,}|0{4,}")
 _CLASS_WORDS = frozenset(CLASSES)
 
@@ -393,8 +393,8 @@ def _state(code: str, country: str) -> str:
         return f"{country}-{name}" if name.isalnum() and len(name) <= 3 and name else country
     if name in US:
         return f"US-{name}"
-    if name in CANADA:
-        return f"CA-{name}"
+    if OLDER_CODES.get(name, name) in CANADA:
+        return f"CA-{OLDER_CODES.get(name, name)}"
     if name in {"MX", "MEX", "MM"}:
         return "MX"
     return name if len(name) == 5 and name.startswith("US-") and name[3:] in US else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storage.errors import RecordError
-from storage.plate_states import typed_state
+from storage.plate_states import known_state, typed_state
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,24 @@ def test_a_state_is_taken_in_two_letters_or_in_full(typed: str, state: str) -> N
 def test_what_is_no_state_is_refused_before_it_counts(typed: str) -> None:
     with pytest.raises(RecordError, match="CA or US-CA"):
         typed_state(typed)
+
+
+@pytest.mark.parametrize("typed", ["CA", "us-ca", "CA-ON", "mx", "GB", ""])
+def test_a_state_that_there_is_is_taken_as_it_was(typed: str) -> None:
+    assert known_state(typed) == typed_state(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "what"),
+    [
+        ("ON", "write CA-ON"),
+        ("qc", "write CA-QC"),
+        ("ZZ", "neither a state nor a country"),
+        ("UK-LDN", "neither a state nor a country"),
+        ("CA-ZZ", "neither a state nor a country"),
+    ],
+)
+def test_a_province_is_no_country_and_a_slip_is_no_state(typed: str, what: str) -> None:
+    """Typed from the picture of an Ontario plate, ON was another state than the entry's: a "no"."""
+    with pytest.raises(RecordError, match=what):
+        known_state(typed)

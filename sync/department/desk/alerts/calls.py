@@ -22,7 +22,7 @@ from storage.alert_life import (
 )
 from storage.errors import RecordError, RefusedError
 from storage.leaf import IMAGES
-from storage.plate_states import typed_state
+from storage.plate_states import known_state
 from storage.read_records import Alert
 from sync.department.content.alert_records import open_records
 from sync.department.content.reads import parse_name
@@ -208,7 +208,7 @@ def transcribe(front: DeskContext, token: str, form: TranscribeForm) -> Compared
     """Type plate and state from the image; the answer shows the entry, slot by slot."""
     record = _record(front, token, form.alert)
     try:
-        state = typed_state(form.state)
+        state = known_state(form.state)
     except RecordError as error:
         raise FormError(error.what, code="state", clause=CLAUSE) from None
     fields = {"plate": form.plate, "state": state}
