@@ -246,6 +246,35 @@ def test_an_entry_that_ended_goes_and_a_withdrawn_one_at_once(department: Depart
     assert refused.value.code == "no-entry"
 
 
+def test_a_plate_that_was_typed_wrong_is_withdrawn_without_the_others_of_its_case(
+    department: Department,
+) -> None:
+    added(department, form_of(department))
+    added(department, form_of(department, plate="8XYZ123"))
+    token = department.logon("super")
+    wrong = WithdrawForm(case="26-001042", reason="typed wrong", plate=" 7xkr 219")
+    department.call("hotlist/withdraw", token, wrong)
+    assert [one.plate for one in entries_of(department.home, "local")] == ["8XYZ123"]
+    with pytest.raises(FormError, match="no entry of that case and plate"):
+        department.call("hotlist/withdraw", token, wrong)
+
+
+def test_a_vehicle_of_a_case_is_on_the_list_once_and_a_later_end_takes_the_place_of_a_sooner(
+    department: Department,
+) -> None:
+    """Two entries of one vehicle are two alerts, and two people look at each of them."""
+    form = form_of(department)
+    added(department, form)
+    for again in (form, replace(form, plate="7XKR21 9", reason="the same, by the next shift")):
+        with pytest.raises(FormError, match="is on the list until 2026-"):
+            department.call("hotlist/add", department.logon("deputy"), replace(again, propose=True))
+    later = replace(form, until_us=form.until_us + DAY_US)
+    assert added(department, later).entries == 1
+    (entry,) = entries_of(department.home, "local")
+    assert entry.until_us == later.until_us
+    assert added(department, replace(form, case="26-001043")).entries == 2
+
+
 def test_no_file_replaces_the_local_list(department: Department, tokens: Tokens) -> None:
     form = ListForm(
         list_id="local", layout="genetec", body=b"Stolen;CA;7XKR219;;\n", issuer="DOJ", source="SVS daily",

@@ -210,10 +210,12 @@ def _proposed_us(summary: str, end_us: int) -> int:
     hotlist, "withdraw", example="department hotlist withdraw --case 26-001042 --why 'found' --user super"
 )
 @desk_access.text("--case", "case", "The case whose entries end.")
+@click.option("--plate", type=PLATE, default="", help=f"Only this one; without it, all of the case. {HELP}")
 @desk_access.text("--why", "reason", "The reason.")
-def withdraw(terminal: desk_access.Terminal, *, case: str, reason: str) -> int:
+def withdraw(terminal: desk_access.Terminal, *, case: str, plate: str, reason: str) -> int:
     """End the local entries of a case and recall their open alerts from every screen."""
-    return _changed(terminal, terminal.call("hotlist/withdraw", local.WithdrawForm(case=case, reason=reason)))
+    form = local.WithdrawForm(case=case, reason=reason, plate=plate)
+    return _changed(terminal, terminal.call("hotlist/withdraw", form))
 
 
 def _changed(terminal: desk_access.Terminal, made: local.LocalChanged) -> int:

@@ -109,6 +109,7 @@ _BY_FORM: dict[str, FieldWords] = {
     "ProveForm.certificate": W("Certificate", "by the person's key over the call's challenge"),
     "UserForm.reason": W("Why", "called from the known number, ..."),
     "WithdrawForm.case": W("Case", "whose entries end now"),
+    "WithdrawForm.plate": W("Plate", "only this vehicle's entries; empty: all of the case"),
 }
 _BY_FIELD: dict[str, FieldWords] = {
     "backup": W("Day of the backup", "YYYY-MM-DD, UTC"),

@@ -171,7 +171,7 @@ LISTS = Sheet(
                 Ask(
                     operation="hotlist/withdraw",
                     title="Withdraw",
-                    button="Withdraw the case's entries",
+                    button="Withdraw",
                     lead="Units recall the open alerts of these entries with their next sync.",
                     fixed={"case": "case"},
                     said=_local,

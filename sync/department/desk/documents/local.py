@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from storage.barred_words import barred_in, is_latin
 from storage.counts import counted
 from storage.errors import RecordError, StorageError
-from storage.plate_states import typed_state
-from storage.plate_text import normal_plate
+from storage.plate_states import known_state
+from storage.plate_text import fold, normal_plate
 from storage.times import DAY_US, HOUR_US, iso_text
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -66,7 +66,7 @@ class LocalForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawForm:
-    """End the entries of a case now.
+    """End the entries of a case now. `plate`: only that vehicle's, as where it was typed wrong; empty: all.
 
     One person may do it alone, because fewer alerts harm no one. If that person neither requested nor
     approved them, the audit gets a finding.
@@ -74,6 +74,7 @@ class WithdrawForm:
 
     case: str = field(repr=False)
     reason: str
+    plate: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,7 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
     def plan(caller: Caller) -> Plan[tuple[Entry, Caller, list[ListEntry] | None]]:
         desk.demand_trained(caller)
         fresh = _entry(desk, form, caller)
+        held = _without_older(_in_time(front, caller.at_us), fresh, caller)
         summary = _proposal_words(desk.policy, form)
         second = desk.second_person(caller, "hotlist/add", form, about=head_name(LIST), summary=summary)
         if isinstance(second, ChangeProposed):
@@ -103,7 +105,7 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
             _demand_administrator(desk, caller, approver)
             _demand_verifier(desk, form, caller, {caller.user, approver})
         fresh = replace(fresh, approver=approver)
-        entries = [*_in_time(front, caller.at_us), fresh]
+        entries = [*held, fresh]
         _keep(front, entries)
         return [*second, *_notes(entries, caller.at_us)], lambda made: (made[-1], caller, entries)
 
@@ -113,6 +115,26 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
             return LocalChanged(entry=-1, entries=0, covert=0, proposal=entry.sequence)
         _out(front, caller.at_us, entries)
     return _changed(front, entry, caller, entries)
+
+
+def _without_older(held: list[ListEntry], fresh: ListEntry, caller: Caller) -> list[ListEntry]:
+    """What stays beside a fresh entry: it takes the place of one of the same vehicle, case and recipients
+    that ends sooner. Raises FormError where that one lasts as long: each vehicle would raise two alerts.
+    """
+
+    def same(one: ListEntry) -> tuple[object, ...]:
+        return fold(one.plate), one.state, one.case, one.category, set(one.recipients)
+
+    older = [one for one in held if same(one) == same(fresh) and knows(one, caller)]
+    lasting = [one.until_us for one in older if one.until_us and fresh.until_us]
+    if fresh.until_us is not None and lasting and max(lasting) >= fresh.until_us:
+        raise FormError(
+            f"that vehicle of that case is on the list until {iso_text(max(lasting), to='second')}",
+            code="on-list",
+            clause=CLAUSE,
+            cure="nothing is left to do; to look for it beyond that, enter it with a later end",
+        )
+    return [one for one in held if one not in older]
 
 
 def _proposal_words(policy: Policy, form: LocalForm) -> str:
@@ -133,9 +155,15 @@ def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged
     def plan(caller: Caller) -> Plan[tuple[Entry, Caller, list[ListEntry]]]:
         demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
         held = front.list_entries(LIST)
-        entries = [one for one in held if one.case != form.case or not knows(one, caller)]
+        plate = fold(normal_plate(form.plate))
+        entries = [
+            one
+            for one in held
+            if one.case != form.case or (plate and fold(one.plate) != plate) or not knows(one, caller)
+        ]
         if len(entries) == len(held):
-            raise FormError("no entry of that case is on the local list", code="no-entry", clause=CLAUSE)
+            what = f"no entry of that case{' and plate' if plate else ''} is on the local list"
+            raise FormError(what, code="no-entry", clause=CLAUSE)
         left = [one for one in entries if one in _in_time(front, caller.at_us)]
         _keep(front, left)
         return [*_notes(left, caller.at_us)], lambda made: (made[-1], caller, left)
@@ -233,7 +261,7 @@ def check_entry(policy: Policy, form: LocalForm, now_us: int) -> None:
 def _state(text: str) -> str:
     """The state as a list has it. Raises FormError."""
     try:
-        return typed_state(text)
+        return known_state(text)
     except RecordError as error:
         raise FormError(error.what, code="state", clause=CLAUSE, cure=error.cure) from None
 
