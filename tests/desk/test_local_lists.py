@@ -266,8 +266,9 @@ def test_a_vehicle_of_a_case_is_on_the_list_once_and_a_later_end_takes_the_place
     form = form_of(department)
     added(department, form)
     for again in (form, replace(form, plate="7XKR21 9", reason="the same, by the next shift")):
-        with pytest.raises(FormError, match="is on the list until 2026-"):
+        with pytest.raises(FormError, match="is on the list until 2026-") as refused:
             department.call("hotlist/add", department.logon("deputy"), replace(again, propose=True))
+        assert refused.value.code == "on-list"
     later = replace(form, until_us=form.until_us + DAY_US)
     assert added(department, later).entries == 1
     (entry,) = entries_of(department.home, "local")

@@ -32,6 +32,7 @@ from sync.department.journal.sharing_entries import (
 from sync.department.journal.signers import Signers
 from sync.department.journal.statements import Statement, form_bytes
 from sync.department.journal.unsigned import UnsignedError
+from sync.department.policy.refusals import NotYetError
 
 SCOPE = Scope(plates=("8XYZ123", "7ABC000"), since_us=10, until_us=20, images=False)
 
@@ -214,6 +215,42 @@ def test_a_request_is_for_a_time_that_is_over_and_that_a_search_can_take(
 ) -> None:
     scope = replace(SCOPE, since_us=since_us, until_us=until_us)
     assert code_of(sharing.check_request, POLICY, request(scope), NOW_US) == code
+
+
+@pytest.mark.parametrize(
+    ("decision", "again", "refuses"),
+    [
+        pytest.param(None, {}, "decide that one", id="waiting"),
+        pytest.param(None, {"number": " h-26-77 ", "agency": "LASD  "}, "request 1", id="typed otherwise"),
+        pytest.param(None, {"number": "H-26-78"}, "", id="another letter"),
+        pytest.param(None, {"scope": replace(SCOPE, plates=("9ZZZ999",))}, "", id="its other plates"),
+        pytest.param(None, {"scope": replace(SCOPE, since_us=20, until_us=30)}, "", id="another time"),
+        pytest.param(True, {}, "deliver that one", id="approved"),
+        pytest.param(False, {}, "", id="refused, as it was entered wrongly"),
+    ],
+)
+def test_a_letter_is_entered_once(decision: bool | None, again: dict[str, Any], refuses: str) -> None:
+    asked = replace(request(SCOPE), agency="LASD", number="H-26-77")
+    known = Shares()
+    known.apply(entry(1, "super", asked))
+    if decision is not None:
+        known.apply(entry(2, "chief", ShareDecided(request=1, approved=decision, note="read it")))
+    if not refuses:
+        sharing.demand_new(known, replace(asked, **again), NOW_US, here)
+        return
+    with pytest.raises(NotYetError, match="request 1") as refused_by:
+        sharing.demand_new(known, replace(asked, **again), NOW_US, here)
+    assert refused_by.value.code == "recorded"
+    assert refuses in str(refused_by.value) + refused_by.value.cure
+    later_us = NOW_US + max(WAITS_US, DELIVER_DAYS * DAY_US) + DAY_US
+    sharing.demand_new(known, replace(asked, **again), later_us, here)
+    if decision:
+        sharing.demand_new(known, asked, NOW_US, lambda _request, _approver: False)  # who approved it left
+
+
+def here(_request: int, approver: str) -> bool:
+    """An approval by a person who is still there."""
+    return approver == "chief"
 
 
 def request(scope: Scope) -> ShareAsked:

@@ -257,7 +257,7 @@ def test_a_delivery_that_the_key_service_would_not_open_is_not_entered(
 ) -> None:
     """It forgets a request after 92 days: the access would open nothing, and `verify` would name it."""
     request = approved(department, department.logon, form)
-    waits = recorded(department, department.logon("super"), form)
+    waits = recorded(department, department.logon("super"), replace(form, number="H-26-78"))
     department.call(
         "share/review", department.logon("chief"), ReviewForm(request=waits, note="letter is complete")
     )

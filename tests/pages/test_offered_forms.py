@@ -57,9 +57,9 @@ def fill(department: Department) -> None:
         glass = GlassForm(query=query, ground=CAD, danger="a child in the trunk")
         call("inquiry/break-glass", department.logon(user), glass)
     shares = [
-        call("share/record", department.logon(user), made["share/record"]) for user in ("super", "deputy")
+        call("share/record", department.logon(user), replace(made["share/record"], number=f"H-{number}"))
+        for number, user in enumerate(("super", "deputy", "super", "super"))
     ]
-    shares += [call("share/record", super_, made["share/record"]) for _ in range(2)]
     numbers = [one.entry for one in shares]  # type: ignore[attr-defined]
     for number in numbers[:3]:
         call("share/review", chief, ReviewForm(request=number, note="read it"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -247,9 +248,19 @@ def record(front: DeskContext, token: str, form: ShareForm) -> Recorded:
             agreement=form.agreement,
         )
         sharing.gate(desk.policy, asked.agency_kind, asked.state)
+        sharing.demand_new(desk.book.shares, asked, caller.at_us, functools.partial(_counts, desk))
         return [asked], lambda made: Recorded(entry=made[0].sequence, routed="")
 
     return desk.act(token, Call.SHARE_RECORD, plan)
+
+
+def _counts(desk: Desk, request: int, approver: str) -> bool:
+    """Whether a person's approval counts still: not where they left since."""
+    try:
+        demand_approver(desk.book.signers.second, Call.SHARE_APPROVE, request, approver, "463.6 (b)")
+    except DeskRefusal:
+        return False
+    return True
 
 
 def review(front: DeskContext, token: str, form: ReviewForm) -> Entered:

@@ -8,12 +8,13 @@ nor a prosecutor is routed to records release; federal and out-of-state receiver
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from storage.counts import counted
 from storage.times import DAY_US
-from sync.department.desk.inquiry.rules import PLATE, demand_young, is_full, plate_of
+from sync.department.desk.inquiry.rules import PLATE, demand_young, is_full, is_old, plate_of
 from sync.department.desk.words import weight
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.sharing_entries import (
@@ -225,6 +226,36 @@ def _demand_few(scope: Scope, cure: str) -> None:
         cure=cure,
         fields=("plates", "scope.plates"),
     )
+
+
+def demand_new(shares: Shares, asked: ShareAsked, now_us: int, counts: Callable[[int, str], bool]) -> None:
+    """One letter is entered once: entered twice, it would be approved and delivered twice. Raises NotYetError
+    naming the request that waits, or may be delivered still, for the same of the same agency.
+
+    counts: whether a person's approval of a request counts still.
+    """
+
+    def letter(one: ShareAsked) -> tuple[list[str], list[str]]:
+        return one.agency.casefold().split(), one.number.casefold().split()
+
+    for number, entry in shares.asked.items():
+        known, decided = entry.note, shares.decided.get(number)
+        if decided is not None and not (
+            decided.note.approved
+            and 0 <= now_us - decided.stamp.at_us < DELIVER_DAYS * DAY_US
+            and counts(number, decided.stamp.user)
+        ):
+            continue
+        plates = {plate_of(one) for one in known.scope.plates} & {plate_of(one) for one in asked.scope.plates}
+        times = known.scope.since_us < asked.scope.until_us and asked.scope.since_us < known.scope.until_us
+        if letter(known) == letter(asked) and plates and times and not is_old(entry, now_us):
+            todo = "decide that one; refuse it, where it was entered wrongly, and enter the letter again"
+            raise NotYetError(
+                f"{entry.stamp.user} entered that letter before: request {number} has its number and plates",
+                code="recorded",
+                clause="463.6 (c)",
+                cure=todo if decided is None else "it is approved: deliver that one",
+            )
 
 
 def to_review(shares: Shares, number: int) -> EntryOf[ShareAsked]:
