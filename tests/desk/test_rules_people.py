@@ -27,6 +27,7 @@ from sync.department.journal.entries import (
     LockoutLifted,
     Logon,
     SessionEnded,
+    Shift,
 )
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.person_entries import FreshProof
@@ -335,3 +336,23 @@ def test_roles_are_read_from_a_list() -> None:
     assert people.parse_roles(" ccat, reviewer,,") == (Role.CCAT, Role.REVIEWER)
     with pytest.raises(RecordError, match="'chief' is not a role"):
         people.parse_roles("ccat,chief")
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ("22:00-06:00", "22:00-06:00"),
+        (" 6:00 - 14:30 ", "06:00-14:30"),
+        ("16:00\u201300:00", "16:00-24:00"),
+        ("16:00-24:00", "16:00-24:00"),
+    ],
+)
+def test_a_shift_is_taken_as_people_write_it(typed: str, text: str) -> None:
+    assert Shift.parse(typed).text() == text
+
+
+@pytest.mark.parametrize("typed", ["", "10pm-6", "25:00-06:00", "08:00-16:75", "24:00-06:00", "08:00"])
+def test_what_is_no_shift_is_refused_by_pages_and_commands_alike(typed: str) -> None:
+    """A page took 08:00-16:75 for a quarter past five, and no shift until midnight."""
+    with pytest.raises(RecordError, match="22:00-06:00"):
+        Shift.parse(typed)

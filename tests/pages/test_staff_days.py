@@ -92,7 +92,7 @@ def test_an_agreed_proposal_is_carried_out_from_a_later_session(
     other = later.post("/people", again | {"active": "yes", "approval": number, "name": "Somebody Else"})
     assert other.status == 403  # the approval is good for exactly that form
     done = later.post("/people", again | {"active": "yes", "approval": number})
-    assert "A new person needs a first password" in done.text, done.text[:400]
+    assert "A person who is new, or back, needs a first password" in done.text, done.text[:400]
 
 
 def test_a_class_is_entered_from_its_sign_in_sheet(department: Department, reader: Browser) -> None:

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,6 @@ from sync.department.policy.roles import Role
 from sync.department.server.open_desk import first_administrator, open_desk
 from sync.errors import DONE, InvalidInputError
 
-_SHIFT = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)")
 MUST_CHANGE = {
     "first-password": "another person made this password and its authenticator",
     "password-expired": "this password has expired",
@@ -383,18 +381,12 @@ def remove_passkey(terminal: desk_access.Terminal, *, identity: str) -> int:
 
 
 def _shift(text: str) -> Shift:
-    match = _SHIFT.fullmatch(text)
-    start, end = (
-        (int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])) if match else (-1, 0)
-    )
-    shift = Shift(start_min=start, end_min=end or 1440)
     try:
-        shift.check()
+        return Shift.parse(text)
     except RecordError:
         raise InvalidInputError(
             "must be HH:MM-HH:MM", where="--shift", cure="e.g. 22:00-06:00, or none"
         ) from None
-    return shift
 
 
 def _show_authenticator(common: Common, given: calls.HandedOver) -> None:

@@ -9,6 +9,7 @@ Times are int64 microseconds UTC. `repr` never shows a plate.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeAlias, TypeGuard, TypeVar
 
@@ -129,6 +130,9 @@ class RootSet(Note):
     policy_file: bytes
 
 
+SHIFT = re.compile(r"(\d\d?):([0-5]\d) ?[-\u2013] ?(\d\d?):([0-5]\d)", re.ASCII)  # also with the longer dash
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
     """When a person is on duty: minutes of the department's day; `start` > `end` runs over midnight."""
@@ -138,7 +142,18 @@ class Shift:
 
     def check(self) -> None:
         if not (0 <= self.start_min < 1440 and 0 < self.end_min <= 1440):
-            raise RecordError("minutes of a day, 0 to 1440", where="shift")
+            raise RecordError("is of hours of the day, as 22:00-06:00", where="shift")
+
+    @classmethod
+    def parse(cls, text: str) -> Shift:
+        """From what a person wrote: 22:00-06:00, and 00:00 for the end of the day too. Raises RecordError."""
+        match = SHIFT.fullmatch(text.strip())
+        if match is None:
+            raise RecordError("is written as 22:00-06:00", where="shift")
+        from_h, from_min, to_h, to_min = map(int, match.groups())
+        shift = cls(start_min=from_h * 60 + from_min, end_min=to_h * 60 + to_min or 1440)
+        shift.check()
+        return shift
 
     def text(self) -> str:
         """As people write it: 22:00-06:00."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from storage.codec import hints_of, without_none
+from storage.errors import RecordError
 from sync.department.desk.field_help import words_of
 from sync.department.desk.words import LONGEST, longest
 from sync.department.journal.entries import Shift
@@ -193,9 +194,7 @@ def _value(name: str, hint: Any, values: Values, moment_us: Moments) -> Any:  # 
 def _shift(text: str) -> dict[str, int]:
     """A shift as people write it: 22:00-06:00. Raises FormError."""
     try:
-        start, end = (
-            int(hour) * 60 + int(minute) for hour, minute in (part.split(":") for part in text.split("-"))
-        )
-    except ValueError:
-        raise FormError("shift: is written as 22:00-06:00", code="shift", clause=CLAUSE) from None
-    return {"start_min": start, "end_min": end}
+        shift = Shift.parse(text)
+    except RecordError as error:
+        raise FormError(f"shift: {error.what}", code="shift", clause=CLAUSE) from None
+    return {"start_min": shift.start_min, "end_min": shift.end_min}

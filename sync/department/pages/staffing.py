@@ -184,7 +184,9 @@ PEOPLE = Sheet(
                 "ssh_keys": offers.ssh_keys,
                 "ends_us": offers.designation_end,
             },
-            said=lambda answer: f"Entered, entry {answer.entry}. A new person needs a first password, below.",
+            said=lambda answer: (
+                f"Entered, entry {answer.entry}. A person who is new, or back, needs a first password, below."
+            ),
         ),
         Ask(
             operation="user/credential",
