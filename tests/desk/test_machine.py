@@ -10,6 +10,7 @@ from dataclasses import replace
 import pyotp
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_asking import code_of
 from desk_root import Root, problems
 from desk_twins import GROUND, Department, SwitchedWitness
 from log_entries import refused
@@ -23,7 +24,7 @@ from sync.department.desk.due import endings_now
 from sync.department.desk.endings import soon
 from sync.department.desk.inquiry.forms import Entered, RunForm
 from sync.department.desk.machine.calls import ClockForm, PurgeForm
-from sync.department.desk.people.calls import AccountForm
+from sync.department.desk.people.calls import AccountForm, CredentialForm, HandedOver
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import load_ed25519
 from sync.department.journal import named_administrator
@@ -33,6 +34,7 @@ from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
 from sync.department.server import naming
 from sync.department.server.due_work import standing
 from sync.department.server.founding import OFFICES
@@ -235,6 +237,55 @@ def test_two_offices_name_an_administrator_who_logs_on(
     assert roster.holders(roster.accounts["newchief"].roles[0]) == ["newchief"]
     assert not roster.accounts["chief"].active
     assert len(list(department.desk.log.entries(kinds=(AdministratorNamed.KIND,)))) == 1
+
+
+def left(user: str, role: Role) -> AccountForm:
+    return AccountForm(
+        user=user, name=user.title(), organisation="PD", roles=(role,), reason="left", active=False
+    )
+
+
+def test_when_the_last_second_person_has_left_two_offices_let_the_administrator_enter_the_next(
+    department: Department,
+) -> None:
+    """Supervisor and designee left, or one did and the other forgot the password: no one could approve their
+    successor, for good."""
+    chief = department.logon("chief")
+    department.call("user/set", chief, left("deputy", Role.DESIGNEE))
+    forgot = CredentialForm(user="super", reason="forgot the password", propose=True)
+    with pytest.raises(DeskRefusal, match="no other person may approve this") as refused:
+        department.call("user/credential", chief, forgot)
+    assert refused.value.code == "no-approver"
+    assert refused.value.cure.startswith("take the account of super away; two of the three offices")
+    department.call("user/set", chief, left("super", Role.CCAT_SUPERVISOR))
+    back = AccountForm(
+        user="super", name="Super", organisation="PD", roles=(Role.CCAT_SUPERVISOR,), reason="is back"
+    )
+    assert code_of(department, "user/set", chief, replace(back, propose=True)) == "no-approver"
+    given = naming.name_administrator(department.desk, signed(department, OFFICES[:2], "chief"))
+    department.own_password(given)
+    chief = department.logon("chief")
+    department.call("user/set", chief, back)
+    fresh = department.call("user/credential", chief, CredentialForm(user="super", reason="is back"))
+    assert isinstance(fresh, HandedOver)
+    department.own_password(fresh)
+    assert code_of(department, "user/set", chief, replace(back, user="super2")) == "second-person"
+    assert problems(department) == ()
+
+
+def test_an_administrator_whom_offices_named_gets_no_freer_hand_by_removing_the_others(
+    department: Department,
+) -> None:
+    given = naming.name_administrator(department.desk, signed(department, OFFICES[:2], "chief"))
+    department.own_password(given)
+    chief = department.logon("chief")
+    for user, role in (("deputy", Role.DESIGNEE), ("super", Role.CCAT_SUPERVISOR)):
+        department.call("user/set", chief, left(user, role))
+    friend = AccountForm(
+        user="friend", name="A. Friend", organisation="PD", roles=(Role.CCAT_SUPERVISOR,), reason="hired"
+    )
+    assert code_of(department, "user/set", chief, friend) == "second-person"
+    assert code_of(department, "user/set", chief, replace(friend, propose=True)) == "no-approver"
 
 
 @pytest.mark.parametrize("offices", [(), OFFICES[:1], (OFFICES[0], OFFICES[0])])

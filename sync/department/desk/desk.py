@@ -29,7 +29,7 @@ from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.log_state import FOLDER, LogState, root_entry, system_stamp
 from sync.department.desk.logons import Logons
 from sync.department.desk.people import rules as people
-from sync.department.desk.people.on_roster import demand_approver
+from sync.department.desk.people.on_roster import demand_approver, demand_someone
 from sync.department.desk.people.training import demand_current
 from sync.department.desk.sessions import Session
 from sync.department.ground.department_time import DepartmentTime
@@ -257,7 +257,10 @@ class Desk(LogState):
         wanted = WantedChange(call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us)
         known = self.book.changes, self.book.roster
         made = changes.second_person(self.policy, *known, form, wanted, needed=needed, alone=alone)
-        for one in made if isinstance(made, list) else ():
+        if isinstance(made, ChangeProposed):
+            demand_someone(self.policy, self.book.roster, caller.user, about, caller.at_us)
+            return made
+        for one in made:
             given = Call.CHANGE_APPROVE, one.proposal, one.second
             demand_approver(self.book.signers.second, *given, changes.CLAUSE)
         return made

@@ -6,7 +6,7 @@ soften it. `SecondHands` judges entries by it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from storage.errors import StorageError
@@ -77,6 +77,10 @@ class PolicyAsks:
         self.conducting = self.conducted_by = _counting_as(policy, conductor)
         self.recorded_by = _counting_as(policy, recorder)
         self.topics = topics_came(self.topics, (topic.id for topic in policy.training.topics), at_us)
+
+    def approving(self, people: Mapping[str, Iterable[Role]]) -> set[str]:
+        """Those of these people, each with the roles of now, who may approve."""
+        return {user for user, roles in people.items() if not set(self.approvers).isdisjoint(roles)}
 
     def permitting(self, call: Call, held: Iterable[Role]) -> tuple[Role, ...]:
         """Those of these roles that may make this call."""

@@ -62,8 +62,8 @@ DECISIONS = SearchApproved | ChangeDecided | ShareDecided
 class SecondHands(PolicyAsks):
     """What the entries so far prove of second persons, and what the policy in force asks of them.
 
-    `requests`: other agencies', by entry; `approved_once`: who ever had a role that may approve; `fresh`:
-    accounts that had no credential yet; `asked_release`: by hold, who asked to end it; `released`: entries of
+    `requests`: other agencies', by entry; `approved_once`: who could since the offices named one; `fresh`:
+    accounts without a credential yet; `asked_release`: by hold, who asked to end it; `released`: entries of
     releases that hold, and when; `emergencies`: by access, who searched; `trained`: each person's newest
     training; `spent`: approvals that were used; `given`: statements that gave a grant, and when;
     `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;

@@ -391,7 +391,7 @@ class Signers:
                 self.unkeyed.setdefault(note.user, entry.sequence)
             return
         if self.named == note.user and entry.stamp.user == SYSTEM:
-            self.named = ""
+            self.named, self.second.approved_once = "", self.second.approving(self.roles)
         else:
             roles = self.roles.get(note.user, ())
             two = note.user not in self.second.fresh and not set(self.second.two_hands).isdisjoint(roles)

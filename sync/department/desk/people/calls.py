@@ -203,10 +203,14 @@ def second_of(
 ) -> ChangeProposed | list[ChangeUsed]:
     """The second person of a change of the roster. Raises DeskRefusal.
 
-    Until another person could approve, the first administrator acts alone; the entry shows one hand.
+    Until another person could approve, the first administrator acts alone, and so does one whom two offices
+    named after the last of these had left; the entry shows one hand.
     """
     about, summary = words_of(call, to_plain(form), caller.user) or ("", "")
-    alone = not rules.has_approvers(desk.policy, desk.book.roster, caller.user)
+    signers = desk.book.signers
+    alone = not rules.has_approvers(desk.policy, desk.book.roster, caller.user) or (
+        signers.named_at >= 0 and not signers.second.approved_once - {caller.user}
+    )
     return desk.second_person(caller, call, form, about=about, summary=summary, needed=needed, alone=alone)
 
 

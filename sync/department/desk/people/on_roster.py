@@ -5,9 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-from sync.department.desk.people.rules import Accounts
+from sync.department.desk.people.rules import Accounts, calls_of
 from sync.department.journal.entries import AccountSet, Entry
 from sync.department.journal.second_hands import SecondHands
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, demand
 from sync.department.policy.roles import Call
 
@@ -65,6 +66,24 @@ def demand_approver(second: SecondHands, call: Call, number: int, user: str, cla
             code="approver-gone",
             clause=clause,
             cure="propose or enter it again, for another person to approve",
+        )
+
+
+def demand_someone(policy: Policy, roster: Accounts, user: str, about: str, now_us: int) -> None:
+    """A proposal waits for a person who is there: neither `user` nor whom it is about. Raises DeskRefusal."""
+    able = [
+        one
+        for one in roster.credentials
+        if one != user and Call.CHANGE_APPROVE in calls_of(policy, roster.roles_of(one, now_us))
+    ]
+    if set(able) <= {about}:
+        first = f"take the account of {about} away; " if able else ""
+        raise DeskRefusal(
+            "no other person may approve this",
+            code="no-approver",
+            clause="463.4",
+            cure=f"{first}two of the three offices name the administrator again (department keys "
+            "administrator), who then enters the next CCAT supervisor or designee alone",
         )
 
 
