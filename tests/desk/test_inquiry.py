@@ -31,7 +31,7 @@ from sync.department.desk.inquiry.forms import (
 )
 from sync.department.journal.entries import Refused
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Area, Ground, Query
-from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
@@ -490,3 +490,8 @@ def test_a_second_dispatcher_who_answers_the_same_request_meanwhile_is_refused(
     assert (answer.count, codes) == (3, ["answered"])
     rows = department.call("inquiry/mine", tokens("officer1"), NothingForm())
     assert [one.action for one in rows] == ["search"]  # type: ignore[attr-defined]
+
+
+def test_a_request_that_is_none_is_named(department: Department, tokens: Tokens) -> None:
+    with pytest.raises(FormError, match="there is no request 999"):
+        department.call("inquiry/run", tokens("disp1"), RunForm(request=999))

@@ -88,6 +88,10 @@ def pending_search(
     entry = queue.proposed.get(proposal) or queue.asked.get(request)
     note = entry.note if entry is not None else None
     if query is not None or ground is not None or not isinstance(note, InquiryAsked | SearchProposed):
+        named = f"request {request}" if request >= 0 else f"proposal {proposal}"
+        if query is None and ground is None and max(request, proposal) >= 0:
+            what, cure = f"there is no {named}", "see what waits: department inquiry queue"
+            raise FormError(what, code="no-request", clause="463.5 (b)", cure=cure)
         raise FormError(
             "give query and ground, or the request or proposal that has both",
             code="no-request",
