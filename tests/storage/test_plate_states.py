@@ -37,7 +37,7 @@ def test_a_state_that_there_is_is_taken_as_it_was(typed: str) -> None:
         ("CA-ZZ", "neither a state nor a country"),
     ],
 )
-def test_a_province_is_no_country_and_a_slip_is_no_state(typed: str, what: str) -> None:
+def test_a_province_is_no_country_and_a_mistake_is_no_state(typed: str, what: str) -> None:
     """Typed from the picture of an Ontario plate, ON was another state than the entry's: a "no"."""
     with pytest.raises(RecordError, match=what):
         known_state(typed)
