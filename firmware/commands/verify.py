@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 
@@ -20,7 +20,7 @@ from storage.errors import CheckpointError, LedgerError, SlotError
 from storage.findings import UnitReport
 from storage.home import Home
 from storage.verify import verify_home
-from storage.verify_package import is_package, verify_package
+from storage.verify_package import KEY_FILE, is_package, verify_package
 from sync.command_frame import Common, verb
 from sync.errors import DONE, FOUND_WRONG, PART_LACKING, NotEnrolledError
 from sync.membership import SyncFolder
@@ -51,6 +51,8 @@ def verify(common: Common, *, path: Path | None, public: str | None, department_
     if not path.exists():
         raise UsageError(f"{path}: does not exist")
     if path.is_file() and zipfile.is_zipfile(path):
+        if _holds_a_units(path):
+            raise UsageError(f"{path}: a unit's package in a ZIP file: unpack it, and check the folder")
         raise UsageError(
             f"{path}: a department's package: check it with `department verify {path} --key KEY`, "
             "where KEY is the department log's"
@@ -70,6 +72,15 @@ def verify(common: Common, *, path: Path | None, public: str | None, department_
     if not report.ok:
         return FOUND_WRONG
     return DONE if report.complete else PART_LACKING
+
+
+def _holds_a_units(path: Path) -> bool:
+    """Whether a ZIP holds a unit's package, which has its log's key; a department's has none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(PurePosixPath(one).name == KEY_FILE for one in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
 
 
 def read_key(text: str, option: str = "--key") -> NoteKey:

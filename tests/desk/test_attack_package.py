@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 import zipfile
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,9 +26,11 @@ from storage.evidence import Shown, ShownElement, plain_view
 from storage.leaf import Leaf, Mark, log_id_of, origin_of
 from storage.record_base import KeyClass
 from sync.department.cli import main
+from sync.department.commands.given_files import MOST_BYTES, read_package
 from sync.department.content import cover_sheet, package
 from sync.department.content.zipped import FIXED_TIME, write_zip
 from sync.department.desk.holds.calls import Exported, ExportForm
+from sync.errors import InvalidInputError
 from sync.messages import department_origin
 
 Files = dict[str, bytes]
@@ -394,14 +398,38 @@ def test_a_sheet_or_a_format_of_a_later_program_is_refused_with_what_to_do(
     data = signed_again(files | {package.SHEET: envelope.encode(newer)}, key)
     with pytest.raises(PackageError, match=r"is worded by a later version of this program \(update"):
         package.check(data, key.public_key())
-    with pytest.raises(PackageError, match=r"is of a later format than this program knows \(update"):
-        package.check(signed_again(files, key, format=package.FORMAT + 1), key.public_key())
+    signed = envelope.open_signed(files[package.HEAD], key.public_key(), context=package.CONTEXT)
+    head = dict(cast("dict[str, Any]", envelope.decode(signed))) | {"format": package.FORMAT + 1}
+    for more in ({}, {"more": ""}):
+        later = envelope.sign(envelope.encode(head | more), key, context=package.CONTEXT)
+        with pytest.raises(PackageError, match=r"is of a later format than this program knows \(update"):
+            package.check(write_zip(files | {package.HEAD: later}), key.public_key())
     data = signed_again(files | {package.SHEET: envelope.encode(plain | {"version": 0})}, key)
     with pytest.raises(PackageError, match="its version is none"):
         package.check(data, key.public_key())
     data = signed_again(files | {package.SHEET: envelope.encode(plain | {"version": 1})}, key)
     with pytest.raises(PackageError, match="no program words a sheet of this format so"):
         package.check(data, key.public_key())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("folder", "is a folder, and a department's package is one ZIP file"),
+        ("unit", "is a unit's package"),
+        ("unit.zip", "is a unit's package in a ZIP file"),
+        ("sparse.zip", "is larger than any file that this takes"),
+    ],
+)
+def test_what_is_no_departments_package_says_what_to_do(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "unit").mkdir()
+    (tmp_path / "unit" / "log.pub").touch()
+    (tmp_path / "unit.zip").write_bytes(write_zip({"E-1/log.pub": b"", "E-1/package.cose": b""}))
+    (tmp_path / "sparse.zip").touch()
+    os.truncate(tmp_path / "sparse.zip", MOST_BYTES + 1)
+    with pytest.raises(InvalidInputError, match=words):
+        read_package(tmp_path / name)
 
 
 def test_a_picture_that_a_package_leaves_out_is_said(

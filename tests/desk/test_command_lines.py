@@ -276,6 +276,10 @@ def test_the_readers_verify_says_who_checks_a_desks_package(
         archive.writestr("package.cose", b"")
     assert reader(["verify", str(path), "--key", seat.department.desk.log.note_key.text()]) == 2
     assert "department verify" in capsys.readouterr().err
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("E-1/log.pub", b"")
+    assert reader(["verify", str(path)]) == 2
+    assert "a unit's package in a ZIP file: unpack it" in capsys.readouterr().err
 
 
 def test_people_are_listed_under_headings(seat: Seat) -> None:

@@ -22,7 +22,7 @@ from storage.evidence import SENTENCE
 from storage.leaf import log_id_of
 from storage.times import SECOND_US, iso_text
 from sync.command_frame import Common, collected
-from sync.department.commands.given_files import FILE, key_of, read_bytes
+from sync.department.commands.given_files import FILE, key_of, read_bytes, read_package
 from sync.department.commands.verify_words import report_hours, say
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list
@@ -157,13 +157,13 @@ def check_given(common: Common, given: VerifyInput) -> int:
         raise InvalidInputError("needs the department log's key, from elsewhere", where="--key")
     key = key_of(given.key, "--key")
     if given.package is not None and not given.witness_key:
-        return _check_package(common, read_bytes(given.package), key.public, None)
+        return _check_package(common, read_package(given.package), key.public, None)
     if (given.log is None and given.package is None) or not given.witness_key:
         raise InvalidInputError("needs the witness's key, from the witness", where="--witness-key")
     keys = _keys_of(given.witness_key, "--witness-key")
     witnesses = Witnesses(keys, given.quorum or len(keys))
     if given.log is None:
-        data = read_bytes(_package_of(given))
+        data = read_package(_package_of(given))
         check = _check_bundle if bundle.is_bundle(data) else _check_package
         return check(common, data, key.public, witnesses)
     report = check_log.check(

@@ -380,9 +380,11 @@ def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
         signed = envelope.open_signed(files[HEAD], public, context=CONTEXT, limit=16 << 20)
     except EnvelopeError as error:
         raise PackageError(error.what, where=HEAD) from None
-    head = codec.from_bytes(PackageHead, signed, limit=16 << 20)
-    if head.format > FORMAT:
+    plain = envelope.decode(signed, limit=16 << 20)
+    number = plain.get("format") if isinstance(plain, dict) else None
+    if isinstance(number, int) and number > FORMAT:  # of any fields
         raise PackageError("is of a later format than this program knows", where=HEAD, cure=UPDATE)
+    head = codec.from_plain(PackageHead, plain)
     if head.format not in range(NO_ENTRIES, FORMAT + 1):
         raise PackageError("of another format", where=HEAD)
     shown = (head.department, head.number, *(one.unit for one in head.reads))  # to people, in lines
