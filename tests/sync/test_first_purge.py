@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from sync.department.content.key_remote import ADDRESS_FILE
 from sync.department.server import server
@@ -45,6 +47,46 @@ def test_what_is_due_is_purged_before_the_server_listens(
     monkeypatch.setattr(department, "retain", purge)
     asyncio.run(serve(department, [], ready, daily))
     assert order == ["purge", "listens", "daily"]
+
+
+def test_a_certificate_that_cannot_be_renewed_keeps_no_purge_from_being_made(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk takes no new certificate; what is due has to go from it."""
+    purged: list[str] = []
+
+    def purge() -> list[AnyReceipt]:
+        purged.append("purge")
+        return []
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(server, "renew_server", full)
+    monkeypatch.setattr(department, "retain", purge)
+    with capture_logs() as events:
+        asyncio.run(server._purge(department, (), lambda: None))
+    assert purged == ["purge"]
+    assert [one["event"] for one in events] == ["certificate_not_renewed", "retention_ran"]
+
+
+def test_documents_that_cannot_be_renewed_keep_no_day_from_being_counted(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_department: Department) -> None:
+        raise PermissionError("command.key")
+
+    monkeypatch.setattr(server, "_renew_documents", broken)
+    done: list[str] = []
+
+    def daily() -> None:
+        done.append("daily")
+        stop()
+
+    with capture_logs() as events:
+        asyncio.run(serve(department, [], lambda _units, _desk: None, daily))
+    assert done == ["daily"]
+    assert "documents_not_renewed" in [one["event"] for one in events]
 
 
 @pytest.mark.parametrize("remote", [True, False], ids=["elsewhere", "in this process"])
