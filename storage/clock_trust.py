@@ -95,7 +95,7 @@ class Trust:
     lead_us: how far lone sources have moved it since two agreed; noted_us: the part of it that is in the log.
     refused: the reading that was not followed, until it changes. readings: the newest of each source.
     followed: whether a lone source has moved or confirmed the time in this process; walked_us: by how much
-    lone sources moved it after that.
+    lone sources moved it after that. agreed: whether two sources have agreed in this process.
     """
 
     us: int
@@ -106,6 +106,7 @@ class Trust:
     readings: tuple[Reading, ...] = ()
     followed: bool = False
     walked_us: int = 0
+    agreed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,16 @@ class NoticedStep:
     accepted: bool
     state: ClockState
     sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogStart:
+    """The time at which a log that replaces another one begins, UTC, and what lone sources had spent of
+    their budget by then: a new log is no new budget. LONE_LIMIT_US where that cannot be read.
+    """
+
+    us: int
+    lead_us: int = LONE_LIMIT_US
 
 
 def advance(trust: Trust, reading: Reading) -> tuple[Trust, NoticedStep | None]:
@@ -151,15 +162,21 @@ def _agreed(held: Trust, reading: Reading, others: list[Reading]) -> tuple[Trust
         names = tuple(sorted({reading.source, *(one.source for one in others)}))
         step = NoticedStep(from_us=held.us, to_us=us, accepted=True, state=reading.state, sources=names)
     trust = replace(
-        held, us=us, lead_us=lead_us, noted_us=min(held.noted_us, lead_us), refused=None, walked_us=0
+        held,
+        us=us,
+        lead_us=lead_us,
+        noted_us=min(held.noted_us, lead_us),
+        refused=None,
+        walked_us=0,
+        agreed=True,
     )
     return trust, step
 
 
 def _alone(held: Trust, reading: Reading) -> tuple[Trust, NoticedStep | None]:
     """A single disciplined source: followed forward within the rest of its budget."""
-    move_us = reading.us - held.us
-    if not -NOTICE_US <= move_us <= LONE_LIMIT_US - held.lead_us:
+    move_us, rest_us = reading.us - held.us, max(0, LONE_LIMIT_US - held.lead_us)
+    if not -NOTICE_US <= move_us <= max(rest_us, NOTICE_US):
         refused, known = held.refused, False
         if refused is not None and refused.source == reading.source:
             known = abs(refused.at(reading.boot_us) - reading.us) <= NOTICE_US
@@ -167,7 +184,7 @@ def _alone(held: Trust, reading: Reading) -> tuple[Trust, NoticedStep | None]:
             from_us=held.us, to_us=reading.us, accepted=False, state=reading.state, sources=(reading.source,)
         )
         return replace(held, refused=refused if known else reading), None if known else step
-    move_us = max(0, move_us)
+    move_us = min(max(0, move_us), rest_us)  # one that says what is believed is in no doubt for a second
     lead_us = held.lead_us + move_us
     trust = replace(
         held,
@@ -218,6 +235,7 @@ class TrustedTime:
             self.heard = (word.us, word.boot_us)
         self._successor_start: tuple[int, int] | None = None
         self.steps: list[NoticedStep] = []
+        self.leapt_us = 0  # by steps over LONE_LIMIT_US that storage.late_epochs has not noted yet
 
     @property
     def boot_us(self) -> int:
@@ -294,6 +312,12 @@ class TrustedTime:
         return (by_clock_us,) if moment.state is not ClockState.UNKNOWN else (by_clock_us, self.sure_us)
 
     @property
+    def is_known(self) -> bool:
+        """Whether a source that custody follows has said the time in this process, and none another one."""
+        trust = self._trust
+        return trust.refused is None and (trust.followed or trust.agreed)
+
+    @property
     def lead_us(self) -> int:
         """How far lone sources have moved the trusted time since two agreed."""
         return self._trust.lead_us
@@ -319,13 +343,12 @@ class TrustedTime:
         """This log's time is wrong: the log that replaces it starts at `us` (UTC), true at that boot time."""
         self._successor_start = (us, boot_us)
 
-    @property
-    def successor_us(self) -> int:
+    def successor(self) -> LogStart:
         """From when on the time of a log that replaces this one counts: what has passed for this one has."""
         if self._successor_start is None:
-            return self.trusted_us
+            return LogStart(us=self.trusted_us, lead_us=self.lead_us)
         us, boot_us = self._successor_start
-        return us + max(0, self._boot() - boot_us)
+        return LogStart(us=us + max(0, self._boot() - boot_us), lead_us=0)
 
     def alarm(self) -> str:
         """What is wrong with the time, in one sentence for people; empty if nothing is."""
@@ -381,6 +404,8 @@ class TrustedTime:
         self._trust, step = advance(self._trust, reading)
         if step is not None:
             self.steps.append(step)
+            leap_us = step.to_us - step.from_us if step.accepted else 0
+            self.leapt_us += leap_us if leap_us > LONE_LIMIT_US else 0
 
 
 def span_text(us: int) -> str:

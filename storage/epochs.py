@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from storage.errors import LedgerError
+from storage.late_epochs import parse_reason
 from storage.log_records import (
     EpochOpened,
     FileInForce,
@@ -65,8 +66,7 @@ class LogFacts:
             case LogOpened():
                 if sequence:
                     raise LedgerError("a log opens once", where=f"record {sequence}", leaf_index=sequence)
-                self.opened = record
-                self._time(record.opened_us)
+                self.opened = record  # its date is its clock's: where that is ahead of the log before, alone
             case EpochOpened():
                 self._open(sequence, record)
             case PurgeIntent():
@@ -119,11 +119,21 @@ class LogFacts:
                 where=f"record {sequence}",
                 leaf_index=sequence,
             )
+        late = parse_reason(record.reason)
+        if late is not None:
+            self._date(*late)
         self.close(record.key_class, record.opened_us)
         self.epochs[record.epoch] = EpochFacts(
             record.epoch, record.key_class, record.opened_us, record.key_at, sequence
         )
         self._time(record.opened_us)
+
+    def _date(self, first: int, by_us: int) -> None:
+        """Epochs from `first` on opened by so much later than they said."""
+        for facts in self.epochs.values():
+            if facts.epoch >= first:
+                facts.opened_us += by_us
+                facts.closed_us = None if facts.closed_us is None else facts.closed_us + by_us
 
     def close(self, key_class: KeyClass, at_us: int) -> None:
         """The open epoch of a class takes no more records."""

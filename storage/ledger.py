@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from storage import codec, opening, purge, recovery, sealing
+from storage import codec, late_epochs, opening, purge, recovery, sealing
 from storage.audit_records import ClockStep
 from storage.checkpoint import NoteKey
 from storage.clock_trust import WallClock, boottime_us
@@ -325,7 +325,8 @@ class Ledger:
         ended = purge.settle(store)
         if ended is not None:
             return ended  # what was begun before; the slot has turned for it
-        due = tuple(item.purged() for item in self.retention_plan() if item.due)
+        late_epochs.date_again(store)
+        due = tuple(item.purged() for item in self.retention_plan() if item.due and not store.time.leapt_us)
         if self._may_turn_us() > store.time.trusted_us:
             due = tuple(one for one in due if not store.key_on_card(one.epoch))
         if not due:

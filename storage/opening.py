@@ -27,7 +27,7 @@ from storage import (
     slot,
 )
 from storage.blobs import make_folder
-from storage.clock_trust import TrustedTime, WallClock, boottime_us
+from storage.clock_trust import LogStart, TrustedTime, WallClock, boottime_us
 from storage.database import blob_of, naming_damage
 from storage.department_word import word_of
 from storage.epochs import LogFacts
@@ -64,11 +64,11 @@ def create(
     boot: Callable[[], int] = boottime_us,
     previous: str | None = None,
     reason: str | None = None,
-    floor_us: int | None = None,
+    start: LogStart | None = None,
 ) -> UnitStore:
     """Make a new log in an empty home. Raises LedgerError, NotOwnerError, SlotError.
 
-    floor_us: the time of the log that it replaces, UTC us; a first log starts at its clock's time.
+    start: of a log that replaces another one; a first log starts at its clock's time.
     """
     if home.exists():
         raise LedgerError("already holds a ledger", where=str(home.root))
@@ -85,7 +85,8 @@ def create(
         log_id = leaf.log_id_of(private.public_key())
         kek = sealing.new_key()
         ring = keyring.Keyring(log_key=private.private_bytes_raw(), epochs=())
-        time = TrustedTime(clock, floor_us or 0, first=floor_us is None, boot=boot)
+        floor, lead_us = (0, 0) if start is None else (start.us, start.lead_us)
+        time = TrustedTime(clock, floor, first=start is None, lead_us=lead_us, boot=boot)
         content = slot.SlotContent(1, kek, log_id, 0, merkle.EMPTY_ROOT, time.trusted_us)
         free_slot(effaceable, successor=previous is not None or reason is not None)
         slot.save(effaceable, content)

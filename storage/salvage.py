@@ -11,26 +11,36 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from storage import day_keys, keyring, opening, schema, sealing, slot
 from storage.checkpoint import NoteKey, open_checkpoint
+from storage.clock_trust import LONE_LIMIT_US
 from storage.database import blob_of
 from storage.day_keys import DayKey, EpochKeyForDay
 from storage.errors import LedgerError, StorageError
 from storage.home import Home
 from storage.keyring import EpochKey
 from storage.leaf import KEYRING, WRAP, log_id_of, origin_of
+from storage.state import LEAD
+
+if TYPE_CHECKING:
+    import sqlite_utils
 
 MOST_TRIES = 1_000_000  # numbers tried for wraps that name none: seconds, whatever the ledger claims
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Salvage:
-    """keys: each openable by the department alone; previous: the newest co-signed checkpoint, if any."""
+    """keys: each openable by the department alone; previous: the newest co-signed checkpoint, if any.
+
+    lead_us: what lone time sources had spent, by the signed state; all of it where that cannot be read.
+    """
 
     log_id: bytes
     keys: tuple[EpochKeyForDay, ...]
     previous: str | None
+    lead_us: int = LONE_LIMIT_US
 
 
 def salvage(home: Home, effaceable: slot.EffaceableSlot, keys: Sequence[DayKey], *, now_us: int) -> Salvage:
@@ -51,6 +61,7 @@ def salvage(home: Home, effaceable: slot.EffaceableSlot, keys: Sequence[DayKey],
     database = schema.connect(home.database, readonly=True)
     try:
         previous = None if note_key is None else _newest_anchor(database.conn, note_key)
+        lead_us = LONE_LIMIT_US if note_key is None else _lead_us(database, note_key)
         if content is not None:
             sealed = _for_department(_epoch_keys(database.conn, content, log_id), keys, log_id, now_us)
             with contextlib.suppress(StorageError, sqlite3.Error):  # what was found before it counts
@@ -58,7 +69,7 @@ def salvage(home: Home, effaceable: slot.EffaceableSlot, keys: Sequence[DayKey],
                     found.append(one)
     finally:
         database.close()
-    return Salvage(log_id=log_id, keys=tuple(found), previous=previous)
+    return Salvage(log_id=log_id, keys=tuple(found), previous=previous, lead_us=lead_us)
 
 
 def _public_key(home: Home) -> NoteKey | None:
@@ -71,6 +82,12 @@ def _in_slot(effaceable: slot.EffaceableSlot) -> slot.SlotContent | None:
     with contextlib.suppress(StorageError):
         return slot.load_slot(effaceable)
     return None
+
+
+def _lead_us(database: sqlite_utils.Database, note_key: NoteKey) -> int:
+    with contextlib.suppress(StorageError, sqlite3.Error, TypeError, ValueError):
+        return opening.read_state(database, note_key.public).cursor(LEAD)
+    return LONE_LIMIT_US
 
 
 def _newest_anchor(connection: sqlite3.Connection, note_key: NoteKey) -> str | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from storage import book_snapshot, codec, day_keys, files, keyring, schema, sealing, slot
+from storage import book_snapshot, codec, day_keys, files, keyring, late_epochs, schema, sealing, slot
 from storage import leaf as leaves
 from storage.blobs import Blobs
 from storage.clock_trust import TrustedTime
@@ -78,7 +78,7 @@ class UnitStore:
         self.log_ahead_kept = False  # purged rows are in the write-ahead log: another process reads it
         self._closing = False
         self._slot_asked = False  # an anchor was announced, and the slot has not confirmed it yet
-        self.started_at = self.log.frontier.size
+        self.started_at, self.first_epoch = self.log.frontier.size, book.next_epoch()
 
     @property
     def book(self) -> LogFacts:
@@ -108,8 +108,9 @@ class UnitStore:
                 try:
                     with self.db.atomic():
                         yield
+                        leapt_us = late_epochs.note_leap(self)
                         self.log.sign_head()
-                        self._write_state()
+                        self._write_state(leapt_us)
                 except BaseException:
                     self.ring, self.state = ring, state
                     self.log.rewind(frontier)
@@ -120,6 +121,7 @@ class UnitStore:
                     raise
                 finally:
                     self._depth -= 1
+                self.time.leapt_us -= leapt_us
                 if len(book.epochs) != epochs:
                     self._forget_closed()
 
@@ -167,11 +169,12 @@ class UnitStore:
         """Whether a purge of this epoch must turn the slot's key."""
         return any(key.epoch == epoch for key in self.ring.epochs)
 
-    def _write_state(self) -> None:
+    def _write_state(self, leapt_us: int) -> None:
         now_us = max(self.state.trusted_us, self.time.trusted_us)
         state = replace(self.state, size=self.log.frontier.size, trusted_us=now_us)
         word = self.time.word
         cursors = {LEAD: self.time.lead_us, RUNNING: int(not self._closing)}
+        cursors[late_epochs.LATE_FROM] = late_epochs.next_late_from(self, leapt_us)
         self.state = state.with_cursors(cursors | ({} if word is None else word.cursors()))
         body = self.log.sign_bytes(codec.to_bytes(self.state), STATE_CONTEXT)
         self.db.conn.execute("INSERT OR REPLACE INTO state (id, body) VALUES (1, ?)", (body,))

@@ -13,13 +13,14 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from storage import codec, envelope, files, opening
 from storage.checkpoint import TYPE_ED25519, NoteKey
-from storage.clock_trust import WallClock
+from storage.clock_trust import LogStart, WallClock
 from storage.day_keys import DayKey, DayKeys, EpochKeyForDay
 from storage.errors import (
     DamagedError,
@@ -111,12 +112,12 @@ def roll_over(
     *,
     previous: str | None,
     reason: str,
-    floor_us: int | None = None,
+    start: LogStart | None = None,
 ) -> Ledger:
     """Set the home's log aside and open a new one for the same department. No process may hold the home.
 
-    floor_us: the old log's time, UTC, so that no clock which was set back makes an ended grant good again in
-    the new one; None where nothing of it can be read. Raises LedgerError, SlotError, NotEnrolledError. A cut
+    start: the old log's time, so that no clock which was set back makes an ended grant good again in the new
+    one; None where nothing of it can be read. Raises LedgerError, SlotError, NotEnrolledError. A cut
     half-way is ended by calling it again.
     """
     member, paths = folder.member(), Home(home)
@@ -129,9 +130,7 @@ def roll_over(
         paths.folder.rename(beside / "store")
         files.sync_dir(beside)
         files.sync_dir(home)
-    store = opening.create(
-        paths, slot, clock, previous=previous, reason=reason[:REASON_CHARS], floor_us=floor_us
-    )
+    store = opening.create(paths, slot, clock, previous=previous, reason=reason[:REASON_CHARS], start=start)
     ledger = Ledger(store)
     try:
         _take_over(ledger, member, folder)
@@ -196,17 +195,18 @@ def open_or_roll_over(
         old, reason = paths, "its ledger is gone, and no picture of a read is here"
         if left is not None:
             old, reason = left, "the log before was set aside, and a power cut came before this one was open"
-    previous = floor_us = None
+    previous = start = None
     with contextlib.suppress(StorageError):
-        floor_us = load_slot(slot).anchor_us
+        start = LogStart(us=load_slot(slot).anchor_us)
     with contextlib.suppress(
         StorageError, sqlite3.Error
     ):  # of a damaged ledger not even this may be readable
         kept = salvage(old, slot, _day_keys(folder), now_us=clock.now().us)
         keep_keys(folder, kept.log_id, kept.keys)
         previous = kept.previous
+        start = None if start is None else replace(start, lead_us=kept.lead_us)
     on_new_log(reason)
-    return roll_over(home, slot, clock, folder, previous=previous, reason=reason, floor_us=floor_us)
+    return roll_over(home, slot, clock, folder, previous=previous, reason=reason, start=start)
 
 
 def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool) -> Ledger:

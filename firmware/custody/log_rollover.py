@@ -30,11 +30,11 @@ class Successor:
         self._previous: str | None = None
         with contextlib.suppress(sqlite3.Error):  # of a damaged ledger not even this may be readable
             self._previous = outbox.anchored_note()
-        self._floor_us = ledger.store.time.successor_us
+        self._start = ledger.store.time.successor()
 
     def open(self, home: Path, clock: Clock) -> Ledger:
         """Set the old log aside and open the new one. Raises LedgerError, SlotError, NotEnrolledError."""
         return roll_over(
             home, slot_of(home), clock, self._folder,
-            previous=self._previous, reason=self.reason, floor_us=self._floor_us,
+            previous=self._previous, reason=self.reason, start=self._start,
         )  # fmt: skip

@@ -23,6 +23,7 @@ from storage.clock_trust import (
     LONE_LIMIT_US,
     NOTICE_US,
     WALK_US,
+    LogStart,
     Reading,
     Trust,
     TrustedTime,
@@ -114,6 +115,14 @@ class Clocks(RuleBasedStateMachine):
             self.boot_us = 0
         lead_us = self.trust.lead_us
         self.trust = Trust(us=self.trust.us, boot_us=self.boot_us, lead_us=lead_us, noted_us=lead_us)
+
+    @rule(ended=st.booleans())
+    def roll_over(self, ended: bool) -> None:
+        """A new log has the time of the one before, and what was spent of the budget."""
+        start = (
+            LogStart(us=self.trust.us) if ended else LogStart(us=self.trust.us, lead_us=self.trust.lead_us)
+        )
+        self.trust = Trust(us=start.us, boot_us=self.boot_us, lead_us=start.lead_us, noted_us=start.lead_us)
 
     @rule(late_us=st.integers(0, 3 * 90 * DAY_US))
     def the_department_answers(self, late_us: int) -> None:
@@ -443,7 +452,19 @@ def test_a_log_that_replaces_another_starts_at_its_time_or_at_what_ended_it() ->
     wall = _Wall()
     time = TrustedTime(wall, START_US, boot=wall.boot)
     wall.boot_us += HOUR_US
-    assert time.successor_us == time.trusted_us == START_US + HOUR_US
+    assert time.successor() == LogStart(us=time.trusted_us, lead_us=0)
+    assert time.trusted_us == START_US + HOUR_US
+    wall.us += 4 * HOUR_US
+    assert time.successor() == LogStart(us=START_US + 4 * HOUR_US, lead_us=3 * HOUR_US)
     time.end_by(START_US - 9 * DAY_US, wall.boot_us - MINUTE_US)
     wall.boot_us += MINUTE_US
-    assert time.successor_us == START_US - 9 * DAY_US + 2 * MINUTE_US
+    assert time.successor() == LogStart(us=START_US - 9 * DAY_US + 2 * MINUTE_US, lead_us=0)
+
+
+@pytest.mark.parametrize("ahead_us", [1, NOTICE_US, NOTICE_US + 1])
+def test_a_clock_that_says_what_is_believed_is_in_no_doubt_once_its_budget_is_spent(ahead_us: int) -> None:
+    """A microsecond more than the day was an alarm."""
+    trust = hear(fresh(), said(LONE_LIMIT_US))
+    trust, step = advance(trust, said(LONE_LIMIT_US + ahead_us))
+    assert (trust.us, trust.lead_us) == (START_US + LONE_LIMIT_US, LONE_LIMIT_US)
+    assert (trust.refused is not None) is (step is not None) is (ahead_us > NOTICE_US)

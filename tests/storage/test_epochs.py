@@ -104,7 +104,7 @@ def test_a_record_that_contradicts_the_log_is_refused_and_named(records: list[Re
 def test_a_new_log_is_of_generation_one_with_its_keyring_in_the_first_record() -> None:
     made = book(opened())
     assert (made.generation, made.keyring_at, made.turned_us, made.pending) == (1, 0, None, None)
-    assert (made.newest_us, made.notes, made.incidents, made.next_epoch()) == (10, 1, 0, 1)
+    assert (made.newest_us, made.notes, made.incidents, made.next_epoch()) == (0, 1, 0, 1)
     assert made.opened == opened()
 
 
@@ -165,7 +165,7 @@ def test_files_receipts_holds_and_incidents_are_kept() -> None:
 @pytest.mark.parametrize(
     ("record", "newest_us"),
     [
-        (opened(30), 30), (opened(9), 10), (intent(at_us=30), 30), (epoch(1, at_us=30), 30),
+        (opened(30), 10), (intent(at_us=30), 30), (intent(at_us=9), 10), (epoch(1, at_us=30), 30),
         (UncleanStart(records=1, unanchored=0, images=0, at_us=30, clock_state=STATE), 30),
         (UploadReceipt(receipt=b"", ranges=(), received_us=30), 30),
     ],

@@ -139,7 +139,7 @@ def test_an_old_co_signature_that_a_person_kept_back_ends_no_log(
     assert question.sequence == size
     ahead.outbox.take_cosigned(str(ahead.outbox.anchored_note()))
     assert ahead.outbox.end_by_answer(question) == ""
-    assert ahead.ledger.store.time.successor_us > now_us()
+    assert ahead.ledger.store.time.successor().us > now_us()
 
 
 def test_an_answer_that_was_kept_back_for_long_ends_no_log(ahead: AheadUnit) -> None:

@@ -108,7 +108,7 @@ def test_a_log_gives_way_where_its_card_failed_and_not_where_its_chip_did(
     if by_chip is not None and member and (by_chip or not chip):
         assert card.open() == "a new log"
         assert card.told == ["the reason"]
-        assert card.succeeded == [{"previous": None, "reason": "the reason", "floor_us": None}]
+        assert card.succeeded == [{"previous": None, "reason": "the reason", "start": None}]
         return
     with pytest.raises(error, match="the reason"):
         card.open()
