@@ -101,9 +101,24 @@ class Picamera2Source:
 
 @dataclass(slots=True)
 class _Steering:
-    """How often in a row, over its openings, a camera took no new exposure while it ran."""
+    """What the openings of one camera know of each other.
+
+    refused: how often in a row it took no new exposure while it ran. held: libcamera's camera that it did not
+    release; each opening tries that first, since it would find the camera busy, by this very process.
+    """
 
     refused: int = 0
+    held: Any = None
+
+    def demand_released(self, number: int) -> None:
+        """Raises PartFailedError while an earlier opening still holds the camera."""
+        why = "" if self.held is None else _released(self.held)
+        if why:
+            raise PartFailedError(
+                f"camera {number}: its driver does not let it go ({why}): if that lasts, only a new process "
+                "frees it, which systemd starts; update libcamera"
+            )
+        self.held = None
 
 
 class Picamera2Camera:
@@ -124,6 +139,7 @@ class Picamera2Camera:
         self._stamp_ns: int | None = None  # of the last frame
         self._ns_per_tick: int | None = None
         self._exposure = Exposure(exposure_us=settings.exposure_us, gain=min(2.0, settings.gain_max))
+        steering.demand_released(settings.number)
         self._camera = _acquired(picamera2, settings.number)
         try:
             self._camera.configure(self._configuration())
@@ -214,7 +230,7 @@ class Picamera2Camera:
                 camera.cancel_all_and_flush()
             camera.close()
         except Exception as error:
-            _let_go(camera)
+            self._steering.held = _let_go(camera)
             raise PartFailedError(
                 f"camera {self._settings.number}: did not close ({type(error).__name__}: {error})"
             ) from error
@@ -319,21 +335,34 @@ def _give_back(camera: Any) -> None:
         os.close(camera.notifyme_w)
 
 
-def _let_go(camera: Any) -> None:
-    """A camera that picamera2 failed to close: still held, each opening would find it busy.
+def _released(camera: Any) -> str:
+    """Why libcamera does not release a camera of its own; empty once it has."""
+    with contextlib.suppress(Exception):
+        camera.stop()
+    try:
+        camera.release()
+    except Exception as error:  # noqa: BLE001 - of the binding's own kind
+        return _innermost(error)
+    return ""
+
+
+def _let_go(camera: Any) -> Any:
+    """A camera that picamera2 failed to close: still held, each opening would find it busy. What libcamera
+    did not release of it; else None.
 
     It counts as closed then: else it would close itself once it is garbage, under the one that is open.
     """
     if not getattr(camera, "is_open", False):
-        return
-    for part, call in ((camera.camera, "stop"), (camera.camera, "release"), (camera.notifymeread, "close")):
-        with contextlib.suppress(Exception):
-            getattr(part, call)()
+        return None
+    held = camera.camera if _released(camera.camera) else None
+    with contextlib.suppress(Exception):
+        camera.notifymeread.close()
     with contextlib.suppress(Exception):
         os.close(camera.notifyme_w)
     with contextlib.suppress(Exception):
         camera._cm.cleanup(camera.camera_idx)
     camera.is_open = False
+    return held
 
 
 def _innermost(error: BaseException) -> str:

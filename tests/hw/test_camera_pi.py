@@ -114,6 +114,31 @@ def test_a_camera_that_went_in_the_middle_of_a_call_is_free_once_it_is_back(
     camera.close()
 
 
+def test_a_camera_that_its_driver_does_not_let_go_is_named_and_is_back_once_it_does(
+    bench: PiCameraBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was called one that another program holds, and was not let go again."""
+
+    def keep(*_words: object) -> None:
+        raise RuntimeError("the firmware does not answer")
+
+    source = Picamera2Source(SETTINGS, clock=SystemClock(), picamera2=bench.library)
+    camera = source.open()
+    take(camera, 1)
+    before = bench.descriptors()
+    with monkeypatch.context() as failing:
+        failing.setattr(libcamera.Camera, "release", keep)
+        with pytest.raises(PartFailedError, match="did not close"):
+            camera.close()
+        for _ in range(3):
+            with pytest.raises(PartFailedError, match="its driver does not let it go"):
+                source.open()
+        assert bench.descriptors() <= before
+    again = source.open()
+    take(again, 1)
+    again.close()
+
+
 def test_a_camera_whose_constructor_and_close_both_fail_is_free_again(
     bench: PiCameraBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
