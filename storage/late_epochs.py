@@ -3,7 +3,7 @@
 A time that two sources agree on may be months ahead of the one that custody counted on by until then. What
 was sealed meanwhile is as many months younger than its epoch says: it would be purged, past its year, hours
 after it was read. So the transaction that first writes the later time also opens an epoch whose reason names
-the first such epoch and by how much; the book dates them by it, and so does whoever reads the log.
+the first such epoch and by how much; the book dates them by it, and so does each reader of the log.
 Where several starts passed before two sources agreed, the earlier ones' are kept longer by the time between.
 """
 
