@@ -71,7 +71,7 @@ def test_the_table_in_the_docs_is_the_one_that_is_printed(capsys: pytest.Capture
     assert main(["clauses", "--markdown"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("\n") == len(clause_rows()) + 2
-    assert (TESTS.parent / "sync" / "department" / "CLAUSES.md").read_text().endswith(printed)
+    assert (TESTS.parent / "sync" / "department" / "policy" / "README.md").read_text().endswith(printed)
 
 
 def test_each_clause_has_a_place_whose_breaking_the_mutation_run_knows() -> None:
