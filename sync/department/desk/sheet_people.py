@@ -3,6 +3,7 @@ against the log. No I/O."""
 
 from __future__ import annotations
 
+from sync.department.content.package_words import approval_in
 from sync.department.desk.state import DeskState
 from sync.department.journal.entries import EntryOf
 from sync.department.journal.inquiry_entries import (
@@ -22,8 +23,7 @@ def of_export(book: DeskState, hold: int, user: str, approval: int) -> tuple[She
     """Who placed a hold and exports it, and the second person of each. `approval`: the proposal on which the
     export rests, or -1. Raises KeyError for a hold or a decision that is none."""
     placed = book.holds.placed[hold]
-    rests = book.holds.rests.get(placed.note.access)
-    parts = [(PLACED, placed.stamp.user), *_agreed(book, AGREED_HOLD, rests.note.approval if rests else -1)]
+    parts = [(PLACED, placed.stamp.user), *_agreed(book, AGREED_HOLD, approval_in(placed.signed))]
     return _named(book, [*parts, (EXPORTED, user), *_agreed(book, AGREED_EXPORT, approval)])
 
 
