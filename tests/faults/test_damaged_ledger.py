@@ -14,12 +14,9 @@ from custody_twins import SteppedTime, add_reads, check, make_read
 from receiver_twins import Joined
 from sync_twins import bare_home, converse
 
-from firmware.custody import opening
 from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
-from firmware.custody.opening import open_or_roll_over as open_unit
 from firmware.errors import UsageError
 from firmware.run.prepared_home import prepare_home, take_home
-from hw.errors import SlotFailedError
 from hw.secure_slot import FileSlot, LoopbackSlot
 from storage import codec, envelope, files, sealing
 from storage.errors import (
@@ -247,38 +244,6 @@ def test_a_unit_of_no_department_needs_one_command(tmp_path: Path, damage: Damag
     assert replace_ledger(home).name != aside.name
 
 
-@pytest.mark.parametrize("name", ["slot", "other"])
-def test_a_ledger_that_was_set_aside_keeps_its_evidence_and_no_key(tmp_path: Path, name: str) -> None:
-    """Its key stayed beside it in a file: what was sealed there opened for ever, and no purge reached it."""
-    home = tmp_path / "home"
-    create_ledger(home, slot_uri=f"file:{name}").close()
-    key = (home / "store" / name).read_bytes()
-    (home / "store" / f"{name}.new").write_bytes(key[:50])  # a write that a power cut ended
-    damage = home / "store" / "ledger.sqlite3"
-    damage.write_bytes(b"x" + damage.read_bytes()[1:])
-    aside = replace_ledger(home)
-    assert {"ledger.sqlite3", "log.pub", "slot.uri"} <= {one.name for one in (aside / "store").iterdir()}
-    assert not any(key[12:44] in one.read_bytes() for one in home.rglob("*") if one.is_file())
-    with open_ledger(home) as ledger:
-        assert ledger.store.slot.uri == f"file:{name}"
-    (aside / "store" / name).write_bytes(key)  # as an earlier version left it
-    prepare_home(home)
-    assert not (aside / "store" / name).exists()
-    open_ledger(home).close()
-
-
-def test_a_file_slot_of_another_name_is_found_where_no_line_names_it(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    create_ledger(home, slot_uri="file:other").close()
-    for line in (None, b"", b"file:oth", b"file:gone"):
-        path = Home(home).slot_uri
-        path.unlink() if line is None else path.write_bytes(line)
-        (home / "store" / "other.new").write_bytes((home / "store" / "other").read_bytes())
-        with open_ledger(home) as ledger:
-            assert ledger.store.slot.uri == "file:other"
-        assert path.read_text() == "file:other\n"
-
-
 def test_a_whole_ledger_is_never_set_aside(tmp_path: Path) -> None:
     """It drops the keys of what was sealed; a tired hand types it at a unit that only looks stuck."""
     home = tmp_path / "home"
@@ -424,103 +389,3 @@ def test_pictures_without_their_ledger_are_no_place_for_a_new_unit(tmp_path: Pat
         take_home(home)
     assert any((replace_ledger(home) / "store" / "blobs").iterdir())
     assert not prepare_home(home)
-
-
-@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"file:", b"tp"], ids=ascii)
-def test_a_home_that_does_not_name_its_slot_any_more_says_what_to_write(
-    tmp_path: Path, content: bytes | None
-) -> None:
-    """Where it is none of the usual slots, which the start looks at itself."""
-    create_ledger(tmp_path / "home", slot_uri=f"loopback:{tmp_path / 'chip'}").close()
-    path = Home(tmp_path / "home").slot_uri
-    path.unlink() if content is None else path.write_bytes(content)
-    with pytest.raises(LedgerError, match=r"slot\.uri.*file:slot, or tpm:INDEX"):
-        open_ledger(tmp_path / "home")
-
-
-def test_a_look_at_a_clock_is_not_needed_to_replace_a_ledger(tmp_path: Path) -> None:
-    time = SteppedTime()
-    slot = LoopbackSlot(tmp_path / "chip")
-    ledger = Ledger.create(tmp_path / "home", slot, time, boot=time.boot)
-    add_reads(ledger, time, 1)
-    ledger.close()
-    (tmp_path / "home" / "store" / "ledger.sqlite3").write_bytes(b"")
-    replace_ledger(tmp_path / "home")
-    with open_ledger(tmp_path / "home") as again:
-        assert again.store.slot.uri == slot.uri
-
-
-@pytest.mark.parametrize("stale", [True, False])
-def test_a_ledger_is_replaced_in_its_chip_where_the_line_that_names_it_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stale: bool
-) -> None:
-    """A new file took its place: the chip kept the old log's key for ever. So did a file from before it."""
-    home, slot = tmp_path / "home", LoopbackSlot(tmp_path / "chip")
-    usual = tuple(slot.uri if uri.startswith("tpm:") else uri for uri in opening.USUAL_SLOTS)
-    monkeypatch.setattr(opening, "USUAL_SLOTS", usual)
-    create_ledger(home, slot_uri=slot.uri).close()
-    key = slot.read()
-    assert key is not None
-    if stale:
-        FileSlot(home / "store").write(key)
-    (home / "store" / "slot.uri").unlink()
-    row("DELETE FROM state")(home / "store" / "ledger.sqlite3")
-    replace_ledger(home)
-    assert slot.read() != key
-    with open_ledger(home) as again:
-        assert again.store.slot.uri == slot.uri
-
-
-def _unreadable(path: Path) -> None:
-    """As a card gives EIO: the file is there, and no read of it succeeds."""
-    path.unlink()
-    path.mkdir()
-
-
-def test_a_file_slot_that_cannot_be_read_is_a_damaged_card(
-    department: Department, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else a unit without a chip never starts again, where one with a deleted slot continues."""
-    monkeypatch.setattr("firmware.custody.opening.READ_AGAIN_S", 0.0)
-    monkeypatch.setattr("sync_twins.LoopbackSlot", lambda path: FileSlot(path.parent / "home" / "store"))
-    unit = Joined(tmp_path / "unit", department, "unit")
-    unit.add(1)
-    unit.close()
-    _unreadable(unit.home / "store" / "slot")
-    with pytest.raises(SlotError, match="cannot be read"):
-        open_ledger(unit.home)
-    told: list[str] = []
-    with open_unit(unit.home, on_new_log=told.append) as ledger:
-        assert ledger.status().enrolled
-    assert len(told) == 1
-    assert [one.reads for one in closed_logs(unit.folder)] == [1]
-
-
-def test_a_unit_of_no_department_sets_a_file_slot_that_cannot_be_read_aside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("firmware.custody.opening.READ_AGAIN_S", 0.0)
-    prepare_home(tmp_path)
-    _unreadable(tmp_path / "store" / "slot")
-    aside = replace_ledger(tmp_path)
-    assert (aside / "store" / "ledger.sqlite3").exists()
-    open_ledger(tmp_path).close()
-
-
-def test_a_file_slot_that_is_read_at_the_second_try_costs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("firmware.custody.opening.READ_AGAIN_S", 0.0)
-    prepare_home(tmp_path)
-    real = FileSlot.read
-    failed: list[FileSlot] = []
-
-    def read(slot: FileSlot) -> bytes | None:
-        if not failed:
-            failed.append(slot)
-            raise SlotFailedError("Input/output error")
-        return real(slot)
-
-    monkeypatch.setattr(FileSlot, "read", read)
-    open_ledger(tmp_path).close()
-    assert failed

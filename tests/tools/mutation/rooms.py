@@ -42,7 +42,8 @@ ROOMS: Mapping[str, Room] = {
         # words for the person at the keyboard, and names alone
         without=("storage/__init__.py", "storage/errors.py"),
         tests=("tests/storage/test_*.py", "tests/attacks/test_*.py", "tests/sync/test_lying_department.py",
-               "tests/faults/test_damaged_ledger.py", "tests/console/test_grants.py",
+               "tests/faults/test_damaged_ledger.py", "tests/faults/test_odd_slots.py",
+               "tests/console/test_grants.py",
                "tests/console/test_grant_limits.py", "tests/console/test_ssh_signature.py",
                "tests/hot_lists/test_importing.py", "tests/alerts/test_matching.py"),
     ),
