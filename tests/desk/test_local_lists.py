@@ -215,6 +215,21 @@ def test_a_person_who_ends_the_entry_of_others_is_a_finding_without_its_case(dep
     assert look_daily(department.front) == []
 
 
+def test_who_ends_the_rest_of_a_case_is_a_finding_after_one_plate_or_a_sooner_end_was_taken_back(
+    department: Department,
+) -> None:
+    wrong, right = form_of(department), form_of(department, plate="8XYZ123")
+    for form in (wrong, right, replace(right, until_us=right.until_us + DAY_US)):
+        added(department, form)
+    for user, plate in (("super", PLATE), ("deputy", "8XYZ123")):
+        end = WithdrawForm(case=wrong.case, reason="no longer wanted", plate=plate)
+        department.call("hotlist/withdraw", department.logon(user), end)
+    (number,) = look_daily(department.front)
+    note = department.desk.log.entry(number).note
+    assert isinstance(note, FindingOpened)
+    assert (note.about, note.detail.partition(" of")[0]) == ("deputy", "ended 1 entry")
+
+
 def test_an_administrator_of_two_roles_who_ends_a_covert_entry_of_others_is_a_finding(
     department: Department,
 ) -> None:
@@ -257,6 +272,9 @@ def test_a_plate_that_was_typed_wrong_is_withdrawn_without_the_others_of_its_cas
     assert [one.plate for one in entries_of(department.home, "local")] == ["8XYZ123"]
     with pytest.raises(FormError, match="no entry of that case and plate"):
         department.call("hotlist/withdraw", token, wrong)
+    with pytest.raises(FormError, match="is 1 to 16 letters and digits") as refused:  # nor all of the case
+        department.call("hotlist/withdraw", token, replace(wrong, plate=" . "))
+    assert refused.value.cure == "leave it empty to end all entries of the case"
 
 
 def test_a_vehicle_of_a_case_is_on_the_list_once_and_a_later_end_takes_the_place_of_a_sooner(

@@ -171,7 +171,7 @@ LISTS = Sheet(
                 Ask(
                     operation="hotlist/withdraw",
                     title="Withdraw",
-                    button="Withdraw",
+                    button="Withdraw all of the case, or one plate",
                     lead="Units recall the open alerts of these entries with their next sync.",
                     fixed={"case": "case"},
                     said=_local,

@@ -23,7 +23,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.documents.covert import entry_of, is_heard
 from sync.department.desk.documents.lists import demand_name
-from sync.department.desk.documents.own_entries import knows
+from sync.department.desk.documents.own_entries import knows, same_vehicle
 from sync.department.desk.inquiry.rules import example_of, is_number
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
@@ -121,11 +121,8 @@ def _without_older(held: list[ListEntry], fresh: ListEntry, caller: Caller) -> l
     """What stays beside a fresh entry: it takes the place of one of the same vehicle, case and recipients
     that ends sooner. Raises FormError where that one lasts as long: each vehicle would raise two alerts.
     """
-
-    def same(one: ListEntry) -> tuple[object, ...]:
-        return fold(one.plate), one.state, one.case, one.category, set(one.recipients)
-
-    older = [one for one in held if same(one) == same(fresh) and knows(one, caller)]
+    vehicle = same_vehicle(fresh)
+    older = [one for one in held if same_vehicle(one) == vehicle and knows(one, caller)]
     lasting = [one.until_us for one in older if one.until_us and fresh.until_us]
     if fresh.until_us is not None and lasting and max(lasting) >= fresh.until_us:
         raise FormError(
@@ -156,6 +153,13 @@ def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged
         demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
         held = front.list_entries(LIST)
         plate = fold(normal_plate(form.plate))
+        demand(
+            plate or not form.plate,
+            "WithdrawForm.plate: is 1 to 16 letters and digits",
+            code="plate",
+            clause=CLAUSE,
+            cure="leave it empty to end all entries of the case",
+        )
         entries = [
             one
             for one in held

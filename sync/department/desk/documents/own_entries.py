@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from storage.plate_text import fold
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import NothingForm
@@ -60,6 +61,11 @@ def knows(entry: ListEntry, one: Onlooker) -> bool:
         or Role.ADMINISTRATOR in one.roles
         or one.user in {entry.requester, entry.approver, *entry.recipients}
     )
+
+
+def same_vehicle(one: ListEntry) -> tuple[object, ...]:
+    """What two entries share of which the later one takes the place of the other."""
+    return fold(one.plate), one.state, one.case, one.category, frozenset(one.recipients)
 
 
 def own_known(front: DeskContext, onlooker: Onlooker) -> list[ListEntry]:
