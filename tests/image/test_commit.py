@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from alpr_device import commit, events, fall_back, install
+from alpr_device.errors import BootSlotError
 from alpr_device.image_facts import ImageFacts, floor, raise_floor
 from alpr_device.slots import EfiSlots
 from alpr_device.trial import SlotTrials
@@ -27,6 +28,7 @@ class Unit:
     version: int = 1
     journal: str = ""
     starts: int = 1
+    silent: int = 0
 
     @property
     def trials(self) -> SlotTrials:
@@ -54,6 +56,9 @@ class Unit:
             return self.journal
         self.asked.append(" ".join(words))
         if words == ("rauc", "status", "mark-good"):
+            if self.silent:
+                self.silent -= 1
+                raise BootSlotError("rauc: Timeout was reached")
             self.machine.slots.commit(self.machine.slots.running())
         return ""
 
@@ -98,6 +103,20 @@ def test_update_that_reads_is_committed_noted_and_raises_the_floor_once(unit: Un
     assert [commit.main(), commit.main()] == [0, 0]
     assert (unit.machine.slots.committed(), unit.floor()) == ("B", 2)
     assert unit.outcomes() == ["running in slot B, committed"]
+
+
+def test_an_update_is_committed_where_rauc_answers_late_and_left_where_it_never_does(
+    unit: Unit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A machine that is busy for the length of one answer of the bus had a good update undone."""
+    monkeypatch.setattr(commit, "BETWEEN_S", 0.0)
+    tried(unit, 2)
+    unit.silent = commit.TRIES
+    assert (commit.main(), unit.floor(), unit.outcomes()) == (1, 1, [])
+    unit.silent = commit.TRIES - 1
+    assert (commit.main(), unit.machine.slots.committed(), unit.floor()) == (0, "B", 2)
+    assert unit.outcomes() == ["running in slot B, committed"]
+    assert capsys.readouterr().err.count("Timeout was reached; again in 0 s") == 2 * (commit.TRIES - 1)
 
 
 def test_power_cut_once_the_floor_is_raised_loses_no_event(

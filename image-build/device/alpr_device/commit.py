@@ -8,15 +8,16 @@ import time
 from collections.abc import Callable
 
 from alpr_device import events
-from alpr_device.errors import DeviceError
+from alpr_device.errors import BootSlotError, DeviceError
 from alpr_device.image_facts import floor, image_facts, raise_floor
 from alpr_device.slots import call, running_slot
 from alpr_device.trial import SlotTrials
 
 UNIT = "alpr-reader.service"
-WAIT_S = 900.0
+WAIT_S = 120.0  # with the tries below, less than TimeoutStartSec of the service
 STAYS_S = 10.0
 LOOK_S = 2.0
+TRIES, BETWEEN_S = 4, 10.0  # a busy machine's bus gives RAUC 25 s to answer: an update is not undone for that
 
 Show = Callable[[], dict[str, str]]
 
@@ -54,6 +55,20 @@ def _has_run(now: dict[str, str], since: float | None) -> bool:
     return since is not None or now.get("ExecMainStartTimestampMonotonic", "0") not in {"", "0"}
 
 
+def mark_good() -> None:
+    """Have RAUC commit the slot that runs. Raises BootSlotError where it answers none of the tries."""
+    for left in reversed(range(TRIES)):
+        try:
+            call("rauc", "status", "mark-good")
+        except BootSlotError as error:
+            if not left:
+                raise
+            print(f"commit: {error}; again in {BETWEEN_S:.0f} s", file=sys.stderr)
+            time.sleep(BETWEEN_S)
+        else:
+            return
+
+
 def main() -> int:
     """Commit, or exit 1 (OnFailure= then goes back to the committed slot)."""
     try:
@@ -67,7 +82,7 @@ def main() -> int:
             print("commit: the reader does not stay up", file=sys.stderr)
             return 1
         known = floor()
-        call("rauc", "status", "mark-good")
+        mark_good()
         if facts.version != known:
             older = f", older than version {known}" if facts.version < known else ""
             outcome = f"running in slot {slot}, committed{older}"
