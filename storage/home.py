@@ -10,6 +10,7 @@ HOME/store/book.snapshot    what the open records come to, for a fast start
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pwd
@@ -138,19 +139,27 @@ class Home:
     def file_slots(self) -> list[str]:
         """The names of files here that may be a file slot, or a draft of one; the usual one first."""
         try:
-            names = [one.name for one in self.folder.iterdir() if _may_be_slot(one)]
+            return self._file_slots()
         except OSError:
             return []
+
+    def _file_slots(self) -> list[str]:
+        """Raises OSError where the folder cannot be listed."""
+        names = [one.name for one in self.folder.iterdir() if _may_be_slot(one)]
         return sorted(names, key=lambda name: (name != USUAL_SLOT, name))
 
     def erase_file_slots(self) -> None:
         """Destroy the key-encryption key of a log that was set aside, where it was in a file, and drafts of
-        it: no purge would ever reach it. A key in a chip gives way to the next log's. Raises OSError.
+        it: no purge would ever reach it. A key in a chip gives way to the next log's. Raises OSError, once
+        all were tried.
 
         Whatever slot.uri says: that line may be gone, or cut, or name another file.
         """
-        for name in self.file_slots():
-            files.erase(self.folder / name)
+        if not self.folder.is_dir():
+            return
+        with contextlib.ExitStack() as tried:
+            for name in self._file_slots():
+                tried.callback(files.erase, self.folder / name)
 
     def is_written(self) -> bool:
         """Whether a process holds the home's lock now."""
@@ -183,13 +192,18 @@ class Home:
 
 
 def _may_be_slot(path: Path) -> bool:
-    """Whether this is a plain file that has a slot's name, size or first bytes. Raises OSError."""
-    if path.is_symlink() or not path.is_file():
-        return False
-    if path.name in {USUAL_SLOT, f"{USUAL_SLOT}.new"} or path.stat().st_size == slot.SLOT_BYTES:
-        return True
-    with path.open("rb") as file:
-        return file.read(len(slot.MAGIC)) == slot.MAGIC
+    """Whether this is a plain file that has a slot's name, size or first bytes. One that cannot be looked at
+    is none, unless it has the name."""
+    usual = path.name in {USUAL_SLOT, f"{USUAL_SLOT}.new"}
+    try:
+        if path.is_symlink() or not path.is_file():
+            return False
+        if usual or path.stat().st_size == slot.SLOT_BYTES:
+            return True
+        with path.open("rb") as file:
+            return file.read(len(slot.MAGIC)) == slot.MAGIC
+    except OSError:
+        return usual
 
 
 def need_own(root: Path) -> None:

@@ -289,10 +289,8 @@ def naming_damage_to(home: Home) -> Iterator[None]:
 
 
 def set_aside(home: Home) -> Path:
-    """Move a home's ledger out of the way, unchanged but for its key: its new path.
-
-    What is in damaged-N is evidence that no purge reaches, so a key that was in a file slot goes, as one in a
-    chip does. Raises HomeLockedError, NoHomeError, OSError.
+    """Move a home's ledger out of the way, unchanged: its new path. Its key is destroyed by
+    `erase_keys_aside`. Raises HomeLockedError, NoHomeError, OSError.
     """
     if not home.is_rest():
         home.need()
@@ -304,7 +302,6 @@ def set_aside(home: Home) -> Path:
         home.folder.rename(aside / "store")
         files.sync_dir(aside)
         files.sync_dir(home.root)
-        erase_keys_aside(home)
     finally:
         lock.release()
     return aside
@@ -312,9 +309,13 @@ def set_aside(home: Home) -> Path:
 
 def erase_keys_aside(home: Home) -> None:
     """Destroy the file slots of ledgers that were set aside: by earlier versions, or before a power cut, too.
-    Raises OSError."""
-    for aside in sorted(home.root.glob(f"{ASIDE}[0-9]*")):
-        Home(aside).erase_file_slots()
+
+    What is in damaged-N is evidence that no purge reaches, so a key that was in a file slot goes, as one in a
+    chip does. Raises OSError, once all were tried.
+    """
+    with contextlib.ExitStack() as tried:
+        for aside in home.root.glob(f"{ASIDE}[0-9]*"):
+            tried.callback(Home(aside).erase_file_slots)
 
 
 def _let_go(lock: HomeLock, database: sqlite_utils.Database | None) -> None:

@@ -38,7 +38,7 @@ def init(common: Common, *, slot_uri: str | None, set_aside: bool) -> int:
     """
     if set_aside:
         aside = replace_ledger(common.home)
-        print(f"the damaged ledger is now in {aside}; reader verify {aside} still checks it", file=sys.stderr)
+        print(f"the damaged ledger is now in {aside}; reader verify {aside} checks it", file=sys.stderr)
     new = prepare_home(common.home, slot_uri=slot_uri)
     load_config(common.home)
     home = Home(common.home)

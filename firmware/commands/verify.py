@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -19,12 +20,15 @@ from storage.counts import counted
 from storage.errors import CheckpointError, LedgerError, SlotError
 from storage.findings import UnitReport
 from storage.home import Home
+from storage.opening import ASIDE
 from storage.verify import verify_home
 from storage.verify_package import KEY_FILE, is_package, verify_package
 from sync.command_frame import Common, verb
 from sync.errors import DONE, FOUND_WRONG, PART_LACKING, NotEnrolledError
 from sync.membership import SyncFolder
 from sync.messages import department_origin
+
+SET_ASIDE = re.compile(f"{ASIDE}[0-9]+")
 
 
 @verb("verify", example="reader verify /media/evidence-0815 --key unit-7.pub")
@@ -98,7 +102,8 @@ def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = Non
     """The home's report, with its slot's content if this machine can read it."""
     content: slot.SlotContent | None = None
     wrong = absent = ""
-    given_up = path.parent.name == "old"  # HOME/sync/old/LOG: the slot serves the log that took its place
+    # HOME/sync/old/LOG and HOME/damaged-N: the slot serves the log that took its place, or was destroyed
+    given_up = path.parent.name == "old" or SET_ASIDE.fullmatch(path.name) is not None
     try:
         data = None if given_up else slot_of(path).read()
         content = None if data is None else slot.SlotContent.parse(data, where="slot")
@@ -113,7 +118,10 @@ def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = Non
     if wrong:
         report.add("slot", wrong)
     elif given_up:
-        report.notes.append("this log was given up: the slot serves another, so its anchor was not checked")
+        report.notes.append(
+            "this log was given up: its slot serves another or is destroyed, so keys and its anchor were "
+            "not checked"
+        )
     elif content is None:
         report.notes.append(f"the slot is empty or not here: keys and its anchor were not checked{absent}")
     return report

@@ -153,7 +153,8 @@ def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | No
 def replace_ledger(home: Path) -> Path:
     """Set a ledger aside and make a new one in the same slot; returns the path of the old one.
 
-    For a unit without a department; an enrolled one needs no command. Raises LedgerError, UsageError.
+    For a unit without a department; an enrolled one needs no command. Raises LedgerError, UsageError; OSError
+    where the new one is made, and a key of an old one could not be destroyed: each start tries it again.
     """
     if SyncFolder.of(home).is_member():
         raise UsageError("this unit belongs to a department: reader run itself replaces a damaged ledger")
@@ -169,6 +170,7 @@ def replace_ledger(home: Path) -> Path:
     )
     with Ledger(store) as ledger:
         ledger.standing.make_demo()
+    opening.erase_keys_aside(Home(home))
     return aside
 
 

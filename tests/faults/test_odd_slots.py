@@ -10,6 +10,7 @@ from custody_twins import SteppedTime, add_reads
 from receiver_twins import Joined
 from sync_twins import bare_home
 
+from firmware.commands.verify import check_home
 from firmware.custody import opening
 from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
 from firmware.custody.opening import open_or_roll_over as open_unit
@@ -42,6 +43,9 @@ def test_a_ledger_that_was_set_aside_keeps_its_evidence_and_no_key(tmp_path: Pat
     aside = replace_ledger(home)
     assert {"ledger.sqlite3", "log.pub", "slot.uri"} <= {one.name for one in (aside / "store").iterdir()}
     assert not any(key[12:44] in one.read_bytes() for one in home.rglob("*") if one.is_file())
+    report = check_home(aside, None)
+    assert not [one for one in report.findings if one.where.startswith("slot")]
+    assert "its slot serves another or is destroyed" in " ".join(report.notes)
     with open_ledger(home) as ledger:
         assert ledger.store.slot.uri == f"file:{name}"
     (aside / "store" / name).write_bytes(key)  # as an earlier version left it

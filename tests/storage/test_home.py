@@ -6,14 +6,16 @@ import errno
 import fcntl
 import os
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from storage import files
 from storage.checkpoint import NoteKey
 from storage.errors import DamagedError, HomeLockedError, LedgerError, NoHomeError, NotOwnerError
 from storage.home import Home, HomeLock, need_own, owner_of, renew_lock
+from storage.opening import erase_keys_aside
 from storage.slot import MAGIC, SLOT_BYTES
 
 
@@ -90,6 +92,45 @@ def test_what_may_hold_a_key_is_erased_and_nothing_else(bare: Home, tmp_path: Pa
     (bare.folder / "slot").mkdir()
     bare.erase_file_slots()
     assert Home(tmp_path / "none").file_slots() == []
+
+
+def test_a_key_is_erased_whatever_else_of_its_folder_fails(
+    bare: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger is set aside because the card gives an error at it: its key stayed, and no one was warned."""
+    real = Path.open
+
+    def fails(path: Path, *args: Any, **named: Any) -> Any:
+        if path.name == "ledger.sqlite3":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *args, **named)
+
+    bare.database.write_bytes(b"SQLite format 3")
+    (bare.folder / "slot").write_bytes(bytes(SLOT_BYTES))
+    monkeypatch.setattr(Path, "open", fails)
+    assert bare.file_slots() == ["slot"]
+    bare.erase_file_slots()
+    assert not (bare.folder / "slot").exists()
+
+
+def test_each_ledger_that_was_set_aside_loses_its_key_though_one_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = [tmp_path / f"damaged-{number}" / "store" / "slot" for number in (1, 2, 3)]
+    for one in slots:
+        one.parent.mkdir(parents=True)
+        one.write_bytes(bytes(SLOT_BYTES))
+    real = files.erase
+
+    def erase(path: Path) -> None:
+        if path == slots[1]:  # as where it is another user's
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        real(path)
+
+    monkeypatch.setattr(files, "erase", erase)
+    with pytest.raises(PermissionError, match="damaged-2"):
+        erase_keys_aside(Home(tmp_path))
+    assert [one.exists() for one in slots] == [False, True, False]
 
 
 def test_a_public_key_is_read_or_its_file_named(bare: Home) -> None:
