@@ -9,10 +9,12 @@ import pytest
 from postgres_twin import binaries, postgres_cluster
 
 from sync.department.cli import main
+from sync.department.ground.home import DepartmentHome
 from sync.department.ground.settings import Settings, with_database
 from sync.department.server import founding
 from sync.department.server.founding import found
-from sync.errors import StoreAwayError, StoreError
+from sync.department.store.database import open_store_of
+from sync.errors import HomeError, StoreAwayError, StoreError
 
 AWAY = "postgresql+psycopg://alpr@/alpr?host=/nonexistent"
 
@@ -57,6 +59,21 @@ def test_verify_without_its_database_says_that_nothing_was_checked(
     (home / "store.db").rename(home / "another.db")
     assert main(["--home", str(home), "verify"]) == 3
     assert "is the database running?" in capsys.readouterr().err
+
+
+def test_a_setting_that_spells_out_the_store_here_names_no_other(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    found(home, Settings())
+    settings = home / "department.toml"
+    settings.write_bytes(with_database(settings, f"sqlite:///{home}/store.db"))
+    open_store_of(DepartmentHome.open(home)).close()
+    settings.write_bytes(with_database(settings, f"sqlite:///{tmp_path}/elsewhere.db"))
+    with pytest.raises(HomeError, match="if that database is the store, and this file was left behind"):
+        open_store_of(DepartmentHome.open(home))
+    settings.write_bytes(with_database(settings, f"sqlite:///{home}/store.db"))
+    (home / "store.db").unlink()
+    with pytest.raises(HomeError, match="the store is gone, or empty"):
+        open_store_of(DepartmentHome.open(home))
 
 
 @pytest.mark.thorough

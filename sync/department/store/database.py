@@ -43,7 +43,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a database
 LOCK_SECONDS = 30
 DISK_FULL = "53100"  # PostgreSQL's code
-_REFUSED = "wait while it starts; else compare the role, its password (~/.pgpass), its limits and pg_hba.conf"
+_REFUSED = (
+    "wait while it starts; else compare the name of the database, the role, its password (~/.pgpass), its "
+    "limits and pg_hba.conf"
+)
 _DAMAGED = ("malformed", "file is not a database")  # SQLite's words
 
 
@@ -389,17 +392,19 @@ def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
     """
     path = home.path / SQLITE_FILE
     here = path.exists() and (path.is_dir() or path.stat().st_size > 0)
-    if not home.settings.database and not here:
+    elsewhere = named_elsewhere(home)
+    if not elsewhere and not here:
         what, cure = "the store is gone, or empty", "restore it from its backup, and its blobs with it"
         raise HomeError(what, where=str(path), cure=cure)
-    if home.settings.database and here:
+    if elsewhere and here:
         raise HomeError(
             "a store is here, and the settings name a database: one of the two would be set back",
             where=str(path),
-            cure="department move with that database ends a move that was interrupted; or take out of the "
-            f"setting {home.path / SETTINGS_FILE}: database what was put there by hand",
+            cure="department move with that database ends a move that was interrupted; if that database is "
+            f"the store, and this file was left behind, move this file away; if this file is the store, take "
+            f"out of the setting {home.path / SETTINGS_FILE}: database what was put there by hand",
         )
-    if home.settings.database:
+    if elsewhere:
         with contextlib.closing(open_store(home.database_url, migrate=False)) as there:
             _demand_tables(home, there)
     store = open_store(home.database_url, migrate=migrate)
@@ -411,6 +416,17 @@ def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
         store.close()
         raise
     return store
+
+
+def named_elsewhere(home: DepartmentHome) -> str:
+    """The database that the settings name beside SQLite's file here; empty where they name that, or none."""
+    named = home.settings.database
+    with contextlib.suppress(ArgumentError):  # who opens it says so
+        url = sa.make_url(named)
+        if url.get_backend_name() == "sqlite" and url.database:
+            own = (home.path / SQLITE_FILE).resolve()
+            return "" if Path(url.database).resolve() == own else named
+    return named
 
 
 def _demand_tables(home: DepartmentHome, store: Store) -> None:

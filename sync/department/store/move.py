@@ -25,7 +25,7 @@ from storage.home import owner_of
 from sync.department.ground.home import SETTINGS_FILE, SQLITE_FILE, DepartmentHome
 from sync.department.ground.settings import with_database
 from sync.department.store import own_schema, tables, typed_rows
-from sync.department.store.database import Store, away, demand_newest, open_store, upgrade
+from sync.department.store.database import Store, away, demand_newest, named_elsewhere, open_store, upgrade
 from sync.errors import HomeError, InvalidInputError, StoreError
 
 KEPT_FILE = "store-before-move.db"
@@ -101,7 +101,7 @@ def _demand_owner(home: DepartmentHome) -> None:
 
 def _demand_here(home: DepartmentHome, path: Path, url: str) -> None:
     """Raises HomeError for a store that is not SQLite's here, and for a name that is taken."""
-    named, here = home.settings.database, path.is_file() and path.stat().st_size > 0
+    named, here = named_elsewhere(home), path.is_file() and path.stat().st_size > 0
     if named and (named != url or not here):
         what = "the store is in a database already" if not here else "another database is named there"
         raise HomeError(what, where=f"{home.path / SETTINGS_FILE}: database", cure=ONE_WAY)
