@@ -14,10 +14,10 @@ from alpr_device.slots import call, running_slot
 from alpr_device.trial import SlotTrials
 
 UNIT = "alpr-reader.service"
-WAIT_S = 120.0  # with the tries below, less than TimeoutStartSec of the service
+WAIT_S = 300.0  # with the tries below, less than TimeoutStartSec of the service
 STAYS_S = 10.0
 LOOK_S = 2.0
-TRIES, BETWEEN_S = 4, 10.0  # a busy machine's bus gives RAUC 25 s to answer: an update is not undone for that
+TRIES, BETWEEN_S = 3, 10.0  # a busy machine's bus gives RAUC 25 s to answer: an update is not undone for that
 
 Show = Callable[[], dict[str, str]]
 
