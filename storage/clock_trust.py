@@ -11,6 +11,7 @@ origins) have nothing in common, not because they have two names.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -235,6 +236,7 @@ class TrustedTime:
             self.heard = (word.us, word.boot_us)
         self._successor_start: tuple[int, int] | None = None
         self.steps: list[NoticedStep] = []
+        self._taking = threading.Lock()
         self.leapt_us = 0  # by steps over LONE_LIMIT_US that storage.late_epochs has not noted yet
 
     @property
@@ -312,10 +314,9 @@ class TrustedTime:
         return (by_clock_us,) if moment.state is not ClockState.UNKNOWN else (by_clock_us, self.sure_us)
 
     @property
-    def is_known(self) -> bool:
-        """Whether a source that custody follows has said the time in this process, and none another one."""
-        trust = self._trust
-        return trust.refused is None and (trust.followed or trust.agreed)
+    def agreed(self) -> bool:
+        """Whether two sources have agreed in this process: running time has carried that on since."""
+        return self._trust.agreed
 
     @property
     def lead_us(self) -> int:
@@ -400,12 +401,13 @@ class TrustedTime:
         self.heard = (us, self._trust.boot_us)
 
     def _take(self, source: str, us: int, state: ClockState, roots: frozenset[str]) -> None:
-        reading = Reading(source=source, us=us, state=state, boot_us=self._boot(), roots=roots)
-        self._trust, step = advance(self._trust, reading)
-        if step is not None:
-            self.steps.append(step)
-            leap_us = step.to_us - step.from_us if step.accepted else 0
-            self.leapt_us += leap_us if leap_us > LONE_LIMIT_US else 0
+        with self._taking:  # two threads would lose a reading, or count one leap twice
+            reading = Reading(source=source, us=us, state=state, boot_us=self._boot(), roots=roots)
+            self._trust, step = advance(self._trust, reading)
+            if step is not None:
+                self.steps.append(step)
+                leap_us = step.to_us - step.from_us if step.accepted else 0
+                self.leapt_us += leap_us if leap_us > LONE_LIMIT_US else 0
 
 
 def span_text(us: int) -> str:

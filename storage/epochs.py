@@ -23,7 +23,7 @@ from storage.log_records import (
     UncleanStart,
     UploadReceipt,
 )
-from storage.received import ReceiptCoverage
+from storage.received import ReceiptCoverage, later
 from storage.record_base import KeyClass, Record
 
 
@@ -58,6 +58,7 @@ class LogFacts:
     newest_us: int = 0
     incidents: int = 0
     notes: int = 0
+    dated: int = field(default=0, compare=False)  # how often epochs and receipts were, since this was read
 
     def note(self, sequence: int, record: Record) -> None:  # noqa: PLR0912 - one case per kind
         """Take the next open record. Raises LedgerError if it contradicts what came before."""
@@ -121,19 +122,24 @@ class LogFacts:
             )
         late = parse_reason(record.reason)
         if late is not None:
-            self._date(*late)
+            self._date(*late, record.opened_us)
         self.close(record.key_class, record.opened_us)
         self.epochs[record.epoch] = EpochFacts(
             record.epoch, record.key_class, record.opened_us, record.key_at, sequence
         )
         self._time(record.opened_us)
 
-    def _date(self, first: int, by_us: int) -> None:
-        """Epochs from `first` on opened by so much later than they said."""
+    def _date(self, first: int, by_us: int, now_us: int) -> None:
+        """Epochs from `first` on opened by so much later than they said, and before `now_us`: one that
+        opened after the leap says the right time. So do the receipts since the first of them.
+        """
+        if first in self.epochs:
+            self.received.date(self.epochs[first].opened_us, by_us, now_us)
         for facts in self.epochs.values():
             if facts.epoch >= first:
-                facts.opened_us += by_us
-                facts.closed_us = None if facts.closed_us is None else facts.closed_us + by_us
+                facts.opened_us = later(facts.opened_us, by_us, now_us)
+                facts.closed_us = None if facts.closed_us is None else later(facts.closed_us, by_us, now_us)
+        self.dated += 1
 
     def close(self, key_class: KeyClass, at_us: int) -> None:
         """The open epoch of a class takes no more records."""

@@ -43,6 +43,7 @@ from storage.errors import (
     UnknownFormError,
 )
 from storage.home import Home, HomeLock, need_own
+from storage.late_epochs import LATE_BY
 from storage.log import LogReader
 from storage.log_records import LogOpened
 from storage.private_process import keep_private
@@ -163,6 +164,7 @@ def reopen(
         lead_us = state.cursor(LEAD) + floor - state.trusted_us
         word = word_of(dict(state.cursors), floor - state.trusted_us)
         time = TrustedTime(clock, floor, lead_us=lead_us, boot=boot, word=word)
+        time.leapt_us += state.cursor(LATE_BY)
         store = UnitStore(home, lock, database, effaceable, content, ring, book, time)
         store.state = state
         _check(store)

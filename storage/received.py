@@ -6,6 +6,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 
+def later(at_us: int, by_us: int, now_us: int) -> int:
+    """A date that was too early by `by_us` at most, us UTC: never after `now_us` for that."""
+    return max(at_us, min(at_us + by_us, now_us))
+
+
 class ReceiptCoverage:
     """Ranges of records by the receipt that covered them first: (first, last, us UTC), by first record."""
 
@@ -75,6 +80,11 @@ class ReceiptCoverage:
         while at < len(self._firsts) and self._firsts[at] <= high:
             yield self._firsts[at], self._lasts[at], self._times[at]
             at += 1
+
+    def date(self, since_us: int, by_us: int, now_us: int) -> None:
+        """What came at `since_us` or later came by so much later than it says, and before `now_us`."""
+        self._times = [later(at, by_us, now_us) if at >= since_us else at for at in self._times]
+        self.newest_us = max(self._times, default=None)
 
     def _insert(self, at: int, first: int, last: int, at_us: int) -> None:
         self._firsts.insert(at, first)

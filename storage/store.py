@@ -174,7 +174,7 @@ class UnitStore:
         state = replace(self.state, size=self.log.frontier.size, trusted_us=now_us)
         word = self.time.word
         cursors = {LEAD: self.time.lead_us, RUNNING: int(not self._closing)}
-        cursors[late_epochs.LATE_FROM] = late_epochs.next_late_from(self, leapt_us)
+        cursors |= late_epochs.next_cursors(self, leapt_us)
         self.state = state.with_cursors(cursors | ({} if word is None else word.cursors()))
         body = self.log.sign_bytes(codec.to_bytes(self.state), STATE_CONTEXT)
         self.db.conn.execute("INSERT OR REPLACE INTO state (id, body) VALUES (1, ?)", (body,))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from custody_twins import DAY_US, HOUR_US, SteppedTime, add_reads
 
 from hw.clock import TimeState
 from hw.secure_slot import LoopbackSlot
-from storage import late_epochs
+from storage import late_epochs, purge
 from storage.clock_trust import DEPARTMENT, LogStart
 from storage.home import Home
 from storage.ledger import Ledger
+from storage.log_records import UploadReceipt
 from storage.opening import create, reopen
 from storage.record_base import ClockState
 from storage.verify import verify_home
@@ -46,6 +49,16 @@ class Drawer:
         (number,) = add_reads(self.ledger, self.time, 1)
         return number
 
+    def cut(self) -> None:
+        """The power goes: nothing is closed in order."""
+        self.ledger.store.db.close()
+        self.ledger.store.home_lock.release()
+        self.ledger = Ledger.open(self.home, self.slot, self.time, boot=self.time.boot)
+
+    def opened_us(self, number: int) -> int:
+        store = self.ledger.store
+        return store.book.epochs[store.leaf(number).epoch].opened_us
+
     def is_gone(self, number: int) -> bool:
         store = self.ledger.store
         return store.book.gone(store.leaf(number).epoch)
@@ -58,6 +71,7 @@ def test_what_is_read_before_the_time_is_known_is_not_purged_as_if_it_were_of_th
 ) -> None:
     """Reads of three hours ago were destroyed, as past their year, before they were delivered."""
     unit = Drawer(tmp_path, state)
+    unit.sync()
     old = unit.add()
     unit.start(off_us=DRAWER_US)
     new = [unit.add()]
@@ -71,8 +85,7 @@ def test_what_is_read_before_the_time_is_known_is_not_purged_as_if_it_were_of_th
     unit.ledger.tend()
     assert unit.is_gone(old)
     assert not any(map(unit.is_gone, new))
-    opened_us = [unit.ledger.store.book.epochs[unit.ledger.store.leaf(one).epoch].opened_us for one in new]
-    assert all(abs(one - unit.time.now().us) < DAY_US for one in opened_us)
+    assert all(abs(unit.opened_us(one) - unit.time.now().us) < DAY_US for one in new)
     unit.start(off_us=0)
     assert not any(map(unit.is_gone, new))
     unit.time.run(366 * DAY_US)
@@ -90,21 +103,102 @@ def test_a_cut_after_the_time_came_leaves_the_dates_behind_with_it(tmp_path: Pat
     unit.sync()
     with unit.ledger.store.adding():
         pass
-    unit.ledger.store.db.close()  # as a power cut: nothing is closed in order
-    unit.ledger.store.home_lock.release()
-    unit.ledger = Ledger.open(unit.home, unit.slot, unit.time, boot=unit.time.boot)
+    unit.cut()
     unit.ledger.tend()
     assert not unit.is_gone(new)
     unit.ledger.close()
 
 
-def test_a_leap_of_a_time_that_was_known_dates_nothing(tmp_path: Path) -> None:
+def test_what_running_time_says_is_young_is_not_old_by_any_clock(tmp_path: Path) -> None:
+    """A clock that lagged and called itself disciplined was believed: what it dated was destroyed."""
     unit = Drawer(tmp_path, TimeState.DISCIPLINED)
+    before = unit.add()
+    unit.start(off_us=0)
     number = unit.add()
     unit.time.jump(DRAWER_US)
     unit.sync()
     unit.ledger.tend()
+    assert not any(map(unit.is_gone, [before, number]))
+    unit.time.run(366 * DAY_US)
+    unit.ledger.tend()
+    assert all(map(unit.is_gone, [before, number]))
+    unit.ledger.close()
+
+
+def test_an_epoch_that_opens_after_the_leap_is_not_dated_by_it(tmp_path: Path) -> None:
+    """It was, by as much as the drawer was long: its reads outlived their year by that."""
+    unit = Drawer(tmp_path, TimeState.UNKNOWN)
+    unit.start(off_us=DRAWER_US)
+    unit.add()
+    unit.sync()
+    number = unit.add()  # opens an epoch before the end of its transaction notes the leap
+    assert unit.opened_us(number) <= unit.time.now().us
+    unit.time.run(366 * DAY_US)
+    unit.ledger.tend()
     assert unit.is_gone(number)
+    unit.ledger.close()
+
+
+def test_a_time_that_comes_while_a_purge_begins_opens_no_epoch_under_the_key_that_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its wrap opened no more once the slot had turned: the next start called the ledger damaged."""
+    unit = Drawer(tmp_path, TimeState.UNKNOWN)
+    unit.sync()
+    old = unit.add()
+    unit.time.run(366 * DAY_US)
+    unit.start(off_us=DRAWER_US)
+    intend = purge._intend  # between the plan and the transaction of its intent
+
+    def sync_first(*purged: Any) -> Any:
+        unit.sync()
+        return intend(*purged)
+
+    monkeypatch.setattr(purge, "_intend", sync_first)
+    new = unit.add()  # and purges after it
+    assert unit.is_gone(old)
+    unit.start(off_us=0)
+    unit.ledger.tend()
+    assert not unit.is_gone(new)
+    assert abs(unit.opened_us(new) - unit.time.now().us) < DAY_US
+    unit.ledger.close()
+    assert verify_home(Home(unit.home)).ok
+
+
+def test_a_leap_behind_a_slot_that_does_not_answer_outlives_a_power_cut(tmp_path: Path) -> None:
+    """The state had the later time, and nothing said that these epochs are younger."""
+    unit = Drawer(tmp_path, TimeState.UNKNOWN)
+    unit.start(off_us=DRAWER_US)
+    new = unit.add()
+    unit.ledger.store.slot_unsure = True
+    unit.sync()
+    with unit.ledger.store.adding():
+        pass
+    unit.cut()
+    later = unit.add()
+    unit.ledger.tend()
+    assert not any(map(unit.is_gone, [new, later]))
+    assert all(abs(unit.opened_us(one) - unit.time.now().us) < DAY_US for one in [new, later])
+    unit.ledger.close()
+
+
+def test_receipts_taken_before_the_time_came_are_dated_with_what_they_cover(tmp_path: Path) -> None:
+    """Their day was over at once."""
+    unit = Drawer(tmp_path, TimeState.UNKNOWN)
+    unit.start(off_us=DRAWER_US)
+    new = unit.add()
+    store = unit.ledger.store
+    store.policy = replace(store.policy, epoch_hours=1, keep_hours_after_receipt=24)
+    now_us = store.time.trusted_us
+    unit.time.run(2 * HOUR_US)
+    unit.ledger.append(UploadReceipt(receipt=b"", ranges=((0, new),), received_us=now_us))
+    unit.ledger.retention_plan()  # counts what is received
+    unit.sync()
+    unit.ledger.tend()
+    assert not unit.is_gone(new)
+    unit.time.run(25 * HOUR_US)
+    unit.ledger.tend()
+    assert unit.is_gone(new)
     unit.ledger.close()
 
 
