@@ -38,6 +38,7 @@ from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token
 from sync.department.journal.change_entries import (
+    ChangeProposed,
     DesignationSet,
     DocumentSigned,
     GlassBroken,
@@ -55,8 +56,9 @@ from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.hold_entries import HoldBooked, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import InquiryAsked
 from sync.department.journal.office_entries import IncidentSettled
+from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.signed_log import SignedLog
-from sync.department.journal.statements import sign_call
+from sync.department.journal.statements import form_fields, proposal_digest, sign_call
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import Role
 
@@ -253,6 +255,23 @@ def a_passkey_of_another(root: Root) -> tuple[Note, tuple[object, bytes]]:
     return replace(known, user="comm1"), root.signed("comm1", "user/passkey", form)
 
 
+def a_passkey_of_another_under_another_id(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """The id is a number beside the key; a session's certificate names it, and does not sign it."""
+    note, by = a_passkey_of_another(root)
+    assert isinstance(note, PasskeySet)
+    return replace(note, credential_id=note.credential_id[:-1]), by
+
+
+def a_proposal_that_hides_its_key(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """The second person would agree to a new shift."""
+    known = root.department.desk.book.roster.accounts["comm1"]
+    form = account_form(known, ssh_keys=(KEY,), propose=True)
+    digest = proposal_digest("user/set", form_fields(form))
+    words = f"comm1, {known.name}: communications; {form.reason}"
+    note = ChangeProposed(call="user/set", about="comm1", digest=digest, summary=words)
+    return note, root.signed("chief", "user/set", form)
+
+
 def a_configuration_that_another_person_proposed(root: Root) -> tuple[Note, tuple[object, bytes]]:
     """The second person agreed that the designee sends it."""
     department, form = root.department, SignForm(kind="configuration", body=CONFIGURED, reason=ALONE)
@@ -390,6 +409,8 @@ TURNED = (
     an_account_that_searches_with_a_key_by_one_person,
     an_account_with_the_key_of_another,
     a_passkey_of_another,
+    a_passkey_of_another_under_another_id,
+    a_proposal_that_hides_its_key,
     a_configuration_that_another_person_proposed,
     a_booking_of_what_was_never_exported,
     an_office_handed_over_with_more,

@@ -275,3 +275,17 @@ def test_a_release_and_a_seal_that_a_crash_cut_off_are_finished(
     assert vault.kept() == []
     keys = list((department.home.keys / "hold").glob("*.key"))
     assert keys == []
+
+
+@pytest.mark.parametrize("signed", [b"garbage", b""])
+def test_a_forged_export_ends_no_start_and_begins_none(department: Department, signed: bytes) -> None:
+    """Root writes it once, and the log is append-only. Nor does another person's signature begin one."""
+    root, hold = Root(department), department.held(department.logon("super"))
+    stamp, by_another = root.signed(
+        "officer1", "hold/export", ExportForm(hold=hold, medium="disk", ground=GROUND)
+    )
+    note = replace(root.look_up(), action="export", plate="", elements="x")
+    entry = root.write(note, replace(stamp, user="super"), signed or by_another)
+    department.desk.refresh()
+    assert hold not in department.desk.book.holds.begun
+    assert any(one.startswith(f"entry {entry}: access") for one in problems(department))

@@ -11,7 +11,7 @@ import pyotp
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_asking import code_of
-from desk_root import Root, problems
+from desk_root import Root, account_form, problems
 from desk_twins import GROUND, Department, SwitchedWitness
 from log_entries import refused
 
@@ -270,6 +270,21 @@ def test_when_the_last_second_person_has_left_two_offices_let_the_administrator_
     assert isinstance(fresh, HandedOver)
     department.own_password(fresh)
     assert code_of(department, "user/set", chief, replace(back, user="super2")) == "second-person"
+    assert problems(department) == ()
+
+
+def test_a_designation_that_ended_leaves_no_second_person(department: Department) -> None:
+    chief, now_us = department.logon("chief"), department.clock.us
+    known = department.desk.book.roster.accounts["deputy"]
+    department.two_hands("user/set", chief, account_form(known, ends_us=now_us + DAY_US))
+    department.clock.step(2 * DAY_US)
+    chief = department.logon("chief")
+    department.call("user/set", chief, left("super", Role.CCAT_SUPERVISOR))
+    department.own_password(
+        naming.name_administrator(department.desk, signed(department, OFFICES[:2], "chief"))
+    )
+    friend = replace(left("friend", Role.CCAT_SUPERVISOR), active=True)
+    department.call("user/set", department.logon("chief"), friend)
     assert problems(department) == ()
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_asking import code_of
 from desk_forms import forms
-from desk_root import Root
+from desk_root import Root, account_form
 from desk_twins import Department
 
-from sync.department.desk.changes.calls import ChangeRow, ShowForm
+from storage.ssh_signature import SshPublicKey
+from sync.department.desk.changes.calls import ChangeRow, ShowForm, ShownProposal
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.statements import form_fields, proposal_digest
@@ -43,3 +45,18 @@ def test_odd_recipients_name_no_person_and_what_waits_is_listed(department: Depa
     for number in numbers:
         department.call("change/show", chief, ShowForm(proposal=number))
         assert code_of(department, "change/show", deputy, ShowForm(proposal=number)) == "no-proposal"
+
+
+def test_the_second_person_sees_the_new_name_and_each_ssh_key(department: Department) -> None:
+    """An administrator's own key under the words of a new shift would be that person at every unit."""
+    key = SshPublicKey.of(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    known = department.desk.book.roster.accounts["comm1"]
+    form = account_form(known, name="Somebody Else", ssh_keys=(key.line,), propose=True)
+    department.call("user/set", department.logon("chief"), form)
+    (number,) = seen_by(department, "super")
+    shown = department.call("change/show", department.logon("super"), ShowForm(proposal=number))
+    assert isinstance(shown, ShownProposal)
+    assert shown.summary == (
+        f"comm1, Somebody Else: communications; SSH key {key.fingerprint}; as discussed; its name is "
+        f"{known.name} now"
+    )

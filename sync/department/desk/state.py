@@ -40,6 +40,7 @@ from sync.department.journal.entries import (
     is_of,
 )
 from sync.department.journal.hold_entries import Purged
+from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.machine_entries import KeysListSeen, PurgeAllowed
 from sync.department.journal.made_by import MADE
 from sync.department.journal.malformed import unread_is_unsigned
@@ -51,8 +52,9 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import checked_policy
 from sync.root_file import Root
 
-COUNTS_SIGNED = (*MADE, AccountSet, CredentialSet)
-"""What counts here only as its person signed it: units would get an account that root made up."""
+COUNTS_SIGNED = (*MADE, AccountSet, CredentialSet, Access)
+"""What counts here only as its person signed it: units would get an account that root made up. Of accesses
+it is judged of the begin of an export."""
 
 
 @dataclass(slots=True)

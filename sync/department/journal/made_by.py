@@ -199,9 +199,6 @@ def _of_step(note: AlertStepTaken, form: Form, said: Statement) -> bool:
 
 
 def _of_proposal(note: ChangeProposed, form: Form, said: Statement) -> bool:
-    known = words_of(said.call, form, said.user), earlier_words_of(said.call, form, said.user)
-    if None not in known and (note.about, note.summary) not in known:
-        return False
     return form.get("propose") is True and note.call == said.call and note.digest == change_digest(said)
 
 
@@ -298,8 +295,16 @@ MADE_KINDS = frozenset(one.KIND for one in RULES)
 MAKING_CALLS = frozenset().union(*(one.calls for one in RULES.values()))
 
 
-def demand_made(note: Note, said: Statement) -> Rule:
-    """The rule of a kind, once this signed call makes just this entry. Raises UnsignedError."""
+def _is_worded(note: ChangeProposed, form: Form, said: Statement, *, earlier: bool) -> bool:
+    """Whether a proposal shows its second person what is asked for. `earlier`: in words of before too."""
+    words = words_of(said.call, form, said.user)
+    known = (words, *(earlier_words_of(said.call, form, said.user) if earlier else ()))
+    return words is None or (note.about, note.summary) in known
+
+
+def demand_made(note: Note, said: Statement, *, earlier: bool = False) -> Rule:
+    """The rule of a kind, once this signed call makes just this entry. `earlier`: a log that may have
+    proposals in words of before. Raises UnsignedError."""
     rule = RULES[type(note)]
     if said.call not in rule.calls:
         raise UnsignedError("the signed call does not allow this entry")
@@ -314,6 +319,8 @@ def demand_made(note: Note, said: Statement) -> Rule:
         raise UnsignedError("the signed call does not match the entry")
     try:
         fits = rule.fits is None or rule.fits(note, form, said)
+        if isinstance(note, ChangeProposed):
+            fits = fits and _is_worded(note, form, said, earlier=earlier)
     except (StorageError, KeyError, TypeError, ValueError):
         fits = False  # a form that lacks a field, or holds another type in it
     if not fits:

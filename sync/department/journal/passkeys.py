@@ -131,24 +131,28 @@ def demand_answer(response: str, challenge: bytes, key: PasskeySet) -> None:
 
 
 def passkey_owner(note: PasskeySet, passkeys: Mapping[str, Iterable[PasskeySet]]) -> str:
-    """Another person who has this passkey, or empty. `passkeys`: of each person."""
+    """Another person who has this passkey, or empty. `passkeys`: of each person. The key is what signs:
+    its id is only a number, which the authenticator does not sign."""
     same = (
         user
         for user, keys in passkeys.items()
         for one in keys
-        if user != note.user and note.credential_id == one.credential_id
+        if user != note.user
+        and (note.public_key == one.public_key or note.credential_id == one.credential_id)
     )
     return next(same, "") if note.active else ""
 
 
 def is_registered_by(response: str, key: PasskeySet) -> bool:
-    """Whether an authenticator's answer to a registration is of this passkey."""
+    """Whether an authenticator's answer to a registration is of this passkey: the length of its id, the id
+    and the key in a row (WebAuthn Level 3, 6.5.1)."""
     try:
         value = json.loads(response)["response"]
         attestation = _bytes(value["attestationObject"])
     except (ValueError, TypeError, KeyError, RecordError):
         return False
-    return key.credential_id in attestation and key.public_key in attestation
+    name = key.credential_id
+    return len(name) < 1 << 16 and len(name).to_bytes(2, "big") + name + key.public_key in attestation
 
 
 def _parts(message: bytes) -> tuple[bytes, str]:

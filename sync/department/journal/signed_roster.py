@@ -117,26 +117,29 @@ def fits_designation(said: Statement, note: DesignationSet, at_us: int, days: in
 def words_of(call: str, form: Form, user: str) -> tuple[str, str] | None:
     """(whom it is about, in words) of a change that waits for a second person, from its form; None for a call
     that is not of the roster. The words are part of the log: a new wording must leave this one valid, and
-    `earlier_words_of`."""
+    `earlier_words_of`. Who holds an SSH key of an account is that person at the units: each is named."""
     about, reason = str(form.get("user", "")), form.get("reason", "")
     people = form.get("people")
     if call == "user/import" and isinstance(people, list) and people:
         lines = [f"{one['user']}: {', '.join(one['roles'])}" for one in people]
         return str(people[0]["user"]), "; ".join(lines)[:2000]
+    keys = "".join(f"; SSH key {SshPublicKey.from_line(one).fingerprint}" for one in form.get("ssh_keys", []))
     words = {
-        "user/set": lambda: f"{about}, {form.get('name', '')}: {', '.join(form['roles'])}; {reason}",
+        "user/set": lambda: f"{about}, {form.get('name', '')}: {', '.join(form['roles'])}{keys}; {reason}",
         "user/credential": lambda: f"new first password for {about}; {reason}",
         "user/hand-over": lambda: f"{user} hands the office over to {about}; {reason}",
     }.get(call)
     return None if words is None else (about, words())
 
 
-def earlier_words_of(call: str, form: Form, user: str) -> tuple[str, str] | None:
-    """The same as logs had it at first: of an account without its name."""
+def earlier_words_of(call: str, form: Form, user: str) -> tuple[tuple[str, str] | None, ...]:
+    """The same as logs of before form 8 have it: of an account without its SSH keys, at first without its
+    name."""
     if call != "user/set":
-        return words_of(call, form, user)
+        return (words_of(call, form, user),)
     about = str(form.get("user", ""))
-    return about, f"{about}: {', '.join(form['roles'])}; {form.get('reason', '')}"
+    nameless = f"{about}: {', '.join(form['roles'])}; {form.get('reason', '')}"
+    return words_of(call, {**form, "ssh_keys": []}, user), (about, nameless)
 
 
 def _form(said: Statement) -> Form | None:

@@ -95,7 +95,6 @@ from sync.department.journal.statements import (
     digest_of,
     open_certificate,
     open_statement,
-    said_in,
 )
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import MANAGES_USERS, Call, Role, roles_at
@@ -171,7 +170,7 @@ class Signers:
             case SessionEnded():
                 self._end_session(entry, note)
             case Access(action="export") if entry.signed:
-                self.second.mark(said_in(entry.signed).fields().get("hold"), exported=True)
+                self.second.mark(self.demand_signed(entry).fields().get("hold"), exported=True)
             case _ if isinstance(note, MADE):
                 self.make(entry, self.demand_made(entry))
             case _ if isinstance(note, DECISIONS):
@@ -217,7 +216,7 @@ class Signers:
         if not entry.signed and not (self.ever and by_kind):
             return None
         said = self.demand_signed(entry)
-        rule = demand_made(entry.note, said)
+        rule = demand_made(entry.note, said, earlier=not self.second.all_trained)
         self._demand_may(entry, said, rule.calls[said.call])
         two = said.call in rule.two and (not is_configuration(said) or self.second.configures_by_two(said))
         if two or (self._grants_by_two(said) and can_destroy(entry.note)):
@@ -391,7 +390,8 @@ class Signers:
                 self.unkeyed.setdefault(note.user, entry.sequence)
             return
         if self.named == note.user and entry.stamp.user == SYSTEM:
-            self.named, self.second.approved_once = "", self.second.approving(self.roles)
+            now = {user: self.roles_of(user, entry.stamp.at_us) for user in self.roles}
+            self.named, self.second.approved_once = "", self.second.approving(now)
         else:
             roles = self.roles.get(note.user, ())
             two = note.user not in self.second.fresh and not set(self.second.two_hands).isdisjoint(roles)

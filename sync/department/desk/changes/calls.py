@@ -58,7 +58,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ChangeRow
                 user=entry.stamp.user,
                 call=entry.note.call,
                 about=entry.note.about,
-                summary=entry.note.summary,
+                summary=_summary(desk, entry),
             )
             for entry in desk.book.changes.waiting(desk.policy, caller.at_us)
             if is_here(desk.book.roster, entry) and may_know(desk, entry, caller.user, caller.at_us)
@@ -156,7 +156,7 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
             at_us=entry.stamp.at_us,
             user=entry.stamp.user,
             call=entry.note.call,
-            summary=entry.note.summary,
+            summary=_summary(desk, entry),
             fields=tuple((name, _words(value, name)) for name, value in said.items() if name not in SECOND),
         )
         note = LogRead(elements=f"form of proposal {entry.sequence}", count=len(made.fields))
@@ -174,6 +174,15 @@ def _signed_form(entry: Entry) -> dict[str, Any]:
         return said_in(entry.signed).fields() if entry.signed else {}
     except StorageError:  # a finding of `verify`
         return {}
+
+
+def _summary(desk: Desk, entry: EntryOf[ChangeProposed]) -> str:
+    """A proposal in words: of an account that gets another name, also the one that it has."""
+    note, said = entry.note, _signed_form(entry)
+    known = desk.book.roster.accounts.get(note.about)
+    if note.call != "user/set" or known is None or said.get("name", known.name) == known.name:
+        return note.summary
+    return f"{note.summary}; its name is {known.name} now"
 
 
 def _is_of_its_people(entry: Entry, user: str) -> bool:
