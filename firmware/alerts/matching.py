@@ -5,7 +5,6 @@ Only the few likely forms of a text are looked up, each exactly. A partial plate
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -96,17 +95,16 @@ def match(  # noqa: PLR0917 - one read, against the current lists
     time = ListTime(likely_us=now_us, sure_us=sure_us, vague=vague)
 
     def of_plate(one: ListInForce, form: str, score: float, key: int) -> Iterator[ListMatch]:
-        """The matches under one key of one list, each once."""
-        head, listed = one.head, set[bytes]()
+        """The matches under one key of one list, each once, in an order that no source can choose."""
+        head = one.head
         old = is_stale(head, time, terms) or now_us >= head.expires_us
-        for data in islice(one.under(key), MOST_LOOKED_AT):
-            name = digest_of(data)
+        there = {digest_of(data): data for data in islice(one.under(key), MOST_LOOKED_AT)}
+        listed = there.keys()
+        for name in sorted(listed):
             is_cleared = cleared_name(name, own) in cleared
-            is_again = name in listed
-            listed.add(name)
-            if is_again or (is_cleared and own != form):
+            if is_cleared and own != form:
                 continue
-            entry = ListEntry.from_bytes(data)
+            entry = ListEntry.from_bytes(there[name])
             if terms.category(entry.category) is None or not entry.runs(sure_us, at_most_us=now_us):
                 continue
             against = disagreement(text, box, entry.state, entry.plate_class, known_states).names
@@ -134,17 +132,16 @@ def match(  # noqa: PLR0917 - one read, against the current lists
             continue
         for form, score, key in keys:
             # cut only here: what has ended, and what is silent, takes no place of one that sounds
-            matches = of_plate(one, form, score, key)
-            for match_of in heapq.nsmallest(MOST_OF_A_PLATE, matches, key=_rank):
+            sounding, silently = list[ListMatch](), list[ListMatch]()
+            for match_of in of_plate(one, form, score, key):
+                (sounding if match_of.sounds else silently).append(match_of)
+                if len(sounding) == MOST_OF_A_PLATE:  # the others are not even parsed
+                    break
+            for match_of in (*sounding, *silently)[:MOST_OF_A_PLATE]:
                 before = found.get(match_of.entry_digest)
                 if before is None or before.score < score:
                     found[match_of.entry_digest] = match_of
     return sorted(found.values(), key=lambda each: (not each.sounds, -each.score, each.entry_digest))
-
-
-def _rank(one: ListMatch) -> tuple[bool, bytes]:
-    """Those that sound first; the rest by what no source can choose."""
-    return not one.sounds, one.entry_digest
 
 
 def _too_unsure(terms: AlertTerms, score: float, frames: int) -> list[str]:

@@ -73,11 +73,20 @@ class Endless(Held):
             yield entry(reason=f"{self.asked[0] % (MOST_OF_A_PLATE + 9)}").to_bytes()
 
 
-def test_a_sighting_looks_at_no_more_entries_of_a_plate_than_a_reader_has_time_for() -> None:
+def test_a_sighting_looks_at_no_more_entries_of_a_plate_than_a_reader_has_time_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """All of them were read, and kept as they were read, at each sighting."""
-    held = Endless([])
+    held, real, parsed = Endless([]), ListEntry.from_bytes, list[bytes]()
+
+    def parse(data: bytes) -> ListEntry:
+        parsed.append(data)
+        return real(data)
+
+    monkeypatch.setattr(ListEntry, "from_bytes", parse)
     found = match(seen("7XKR219"), box(), [held], DEFAULT_ALERTS, KNOWN, NOW_US)
     assert held.asked == [MOST_LOOKED_AT]
+    assert len(parsed) == MOST_OF_A_PLATE
     assert len({one.entry_digest for one in found}) == len(found) == MOST_OF_A_PLATE
 
 
