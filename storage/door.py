@@ -7,7 +7,7 @@ the same behavior. A refusal is logged before the person sees it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -36,10 +36,7 @@ class Door:
         ledger: Ledger,
         *,
         boot: Callable[[], int] = boottime_us,
-        facts: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """facts: what an evidence package says of the unit beside what its log knows."""
-        self._facts = facts
         self._ledger, self._store, self._boot = ledger, ledger.store, boot
         self._nonces = access.Nonces()
         self._ops: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -282,7 +279,6 @@ class Door:
             hold=hold,
             user=person.user,
             demo=demo,
-            facts=self._facts(),
         )
         files = evidence.build(store, order)
         self._ledger.append(
@@ -357,4 +353,6 @@ def _text(body: dict[str, Any], name: str) -> str:
     value = body.get(name, "")
     if not isinstance(value, str) or len(value) > 500:
         raise RecordError("must be text of at most 500 characters", where=name)
+    if not evidence.is_line(value):
+        raise RecordError("must be one line, without a tab or another control character", where=name)
     return value

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -76,10 +77,7 @@ class UnitPackageHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOrder:
-    """What to export: records, which elements to withhold, the case or evidence number.
-
-    facts: what else the unit knows of itself, e.g. the figures of its models' cards.
-    """
+    """What to export: records, which elements to withhold, the case or evidence number."""
 
     records: tuple[int, ...]
     withhold: tuple[str, ...]
@@ -87,7 +85,13 @@ class ExportOrder:
     hold: int | None
     user: str
     demo: bool
-    facts: Mapping[str, str]
+
+
+def is_line(text: str) -> bool:
+    """Whether a cover sheet shows this as it is, in one line: no control character, no line end, and nothing
+    that turns text around. A space of any kind is none of these.
+    """
+    return all(sign.isprintable() or unicodedata.category(sign) == "Zs" for sign in text)
 
 
 def hidden(withheld: Iterable[str]) -> set[str]:
@@ -137,7 +141,7 @@ def build(store: UnitStore, order: ExportOrder) -> dict[str, bytes]:
         files["log.pub"] = store.log.key_of_notes.text().encode() + b"\n"
         files["checkpoint"] = checkpoint.encode()
         files |= _anchor(store, size)
-        facts = misreads.of(store).facts() | dict(order.facts)
+        facts = misreads.of(store).facts()
         story = cover_sheet.Story(
             unit=store.log.key_of_notes.name,
             number=order.number,

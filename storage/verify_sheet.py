@@ -23,7 +23,7 @@ OpenedRecord: TypeAlias = tuple[Leaf, dict[str, Opened]]
 SHEETS = ("cover.txt", "cover.html")
 TEXT = "text"
 UPDATE = "update it, and check again"
-FACT = re.compile(r"misread rate of this unit|misreads to be expected|[\w-]{1,60}, card: [\w %.-]{1,60}")
+FACTS = frozenset({"misread rate of this unit", "misreads to be expected"})
 ACCESS_LINE = re.compile(r"record \d{1,18}: [-0-9:. ]{10,30} UTC  [a-z_-]{1,40}(  [a-z0-9._-]{1,64}){0,2}")
 
 
@@ -45,8 +45,7 @@ def _demand_logged(head: UnitPackageHead, shown: Mapping[int, OpenedRecord]) -> 
     """What the head says of its own, in a unit's words: its number, hold, records, and what is withheld are
     those that the entry of the export has. Raises PackageError."""
     said = [head.number, *(value for _, value in head.facts)]
-    labels = [label for label, _ in head.facts]
-    if not all(map(str.isprintable, said)) or not all(map(FACT.fullmatch, labels)):
+    if not all(map(evidence.is_line, said)) or not {label for label, _ in head.facts} <= FACTS:
         raise PackageError("says something that no unit's package says")
     if not set(head.withheld) <= set(evidence.ELEMENTS):
         raise PackageError("withholds something that no record has")

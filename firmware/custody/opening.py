@@ -10,7 +10,6 @@ from typing import Any, TypeAlias, TypeVar
 
 import structlog
 
-from firmware.custody.card_facts import card_facts
 from firmware.errors import UsageError
 from firmware.fleet import sent_configuration
 from firmware.health.custody import Custody
@@ -311,7 +310,7 @@ class _WiderDoor(Door):
     """The ledger's door with operations of other rooms."""
 
     def __init__(self, ledger: Ledger, more: Mapping[str, Operation]) -> None:
-        super().__init__(ledger, facts=card_facts)
+        super().__init__(ledger)
         self._more = more
 
     def answer(self, op: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from unit_packages import Files, export, file_of, folder_of, hold, signed_again,
 from storage import codec, cover_sheet, envelope, evidence
 from storage.checkpoint import NoteKey
 from storage.door import Door
+from storage.errors import RecordError
 from storage.ledger import Ledger
 from storage.verify_package import LINE_ENDS, MAX_FILE_BYTES, verify_package
 
@@ -188,6 +189,20 @@ def test_what_a_head_says_of_its_own_is_what_the_entry_of_its_export_says(
     signed_again(files, ledger, **changes)
     found = verify_package(written(files, package), ledger.public_key).findings
     assert f"{found[0].where}: {found[0].what}" == wrong
+
+
+def test_a_number_that_the_door_takes_is_one_that_verifies(
+    ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
+) -> None:
+    """A no-break space came from a word processor: the package was signed, and verified nowhere."""
+    held = hold(door, ledger, *add_reads(ledger, time, 1))
+    files = export(door, ledger, held, number="DR\u00a026-0815")
+    assert verify_package(written(files, tmp_path / "package"), ledger.public_key).findings == []
+    size = ledger.store.log.frontier.size
+    for number in ("E\t1", "E-1\n", "E\u202e1"):
+        with pytest.raises(RecordError, match="number: must be one line"):
+            export(door, ledger, held, number=number)
+    assert ledger.store.log.frontier.size == size  # no entry of what was refused
 
 
 def test_a_picture_that_is_left_out_is_said_to_be_withheld(package: Path, ledger: Ledger) -> None:

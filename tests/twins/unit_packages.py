@@ -32,18 +32,16 @@ def hold(door: Door, ledger: Ledger, *records: int) -> int:
     return int(door.answer("hold", body | fields)["hold"])
 
 
-def export(door: Door, ledger: Ledger, hold: int, *withhold: str) -> dict[str, bytes]:
-    body = ask_signed(door, ledger, *ADMIN, "export", export_subject((), hold, "E-1", withhold))
-    fields: dict[str, Any] = {"hold": hold, "records": [], "number": "E-1", "withhold": list(withhold)}
+def export(door: Door, ledger: Ledger, hold: int, *withhold: str, number: str = "E-1") -> dict[str, bytes]:
+    body = ask_signed(door, ledger, *ADMIN, "export", export_subject((), hold, number, withhold))
+    fields: dict[str, Any] = {"hold": hold, "records": [], "number": number, "withhold": list(withhold)}
     files: dict[str, bytes] = door.answer("export", body | fields)["files"]
     return files
 
 
 def build_logged(ledger: Ledger, *records: int) -> dict[str, bytes]:
     """A package as the door makes it, without asking who: with the entry of its export."""
-    order = evidence.ExportOrder(
-        records=records, withhold=(), number="E-2", hold=None, user="x", demo=False, facts={}
-    )
+    order = evidence.ExportOrder(records=records, withhold=(), number="E-2", hold=None, user="x", demo=False)
     ledger.append(
         UnitAccess(
             action="export", at_us=ledger.store.time.now().us, clock_state=ClockState.DISCIPLINED, user="x",
