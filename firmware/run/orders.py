@@ -29,10 +29,12 @@ class StopRequest:
         self._event = SignalEvent()
         self._lock = threading.RLock()  # a signal may come while one is being handled
         self.reason: Reason | None = None
+        self.by_person = False  # also where another reason came first: then nothing is waited for
 
     def ask(self, reason: Reason) -> None:
         """The run shall end."""
         with self._lock:
+            self.by_person |= reason is Reason.ASKED
             if self.reason is None:
                 self.reason = reason
         self._event.set()

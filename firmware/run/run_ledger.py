@@ -13,7 +13,7 @@ from firmware.custody.bookkeeper import UNSTORED
 from firmware.custody.give_way import way_asked
 from firmware.custody.opening import open_or_roll_over, retry_while_locked
 from firmware.custody.system_updates import record_system_updates
-from firmware.run.orders import Reason, StopRequest
+from firmware.run.orders import StopRequest
 from firmware.settings.config_record import record_configuration
 from hw.clock import Clock
 from hw.errors import HardwareError
@@ -69,7 +69,7 @@ def _opened_once(
             lambda: open_or_roll_over(
                 home, clock=clock, on_new_log=lambda reason: log.error("new_log_opened", reason=reason)
             ),
-            ended=lambda: stop.reason is Reason.ASKED,
+            ended=lambda: stop.by_person,
         )
 
 

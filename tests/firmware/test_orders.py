@@ -78,6 +78,7 @@ def test_a_signal_during_a_start_waits_for_no_process_that_holds_the_home(
         with pytest.raises(HomeLockedError):
             app.run(tmp_path, RunOptions(source=str(TWO_CARS), once=True), out=out, err=out)
         assert len(waits) == 1
+        stop.ask(Reason.SUPPLY)  # the ignition goes off, and then the system ends all services
         stop.ask(Reason.ASKED)
         log = structlog.get_logger("test")
         with pytest.raises(HomeLockedError), run_ledger(tmp_path, SystemClock(), log, stop):
