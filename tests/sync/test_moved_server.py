@@ -59,6 +59,18 @@ def test_a_server_does_not_start_under_a_name_that_its_units_would_refuse(
     demand_known_name(department)
 
 
+def test_no_name_of_the_certificate_is_lost_without_a_word(department: Department, unit: Joined) -> None:
+    """The first one alone was compared, as text: a former name went, and an address in another spelling did
+    not start."""
+    names = ("2001:DB8:0::1", "Old.example.gov", "10.0.0.1")
+    department.authority.server_files(names)
+    lost = department.authority.lost_names
+    assert lost(names) == lost(("10.0.0.1", "2001:db8::1", "old.EXAMPLE.gov", "new.example.gov")) == []
+    assert lost(("2001:db8::1", "new.example.gov")) == ["old.example.gov", "10.0.0.1"]
+    with pytest.raises(InvalidInputError, match=r"was 2001:db8::1, old\.example\.gov, 10\.0\.0\.1 before"):
+        demand_known_name(department)
+
+
 @pytest.mark.parametrize("wrong", ["https://old.example.gov", "old.example.gov:8464", "a b", "old..", "-"])
 def test_a_former_name_that_is_none_is_refused_by_its_key(tmp_path: Path, wrong: str) -> None:
     path = tmp_path / SETTINGS_FILE

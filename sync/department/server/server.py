@@ -60,19 +60,21 @@ def served_names(home: DepartmentHome) -> tuple[str, ...]:
 
 
 def demand_known_name(department: Department) -> None:
-    """Raises InvalidInputError where the server's next certificate would lack the name that it had, while
-    units joined: they would refuse it until they get a new code."""
-    home, before = department.home, department.authority.served_as()
-    if not before or before in served_names(home):
+    """Raises InvalidInputError where the server's next certificate would lack a name that it had, while units
+    joined: they would refuse it until they get a new code."""
+    home = department.home
+    lost = department.authority.lost_names(served_names(home))
+    if not lost:
         return
+    before = ", ".join(lost)
     units = sum(one.revoked_us is None for one in department.enrollment.listed())
     if units:
         raise InvalidInputError(
             f"was {before} before, and {counted(units, 'unit')} may know this server by that name alone: "
             "without it in the certificate they would refuse the server",
             where=f"{home.path / SETTINGS_FILE}: host",
-            cure=f"set former_hosts to {before}, and let that name lead here too; if no unit uses it, remove "
-            f"{home.authority / 'server.pem'}",
+            cure=f"name {before} in former_hosts, and let that name lead here too; if no unit uses it, or it "
+            f"was an address of listen alone, remove {home.authority / 'server.pem'}",
         )
 
 

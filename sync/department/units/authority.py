@@ -41,10 +41,11 @@ def _name(text: str) -> x509.Name:
 
 
 def _host_name(host: str) -> x509.GeneralName:
+    """A name as the certificate has it: one spelling of each."""
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        return x509.DNSName(host)
+        return x509.DNSName(host.lower())
 
 
 def _own_certificate(key: ec.EllipticCurvePrivateKey, subject: x509.Name, now_us: int) -> x509.Certificate:
@@ -149,15 +150,18 @@ class Authority:
             files.replace(pem, certificate.public_bytes(serialization.Encoding.PEM))
         return pem, key_file
 
-    def served_as(self) -> str:
-        """The first name in the server's certificate; empty where none of this CA is here."""
+    def lost_names(self, hosts: tuple[str, ...]) -> list[str]:
+        """The names in the server's certificate that one for these hosts would lack; empty where none of this
+        CA is here.
+        """
+        kept = {str(_host_name(host).value) for host in hosts}
         try:
             shown = x509.load_pem_x509_certificate((self.folder / "server.pem").read_bytes())
             shown.verify_directly_issued_by(self.certificate)
             names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            return next((str(one.value) for one in names), "")
         except (OSError, InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
-            return ""
+            return []
+        return [name for name in (str(one.value).lower() for one in names) if name not in kept]
 
     def _serves(self, pem: Path, key_file: Path, hosts: tuple[str, ...]) -> bool:
         """Whether the server's certificate lasts, is of this CA and this key, and has these names."""
