@@ -102,8 +102,7 @@ def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = Non
     """The home's report, with its slot's content if this machine can read it."""
     content: slot.SlotContent | None = None
     wrong = absent = ""
-    # HOME/sync/old/LOG and HOME/damaged-N: the slot serves the log that took its place, or was destroyed
-    given_up = path.parent.name == "old" or SET_ASIDE.fullmatch(path.name) is not None
+    given_up = _is_given_up(path.absolute())
     try:
         data = None if given_up else slot_of(path).read()
         content = None if data is None else slot.SlotContent.parse(data, where="slot")
@@ -125,6 +124,15 @@ def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = Non
     elif content is None:
         report.notes.append(f"the slot is empty or not here: keys and its anchor were not checked{absent}")
     return report
+
+
+def _is_given_up(path: Path) -> bool:
+    """Whether this is HOME/sync/old/LOG, or HOME/damaged-N without its key: the slot serves the log that took
+    its place, or was destroyed."""
+    if path.parent.name == "old":
+        return True
+    aside = SET_ASIDE.fullmatch(path.name) is not None and Home(path.parent).exists()
+    return aside and not Home(path).file_slots()
 
 
 def _own_department(path: Path, report: UnitReport) -> NoteKey | None:

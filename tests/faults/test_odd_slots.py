@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def test_a_ledger_that_was_set_aside_keeps_its_evidence_and_no_key(tmp_path: Pat
     report = check_home(aside, None)
     assert not [one for one in report.findings if one.where.startswith("slot")]
     assert "its slot serves another or is destroyed" in " ".join(report.notes)
+    elsewhere = shutil.copytree(aside, home.parent / aside.name)  # any folder may have that name
+    assert [one for one in check_home(elsewhere, None).findings if one.where.startswith("slot")]
     with open_ledger(home) as ledger:
         assert ledger.store.slot.uri == f"file:{name}"
     (aside / "store" / name).write_bytes(key)  # as an earlier version left it
