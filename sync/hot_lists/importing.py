@@ -21,7 +21,7 @@ from storage.alert_terms import AlertTerms
 from storage.barred_words import barred_in, is_latin
 from storage.counts import counted
 from storage.errors import RecordError, StorageError
-from storage.plate_states import CANADA, US
+from storage.plate_states import CANADA, OLDER_CODES, US
 from storage.plate_text import normal_plate
 from storage.times import DAY_US, us_of
 from sync.hot_lists.entry import CLASSES, PLATE, ListEntry
@@ -30,11 +30,11 @@ from sync.hot_lists.layout import MAX_LINE, Layout, Span
 MAX_ENTRIES = 2_000_000
 OPEN_END = "may be cut: the file does not end with a line's end"
 ALWAYS_ALLOWED = 3  # bad lines, however short the list
+MAX_CELL = 200
 MAX_NAMED = 20  # bad lines in a message
 MAX_WORDS = 100  # different words that are counted as refused
 LIMITS = frozenset({"state", "from", "until"})  # without them an entry matches more, or longer
 FORMULA = "=+-@\t\r"
-OLDER_CODES = {"NF": "NL", "PQ": "QC"}  # of provinces
 NO_PLATE = re.compile(r"NONE|NULL|UNK|UNKN|UNKNOWN|NO(?:PLATES?|TAGS?|LIC|LICENSE)|NOTKNOWN|X{4,}|0{4,}")
 _CLASS_WORDS = frozenset(CLASSES)
 
@@ -59,7 +59,7 @@ class ImportedList:
     differ from an earlier one by O and 0 or I and 1 alone; they are one entry when a plate is matched.
     `doubles`: lines that are the same entry as an earlier one. `absent`: columns of states and dates that the
     layout has and the file's first line does not. `plateless`: the numbers of lines whose plate is a word for
-    none, which would stop who has such a plate, or empty, as of a vehicle that is known by its VIN alone.
+    none, which would stop who has such a plate, or empty, with a VIN by which alone the vehicle is known.
     `stateless`: entries whose state has a name that is not known, e.g. California for CA. `open_end`: the
     last line has no line's end, as in a file that was cut.
     """
@@ -160,7 +160,7 @@ def _named(bad: Sequence[BadLine]) -> str:
 
 def _numbers(lines: Sequence[int]) -> str:
     more = f" and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
-    return f"line {', '.join(map(str, lines[:MAX_NAMED]))}{more}"
+    return f"{'line' if len(lines) == 1 else 'lines'} {', '.join(map(str, lines[:MAX_NAMED]))}{more}"
 
 
 def _demand_good(made: ImportedList, terms: AlertTerms, name: str) -> None:
@@ -312,13 +312,13 @@ def _entry(  # noqa: PLR0917 - one line of one file
     RecordError."""
     said = {name: _text(cells.get(name, "")) for name in cells if name != "plate"}
     cell = cells.get("plate", "").strip()
-    if not cell and not any(said.values()):
-        raise RecordError("is empty, as are all fields of the line", where="plate")
     plate = _plate(cell) if cell else ""
     if not plate or NO_PLATE.fullmatch(plate):
+        if not cell and not said.get("vin_tail"):
+            raise RecordError("is empty, and no VIN names the vehicle", where="plate")
         made.plateless.append(number)
         return None
-    word = layout.word("category", said.get("category", ""))
+    word, more = layout.category(said.get("category", ""))
     found = terms.category_of(word)
     if category is not None:
         if found is not None and found.id != category:  # no one is stopped for what the file does not say
@@ -329,7 +329,7 @@ def _entry(  # noqa: PLR0917 - one line of one file
     if found is None:
         _count(made, word or "(no category)")
         return None
-    reason = layout.word("reason", said.get("reason", ""))
+    reason = ", ".join(filter(None, (more, layout.word("reason", said.get("reason", "")))))[:MAX_CELL]
     shown = f"{word}, {reason}"
     if not is_latin(shown):
         raise RecordError("a letter is not Latin, however much it looks so", where="category or reason")
@@ -383,7 +383,7 @@ def _text(cell: str) -> str:
     text = " ".join(cell.split()).lstrip(FORMULA)
     if not text.isprintable():
         raise RecordError("holds a control character", where="line")
-    return text[:200]
+    return text[:MAX_CELL]
 
 
 def _state(code: str, country: str) -> str:

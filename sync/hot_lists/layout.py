@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -38,6 +39,7 @@ TARGETS = frozenset(
         "until",
     }
 )
+KEY_WITH_MORE = re.compile(r"([A-Z]{2})(?:[ -]?[A-Z]){1,2}")
 MAX_COLUMNS = 64
 MAX_LINE = 4096
 
@@ -101,6 +103,15 @@ class Layout:
     def word(self, target: str, value: str) -> str:
         """A source's code in the words of an entry."""
         return self.words.get(target, {}).get(value.upper(), value)
+
+    def category(self, value: str) -> tuple[str, str]:
+        """The same of a category, and the whole code where it says more than that: a message key of NCIC has
+        two letters, and more for a caution or a juvenile (EV-P, EVP, EWJ). NCIC 2000 Operating Manual,
+        Vehicle File 1.3, Wanted Person File 1.2."""
+        word, key = self.word("category", value), KEY_WITH_MORE.fullmatch(value.upper())
+        if word == value and key and key[1] in self.words.get("category", {}):
+            return self.word("category", key[1]), key[0]
+        return word, ""
 
 
 def parse_layout(document: bytes) -> Layout:

@@ -58,7 +58,7 @@ def test_a_vehicle_without_a_plate_is_no_entry_that_stops_a_plate_of_that_word()
     made = taken("ncic", f"{NCIC}{lines}N0NE1,CA,,PC,,,,,,CRM,,,\n", category="stolen-vehicle")
     assert [one.plate for one in made.entries] == ["7XKR219", "MC1234", "ABC123", "N0NE1"]
     assert (made.plateless, made.bad, made.entries[3].color) == ([5, 6, 7, 8, 9], [], "cream")
-    assert "5 lines without a plate, or NONE, UNKNOWN, XXXX (line 5, 6, 7, 8, 9)" in made.summary()
+    assert "5 lines without a plate, or NONE, UNKNOWN, XXXX (lines 5, 6, 7, 8, 9)" in made.summary()
 
 
 def test_vehicles_that_ncic_knows_by_their_vin_alone_are_counted_and_make_no_list_bad() -> None:
@@ -69,9 +69,12 @@ def test_vehicles_that_ncic_knows_by_their_vin_alone_are_counted_and_make_no_lis
     )
     made = taken("ncic", NCIC + lines, category="stolen-vehicle")
     assert (len(made.entries), len(made.plateless), made.bad) == (13, 90, [])
-    assert "90 lines without a plate, or NONE, UNKNOWN, XXXX (line 6, 7, " in made.summary()
+    assert "90 lines without a plate, or NONE, UNKNOWN, XXXX (lines 6, 7, " in made.summary()
     assert " and 70 more)" in made.summary()
     assert {one.reason for one in made.entries} == {""}, "4D is the vehicle's style"
+    shifted = NCIC + lines.replace(",CA,,PC,1FA", ",CA,,PC,,1FA")
+    with pytest.raises(ListRefusedError, match=r"90 of 103 lines are bad .* is empty, and no VIN names"):
+        taken("ncic", shifted, category="stolen-vehicle")
     with pytest.raises(ListRefusedError, match=r"^day.csv: no line has a plate"):
         taken("ncic", "LIC,VIN\n,1FAFP34N55W123456\n", category="stolen-vehicle")
 
@@ -91,6 +94,18 @@ def test_a_line_is_taken_as_what_its_message_key_says_and_as_nothing_else() -> N
     made = taken("ncic", KEYS, category="stolen-vehicle")
     assert [one.plate for one in made.entries] == ["7ABC123", "8ABC123"]
     assert made.refused == {"wanted person, not stolen-vehicle": 1, "EN": 1}
+
+
+def test_a_message_key_with_a_caution_is_the_category_of_its_two_letters_and_shown() -> None:
+    """The vehicles with armed occupants fell off the list."""
+    keys = ("EV-P", "EVA", "ef-b", "EWJ", "EWJ-C", "EN-P", "EVENT")
+    lines = "".join(f"{number}ABC123,CA,{key},\n" for number, key in enumerate(keys, start=1))
+    made = taken("ncic", f"LIC,LIS,MKE,MIS\n{lines}8ABC123,CA,EV-A,RIFLE\n")
+    said = {"felony-vehicle": ["EF-B"], "stolen-vehicle": ["EV-P", "EVA", "EV-A, RIFLE"]}
+    for category, reasons in said.items():
+        assert [one.reason for one in made.entries if one.category == category] == reasons
+    assert [one.reason for one in made.entries if one.category == "wanted-person"] == ["EWJ", "EWJ-C"]
+    assert made.refused == {"EN-P": 1, "EVENT": 1}
 
 
 def test_a_list_without_categories_needs_one_of_the_policy() -> None:
@@ -173,7 +188,7 @@ LINES = [
     pytest.param("Stolen;CA;７XKR219;;".encode(), "not Latin", id="full-width digits"),
     pytest.param("Stolen;CA;7XKR\u200b219;;".encode(), "not Latin", id="zero-width space"),
     pytest.param(b"Stolen;CA;7XKR219\x00;;", "NUL", id="a NUL"),
-    pytest.param(b";;;;", "is empty, as are all fields", id="nothing"),
+    pytest.param(b";;;;", "is empty, and no VIN names the vehicle", id="nothing"),
     pytest.param(b"Stolen;CA;=CMD|' /C calc'!A0;;", "is not a plate", id="a formula for a plate"),
     pytest.param(b"Stolen;CA;7XKR219;;31.12.2026", "is not a date", id="another date form"),
     pytest.param(b'Stolen;CA;"7XKR219;;', "separated line", id="a quote that never ends"),
