@@ -225,6 +225,13 @@ def test_a_request_is_for_a_time_that_is_over_and_that_a_search_can_take(
         pytest.param(None, {"number": "H-26-78"}, "", id="another letter"),
         pytest.param(None, {"scope": replace(SCOPE, plates=("9ZZZ999",))}, "", id="its other plates"),
         pytest.param(None, {"scope": replace(SCOPE, since_us=20, until_us=30)}, "", id="another time"),
+        pytest.param(
+            None, {"scope": replace(SCOPE, until_us=SCOPE.until_us + 9)}, "", id="and the next week"
+        ),
+        pytest.param(
+            None, {"scope": replace(SCOPE, plates=(*SCOPE.plates, "9ZZZ999"))}, "", id="one plate more"
+        ),
+        pytest.param(None, {"scope": replace(SCOPE, images=True)}, "", id="its pictures too"),
         pytest.param(True, {}, "deliver that one", id="approved"),
         pytest.param(False, {}, "", id="refused, as it was entered wrongly"),
     ],

@@ -230,10 +230,16 @@ def _demand_few(scope: Scope, cure: str) -> None:
 
 def demand_new(shares: Shares, asked: ShareAsked, now_us: int, counts: Callable[[int, str], bool]) -> None:
     """One letter is entered once: entered twice, it would be approved and delivered twice. Raises NotYetError
-    naming the request that waits, or may be delivered still, for the same of the same agency.
+    naming the request that waits, or may be delivered still, under the same number of the same agency, if it
+    covers what is asked: who writes again under a case's number asks for more.
 
     counts: whether a person's approval of a request counts still.
     """
+
+    def covers(one: Scope, other: Scope) -> bool:
+        plates = {plate_of(plate) for plate in other.plates} <= {plate_of(plate) for plate in one.plates}
+        times = one.since_us <= other.since_us and other.until_us <= one.until_us
+        return plates and times and one.images >= other.images
 
     def letter(one: ShareAsked) -> tuple[list[str], list[str]]:
         return one.agency.casefold().split(), one.number.casefold().split()
@@ -246,9 +252,7 @@ def demand_new(shares: Shares, asked: ShareAsked, now_us: int, counts: Callable[
             and counts(number, decided.stamp.user)
         ):
             continue
-        plates = {plate_of(one) for one in known.scope.plates} & {plate_of(one) for one in asked.scope.plates}
-        times = known.scope.since_us < asked.scope.until_us and asked.scope.since_us < known.scope.until_us
-        if letter(known) == letter(asked) and plates and times and not is_old(entry, now_us):
+        if letter(known) == letter(asked) and covers(known.scope, asked.scope) and not is_old(entry, now_us):
             todo = "decide that one; refuse it, where it was entered wrongly, and enter the letter again"
             raise NotYetError(
                 f"{entry.stamp.user} entered that letter before: request {number} has its number and plates",
