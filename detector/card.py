@@ -74,7 +74,7 @@ class PatchRules:
     a first look less sure than ``second_look_below`` is followed by a second cut with other margins,
     and both count; with ``trust_corners`` that cut (and the reported box) follows the corners
     that the net itself saw in the first patch, else it follows the detector's. In a still picture a
-    last look less sure than ``more_looks_below`` is followed by more cuts (``more_looks.CUTS``).
+    last look less sure than ``more_looks_below`` is followed by more cuts (``still_cuts.CUTS``).
     """
 
     margin_x: float = ranged(-0.2, 1.0, 0.08)

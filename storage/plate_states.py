@@ -20,6 +20,7 @@ MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF
 PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM
 TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW
 """
+OLDER_CODES = {"NF": "NL", "PQ": "QC"}  # of provinces
 US = frozenset(_US_CODES.split())
 CANADA = frozenset(_CANADIAN_CODES.split())
 COUNTRIES = frozenset(_COUNTRIES.split())
@@ -41,12 +42,14 @@ def known_state(text: str) -> str:
     RecordError."""
     state = typed_state(text)
     country, _, part = state.partition("-")
-    if not part and country in CANADA - COUNTRIES:
+    province = OLDER_CODES.get(country, country)
+    if not part and country in (CANADA - COUNTRIES) | OLDER_CODES.keys():
         raise RecordError(
-            f"{country} is a province of Canada, and no country", where="state", cure=f"write CA-{country}"
+            f"{country} is a province of Canada, and no country", where="state", cure=f"write CA-{province}"
         )
     if state and (country not in COUNTRIES or (country == "CA" and part not in {"", *CANADA})):
-        raise RecordError(
-            f"{state} is neither a state nor a country", where="state", cure="write CA, US-CA, CA-ON or MX"
+        cure = (
+            "write GB" if state == "UK" else "write CA, US-CA, CA-ON or a country's two letters: MX, GB, FR"
         )
+        raise RecordError(f"{state} is neither a state nor a country", where="state", cure=cure)
     return state

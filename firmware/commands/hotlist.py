@@ -43,7 +43,10 @@ def _name(_context: click.Context, _option: click.Parameter, value: str | None) 
 @click.option(
     "--layout", required=True, help="ncic, genetec, genetec-permit, vigilant, uk-16, or a TOML file."
 )
-@click.option("--category", help="Category of every entry, if the layout has no column for it.")
+@click.option(
+    "--category",
+    help="Of every entry, where the file has no column for it; a line that says another is left out.",
+)
 @click.option("--id", "list_id", callback=_name, help="The list's name. Default: the file's name.")
 @click.option(
     "--hours",

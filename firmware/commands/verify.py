@@ -83,7 +83,7 @@ def _holds_a_units(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(PurePosixPath(one).name == KEY_FILE for one in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except (zipfile.BadZipFile, RuntimeError, OSError, ValueError):
         return False
 
 

@@ -119,6 +119,7 @@ def test_no_alert_is_acted_on_before_its_image_was_looked_at(
     lines(department, token)
     form = TranscribeForm(alert=alert, plate=PLATE, state="US-CA")
     assert "look at the image" in refused(department, "alert/transcribe", token, form).what
+    assert refused(department, "alert/transcribe", token, replace(form, state="ON")).cure == "write CA-ON"
     assert refused(department, "alert/answer", token, AnswerForm(alert=alert, fit=Fit.YES)).clause == "463.7"
     stop = CloseForm(alert=alert, outcome=Outcome.STOP, text="")
     assert "without action" in refused(department, "alert/close", token, stop).what

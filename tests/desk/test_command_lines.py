@@ -280,6 +280,11 @@ def test_the_readers_verify_says_who_checks_a_desks_package(
         archive.writestr("E-1/log.pub", b"")
     assert reader(["verify", str(path)]) == 2
     assert "a unit's package in a ZIP file: unpack it" in capsys.readouterr().err
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"PK\x01\x02\x14\x03\x14", b"PK\x01\x02\x14\x03\x63"))  # ZIP version 9.9
+    assert path.read_bytes() != data
+    assert reader(["verify", str(path)]) == 2
+    assert "a department's package: check it with" in capsys.readouterr().err
 
 
 def test_people_are_listed_under_headings(seat: Seat) -> None:

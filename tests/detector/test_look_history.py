@@ -1,4 +1,4 @@
-"""LookHistory at one plate that differ: which count, and what is left of the confidence."""
+"""Looks at one plate that differ: which count, and what is left of the confidence."""
 
 from __future__ import annotations
 

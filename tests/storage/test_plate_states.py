@@ -32,6 +32,10 @@ def test_a_state_that_there_is_is_taken_as_it_was(typed: str) -> None:
     [
         ("ON", "write CA-ON"),
         ("qc", "write CA-QC"),
+        ("PQ", "write CA-QC"),
+        ("nf", "write CA-NL"),
+        ("UK", "write GB"),
+        ("EU", "a country's two letters"),
         ("ZZ", "neither a state nor a country"),
         ("UK-LDN", "neither a state nor a country"),
         ("CA-ZZ", "neither a state nor a country"),

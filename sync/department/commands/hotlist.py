@@ -43,7 +43,11 @@ hotlist = noun("hotlist", "Import a hot list and offer it to units; show the cur
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id", "list_id", required=True, help="The list's name: letters, digits and -.")
 @click.option("--layout", required=True, help="ncic, genetec, genetec-permit, vigilant or uk-16.")
-@click.option("--category", default="", help="Of every entry, where the layout has no column for it.")
+@click.option(
+    "--category",
+    default="",
+    help="Of every entry, where the file has no column for it; a line that says another is left out.",
+)
 @click.option("--issuer", required=True, help="Who made the list, e.g. DOJ.")
 @click.option("--source", required=True, help="The extract; rejected hits count by source.")
 @click.option("--agency", default="", help="The other agency that owns the list; the policy must enable it.")
@@ -113,7 +117,11 @@ desk_access.form_verb(
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id", "list_id", required=True, help="The list's name.")
 @click.option("--layout", required=True, help="ncic, genetec, genetec-permit, vigilant or uk-16.")
-@click.option("--category", default="", help="Of every entry, where the layout has no column for it.")
+@click.option(
+    "--category",
+    default="",
+    help="Of every entry, where the file has no column for it; a line that says another is left out.",
+)
 def diff(terminal: desk_access.Terminal, *, file: Path, list_id: str, layout: str, category: str) -> int:
     """Compare a file with the newest version of its list: count removed and added entries. Sends nothing."""
     form = sources.DiffForm(

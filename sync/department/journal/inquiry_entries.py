@@ -133,7 +133,7 @@ DELIVERED, AGREED_REQUEST = "delivered", "approved the request"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SheetPerson:
     """A person whom a package's cover sheet names. `part`: what this person did, one of the words above;
-    `name`: in full, as the account had it then."""
+    `name`: in full, as the account has it when the package is made."""
 
     part: str
     user: str

@@ -210,7 +210,7 @@ def transcribe(front: DeskContext, token: str, form: TranscribeForm) -> Compared
     try:
         state = known_state(form.state)
     except RecordError as error:
-        raise FormError(error.what, code="state", clause=CLAUSE) from None
+        raise FormError(error.what, code="state", clause=CLAUSE, cure=error.cure) from None
     fields = {"plate": form.plate, "state": state}
     return _taken(front, token, form.alert, AlertEvent.TRANSCRIBED, record, fields)
 

@@ -50,10 +50,10 @@ MUCH_GONE = 10  # a removal of more than one part in so many asks whether the fi
 class ListForm:
     """A list to import and send. `layout`: one that comes with the project, e.g. ncic.
 
-    `category`: of every entry, where the layout has no column for it. `issuer`, `source`: who made the list
-    and which extract it is; `agency`: another agency whose list it is, empty for the department's own
-    sources. `extracted_us`: when it was extracted; 0 for now. `propose`, `approval`: as for every call that
-    needs a second person.
+    `category`: of every entry, where the file has no column for it; a line that says another is left out
+    and counted. `issuer`, `source`: who made the list and which extract it is; `agency`: another agency whose
+    list it is, empty for the department's own sources. `extracted_us`: when it was extracted; 0 for now.
+    `propose`, `approval`: as for every call that needs a second person.
     """
 
     list_id: str
