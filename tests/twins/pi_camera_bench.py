@@ -15,6 +15,14 @@ import picamera2
 import picamera2.allocators.dmaallocator
 import picamera2.dma_heap
 import pytest
+from waiting import PATIENCE_S
+
+from hw.camera_pi import Picamera2Camera, Picamera2Source, PiCameraSettings
+from hw.clock import SystemClock
+
+SETTINGS = PiCameraSettings(
+    width=64, height=48, lores_width=32, lores_height=24, fps=20, exposure_us=700, stall_s=PATIENCE_S
+)
 
 
 class _HeapCalls:
@@ -58,3 +66,16 @@ class PiCameraBench:
 def bench(monkeypatch: pytest.MonkeyPatch) -> PiCameraBench:
     """For tests of the Pi's camera."""
     return PiCameraBench(monkeypatch)
+
+
+def opened(bench: PiCameraBench, settings: PiCameraSettings = SETTINGS) -> Picamera2Camera:
+    return Picamera2Source(settings, clock=SystemClock(), picamera2=bench.library).open()
+
+
+def take(camera: Picamera2Camera, count: int) -> list[int]:
+    numbers = []
+    for _ in range(count):
+        with camera.borrow() as frame:
+            numbers.append(frame.sequence)
+        del frame
+    return numbers
