@@ -67,7 +67,7 @@ def create(
     reason: str | None = None,
     start: LogStart | None = None,
 ) -> UnitStore:
-    """Make a new log in an empty home. Raises LedgerError, NotOwnerError, SlotError.
+    """Make a new log in an empty home. Raises LedgerError, NotOwnerError, SlotError, StoreFullError.
 
     start: of a log that replaces another one; a first log starts at its clock's time.
     """
@@ -124,8 +124,10 @@ def create(
         database = store.db = open_database(home)
         store.log.use(store.db)
         store.anchor()
-    except BaseException:
+    except BaseException as error:
         _let_go(lock, database)
+        if schema.means_no_room(error, home.root):
+            raise schema.no_room_to_open(home.database) from error
         raise
     return store
 

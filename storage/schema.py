@@ -73,14 +73,20 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
     try:
         return database.connect(path, "read" if readonly else "write")
     except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: of a damaged schema
-        full = files.is_full(error) or "I/O" in str(error)  # the latter: of files beside it that find no room
-        if full and path.exists() and shutil.disk_usage(path.parent).free < ROOM_TO_OPEN:
+        if path.exists() and means_no_room(error, path.parent):
             raise no_room_to_open(path) from None
         damaged = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGE
         what = f"cannot be opened: {error}"
         if damaged:
             raise DamagedError(what, where=str(path), cure=DAMAGE_CURE) from None
         raise LedgerError(what, where=str(path)) from None
+
+
+def means_no_room(error: BaseException, folder: Path) -> bool:
+    """Whether an error in this folder means a full disk: of files that find no room beside a database SQLite
+    says that the disk fails."""
+    failed = isinstance(error, sqlite3.Error) and "I/O" in str(error)
+    return files.is_full(error) or (failed and shutil.disk_usage(folder).free < ROOM_TO_OPEN)
 
 
 def no_room_to_open(path: Path) -> StoreFullError:

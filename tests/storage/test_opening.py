@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,14 @@ from custody_twins import HOUR_US, Reopen, SteppedTime, add_reads
 
 from hw.secure_slot import LoopbackSlot
 from storage import merkle, opening, schema
-from storage.errors import DamagedError, HomeLockedError, NoHomeError, RolledBackError, SlotError
+from storage.errors import (
+    DamagedError,
+    HomeLockedError,
+    NoHomeError,
+    RolledBackError,
+    SlotError,
+    StoreFullError,
+)
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.log import LogReader
@@ -78,6 +86,22 @@ def test_a_successor_takes_the_slot_of_the_log_before_it_and_says_so(
         assert made.slot_content.anchor_size == 1
     finally:
         made.close()
+
+
+@pytest.mark.parametrize("call", ["migrate", "connect"])
+def test_a_disk_that_fills_while_a_log_is_made_is_named_and_the_log_is_made_once_there_is_room(
+    home: Path, slot: LoopbackSlot, time: SteppedTime, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """SQLite's own words came, without what to do: where a log gave way to its successor, too."""
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, call, full)
+        with pytest.raises(StoreFullError, match="no room to open the ledger"):
+            opening.create(Home(home), slot, time, boot=time.boot)
+    Ledger(opening.create(Home(home), slot, time, boot=time.boot)).close()
 
 
 def test_a_home_whose_making_failed_is_made_the_next_time(
