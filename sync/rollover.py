@@ -35,7 +35,7 @@ from storage.errors import (
 from storage.home import Home
 from storage.leaf import log_id_of
 from storage.ledger import Ledger
-from storage.salvage import salvage
+from storage.salvage import Salvage, salvage
 from storage.slot import EffaceableSlot, anchors, load_slot
 from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, UnitEnrollment, context_of
 from storage.times import DAY_US, now_us
@@ -67,6 +67,16 @@ def keep_keys(folder: SyncFolder, log_id: bytes, keys: Iterable[EpochKeyForDay])
     listed = tuple(found[epoch] for epoch in sorted(found))
     header = messages.ParcelHeader(log_id=log_id, keys=listed, items=())
     files.replace(beside / KEYS_FILE, codec.to_bytes(header))
+
+
+def keep_all_keys(old: Home, slot: EffaceableSlot, clock: WallClock, folder: SyncFolder) -> Salvage:
+    """As `keep_keys`, of all that the slot opens of a log that no process holds.
+
+    Raises LedgerError, sqlite3.Error, OSError.
+    """
+    kept = salvage(old, slot, _day_keys(folder), now_us=clock.now().us)
+    keep_keys(folder, kept.log_id, kept.keys)
+    return kept
 
 
 def _make_old(folder: SyncFolder, log_id: bytes) -> Path:
@@ -201,8 +211,7 @@ def open_or_roll_over(
     with contextlib.suppress(
         StorageError, sqlite3.Error
     ):  # of a damaged ledger not even this may be readable
-        kept = salvage(old, slot, _day_keys(folder), now_us=clock.now().us)
-        keep_keys(folder, kept.log_id, kept.keys)
+        kept = keep_all_keys(old, slot, clock, folder)
         previous = kept.previous
         start = None if start is None else replace(start, lead_us=kept.lead_us)
     on_new_log(reason)

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from firmware.custody.opening import slot_of
 from hw.clock import Clock
+from storage.errors import StorageError
+from storage.home import Home
 from storage.ledger import Ledger
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
-from sync.rollover import demand_no_copy, keep_keys, roll_over
+from sync.rollover import demand_no_copy, keep_all_keys, keep_keys, roll_over
 
 
 class Successor:
@@ -34,7 +36,10 @@ class Successor:
 
     def open(self, home: Path, clock: Clock) -> Ledger:
         """Set the old log aside and open the new one. Raises LedgerError, SlotError, NotEnrolledError."""
+        slot = slot_of(home)
+        with contextlib.suppress(StorageError, sqlite3.Error):  # epochs that opened since the log was refused
+            keep_all_keys(Home(home), slot, clock, self._folder)
         return roll_over(
-            home, slot_of(home), clock, self._folder,
+            home, slot, clock, self._folder,
             previous=self._previous, reason=self.reason, start=self._start,
         )  # fmt: skip

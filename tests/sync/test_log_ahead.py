@@ -20,7 +20,7 @@ from storage.outgoing import ANSWER_US, Outgoing, TimeQuestion
 from storage.times import DAY_US, HOUR_US, MINUTE_US, now_us
 from sync import runner
 from sync.department.server.server import Department
-from sync.handover import closed_logs
+from sync.handover import closed_logs, kept_keys
 from sync.rollover import open_or_roll_over
 from sync.runner import Attempt, Runner
 from sync.schedule import Schedule
@@ -168,6 +168,23 @@ def test_a_log_ends_only_once_all_of_it_was_sent(
     monkeypatch.setattr(Outgoing, "question_time", ask)
     made = Runner(ahead.outbox, ahead.folder, Schedule()).attempt(may_continue=lambda: not asked)
     assert (made.outcome, made.gives_way, len(asked)) == ("paused", "", 1)
+
+
+def test_what_is_read_between_the_word_and_the_end_is_delivered_from_the_closed_log(
+    department: Department, ahead: AheadUnit
+) -> None:
+    """A first hit, or a full hour, opened an epoch whose key went with the slot: no one could read it."""
+    ahead.add(2)
+    made = ahead.sync()
+    successor, old = Successor(ahead.ledger, ahead.folder, made.gives_way), ahead.ledger.store
+    (hit,) = ahead.add(1, hit=True)
+    epoch = old.leaf(hit).epoch
+    ahead.ledger.close()
+    ahead.ledger = successor.open(ahead.home, ahead.stepped)
+    kept = kept_keys(ahead.folder.path / "old" / old.log_id.hex()[:16])
+    assert epoch in [one.epoch for one in kept]
+    assert ahead.sync().outcome == "done"
+    assert closed_logs(ahead.folder) == []
 
 
 def _without_head(home: Path) -> None:
