@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from desk_root import Root, problems
+from desk_asking import look_up
+from desk_root import Root, covered_by, problems
 from desk_twins import GROUND, HOLD, START_US, Department
 
 from storage.times import DAY_US, HOUR_US, MINUTE_US
@@ -26,11 +27,13 @@ from sync.department.desk.holds.calls import (
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.state import DeskState
 from sync.department.ground.department_time import Clocks, DepartmentTime
+from sync.department.journal import check_log
 from sync.department.journal.entries import Refused, WitnessAway
 from sync.department.journal.hold_entries import HoldPlaced, ReleaseAsked
-from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.inquiry_entries import Access, SheetPerson
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.retention import StoreRetention
+from sync.department.server.unit_reports import Reported
 from sync.department.store.blobs import FolderPacks
 from sync.department.store.database import open_store
 from sync.errors import HomeError
@@ -289,3 +292,18 @@ def test_a_forged_export_ends_no_start_and_begins_none(department: Department, s
     department.desk.refresh()
     assert hold not in department.desk.book.holds.begun
     assert any(one.startswith(f"entry {entry}: access") for one in problems(department))
+    look_up(department, department.logon("comm1"))  # the key service follows the log beyond it
+
+
+def test_a_forged_export_of_a_hold_that_is_no_number_is_named_and_ends_no_verify(
+    department: Department,
+) -> None:
+    root, log = Root(department), department.desk.log
+    export = ExportForm(hold=cast(Any, [1]), medium="disk", ground=GROUND)
+    people = (SheetPerson(part="exported", user="super", name="S. Lee"),)
+    note = replace(root.look_up(), action="export", plate="", elements="x", people=people)
+    entry = root.write(note, *root.signed("super", "hold/export", export))
+    covered = covered_by(department)
+    check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    named, _ = covered.compare(Reported(logs=department.front.state.unit_logs()))
+    assert any(one.startswith(f"entry {entry}: access: it names other people") for one in named)

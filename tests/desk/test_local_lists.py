@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from desk_cars import Car
+from desk_root import Root
 from desk_twins import Department
 
 from storage import codec
@@ -21,7 +23,7 @@ from sync.department.desk.documents.sources import DiffForm, ListDiff
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import AccountForm, HandoverForm
 from sync.department.ground.home import load_ed25519
-from sync.department.journal.change_entries import ListSent
+from sync.department.journal.change_entries import DocumentSigned, ListSent
 from sync.department.journal.entries import FindingOpened, LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
@@ -228,6 +230,22 @@ def test_who_ends_the_rest_of_a_case_is_a_finding_after_one_plate_or_a_sooner_en
     note = department.desk.log.entry(number).note
     assert isinstance(note, FindingOpened)
     assert (note.about, note.detail.partition(" of")[0]) == ("deputy", "ended 1 entry")
+
+
+def test_a_forged_entry_that_ends_at_no_time_hides_no_end_of_another(department: Department) -> None:
+    """Root writes it once, and the log is append-only: each daily look reads it."""
+    form = form_of(department)
+    added(department, form)
+    root = Root(department)
+    (made,) = department.desk.log.entries(kinds=(DocumentSigned.KIND,))
+    forged = replace(form, until_us=cast(Any, "soon"), plate="8XYZ123")
+    root.write(made.note, *root.signed("deputy", "hotlist/add", forged))
+    end = WithdrawForm(case=form.case, reason="no longer wanted")
+    department.call("hotlist/withdraw", department.logon("deputy"), end)
+    found = [department.desk.log.entry(number).note for number in look_daily(department.front)]
+    assert [(one.detector, one.about) for one in found if isinstance(one, FindingOpened)] == [
+        ("ended_entry", "deputy")
+    ]
 
 
 def test_an_administrator_of_two_roles_who_ends_a_covert_entry_of_others_is_a_finding(

@@ -20,6 +20,7 @@ from sync.department.journal.hold_entries import HoldBooked, HoldReleased, Relea
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import UnitCodeIssued
 from sync.department.journal.made_by import MADE, MADE_KINDS
+from sync.department.journal.malformed import form_of
 from sync.department.journal.office_entries import GrantIssued, IncidentSettled
 from sync.department.journal.second_hand_facts import (
     AskedScope,
@@ -189,7 +190,7 @@ def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: P
         case SearchApproved() | ChangeDecided():
             return {"decides": note.proposal, "decision": second.decided.get(note.proposal)}
         case Access(action="export"):
-            hold = said_in(entry.signed).fields().get("hold") if entry.signed else None
+            hold = form_of(entry.signed).get("hold")
             return {"marking": hold, "marked": second.holds.get(hold)} if type(hold) is int else {}
         case HoldBooked():
             return {"marking": note.hold, "marked": second.holds.get(note.hold)}

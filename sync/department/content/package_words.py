@@ -31,6 +31,7 @@ from sync.department.journal.inquiry_entries import (
     Access,
     SheetPerson,
 )
+from sync.department.journal.malformed import form_of
 from sync.department.journal.sharing_entries import written_digest
 from sync.department.journal.statements import said_in
 from sync.department.policy.policy import Policy
@@ -59,10 +60,7 @@ class SheetHold:
 
 def approval_in(signed: bytes) -> int:
     """The proposal on whose approval a signed call rests; -1 where it needed none, or cannot be read."""
-    try:
-        number = said_in(signed).fields().get("approval", -1) if signed else -1
-    except StorageError:  # a finding of `verify`
-        return -1
+    number = form_of(signed).get("approval", -1)
     return number if type(number) is int else -1
 
 

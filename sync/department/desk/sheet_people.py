@@ -16,7 +16,7 @@ from sync.department.journal.inquiry_entries import (
     Access,
     SheetPerson,
 )
-from sync.department.journal.statements import said_in
+from sync.department.journal.malformed import form_of
 
 
 def of_export(book: DeskState, hold: int, user: str, approval: int) -> tuple[SheetPerson, ...]:
@@ -33,12 +33,12 @@ def of_delivery(book: DeskState, request: int, user: str) -> tuple[SheetPerson, 
 
 
 def again(book: DeskState, entry: EntryOf[Access]) -> tuple[SheetPerson, ...]:
-    """The people of the entry of an access, as the log before it has them. Raises KeyError, StorageError
-    kinds."""
+    """The people of the entry of an access, as the log before it has them. Raises KeyError, and TypeError for
+    a hold that is no number."""
     note, user = entry.note, entry.stamp.user
     if note.action == "delivery":
         return of_delivery(book, note.request, user)
-    return of_export(book, said_in(entry.signed).fields()["hold"], user, note.approval)
+    return of_export(book, form_of(entry.signed)["hold"], user, note.approval)
 
 
 def _agreed(book: DeskState, part: str, approval: int) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from sync.department.desk.state import DeskState
 from sync.department.journal.entries import AccountSet, Entry, EntryOf, RootSet, TrainingDone, is_of
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.machine_entries import DocumentSent
+from sync.department.journal.malformed import UNREADABLE
 from sync.department.policy.desk_terms import NEW_TOPICS_DAYS
 from sync.department.policy.policy import Policy
 from sync.department.server.following import FOLLOWING, bodies, bodies_before, message_of
@@ -86,7 +87,7 @@ class FoldedLog:
         """A package's cover sheet names the people whom the log has."""
         try:
             same = sheet_people.again(self._book, entry) == entry.note.people
-        except (StorageError, KeyError):
+        except UNREADABLE:  # no rule has judged its signed form
             same = False
         if not same:
             what = "it names other people for its cover sheet than the log has"

@@ -11,7 +11,6 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from storage.errors import StorageError
 from storage.log_records import FileInForce, GrantTaken
@@ -23,8 +22,8 @@ from sync.department.journal.change_entries import DocumentSigned
 from sync.department.journal.entries import Entry, RootSet, WitnessClaimed
 from sync.department.journal.granted import can_destroy, destroyed_by, destroys_records, log_of
 from sync.department.journal.machine_entries import DocumentSent
+from sync.department.journal.malformed import form_of
 from sync.department.journal.office_entries import GrantIssued
-from sync.department.journal.statements import said_in
 from sync.department.journal.unit_logs import LogsOfUnits
 from sync.department.server.counted_days import CountedDays, StoredDays
 from sync.department.server.drawn_samples import DrawnSamples
@@ -310,11 +309,9 @@ class CoveredByEntries:
 
 def _given(entry: Entry, note: GrantIssued) -> Given:
     """A grant as its person signed it; in an older log without a signature nothing says what it destroys."""
-    form: dict[str, Any] = {}
-    up_to, log = 0, ""
+    form, up_to, log = form_of(entry.signed), 0, ""
     holds: tuple[int, ...] = ()
     with contextlib.suppress(StorageError):  # such an entry does not hold
-        form = said_in(entry.signed).fields() if entry.signed else {}
         (up_to, holds), log = destroyed_by(form), log_of(form)
     return Given(
         digest=note.digest,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from storage.codec import read_field
-from storage.errors import RecordError, StorageError
+from storage.errors import RecordError
 from storage.times import iso_text
 from sync.department.desk.changes import rules
 from sync.department.desk.context import DeskContext
@@ -17,8 +17,9 @@ from sync.department.desk.people.on_roster import demand_proposer, is_here
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, EntryOf, LogRead
+from sync.department.journal.malformed import form_of
 from sync.department.journal.second_hand_facts import WITH_DATA
-from sync.department.journal.statements import SHA256, said_in
+from sync.department.journal.statements import SHA256
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Call, Role
 
@@ -148,7 +149,7 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
         entry = _known(desk, form.proposal, caller)
         if entry.note.call in WITH_DATA:
             desk.demand_trained(caller)
-        said = _signed_form(entry)
+        said = form_of(entry.signed)
         if not _is_of_its_people(entry, caller.user):
             _demand_administrator(desk, caller)
         made = ShownProposal(
@@ -168,17 +169,9 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
     return shown
 
 
-def _signed_form(entry: Entry) -> dict[str, Any]:
-    """The form that a proposal asks to carry out, where its person signed it and it can be read."""
-    try:
-        return said_in(entry.signed).fields() if entry.signed else {}
-    except StorageError:  # a finding of `verify`
-        return {}
-
-
 def _summary(desk: Desk, entry: EntryOf[ChangeProposed]) -> str:
     """A proposal in words: of an account that gets another name, also the one that it has."""
-    note, said = entry.note, _signed_form(entry)
+    note, said = entry.note, form_of(entry.signed)
     known = desk.book.roster.accounts.get(note.about)
     if note.call != "user/set" or known is None or said.get("name", known.name) == known.name:
         return note.summary
@@ -189,7 +182,7 @@ def _is_of_its_people(entry: Entry, user: str) -> bool:
     """Whether a proposal is everybody's, or this person's: of a covert entry its proposer's and its
     recipients'. One whose recipients no rule can read names none."""
     try:
-        said = _signed_form(entry).get("recipients", [])
+        said = form_of(entry.signed).get("recipients", [])
         recipients: tuple[str, ...] = read_field(tuple[str, ...], said, "recipients")
     except RecordError:
         return user == entry.stamp.user

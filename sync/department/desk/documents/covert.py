@@ -59,7 +59,7 @@ def entry_of(form: Mapping[str, Any], user: str, approver: str, at_us: int) -> L
         plate_class=form["plate_class"],
         case=form["case"],
         from_us=at_us,
-        until_us=form["until_us"],
+        until_us=read_field(int, form["until_us"], "until_us"),
         requester=user,
         approver=approver,
         recipients=read_field(tuple[str, ...], form["recipients"], "recipients"),

@@ -21,8 +21,8 @@ from sync.department.journal.hold_entries import (
     ReleaseAsked,
 )
 from sync.department.journal.inquiry_entries import Access, Ground
+from sync.department.journal.malformed import form_of
 from sync.department.journal.second_hands import SecondHands
-from sync.department.journal.statements import said_in
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 from sync.department.policy.roles import Call
@@ -63,10 +63,9 @@ class Holds:
             self.released[entry.note.hold] = entry
 
     def _begin(self, entry: EntryOf[Access]) -> None:
-        if entry.note.action == "export" and entry.signed:
-            hold = said_in(entry.signed).fields().get("hold")
-            if type(hold) is int:
-                self.begun.setdefault(hold, entry.sequence)
+        hold = form_of(entry.signed).get("hold") if entry.note.action == "export" else None
+        if type(hold) is int:
+            self.begun.setdefault(hold, entry.sequence)
 
     def open_holds(self) -> list[EntryOf[HoldPlaced]]:
         return [entry for number, entry in self.placed.items() if number not in self.released]
