@@ -400,14 +400,26 @@ class TrustedTime:
         self._take(source, us, state, frozenset({source}))
         self.heard = (us, self._trust.boot_us)
 
+    def read_at_once(self) -> tuple[int, int, bool]:
+        """(trusted_us, leapt_us, agreed) of one moment."""
+        self.now()
+        with self._taking:
+            return self._trust.us, self.leapt_us, self._trust.agreed
+
+    def end_leap(self, us: int) -> None:
+        """So much of `leapt_us` is noted."""
+        with self._taking:
+            self.leapt_us -= us
+
     def _take(self, source: str, us: int, state: ClockState, roots: frozenset[str]) -> None:
         with self._taking:  # two threads would lose a reading, or count one leap twice
             reading = Reading(source=source, us=us, state=state, boot_us=self._boot(), roots=roots)
-            self._trust, step = advance(self._trust, reading)
+            trust, step = advance(self._trust, reading)
             if step is not None:
                 self.steps.append(step)
                 leap_us = step.to_us - step.from_us if step.accepted else 0
                 self.leapt_us += leap_us if leap_us > LONE_LIMIT_US else 0
+            self._trust = trust  # last: who sees the later time sees the leap
 
 
 def span_text(us: int) -> str:

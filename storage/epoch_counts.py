@@ -19,13 +19,14 @@ class EpochCounter:
         self._store = store
         self._spans: dict[int, tuple[int, int, int]] = {}
         self._whole: dict[int, EpochCount] = {}
-        self._dated = store.book.dated
+        self._book, self._dated = store.book, store.book.dated
 
     def count(self) -> dict[int, EpochCount]:
         """Records and receipts of every epoch that is not purged."""
         found: dict[int, EpochCount] = {}
-        if self._dated != self._store.book.dated:
-            self._dated = self._store.book.dated
+        book = self._store.book  # another one where it was read again: its `dated` starts over
+        if self._book is not book or self._dated != book.dated:
+            self._book, self._dated = book, book.dated
             self._whole.clear()
         for epoch, facts in self._store.book.epochs.items():
             if facts.purged_by is not None:

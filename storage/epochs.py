@@ -129,12 +129,11 @@ class LogFacts:
         )
         self._time(record.opened_us)
 
-    def _date(self, first: int, by_us: int, now_us: int) -> None:
-        """Epochs from `first` on opened by so much later than they said, and before `now_us`: one that
-        opened after the leap says the right time. So do the receipts since the first of them.
+    def _date(self, first: int, since_us: int, by_us: int, now_us: int) -> None:
+        """Epochs from `first` on opened, and receipts since `since_us` came, by so much later than they said,
+        and before `now_us`: what is of after the leap says the right time.
         """
-        if first in self.epochs:
-            self.received.date(self.epochs[first].opened_us, by_us, now_us)
+        self.received.date(since_us, by_us, now_us)
         for facts in self.epochs.values():
             if facts.epoch >= first:
                 facts.opened_us = later(facts.opened_us, by_us, now_us)

@@ -22,23 +22,29 @@ if TYPE_CHECKING:
     from storage.store import UnitStore
 
 LATE_FROM = "late_from"  # the cursor of the first epoch opened since two sources last agreed
+LATE_SINCE = "late_since_us"  # the cursor of the time by then: a later receipt may be late, too
 LATE_BY = "late_by_us"  # the cursor of a leap that is in the state's time and that no epoch says yet
-_REASON = re.compile(r"the time was behind: epochs from ([0-9]{1,18}) opened ([0-9]{1,18}) us later")
+_REASON = re.compile(
+    r"the time was behind: epochs from ([0-9]{1,18}) and receipts since ([0-9]{1,18}) us"
+    r" are ([0-9]{1,18}) us later"
+)
 
 
-def reason_of(first: int, by_us: int) -> str:
-    """Why the epoch of a later time opens: those from `first` on opened `by_us` later than they say."""
-    return f"the time was behind: epochs from {first} opened {by_us} us later"
+def reason_of(first: int, since_us: int, by_us: int) -> str:
+    """Why the epoch of a later time opens: the epochs from `first` on opened `by_us` later than they say, and
+    the receipts since `since_us` came so much later."""
+    return f"the time was behind: epochs from {first} and receipts since {since_us} us are {by_us} us later"
 
 
-def parse_reason(reason: str) -> tuple[int, int] | None:
-    """(first, by_us) of such a reason; None for any other."""
+def parse_reason(reason: str) -> tuple[int, int, int] | None:
+    """(first, since_us, by_us) of such a reason; None for any other."""
     found = _REASON.fullmatch(reason)
-    return None if found is None else (int(found[1]), int(found[2]))
+    return None if found is None else (int(found[1]), int(found[2]), int(found[3]))
 
 
 def note_leap(store: UnitStore) -> int:
-    """Date the epochs that a leap of the time made too old, at the end of a transaction; the leap, us.
+    """Date the epochs and receipts that a leap of the time made too old, at the end of a transaction; the
+    leap, us.
 
     A slot that has not answered takes no new key, and one that is about to be turned would not open it: a
     transaction after that notes it. Raises as open_epoch.
@@ -46,21 +52,40 @@ def note_leap(store: UnitStore) -> int:
     store.time.now()  # the clock may agree only now with what the department said
     is_turning = store.slot_unsure or store.book.pending is not None
     leapt_us = 0 if is_turning else store.time.leapt_us
-    first = min(_late_from(store), store.first_epoch)
-    if leapt_us and any(one.epoch >= first and one.purged_by is None for one in store.book.epochs.values()):
-        store.open_epoch(KeyClass.AUDIT, reason_of(first, leapt_us))
+    if leapt_us:
+        first, since_us = _late_or_of_this_process(store)
+        newest_us = store.book.received.newest_us
+        late = any(one.epoch >= first and one.purged_by is None for one in store.book.epochs.values())
+        if late or (newest_us is not None and newest_us >= since_us):
+            store.open_epoch(KeyClass.AUDIT, reason_of(first, since_us, leapt_us))
     return leapt_us
 
 
-def _late_from(store: UnitStore) -> int:
-    return store.state.cursor(LATE_FROM) or store.first_epoch
+def _late(store: UnitStore) -> tuple[int, int]:
+    """The first epoch, and the time of the first receipts, that a leap dates."""
+    state = store.state
+    return state.cursor(LATE_FROM) or store.first_epoch, state.cursor(LATE_SINCE) or store.opened_us
 
 
-def next_cursors(store: UnitStore, noted_us: int) -> dict[str, int]:
-    """The cursors of the state that is about to be written, where a leap of `noted_us` has been noted."""
-    late_us = store.time.leapt_us - noted_us
-    agreed = store.time.agreed and not late_us
-    return {LATE_FROM: store.book.next_epoch() if agreed else _late_from(store), LATE_BY: late_us}
+def _late_or_of_this_process(store: UnitStore) -> tuple[int, int]:
+    first, since_us = _late(store)
+    return min(first, store.first_epoch), min(since_us, store.opened_us)
+
+
+def next_cursors(store: UnitStore, noted_us: int, moment: tuple[int, int, bool]) -> dict[str, int]:
+    """The cursors of the state that is about to be written, by `TrustedTime.read_at_once`, where a leap of
+    `noted_us` has been noted."""
+    now_us, leapt_us, agreed = moment
+    late_us = leapt_us - noted_us
+    if late_us:  # the next process dates what this one would
+        first, since_us = _late_or_of_this_process(store)
+    elif agreed:
+        first, since_us = store.book.next_epoch(), now_us
+    elif noted_us:  # a leap of the process before: what that one opened is right now
+        first, since_us = store.first_epoch, store.opened_us
+    else:
+        first, since_us = _late(store)
+    return {LATE_FROM: first, LATE_SINCE: since_us, LATE_BY: late_us}
 
 
 def date_again(store: UnitStore) -> None:

@@ -106,7 +106,8 @@ def _oldest_content(book: LogFacts) -> int:
 def _due(facts: EpochFacts, count: EpochCount, policy: CustodyPolicy, live: Set[int]) -> tuple[int, str, str]:
     """(when, clause, reason) for one epoch."""
     if facts.key_class is KeyClass.AUDIT:
-        end = facts.opened_us + 365 * DAY_US + policy.audit_keep_days * DAY_US
+        last_us = max(facts.opened_us + 365 * DAY_US, facts.closed_us or 0)  # of an entry in it
+        end = last_us + policy.audit_keep_days * DAY_US
         kept = counted(policy.audit_keep_days, "day")
         return end, "463.5", f"a year of access entries, kept {kept} after it"
     if facts.key_at == AT_MEMORY and facts.epoch not in live:

@@ -79,6 +79,7 @@ class UnitStore:
         self._closing = False
         self._slot_asked = False  # an anchor was announced, and the slot has not confirmed it yet
         self.started_at, self.first_epoch = self.log.frontier.size, book.next_epoch()
+        self.opened_us = time.trusted_us
 
     @property
     def book(self) -> LogFacts:
@@ -121,7 +122,7 @@ class UnitStore:
                     raise
                 finally:
                     self._depth -= 1
-                self.time.leapt_us -= leapt_us
+                self.time.end_leap(leapt_us)
                 if len(book.epochs) != epochs:
                     self._forget_closed()
 
@@ -169,12 +170,13 @@ class UnitStore:
         """Whether a purge of this epoch must turn the slot's key."""
         return any(key.epoch == epoch for key in self.ring.epochs)
 
-    def _write_state(self, leapt_us: int) -> None:
-        now_us = max(self.state.trusted_us, self.time.trusted_us)
+    def _write_state(self, noted_us: int) -> None:
+        moment = self.time.read_at_once()
+        now_us = max(self.state.trusted_us, moment[0])
         state = replace(self.state, size=self.log.frontier.size, trusted_us=now_us)
         word = self.time.word
         cursors = {LEAD: self.time.lead_us, RUNNING: int(not self._closing)}
-        cursors |= late_epochs.next_cursors(self, leapt_us)
+        cursors |= late_epochs.next_cursors(self, noted_us, moment)
         self.state = state.with_cursors(cursors | ({} if word is None else word.cursors()))
         body = self.log.sign_bytes(codec.to_bytes(self.state), STATE_CONTEXT)
         self.db.conn.execute("INSERT OR REPLACE INTO state (id, body) VALUES (1, ?)", (body,))
@@ -228,7 +230,7 @@ class UnitStore:
         now_us = self.time.trusted_us
         if current is not None and current.epoch in self.live:
             length = AUDIT_EPOCH_US if key_class is KeyClass.AUDIT else self.policy.epoch_hours * HOUR_US
-            if now_us - current.opened_us < length:
+            if now_us - self.time.leapt_us - current.opened_us < length:  # its age by running time
                 return current
             return self.open_epoch(key_class, "time")
         return self.open_epoch(key_class, "start")

@@ -13,7 +13,9 @@ from custody_twins import DAY_US, HOUR_US, SteppedTime, add_reads
 from hw.clock import TimeState
 from hw.secure_slot import LoopbackSlot
 from storage import late_epochs, purge
+from storage.audit_records import Gap
 from storage.clock_trust import DEPARTMENT, LogStart
+from storage.epoch_counts import EpochCounter
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.log_records import UploadReceipt
@@ -202,10 +204,117 @@ def test_receipts_taken_before_the_time_came_are_dated_with_what_they_cover(tmp_
     unit.ledger.close()
 
 
+@pytest.mark.parametrize("reads_again", [False, True])
+def test_a_receipt_that_comes_before_the_first_read_of_a_process_has_its_day(
+    tmp_path: Path, reads_again: bool
+) -> None:
+    """What a unit delivered in the garage was purged as it learned the time: no epoch had opened before."""
+    unit = Drawer(tmp_path, TimeState.UNKNOWN)
+    unit.sync()
+    old = unit.add()
+    unit.time.run(2 * HOUR_US)
+    unit.start(off_us=3 * DAY_US)
+    store = unit.ledger.store
+    store.policy = replace(store.policy, epoch_hours=1, keep_hours_after_receipt=24)
+    receipt = UploadReceipt(receipt=b"", ranges=((0, old),), received_us=store.time.trusted_us)
+    unit.ledger.append(receipt)
+    unit.time.run(HOUR_US)
+    if reads_again:
+        unit.add()
+    unit.sync()
+    unit.ledger.tend()
+    assert not unit.is_gone(old)
+    unit.time.run(25 * HOUR_US)
+    unit.ledger.tend()
+    assert unit.is_gone(old)
+    unit.ledger.close()
+    assert verify_home(Home(unit.home)).ok
+
+
+def test_a_second_leap_behind_a_slot_that_does_not_answer_outlives_a_power_cut(tmp_path: Path) -> None:
+    """What the process dated from was its next epoch already: the next one dated nothing of before."""
+    unit = Drawer(tmp_path, TimeState.UNKNOWN)
+    unit.sync()
+    number = unit.add()
+    unit.time.run(HOUR_US)
+    unit.ledger.store.slot_unsure = True
+    unit.time.jump(DRAWER_US)
+    unit.sync()
+    with unit.ledger.store.adding():
+        pass
+    unit.cut()
+    unit.ledger.tend()
+    assert not unit.is_gone(number)
+    unit.ledger.close()
+
+
+def test_what_a_carried_leap_has_dated_no_later_one_dates_once_more(tmp_path: Path) -> None:
+    """Reads of the year before the last drawer were kept as if they were new."""
+    unit = Drawer(tmp_path, TimeState.UNKNOWN)
+    unit.start(off_us=DRAWER_US)
+    number = unit.add()
+    unit.ledger.store.slot_unsure = True
+    unit.sync()
+    with unit.ledger.store.adding():
+        pass
+    unit.cut()
+    unit.add()  # and notes the leap
+    unit.start(off_us=DRAWER_US)
+    new = unit.add()
+    unit.sync()
+    unit.ledger.tend()
+    assert (unit.is_gone(number), unit.is_gone(new)) == (True, False)
+    unit.ledger.close()
+
+
+def test_an_epoch_that_a_leap_alone_made_old_takes_the_next_read(tmp_path: Path) -> None:
+    """While the slot did not answer, no epoch could open after it: each read was refused."""
+    unit = Drawer(tmp_path, TimeState.UNKNOWN)
+    first = unit.add()
+    unit.ledger.store.slot_unsure = True
+    unit.sync()
+    unit.time.jump(DRAWER_US)
+    unit.sync()
+    store, number = unit.ledger.store, unit.add()
+    assert store.time.leapt_us > DAY_US
+    assert store.leaf(number).epoch == store.leaf(first).epoch
+    unit.ledger.close()
+
+
+def test_counts_are_made_again_from_a_book_that_was_read_again(tmp_path: Path) -> None:
+    """How often a book was dated starts over with it: what was counted before the leap was kept."""
+    unit = Drawer(tmp_path, TimeState.UNKNOWN)
+    number = unit.add()
+    unit.start(off_us=0)
+    store, counter = unit.ledger.store, EpochCounter(unit.ledger.store)
+    epoch, now_us = store.leaf(number).epoch, store.time.trusted_us
+    unit.ledger.append(UploadReceipt(receipt=b"", ranges=((0, number),), received_us=now_us))
+    assert counter.count()[epoch].received_us == now_us
+    store._reread()  # as after a transaction that failed
+    store.book.received.date(now_us, HOUR_US, now_us + DAY_US)
+    assert counter.count()[epoch].received_us == now_us + HOUR_US
+    unit.ledger.close()
+
+
+def test_an_access_entry_of_the_day_of_a_leap_is_kept_as_long_as_any(tmp_path: Path) -> None:
+    """Its epoch opened 600 days before, and the years of all of it counted from then."""
+    unit = Drawer(tmp_path, TimeState.UNKNOWN)
+    unit.sync()
+    entry = unit.ledger.append(Gap(reason="test", from_us=1, to_us=2, lost=0)).sequence
+    unit.start(off_us=600 * DAY_US)
+    unit.add()
+    unit.sync()
+    unit.ledger.tend()
+    epoch = unit.ledger.store.leaf(entry).epoch
+    (planned,) = [one for one in unit.ledger.retention_plan() if one.epoch == epoch]
+    assert planned.due_us >= unit.time.now().us + unit.ledger.store.policy.audit_keep_days * DAY_US
+    unit.ledger.close()
+
+
 @pytest.mark.parametrize("reason", ["time", "the time was behind: epochs from -1 opened 5 us later", ""])
 def test_other_reasons_date_nothing(reason: str) -> None:
     assert late_epochs.parse_reason(reason) is None
-    assert late_epochs.parse_reason(late_epochs.reason_of(7, 5)) == (7, 5)
+    assert late_epochs.parse_reason(late_epochs.reason_of(7, 3, 5)) == (7, 3, 5)
 
 
 def test_a_log_that_replaces_another_is_not_dated_by_its_clock_alone(tmp_path: Path) -> None:
