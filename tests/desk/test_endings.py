@@ -14,6 +14,7 @@ from flipped import flip
 from storage.hot_list_file import MAGIC
 from sync.department.desk.due import CalendarForm, endings_now
 from sync.department.desk.endings import OF_PEOPLE, PASSES, SEEN_WITH, advice, of_people, soon
+from sync.department.desk.holds.calls import ExportForm
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.owed import NOTICE_DAYS, Ending
 from sync.department.policy.policy_file import policy_digest
@@ -106,6 +107,25 @@ def test_what_ended_stays_until_it_is_renewed_and_a_grant_only_for_a_month(depar
     late = endings_now(department.front, ends_us + 400 * DAY_US)
     assert {"training", "password"} <= {one.kind for one in late}
     assert set(SEEN_WITH) >= PASSES
+
+
+def test_a_hold_is_asked_about_each_year_until_it_is_exported_again_or_released(
+    department: Department,
+) -> None:
+    """Exported and booked, it kept its reads for good, and no one was reminded."""
+    hold = department.held(department.logon("super"))
+
+    def asked() -> list[int]:
+        found = endings_now(department.front, department.clock.us)
+        return [one.ends_us for one in found if (one.kind, one.about) == ("held-year", f"hold {hold}")]
+
+    placed_us = department.desk.log.entry(hold).stamp.at_us
+    assert asked() == [placed_us + 365 * DAY_US]
+    department.clock.step(30 * DAY_US)
+    export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
+    department.call("hold/export", department.logon("super"), export)
+    (again_us,) = asked()
+    assert again_us >= placed_us + (365 + 30) * DAY_US
 
 
 def test_compliance_prints_what_the_calendar_shows_and_soon_is_no_second_list(

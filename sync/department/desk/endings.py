@@ -22,7 +22,7 @@ from sync.department.policy.roles import CALLS, Call, Role
 from sync.hot_lists.document import ListHead
 from sync.hot_lists.entry import ListEntry
 
-REVIEW_DAYS = 365  # a policy is read again once a year
+REVIEW_DAYS = 365  # a policy is read again once a year, and a hold is asked about
 
 
 SEEN_WITH = {
@@ -36,6 +36,7 @@ SEEN_WITH = {
     "list-entry": Call.DOCUMENT_SIGN,
     "recipients": Call.DOCUMENT_SIGN,
     "unit-certificate": Call.DOCUMENT_SIGN,
+    "held-year": Call.HOLD_READ,
     "audit": Call.AUDIT_READ,
     "policy": Call.COMPLIANCE_READ,
     "authority": Call.COMPLIANCE_READ,
@@ -63,6 +64,7 @@ def of_people(policy: Policy, book: DeskState) -> list[Ending]:
         *_designations(book),
         *_grants(book),
         *_delegations(book),
+        *_holds(book),
         *_reviews(policy, book),
     )
     names = {user: one.name for user, one in book.roster.accounts.items()}
@@ -255,6 +257,18 @@ def _delegations(book: DeskState) -> Iterator[Ending]:
         note = entry.note
         name = f"the key of {note.designee} for grants at night"
         yield ending_at("delegation", "463.3", note.designee, note.to_us, name, cure, command)
+
+
+def _holds(book: DeskState) -> Iterator[Ending]:
+    """463.8: a hold keeps its reads past their year, and without a question each year for good. A release
+    or another export answers it."""
+    cure, command = "release it, or export it again where the case still needs it", "department hold list"
+    for entry in book.holds.open_holds():
+        last = book.holds.exported.get(entry.sequence, entry)
+        ends_us = last.stamp.at_us + REVIEW_DAYS * DAY_US
+        about = f"hold {entry.sequence}"
+        name = f"the year since {about} was placed or last exported"
+        yield ending_at("held-year", "463.8", about, ends_us, name, cure, command)
 
 
 def _reviews(policy: Policy, book: DeskState) -> Iterator[Ending]:

@@ -37,6 +37,9 @@ PLACES = {
     "hot-list": LISTS,
     "list-entry": LISTS,
     "recipients": LISTS,
+    "held-year": RenewalPage(
+        path="/holds", title="Holds and evidence", calls=(Call.HOLD_RELEASE, Call.HOLD_EXPORT)
+    ),
     "unit-certificate": RenewalPage(path="/units", title="Units", calls=(Call.DOCUMENT_SIGN,)),
     "audit": RenewalPage(path="/audit", title="Audit", calls=(Call.AUDIT_RUN,)),
 }

@@ -30,6 +30,7 @@ WORDS = {
     "handed-over": "handed over",
     "first-password": "this password was made by another person",
     "password-expired": "this password has expired",
+    "held-year": "year of a hold",
     "policy-training": "training under an older policy",
     "list-entry": "entry of our own hot list",
     "recipients": "own entry without a verifier",
