@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from desk_root import problems
 from desk_twins import Department
 
 from storage.times import HOUR_US
-from sync.department.desk.changes.calls import DecideForm
+from sync.department.desk.changes.calls import Decided, DecideForm
 from sync.department.desk.changes.rules import ChangeStates, state_of
 from sync.department.desk.documents.calls import Signed, SignForm
 from sync.department.desk.inquiry.forms import NothingForm
@@ -16,7 +17,7 @@ from sync.department.desk.people.calls import CredentialForm, HandedOver
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import Entry, EntryOf
 from sync.department.journal.entry_base import Note, Stamp
-from sync.department.policy.refusals import NotYetError
+from sync.department.policy.refusals import DeskRefusal, NotYetError
 
 PROPOSED_US = 1_000 * HOUR_US
 
@@ -83,6 +84,25 @@ def test_every_own_proposal_is_listed_the_newest_first(department: Department) -
     found = department.call("change/mine", chief, NothingForm())
     assert isinstance(found, tuple)
     assert [one.proposal for one in found][:103] == made[::-1]
+
+
+def test_who_proposed_it_takes_it_back_and_never_approves_it(department: Department) -> None:
+    chief = department.logon("chief")
+    asked = department.call(
+        "user/credential", chief, CredentialForm(user="comm1", reason="lost phone", propose=True)
+    )
+    assert isinstance(asked, HandedOver)
+    own = DecideForm(proposal=asked.entry, granted=False, reason="the wrong person")
+    with pytest.raises(DeskRefusal, match="another person"):
+        department.call("change/approve", chief, replace(own, granted=True))
+    gone = department.call("change/approve", chief, own)
+    assert isinstance(gone, Decided)
+    assert (gone.proposal, gone.granted, gone.call, gone.about) == (
+        asked.entry, False, "user/credential", "comm1",
+    )  # fmt: skip
+    with pytest.raises(NotYetError, match="chief refused that proposal already"):
+        department.call("change/approve", department.logon("super"), replace(own, granted=True))
+    assert problems(department) == ()
 
 
 @pytest.mark.parametrize(("granted", "did"), [(True, "approved"), (False, "refused")])

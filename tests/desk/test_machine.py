@@ -20,11 +20,11 @@ from storage.envelope import encode
 from storage.errors import RecordError, SignatureError, StorageError
 from storage.times import DAY_US, HOUR_US, day_text
 from sync.department.desk.changes.calls import DecideForm
-from sync.department.desk.due import endings_now
+from sync.department.desk.due import endings_now, overdue_now
 from sync.department.desk.endings import soon
 from sync.department.desk.inquiry.forms import Entered, RunForm
 from sync.department.desk.machine.calls import ClockForm, PurgeForm
-from sync.department.desk.people.calls import AccountForm, CredentialForm, HandedOver
+from sync.department.desk.people.calls import AccountEntered, AccountForm, CredentialForm, HandedOver
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import load_ed25519
 from sync.department.journal import named_administrator
@@ -251,13 +251,19 @@ def test_when_the_last_second_person_has_left_two_offices_let_the_administrator_
     """Supervisor and designee left, or one did and the other forgot the password: no one could approve their
     successor, for good."""
     chief = department.logon("chief")
-    department.call("user/set", chief, left("deputy", Role.DESIGNEE))
+    one_left = department.call("user/set", chief, left("deputy", Role.DESIGNEE))
+    assert isinstance(one_left, AccountEntered)
+    assert one_left.warning.startswith("super alone may approve what chief proposes: enter another CCAT")
+    said = {one.what for one in overdue_now(department.front, department.clock.us)}
+    assert one_left.warning in said
     forgot = CredentialForm(user="super", reason="forgot the password", propose=True)
     with pytest.raises(DeskRefusal, match="no other person may approve this") as refused:
         department.call("user/credential", chief, forgot)
     assert refused.value.code == "no-approver"
     assert refused.value.cure.startswith("take the account of super away; two of the three offices")
-    department.call("user/set", chief, left("super", Role.CCAT_SUPERVISOR))
+    none_left = department.call("user/set", chief, left("super", Role.CCAT_SUPERVISOR))
+    assert isinstance(none_left, AccountEntered)
+    assert none_left.warning.startswith("no one may approve what chief proposes: ")
     back = AccountForm(
         user="super", name="Super", organisation="PD", roles=(Role.CCAT_SUPERVISOR,), reason="is back"
     )

@@ -145,7 +145,7 @@ def test_the_supervisor_holds_what_a_search_found_by_hand(desk: Windows, departm
     prove(two, "chief")
     assert two.page.get_by_label(re.compile("^Why")).first.input_value() == "the court asked for it"
     two.page.get_by_role("button", name="Approve").first.click()
-    two.page.get_by_text("Your decision is entry").wait_for()
+    two.page.get_by_text("Approved: proposal").wait_for()
     one.go("/changes")
     page.get_by_role("button", name="Carry it out").click()
     prove(one, "super")

@@ -17,6 +17,7 @@ from sync.errors import DONE, FOUND_WRONG
 
 DONE_BY = {
     Late.ALERT: "alert list",
+    Late.APPROVER: "user set",
     Late.AUDIT: "audit run",
     Late.CLETS: "alert clets",
     Late.CLOCK: "clock confirm",

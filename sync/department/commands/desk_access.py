@@ -117,7 +117,9 @@ class Terminal:
         return DONE
 
 
-as_user = click.option("--user", "as_user", metavar="USER", help=f"Your user name (unless {TOKEN} is set).")
+as_user = click.option(
+    "--user", "as_user", metavar="USER", help=f"Your user name; without it, {TOKEN} is used."
+)
 
 
 def desk_verb(noun: Noun, name: str, *, example: str) -> Callable[[Callable[..., int]], Verb]:

@@ -15,6 +15,7 @@ from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.owed import Late, Overdue
 from sync.department.desk.people import rules as people
 from sync.department.desk.people import training
+from sync.department.desk.people.on_roster import approvers_beside, one_approves
 from sync.department.desk.redress.rules import due_us
 from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.state import DeskState
@@ -45,6 +46,7 @@ def overdue(
         *_passwords(policy, book, now_us),
         *_findings(book, now_us),
         *_reviewers(policy, book),
+        *_approvers(policy, book, now_us),
         *_filings(policy, requests, now_us),
         *_shares(book, now_us),
         *_holds(book, now_us),
@@ -216,6 +218,17 @@ def _reviewers(policy: Policy, book: DeskState) -> list[Overdue]:
         f"who is not concerned the role reviewer, who then closes {them}"
     )
     return [Overdue(kind=Late.REVIEWER, clause="463.5 (c)", what=what)]
+
+
+def _approvers(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
+    """One person alone, or no one, of several who once could approve what the administrator proposes: without
+    one, no account that two people give is made or reset."""
+    roster = book.roster
+    for user in roster.holders(Role.ADMINISTRATOR):
+        able = approvers_beside(policy, roster, user, now_us)
+        if len(able) < min(2, len(people.ever_approvers(policy, roster, user))):
+            return [Overdue(kind=Late.APPROVER, clause="463.4", what=one_approves(able, user))]
+    return []
 
 
 def _filings(policy: Policy, requests: Sequence[AlprRequest], now_us: int) -> list[Overdue]:

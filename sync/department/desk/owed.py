@@ -15,6 +15,7 @@ class Late(StrEnum):
     """Kinds of work that can be overdue."""
 
     ALERT = "alert"
+    APPROVER = "approver"
     AUDIT = "audit"
     CLETS = "clets"
     CLOCK = "clock"

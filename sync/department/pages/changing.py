@@ -6,8 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from sync.department.desk.changes.calls import MyChange, ShownProposal, may_know
-from sync.department.desk.inquiry.forms import Entered
+from sync.department.desk.changes.calls import Decided, MyChange, ShownProposal, may_know
 from sync.department.pages.paging import cut
 from sync.department.pages.sheets import PROPOSALS, Ask, Listing, Sheet, answered, pages_of
 from sync.department.pages.visit import Page, Visit
@@ -17,8 +16,9 @@ from sync.department.policy.refusals import DeskRefusal, FormError
 YES_NO = (("Approve", "granted", "yes"), ("Refuse", "granted", "no"))
 
 
-def _decided(answer: Entered) -> str:
-    return f"Your decision is entry {answer.entry}."
+def _decided(answer: Decided) -> str:
+    did = "Approved" if answer.granted else "Refused"
+    return f"{did}: proposal {answer.proposal} ({act_of(answer.call)}: {answer.about}), entry {answer.entry}."
 
 
 def _shown(answer: ShownProposal) -> str:
@@ -67,6 +67,14 @@ SHEET = Sheet(
                     fixed={"proposal": "proposal"},
                     buttons=YES_NO,
                     when=lambda row, visit: visit.person.user not in {row.user, row.about},
+                    said=_decided,
+                ),
+                Ask(
+                    operation="change/approve",
+                    title="Take it back",
+                    fixed={"proposal": "proposal"},
+                    buttons=(("Take it back", "granted", "no"),),
+                    when=lambda row, visit: visit.person.user == row.user != row.about,
                     said=_decided,
                 ),
             ),

@@ -186,6 +186,7 @@ PEOPLE = Sheet(
             },
             said=lambda answer: (
                 f"Entered, entry {answer.entry}. A person who is new, or back, needs a first password, below."
+                f"{' ' if answer.warning else ''}{answer.warning}"
             ),
         ),
         Ask(

@@ -172,6 +172,7 @@ def _incidents(_visit: Visit, rows: Any) -> Iterable[HomeItem]:
 
 DONE_AT = {
     Late.ALERT: "/alerts",
+    Late.APPROVER: "/people",
     Late.AUDIT: "/audit",
     Late.CLETS: "/alerts",
     Late.CLOCK: "/retention",

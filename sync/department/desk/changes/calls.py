@@ -12,7 +12,7 @@ from sync.department.desk.changes import rules
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.field_help import label_of
-from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.on_roster import demand_proposer, is_here
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
@@ -33,6 +33,17 @@ class DecideForm:
     proposal: int
     granted: bool
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A decision, by its entry: of which proposal, and what that asks for."""
+
+    entry: int
+    proposal: int
+    granted: bool
+    call: str
+    about: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,17 +251,22 @@ def _words(value: Any, name: str = "") -> str:  # noqa: PLR0911 - one case per t
     return str(value)
 
 
-def decide(front: DeskContext, token: str, form: DecideForm) -> Entered:
-    """Enter the second person's yes or no. A yes to what is about plates or reads takes current training."""
+def decide(front: DeskContext, token: str, form: DecideForm) -> Decided:
+    """Enter the second person's yes or no, or the no of who proposed it. A yes to what is about plates or
+    reads takes current training."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[Entered]:
+    def plan(caller: Caller) -> Plan[Decided]:
         if _known(desk, form.proposal, caller).note.call in WITH_DATA and form.granted:
             desk.demand_trained(caller)
-        rules.to_decide(desk.policy, desk.book.changes, form.proposal, caller.user, caller.at_us)
-        demand_proposer(desk.book.roster, desk.book.changes.proposed[form.proposal], rules.CLAUSE)
+        known, granted = desk.book.changes, form.granted
+        asked = rules.to_decide(desk.policy, known, form.proposal, caller.user, caller.at_us, granted=granted)
+        demand_proposer(desk.book.roster, known.proposed[form.proposal], rules.CLAUSE)
         demand_words(form.reason, "say why", code="reason", clause=rules.CLAUSE)
-        note = ChangeDecided(proposal=form.proposal, granted=form.granted, reason=form.reason)
-        return [note], first_entered
+        note = ChangeDecided(proposal=form.proposal, granted=granted, reason=form.reason)
+        about, call = asked.about, asked.call
+        return [note], lambda made: Decided(
+            entry=made[0].sequence, proposal=form.proposal, granted=granted, call=call, about=about
+        )
 
     return desk.act(token, Call.CHANGE_APPROVE, plan)

@@ -95,16 +95,18 @@ def no_proposal() -> FormError:
     return FormError("there is no such proposal", code="no-proposal", clause=CLAUSE)
 
 
-def to_decide(policy: Policy, changes: ChangeStates, number: int, second: str, now_us: int) -> ChangeProposed:
-    """The proposal that a second person decides. Raises DeskRefusal."""
+def to_decide(
+    policy: Policy, changes: ChangeStates, number: int, second: str, now_us: int, *, granted: bool = True
+) -> ChangeProposed:
+    """The proposal that a second person decides; who made it may refuse it. Raises DeskRefusal."""
     entry = changes.proposed.get(number)
     if entry is None:
         raise no_proposal()
     decided = changes.decided.get(number)
     if decided is not None:
-        granted = decided.note.granted
-        raise decided_already(decided.stamp.user, "proposal", granted=granted, clause=CLAUSE)
-    if second in {entry.stamp.user, entry.note.about}:
+        was = decided.note.granted
+        raise decided_already(decided.stamp.user, "proposal", granted=was, clause=CLAUSE)
+    if second == entry.note.about or (granted and second == entry.stamp.user):
         raise DeskRefusal("the second person must be another person", code="second-person", clause=CLAUSE)
     if not _in_time(policy, entry, now_us):
         raise DeskRefusal(

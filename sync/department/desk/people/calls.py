@@ -13,7 +13,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.people import keys, rules, training
-from sync.department.desk.people.on_roster import check_same_person, demand_active, unknown
+from sync.department.desk.people.on_roster import check_same_person, demand_active, fewer_approvers, unknown
 from sync.department.desk.people.passwords import check_password
 from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.words import demand_words
@@ -134,11 +134,19 @@ class Person:
     ssh_lines: tuple[str, ...] = ()
 
 
-def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountEntered(Entered):
+    """The entry of an account, or of its proposal. `warning`: who is left to approve, if one person or
+    no one."""
+
+    warning: str = ""
+
+
+def set_account(front: DeskContext, token: str, form: AccountForm) -> AccountEntered:
     """Add, change or remove a person, by another person."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[Entered]:
+    def plan(caller: Caller) -> Plan[AccountEntered]:
         if form.user == caller.user:
             raise DeskRefusal(
                 "another person must change your account",
@@ -164,9 +172,10 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
         needed = rules.account_needs_second(desk.policy, desk.book.roster, account)
         second = second_of(desk, caller, "user/set", form, needed=needed)
         if isinstance(second, ChangeProposed):
-            return [second], first_entered
+            return [second], lambda made: AccountEntered(entry=made[0].sequence)
         notes = [*second, account, *designation]
-        return notes, lambda made: Entered(entry=made[len(second)].sequence)
+        warning = fewer_approvers(desk.policy, desk.book.roster, account, caller.user, caller.at_us)
+        return notes, lambda made: AccountEntered(entry=made[len(second)].sequence, warning=warning)
 
     made = desk.act(token, Call.USER_MANAGE, plan)
     front.notify_units()

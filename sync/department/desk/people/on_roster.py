@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sync.department.desk.people.rules import Accounts, calls_of
 from sync.department.journal.entries import AccountSet, Entry
@@ -13,6 +13,10 @@ from sync.department.policy.refusals import DeskRefusal, FormError, demand
 from sync.department.policy.roles import Call
 
 LONGEST = 64
+ANOTHER_APPROVER = (
+    "enter another CCAT supervisor or designee while a person may approve it; afterwards two of the three "
+    "offices must name the administrator again (department keys administrator)"
+)
 CURE = "see People (department user list) for the names; the administrator enters a person first"
 
 
@@ -69,13 +73,34 @@ def demand_approver(second: SecondHands, call: Call, number: int, user: str, cla
         )
 
 
-def demand_someone(policy: Policy, roster: Accounts, user: str, about: str, now_us: int) -> None:
-    """A proposal waits for a person who is there: neither `user` nor whom it is about. Raises DeskRefusal."""
-    able = [
+def approvers_beside(policy: Policy, roster: Accounts, user: str, now_us: int) -> list[str]:
+    """Who may approve what `user` proposes."""
+    return [
         one
         for one in roster.credentials
         if one != user and Call.CHANGE_APPROVE in calls_of(policy, roster.roles_of(one, now_us))
     ]
+
+
+def fewer_approvers(policy: Policy, roster: Accounts, account: AccountSet, user: str, now_us: int) -> str:
+    """A warning where this account leaves one person, or no one, to approve what `user` proposes; else
+    empty."""
+    before = approvers_beside(policy, roster, user, now_us)
+    stays = account.active and Call.CHANGE_APPROVE in calls_of(policy, account.roles)
+    left = [one for one in before if one != account.user]
+    if stays or account.user not in before or len(left) > 1:
+        return ""
+    return one_approves(left, user)
+
+
+def one_approves(able: Sequence[str], user: str) -> str:
+    """What to do where one person, or no one, may approve what `user` proposes."""
+    return f"{f'{able[0]} alone' if able else 'no one'} may approve what {user} proposes: {ANOTHER_APPROVER}"
+
+
+def demand_someone(policy: Policy, roster: Accounts, user: str, about: str, now_us: int) -> None:
+    """A proposal waits for a person who is there: neither `user` nor whom it is about. Raises DeskRefusal."""
+    able = approvers_beside(policy, roster, user, now_us)
     if set(able) <= {about}:
         first = f"take the account of {about} away; " if able else ""
         raise DeskRefusal(

@@ -300,11 +300,16 @@ def has_approvers(policy: Policy, roster: Accounts, user: str) -> bool:
 
     A role that was taken away still counts, so that this state never comes back.
     """
-    return any(
-        Call.CHANGE_APPROVE in calls_of(policy, roster.ever_roles.get(other, ()))
+    return bool(ever_approvers(policy, roster, user))
+
+
+def ever_approvers(policy: Policy, roster: Accounts, user: str) -> list[str]:
+    """The people other than `user` who ever could approve."""
+    return [
+        other
         for other in roster.ever_own
-        if other != user
-    )
+        if other != user and Call.CHANGE_APPROVE in calls_of(policy, roster.ever_roles.get(other, ()))
+    ]
 
 
 def account_needs_second(policy: Policy, roster: Accounts, account: AccountSet) -> bool:
