@@ -9,6 +9,7 @@ from desk_root import problems
 from desk_twins import Department
 
 from storage.times import HOUR_US
+from sync.department.desk.audit.detector_inputs import _judges
 from sync.department.desk.changes.calls import Decided, DecideForm
 from sync.department.desk.changes.rules import ChangeStates, state_of
 from sync.department.desk.documents.calls import Signed, SignForm
@@ -103,6 +104,16 @@ def test_who_proposed_it_takes_it_back_and_never_approves_it(department: Departm
     with pytest.raises(NotYetError, match="chief refused that proposal already"):
         department.call("change/approve", department.logon("super"), replace(own, granted=True))
     assert problems(department) == ()
+
+
+def test_who_takes_an_own_proposal_back_decided_nothing_for_another(department: Department) -> None:
+    deputy = department.logon("deputy")
+    form = SignForm(kind="configuration", body=b"[camera]\nfps = 9\n", reason="lens", propose=True)
+    signed = department.call("document/sign", deputy, form)
+    assert isinstance(signed, Signed)
+    own = DecideForm(proposal=signed.proposal, granted=False, reason="the wrong lens")
+    department.call("change/approve", deputy, own)
+    assert "deputy" not in _judges(department.desk.book)
 
 
 @pytest.mark.parametrize(("granted", "did"), [(True, "approved"), (False, "refused")])

@@ -14,7 +14,7 @@ from flipped import flip
 from storage.hot_list_file import MAGIC
 from sync.department.desk.due import CalendarForm, endings_now
 from sync.department.desk.endings import OF_PEOPLE, PASSES, SEEN_WITH, advice, of_people, soon
-from sync.department.desk.holds.calls import ExportForm
+from sync.department.desk.holds.calls import BookForm, ExportForm
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.owed import NOTICE_DAYS, Ending
 from sync.department.policy.policy_file import policy_digest
@@ -109,7 +109,7 @@ def test_what_ended_stays_until_it_is_renewed_and_a_grant_only_for_a_month(depar
     assert set(SEEN_WITH) >= PASSES
 
 
-def test_a_hold_is_asked_about_each_year_until_it_is_exported_again_or_released(
+def test_a_hold_is_asked_about_each_year_until_it_is_exported_or_booked_again_or_released(
     department: Department,
 ) -> None:
     """Exported and booked, it kept its reads for good, and no one was reminded."""
@@ -126,6 +126,10 @@ def test_a_hold_is_asked_about_each_year_until_it_is_exported_again_or_released(
     department.call("hold/export", department.logon("super"), export)
     (again_us,) = asked()
     assert again_us >= placed_us + (365 + 30) * DAY_US
+    department.clock.step(300 * DAY_US)
+    department.call("hold/book", department.logon("super"), BookForm(hold=hold, evidence_item="E-26-0042"))
+    (booked_us,) = asked()
+    assert booked_us >= again_us + 300 * DAY_US
 
 
 def test_compliance_prints_what_the_calendar_shows_and_soon_is_no_second_list(

@@ -221,12 +221,12 @@ def _reviewers(policy: Policy, book: DeskState) -> list[Overdue]:
 
 
 def _approvers(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
-    """One person alone, or no one, of several who once could approve what the administrator proposes: without
-    one, no account that two people give is made or reset."""
+    """No one is left to approve what the administrator proposes: no account that two people give is made or
+    reset."""
     roster = book.roster
     for user in roster.holders(Role.ADMINISTRATOR):
         able = approvers_beside(policy, roster, user, now_us)
-        if len(able) < min(2, len(people.ever_approvers(policy, roster, user))):
+        if not able and people.has_approvers(policy, roster, user):
             return [Overdue(kind=Late.APPROVER, clause="463.4", what=one_approves(able, user))]
     return []
 

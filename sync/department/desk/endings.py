@@ -261,13 +261,14 @@ def _delegations(book: DeskState) -> Iterator[Ending]:
 
 def _holds(book: DeskState) -> Iterator[Ending]:
     """463.8: a hold keeps its reads past their year, and without a question each year for good. A release
-    or another export answers it."""
-    cure, command = "release it, or export it again where the case still needs it", "department hold list"
-    for entry in book.holds.open_holds():
-        last = book.holds.exported.get(entry.sequence, entry)
-        ends_us = last.stamp.at_us + REVIEW_DAYS * DAY_US
-        about = f"hold {entry.sequence}"
-        name = f"the year since {about} was placed or last exported"
+    answers it, another export, or booking it again under its item number."""
+    cure = "release it; or, where the case still needs it, book it again (or export it, if it never was)"
+    command, holds = "department hold list", book.holds
+    for entry in holds.open_holds():
+        known = (holds.exported.get(entry.sequence), holds.booked.get(entry.sequence))
+        last_us = max(one.stamp.at_us for one in (entry, *known) if one is not None)
+        ends_us, about = last_us + REVIEW_DAYS * DAY_US, f"hold {entry.sequence}"
+        name = f"the year since {about} was placed, exported or booked"
         yield ending_at("held-year", "463.8", about, ends_us, name, cure, command)
 
 

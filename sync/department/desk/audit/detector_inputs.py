@@ -58,10 +58,17 @@ def _shifts(desk: Desk) -> dict[str, list[tuple[int, Shift | None]]]:
 
 
 def _judges(book: DeskState) -> set[str]:
-    """Who decided something for others: a second person, a reviewer, a judge, a trainer, an approver."""
+    """Who decided something for others: a second person, a reviewer, a judge, a trainer, an approver; not who
+    took an own proposal back."""
+    changes = book.changes
+    others = {
+        number: one
+        for number, one in changes.decided.items()
+        if number not in changes.proposed or changes.proposed[number].stamp.user != one.stamp.user
+    }
     decided = (
         book.queue.decided,
-        book.changes.decided,
+        others,
         book.glass.judged,
         book.findings.closed,
         book.shares.decided,

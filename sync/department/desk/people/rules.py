@@ -300,16 +300,11 @@ def has_approvers(policy: Policy, roster: Accounts, user: str) -> bool:
 
     A role that was taken away still counts, so that this state never comes back.
     """
-    return bool(ever_approvers(policy, roster, user))
-
-
-def ever_approvers(policy: Policy, roster: Accounts, user: str) -> list[str]:
-    """The people other than `user` who ever could approve."""
-    return [
-        other
+    return any(
+        Call.CHANGE_APPROVE in calls_of(policy, roster.ever_roles.get(other, ()))
         for other in roster.ever_own
-        if other != user and Call.CHANGE_APPROVE in calls_of(policy, roster.ever_roles.get(other, ()))
-    ]
+        if other != user
+    )
 
 
 def account_needs_second(policy: Policy, roster: Accounts, account: AccountSet) -> bool:
