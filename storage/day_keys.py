@@ -85,10 +85,11 @@ def open_from_day(sealed: bytes, private: ec.EllipticCurvePrivateKey, log_id: by
         raise SealError("does not open under this day key", where=f"epoch {epoch}") from None
 
 
-def key_for(keys: Sequence[DayKey], us: int) -> DayKey:
-    """The key of the day of `us`; past the last day, the last key. Raises KeyLostError without any."""
+def key_for(keys: Sequence[DayKey], us: int | None) -> DayKey:
+    """The key of the day of `us`; past the last day, or where the day is not known (None), the last key.
+    Raises KeyLostError without any.
+    """
     if not keys:
         raise KeyLostError("no day key of the department is on this unit", cure="sync, or enroll again")
-    day = us // DAY_US
-    ahead = [key for key in keys if key.day >= day]
+    ahead = [] if us is None else [key for key in keys if key.day >= us // DAY_US]
     return min(ahead, key=lambda key: key.day) if ahead else max(keys, key=lambda key: key.day)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from storage.record_base import KeyClass
+from storage.record_base import ClockState, KeyClass
 
 if TYPE_CHECKING:
     from storage.store import UnitStore
@@ -86,6 +86,16 @@ def next_cursors(store: UnitStore, noted_us: int, moment: tuple[int, int, bool])
     else:
         first, since_us = _late(store)
     return {LATE_FROM: first, LATE_SINCE: since_us, LATE_BY: late_us}
+
+
+def sealing_us(store: UnitStore) -> int | None:
+    """The time, us UTC, to whose day key an epoch's key is sealed; None: to the last day's.
+
+    The department destroys a day's key a year after; a time that is not known may be further behind. An
+    escrowed copy must not outlive that year, so it is sealed to custody's day all the same.
+    """
+    is_known = store.time.agreed or store.time.now().state is ClockState.DISCIPLINED
+    return store.time.trusted_us if is_known or store.policy.escrow else None
 
 
 def date_again(store: UnitStore) -> None:

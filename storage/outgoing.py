@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 
-from storage import day_keys, receipts
+from storage import day_keys, late_epochs, receipts
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
 from storage.clock_trust import DEPARTMENT, TOO_FAR_US, span_text
 from storage.database import blob_of
@@ -91,7 +91,7 @@ class Outgoing:
             if own is None:
                 return None
             try:
-                key = day_keys.key_for(store.day_keys, store.time.trusted_us)
+                key = day_keys.key_for(store.day_keys, late_epochs.sealing_us(store))
             except KeyLostError:
                 return None
             sealed = day_keys.seal_to_day(own, key, store.log_id, epoch)

@@ -257,7 +257,7 @@ class UnitStore:
         day: day_keys.DayKey | None = None
         extra: list[Sealed] = []
         if place in {keyring.AT_DAY, keyring.AT_BOTH}:
-            day = day_keys.key_for(self.day_keys, now_us)
+            day = day_keys.key_for(self.day_keys, late_epochs.sealing_us(self))
         if place != keyring.AT_MEMORY:
             sealed = None if day is None else day_keys.seal_to_day(key, day, self.log_id, epoch)
             entry = keyring.EpochKey(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from custody_twins import DAY_US, HOUR_US, SteppedTime, add_reads
 
 from hw.clock import TimeState
@@ -15,10 +16,11 @@ from hw.secure_slot import LoopbackSlot
 from storage import late_epochs, purge
 from storage.audit_records import Gap
 from storage.clock_trust import DEPARTMENT, LogStart
+from storage.day_keys import DayKey
 from storage.epoch_counts import EpochCounter
 from storage.home import Home
 from storage.ledger import Ledger
-from storage.log_records import UploadReceipt
+from storage.log_records import EpochOpened, UploadReceipt
 from storage.opening import create, reopen
 from storage.record_base import ClockState
 from storage.verify import verify_home
@@ -181,6 +183,26 @@ def test_a_leap_behind_a_slot_that_does_not_answer_outlives_a_power_cut(tmp_path
     unit.ledger.tend()
     assert not any(map(unit.is_gone, [new, later]))
     assert all(abs(unit.opened_us(one) - unit.time.now().us) < DAY_US for one in [new, later])
+    unit.ledger.close()
+
+
+@pytest.mark.parametrize("state", list(TimeState))
+def test_what_is_read_before_the_time_is_known_is_sealed_to_a_key_that_the_department_still_has(
+    tmp_path: Path, state: TimeState
+) -> None:
+    """It destroys a day's key a year after: the reads arrived, and no one could open them."""
+    unit = Drawer(tmp_path, state)
+    unit.start(off_us=DRAWER_US)
+    store = unit.ledger.store
+    today, last = (
+        DayKey.of(at_us // DAY_US, ec.generate_private_key(ec.SECP256R1()))
+        for at_us in (store.time.trusted_us, unit.time.now().us)
+    )
+    store.enrolled, store.day_keys = True, (today, last)
+    number = unit.add()
+    opened = store.record(store.book.epochs[store.leaf(number).epoch].sequence)
+    assert isinstance(opened, EpochOpened)
+    assert opened.day_key == last.key_id
     unit.ledger.close()
 
 

@@ -61,7 +61,7 @@ def test_reads_under_a_day_key_that_is_gone_are_not_given_up(
     assert checked(department.home).problems == []
     with department.store.read() as connection:
         assert connection.execute(sa.select(bad_records)).all() == []
-    monkeypatch.setattr(arrival, "DAY_KEY_DAYS", 0)  # as after its year: what is gone then is not lost
+    monkeypatch.setattr(arrival, "DAY_KEY_DAYS", -400)  # as after its year: what is gone then is not lost
     late = Joined(tmp_path / "late", department, "Car 8")
     late.add(1)
     (department.home.keys / "day").rename(kept)
