@@ -127,7 +127,8 @@ def statement_lines(said: AdministratorStatement) -> list[str]:
     """What a statement that names an administrator says."""
     return [
         _plain(f"{said.user} ({said.name}) becomes the administrator of {said.department};"),
-        "those who are administrators now lose that role",
+        "those who are administrators now lose that role;",
+        "while no one else may approve then, this person enters accounts alone",
         f"drafted {iso_text(said.at_us, to='second')}, good for 14 days",
         f"under the root file with SHA-256 {said.root.hex()}, from entry {said.log_size} of the access log",
     ]
