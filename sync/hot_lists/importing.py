@@ -318,8 +318,10 @@ def _entry(  # noqa: PLR0917 - one line of one file
             raise RecordError("is empty, and no VIN names the vehicle", where="plate")
         made.plateless.append(number)
         return None
-    word, more = layout.category(said.get("category", ""))
-    found = terms.category_of(word)
+    word, more = layout.word("category", said.get("category", "")), ""
+    if (found := terms.category_of(word)) is None:  # a code that the policy itself names goes first
+        word, more = layout.category(said.get("category", ""))
+        found = terms.category_of(word)
     if category is not None:
         if found is not None and found.id != category:  # no one is stopped for what the file does not say
             _count(made, f"{word}, not {category}")

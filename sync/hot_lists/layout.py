@@ -68,6 +68,7 @@ class Layout:
     country: str
     fields: Mapping[str, Place]
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    message_keys: bool = False  # the categories are message keys of NCIC, with letters for more
 
     def check(self) -> None:
         """Raises RecordError naming the field of the layout."""
@@ -109,7 +110,7 @@ class Layout:
         two letters, and more for a caution or a juvenile (EV-P, EVP, EWJ). NCIC 2000 Operating Manual,
         Vehicle File 1.3, Wanted Person File 1.2."""
         word, key = self.word("category", value), KEY_WITH_MORE.fullmatch(value.upper())
-        if word == value and key and key[1] in self.words.get("category", {}):
+        if self.message_keys and word == value and key and key[1] in self.words.get("category", {}):
             return self.word("category", key[1]), key[0]
         return word, ""
 
@@ -118,6 +119,7 @@ def parse_layout(document: bytes) -> Layout:
     """The layout of a TOML document. Raises RecordError."""
     table = parse_toml(document, where="layout")
     known = {"id", "title", "encoding", "delimiter", "header", "date", "country", "fields", "words"}
+    known |= {"message_keys"}
     if unknown := sorted(set(table) - known):
         raise RecordError(f"{unknown[0]} is not a part of a layout", where="layout")
     layout = Layout(
@@ -133,6 +135,7 @@ def parse_layout(document: bytes) -> Layout:
             str(name): {str(code).upper(): str(word) for code, word in _table(table["words"], name).items()}
             for name in _table(table, "words")
         },
+        message_keys=table.get("message_keys", False) is True,
     )
     layout.check()
     return layout

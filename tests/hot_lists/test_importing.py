@@ -108,6 +108,14 @@ def test_a_message_key_with_a_caution_is_the_category_of_its_two_letters_and_sho
     assert made.refused == {"EN-P": 1, "EVENT": 1}
 
 
+@pytest.mark.parametrize("code", ["SVR", "STOR", "SV-R"])
+def test_a_code_of_another_source_is_no_message_key_of_ncic(code: str) -> None:
+    """A vehicle that was recovered (SVR) was taken as stolen (SV)."""
+    layout = parse_layout(f'{FIXED}[words.category]\nSV = "stolen vehicle"\nST = "stolen vehicle"\n'.encode())
+    made = taken(layout, f"7XKR219 CA{code:10}\n8XKR219 CASV        \n")
+    assert ([one.plate for one in made.entries], made.refused) == (["8XKR219"], {code: 1})
+
+
 def test_a_list_without_categories_needs_one_of_the_policy() -> None:
     with pytest.raises(ListRefusedError, match="line 1: the first line names no column MKE: no line has"):
         taken("ncic", NCIC)

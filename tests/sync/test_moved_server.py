@@ -67,6 +67,7 @@ def test_no_name_of_the_certificate_is_lost_without_a_word(department: Departmen
     lost = department.authority.lost_names
     assert lost(names) == lost(("10.0.0.1", "2001:db8::1", "old.EXAMPLE.gov", "new.example.gov")) == []
     assert lost(("2001:db8::1", "new.example.gov")) == ["old.example.gov", "10.0.0.1"]
+    assert lost(("2001:db8::1%eth0", "old.example.gov", "10.0.0.1")) == []
     with pytest.raises(InvalidInputError, match=r"was 2001:db8::1, old\.example\.gov, 10\.0\.0\.1 before"):
         demand_known_name(department)
 

@@ -41,9 +41,9 @@ def _name(text: str) -> x509.Name:
 
 
 def _host_name(host: str) -> x509.GeneralName:
-    """A name as the certificate has it: one spelling of each."""
+    """A name as the certificate has it: one spelling of each, and of an address no zone."""
     try:
-        return x509.IPAddress(ipaddress.ip_address(host))
+        return x509.IPAddress(ipaddress.ip_address(host.partition("%")[0]))
     except ValueError:
         return x509.DNSName(host.lower())
 
