@@ -333,7 +333,7 @@ WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_by_an_approval_that_root_wrote, UNAPPROVED),
     (wide_by_ones_own_approval, UNAPPROVED),
     (wide_by_a_no_that_root_turned, UNAPPROVED),
-    (wide_by_a_yes_that_was_taken_back, UNAPPROVED),
+    (wide_by_a_yes_that_was_taken_back, ANOTHER),
     (wide_by_a_yes_to_a_change, UNAPPROVED),
     (wide_by_the_yes_of_a_person_who_was_removed, GONE),
     (wide_by_the_yes_of_a_person_of_another_role_now, GONE),
@@ -457,7 +457,7 @@ def test_a_delivery_opens_what_another_agency_asked_for_and_another_person_appro
         made = call("share/record", department.logon("deputy"), record)
         assert isinstance(made, Recorded)
         request = made.entry
-        call("share/review", department.logon("chief"), ReviewForm(request=request, note="in order"))
+    call("share/review", department.logon("chief"), ReviewForm(request=request, note="in order"))
     alone = what == "approved by the one who entered it"
     blind = what == "approved without a look at the agency"
     state = "NV" if blind or gated else "CA"

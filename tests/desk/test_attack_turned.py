@@ -319,7 +319,7 @@ def a_training_of_next_year(root: Root) -> tuple[Note, tuple[object, bytes]]:
 
 
 def an_incident_closed_by_one(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    form = SettleForm(incident=1, finding="a copied card")
+    form = SettleForm(incident=1, kind="fork", unit="u", opened_us=1, finding="a copied card")
     note = IncidentSettled(incident=1, kind="fork", unit="u", opened_us=1, finding=form.finding, second=True)
     return note, root.signed("super", "incident/close", form)
 

@@ -80,7 +80,7 @@ from sync.department.journal.machine_entries import (
 from sync.department.journal.made_by import MADE, demand_made
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
 from sync.department.journal.redress_entries import RedressAnswered
-from sync.department.journal.second_hands import change_digest
+from sync.department.journal.second_hand_facts import change_digest
 from sync.department.journal.sharing_entries import (
     Scope,
     ShareAsked,
@@ -246,11 +246,11 @@ CASES = (
     ),
     Case(
         "incident/close",
-        SettleForm(incident=4, finding="a copied card"),
+        SettleForm(incident=4, kind="fork", unit="u", opened_us=1, finding="a copied card"),
         IncidentSettled(
             incident=4, kind="fork", unit="u", opened_us=1, finding="a copied card", second=False
         ),
-        added="kind unit opened_us second",  # a second person's: `second_hands.py`
+        added="second",  # a second person's: `second_hands.py`
     ),
     Case(
         "clock/confirm",

@@ -275,11 +275,15 @@ FINDING = "the card was cloned on the bench"
 def test_two_different_people_close_an_incident_and_each_word_is_an_entry(
     department: Department, tokens: Tokens, incident: int
 ) -> None:
-    form = SettleForm(incident=incident, finding=FINDING)
+    form = SettleForm(incident=incident, kind="fork", unit="car-7", opened_us=1, finding=FINDING)
     for user in ("comm1", "officer1", "reviewer1", "vendor1"):
         assert code_of(department, "incident/close", tokens(user), form) == "role"
     assert code_of(department, "incident/close", tokens("super"), replace(form, incident=99)) == "no-incident"
     assert code_of(department, "incident/close", tokens("super"), replace(form, finding="ok")) == "finding"
+    for other in ({"kind": "rollback"}, {"unit": "car-8"}, {"opened_us": 2}):  # as the store said it before
+        assert code_of(department, "incident/close", tokens("super"), replace(form, **other)) == (
+            "other-incident"
+        )
     first = department.call("incident/close", tokens("super"), form)
     assert isinstance(first, Settling)
     assert not first.closed
@@ -309,7 +313,7 @@ def test_the_store_alone_closes_no_incident_and_learns_a_closing_that_a_crash_ke
     store = open_store(department.home.database_url)
     with store.write() as connection:
         connection.execute(tables.incidents.update().values(closed_us=None, closed_by=None, second_by=None))
-    form = SettleForm(incident=incident, finding=FINDING)
+    form = SettleForm(incident=incident, kind="fork", unit="car-7", opened_us=1, finding=FINDING)
     department.call("incident/close", tokens("super"), form)
     department.call("incident/close", tokens("chief"), form)
     with store.write() as connection:
@@ -326,12 +330,13 @@ def test_an_incident_that_got_the_number_of_another_one_is_open_and_takes_two_pe
     department: Department, tokens: Tokens, incident: int
 ) -> None:
     """The store was set back after the first word; whoever gave it may be the second one on the new fork."""
-    form = SettleForm(incident=incident, finding=FINDING)
+    form = SettleForm(incident=incident, kind="fork", unit="car-7", opened_us=1, finding=FINDING)
     department.call("incident/close", tokens("super"), form)
     with store_of(department) as connection:
         connection.execute(tables.incidents.update().values(at_us=2, detail="a clone that came later"))
     (row,) = cast("list[Any]", department.call("incident/list", tokens("chief"), NothingForm()))
     assert (row.state, row.first_by) == ("open", "")
+    form = replace(form, opened_us=2)
     words = [department.call("incident/close", tokens(user), form) for user in ("chief", "super")]
     assert [one.closed for one in words] == [False, True]  # type: ignore[attr-defined]
     with store_of(department) as connection:
@@ -355,7 +360,7 @@ def test_the_first_word_on_an_incident_ends_with_the_role_that_gave_it(
     department: Department, tokens: Tokens, incident: int, roles: tuple[Role, ...]
 ) -> None:
     """The incident may be why it was taken; the department closes it by two people who are there."""
-    form = SettleForm(incident=incident, finding=FINDING)
+    form = SettleForm(incident=incident, kind="fork", unit="car-7", opened_us=1, finding=FINDING)
     department.call("incident/close", tokens("super"), form)
     account = department.desk.book.roster.accounts["super"]
     changed = AccountForm(

@@ -198,7 +198,9 @@ def forms(department: Department) -> dict[str, Any]:
         "alert/clets": alerts.CletsForm(alert="planted/0", practicable=True, text="CLETS 1"),
         "alert/close": alerts.CloseForm(alert="planted/0", outcome=Outcome.NO_STOP, text=""),
         "alert/figures": nothing,
-        "incident/close": incidents.SettleForm(incident=0, finding="one two three"),
+        "incident/close": incidents.SettleForm(
+            incident=0, kind="fork", unit="u", opened_us=1, finding="one two three"
+        ),
         "redress/list": nothing,
         "redress/enter": redress.PaperForm(
             about="stop",

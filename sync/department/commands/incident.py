@@ -10,12 +10,14 @@ from pathlib import Path
 import click
 
 from storage.counts import counted
+from storage.times import iso_text
 from sync.command_frame import Common, noun
 from sync.department.commands import desk_access, given_files
 from sync.department.desk.incidents import calls
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.machine.unit_calls import BringForm, ResetForm
 from sync.department.ground.home import DepartmentHome
+from sync.department.policy.refusals import FormError
 from sync.department.server.closed_logs import examine_closed_log, outline, take_in
 from sync.department.server.server import Department
 from sync.destruction import of_text
@@ -43,11 +45,20 @@ def list_incidents(terminal: desk_access.Terminal, *, only_open: bool) -> int:
 @desk_access.entry("number", "INCIDENT")
 @desk_access.text("--finding", "finding", "The cause, in words.")
 def close(terminal: desk_access.Terminal, *, number: int, finding: str) -> int:
-    """Confirm that an incident is settled. The second person's confirmation closes it."""
-    made = terminal.call("incident/close", calls.SettleForm(incident=number, finding=finding))
+    """Confirm that an incident is settled. The second person's confirmation closes it. Your word is on the
+    incident as the list shows it: its kind, unit and time are signed."""
+    rows = terminal.call("incident/list", NothingForm())
+    seen = next((one for one in rows if one.incident == number), None)
+    if seen is None:
+        raise FormError("there is no such incident", code="no-incident", clause="463.8")
+    form = calls.SettleForm(
+        incident=number, kind=seen.kind, unit=seen.unit, opened_us=seen.at_us, finding=finding
+    )
+    made = terminal.call("incident/close", form)
     if terminal.common.json:
         return terminal.show(made)
-    print(f"incident {number}: " + ("closed" if made.closed else "a second person must also close it"))
+    state = "closed" if made.closed else "a second person must also close it"
+    print(f"incident {number}, {seen.kind} of {seen.unit or 'no unit'} at {iso_text(seen.at_us)}: {state}")
     return DONE
 
 

@@ -38,7 +38,7 @@ from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldReleased
 from sync.department.journal.inquiry_entries import Access, Query
-from sync.department.journal.second_hands import approval_of
+from sync.department.journal.second_hand_facts import approval_of
 from sync.department.journal.signed_forms import rests_on
 from sync.department.journal.statements import said_in
 from sync.department.journal.unsigned import UnsignedError

@@ -99,9 +99,10 @@ class AccessLogOpened(Note):
     `ALL_TRAINED` on, not only who opens content has current training, but everyone whose call takes it at the
     desk: a second person's yes to what is about plates or reads is one; a hold is booked once an export of it
     began, and ends under that item number by the words of both people, or under none if no export began;
-    another name or an SSH key takes two people where a role does, and no key or passkey is two people's; and
-    a look-up has a purpose, a basis and a number of the policy, a hold a ground, a delivery an agency that
-    may receive.
+    another name or an SSH key takes two people where a role does, and no key or passkey is two people's; a no
+    ends what it is about, a request is decided once it was reviewed, a finding is closed by another person
+    than it is about; and a look-up has a purpose, a basis and a number of the policy, a hold a ground, a
+    delivery an agency that may receive.
     """
 
     KIND: ClassVar[str] = "log_opened"

@@ -60,7 +60,7 @@ from sync.department.journal.machine_entries import (
 )
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
 from sync.department.journal.redress_entries import RedressAnswered
-from sync.department.journal.second_hands import change_digest
+from sync.department.journal.second_hand_facts import change_digest
 from sync.department.journal.sharing_entries import ShareAsked, ShareDelivered, ShareReviewed, ShareRouted
 from sync.department.journal.signed_roster import earlier_words_of, words_of
 from sync.department.journal.statements import SHA256, SIGNED_WITHIN_US, Statement
@@ -260,7 +260,7 @@ RULES: Mapping[type[Note], Rule] = {
     AuditDone: _rule("audit/run", Call.AUDIT_RUN, fits=_of_period),
     LockoutLifted: _rule("user/lift-lockout", Call.USER_MANAGE, "user reason"),
     DesignationSet: _rule("user/set", Call.USER_MANAGE, "user"),
-    IncidentSettled: _rule("incident/close", Call.INCIDENT_CLOSE, "incident finding"),
+    IncidentSettled: _rule("incident/close", Call.INCIDENT_CLOSE, "incident kind unit opened_us finding"),
     ClockConfirmed: _rule(
         "clock/confirm", Call.CHANGE_APPROVE, "reason", fits=_of_clock, two=frozenset({"clock/confirm"})
     ),

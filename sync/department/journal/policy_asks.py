@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from storage.errors import StorageError
+from storage.times import DAY_US, HOUR_US
+from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.inquiry_entries import Ground
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.desk_terms import InquiryTerms, SharingTerms, topics_came
@@ -18,6 +20,7 @@ from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.policy.roles import TAKES_TWO, Call, Role
 
 FOREVER_DAYS = 366 * 100
+ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
 
 
 @dataclass(slots=True)
@@ -102,6 +105,23 @@ class PolicyAsks:
             raise UnsignedError("its purpose does not rest on that basis")
         if ground.number_kind not in kinds or not terms.is_number(ground.number, ground.number_kind):
             raise UnsignedError("it has no number that the policy takes for it")
+
+    def demand_trainer(
+        self, entry: Entry, note: TrainingDone, recorder: Iterable[Role], held: Iterable[Role]
+    ) -> None:
+        """463.9: a training is entered by the person who conducts it, or for that person by another; in time,
+        and not ahead. `recorder`, `held`: the roles of both. Raises UnsignedError."""
+        wanted = self.conducted_by if set(self.conducting).isdisjoint(held) else self.recorded_by
+        if set(wanted).isdisjoint(recorder):
+            raise UnsignedError(f"no role of {entry.stamp.user} records the training of {note.user}")
+        if not 0 <= entry.stamp.at_us - note.held_us <= ENTERED_US:
+            raise UnsignedError("a training is entered after it was held, within a month")
+
+    def demand_near(self, query: object, at_us: int) -> None:
+        """How far back an emergency search looks. Raises UnsignedError."""
+        from_us = query.get("since_us") if isinstance(query, dict) else None
+        if type(from_us) is not int or from_us < at_us - self.glass_days * DAY_US - HOUR_US:
+            raise UnsignedError("an emergency search looks back no further than the policy's days")
 
     def demand_gate(self, kind: str, state: str) -> None:
         """Civil Code 1798.90.55 (b): an agency that may receive. Raises UnsignedError."""

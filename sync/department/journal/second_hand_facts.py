@@ -9,10 +9,12 @@ from typing import TypeVar
 
 from storage import envelope
 from storage.codec import later
+from storage.errors import StorageError
 from storage.plate_text import normal_plate
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.journal.sharing_entries import ShareAsked, written_digest, written_of
+from sync.department.journal.statements import Statement, proposal_digest
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import Call, Role
 
@@ -151,3 +153,23 @@ class Training:
 
     held_us: int
     topics: tuple[str, ...]
+
+
+def change_digest(said: Statement) -> bytes:
+    """SHA-256 of a signed form as it was proposed: everything in it but the approval itself."""
+    return proposal_digest(said.call, form_of(said))
+
+
+def approval_of(said: Statement) -> int:
+    """The approved proposal that a call names, or -1."""
+    form = form_of(said)
+    named = (form.get(one) for one in ("proposal", "approval"))
+    return next((one for one in named if type(one) is int and one >= 0), -1)
+
+
+def form_of(said: Statement) -> dict[str, object]:
+    """What a person signed. Raises UnsignedError."""
+    try:
+        return dict(said.fields())
+    except StorageError:
+        raise UnsignedError("the signed form is malformed") from None

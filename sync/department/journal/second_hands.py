@@ -13,10 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US
-from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
-from sync.department.journal.entries import Entry, TrainingDone
+from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, GlassJudged
+from sync.department.journal.entries import Entry, FindingClosed, TrainingDone
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import (
     ASKED_DAYS,
@@ -37,20 +36,28 @@ from sync.department.journal.second_hand_facts import (
     SignedDecision,
     Spent,
     Training,
+    approval_of,
+    change_digest,
     forget,
+    form_of,
     incident_digest,
     item_digest,
     plate_digest,
     reads_digest,
     release_digest,
 )
-from sync.department.journal.sharing_entries import DELIVER_DAYS, ShareAsked, ShareDecided, read_by
-from sync.department.journal.statements import Statement, digest_of, proposal_digest
+from sync.department.journal.sharing_entries import (
+    DELIVER_DAYS,
+    ShareAsked,
+    ShareDecided,
+    ShareReviewed,
+    read_by,
+)
+from sync.department.journal.statements import Statement, digest_of
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.desk_terms import in_topics
 from sync.department.policy.roles import CALLS, Call, Role
 
-ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
 ASKED_US, DELIVER_US = ASKED_DAYS * DAY_US + HOUR_US, DELIVER_DAYS * DAY_US + HOUR_US  # with that time
 WAITS_US = 92 * DAY_US  # a request or proposal that is older must be made again
 SEARCHES = frozenset({"inquiry/run", "inquiry/begin"})  # whose proposals are searches, not changes
@@ -68,7 +75,8 @@ class SecondHands(PolicyAsks):
     training; `spent`: approvals that were used; `given`: statements that gave a grant, and when;
     `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;
     `seen_written`: deliveries name what was asked for; `bound_whole`: so do grants that destroy records, and
-    the first word on an incident, in `settled`, ends with its role; `all_trained`: see `AccessLogOpened`.
+    the first word on an incident, in `settled`, ends with its role; `all_trained`: see `AccessLogOpened`;
+    `reviewed`: requests that wait for a decision; `findings`: those that are open, and whom each is about.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -83,6 +91,8 @@ class SecondHands(PolicyAsks):
     trained: dict[str, Training] = field(default_factory=dict)
     approved_once: set[str] = field(default_factory=set)
     fresh: set[str] = field(default_factory=set)
+    reviewed: set[int] = field(default_factory=set)
+    findings: dict[int, str] = field(default_factory=dict)
     spent: dict[int, Spent] = field(default_factory=dict)
     given: dict[bytes, int] = field(default_factory=dict)
     seen_by_two: bool = False
@@ -169,6 +179,10 @@ class SecondHands(PolicyAsks):
                 self.mark(note.hold, item=item_digest(note.evidence_item))
             case ShareAsked() as note:
                 self.ask_share(entry, note)
+            case ShareReviewed() as note:
+                self.reviewed.add(note.request)
+            case FindingClosed() as note:
+                self.findings.pop(note.finding, None)
             case IncidentSettled() as note:
                 self.settle(entry, note, held)
             case HoldReleased() as note:
@@ -201,30 +215,42 @@ class SecondHands(PolicyAsks):
         else:
             raise TypeError("a decision is one of these kinds")
         if said is not None:
-            form = _form(said)
+            form = form_of(said)
             if said.call != call or form.get(about) != number or form.get(yes) is not granted:
                 raise UnsignedError("the signed call decides something else")
-            self._demand_waiting(note, number, said)
-            if isinstance(note, ShareDecided) and granted:
+            self._demand_waiting(entry, number, said, granted=granted)
+            if call == "share/decide" and granted:
                 self._demand_agency(number, form)
+        self.reviewed.discard(number)
         if not granted:
             known.pop(number, None)
+            if self.all_trained:  # a no ends it: another person's later yes is about nothing
+                self.proposed.pop(number, None)
+                self.requests.pop(number, None)
             return
         forget(known, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
         roles = self.permitting(DECIDES[call], held)
         known[number] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=roles)
 
-    def _demand_waiting(self, note: Note, number: int, said: Statement) -> None:
-        """A decision is about what waits for one of its kind, and another person entered. Raises
-        UnsignedError."""
+    def _demand_waiting(self, entry: Entry, number: int, said: Statement, *, granted: bool) -> None:
+        """A decision is about what waits for one of its kind, was reviewed or is in time, and another person
+        entered. Raises UnsignedError."""
+        note = entry.note
         if isinstance(note, ShareDecided):
             asked = self.requests.get(number)
             if asked is None and note.approved:  # one that was forgotten is refused still
                 raise UnsignedError("it decides a request that did not exist yet")
             if asked is not None and asked.user == said.user:
                 raise UnsignedError("the person who entered the request approves it")
-        elif isinstance(note, ChangeDecided) is not (number in self.proposed):
-            raise UnsignedError("it decides a proposal of another kind, or one that did not exist yet")
+            if asked is not None and self.all_trained and number not in self.reviewed:
+                raise UnsignedError("it decides a request that nobody reviewed")
+            return
+        known = self.proposed.get(number)
+        if isinstance(note, ChangeDecided) is not (known is not None):
+            raise UnsignedError("it decides a proposal of another kind, or none that waits")
+        in_time = known is None or entry.stamp.at_us - known.at_us <= self.approval_hours * HOUR_US
+        if granted and self.all_trained and not in_time:
+            raise UnsignedError("the proposal that it decides had ended")
 
     def _demand_agency(self, number: int, form: Mapping[str, object]) -> None:
         """Who approves a request says what the agency is as who entered it; in an older log, from the first
@@ -234,17 +260,6 @@ class SecondHands(PolicyAsks):
             if (kind, state.strip().upper()) != self.requests[number].agency:
                 raise UnsignedError("the person who approves it says that another kind of agency asked")
             self.seen_by_two = True
-
-    def demand_trainer(
-        self, entry: Entry, note: TrainingDone, recorder: Iterable[Role], held: Iterable[Role]
-    ) -> None:
-        """463.9: a training is entered by the person who conducts it, or for that person by another; in time,
-        and not ahead. `recorder`, `held`: the roles of both. Raises UnsignedError."""
-        wanted = self.conducted_by if set(self.conducting).isdisjoint(held) else self.recorded_by
-        if set(wanted).isdisjoint(recorder):
-            raise UnsignedError(f"no role of {entry.stamp.user} records the training of {note.user}")
-        if not 0 <= entry.stamp.at_us - note.held_us <= ENTERED_US:
-            raise UnsignedError("a training is entered after it was held, within a month")
 
     def train(self, note: TrainingDone) -> None:
         """A training that its recorder signed."""
@@ -301,8 +316,16 @@ class SecondHands(PolicyAsks):
         forget(self.released, lambda at: entry.stamp.at_us - at >= WAITS_US)
         self.released[entry.sequence] = entry.stamp.at_us
 
-    def demand_there(self, note: Note) -> None:
-        """A hold has a ground of 463.8; a word on one ends one that was placed, so. Raises UnsignedError."""
+    def demand_there(self, note: Note, user: str) -> None:
+        """What a person's entry is about is there, and may be that person's to judge: a hold has a ground of
+        463.8; a word on one ends one that was placed, so. Raises UnsignedError."""
+        if isinstance(note, GlassJudged):
+            self._demand_other_judge(user, note.access)
+        if isinstance(note, IncidentSettled):
+            self.demand_settled(user, note)
+        own = isinstance(note, FindingClosed) and self.findings.get(note.finding, user) == user
+        if own and self.all_trained:
+            raise UnsignedError("it closes a finding that is not open, or that is about that person")
         if isinstance(note, HoldPlaced) and self.all_trained and note.ground not in self.hold_grounds:
             raise UnsignedError("that is not one of the policy's grounds to hold")
         if not isinstance(note, HoldBooked | ReleaseAsked | HoldReleased):
@@ -324,14 +347,14 @@ class SecondHands(PolicyAsks):
 
     def _demand_held(self, said: Statement, access: Access) -> None:
         """An export opens the reads of the hold that it names. Raises UnsignedError."""
-        hold = _form(said).get("hold")
+        hold = form_of(said).get("hold")
         placed = self.holds.get(hold) if type(hold) is int else None
         if placed is None or placed.reads != reads_digest(access.reads):
             raise UnsignedError("it names other reads than the hold")
 
     def demand_hold(self, said: Statement, access: int) -> None:
         """The key of the hold that an export names. Raises UnsignedError."""
-        hold = _form(said).get("hold")
+        hold = form_of(said).get("hold")
         placed = self.holds.get(hold) if type(hold) is int else None
         if placed is None or placed.access != access:
             raise UnsignedError("it names another hold")
@@ -366,7 +389,7 @@ class SecondHands(PolicyAsks):
         forget(self.emergencies, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
         self.emergencies[entry.sequence] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us)
 
-    def demand_other_judge(self, user: str, access: int) -> None:
+    def _demand_other_judge(self, user: str, access: int) -> None:
         """An emergency search is judged by another person than the one who made it. Raises UnsignedError."""
         known = self.emergencies.get(access)
         if known is not None and known.user == user:
@@ -387,11 +410,7 @@ class SecondHands(PolicyAsks):
         elif access.action == "export":
             self._demand_held(said, access)
         elif said.call == EMERGENCY:
-            since_us = entry.stamp.at_us - self.glass_days * DAY_US - HOUR_US
-            query = _form(said).get("query")
-            from_us = query.get("since_us") if isinstance(query, dict) else None
-            if type(from_us) is not int or from_us < since_us:
-                raise UnsignedError("an emergency search looks back no further than the policy's days")
+            self.demand_near(form_of(said).get("query"), entry.stamp.at_us)
 
     def ask_share(self, entry: Entry, note: ShareAsked) -> None:
         """Another agency's request."""
@@ -410,7 +429,7 @@ class SecondHands(PolicyAsks):
             self.demand_gate(*asked.agency)
         if (access.written or self.seen_written) and asked.written not in {b"", access.written}:
             raise UnsignedError("it leaves for another agency, purpose or number than was asked")
-        scope = _form(said).get("scope")
+        scope = form_of(said).get("scope")
         # what was read by the time it was asked for, and in older logs up to what was asked
         until = {read_by(asked.until_us, asked.at_us)} | (set() if self.seen_by_two else {asked.until_us})
         times = [(asked.since_us, one) for one in until]
@@ -427,7 +446,7 @@ class SecondHands(PolicyAsks):
 
     def demand_images(self, said: Statement, request: int) -> None:
         """A delivery that opens pictures is of a request that asks for them. Raises UnsignedError."""
-        asked, scope = self.requests.get(request), _form(said).get("scope")
+        asked, scope = self.requests.get(request), form_of(said).get("scope")
         wanted = not isinstance(scope, dict) or scope.get("images") is True
         if asked is None or not (asked.images and wanted):
             raise UnsignedError("the request asks for no pictures")
@@ -479,22 +498,3 @@ class SecondHands(PolicyAsks):
         if spent is None:
             call = Call.INQUIRY_APPROVE if proposal is None else Call.CHANGE_APPROVE
             self._demand_counts(call, number, decision)
-
-
-def change_digest(said: Statement) -> bytes:
-    """SHA-256 of a signed form as it was proposed: everything in it but the approval itself."""
-    return proposal_digest(said.call, _form(said))
-
-
-def approval_of(said: Statement) -> int:
-    """The approved proposal that a call names, or -1."""
-    form = _form(said)
-    named = (form.get(one) for one in ("proposal", "approval"))
-    return next((one for one in named if type(one) is int and one >= 0), -1)
-
-
-def _form(said: Statement) -> dict[str, object]:
-    try:
-        return dict(said.fields())
-    except StorageError:
-        raise UnsignedError("the signed form is malformed") from None

@@ -82,6 +82,8 @@ class SignedLog:
             if isinstance(note, SearchApproved) and entry.signed:
                 self._demand_other(note, entry.stamp.user)
             self.signers.apply(entry)
+            if isinstance(note, SearchApproved) and not note.granted and self.signers.second.all_trained:
+                self.waiting.pop(note.proposal, None)
         elif entry.signed or self.signers.ever:
             self._judge_access(entry, note)
 
@@ -113,7 +115,7 @@ class SignedLog:
         """Who decides a search did not ask for it. Raises UnsignedError."""
         known = self.waiting.get(note.proposal)
         if known is None:
-            raise UnsignedError("it decides a proposal that did not exist yet")
+            raise UnsignedError("it decides a proposal that does not wait")
         if user in {known.user, known.for_user}:
             raise UnsignedError("it decides a search that the same person asked for")
 

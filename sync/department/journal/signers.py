@@ -38,7 +38,7 @@ from sync import root_file
 from sync.department.ground.department_time import apart_text
 from sync.department.journal import named_administrator
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
-from sync.department.journal.change_entries import ChangeDecided, DesignationSet, GlassJudged
+from sync.department.journal.change_entries import ChangeDecided, DesignationSet
 from sync.department.journal.entries import (
     ALL_SIGNED,
     ALL_TRAINED,
@@ -50,6 +50,7 @@ from sync.department.journal.entries import (
     AccountSet,
     CredentialSet,
     Entry,
+    FindingOpened,
     RootSet,
     SessionEnded,
     TrainingDone,
@@ -60,7 +61,7 @@ from sync.department.journal.granted import can_destroy, demand_log_named, deman
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed, UnitLogsNamed
 from sync.department.journal.made_by import MADE, demand_made, is_configuration
-from sync.department.journal.office_entries import GrantIssued, IncidentSettled
+from sync.department.journal.office_entries import GrantIssued
 from sync.department.journal.passkeys import (
     PasskeySet,
     credential_of,
@@ -105,7 +106,7 @@ KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
 JUDGED: tuple[type[Note], ...] = (
     AccessLogOpened, RootSet, AccountSet, CredentialSet, PersonKeySet, PasskeySet, SessionKeySet,
     SessionEnded, FreshProof, AdministratorNamed, ChangeDecided, SearchApproved, ShareDecided, Access,
-    UnitLogsNamed, *MADE,
+    UnitLogsNamed, FindingOpened, *MADE,
 )  # fmt: skip
 SIGNER_KINDS = tuple(cls.KIND for cls in JUDGED)
 """The kinds of entries that say who can sign, or must be signed."""
@@ -146,7 +147,7 @@ class Signers:
     second: SecondHands = field(default_factory=SecondHands)
     proven: PersonProofs = field(default_factory=PersonProofs)
 
-    def apply(self, entry: Entry) -> None:
+    def apply(self, entry: Entry) -> None:  # noqa: PLR0912 - one case per kind
         """Take in an entry of a kind that changes who can sign. Raises UnsignedError for one that does not
         hold; it changes nothing. Raises NewerError."""
         note = entry.note
@@ -169,6 +170,8 @@ class Signers:
                 self._open_session(entry, note)
             case SessionEnded():
                 self._end_session(entry, note)
+            case FindingOpened():
+                self.second.findings[entry.sequence] = note.about
             case Access(action="export") if entry.signed:
                 self.second.mark(self.demand_signed(entry).fields().get("hold"), exported=True)
             case _ if isinstance(note, MADE):
@@ -222,14 +225,10 @@ class Signers:
         if two or (self._grants_by_two(said) and can_destroy(entry.note)):
             about = holder_of(entry.note)
             self.second.demand_change(said, entry, needed=True, people=self.ever, about=about)
-        self.second.demand_there(entry.note)
+        self.second.demand_there(entry.note, said.user)
         if self.second.bound_whole and isinstance(entry.note, GrantIssued):
             demand_log_named(said.fields())
             demand_own_key(entry.note, self.accounts.values())
-        if isinstance(entry.note, GlassJudged):
-            self.second.demand_other_judge(said.user, entry.note.access)
-        if isinstance(entry.note, IncidentSettled):
-            self.second.demand_settled(said.user, entry.note)
         if isinstance(entry.note, DesignationSet) and not fits_designation(
             said, entry.note, entry.stamp.at_us, self.second.designation_days
         ):

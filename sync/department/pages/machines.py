@@ -15,6 +15,7 @@ from sync.department.pages.sheets import Ask, File, Listing, PageLink, Sheet, pa
 from sync.department.pages.values import local_input
 from sync.department.pages.visit import Visit
 from sync.department.pages.wording import word_of
+from sync.department.policy.refusals import FormError
 from sync.hot_lists.layout import shipped
 
 
@@ -295,6 +296,18 @@ GRANTS = Sheet(
         ),
     ),
 )
+
+
+def _opened(visit: Visit) -> int:
+    """When an incident was opened, as its row gave it."""
+    text = visit.values.get("opened_us", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise FormError(
+            "is not a time of the list", code="other-incident", clause="463.8", cure="open the page again"
+        )
+    return int(text)
+
+
 INCIDENTS = Sheet(
     path="/incidents",
     title="Incidents",
@@ -313,7 +326,8 @@ INCIDENTS = Sheet(
                     operation="incident/close",
                     title="Your word",
                     button="It is settled",
-                    fixed={"incident": "incident"},
+                    fixed={"incident": "incident", "kind": "kind", "unit": "unit", "opened_us": "at_us"},
+                    read={"opened_us": _opened},
                     when=lambda row, visit: row.state != "closed" and row.first_by != visit.person.user,
                     said=lambda answer: "Closed." if answer.closed else "A second person closes it.",
                 ),

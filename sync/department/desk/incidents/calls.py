@@ -20,9 +20,13 @@ from sync.department.store.incidents import StoredIncident
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleForm:
-    """An incident, and what was found out about it."""
+    """An incident as its person saw it in the list (its number, kind, unit and time), and what was found out
+    about it."""
 
     incident: int
+    kind: str
+    unit: str = ""
+    opened_us: int
     finding: str
 
 
@@ -90,6 +94,13 @@ def close(front: DeskContext, token: str, form: SettleForm) -> Settling:
         known = next((one for one in front.incidents.listed() if one.number == form.incident), None)
         if known is None:
             raise FormError("there is no such incident", code="no-incident", clause="463.8")
+        if (form.kind, form.unit, form.opened_us) != (known.kind, known.unit_id or "", known.at_us):
+            raise FormError(
+                "the incident of that number is another one",
+                code="other-incident",
+                clause="463.8",
+                cure="list the incidents again",
+            )
         people = desk.book.signers.second
         second = rules.to_settle(desk.book.settled, known, people, caller.user, form.finding)
         note = IncidentSettled(

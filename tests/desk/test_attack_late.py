@@ -1,0 +1,98 @@
+"""Root enters a true signature that the desk refuses: after a no, too late, by whom it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_forms import forms
+from desk_root import Root, problems
+from desk_twins import Department
+
+from storage.times import HOUR_US, SECOND_US
+from sync.department.desk.audit.calls import AuditCloseForm
+from sync.department.desk.changes.calls import DecideForm
+from sync.department.desk.documents.calls import SignForm
+from sync.department.desk.inquiry.forms import InquiryDecideForm
+from sync.department.journal.change_entries import ChangeDecided
+from sync.department.journal.entries import FindingClosed, FindingOpened
+from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.inquiry_entries import SearchApproved
+from sync.department.journal.sharing_entries import ShareDecided
+
+BODY = b"[camera]\nexposure_us = 60\n"
+Attack = Callable[[Root], tuple[Note, tuple[Stamp, bytes]]]
+
+
+def a_yes_after_a_no(root: Root) -> tuple[Note, tuple[Stamp, bytes]]:
+    """The desk asks no third person: the department said no."""
+    department, form = root.department, SignForm(kind="configuration", body=BODY, reason="a better lens")
+    proposed = department.call("document/sign", department.logon("super"), replace(form, propose=True))
+    number = proposed.proposal  # type: ignore[attr-defined]
+    no = DecideForm(proposal=number, granted=False, reason="known to me")
+    department.call("change/approve", department.logon("chief"), no)
+    by = root.signed("deputy", "change/approve", replace(no, granted=True))
+    return ChangeDecided(proposal=number, granted=True, reason=no.reason), by
+
+
+def a_yes_to_a_search_after_a_no(root: Root) -> tuple[Note, tuple[Stamp, bytes]]:
+    department = root.department
+    form = forms(department)["inquiry/propose"]
+    proposed = department.call("inquiry/propose", department.logon("comm1"), form)
+    no = InquiryDecideForm(proposal=proposed.entry, granted=False, reason="known to me")  # type: ignore[attr-defined]
+    department.call("inquiry/approve", department.logon("super"), no)
+    by = root.signed("deputy", "inquiry/approve", replace(no, granted=True))
+    return SearchApproved(proposal=no.proposal, granted=True, reason=no.reason), by
+
+
+def a_yes_to_a_change_that_ended(root: Root) -> tuple[Note, tuple[Stamp, bytes]]:
+    department, form = root.department, SignForm(kind="configuration", body=BODY, reason="a better lens")
+    proposed = department.call("document/sign", department.logon("super"), replace(form, propose=True))
+    department.clock.step(department.desk.policy.inquiry.approval_hours * HOUR_US + SECOND_US)
+    yes = DecideForm(proposal=proposed.proposal, granted=True, reason="known to me")  # type: ignore[attr-defined]
+    note = ChangeDecided(proposal=yes.proposal, granted=True, reason=yes.reason)
+    return note, root.signed("chief", "change/approve", yes)
+
+
+def a_sharing_that_nobody_reviewed(root: Root) -> tuple[Note, tuple[Stamp, bytes]]:
+    department = root.department
+    asked = department.call("share/record", department.logon("super"), forms(department)["share/record"])
+    yes = replace(forms(department)["share/decide"], request=asked.entry)  # type: ignore[attr-defined]
+    note = ShareDecided(request=yes.request, approved=True, note=yes.note)
+    return note, root.signed("chief", "share/decide", yes)
+
+
+def a_finding_closed_by_whom_it_is_about(root: Root) -> tuple[Note, tuple[Stamp, bytes]]:
+    opened = FindingOpened(
+        detector="sample",
+        about="reviewer1",
+        accesses=(),
+        reviewer="reviewer2",
+        due_us=1 << 60,
+        detail="drawn",
+    )
+    number = root.write(opened, root.stamp("system"))
+    form = AuditCloseForm(finding=number, verdict="justified", note="I was right to do it")
+    note = FindingClosed(finding=number, verdict=form.verdict, note=form.note)
+    return note, root.signed("reviewer1", "audit/close", form)
+
+
+LATE = (
+    a_yes_after_a_no,
+    a_yes_to_a_search_after_a_no,
+    a_yes_to_a_change_that_ended,
+    a_sharing_that_nobody_reviewed,
+    a_finding_closed_by_whom_it_is_about,
+)
+
+
+@pytest.mark.parametrize("attack", LATE, ids=lambda one: one.__name__)
+def test_a_signature_that_the_desk_would_refuse_counts_nowhere(
+    department: Department, attack: Attack
+) -> None:
+    root = Root(department)
+    note, (stamp, signed) = attack(root)
+    entry = root.write(note, stamp, signed)
+    named = [one for one in problems(department) if one.startswith(f"entry {entry}: {note.KIND}")]
+    assert len(named) == 1, problems(department)
