@@ -16,7 +16,7 @@ from desk_root import Root, account_form, problems
 from desk_root import access_of as search_of
 from desk_twins import CAD, COURSE, GROUND, TOPICS, Department
 from forged_notes import NO_QUERY, READ, grant, known, signed_document, training
-from passkey_attacks import registered
+from passkey_attacks import encoded_otherwise, registered
 from update_twin import update_file
 
 from storage.grant_format import GrantRole
@@ -262,6 +262,13 @@ def a_passkey_of_another_under_another_id(root: Root) -> tuple[Note, tuple[objec
     return replace(note, credential_id=note.credential_id[:-1]), by
 
 
+def a_passkey_of_another_in_another_encoding(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    note, _by = a_passkey_of_another(root)
+    assert isinstance(note, PasskeySet)
+    made, form = encoded_otherwise(note)
+    return made, root.signed("comm1", "user/passkey", form)
+
+
 def a_proposal_that_hides_its_key(root: Root) -> tuple[Note, tuple[object, bytes]]:
     """The second person would agree to a new shift."""
     known = root.department.desk.book.roster.accounts["comm1"]
@@ -410,6 +417,7 @@ TURNED = (
     an_account_with_the_key_of_another,
     a_passkey_of_another,
     a_passkey_of_another_under_another_id,
+    a_passkey_of_another_in_another_encoding,
     a_proposal_that_hides_its_key,
     a_configuration_that_another_person_proposed,
     a_booking_of_what_was_never_exported,

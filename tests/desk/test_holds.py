@@ -295,6 +295,14 @@ def test_a_forged_export_ends_no_start_and_begins_none(department: Department, s
     look_up(department, department.logon("comm1"))  # the key service follows the log beyond it
 
 
+def test_no_other_signed_call_about_a_hold_begins_its_export(department: Department) -> None:
+    root, hold = Root(department), department.held(department.logon("super"))
+    note = replace(root.look_up(), action="export", plate="", elements="x")
+    root.write(note, *root.signed("super", "hold/ask-release", AskReleaseForm(hold=hold, reason="over")))
+    department.desk.refresh()
+    assert hold not in department.desk.book.holds.begun
+
+
 def test_a_forged_export_of_a_hold_that_is_no_number_is_named_and_ends_no_verify(
     department: Department,
 ) -> None:

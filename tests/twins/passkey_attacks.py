@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import cbor2
 from desk_twins import Department
 from passkey_twin import PasskeyTwin, b64
 
 from storage.times import MINUTE_US
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.passkeys import Options, PasskeyForm
+from sync.department.journal.passkeys import PasskeySet, is_registered_by
 
 Begin = Callable[[], str]  # asks the desk for a challenge; its options as JSON
 Attack = Callable[[Department, PasskeyTwin, Begin], str]
@@ -61,3 +63,16 @@ ATTACKS: tuple[Attack, ...] = (
     with_a_signature_of_another_key,
     of_another_persons_passkey,
 )
+
+
+def encoded_otherwise(known: PasskeySet) -> tuple[PasskeySet, PasskeyForm]:
+    """The same key under another id, with the fields of its COSE key in another order, and an answer of a
+    registration that fits it."""
+    key = cbor2.dumps(dict(reversed(cbor2.loads(known.public_key).items())))
+    assert key != known.public_key
+    made = replace(known, user="comm1", credential_id=b"another id 12345", public_key=key)
+    place = len(made.credential_id).to_bytes(2, "big") + made.credential_id + key
+    attestation = b64(place)
+    answer = json.dumps({"response": {"attestationObject": attestation}})
+    assert is_registered_by(answer, made)
+    return made, PasskeyForm(name="key ring", response=answer)

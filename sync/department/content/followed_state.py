@@ -14,7 +14,7 @@ from typing import Any
 from storage.codec import later
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal.change_entries import ChangeDecided, DesignationSet, GlassBroken
-from sync.department.journal.entries import Entry, TrainingDone
+from sync.department.journal.entries import Entry, FindingClosed, TrainingDone
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldBooked, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
@@ -31,7 +31,7 @@ from sync.department.journal.second_hand_facts import (
     Training,
 )
 from sync.department.journal.second_hands import SecondHands
-from sync.department.journal.sharing_entries import ShareDecided
+from sync.department.journal.sharing_entries import ShareDecided, ShareReviewed
 from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.statements import said_in
@@ -102,6 +102,10 @@ class Result:
     first_word: SignedDecision | None = field(default=None, metadata=LATER)
     marking: int = later(-1)  # a hold of which an export began, or that was booked
     marked: PlacedHold | None = field(default=None, metadata=LATER)
+    reviewing: int = later(-1)  # a request that was reviewed, or decided
+    reviewed: bool = later(False)  # whether it waits for a decision since
+    waits: bool = later(True)  # whether what it decides is there still
+    closed: int = later(-1)  # a finding
 
 
 @dataclass(slots=True)
@@ -180,15 +184,23 @@ def _newest(dated: dict[bytes, int]) -> tuple[bytes, int]:
     return next(reversed(dated.items()), (b"", -1))
 
 
-def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: PLR0911 - one case a kind
+def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: PLR0911, PLR0912 - one case a kind
     """The fields of a result that entries of a single kind have."""
     signed, note, at_us = known.signed, entry.note, entry.stamp.at_us
     second = signed.signers.second
     match note:
         case ShareDecided():
-            return {"decides": note.request, "decision": second.shares.get(note.request), "sharing": True}
+            number, waits = note.request, note.request in second.requests
+            decided = {"decides": number, "decision": second.shares.get(number), "sharing": True}
+            return {**decided, "waits": waits, **_reviewed(second, number)}
         case SearchApproved() | ChangeDecided():
-            return {"decides": note.proposal, "decision": second.decided.get(note.proposal)}
+            number = note.proposal
+            waits = number in signed.waiting or number in second.proposed
+            return {"decides": number, "decision": second.decided.get(number), "waits": waits}
+        case ShareReviewed():
+            return _reviewed(second, note.request)
+        case FindingClosed():
+            return {"closed": note.finding} if note.finding not in second.findings else {}
         case Access(action="export"):
             hold = form_of(entry.signed).get("hold")
             return {"marking": hold, "marked": second.holds.get(hold)} if type(hold) is int else {}
@@ -217,6 +229,10 @@ def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: P
     return {}
 
 
+def _reviewed(second: SecondHands, request: int) -> dict[str, Any]:
+    return {"reviewing": request, "reviewed": request in second.reviewed}
+
+
 def take_result(known: Followed, sequence: int, kind: str, result: Result) -> None:
     """Take in again what an entry left behind."""
     signed = known.signed
@@ -240,6 +256,8 @@ def take_result(known: Followed, sequence: int, kind: str, result: Result) -> No
     if result.unit_asked:
         known.logs.asked.add(result.about)
     _take_second(second, sequence, result)
+    if not result.waits and not result.sharing:
+        signed.waiting.pop(result.decides, None)
     _take_made(second, sequence, result)
     if result.emergency is not None:
         signed.unjudged[sequence] = result.emergency.user
@@ -276,6 +294,12 @@ def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
         decided.pop(result.decides, None)
         if result.decision is not None:
             decided[result.decides] = result.decision
+        if not result.waits:
+            (second.requests if result.sharing else second.proposed).pop(result.decides, None)
+    second.reviewed.discard(result.reviewing)
+    if result.reviewed:
+        second.reviewed.add(result.reviewing)
+    second.findings.pop(result.closed, None)
 
 
 def _settled(result: Result) -> tuple[int, SignedDecision | None]:

@@ -80,8 +80,8 @@ from sync.department.policy.roles import Role
 from sync.errors import NewerError
 
 ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, SEEN_BY_TWO, DRAWN_BY_PERSON, BOUND_WHOLE = 2, 3, 4, 5, 6, 7
-ALL_TRAINED = 8
-NEWEST_FORM = ALL_TRAINED
+ALL_TRAINED, SHOWN_WHOLE = 8, 9
+NEWEST_FORM = SHOWN_WHOLE
 KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
@@ -99,10 +99,11 @@ class AccessLogOpened(Note):
     `ALL_TRAINED` on, not only who opens content has current training, but everyone whose call takes it at the
     desk: a second person's yes to what is about plates or reads is one; a hold is booked once an export of it
     began, and ends under that item number by the words of both people, or under none if no export began;
-    another name or an SSH key takes two people where a role does, and no key or passkey is two people's; a no
-    ends what it is about, a request is decided once it was reviewed, a finding is closed by another person
-    than it is about; and a look-up has a purpose, a basis and a number of the policy, a hold a ground, a
-    delivery an agency that may receive.
+    and a look-up has a purpose, a basis and a number of the policy, a hold a ground, a delivery an agency
+    that may receive. From `SHOWN_WHOLE` on, another name or an SSH key of an account takes two people where a
+    role does, and who approves it is shown the key; no key or passkey is two people's; a no ends what it is
+    about, a yes to a change is in time, a request is decided once it was reviewed, and a finding is closed by
+    another person than it is about.
     """
 
     KIND: ClassVar[str] = "log_opened"

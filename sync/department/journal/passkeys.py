@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import cbor2
+
 from storage import envelope
 from storage.codec import from_bytes
 from storage.errors import RecordError, SignatureError
@@ -138,9 +140,20 @@ def passkey_owner(note: PasskeySet, passkeys: Mapping[str, Iterable[PasskeySet]]
         for user, keys in passkeys.items()
         for one in keys
         if user != note.user
-        and (note.public_key == one.public_key or note.credential_id == one.credential_id)
+        and (_numbers(note.public_key) == _numbers(one.public_key) or note.credential_id == one.credential_id)
     )
     return next(same, "") if note.active else ""
+
+
+def _numbers(key: bytes) -> object:
+    """What signs of a COSE key (RFC 9052, 7; RFC 8230): its point or modulus, in whatever order and with
+    whatever else it is written."""
+    try:
+        made = cbor2.loads(key)
+        values = [made.get(label) for label in (-1, -2, -3)]
+    except (cbor2.CBORError, ValueError, TypeError, AttributeError, EOFError, OverflowError, RecursionError):
+        return key
+    return [one.lstrip(b"\x00") if isinstance(one, bytes) else one for one in values]
 
 
 def is_registered_by(response: str, key: PasskeySet) -> bool:

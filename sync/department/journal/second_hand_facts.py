@@ -173,3 +173,10 @@ def form_of(said: Statement) -> dict[str, object]:
         return dict(said.fields())
     except StorageError:
         raise UnsignedError("the signed form is malformed") from None
+
+
+def exported_by(said: Statement) -> object:
+    """The hold of which a signed call begins an export. Raises UnsignedError for another call."""
+    if said.call != "hold/export":
+        raise UnsignedError("the signed call exports nothing")
+    return form_of(said).get("hold")

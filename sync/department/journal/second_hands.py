@@ -75,7 +75,7 @@ class SecondHands(PolicyAsks):
     training; `spent`: approvals that were used; `given`: statements that gave a grant, and when;
     `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;
     `seen_written`: deliveries name what was asked for; `bound_whole`: so do grants that destroy records, and
-    the first word on an incident, in `settled`, ends with its role; `all_trained`: see `AccessLogOpened`;
+    the first word on an incident, in `settled`, ends with its role; `all_trained`, `shown_whole`: its form;
     `reviewed`: requests that wait for a decision; `findings`: those that are open, and whom each is about.
     """
 
@@ -99,6 +99,7 @@ class SecondHands(PolicyAsks):
     seen_written: bool = False
     bound_whole: bool = False
     all_trained: bool = False
+    shown_whole: bool = False
 
     def trial(self) -> SecondHands:
         """One to try an entry on."""
@@ -224,9 +225,8 @@ class SecondHands(PolicyAsks):
         self.reviewed.discard(number)
         if not granted:
             known.pop(number, None)
-            if self.all_trained:  # a no ends it: another person's later yes is about nothing
-                self.proposed.pop(number, None)
-                self.requests.pop(number, None)
+            if self.shown_whole:  # a no ends it: another person's later yes is about nothing
+                (self.requests if isinstance(note, ShareDecided) else self.proposed).pop(number, None)
             return
         forget(known, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
         roles = self.permitting(DECIDES[call], held)
@@ -242,14 +242,14 @@ class SecondHands(PolicyAsks):
                 raise UnsignedError("it decides a request that did not exist yet")
             if asked is not None and asked.user == said.user:
                 raise UnsignedError("the person who entered the request approves it")
-            if asked is not None and self.all_trained and number not in self.reviewed:
-                raise UnsignedError("it decides a request that nobody reviewed")
+            if asked is not None and self.shown_whole and number not in self.reviewed:
+                raise UnsignedError("it decides a request that no one reviewed")
             return
         known = self.proposed.get(number)
         if isinstance(note, ChangeDecided) is not (known is not None):
             raise UnsignedError("it decides a proposal of another kind, or none that waits")
         in_time = known is None or entry.stamp.at_us - known.at_us <= self.approval_hours * HOUR_US
-        if granted and self.all_trained and not in_time:
+        if granted and self.shown_whole and not in_time:
             raise UnsignedError("the proposal that it decides had ended")
 
     def _demand_agency(self, number: int, form: Mapping[str, object]) -> None:
@@ -324,7 +324,7 @@ class SecondHands(PolicyAsks):
         if isinstance(note, IncidentSettled):
             self.demand_settled(user, note)
         own = isinstance(note, FindingClosed) and self.findings.get(note.finding, user) == user
-        if own and self.all_trained:
+        if own and self.shown_whole:
             raise UnsignedError("it closes a finding that is not open, or that is about that person")
         if isinstance(note, HoldPlaced) and self.all_trained and note.ground not in self.hold_grounds:
             raise UnsignedError("that is not one of the policy's grounds to hold")

@@ -82,7 +82,7 @@ class SignedLog:
             if isinstance(note, SearchApproved) and entry.signed:
                 self._demand_other(note, entry.stamp.user)
             self.signers.apply(entry)
-            if isinstance(note, SearchApproved) and not note.granted and self.signers.second.all_trained:
+            if isinstance(note, SearchApproved) and not note.granted and self.signers.second.shown_whole:
                 self.waiting.pop(note.proposal, None)
         elif entry.signed or self.signers.ever:
             self._judge_access(entry, note)

@@ -46,6 +46,7 @@ from sync.department.journal.entries import (
     GRANTS_BY_TWO,
     PROOFS_OF_ONE,
     SEEN_BY_TWO,
+    SHOWN_WHOLE,
     AccessLogOpened,
     AccountSet,
     CredentialSet,
@@ -71,7 +72,7 @@ from sync.department.journal.passkeys import (
 )
 from sync.department.journal.person_entries import FreshProof, PersonKeySet, SessionKeySet
 from sync.department.journal.proven_uses import PersonProofs
-from sync.department.journal.second_hand_facts import DECIDES, forget
+from sync.department.journal.second_hand_facts import DECIDES, exported_by, forget
 from sync.department.journal.second_hands import DECISIONS, SecondHands
 from sync.department.journal.session_signer import SessionSigner
 from sync.department.journal.sharing_entries import ShareDecided
@@ -173,7 +174,7 @@ class Signers:
             case FindingOpened():
                 self.second.findings[entry.sequence] = note.about
             case Access(action="export") if entry.signed:
-                self.second.mark(self.demand_signed(entry).fields().get("hold"), exported=True)
+                self.second.mark(exported_by(self.demand_signed(entry)), exported=True)
             case _ if isinstance(note, MADE):
                 self.make(entry, self.demand_made(entry))
             case _ if isinstance(note, DECISIONS):
@@ -189,7 +190,7 @@ class Signers:
         self.grants_by_two = note.signs >= GRANTS_BY_TWO
         self.second.seen_by_two = note.signs >= SEEN_BY_TWO
         self.second.bound_whole = self.second.seen_written = note.signs >= BOUND_WHOLE
-        self.second.all_trained = note.signs >= ALL_TRAINED
+        self.second.all_trained, self.second.shown_whole = self.form >= ALL_TRAINED, self.form >= SHOWN_WHOLE
         self.proven.once = note.signs >= PROOFS_OF_ONE
 
     def _decide(self, entry: Entry) -> None:
@@ -219,7 +220,7 @@ class Signers:
         if not entry.signed and not (self.ever and by_kind):
             return None
         said = self.demand_signed(entry)
-        rule = demand_made(entry.note, said, earlier=not self.second.all_trained)
+        rule = demand_made(entry.note, said, earlier=not self.second.shown_whole)
         self._demand_may(entry, said, rule.calls[said.call])
         two = said.call in rule.two and (not is_configuration(said) or self.second.configures_by_two(said))
         if two or (self._grants_by_two(said) and can_destroy(entry.note)):
@@ -359,7 +360,7 @@ class Signers:
     def _set_account(self, entry: Entry, note: AccountSet) -> None:
         known, said = self.accounts.get(note.user), None
         if not (self.named and entry.stamp.user == SYSTEM and by_offices(note, known, self.named)):
-            whole = self.second.all_trained
+            whole = self.second.shown_whole
             two = gains(note, known, whole=whole) and not set(self.second.two_hands).isdisjoint(note.roles)
             fits = functools.partial(fits_account, note=note, known=known)
             said = self._demand_roster(entry, note.user, two=two, fits=fits)
@@ -435,7 +436,7 @@ class Signers:
         user, said = note.user, self.demand_signed(entry)
         if user != entry.stamp.user or not fits_passkey(said, note):
             raise UnsignedError(f"the signed call sets no such passkey of {user}")
-        if self.second.all_trained and (owner := passkey_owner(note, self.passkeys)):
+        if self.second.shown_whole and (owner := passkey_owner(note, self.passkeys)):
             raise UnsignedError(f"that passkey is {owner}'s")
         self._use_once(entry, said)
         kept = tuple(one for one in self.passkeys.get(user, ()) if one.credential_id != note.credential_id)
