@@ -42,7 +42,7 @@ def a_yes_to_a_search_after_a_no(root: Root) -> tuple[Note, tuple[Stamp, bytes]]
     proposed = department.call("inquiry/propose", department.logon("comm1"), form)
     no = InquiryDecideForm(proposal=proposed.entry, granted=False, reason="known to me")  # type: ignore[attr-defined]
     department.call("inquiry/approve", department.logon("super"), no)
-    by = root.signed("deputy", "inquiry/approve", replace(no, granted=True))
+    by = root.signed("super", "inquiry/approve", replace(no, granted=True))
     return SearchApproved(proposal=no.proposal, granted=True, reason=no.reason), by
 
 
@@ -78,21 +78,21 @@ def a_finding_closed_by_whom_it_is_about(root: Root) -> tuple[Note, tuple[Stamp,
     return note, root.signed("reviewer1", "audit/close", form)
 
 
-LATE = (
-    a_yes_after_a_no,
-    a_yes_to_a_search_after_a_no,
-    a_yes_to_a_change_that_ended,
-    a_sharing_that_nobody_reviewed,
-    a_finding_closed_by_whom_it_is_about,
+LATE: tuple[tuple[Attack, str], ...] = (
+    (a_yes_after_a_no, "or none that waits"),
+    (a_yes_to_a_search_after_a_no, "it decides a proposal that does not wait"),
+    (a_yes_to_a_change_that_ended, "the proposal that it decides had ended"),
+    (a_sharing_that_nobody_reviewed, "a request that no one reviewed"),
+    (a_finding_closed_by_whom_it_is_about, "not open, or that is about that person"),
 )
 
 
-@pytest.mark.parametrize("attack", LATE, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(("attack", "words"), LATE, ids=[attack.__name__ for attack, _ in LATE])
 def test_a_signature_that_the_desk_would_refuse_counts_nowhere(
-    department: Department, attack: Attack
+    department: Department, attack: Attack, words: str
 ) -> None:
     root = Root(department)
     note, (stamp, signed) = attack(root)
     entry = root.write(note, stamp, signed)
     named = [one for one in problems(department) if one.startswith(f"entry {entry}: {note.KIND}")]
-    assert len(named) == 1, problems(department)
+    assert [one for one in named if words in one] == named != [], problems(department)

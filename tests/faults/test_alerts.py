@@ -130,6 +130,13 @@ def fuzzed(rng: random.Random) -> tuple[str, bytes]:
         word = rng.choice(TRICKS)(rng.choice((*FORBIDDEN, "Stolen", "stolen-vehicle")))
         plate = "".join(rng.choices("ABCDEFGHJKLMNPRSTUVWXYZ0123456789", k=7))
         cells = [word, "CA", plate, "note", "2026-01-01"]
+        if (
+            plan.header and rng.random() < 0.5
+        ):  # each under its heading, so that some get as far as the policy
+            filled = {"plate": plate, "state": "CA", "category": word, "reason": word}
+            cells = [filled.get(name, "") for name in plan.fields]
+            lines.append(mark.join(cells))
+            continue
         if rng.random() < 0.5:
             rng.shuffle(cells)
         lines.append(mark.join(cells * rng.randint(1, 4)))
