@@ -109,6 +109,13 @@ def from_bytes(cls: type[T], data: bytes, *, limit: int = MAX_BYTES) -> T:
     return from_plain(cls, decode(data, limit=limit))
 
 
+def is_later(value: Any, newest: int) -> bool:
+    """Whether a decoded map says that it is of a later `format` than this: it may have fields that no class
+    here has."""
+    number = value.get("format") if isinstance(value, dict) else None
+    return isinstance(number, int) and number > newest
+
+
 def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
     """Build a record of class `cls` from a decoded map.
 

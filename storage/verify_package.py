@@ -47,8 +47,11 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
     report.log_id = log_id_of(key.public).hex()
     with caught(report, HEAD_FILE):
         head_bytes = envelope.open_signed(_read(folder, HEAD_FILE), key.public, context=evidence.CONTEXT)
-        _demand_known(head_bytes)
-        head = codec.from_bytes(UnitPackageHead, head_bytes)
+        plain = envelope.decode(head_bytes)
+        if codec.is_later(plain, evidence.FORMAT):
+            what = f"is of a later format than this program knows: {UPDATE}"
+            raise PackageError(what, where=HEAD_FILE)
+        head = codec.from_plain(UnitPackageHead, plain)
         if head.format != evidence.FORMAT or head.log_id != log_id_of(key.public):
             raise PackageError("of another format or another log", where=HEAD_FILE)
         _files(folder, head, report)
@@ -94,14 +97,6 @@ def _key(folder: Path, given: NoteKey | None, report: UnitReport) -> NoteKey | N
         if given is not None and envelope.raw_public(own.public) != envelope.raw_public(given.public):
             report.add(KEY_FILE, "is not the key that was given")
     return given or own
-
-
-def _demand_known(head: bytes) -> None:
-    """A later program may put more into a head than this one knows. Raises PackageError."""
-    plain = envelope.decode(head)
-    number = plain.get("format") if isinstance(plain, dict) else None
-    if isinstance(number, int) and number > evidence.FORMAT:
-        raise PackageError(f"is of a later format than this program knows: {UPDATE}", where=HEAD_FILE)
 
 
 def _whole(

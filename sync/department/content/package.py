@@ -381,8 +381,7 @@ def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
     except EnvelopeError as error:
         raise PackageError(error.what, where=HEAD) from None
     plain = envelope.decode(signed, limit=16 << 20)
-    number = plain.get("format") if isinstance(plain, dict) else None
-    if isinstance(number, int) and number > FORMAT:  # of any fields
+    if codec.is_later(plain, FORMAT):
         raise PackageError("is of a later format than this program knows", where=HEAD, cure=UPDATE)
     head = codec.from_plain(PackageHead, plain)
     if head.format not in range(NO_ENTRIES, FORMAT + 1):

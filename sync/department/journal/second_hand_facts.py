@@ -157,17 +157,17 @@ class Training:
 
 def change_digest(said: Statement) -> bytes:
     """SHA-256 of a signed form as it was proposed: everything in it but the approval itself."""
-    return proposal_digest(said.call, form_of(said))
+    return proposal_digest(said.call, parse_form(said))
 
 
 def approval_of(said: Statement) -> int:
     """The approved proposal that a call names, or -1."""
-    form = form_of(said)
+    form = parse_form(said)
     named = (form.get(one) for one in ("proposal", "approval"))
     return next((one for one in named if type(one) is int and one >= 0), -1)
 
 
-def form_of(said: Statement) -> dict[str, object]:
+def parse_form(said: Statement) -> dict[str, object]:
     """What a person signed. Raises UnsignedError."""
     try:
         return dict(said.fields())
@@ -179,4 +179,4 @@ def exported_by(said: Statement) -> object:
     """The hold of which a signed call begins an export. Raises UnsignedError for another call."""
     if said.call != "hold/export":
         raise UnsignedError("the signed call exports nothing")
-    return form_of(said).get("hold")
+    return parse_form(said).get("hold")

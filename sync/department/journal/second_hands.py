@@ -39,9 +39,9 @@ from sync.department.journal.second_hand_facts import (
     approval_of,
     change_digest,
     forget,
-    form_of,
     incident_digest,
     item_digest,
+    parse_form,
     plate_digest,
     reads_digest,
     release_digest,
@@ -216,7 +216,7 @@ class SecondHands(PolicyAsks):
         else:
             raise TypeError("a decision is one of these kinds")
         if said is not None:
-            form = form_of(said)
+            form = parse_form(said)
             if said.call != call or form.get(about) != number or form.get(yes) is not granted:
                 raise UnsignedError("the signed call decides something else")
             self._demand_waiting(entry, number, said, granted=granted)
@@ -347,14 +347,14 @@ class SecondHands(PolicyAsks):
 
     def _demand_held(self, said: Statement, access: Access) -> None:
         """An export opens the reads of the hold that it names. Raises UnsignedError."""
-        hold = form_of(said).get("hold")
+        hold = parse_form(said).get("hold")
         placed = self.holds.get(hold) if type(hold) is int else None
         if placed is None or placed.reads != reads_digest(access.reads):
             raise UnsignedError("it names other reads than the hold")
 
     def demand_hold(self, said: Statement, access: int) -> None:
         """The key of the hold that an export names. Raises UnsignedError."""
-        hold = form_of(said).get("hold")
+        hold = parse_form(said).get("hold")
         placed = self.holds.get(hold) if type(hold) is int else None
         if placed is None or placed.access != access:
             raise UnsignedError("it names another hold")
@@ -410,7 +410,7 @@ class SecondHands(PolicyAsks):
         elif access.action == "export":
             self._demand_held(said, access)
         elif said.call == EMERGENCY:
-            self.demand_near(form_of(said).get("query"), entry.stamp.at_us)
+            self.demand_near(parse_form(said).get("query"), entry.stamp.at_us)
 
     def ask_share(self, entry: Entry, note: ShareAsked) -> None:
         """Another agency's request."""
@@ -429,7 +429,7 @@ class SecondHands(PolicyAsks):
             self.demand_gate(*asked.agency)
         if (access.written or self.seen_written) and asked.written not in {b"", access.written}:
             raise UnsignedError("it leaves for another agency, purpose or number than was asked")
-        scope = form_of(said).get("scope")
+        scope = parse_form(said).get("scope")
         # what was read by the time it was asked for, and in older logs up to what was asked
         until = {read_by(asked.until_us, asked.at_us)} | (set() if self.seen_by_two else {asked.until_us})
         times = [(asked.since_us, one) for one in until]
@@ -446,7 +446,7 @@ class SecondHands(PolicyAsks):
 
     def demand_images(self, said: Statement, request: int) -> None:
         """A delivery that opens pictures is of a request that asks for them. Raises UnsignedError."""
-        asked, scope = self.requests.get(request), form_of(said).get("scope")
+        asked, scope = self.requests.get(request), parse_form(said).get("scope")
         wanted = not isinstance(scope, dict) or scope.get("images") is True
         if asked is None or not (asked.images and wanted):
             raise UnsignedError("the request asks for no pictures")

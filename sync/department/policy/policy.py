@@ -116,10 +116,6 @@ class Policy:
     def purpose(self, name: str) -> Term | None:
         return next((one for one in self.purposes if one.id == name), None)
 
-    def bases_of(self, purpose: str) -> tuple[str, ...]:
-        """The legal bases that a purpose may rest on."""
-        return self.inquiry.bases_for(purpose)
-
     def hold_ground(self, name: str) -> Term | None:
         return next((one for one in self.holds if one.id == name), None)
 

@@ -182,11 +182,11 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
 
 def _summary(desk: Desk, entry: EntryOf[ChangeProposed]) -> str:
     """A proposal in words: of an account that gets another name, also the one that it has."""
-    note, said = entry.note, form_of(entry.signed)
-    known = desk.book.roster.accounts.get(note.about)
-    if note.call != "user/set" or known is None or said.get("name", known.name) == known.name:
+    note, known = entry.note, desk.book.roster.accounts.get(entry.note.about)
+    if note.call != "user/set" or known is None:
         return note.summary
-    return f"{note.summary}; its name is {known.name} now"
+    name = form_of(entry.signed).get("name", known.name)
+    return note.summary if name == known.name else f"{note.summary}; its name is {known.name} now"
 
 
 def _is_of_its_people(entry: Entry, user: str) -> bool:

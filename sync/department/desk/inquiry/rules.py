@@ -148,7 +148,7 @@ def _wrong_ground(policy: Policy, ground: Ground) -> Iterator[FormError]:
             clause="463.2",
             cure=", ".join(one.id for one in policy.purposes),
         )
-    bases = policy.bases_of(ground.purpose)
+    bases = policy.inquiry.bases_for(ground.purpose)
     if ground.basis not in bases:
         what = "the basis is a criminal investigation, or a civil or administrative action of the department"
         if ground.basis in policy.inquiry.bases:
