@@ -6,41 +6,63 @@ Promise: no field can carry a plate: there is no free text in it but the softwar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from typing import ClassVar
 
 from sync.messages import Message, need
 
-ALARM_WORDS: Mapping[str, str] = {
-    "no_frames": "no pictures from the camera",
-    "camera_dark": "the camera sees nothing but dark",
-    "camera_covered": "the camera is covered",
-    "camera_frozen": "the camera's picture does not change",
-    "camera_knocked": "the camera was moved",
-    "few_reads": "far fewer reads than usual",
-    "hot": "too hot",
-    "throttled": "slowed down by heat",
-    "undervoltage": "the supply voltage is too low",
-    "disk_low": "storage is almost full",
-    "card_worn": "the memory card is worn out",
-    "clock_loose": "the clock is not disciplined",
-    "clock_unknown": "the clock's error is unknown",
-    "sync_late": "sync is overdue",
-    "configuration_refused": "a configuration was refused",
-    "closed_log": "a closed log has reads that the department lacks",
-    "clock_in_doubt": "the clock is in doubt",
-    "purge_failed": "what was due is not purged, or files of it are still there: its log says which",
-    "home_shut": "files of the unit are shut to it, or of another kind: its log says which and what to do",
-    "list_expired": "alerts are off, as a hot list ended, is missing or refused: sync it or push the list",
-    "list_in_doubt": "alerts are marked stale, as its clock knows no time: sync it, then set its clock",
-    "sensor_failed": "a sensor failed",
-    "update_given_up": "a system update did not start; the version before it runs again",
-    "second_disk": "another disk has the labels of this unit's partitions",
-}
-"""What can be wrong at a unit, and the words for a person."""
-ALARMS = tuple(ALARM_WORDS)
-LATER_ALARMS = frozenset({"home_shut", "list_in_doubt", "purge_failed"})
+
+class Alarm(StrEnum):
+    """Everything that can be wrong at a unit: its name on the wire, and the words for a person."""
+
+    words: str
+
+    def __new__(cls, name: str, words: str = "") -> Alarm:
+        made = str.__new__(cls, name)
+        made._value_, made.words = name, words
+        return made
+
+    NO_FRAMES = "no_frames", "no pictures from the camera"
+    DARK = "camera_dark", "the camera sees nothing but dark"
+    COVERED = "camera_covered", "the camera is covered"
+    FROZEN = "camera_frozen", "the camera's picture does not change"
+    KNOCKED = "camera_knocked", "the camera was moved"
+    FEW_READS = "few_reads", "far fewer reads than usual"
+    HOT = "hot", "too hot"
+    THROTTLED = "throttled", "slowed down by heat"
+    UNDERVOLTAGE = "undervoltage", "the supply voltage is too low"
+    DISK_LOW = "disk_low", "storage is almost full"
+    CARD_WORN = "card_worn", "the memory card is worn out"
+    CLOCK_LOOSE = "clock_loose", "the clock is not disciplined"
+    CLOCK_UNKNOWN = "clock_unknown", "the clock's error is unknown"
+    SYNC_LATE = "sync_late", "sync is overdue"
+    CONFIGURATION_REFUSED = "configuration_refused", "a configuration was refused"
+    CLOSED_LOG = "closed_log", "a closed log has reads that the department lacks"
+    # custody does not follow the clock, or it walked: storage.clock_trust
+    CLOCK_IN_DOUBT = "clock_in_doubt", "the clock is in doubt"
+    PURGE_FAILED = (
+        "purge_failed",
+        "what was due is not purged, or files of it are still there: its log says which",
+    )
+    HOME_SHUT = (
+        "home_shut",
+        "files of the unit are shut to it, or of another kind: its log says which and what to do",
+    )
+    LIST_EXPIRED = (
+        "list_expired",
+        "alerts are off, as a hot list ended, is missing or refused: sync it or push the list",
+    )
+    LIST_IN_DOUBT = (
+        "list_in_doubt",
+        "alerts are marked stale, as its clock knows no time: sync it, then set its clock",
+    )
+    SENSOR_FAILED = "sensor_failed", "a sensor failed"
+    UPDATE_GIVEN_UP = "update_given_up", "a system update did not start; the version before it runs again"
+    SECOND_DISK = "second_disk", "another disk has the labels of this unit's partitions"
+
+
+LATER_ALARMS = frozenset({Alarm.HOME_SHUT, Alarm.LIST_IN_DOUBT, Alarm.PURGE_FAILED})
 """Those that not every department knows: one that refuses a report for them gets it without."""
 CLOCK_STATES = ("disciplined", "holdover", "unknown")
 _VERSION = re.compile(r"[A-Za-z][A-Za-z0-9.+ _-]{0,63}")
@@ -83,7 +105,7 @@ class HealthMessage(Message):
         need(len(self.log_id) == 32, "has 32 bytes", "health.log_id")
         need(bool(_VERSION.fullmatch(self.software)), "is not a version", "health.software")
         need(self.clock_state in CLOCK_STATES, "is not a clock state", "health.clock_state")
-        known = set(self.alarms) <= set(ALARMS) and len(set(self.alarms)) == len(self.alarms)
+        known = set(self.alarms) <= set(Alarm) and len(set(self.alarms)) == len(self.alarms)
         need(known, "names an unknown alarm, or one twice", "health.alarms")
         for field in fields(self):
             value = getattr(self, field.name)

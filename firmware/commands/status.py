@@ -15,7 +15,7 @@ from firmware.custody.opening import custody_by
 from firmware.errors import ConfigError
 from firmware.health.alarm_cures import alarm_lines
 from firmware.health.health_file import newest_report
-from firmware.health.report import Alarm, HealthWatch, first_named
+from firmware.health.report import HealthWatch, first_named
 from firmware.health.report_text import report_lines
 from firmware.run.field_parts import clock_of
 from firmware.settings.config import load_config
@@ -27,6 +27,7 @@ from storage.times import now_us
 from sync import destruction
 from sync.command_frame import Common, verb
 from sync.errors import DONE, FOUND_WRONG
+from sync.health import Alarm
 from sync.membership import SyncFolder
 
 

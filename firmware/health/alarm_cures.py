@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from firmware.health.report import Alarm
+from sync.health import Alarm
 
 CURES: Mapping[Alarm, str] = {
     Alarm.NO_FRAMES: "the log says why (`logs`, journalctl -u alpr-reader); check cable and camera.source",

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import structlog
 
-from firmware.health.report import Alarm, HealthReport
+from firmware.health.report import HealthReport
+from sync.health import Alarm
 
 OVER_S = 60.0
 

@@ -13,10 +13,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from firmware.health.report import Alarm, HealthReport
+from firmware.health.report import HealthReport
 from firmware.threads import working
 from hw.clock import boottime_s
 from storage import files
+from sync.health import Alarm
 
 EVERY_S = 5.0
 STALE_S = 20.0

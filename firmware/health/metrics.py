@@ -13,8 +13,9 @@ from typing import Any
 
 import structlog
 
-from firmware.health.report import Alarm, HealthReport
+from firmware.health.report import HealthReport
 from firmware.health.wear import coarse_free
+from sync.health import Alarm
 
 MOST_AT_ONCE = 8
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from firmware.health.custody import Custody
@@ -22,6 +21,7 @@ from hw.clock import TimeState, UtcTime
 from hw.errors import HardwareError
 from hw.power import PowerSource, Supply
 from hw.vitals import Board, Vitals
+from sync.health import Alarm
 
 if TYPE_CHECKING:  # a report without a camera needs no numpy: it is a second on a Pi
     import numpy as np
@@ -45,35 +45,6 @@ def first_named(lines: Sequence[str]) -> list[str]:
     """The first of these lines, and how many more there are."""
     more = len(lines) - MOST_NAMED
     return [*lines[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
-
-
-class Alarm(StrEnum):
-    """Everything that can be wrong, by name."""
-
-    NO_FRAMES = "no_frames"
-    DARK = "camera_dark"
-    COVERED = "camera_covered"
-    FROZEN = "camera_frozen"
-    KNOCKED = "camera_knocked"
-    FEW_READS = "few_reads"
-    HOT = "hot"
-    THROTTLED = "throttled"
-    UNDERVOLTAGE = "undervoltage"
-    DISK_LOW = "disk_low"
-    CARD_WORN = "card_worn"
-    CLOCK_LOOSE = "clock_loose"
-    CLOCK_UNKNOWN = "clock_unknown"
-    SYNC_LATE = "sync_late"
-    CONFIGURATION_REFUSED = "configuration_refused"
-    CLOSED_LOG = "closed_log"  # a closed log holds reads that the department does not have
-    CLOCK_IN_DOUBT = "clock_in_doubt"  # custody does not follow the clock, or it walked: storage.clock_trust
-    PURGE_FAILED = "purge_failed"  # what was due is not gone, or not every file of it
-    HOME_SHUT = "home_shut"  # files or folders that this unit may not use, or that are of another kind
-    LIST_EXPIRED = "list_expired"  # before a newer version came, or its files are gone or refused
-    LIST_IN_DOUBT = "list_in_doubt"  # its alerts are marked stale: the clock cannot tell its age
-    SENSOR_FAILED = "sensor_failed"
-    UPDATE_GIVEN_UP = "update_given_up"  # of the system; the one before it runs again
-    SECOND_DISK = "second_disk"  # one that is not used, with the labels of this unit's partitions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

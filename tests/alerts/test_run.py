@@ -15,13 +15,14 @@ from firmware.alerts.opened_lists import open_lists
 from firmware.cli import main
 from firmware.custody.opening import create_ledger, open_ledger
 from firmware.health.list_health import ListHealth
-from firmware.health.report import Alarm, HealthWatch
+from firmware.health.report import HealthWatch
 from firmware.run import app
 from firmware.run.run_result import RunOptions
 from storage.ledger import Ledger
 from storage.read_records import Alert
 from storage.record_base import KeyClass
 from storage.times import HOUR_US
+from sync.health import Alarm
 from sync.hot_lists.document import ListHead, digest_of, total_digest
 from sync.hot_lists.entry import ListEntry
 from sync.membership import SyncFolder

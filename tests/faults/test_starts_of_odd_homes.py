@@ -26,7 +26,6 @@ from firmware.custody import home_parts
 from firmware.custody.home_parts import ShutParts, open_to_owner, shut_parts
 from firmware.custody.opening import create_ledger, open_or_roll_over
 from firmware.frames.failed_eyes import FailedEyes
-from firmware.health.report import Alarm
 from firmware.run import app, prepared_home
 from firmware.run.beside import Beside
 from firmware.run.failed_start import ENDS, purging_anyway
@@ -40,6 +39,7 @@ from storage.ledger import Ledger
 from sync.command_frame import Common
 from sync.errors import NotEnrolledError
 from sync.event_log import event_log
+from sync.health import Alarm
 from sync.membership import SyncFolder
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"

@@ -31,7 +31,7 @@ from firmware.health.health_file import newest_report, path_of, reporting, write
 from firmware.health.list_health import ListHealth
 from firmware.health.metrics import MOST_AT_ONCE, MetricsServer, serving_metrics
 from firmware.health.read_habit import ReadHabit
-from firmware.health.report import Alarm, HealthReport, HealthWatch
+from firmware.health.report import HealthReport, HealthWatch
 from firmware.health.report_text import report_lines
 from firmware.health.scene_watch import SceneWatch
 from firmware.health.system_marks import LINE_LIMIT, SystemMarks, system_marks
@@ -43,6 +43,7 @@ from hw.power import ScriptedPower
 from hw.vitals import ScriptedBoard
 from storage.times import MINUTE_US
 from sync.event_log import event_log
+from sync.health import Alarm
 from sync.membership import SyncFolder
 
 T0_US = 1_777_777_200_000_000  # a whole hour
@@ -268,6 +269,7 @@ def test_every_alarm_says_what_a_person_does_about_it_in_one_line() -> None:
         assert line.startswith(f"{alarm}: ")
         assert len(line) <= 110, "a terminal"
         assert screened(line) == line, "the console's screen must leave the cure whole"
+        assert alarm.words.replace("_", "") == alarm.words != "", "the department shows words, not a name"
 
 
 def test_status_finds_an_alarm_a_failed_sync_and_a_configuration_that_starts_nothing(

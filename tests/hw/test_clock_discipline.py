@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.health.alarm_cures import CURES
-from firmware.health.report import CLOCK_LOOSE_US, Alarm
+from firmware.health.report import CLOCK_LOOSE_US
 from hw.chrony import ScriptedDaemon, Tracking
 from hw.clock import UNKNOWN_ERROR_US, SetClock, TimeState, UtcTime, kernel_bound_us
 from hw.clock_discipline import (
@@ -27,6 +27,7 @@ from hw.position import Fix, FixQuality
 from hw.pps import Pulse
 from hw.rtc import ScriptedRtc
 from storage.times import DAY_US, HOUR_US
+from sync.health import Alarm
 
 T0_US = 1_777_777_777_000_000
 TRACKING = Tracking(

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 
-import pytest
 from desk_twins import Department
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,12 +16,11 @@ from street_map_twin import drawn_map
 from storage.policy import NoReadZone
 from sync.department.pages.plotting import EDGE, SIDE, PlotFrame
 from sync.department.pages.street_map import StreetMap
-from sync.department.pages.wording import alarm_of, title_of, word_of
+from sync.department.pages.wording import title_of, word_of
 from sync.department.pages.zones import plot_of_zones, rows_of, zones_text
 from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.roles import Role
 from sync.department.server.open_desk import adopt_root
-from sync.health import ALARM_WORDS
 
 Browser = Callable[[], Reader]
 CLINIC = NoReadZone(
@@ -97,12 +95,6 @@ def test_without_zones_the_policy_page_says_so_and_no_page_draws_one(reader: Bro
     results = one.send(one.get("/search"), "/search", **WHY, plate="8XYZ123")
     assert 'class="plot"' in results.html
     assert "zone" not in results.text
-
-
-@pytest.mark.parametrize("code", sorted(ALARM_WORDS))
-def test_every_alarm_of_a_unit_has_words_without_a_code(code: str) -> None:
-    assert alarm_of(code) == ALARM_WORDS[code]
-    assert "_" not in alarm_of(code)
 
 
 def test_roles_are_shown_by_their_titles(department: Department, reader: Browser) -> None:

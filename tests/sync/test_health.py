@@ -14,7 +14,7 @@ from sync_twins import DepartmentProcess, Unit
 from firmware import cli as reader
 from firmware.custody.opening import serve_door
 from firmware.health.health_message import health_message
-from firmware.health.report import Alarm, HealthReport, HealthWatch
+from firmware.health.report import HealthReport, HealthWatch
 from hw.clock import SetClock, TimeState
 from hw.vitals import ScriptedBoard
 from storage import codec, envelope
@@ -25,7 +25,7 @@ from sync.department.server.server import Department
 from sync.department.store import unit_health
 from sync.enrollment import open_link
 from sync.errors import MessageError, RefusedByDepartmentError
-from sync.health import ALARMS, CLOCK_STATES, HealthMessage
+from sync.health import CLOCK_STATES, HealthMessage
 from sync.runner import Runner
 from sync.schedule import Schedule
 from sync.uplink import Conversation
@@ -41,7 +41,6 @@ def sample(**changes: Any) -> HealthMessage:
 
 
 def test_the_words_on_the_wire_are_those_of_the_unit() -> None:
-    assert tuple(str(alarm) for alarm in Alarm) == ALARMS
     assert tuple(str(state) for state in TimeState) == CLOCK_STATES
     own = {field.name for field in dataclasses.fields(HealthReport)}
     own -= {

@@ -12,7 +12,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import open_store_of
 from sync.department.store.unit_health import UnitState, off_text, states
 from sync.errors import DONE, FOUND_WRONG
-from sync.health import ALARM_WORDS
+from sync.health import Alarm
 
 
 @verb("health", example="department health --home /srv/alpr")
@@ -79,7 +79,7 @@ def _lines(state: UnitState, at_us: int) -> list[str]:
         f"  clock {report.clock_state} within {margin_text(report.clock_error_us)}; {free:.1f} GB free; "
         f"board {_known(report.temperature_c, ' C')}, card wear {_known(report.card_wear_percent, ' %')}",
         f"  alarms {', '.join(report.alarms) or 'none'}",
-        *(f"    {name}: {ALARM_WORDS[name]}" for name in report.alarms),
+        *(f"    {name}: {Alarm(name).words}" for name in report.alarms),
     ]
 
 

@@ -27,7 +27,6 @@ from sync.department.pages.values import Values
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.wording import (
     act_of,
-    alarm_of,
     done_of,
     elements_of,
     in_local_time,
@@ -37,6 +36,7 @@ from sync.department.pages.wording import (
 )
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import FormError
+from sync.health import Alarm
 
 Choices: TypeAlias = Callable[[Visit], Options]
 Reading: TypeAlias = Callable[[Visit], Any]
@@ -359,7 +359,7 @@ def cell_of(  # noqa: PLR0911, PLR0912 - one case per kind
         held = [value] if isinstance(value, str) else value
         return Cell(", ".join(title_of(policy, one) for one in held))
     if column == "alarms":
-        return Cell(", ".join(alarm_of(one) for one in value) or "none")
+        return Cell(", ".join(Alarm(one).words for one in value) or "none")
     if column in listing.plain:
         return Cell(str(value))
     if column in listing.codes:

@@ -12,7 +12,6 @@ from sync.department.desk.field_help import words_of
 from sync.department.desk.operations import OPERATIONS
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
-from sync.health import ALARM_WORDS
 
 WORDS = {
     "organisation": "organization",
@@ -52,11 +51,6 @@ def word_of(code: object) -> str:
     text = str(code)
     plain = text.replace("_", " ").replace("-", " ") if _CODE.fullmatch(text) else text
     return WORDS.get(text, plain)
-
-
-def alarm_of(code: object) -> str:
-    """What a unit says is wrong, in words."""
-    return ALARM_WORDS.get(str(code), word_of(code))
 
 
 def promise_of(test: str) -> str:

@@ -14,7 +14,7 @@ from storage.times import DAY_US, HOUR_US, day_text, iso_text
 from sync.department.ground.department_time import span_text
 from sync.department.store.tables import certificates, destructions, logs, unit_health, units
 from sync.department.store.unit_logs import OPEN
-from sync.health import ALARM_WORDS, HealthMessage
+from sync.health import Alarm, HealthMessage
 
 CLOCK_OFF_US = HOUR_US  # a report that comes was made moments before: more is a wrong clock
 SILENT_DAYS = 3  # a unit that did not sync for this long is overdue
@@ -159,5 +159,5 @@ def due_in(connection: sa.Connection, at_us: int) -> list[str]:
         if one.clock_off_us:
             found.append(f"unit {one.name}: its clock is {off_text(one.clock_off_us)}: set it right")
         if one.alarms:
-            found.append(f"unit {one.name} reports: {', '.join(ALARM_WORDS[name] for name in one.alarms)}")
+            found.append(f"unit {one.name} reports: {', '.join(Alarm(name).words for name in one.alarms)}")
     return found
