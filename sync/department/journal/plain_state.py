@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import functools
 import typing
+from collections import UserDict
 from collections.abc import Callable, ItemsView, Iterator, ValuesView
 from typing import Any
 
@@ -25,81 +26,45 @@ MAX_BYTES = 1 << 30
 class _Values(ValuesView[Any]):
     """Values in either direction, as a dictionary gives them."""
 
-    def __init__(self, of: dict[Any, Any]) -> None:
-        super().__init__(of)
-        self._of = of
+    _mapping: LazyEntries
 
     def __reversed__(self) -> Iterator[Any]:
-        return (self._of[key] for key in reversed(self._of))
+        return (self._mapping[key] for key in reversed(self._mapping))
 
 
 class _Items(ItemsView[Any, Any]):
     """Items in either direction, as a dictionary gives them."""
 
-    def __init__(self, of: dict[Any, Any]) -> None:
-        super().__init__(of)
-        self._of = of
+    _mapping: LazyEntries
 
     def __reversed__(self) -> Iterator[tuple[Any, Any]]:
-        return ((key, self._of[key]) for key in reversed(self._of))
+        return ((key, self._mapping[key]) for key in reversed(self._mapping))
 
 
-class LazyEntries(dict[Any, Any]):
-    """Entries by name, each read from its bytes when it is first asked for; else what a dictionary is."""
-
-    def _read(self, key: Any) -> Any:
-        value = dict.__getitem__(self, key)
-        if type(value) is bytes:
-            value = _entry(envelope.decode(value, limit=MAX_BYTES))
-            dict.__setitem__(self, key, value)
-        return value
-
-    def __iter__(self) -> Iterator[Any]:
-        return super().__iter__()  # a class with its own is copied by its items: never as bytes
+class LazyEntries(UserDict[Any, Any]):
+    """Entries by name, each read from its bytes when it is first asked for; else what a dictionary is.
+    `data` has each unchanged: an entry, or its bytes.
+    """
 
     def __getitem__(self, key: Any) -> Any:
-        return self._read(key)
+        value = self.data[key]
+        if type(value) is bytes:
+            value = self.data[key] = _entry(envelope.decode(value, limit=MAX_BYTES))
+        return value
 
-    def __eq__(self, other: object) -> bool:
-        return dict(self) == other
-
-    __hash__ = None
-
-    def __or__(self, other: Any) -> Any:
-        return dict(self) | other
-
-    def __ror__(self, other: Any) -> Any:
-        return other | dict(self)
-
-    def copy(self) -> dict[Any, Any]:
-        return dict(self)
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        return self._read(key) if key in self else default
-
-    def setdefault(self, key: Any, default: Any = None) -> Any:
-        return self._read(key) if key in self else super().setdefault(key, default)
-
-    def pop(self, key: Any, *default: Any) -> Any:
-        if key in self:
-            value = self._read(key)
-            del self[key]
-            return value
-        return dict.pop(self, key, *default)
+    def __reversed__(self) -> Iterator[Any]:
+        return iter(reversed(self.data))
 
     def popitem(self) -> tuple[Any, Any]:
-        key = next(reversed(self), None)
-        return (key, self.pop(key)) if key is not None else super().popitem()
+        """The newest, where `UserDict` gives the oldest."""
+        self[next(reversed(self), None)]  # read; KeyError where there is none
+        return self.data.popitem()
 
-    def values(self) -> _Values:  # type: ignore[override]
+    def values(self) -> _Values:
         return _Values(self)
 
-    def items(self) -> _Items:  # type: ignore[override]
+    def items(self) -> _Items:
         return _Items(self)
-
-    def raw(self) -> Iterator[tuple[Any, Any]]:
-        """Each unchanged: an entry, or its bytes."""
-        return iter(dict.items(self))
 
 
 def _entry_bytes(entry: Any) -> bytes:
@@ -124,7 +89,7 @@ def as_plain(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one case for each
     if origin is EntryOf:
         return _entry_bytes(value)
     if origin is dict:
-        pairs = value.raw() if isinstance(value, LazyEntries) else value.items()
+        pairs = (value.data if isinstance(value, LazyEntries) else value).items()
         return [[as_plain(inner[0], key), as_plain(inner[1], one)] for key, one in pairs]
     if origin in {set, list, tuple}:
         each = inner[0]
@@ -158,7 +123,7 @@ def _reader_of(hint: Any) -> Callable[[Any], Any]:  # noqa: PLR0911 - one case f
     if origin is dict:
         key_of, value_of = _reader(inner[0]), _reader(inner[1])
         if typing.get_origin(inner[1]) is EntryOf:
-            return lambda plain: LazyEntries({key_of(key): one for key, one in plain})
+            return lambda plain: LazyEntries((key_of(key), one) for key, one in plain)
         return lambda plain: {key_of(key): value_of(one) for key, one in plain}
     if origin in {set, list, tuple}:
         each = _reader(inner[0])
