@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .card import FindRules
 from .errors import NetAnswerError, PictureError
-from .plates import F32, U8, Corners, PlateBox
+from .plates import F32, U8, PlateBox, as_corners
 from .runtime import Net, NetOutput
 from .shrink import scaled
 
@@ -193,7 +193,7 @@ def to_boxes(found: Candidates, place: Letterbox) -> tuple[PlateBox, ...]:
     """Candidates in net px as boxes in frame px."""
     frame = place.to_frame(found.corners.astype(np.float64))
     return tuple(
-        PlateBox(corners=_corners(quad), confidence=float(score))
+        PlateBox(corners=as_corners(quad), confidence=float(score))
         for quad, score in zip(frame.tolist(), found.scores, strict=True)
     )
 
@@ -202,11 +202,6 @@ def find_plates(net: Net, rules: FindRules, luma: U8, lores: U8 | None = None) -
     """All plates of a frame, best first. Raises PictureError."""
     picture, place = letterbox(luma, net.size, rules.padding, lores)
     return to_boxes(decode(net.invoke(picture), rules), place)
-
-
-def _corners(quad: list[list[float]]) -> Corners:
-    a, b, c, d = ((x, y) for x, y in quad)
-    return (a, b, c, d)
 
 
 def _sigmoid(logits: F32) -> F32:

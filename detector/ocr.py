@@ -20,7 +20,7 @@ from .line_reader import LineReader, Pair
 from .look import Look, Looker, Stopwatch
 from .place_fit import runs_out
 from .plateness import plateness, signs_of_look
-from .plates import F32, U8, Corners, Evidence, PlateBox, Point
+from .plates import F32, U8, Corners, Evidence, PlateBox, Point, as_corners
 from .rectify import corners_in_frame
 from .runtime import Net
 from .still_cuts import more_cuts
@@ -185,7 +185,7 @@ class PatchReader:
         """The corners that the net saw in a patch, or the box's own if those are implausible."""
         if "corners" not in look.outputs:
             return box.corners
-        seen = _as_corners(corners_in_frame(look.outputs["corners"].real(), look.patch))
+        seen = as_corners(corners_in_frame(look.outputs["corners"].real(), look.patch))
         return seen if _plausible(box.corners, seen) else box.corners
 
     def invoke_bare(self, patch: U8) -> None:
@@ -247,8 +247,3 @@ def _middle(quad: Corners) -> Point:
 def _area(quad: Corners) -> float:
     """Area of a quad, shoelace formula."""
     return 0.5 * abs(sum(a[0] * b[1] - a[1] * b[0] for a, b in zip(quad, (*quad[1:], quad[0]), strict=True)))
-
-
-def _as_corners(quad: F64) -> Corners:
-    a, b, c, d = ((x, y) for x, y in quad.tolist())
-    return (a, b, c, d)

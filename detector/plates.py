@@ -6,7 +6,7 @@ Coordinates are px of the full-resolution frame, x to the right and y down, floa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -23,6 +23,12 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 NO_CHARACTER = len(ALPHABET)  # index of "no character" (and of the CTC blank) in every probability row
 CLASSES = len(ALPHABET) + 1
 UNREADABLE = "?"
+
+
+def as_corners(quad: Iterable[Iterable[float]]) -> Corners:
+    """Four points as corners; an array's as floats of Python."""
+    a, b, c, d = ((float(x), float(y)) for x, y in quad)
+    return a, b, c, d
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,15 +35,6 @@ class LogReader:
             raise LedgerError("is missing", where=f"record {sequence}", leaf_index=sequence)
         return blob_of(row[0])
 
-    def of_epoch(self, epoch: int, first: int, end: int, most: int) -> list[tuple[int, bytes]]:
-        """(sequence, leaf) of an epoch's records in [first, end), in order, at most so many."""
-        sql = (
-            "SELECT sequence, leaf FROM leaves WHERE epoch = ? AND sequence >= ? AND sequence < ?"
-            " ORDER BY sequence LIMIT ?"
-        )
-        rows = self._db.execute(sql, (epoch, first, end, most)).fetchall()
-        return [(int(sequence), blob_of(data)) for sequence, data in rows]
-
     def subtree(self, level: int, index: int) -> bytes:
         """Hash of a complete subtree, from stored hashes. Raises LedgerError if one is missing."""
         kept = level // STEP * STEP

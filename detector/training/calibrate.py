@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from ..card import card_text
 from ..confidence import Features
 from ..plateness import SIGNS, PlateSigns, signs_of_look
-from ..plates import Corners, PlateReading
+from ..plates import PlateReading, as_corners
 from ..reader import MODELS, PlateReader
 from .datasets import Picture, read_all
 from .metrics import coverage_at_precision, expected_calibration_error, folded, overlap
@@ -60,9 +60,9 @@ class Sightings:
     weight: F64
 
 
-def collect(reader: PlateReader, pictures: list[Picture], *, jitters: int, seed: int = 5) -> Sightings:
+def collect(reader: PlateReader, pictures: list[Picture], *, jitters: int) -> Sightings:
     """Reads every labeled text: scenes as a whole, and each plate ``jitters`` times loosely cut."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(5)
     values, right, weight = [], [], []
     for picture in pictures:
         luma = picture.luma()
@@ -80,7 +80,7 @@ def collect(reader: PlateReader, pictures: list[Picture], *, jitters: int, seed:
             quad = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], np.float64)
             for _ in range(jitters):
                 loose, _, _ = loose_quad(rng, quad, spread=0.7)
-                found.append(reader.read_at(around, _corners(loose)))
+                found.append(reader.read_at(around, as_corners(loose)))
             score = found[0].features["score"] if not whole and len(found) > jitters else np.nan
             for reading in found:
                 values.append([score if name == "score" else reading.features[name] for name in NAMES])
@@ -202,11 +202,6 @@ def fit_plates(boxes: Boxes) -> dict[str, float]:
     steps = np.round(np.arange(0.05, 0.96, 0.05), 2)
     passed = np.array([(clutter >= least).sum() for least in steps])
     return rules | {"least": float(steps[np.argmax(passed <= FALSE_BOXES * boxes.pictures)])}
-
-
-def _corners(quad: F64) -> Corners:
-    a, b, c, d = ((float(x), float(y)) for x, y in quad)
-    return a, b, c, d
 
 
 def fit(seen: Sightings) -> dict[str, float]:

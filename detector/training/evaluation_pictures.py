@@ -20,14 +20,12 @@ COLUMNS = 6
 LEAST_READ = 10  # a curve of fewer texts says nothing
 
 
-def contact_sheet(
-    outcomes: Sequence[PlateOutcome], pictures: Sequence[Picture], most: int = 72
-) -> Image.Image:
+def contact_sheet(outcomes: Sequence[PlateOutcome], pictures: Sequence[Picture]) -> Image.Image:
     """Tiles of the plates read wrong or not found, the surest first, each with truth and reading."""
     wrong = [o for o in outcomes if o.truth and not o.exact_folded]
     wrong.sort(key=lambda o: -o.confidence)
     by_name = {(picture.dataset, picture.path.name): picture for picture in pictures}
-    shown = wrong[:most]
+    shown = wrong[:72]
     rows = max(-(-len(shown) // COLUMNS), 1)
     sheet = Image.new("L", (TILE[0] * COLUMNS, (TILE[1] + 28) * rows), 0)
     draw = ImageDraw.Draw(sheet)

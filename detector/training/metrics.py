@@ -133,7 +133,7 @@ def expected_calibration_error(
     )
 
 
-def chance_calibration_error(confidence: NDArray[np.float64], bins: int = 10, draws: int = 200) -> float:
+def chance_calibration_error(confidence: NDArray[np.float64]) -> float:
     """The calibration error of texts that are right just as often as their confidence says, on average.
 
     What is measured of few texts cannot be lower, however good the confidence: of 50 about 0.04.
@@ -141,8 +141,8 @@ def chance_calibration_error(confidence: NDArray[np.float64], bins: int = 10, dr
     if len(confidence) == 0:
         return float("nan")
     rng = np.random.default_rng(len(confidence))
-    drawn = rng.random((draws, len(confidence))) < confidence
-    return float(np.mean([expected_calibration_error(confidence, right, bins) for right in drawn]))
+    drawn = rng.random((200, len(confidence))) < confidence
+    return float(np.mean([expected_calibration_error(confidence, right) for right in drawn]))
 
 
 def precision_at_coverage(

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import DetectorError
 from ..place_fit import runs_out
-from ..plates import Confirmation, Corners, Evidence, FrameReadings, PlateBox, PlateReading
+from ..plates import Confirmation, Evidence, FrameReadings, PlateBox, PlateReading, as_corners
 from ..reader import PlateReader
 from ..track import Tracker
 from ..vote import Decoding, Vote, spelt
@@ -182,7 +182,7 @@ def _facts(frame: RecordedFrame, index: int, arrays: dict[str, np.ndarray[Any, A
 def _frame(facts: dict[str, Any], index: int, file: Any, decoding: Decoding) -> RecordedFrame:
     boxes = []
     for number, told in enumerate(facts["boxes"]):
-        box, reading = PlateBox(corners=_corners(told["box"]), confidence=told["score"]), None
+        box, reading = PlateBox(corners=as_corners(told["box"]), confidence=told["score"]), None
         if "evidence" in told:
             name = f"{index}_{number}"
             rest = dict(told["evidence"])
@@ -195,7 +195,7 @@ def _frame(facts: dict[str, Any], index: int, file: Any, decoding: Decoding) -> 
                 **rest,
             )
             reading = PlateReading(
-                box=PlateBox(corners=_corners(told["corners"]), confidence=told["score"]),
+                box=PlateBox(corners=as_corners(told["corners"]), confidence=told["score"]),
                 judged=Vote(decoding, (evidence,)),
                 patch=file[f"patch_{name}"],
                 evidence=evidence,
@@ -215,8 +215,3 @@ def _frame(facts: dict[str, Any], index: int, file: Any, decoding: Decoding) -> 
         boxes=tuple(boxes),
         plates=tuple(plates),
     )
-
-
-def _corners(points: Sequence[Sequence[float]]) -> Corners:
-    a, b, c, d = ((float(x), float(y)) for x, y in points)
-    return a, b, c, d

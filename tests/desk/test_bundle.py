@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_forms import forms
 from desk_twins import GROUND, Department
+from packages import unpacked
 
 from storage import codec, envelope
 from storage.cosigners import CosignerKey, Witnesses
@@ -66,11 +67,6 @@ def witnesses(department: Department) -> Witnesses:
     return found
 
 
-def files_of(data: bytes) -> Files:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
 def signed_anew(department: Department, files: Files) -> bytes:
     """The same files under a head that the department signed: what a department that lies would give out."""
     return under_a_head(files, load_ed25519(department.home.path / "log.key"))
@@ -98,7 +94,7 @@ def test_an_auditor_counts_the_same_offline(department: Department, tokens: Toke
     assert report.problems == ()
     assert report.entries == report.witnessed > 50
     assert report.opened >= 5
-    counts = json.loads(files_of(data)["counts.json"])
+    counts = json.loads(unpacked(data)["counts.json"])
     assert counts["inquiries_by_purpose"] == [{"name": "investigation", "count": 3}]
     assert counts["reads_received"] == 33
     assert counts["redress"] == {"asked": 1, "answered": 0}
@@ -106,7 +102,7 @@ def test_an_auditor_counts_the_same_offline(department: Department, tokens: Toke
 
 def test_no_plate_no_case_no_words_and_no_person_is_inside(department: Department, tokens: Tokens) -> None:
     busy(department, tokens)
-    for name, content in files_of(made(department, tokens)).items():
+    for name, content in unpacked(made(department, tokens)).items():
         for word in (
             b"8XYZ123",
             b"26-000234",
@@ -192,7 +188,7 @@ def test_a_department_with_false_figures_is_found(
     department: Department, tokens: Tokens, lie: Callable[[Files], None], found: str
 ) -> None:
     busy(department, tokens)
-    files = files_of(made(department, tokens))
+    files = unpacked(made(department, tokens))
     lie(files)
     data = signed_anew(department, files)
     try:
@@ -220,7 +216,7 @@ def test_a_signed_part_that_cannot_be_read_ends_in_a_verdict(name: str, content:
 
 
 def test_a_stranger_who_alters_it_is_found(department: Department, tokens: Tokens) -> None:
-    files = files_of(made(department, tokens))
+    files = unpacked(made(department, tokens))
     counts("refusals", 99)(files)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:

@@ -12,7 +12,6 @@ import pytest
 from detector_twins import FIND, DrawnDetector, ScriptedReader, reader_card
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from PIL import Image
 
 from detector import ocr
@@ -20,7 +19,7 @@ from detector.card import DetectorCard, ModelFile, NetInput, PlateRules
 from detector.confidence import log_odds
 from detector.errors import DegenerateCornersError, MissingModelError, PictureError
 from detector.halves import MARGINS
-from detector.plates import Corners, PlateBox
+from detector.plates import PlateBox, as_corners
 from detector.reader import PlateReader
 from detector.still_cuts import CUTS, more_cuts
 from detector.vote import spelt
@@ -127,11 +126,6 @@ def test_a_sure_first_look_is_not_repeated_and_a_doubtful_one_is() -> None:
     assert net.looks == 2
     assert len(seen.evidence.paths) == 2
     assert {text for text, _ in seen.text.candidates} >= {"7ABC123", "7ABC128"}
-
-
-def as_corners(quad: NDArray[np.float64]) -> Corners:
-    a, b, c, d = ((float(x), float(y)) for x, y in quad)
-    return (a, b, c, d)
 
 
 def test_a_still_in_doubt_is_looked_at_in_more_cuts_and_a_frame_of_a_pass_is_not() -> None:

@@ -51,7 +51,7 @@ def project(matrix: NDArray[np.float64], points: Points) -> NDArray[np.float64]:
     return np.asarray(mapped[:, :2] / mapped[:, 2:3])
 
 
-def warp(luma: Luma, to_picture: NDArray[np.float64], size: tuple[int, int], fill: int = 0) -> Luma:
+def warp(luma: Luma, to_picture: NDArray[np.float64], size: tuple[int, int]) -> Luma:
     """The picture under a homography into a new one of size (height, width); for equal or larger scales."""
     inverse = np.linalg.inv(to_picture)
     inverse = inverse / inverse[2, 2]
@@ -62,7 +62,7 @@ def warp(luma: Luma, to_picture: NDArray[np.float64], size: tuple[int, int], fil
             Image.Transform.PERSPECTIVE,
             tuple(inverse.reshape(-1)[:8]),
             Image.Resampling.BICUBIC,
-            fillcolor=fill,
+            fillcolor=0,
         )
     )
 

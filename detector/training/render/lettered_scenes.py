@@ -53,9 +53,9 @@ def draw_text(rng: np.random.Generator) -> str:
     return digits[:6]
 
 
-def lettered_scene(rng: np.random.Generator, text: str | None = None) -> LetteredScene:
+def lettered_scene(rng: np.random.Generator) -> LetteredScene:
     """A picture with one text that is on no plate."""
-    text = draw_text(rng) if text is None else text
+    text = draw_text(rng)
     mask = _mask(rng, text)
     high = float(rng.uniform(18, 56))
     wide = high * mask.shape[1] / mask.shape[0]

@@ -215,9 +215,9 @@ OBSTACLES: dict[str, Callable[[Rng], Obstacle]] = {
 }
 
 
-def hidden_behind(rng: Rng, picture: Luma, quad: Quad, kind: str, backgrounds: Sequence[Luma] = ()) -> Luma:
+def hidden_behind(rng: Rng, picture: Luma, quad: Quad, kind: str) -> Luma:
     """The picture with an obstacle of a kind, a name of OBSTACLES, before the plate at quad (4, 2)."""
-    return cover(rng, picture, quad, kind, backgrounds)[0]
+    return cover(rng, picture, quad, kind)[0]
 
 
 def cover(

@@ -78,8 +78,8 @@ def patternless(rng: np.random.Generator) -> str:
     return thin_ended(rng, line) if rng.random() < 0.12 else line
 
 
-def vanity(rng: np.random.Generator, longest: int = 7) -> str:
-    """A word or two, now and then with digits for letters, of at most ``longest`` characters."""
+def vanity(rng: np.random.Generator) -> str:
+    """A word or two, now and then with digits for letters, of at most 7 characters."""
     word = WORDS[int(rng.integers(len(WORDS)))]
     style = rng.random()
     if style < 0.25:
@@ -91,8 +91,8 @@ def vanity(rng: np.random.Generator, longest: int = 7) -> str:
     elif style < 0.7:
         lead = ("I", "MY", "IM", "GO", "THE", "2", "4", "MR", "BE", "NO")
         word = lead[int(rng.integers(len(lead)))] + " " + word
-    if sum(sign not in MARKS for sign in word) > longest:
-        word = word.replace(" ", "")[:longest]
+    if sum(sign not in MARKS for sign in word) > 7:
+        word = word.replace(" ", "")[:7]
     if " " not in word and len(word) > 3 and rng.random() < 0.15:
         cut = int(rng.integers(1, len(word)))
         word = word[:cut] + _pick(rng, "  -") + word[cut:]
