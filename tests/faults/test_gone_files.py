@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from list_twins import VERSIONS, push
-from sync_twins import Unit, bare_home, running
+from sync_twins import Unit, bare_home, files_of, running
 
 from storage.checkpoint import NoteKey
 from storage.errors import ExplainedError
@@ -169,12 +169,6 @@ def home(served: Served, tmp_path: Path) -> Path:
     shutil.rmtree(served.witness)
     shutil.copytree(served.kept, served.witness)
     return copy
-
-
-def files_of(home: Path) -> list[str]:
-    """By their paths in the home; what SQLite has beside a database belongs to it."""
-    found = (one.relative_to(home) for one in home.rglob("*") if one.is_file())
-    return sorted(str(one) for one in found if not one.name.endswith(("-wal", "-shm")))
 
 
 def start(home: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from custody_twins import make_read
 from list_twins import VERSIONS, push
-from sync_twins import Unit, bare_home, running
+from sync_twins import Unit, bare_home, files_of, running
 
 from firmware.alerts.opened_lists import open_lists
 from firmware.cli import main
@@ -89,12 +89,6 @@ def store_read(home: Path) -> None:
 @pytest.fixture
 def home(delivered: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(delivered, tmp_path / "home"))
-
-
-def files_of(home: Path) -> list[str]:
-    """By their paths in the home; what SQLite has beside a database belongs to it."""
-    found = (one.relative_to(home) for one in home.rglob("*") if one.is_file())
-    return sorted(str(one) for one in found if not one.name.endswith(("-wal", "-shm")))
 
 
 def start(home: Path) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sync_twins import bare_home
+from sync_twins import bare_home, verified
 
 from sync import root_file
 from sync.department.cli import main
@@ -40,11 +40,6 @@ def adopted_home(tmp_path: Path) -> DepartmentHome:
     return home
 
 
-def _verified(home: DepartmentHome, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    capsys.readouterr()
-    return main(["verify", "--home", str(home.path)]), "".join(capsys.readouterr())
-
-
 def _put_back(home: DepartmentHome) -> None:
     home.root_file.write_bytes((home.path.parent / "2.root").read_bytes())
 
@@ -52,10 +47,10 @@ def _put_back(home: DepartmentHome) -> None:
 def test_verify_names_a_root_file_that_is_older_than_the_adopted_one(
     home: DepartmentHome, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, said = _verified(home, capsys)
+    status, said = verified(home, capsys)
     assert (status, "WRONG" in said) == (0, False), said
     _put_back(home)
-    status, said = _verified(home, capsys)
+    status, said = verified(home, capsys)
     assert (status, SAID in said, "department keys adopt" in said) == (1, True, True), said
 
 
@@ -64,7 +59,7 @@ def test_verify_names_another_root_file_of_the_adopted_version(
 ) -> None:
     root = root_file.describe(home.root_file.read_bytes())[0]
     home.root_file.write_bytes(_signed(home, replace(root, created_us=root.created_us + 1)))
-    status, said = _verified(home, capsys)
+    status, said = verified(home, capsys)
     assert (status, "is another version 3 than the one that the log adopted" in said) == (1, True), said
 
 
@@ -82,7 +77,7 @@ def test_no_server_and_no_desk_starts_with_an_older_root_file_until_the_adopted_
     assert home.root_file.read_bytes() == adopted.read_bytes()
     with started(home) as (_, front):
         assert front is not None
-    assert _verified(home, capsys)[0] == 0
+    assert verified(home, capsys)[0] == 0
 
 
 def test_a_running_server_purges_nothing_by_an_older_root_file_and_compliance_names_it(

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 from receiver_twins import Joined
-from sync_twins import bare_home, converse
+from sync_twins import bare_home, converse, verified
 
 from storage.times import DAY_US, now_us
-from sync.department.cli import main
 from sync.department.commands.serve import started
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.server import Department
@@ -42,11 +41,6 @@ def _change(home: DepartmentHome, *statements: str) -> None:
         store.commit()
 
 
-def _verified(home: DepartmentHome, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    capsys.readouterr()
-    return main(["verify", "--home", str(home.path)]), "".join(capsys.readouterr())
-
-
 def _digest(home: DepartmentHome) -> bytes:
     """Of all that the store holds."""
     with closing(sqlite3.connect(home.path / "store.db")) as store:
@@ -66,10 +60,10 @@ def _digest(home: DepartmentHome) -> bytes:
 def test_a_version_that_is_not_that_of_the_tables_is_named_and_nothing_is_written(
     home: DepartmentHome, capsys: pytest.CaptureFixture[str], statement: str, said: str
 ) -> None:
-    assert _verified(home, capsys)[0] == 0
+    assert verified(home, capsys)[0] == 0
     _change(home, statement)
     before = _digest(home)
-    status, lines = _verified(home, capsys)
+    status, lines = verified(home, capsys)
     assert (status, said in lines, "alembic_version" in lines) == (1, True, True), lines
     assert "15 records" in lines  # the rest is checked
     assert _digest(home) == before
@@ -84,21 +78,21 @@ def test_a_store_of_an_earlier_version_is_not_changed_by_verify_and_serve_brings
 ) -> None:
     _change(home, "DROP TABLE destructions", "UPDATE alembic_version SET version_num = '0004'")
     before = _digest(home)
-    status, said = _verified(home, capsys)
+    status, said = verified(home, capsys)
     named = f"are of version 0004, and those of these programs are {REVISION}" in said
     assert (status, named) == (2, True), said
     assert "department serve" in said
     assert _digest(home) == before
     with started(home):
         pass
-    assert _verified(home, capsys)[0] == 0
+    assert verified(home, capsys)[0] == 0
 
 
 def test_a_sync_at_a_time_to_come_is_named_and_silences_no_line_of_compliance(
     home: DepartmentHome, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _change(home, f"UPDATE units SET seen_us = {now_us() + 90 * DAY_US}")  # noqa: S608 - a number
-    status, said = _verified(home, capsys)
+    status, said = verified(home, capsys)
     assert (status, "WRONG unit unit: is said to have synced at a time to come" in said) == (1, True), said
     with closing(Department(home)) as server, server.store.listing() as connection:
         (line,) = unit_health.due_in(connection, now_us() + 60 * DAY_US)
@@ -110,7 +104,7 @@ def test_a_day_of_receipt_before_the_first_unit_or_to_come_is_named(
     home: DepartmentHome, capsys: pytest.CaptureFixture[str], day: int
 ) -> None:
     _change(home, f"INSERT INTO days (day) VALUES ({day})")  # noqa: S608 - a number
-    status, said = _verified(home, capsys)
+    status, said = verified(home, capsys)
     named = f"WRONG day of receipt {day}: no unit had joined, or it is to come" in said
     assert (status, named) == (1, True), said
 
@@ -122,13 +116,13 @@ def test_a_list_that_was_cut_is_named_with_its_file(
     entries = [ListEntry(plate=f"8XYZ{number:03}", category="stolen-vehicle") for number in range(40)]
     with closing(Department(home)) as server:
         publish_list(home, server.store, offer, entries, now_us())
-    assert _verified(home, capsys)[0] == 0
+    assert verified(home, capsys)[0] == 0
     path = home.path / "hotlists" / "doj.list"
     whole = path.read_bytes()
     for size in (200, len(whole) - 5, 0):
         path.write_bytes(whole[:size])
-        status, said = _verified(home, capsys)
+        status, said = verified(home, capsys)
         named = "WRONG hot list doj.list does not open" in said
         assert (status, named, "8XYZ" in said) == (1, True, False), said
     path.write_bytes(whole)
-    assert _verified(home, capsys)[0] == 0
+    assert verified(home, capsys)[0] == 0

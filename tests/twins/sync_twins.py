@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from custody_twins import SteppedTime, make_read
 from waiting import PATIENCE_S
 from warm_program import DEPARTMENT, WarmProgram
@@ -27,6 +28,7 @@ from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
 from storage.ledger import Ledger
 from sync import messages
+from sync.department.cli import main
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.settings import Settings
 from sync.department.server.founding import found
@@ -44,6 +46,18 @@ from sync.uplink import Conversation, SyncProgress
 from tests.tools.ports import free_port
 
 HOST = "localhost"
+
+
+def files_of(home: Path) -> list[str]:
+    """By their paths in the home; what SQLite has beside a database belongs to it."""
+    found = (one.relative_to(home) for one in home.rglob("*") if one.is_file())
+    return sorted(str(one) for one in found if not one.name.endswith(("-wal", "-shm")))
+
+
+def verified(home: DepartmentHome, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The exit status of `department verify`, and all that it prints."""
+    capsys.readouterr()
+    return main(["verify", "--home", str(home.path)]), "".join(capsys.readouterr())
 
 
 def bare_home(path: Path, **changes: object) -> DepartmentHome:

@@ -14,12 +14,12 @@ from storage import files
 from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, LedgerError
 from storage.ssh_signature import SshPublicKey, SshSignatureError
+from storage.verify_package import KEY_FILE  # in a unit's package, and in none of a department
 from sync.department.content.zipped import names_in
 from sync.errors import InvalidInputError
 
 FILE = click.Path(path_type=Path)
 MOST_BYTES = 5 << 30  # a package has 4 GiB at most
-UNIT_KEY = "log.pub"  # in a unit's package, and in none of a department
 
 
 def key_of(text: str, where: str) -> NoteKey:
@@ -47,12 +47,12 @@ def read_package(path: Path) -> bytes:
     """A department's package, or an auditor's bundle. Raises InvalidInputError, which says what to do with
     one that was unpacked, and with a unit's."""
     if path.is_dir():
-        own = (path / UNIT_KEY).is_file()
+        own = (path / KEY_FILE).is_file()
         what = "is a unit's package" if own else "is a folder, and a department's package is one ZIP file"
         cure = f"reader verify {path}" if own else "give that file, as the department made it"
         raise InvalidInputError(what, where=str(path), cure=cure)
     data = read_bytes(path)
-    if any(PurePosixPath(one).name == UNIT_KEY for one in names_in(data)):
+    if any(PurePosixPath(one).name == KEY_FILE for one in names_in(data)):
         cure = "unpack it, and check the folder with: reader verify FOLDER"
         raise InvalidInputError("is a unit's package in a ZIP file", where=str(path), cure=cure)
     return data
