@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 EVERY_S = 30.0
 CROWDED_CURE = (
-    f"a plate has over {MOST_OF_A_PLATE} entries in force; at most so many match, of its first "
-    f"{MOST_LOOKED_AT:,}: ask for a corrected list"
+    f"a plate has over {MOST_OF_A_PLATE} entries in force, or one after its first {MOST_LOOKED_AT:,} of any "
+    "kind: the rest matches nothing; ask for a corrected list"
 )
 
 
@@ -165,12 +165,14 @@ class HotListWatch:
                 self._report("hot_list_crowded", list=held.head.list_id, cure=CROWDED_CURE)
 
     def _is_crowded(self, held: HeldList, time: ListTime) -> bool:
-        """Whether a plate has too many entries in force; looked for in each version, and again hourly."""
+        """Whether a plate has entries in force that match nothing; looked for in each version and hourly."""
         name, place = held.head.list_id, (held.head.sequence, time.sure_us // HOUR_US)
         if self._crowd_at.get(name) == place:
             return False
         try:
-            crowded = held.is_crowded(MOST_OF_A_PLATE, time.sure_us, at_most_us=time.likely_us)
+            crowded = held.is_crowded(
+                MOST_OF_A_PLATE, time.sure_us, at_most_us=time.likely_us, looked_at=MOST_LOOKED_AT
+            )
         except (StorageError, OSError):  # the next refresh looks again
             self.doubt()
             return False

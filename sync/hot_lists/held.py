@@ -13,7 +13,6 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from storage import codec, files
@@ -127,14 +126,15 @@ class HeldList:
         """The entries under a key, one by one. Raises SealError for a damaged block."""
         return self.file.under(key)
 
-    def is_crowded(self, most: int, at_us: int, *, at_most_us: int) -> bool:
-        """Whether a plate has more than `most` entries that have begun and have not ended; times as for
-        ListEntry.runs. Raises SealError, RecordError for a damaged list.
+    def is_crowded(self, most: int, at_us: int, *, at_most_us: int, looked_at: int) -> bool:
+        """Whether a plate has more than `most` entries that have begun and have not ended, or one of them
+        after its first `looked_at` entries of any kind, where no match looks; times as for ListEntry.runs.
+        Raises SealError, RecordError for a damaged list.
         """
         for key in self.file.keys_over(most):
-            entries = map(ListEntry.from_bytes, self.file.under(key))
-            running = (one for one in entries if one.runs(at_us, at_most_us=at_most_us))
-            if next(islice(running, most, None), None) is not None:
+            entries = enumerate(map(ListEntry.from_bytes, self.file.under(key)))
+            running = (place for place, one in entries if one.runs(at_us, at_most_us=at_most_us))
+            if any(count >= most or place >= looked_at for count, place in enumerate(running)):
                 return True
         return False
 

@@ -12,7 +12,7 @@ import pytest
 from alert_twins import HEAD, KNOWN, NOW_US, Held, entry, plate_box, seen
 
 from firmware.alerts.lasting_time import ListTime
-from firmware.alerts.matching import MOST_OF_A_PLATE
+from firmware.alerts.matching import MOST_LOOKED_AT, MOST_OF_A_PLATE
 from firmware.alerts.watch import HotListWatch
 from firmware.frames.pipeline import EndedPass
 from firmware.health.list_health import ListHealth
@@ -169,14 +169,28 @@ def test_a_crowded_key_is_looked_through_entry_by_entry_and_no_further_than_need
     data[-1] ^= 1  # the last block opens no more
     path.write_bytes(data)
     held = HeldList(HEAD, HotListFile(path, bytes(32), "doj"))
-    assert held.is_crowded(MOST_OF_A_PLATE, NOW_US, at_most_us=NOW_US)
+    assert held.is_crowded(MOST_OF_A_PLATE, NOW_US, at_most_us=NOW_US, looked_at=MOST_LOOKED_AT)
+
+
+@pytest.mark.parametrize(("looked_at", "is_named"), [(59, True), (60, False)])
+def test_an_entry_in_force_where_no_match_looks_is_named(
+    tmp_path: Path, looked_at: int, is_named: bool
+) -> None:
+    """Ended entries before it crowd no list, and it matched nothing, unsaid."""
+    ended = [entry(reason=f"{number}", until_us=NOW_US - 1).to_bytes() for number in range(59)]
+    key, path = entry().key, tmp_path / "doj.list"
+    in_order = [(key, data) for data in (*ended, entry().to_bytes())]
+    write_list(path, bytes(32), "doj", codec.to_plain(HEAD), in_order)
+    held = HeldList(HEAD, HotListFile(path, bytes(32), "doj"))
+    assert list(held.file.under(key))[-1] == entry().to_bytes()
+    assert held.is_crowded(MOST_OF_A_PLATE, NOW_US, at_most_us=NOW_US, looked_at=looked_at) is is_named
 
 
 def test_a_list_that_could_not_be_looked_through_is_looked_at_again() -> None:
     """It counted as looked at until the next hour."""
 
-    def unreadable(*_: object, at_most_us: int) -> bool:
-        raise OSError(f"the card, at {at_most_us}")
+    def unreadable(*_: object, at_most_us: int, looked_at: int) -> bool:
+        raise OSError(f"the card, at {at_most_us}, {looked_at}")
 
     one = Held([entry(reason=f"{number}") for number in range(MOST_OF_A_PLATE + 1)])
     bench = Bench(one)

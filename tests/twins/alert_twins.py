@@ -39,7 +39,8 @@ class Held:
     head: ListHead = HEAD
     asked: list[int] = field(default_factory=list)
 
-    def is_crowded(self, most: int, at_us: int, *, at_most_us: int) -> bool:
+    def is_crowded(self, most: int, at_us: int, *, at_most_us: int, looked_at: int) -> bool:
+        assert looked_at > len(self.entries)
         keys = [one.key for one in self.entries if one.runs(at_us, at_most_us=at_most_us)]
         return any(keys.count(key) > most for key in set(keys))
 
