@@ -290,6 +290,7 @@ def overlaps(box: PlateBox, truth: tuple[float, ...]) -> bool:
 
 
 @pytest.mark.one_python
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("name", ["us-scenes", "eu-scenes", "br-scenes"])
 def test_real_scenes_are_found_and_mostly_read(shipped: PlateReader, shared_data: Path, name: str) -> None:
     pictures = scenes(shared_data / name, "train", 12)

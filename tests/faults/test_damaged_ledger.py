@@ -187,6 +187,7 @@ def long_roster(department: Department) -> bytes:
     return envelope.sign(roster, command, context=context_of(ROSTER))
 
 
+@pytest.mark.thorough_rows
 @pytest.mark.parametrize("length", [16, 4096])
 def test_whichever_page_is_damaged_a_unit_of_a_department_reads_on(
     department: Department, unit: Joined, tmp_path: Path, length: int
