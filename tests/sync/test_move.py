@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +19,13 @@ from sync_twins import checked, converse
 from storage import files
 from storage.times import now_us
 from sync.department.cli import main
-from sync.department.ground.home import SETTINGS_FILE, SQLITE_FILE, DepartmentHome
+from sync.department.ground.home import KEPT_FILE, SETTINGS_FILE, SQLITE_FILE, DepartmentHome
 from sync.department.ground.settings import load_settings, with_database
+from sync.department.server.machine_due import overdue_kept_store
 from sync.department.server.server import Department
 from sync.department.store import incidents, move
 from sync.department.store.database import Store, open_store
-from sync.department.store.move import KEPT_FILE, RowSum, move_store
+from sync.department.store.move import RowSum, move_store
 from sync.department.store.tables import documents, metadata
 from sync.errors import HomeError, InvalidInputError, StoreAwayError, StoreError
 
@@ -103,6 +105,10 @@ def test_a_moved_store_holds_the_same_and_takes_what_comes(
     assert said["rows"] == sum(map(len, before.values()))
     assert (filled.path / KEPT_FILE).read_bytes() == file
     assert [one.name for one in filled.path.glob("store*")] == [KEPT_FILE]
+    (left,) = overdue_kept_store(filled)
+    assert f"{KEPT_FILE} is the store of before the move, and no purge reaches it" in left.what
+    (filled.path / KEPT_FILE).unlink()
+    assert not list(overdue_kept_store(filled))
     home = moved_home(filled)
     department = Department(home)
     try:
@@ -229,3 +235,42 @@ def test_the_settings_stay_as_the_person_wrote_them(tmp_path: Path) -> None:
     )
     with pytest.raises(InvalidInputError, match="at most 200 characters"):
         with_database(path, "postgresql+psycopg://" + "h" * 200)
+
+
+def test_a_database_that_takes_no_writing_is_named_with_what_to_set(small: DepartmentHome, url: str) -> None:
+    def cure(database: str, statement: str) -> str:
+        with (
+            contextlib.closing(open_store(database, migrate=False)) as store,
+            pytest.raises(StoreError, match=r"read-?only") as refused,
+            store.write() as connection,
+        ):
+            connection.exec_driver_sql(statement)
+        return refused.value.cure
+
+    standby = f"{url}&options=-c%20default_transaction_read_only%3Don"
+    assert cure(standby, "CREATE TABLE one (two int)").endswith("or set default_transaction_read_only off")
+    file = f"sqlite:///file:{small.path / SQLITE_FILE}?mode=ro&uri=true"
+    assert "yours to write" in cure(file, "DELETE FROM codes")
+
+
+@pytest.mark.parametrize(("caller", "refused"), [(0, True), (1234, False)])
+def test_root_serves_and_moves_no_home_of_another_user(
+    small: DepartmentHome, monkeypatch: pytest.MonkeyPatch, caller: int, refused: bool, url: str
+) -> None:
+    """Root would leave databases, locks and keys that the server's own user cannot open."""
+    known = Path.stat
+
+    def owned(path: Path, **words: bool) -> os.stat_result:
+        if path != small.path:
+            return known(path, **words)
+        return os.stat_result((0o40700, 0, 0, 1, 1234, 0, 0, 0, 0, 0))
+
+    monkeypatch.setattr(Path, "stat", owned)
+    monkeypatch.setattr(os, "geteuid", lambda: caller)
+    if not refused:
+        small.demand_owner("serve")
+        return
+    with pytest.raises(HomeError, match="belongs to #1234, and root would leave files") as root:
+        move_store(small, url, quiet)
+    assert root.value.cure == "sudo -u #1234 department move ..."
+    assert main(["serve", "--home", str(small.path)]) == 2

@@ -38,6 +38,7 @@ def serve(common: Common) -> int:
     Events go to stderr as JSON lines, never with a plate.
     """
     home = DepartmentHome.open(common.home)
+    home.demand_owner("serve")
 
     with started(home) as (department, front):
         images = ImagesReach(department.store, department.packs)

@@ -23,12 +23,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import files
 from storage.errors import LedgerError
+from storage.home import owner_of
 from sync.department.ground.settings import Settings, load_settings
 from sync.errors import HomeError, LackingError
 
 SETTINGS_FILE = "department.toml"
 POLICY_FILE = "policy.toml"
 SQLITE_FILE = "store.db"
+KEPT_FILE = "store-before-move.db"  # what `department move` leaves of SQLite
 POLICY_CURE = "restore it from its backup, or from the copy that was signed"
 DESK_URL = "DEPARTMENT_URL"  # names a desk elsewhere
 ROOM_TO_OPEN = 1 << 20  # bytes that SQLite needs beside a database
@@ -102,6 +104,13 @@ class DepartmentHome:
     def log_key(self) -> Ed25519PrivateKey:
         """The department log's signing key. Raises HomeError."""
         return load_ed25519(self.path / "log.key")
+
+    def demand_owner(self, verb: str) -> None:
+        """Raises HomeError for root in another user's home: that user could not open what root leaves."""
+        if os.geteuid() == 0 and self.path.stat().st_uid != 0:
+            name = owner_of(self.path)
+            what = f"belongs to {name}, and root would leave files that {name} cannot open"
+            raise HomeError(what, where=str(self.path), cure=f"sudo -u {name} department {verb} ...")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

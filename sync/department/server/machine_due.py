@@ -15,7 +15,7 @@ from sync.department.content.alert_records import StoreAlerts
 from sync.department.desk.desk import Desk
 from sync.department.desk.machine.joined import TAKEN_BACK
 from sync.department.desk.owed import Ending, Late, Overdue, ending_at
-from sync.department.ground.home import DepartmentHome
+from sync.department.ground.home import KEPT_FILE, DepartmentHome
 from sync.department.journal.office_entries import GrantIssued
 from sync.department.policy.system_terms import purge_due_us
 from sync.department.server import hourly, roster
@@ -67,6 +67,16 @@ def _altered(store: Store) -> Iterator[Overdue]:
         yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {cure}")
     for what in store.odd_rows():
         yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {typed_rows.CURE}")
+
+
+def overdue_kept_store(home: DepartmentHome) -> Iterator[Overdue]:
+    """The SQLite file that a move left: no purge reaches it."""
+    if (kept := home.path / KEPT_FILE).exists():
+        what = (
+            f"{kept} is the store of before the move, and no purge reaches it: if department verify "
+            "finds nothing wrong, remove it, and its backups"
+        )
+        yield Overdue(kind=Late.STORE, clause="463.8", what=what)
 
 
 def unreported_resets(store: Store, resets: Sequence[GrantIssued], moment_us: int) -> list[Overdue]:

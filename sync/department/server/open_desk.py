@@ -46,7 +46,7 @@ from sync.department.server.desk_keys import open_keys
 from sync.department.server.desk_traces import EXPORTS, demand_no_desk, log_is_here
 from sync.department.server.images_reach import ImagesReach
 from sync.department.server.keys_traces import demand_keys
-from sync.department.server.machine_due import ending_in_machine, overdue_in_store
+from sync.department.server.machine_due import ending_in_machine, overdue_in_store, overdue_kept_store
 from sync.department.server.machine_state import StoredState
 from sync.department.server.peer_certificates import PeerCertificates, peers_of, shown_by
 from sync.department.server.root_adopted import demand_adopted, demand_named, overdue_root
@@ -257,6 +257,7 @@ def open_front(
             *older_store.overdue(held, desk),
             *offered.overdue_unsigned(home, desk, held),
             *overdue_in_store(held, desk, moment),
+            *overdue_kept_store(home),
             *used.overdue(),
             *images.overdue(),
             *(Overdue(kind=Late.KEYS, clause="463.8", what=one) for one in lost_keys()),

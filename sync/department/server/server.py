@@ -73,8 +73,9 @@ def demand_known_name(department: Department) -> None:
             f"was {before} before, and {counted(units, 'unit')} may know this server by that name alone: "
             "without it in the certificate they would refuse the server",
             where=f"{home.path / SETTINGS_FILE}: host",
-            cure=f"name {before} in former_hosts, and let that name lead here too; if no unit uses it, or it "
-            f"was an address of listen alone, remove {home.authority / 'server.pem'}",
+            cure=f"name {before} in former_hosts, also if you do not know what used it: that harms nothing; "
+            "let it lead here too. If you know that no unit uses it, remove instead "
+            f"{home.authority / 'server.pem'}",
         )
 
 

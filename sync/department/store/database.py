@@ -43,10 +43,12 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a database
 LOCK_SECONDS = 30
 DISK_FULL = "53100"  # PostgreSQL's code
-_REFUSED = (
-    "wait while it starts; else compare the name of the database, the role, its password (~/.pgpass), its "
-    "limits and pg_hba.conf"
-)
+_REFUSED = "wait while it starts; else compare database, role, password (~/.pgpass), limits and pg_hba.conf"
+_REFUSED_WRITES = {  # the words of both databases
+    "permission denied for schema": "the role must own it: createdb -O ROLE DATABASE",
+    "read-only transaction": "name the primary, not a standby, or set default_transaction_read_only off",
+    "attempt to write a readonly database": "is that file yours to write, its disk not read-only?",
+}
 _DAMAGED = ("malformed", "file is not a database")  # SQLite's words
 
 
@@ -294,12 +296,10 @@ def away(error: Exception, what: str, where: str) -> StoreError:
     """A database that did not take the connection is something that this machine lacks."""
     cause = _cause(error)
     if cause.startswith("Could not decode"):  # the rest of the driver's words is the text itself
-        what = f"{what}: a text in it is not UTF-8"
-        return StoreError(what, where=where, cure=typed_rows.CURE)
-    if "permission denied for schema" in cause:
-        return StoreError(
-            f"{what}: {cause}", where="database", cure="the role must own it: createdb -O ROLE DATABASE"
-        )
+        return StoreError(f"{what}: a text in it is not UTF-8", where=where, cure=typed_rows.CURE)
+    for words, cure in _REFUSED_WRITES.items():
+        if words in cause:
+            return StoreError(f"{what}: {cause}", where=where, cure=cure)
     origin = error.orig if isinstance(error, DBAPIError) else error  # of COPY, the driver's own
     if origin is not None and (files.is_full(origin) or getattr(origin, "sqlstate", "") == DISK_FULL):
         return DatabaseFullError(f"{what}: the disk is full", where=where, cure=ROOM)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +20,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from storage import files
 from storage.counts import counted
-from storage.home import owner_of
-from sync.department.ground.home import SETTINGS_FILE, SQLITE_FILE, DepartmentHome
+from sync.department.ground.home import KEPT_FILE, SETTINGS_FILE, SQLITE_FILE, DepartmentHome
 from sync.department.ground.settings import with_database
 from sync.department.store import own_schema, tables, typed_rows
 from sync.department.store.database import Store, away, demand_newest, named_elsewhere, open_store, upgrade
 from sync.errors import HomeError, InvalidInputError, StoreError
 
-KEPT_FILE = "store-before-move.db"
 AT_ONCE = 64  # rows: the sealed parts of an alert are megabytes
 ONE_WAY = "department move moves what is in SQLite here, once"
 EMPTY_ONE = "make an empty one, for this department alone: createdb -O ROLE DATABASE"
@@ -67,7 +64,7 @@ def move_store(home: DepartmentHome, url: str, say: Callable[[str], None]) -> Mo
     or written: then nothing was moved.
     """
     path = home.path / SQLITE_FILE
-    _demand_owner(home)
+    home.demand_owner("move")
     _demand_here(home, path, url)
     settings = with_database(home.path / SETTINGS_FILE, url)
     with contextlib.ExitStack() as held:
@@ -88,15 +85,6 @@ def move_store(home: DepartmentHome, url: str, say: Callable[[str], None]) -> Mo
             kept = _set_aside(path)
     _clear_beside(path, kept)
     return Moved(len(tables.metadata.tables), rows, kept)
-
-
-def _demand_owner(home: DepartmentHome) -> None:
-    """Raises HomeError for root in another's home: the server could not read the settings that root wrote."""
-    owner = home.path.stat().st_uid
-    if os.geteuid() == 0 and owner != 0:
-        name = owner_of(home.path)
-        what = f"belongs to {name}, and root would leave settings that {name} cannot read"
-        raise HomeError(what, where=str(home.path), cure=f"sudo -u {name} department move ...")
 
 
 def _demand_here(home: DepartmentHome, path: Path, url: str) -> None:
