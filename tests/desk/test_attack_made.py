@@ -32,8 +32,10 @@ from sync.department.journal.change_entries import (
 from sync.department.journal.entries import (
     AccessLogOpened,
     Disputed,
+    Filed,
     FindingClosed,
     LockoutLifted,
+    RequestAnswered,
     TrainingDone,
 )
 from sync.department.journal.entry_base import SYSTEM, Note
@@ -95,6 +97,9 @@ INVENTED: dict[str, Note] = {
     "a backlog that may go": PurgeAllowed(through=30_000, reason="because"),
     "a restore": StoreRestored(backup="2026-09-20", reason="the disk failed", lost=()),
     "a unit out of service": UnitRevoked(unit="car-1", reason="sold"),
+    "a filed access": Filed(access=1, rms_number="RMS-1"),
+    "a request that is declined": RequestAnswered(request=1, access=-1, reads=(), reason="no"),
+    "a request that is answered": RequestAnswered(request=1, access=2, reads=(), reason=""),
     "a review of a request": ShareReviewed(request=1, note="all in order"),
 }
 

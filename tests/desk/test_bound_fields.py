@@ -320,8 +320,9 @@ ELSEWHERE = {
     "GrantIssued": "rebuilt whole from its form: test_two_person_grants.py",
     "DesignationSet": "with the roster, below",
     "ChangeProposed": "with the roster, below; its digest is of the whole form: test_attack_second.py",
-    "AlertKnown": "what a unit recorded: test_alert_binding.py",
-    "AlertRecordsOpened": "what a unit recorded: test_alert_binding.py",
+    "RequestAnswered": "test_own_hand.py",
+    "Filed": "test_own_hand.py",
+    **dict.fromkeys(("AlertKnown", "AlertRecordsOpened"), "what a unit recorded: test_alert_binding.py"),
     "AlertStepTaken": "as typed: test_alert_binding.py",
 }
 

@@ -208,7 +208,7 @@ def test_a_department_that_let_everything_lapse_recovers_by_its_own_people(depar
     department.train(department.logon("chief"), "super", "chief")
     department.train(department.logon("super"), "comm1", "super")
     deputy = department.desk.book.roster.accounts["deputy"]
-    department.call("user/set", department.logon("chief"), account_form(deputy))
+    department.two_hands("user/set", department.logon("chief"), account_form(deputy))
     form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
     answer = department.call("inquiry/run", department.logon("comm1"), form)
     assert isinstance(answer, Answer)

@@ -114,16 +114,21 @@ class Logons:
     ) -> None:
         """Open a locked session again, by the same person: with the password, or with a fresh certificate of
         their key. Raises as `logon`."""
-        session = self.session_of(token)
+        session, log_id = self.session_of(token), self._state.log.log_id
+        signer = self._state.book.signers.sessions.get(session.digest)
+        public = b"" if signer is None else signer.public_key
         if certificate:
-            proven = self._certified(session.user, certificate, address)
+            proven = self._certified(session.user, certificate, address, SESSION, public)
         else:
             proven = self._proven(session.user, password, address)
 
         def judge(at_us: int) -> tuple[str, list[Note]]:
-            credential = self._state.credential(session.user)
+            credential, signed = self._state.credential(session.user), certificate
             reason, step = self._prove(session.user, credential, proven.matches, code, at_us)
-            return reason, [SessionEnded(session=session.digest, how="unlocked", totp_step=step)]
+            if proven.key is not None and public:
+                signed = certify(proven.key, log_id, session.user, SESSION, public, at_us)
+            ended = SessionEnded(session=session.digest, how="unlocked", totp_step=step, certificate=signed)
+            return reason, [ended]
 
         self._enter_unlock(token, address, judge)
 

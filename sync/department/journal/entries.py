@@ -80,8 +80,8 @@ from sync.department.policy.roles import Role
 from sync.errors import NewerError
 
 ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, SEEN_BY_TWO, DRAWN_BY_PERSON, BOUND_WHOLE = 2, 3, 4, 5, 6, 7
-ALL_TRAINED, SHOWN_WHOLE = 8, 9
-NEWEST_FORM = SHOWN_WHOLE
+ALL_TRAINED, SHOWN_WHOLE, BY_OWN_HAND = 8, 9, 10
+NEWEST_FORM = BY_OWN_HAND
 KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
@@ -103,7 +103,8 @@ class AccessLogOpened(Note):
     that may receive. From `SHOWN_WHOLE` on, another name or an SSH key of an account takes two people where a
     role does, and who approves it is shown the key; no key or passkey is two people's; a no ends what it is
     about, a yes to a change is in time, a request is decided once it was reviewed, and a finding is closed by
-    another person than it is about.
+    another person than it is about. From `BY_OWN_HAND` on, who opens a locked session again, files an access
+    or answers a request signs it, and a designation gets a later end by the two people of a new one.
     """
 
     KIND: ClassVar[str] = "log_opened"
@@ -222,12 +223,14 @@ class Logon(Note):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded(Note):
     """A session ended or was unlocked again (with the code of `totp_step`, or -1: with the passkey of the
-    FreshProof before it). `how`: logoff, locked, unlocked, ended."""
+    FreshProof before it). `how`: logoff, locked, unlocked, ended. `certificate`: of the session's key by its
+    person's, made for an unlock with a password; empty in entries of before."""
 
     KIND: ClassVar[str] = "session"
     session: bytes
     how: str
     totp_step: int
+    certificate: bytes = later(b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,8 +33,10 @@ from sync.department.journal.entries import (
     AuditBegun,
     AuditDone,
     Disputed,
+    Filed,
     FindingClosed,
     LockoutLifted,
+    RequestAnswered,
     TrainingDone,
 )
 from sync.department.journal.entry_base import Note
@@ -211,6 +213,26 @@ def _of_hold(note: HoldPlaced, form: Form, _said: Statement) -> bool:
     return note.ground == form.get("hold_ground")
 
 
+def _of_filing(note: Filed, form: Form, said: Statement) -> bool:
+    """Of the access, or of the case, that a line names with this number."""
+    lines = form["filings"] if said.call == "inquiry/file-many" else [form]
+    wanted = [one for one in lines if str(one["rms_number"]).strip() == note.rms_number]
+    return any(one.get("number") or one.get("access") == note.access for one in wanted)
+
+
+def _of_answer(note: RequestAnswered, form: Form, said: Statement) -> bool:
+    """Declined with that reason; or run, under the request or the proposal that the form names; or the last
+    step of a search of that access."""
+    if said.call == "inquiry/decline":
+        named = (form["request"], form["reason"]) == (note.request, note.reason)
+        return named and note.access == -1 and not note.reads
+    if note.access < 0 or note.reason:
+        return False
+    if said.call == "inquiry/step":
+        return bool(form["access"] == note.access)
+    return bool(form["request"] == note.request or (form["request"] == -1 and form["proposal"] >= 0))
+
+
 CHANGES = (
     "user/set user/import user/hand-over user/credential hold/place hold/export document/sign hotlist/push "
     "hotlist/add clock/confirm backlog/allow restore/enter "
@@ -255,6 +277,8 @@ RULES: Mapping[type[Note], Rule] = {
     SearchProposed: _rule("inquiry/propose", Call.INQUIRY_RUN, "request", fits=_of_query),
     ChangeProposed: _rule(CHANGES, None, fits=_of_proposal),
     Disputed: _rule("inquiry/dispute", Call.INQUIRY_DISPUTE, "entry reason"),
+    RequestAnswered: _rule("inquiry/decline inquiry/run inquiry/step", Call.INQUIRY_RUN, fits=_of_answer),
+    Filed: _rule("inquiry/file inquiry/file-case inquiry/file-many", Call.RMS_FILE, fits=_of_filing),
     FindingClosed: _rule("audit/close", Call.AUDIT_REVIEW, "finding verdict note"),
     AuditBegun: _rule("audit/run", Call.AUDIT_RUN, fits=_of_period),
     AuditDone: _rule("audit/run", Call.AUDIT_RUN, fits=_of_period),
@@ -291,6 +315,7 @@ RULES: Mapping[type[Note], Rule] = {
     RedressAnswered: _rule("redress/answer", Call.REDRESS_ANSWER, "request outcome note"),
 }
 MADE = tuple(RULES)
+SIGNED_LATE = (RequestAnswered, Filed)  # need no signature in logs of before `BY_OWN_HAND`
 MADE_KINDS = frozenset(one.KIND for one in RULES)
 MAKING_CALLS = frozenset().union(*(one.calls for one in RULES.values()))
 

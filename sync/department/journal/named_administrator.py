@@ -17,7 +17,8 @@ from storage.codec import from_bytes, later, to_bytes, to_plain
 from storage.envelope import encode
 from storage.errors import StorageError
 from storage.times import DAY_US
-from sync.root_file import Root
+from sync.department.journal.unsigned import UnsignedError
+from sync.root_file import THRESHOLD, Root
 
 CONTEXT = b"alpr-department/administrator/v1"
 MAX_BYTES = 16 * 1024
@@ -82,6 +83,25 @@ def add_signature(data: bytes, key: Ed25519PrivateKey) -> bytes:
     kept = tuple(one for one in signatures if envelope.split(one)[3] != kid)
     signed = envelope.sign(statement.digest(), key, context=CONTEXT)
     return to_bytes(_File(statement=to_bytes(statement), signatures=(*kept, signed)))
+
+
+def demand_named(
+    message: bytes, user: str, root: Root | None, *, sizes: range, at_us: int, dated: bool
+) -> None:
+    """Two offices of this root name this person, of a log of one of these sizes, in time; `dated` as in
+    `is_over`. Raises UnsignedError."""
+    try:
+        said, signatures = parse(message)
+    except StorageError:
+        raise UnsignedError("the offices' statement is malformed") from None
+    if root is None or said.root != root.digest() or said.user != user:
+        raise UnsignedError("the offices' statement names another root file or person")
+    if said.log_size not in sizes:
+        raise UnsignedError("the offices' statement was used before")
+    if is_over(said, at_us, dated=dated):
+        raise UnsignedError("the offices' statement was over")
+    if len(signers(root, said, signatures)) < THRESHOLD:
+        raise UnsignedError("fewer than two offices signed the statement")
 
 
 def signers(root: Root, statement: AdministratorStatement, signatures: Sequence[bytes]) -> list[str]:

@@ -20,7 +20,7 @@ from sync.department.journal import statements
 from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note, Stamp
-from sync.department.journal.passkeys import PasskeySet, ProvenUse, demand_answer, proof_of
+from sync.department.journal.passkeys import UNLOCK, PasskeySet, ProvenUse, demand_answer, proof_of
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
 from sync.department.journal.second_hand_facts import forget
 from sync.department.journal.statements import Statement, digest_of
@@ -133,6 +133,16 @@ class PersonProofs:
         if not proof.by and not 0 <= stamp.at_us - proof.at_us < LONGEST_US:
             raise UnsignedError("the proof was made at another time")
         self.made[number] = replace(proof, by=by)
+
+    def use_unlock(self, session: bytes, user: str, locked_us: int) -> None:
+        """The newest proof for an unlock of this session, since it was locked, is used up. Raises
+        UnsignedError."""
+        for number, proof in reversed(self.made.items()):
+            fits = (proof.session, proof.use.use) == (session, UNLOCK) and proof.at_us >= locked_us
+            if fits and not proof.by:
+                self.made[number] = replace(proof, by=UNLOCK.encode())
+                return
+        raise UnsignedError(f"{user} proved nothing that opens the session again")
 
     def unproven_until(self, entry: Entry, said: Statement, opened_us: int) -> int:
         """Until when an entry opens anything whose person made no proof for it: judged by who opens, for its

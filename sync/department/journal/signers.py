@@ -8,7 +8,7 @@ So an entry counts only where the chain holds, and `apply` says what does not:
 - an account, or a credential made by another: by a signed call of an administrator; unsigned only before
   the first key, or where two of the three offices named that administrator
 - a passkey: by a signed call of its owner
-- a session's key: certified by the person's key or passkey, a few minutes old, and never seen before
+- a session's key, or its unlock: certified by the person's key or passkey, a few minutes old, once
 - an access: a statement by the session's key, for that session's person, a few minutes old, used once, whose
   form asks for just that (`signed_forms.py`); and only of a person whose training, by a signed record of
   another, is current
@@ -38,11 +38,13 @@ from sync import root_file
 from sync.department.ground.department_time import apart_text
 from sync.department.journal import named_administrator
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
+from sync.department.journal.certificates import certified, certified_by_passkey, use_certificate
 from sync.department.journal.change_entries import ChangeDecided, DesignationSet
 from sync.department.journal.entries import (
     ALL_SIGNED,
     ALL_TRAINED,
     BOUND_WHOLE,
+    BY_OWN_HAND,
     GRANTS_BY_TWO,
     PROOFS_OF_ONE,
     SEEN_BY_TWO,
@@ -51,6 +53,7 @@ from sync.department.journal.entries import (
     AccountSet,
     CredentialSet,
     Entry,
+    Filed,
     FindingOpened,
     RootSet,
     SessionEnded,
@@ -61,13 +64,11 @@ from sync.department.journal.entry_base import SYSTEM, Note
 from sync.department.journal.granted import can_destroy, demand_log_named, demand_own_key, holder_of
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed, UnitLogsNamed
-from sync.department.journal.made_by import MADE, demand_made, is_configuration
+from sync.department.journal.made_by import MADE, SIGNED_LATE, demand_made, is_configuration
 from sync.department.journal.office_entries import GrantIssued
 from sync.department.journal.passkeys import (
     PasskeySet,
-    credential_of,
     is_passkey_certificate,
-    open_passkey_certificate,
     passkey_owner,
 )
 from sync.department.journal.person_entries import FreshProof, PersonKeySet, SessionKeySet
@@ -95,14 +96,13 @@ from sync.department.journal.statements import (
     Certificate,
     Statement,
     digest_of,
-    open_certificate,
     open_statement,
 )
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import MANAGES_USERS, Call, Role, roles_at
 from sync.root_file import Root
 
-MANY = (AlertKnown, AlertRecordsOpened, AlertStepTaken)  # a look at the list makes many
+MANY = (AlertKnown, AlertRecordsOpened, AlertStepTaken, Filed)  # one call makes many
 KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
 JUDGED: tuple[type[Note], ...] = (
     AccessLogOpened, RootSet, AccountSet, CredentialSet, PersonKeySet, PasskeySet, SessionKeySet,
@@ -216,7 +216,8 @@ class Signers:
     def demand_made(self, entry: Entry) -> Statement | None:
         """The signed call that made this entry of a person's doing; None where it needs none. Raises
         UnsignedError."""
-        by_kind = self.all_signed or entry.note.KIND in self.signed_kinds
+        late = isinstance(entry.note, SIGNED_LATE) and self.form < BY_OWN_HAND
+        by_kind = (self.all_signed and not late) or entry.note.KIND in self.signed_kinds
         if not entry.signed and not (self.ever and by_kind):
             return None
         said = self.demand_signed(entry)
@@ -226,6 +227,9 @@ class Signers:
         if two or (self._grants_by_two(said) and can_destroy(entry.note)):
             about = holder_of(entry.note)
             self.second.demand_change(said, entry, needed=True, people=self.ever, about=about)
+        if isinstance(entry.note, DesignationSet) and (about := entry.note.user):
+            renews = self._renews(entry, about, self.roles.get(about, ()))
+            self.second.demand_change(said, entry, needed=renews, people=self.ever, about=about)
         self.second.demand_there(entry.note, said.user)
         if self.second.bound_whole and isinstance(entry.note, GrantIssued):
             demand_log_named(said.fields())
@@ -324,18 +328,14 @@ class Signers:
         self.second.take_policy(note.policy_file, self.root.policy_digest, at_us, self.roles)
 
     def _name(self, entry: Entry, note: AdministratorNamed) -> None:
-        try:
-            said, signatures = named_administrator.parse(note.statement)
-        except StorageError:
-            raise UnsignedError("the offices' statement is malformed") from None
-        if self.root is None or said.root != self.root.digest() or said.user != note.user:
-            raise UnsignedError("the offices' statement names another root file or person")
-        if not self.named_at < said.log_size <= entry.sequence:
-            raise UnsignedError("the offices' statement was used before")
-        if named_administrator.is_over(said, entry.stamp.at_us, dated=self.second.seen_by_two):
-            raise UnsignedError("the offices' statement was over")
-        if len(named_administrator.signers(self.root, said, signatures)) < root_file.THRESHOLD:
-            raise UnsignedError("fewer than two offices signed the statement")
+        named_administrator.demand_named(
+            note.statement,
+            note.user,
+            self.root,
+            sizes=range(self.named_at + 1, entry.sequence + 1),
+            at_us=entry.stamp.at_us,
+            dated=self.second.seen_by_two,
+        )
         self.named, self.named_at = note.user, entry.sequence
 
     def _demand_roster(
@@ -361,7 +361,8 @@ class Signers:
         known, said = self.accounts.get(note.user), None
         if not (self.named and entry.stamp.user == SYSTEM and by_offices(note, known, self.named)):
             whole = self.second.shown_whole
-            two = gains(note, known, whole=whole) and not set(self.second.two_hands).isdisjoint(note.roles)
+            two = gains(note, known, whole=whole) or self._renews(entry, note.user, note.roles)
+            two = note.active and two and not set(self.second.two_hands).isdisjoint(note.roles)
             fits = functools.partial(fits_account, note=note, known=known)
             said = self._demand_roster(entry, note.user, two=two, fits=fits)
             if whole and (owner := ssh_owner(note, self.accounts.values())):
@@ -380,6 +381,15 @@ class Signers:
         self.roles.pop(note.user, None)
         self._drop_keys(note.user)
         self._end_sessions(note.user, b"")
+
+    def _renews(self, entry: Entry, user: str, roles: tuple[Role, ...]) -> bool:
+        """Whether a signed call gives a designation a later end than it has. Raises UnsignedError."""
+        held_us = self.designations.get(user)
+        if self.form < BY_OWN_HAND or held_us is None or Role.DESIGNEE not in roles or not entry.signed:
+            return False
+        at_us = entry.stamp.at_us
+        ends_us = designation_of(self.demand_signed(entry), at_us, self.second.designation_days)
+        return ends_us is not None and ends_us > held_us
 
     def _set_credential(self, entry: Entry, note: CredentialSet) -> None:
         if note.user == entry.stamp.user:
@@ -447,54 +457,44 @@ class Signers:
         if note.user != entry.stamp.user or note.user not in self.roles:
             raise UnsignedError(f"{note.user} has no account that could certify a session")
         if is_passkey_certificate(note.certificate):
-            said = self._by_passkey(entry, note)
+            keys = self.passkeys.get(note.user, ())
+            said = certified_by_passkey(self.department, entry.stamp.at_us, note, keys)
         elif known is None:
             raise UnsignedError(f"{note.user} has no key that could certify a session")
         else:
             said = self._certified(entry, note.certificate, known.public_key, note.user, SESSION)
-        forget(self.recent, lambda at: entry.stamp.at_us - at >= KEPT_US)
-        if said.public_key in self.recent:
-            raise UnsignedError("the certificate was used before")
-        self.recent[said.public_key] = entry.stamp.at_us
+        use_certificate(self.recent, said, entry.stamp.at_us, opens=True)
         self.sessions = {key: one for key, one in self.sessions.items() if one.ends_us > entry.stamp.at_us}
         self.sessions[note.session] = SessionSigner(
             user=note.user, public_key=said.public_key, from_us=entry.stamp.at_us, ends_us=said.ends_us
         )
 
     def _certified(self, entry: Entry, message: bytes, by: bytes, user: str, use: str) -> Certificate:
-        try:
-            said = open_certificate(message, by)
-        except (StorageError, ValueError) as error:
-            raise UnsignedError(f"{user}'s key did not sign it: {type(error).__name__}") from None
-        return self._fresh(entry, said, user, use)
-
-    def _by_passkey(self, entry: Entry, note: SessionKeySet) -> Certificate:
-        try:
-            wanted = credential_of(note.certificate)
-            key = next(one for one in self.passkeys.get(note.user, ()) if one.credential_id == wanted)
-            said = open_passkey_certificate(note.certificate, key)
-        except StopIteration:
-            raise UnsignedError(f"{note.user} has no such passkey") from None
-        except StorageError as error:
-            raise UnsignedError(f"{note.user}'s passkey did not sign it: {type(error).__name__}") from None
-        return self._fresh(entry, said, note.user, SESSION)
-
-    def _fresh(self, entry: Entry, said: Certificate, user: str, use: str) -> Certificate:
-        if (said.department, said.user, said.use) != (self.department, user, use):
-            raise UnsignedError("the certificate is for another person, department or use")
-        stamp_us = entry.stamp.at_us
-        if abs(said.at_us - stamp_us) > SIGNED_WITHIN_US:
-            apart = apart_text(said.at_us, stamp_us)
-            raise UnsignedError(f"the certificate was made at another time: {apart}")
-        return said
+        return certified(self.department, entry.stamp.at_us, message, by, user, use)
 
     def _end_session(self, entry: Entry, note: SessionEnded) -> None:
         session = self.sessions.get(note.session)
         if note.how in {"logoff", "ended"}:
             self.sessions.pop(note.session, None)
         elif session is not None:
+            if note.how != "locked" and self.form >= BY_OWN_HAND:
+                self._demand_unlocked(entry, note, session)
             locked_us = entry.stamp.at_us if note.how == "locked" else 0
             self.sessions[note.session] = replace(session, locked_us=locked_us)
+
+    def _demand_unlocked(self, entry: Entry, note: SessionEnded, session: SessionSigner) -> None:
+        """A session's own person opens it again. Raises UnsignedError."""
+        user, known = session.user, self.keys.get(session.user)
+        if entry.stamp.user != user or note.how != "unlocked":
+            raise UnsignedError(f"only {user} opens that session again")
+        if not note.certificate:
+            self.proven.use_unlock(note.session, user, session.locked_us)
+            return
+        by = known.public_key if known is not None else bytes(32)  # no key: nothing is by it
+        said = self._certified(entry, note.certificate, by, user, SESSION)
+        if said.public_key != session.public_key:
+            raise UnsignedError("the certificate is of another session's key")
+        use_certificate(self.recent, said, entry.stamp.at_us, opens=False)
 
     def _end_sessions(self, user: str, but: bytes) -> None:
         self.sessions = {key: one for key, one in self.sessions.items() if one.user != user or key == but}

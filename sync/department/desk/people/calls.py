@@ -169,7 +169,8 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> AccountEnt
         check_same_person(desk.book.roster, account)
         rules.check_one_administrator(desk.book.roster, account)
         designation = _designation(desk.policy, form, caller.at_us)
-        needed = rules.account_needs_second(desk.policy, desk.book.roster, account)
+        ends_us = designation[0].ends_us if designation else 0
+        needed = rules.account_needs_second(desk.policy, desk.book.roster, account, designated_us=ends_us)
         second = second_of(desk, caller, "user/set", form, needed=needed)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: AccountEntered(entry=made[0].sequence)

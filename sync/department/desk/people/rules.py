@@ -307,13 +307,18 @@ def has_approvers(policy: Policy, roster: Accounts, user: str) -> bool:
     )
 
 
-def account_needs_second(policy: Policy, roster: Accounts, account: AccountSet) -> bool:
+def account_needs_second(
+    policy: Policy, roster: Accounts, account: AccountSet, *, designated_us: int = 0
+) -> bool:
     """Whether setting this account needs a second person: it gains a role that two people give, or an account
-    with such a role gets another name, and so may get another person, or an SSH key.
+    with such a role gets another name, and so may get another person, an SSH key, or a designation that ends
+    later (`designated_us`) than the one it had.
 
     Taking a role, a key or an account away never waits.
     """
-    return gains(account, roster.accounts.get(account.user)) and takes_two(policy, account.roles)
+    renews = account.active and designated_us > roster.designations.get(account.user, designated_us)
+    gained = gains(account, roster.accounts.get(account.user))
+    return (gained or renews) and takes_two(policy, account.roles)
 
 
 def credential_needs_second(policy: Policy, roster: Accounts, user: str) -> bool:

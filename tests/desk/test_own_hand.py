@@ -1,0 +1,226 @@
+"""What a person does by their own hand alone: opens a locked session again, files, answers, is designated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_root import Root, account_form, problems
+from desk_twins import GROUND, PASSWORD, Department
+
+from storage.times import DAY_US, SECOND_US
+from sync.department.desk.inquiry.forms import (
+    DeclineForm,
+    FileCaseForm,
+    FileForm,
+    FileManyForm,
+    Filing,
+    RunForm,
+    StepForm,
+)
+from sync.department.desk.sessions import digest_of
+from sync.department.ground.person_key import read_token
+from sync.department.journal.change_entries import DesignationSet
+from sync.department.journal.entries import (
+    BY_OWN_HAND,
+    SHOWN_WHOLE,
+    AccessLogOpened,
+    Filed,
+    RequestAnswered,
+    SessionEnded,
+)
+from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.inquiry_entries import Query
+from sync.department.journal.made_by import demand_made
+from sync.department.journal.person_entries import SessionKeySet
+from sync.department.journal.signed_log import SignedLog
+from sync.department.journal.statements import SESSION, Statement, certify, form_bytes
+from sync.department.journal.unsigned import UnsignedError
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
+
+QUERY = Query(plate="8XYZ123", since_us=0, until_us=DAY_US)
+Unlock = Callable[[Root, bytes, Stamp], tuple[SessionEnded, Stamp]]
+
+
+def locked(department: Department) -> str:
+    token = department.logon("comm1")
+    department.desk.logons.logoff(token, lock=True)
+    return token
+
+
+def bare(_root: Root, session: bytes, stamp: Stamp) -> tuple[SessionEnded, Stamp]:
+    return SessionEnded(session=session, how="unlocked", totp_step=-1), stamp
+
+
+def by_another_word(_root: Root, session: bytes, stamp: Stamp) -> tuple[SessionEnded, Stamp]:
+    return SessionEnded(session=session, how="continued", totp_step=-1), stamp
+
+
+def in_another_name(root: Root, session: bytes, _stamp: Stamp) -> tuple[SessionEnded, Stamp]:
+    return SessionEnded(session=session, how="unlocked", totp_step=-1), root.stamp("super", session)
+
+
+def with_the_logon_s_certificate(root: Root, session: bytes, stamp: Stamp) -> tuple[SessionEnded, Stamp]:
+    keys = [one.note for one in root.log.entries(kinds=(SessionKeySet.KIND,))]
+    used = next(one.certificate for one in keys if isinstance(one, SessionKeySet) and one.session == session)
+    return SessionEnded(session=session, how="unlocked", totp_step=1, certificate=used), stamp
+
+
+def with_a_certificate_of_root_s(root: Root, session: bytes, stamp: Stamp) -> tuple[SessionEnded, Stamp]:
+    public = root.department.desk.book.signers.sessions[session].public_key
+    made = certify(root.own, root.log.log_id, stamp.user, SESSION, public, stamp.at_us)
+    return SessionEnded(session=session, how="unlocked", totp_step=1, certificate=made), stamp
+
+
+UNLOCKS: tuple[tuple[Unlock, str], ...] = (
+    (bare, "comm1 proved nothing that opens the session again"),
+    (by_another_word, "only comm1 opens that session again"),
+    (in_another_name, "only comm1 opens that session again"),
+    (with_the_logon_s_certificate, "the certificate was used before"),
+    (with_a_certificate_of_root_s, "comm1's key did not sign it"),
+)
+
+
+@pytest.mark.parametrize(("attack", "words"), UNLOCKS, ids=[attack.__name__ for attack, _ in UNLOCKS])
+def test_root_opens_no_locked_session_for_its_key(department: Department, attack: Unlock, words: str) -> None:
+    token, root = locked(department), Root(department)
+    session, given = digest_of(token), read_token(token)
+    assert isinstance(given.key, Ed25519PrivateKey)
+    note, stamp = attack(root, session, root.stamp("comm1", session))
+    entry = root.write(note, stamp)
+    department.clock.step(SECOND_US)
+    search = root.write(root.look_up(), root.stamp("comm1", session), root.statement(given.key))
+    named = problems(department)
+    assert any(one.startswith(f"entry {entry}: ") and words in one for one in named), named
+    with pytest.raises(DeskRefusal, match="its session was locked"):
+        root.opens(search)
+
+
+def test_a_person_opens_an_own_session_again_and_signs_in_it(department: Department) -> None:
+    token = locked(department)
+    for _ in range(2):  # each unlock has a certificate of its own
+        department.clock.step(31 * SECOND_US)
+        department.desk.logons.unlock(token, PASSWORD, department.code("comm1"))
+        department.call("inquiry/run", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
+        department.desk.logons.logoff(token, lock=True)
+        department.restart()
+    assert problems(department) == ()
+
+
+@pytest.mark.parametrize(("form", "counts"), [(SHOWN_WHOLE, True), (BY_OWN_HAND, False)])
+def test_unsigned_ones_count_on_in_a_log_of_form_9(department: Department, form: int, counts: bool) -> None:
+    root, session = Root(department), digest_of(locked(department))
+    notes: tuple[Note, ...] = (
+        SessionEnded(session=session, how="unlocked", totp_step=1),
+        Filed(access=1, rms_number="RMS-1"),
+        RequestAnswered(request=1, access=-1, reads=(), reason="no"),
+    )
+    made = [root.write(note, root.stamp("comm1", session)) for note in notes]
+    first, *others = department.desk.log.entries()
+    assert isinstance(first.note, AccessLogOpened)
+    known, refused = SignedLog(), []
+    for entry in (replace(first, note=replace(first.note, signs=form)), *others):
+        try:
+            known.judge(entry)
+        except UnsignedError:
+            refused.append(entry.sequence)
+    assert refused == ([] if counts else made)
+
+
+# what is filed and answered ------------------------------------------------------------------------------
+
+LINES = FileManyForm(filings=(Filing(access=3, rms_number="R-2"), Filing(access=4, rms_number="R-1")))
+DECLINED = RequestAnswered(request=4, access=-1, reads=(), reason="no case")
+ANSWERED = RequestAnswered(request=4, access=5, reads=("a/1",), reason="")
+FILED = Filed(access=4, rms_number="R-1")
+BOUND: tuple[tuple[str, Any, Note, tuple[Note, ...]], ...] = (
+    (
+        "inquiry/decline",
+        DeclineForm(request=4, reason="no case"),
+        DECLINED,
+        (
+            replace(DECLINED, request=5),
+            replace(DECLINED, reason="no"),
+            replace(DECLINED, access=5),
+            replace(DECLINED, reads=("a/1",)),
+        ),
+    ),
+    (
+        "inquiry/run",
+        RunForm(query=QUERY, ground=GROUND, request=4),
+        ANSWERED,
+        (replace(ANSWERED, request=5), replace(ANSWERED, access=-1), replace(ANSWERED, reason="no")),
+    ),
+    (
+        "inquiry/step",
+        StepForm(access=5, query=QUERY),
+        ANSWERED,
+        (replace(ANSWERED, access=6), replace(ANSWERED, access=-1), replace(ANSWERED, reason="no")),
+    ),
+    (
+        "inquiry/file",
+        FileForm(access=4, rms_number=" R-1"),
+        FILED,
+        (replace(FILED, access=5), replace(FILED, rms_number="R-2")),
+    ),
+    (
+        "inquiry/file-case",
+        FileCaseForm(number="26-1", rms_number="R-1"),
+        FILED,
+        (replace(FILED, rms_number="R-2"),),
+    ),
+    ("inquiry/file-many", LINES, FILED, (replace(FILED, access=3), replace(FILED, rms_number="R-2"))),
+)
+
+
+@pytest.mark.parametrize(("call", "form", "note", "turned"), BOUND, ids=[one[0] for one in BOUND])
+def test_an_answer_and_a_filing_say_what_their_person_signed(
+    call: str, form: object, note: Note, turned: tuple[Note, ...]
+) -> None:
+    said = Statement(
+        department=bytes(32), user="o1", call=call, form=form_bytes(form), at_us=1, nonce=os.urandom(16)
+    )
+    demand_made(note, said)
+    for one in turned:
+        with pytest.raises(UnsignedError):
+            demand_made(one, said)
+
+
+# a designation -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left_out", [False, True], ids=["whole", "without the account's entry"])
+def test_one_person_gives_no_designation_a_later_end(department: Department, left_out: bool) -> None:
+    root, roster = Root(department), department.desk.book.roster
+    known, held_us = roster.accounts["deputy"], roster.designations["deputy"]
+    department.clock.step(max(held_us - department.clock.us, 0) % DAY_US + SECOND_US)
+    ends_us = held_us + DAY_US
+    form = account_form(known, ends_us=ends_us)
+    stamp, signed = root.signed("chief", "user/set", form)
+    written = [] if left_out else [root.write(replace(known, reason=form.reason), stamp, signed)]
+    written.append(root.write(DesignationSet(user="deputy", ends_us=ends_us), stamp, signed))
+    named = problems(department)
+    for entry in written:
+        words = "it takes two people, and no second person signed"
+        assert any(one.startswith(f"entry {entry}: ") and words in one for one in named), named
+
+
+def test_the_desk_asks_a_second_person_for_a_later_end_and_none_for_an_earlier(
+    department: Department,
+) -> None:
+    roster = department.desk.book.roster
+    known, held_us = roster.accounts["deputy"], roster.designations["deputy"]
+    department.clock.step(2 * DAY_US)
+    assert Role.DESIGNEE in known.roles
+    later, sooner = account_form(known), account_form(known, ends_us=held_us - DAY_US)
+    with pytest.raises(DeskRefusal, match="second person"):
+        department.call("user/set", department.logon("chief"), later)
+    proposed = department.call("user/set", department.logon("chief"), replace(later, propose=True))
+    assert proposed.entry > 0  # type: ignore[attr-defined]
+    department.call("user/set", department.logon("chief"), sooner)
+    assert problems(department) == ()
