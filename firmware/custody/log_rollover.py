@@ -26,13 +26,20 @@ class Successor:
     def __init__(self, ledger: Ledger, folder: SyncFolder, reason: str) -> None:
         """Raises LedgerError if a copy of this unit closes its logs again and again."""
         demand_no_copy(folder)
-        outbox = LedgerOutbox(ledger, folder.inbox)
-        keep_keys(folder, outbox.log_id, outbox.sealed_keys())
         self._folder, self.reason = folder, reason
+        self.keep_keys(ledger)
         self._previous: str | None = None
         with contextlib.suppress(sqlite3.Error):  # of a damaged ledger not even this may be readable
-            self._previous = outbox.anchored_note()
+            self._previous = LedgerOutbox(ledger, folder.inbox).anchored_note()
         self._start = ledger.store.time.successor()
+
+    def keep_keys(self, ledger: Ledger) -> None:
+        """Keep the refused log's epoch keys for the department.
+
+        Again just before the ledger closes: a key that is in memory only is nowhere else. Raises OSError.
+        """
+        outbox = LedgerOutbox(ledger, self._folder.inbox)
+        keep_keys(self._folder, outbox.log_id, outbox.sealed_keys())
 
     def open(self, home: Path, clock: Clock) -> Ledger:
         """Set the old log aside and open the new one. Raises LedgerError, SlotError, NotEnrolledError."""

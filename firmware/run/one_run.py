@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -42,7 +43,7 @@ from hw.camera_watch import WatchedCamera
 from hw.position import Fix
 from hw.power import PowerOrder
 from hw.watchdog import Heartbeat
-from storage.errors import LedgerError
+from storage.errors import LedgerError, StorageError
 from storage.ledger import Ledger
 from storage.read_records import Position, Read
 from sync.event_log import event_log
@@ -103,6 +104,7 @@ class OneRun:
             if self._options.plates and not demo:
                 raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
             with contextlib.ExitStack() as stack:
+                stack.callback(self._keep_last_keys, ledger)  # after all else beside the reading has ended
                 starter = BesideReading(
                     self._home,
                     self._config,
@@ -282,6 +284,12 @@ class OneRun:
             return
         structlog.get_logger("uplink").error("log_gives_way", reason=what)
         self._stop.ask(Reason.LOG_ENDS)
+
+    def _keep_last_keys(self, ledger: Ledger) -> None:
+        """Of a log that gives way, the keys of the epochs that opened since it was refused."""
+        if self._successor is not None:
+            with contextlib.suppress(StorageError, sqlite3.Error, OSError):  # open() tries again
+                self._successor.keep_keys(ledger)
 
     def _after_conversation(self, ledger: Ledger, attempt: Attempt) -> None:
         if not attempt.for_alert:  # the clock's error, which a console shows, is smaller then

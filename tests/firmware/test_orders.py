@@ -15,23 +15,32 @@ from typing import Any
 
 import pytest
 import structlog
+from custody_twins import Department, make_read
+from field_home import enroll
 from reader_process import TWO_CARS
 from waiting import PATIENCE_S, until
 
+from detector.errors import MissingRuntimeError
 from firmware import threads
-from firmware.run import app, field_parts
+from firmware.custody.opening import open_ledger
+from firmware.frames.failed_eyes import FailedEyes
+from firmware.run import app, field_parts, one_run
+from firmware.run.one_run import OneRun
 from firmware.run.orders import Reason, StopRequest, SupplyOrders
 from firmware.run.prepared_home import prepare_home
 from firmware.run.run_ledger import run_ledger
 from firmware.run.run_result import RunOptions, RunResult
-from firmware.settings.config import Config, PartsSettings, write_config
+from firmware.settings.config import Config, PartsSettings, load_config, write_config
 from hw.clock import SystemClock
 from hw.errors import PartFailedError
 from hw.lamps import Lamp, RememberedLamps
 from hw.power import PowerOrder, ScriptedPower
 from storage.errors import HomeLockedError
 from storage.home import Home, HomeLock
+from storage.leaf import LeafRef
+from storage.ledger import Ledger
 from storage.verify import verify_home
+from sync.handover import kept_keys
 
 
 def test_the_first_reason_counts() -> None:
@@ -240,3 +249,31 @@ def test_a_run_sets_filter_and_strobe_by_its_frames_and_puts_all_out_at_its_end(
     assert seen == [{"filter", "status"}]  # a clip by day
     assert lamps.lit == frozenset()
     assert '"setting": "day"' in (tmp_path / "said").read_text()
+
+
+def test_a_log_that_gives_way_keeps_the_keys_in_memory_of_what_it_still_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first hit between the refusal and the end of the run opened an epoch, and no one could read it."""
+    home, department, stored = tmp_path / "home", Department(), list[LeafRef]()
+    prepare_home(home)
+    enroll(home)
+    with open_ledger(home) as ledger:
+        department.enroll(ledger, memory_only=("read", "hit"))
+
+    def read_part(run: OneRun, ledger: Ledger, *_: object) -> RunResult:
+        stored.append(ledger.append_read(make_read(demo=False), patch=b"p", overview=b"o"))
+        run._set_aside(ledger, "the department refused it")
+        stored.append(ledger.append_read(make_read(demo=False), patch=b"p", overview=b"o", hit=True))
+        epochs.extend(ledger.store.leaf(one.sequence).epoch for one in stored)
+        return RunResult(frames=1, broken=0, dropped=0, stored=2, lost=0, blind_s=0.0, summary="")
+
+    epochs: list[int] = []
+    monkeypatch.setattr(OneRun, "_read", read_part)
+    monkeypatch.setattr(one_run, "load_eyes", lambda *_, **__: FailedEyes(MissingRuntimeError(("net",))))
+    with field_parts.field_parts(load_config(home), on_order=lambda _order: None) as parts:
+        run = OneRun(home, load_config(home), parts, RunOptions(source=str(TWO_CARS)), StopRequest(), None)
+        run.carry_out(out=io.StringIO(), err=io.StringIO())
+    (closed,) = (home / "sync" / "old").glob("*")
+    assert [one.epoch for one in kept_keys(closed)] == epochs
+    assert len(set(epochs)) == 2
