@@ -206,10 +206,11 @@ def test_an_export_has_the_entry_of_its_own_hold(files: Files, department: Depar
         package.check(signed_again(files | entry, key), key.public_key())
 
 
-def delivered(department: Department) -> Files:
-    """The files of a delivery of what another agency asked for."""
+def delivered(department: Department, **said: str) -> Files:
+    """The files of a delivery of what another agency asked for. `said`: of its request."""
     call = department.call
-    made = call("share/record", department.logon("deputy"), forms(department)["share/record"])
+    asked = replace(forms(department)["share/record"], **said)
+    made = call("share/record", department.logon("deputy"), asked)
     assert isinstance(made, Recorded)
     call("share/review", department.logon("chief"), ReviewForm(request=made.entry, note="in order"))
     yes = DecisionForm(
@@ -251,6 +252,14 @@ def test_the_sheet_of_a_delivery_says_by_whom_and_for_which_request(department: 
     ):
         with pytest.raises(PackageError, match=f"its '{label}' is not what the entries say"):
             package.check(reworded(files, key, label, value), key.public_key())
+
+
+def test_what_a_letter_says_with_spaces_that_do_not_break_leaves_and_holds(department: Department) -> None:
+    """Such a number of another agency was taken and logged, and its package verified nowhere."""
+    said = dict.fromkeys(("agency", "person", "purpose", "number"), "No.\u00a026\u2009\u20131")
+    files, key = delivered(department, **said), department.home.log_key()
+    checked = package.check(signed_again(files, key), key.public_key())
+    assert (checked.head.number, checked.sheet_unchecked) == (said["number"], "")
 
 
 def test_a_delivery_of_an_earlier_version_says_what_is_not_checked_of_its_sheet(

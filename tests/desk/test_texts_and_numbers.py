@@ -14,11 +14,12 @@ from desk_twins import CAD, GROUND, Department
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.evidence import is_line
 from sync.department.desk.inquiry.filing import check_rms_number
 from sync.department.desk.inquiry.forms import RunForm
 from sync.department.desk.inquiry.rules import check_ground, is_number, plate_of
 from sync.department.desk.operations import OPERATIONS
-from sync.department.desk.words import LONGEST, demand_plain, is_plain, says_why, weight
+from sync.department.desk.words import LONGEST, demand_plain, says_why, weight
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.refusals import DeskRefusal, FormError
 
@@ -91,7 +92,7 @@ def test_no_text_of_any_call_is_longer_than_its_field(department: Department, to
 
 @given(st.text(max_size=40))
 def test_plain_is_what_can_be_printed_on_one_line(text: str) -> None:
-    if is_plain(text):
+    if is_line(text):
         assert len(text.splitlines()) <= 1
         assert "\x1b" not in text
         demand_plain((text,), "where")

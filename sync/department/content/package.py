@@ -39,7 +39,7 @@ from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_
 from storage.cosigners import Witnesses
 from storage.counts import counted
 from storage.errors import EnvelopeError, PackageError, StorageError
-from storage.evidence import SENTENCE, Shown, ShownElement, extension, plain_view, sums
+from storage.evidence import SENTENCE, Shown, ShownElement, extension, is_line, plain_view, sums
 from storage.leaf import IMAGES
 from storage.sealing import Opened, commitment
 from sync.department.content import cover_sheet, package_entries, package_words
@@ -387,7 +387,7 @@ def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
     if head.format not in range(NO_ENTRIES, FORMAT + 1):
         raise PackageError("of another format", where=HEAD)
     shown = (head.department, head.number, *(one.unit for one in head.reads))  # to people, in lines
-    if not "".join(shown).isprintable():
+    if not is_line("".join(shown)):
         raise PackageError("a name or number in it has signs that cannot be printed", where=HEAD)
     return head
 

@@ -1,20 +1,19 @@
 """What counts as words: texts that people type are plain, printable, bounded, and say something. No I/O.
 
 Control characters, bidirectional and zero-width characters, lone surrogates and private-use code points are
-refused in every text at the door: none reaches a terminal, a log or a second reader's eye.
+refused in every text at the door, by the rule that `verify` has for packages (`storage.evidence.is_line`):
+none reaches a terminal, a log or a second reader's eye.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
+from storage.evidence import is_line
 from sync.department.desk.json_forms import read_fields
 from sync.department.policy.refusals import FormError, refuse_all
 
-HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories of invisible characters: control, format, surrogate, private use, unassigned, breaks."""
 LONGEST = 2_000
 """Characters of a text that a person types."""
 LONGEST_OF = {
@@ -26,13 +25,6 @@ LONGEST_OF = {
     "response": 64 * 1024,
 }
 """The same, by the field's name, where it is not the usual length."""
-
-
-def is_plain(text: str) -> bool:
-    """Whether every character of a text is one that a person can see, or a plain blank."""
-    return (text.isascii() and text.isprintable()) or all(
-        unicodedata.category(one) not in HIDDEN for one in text
-    )
 
 
 def demand_plain(value: Any, where: str) -> None:
@@ -47,7 +39,7 @@ def longest(name: str) -> int:
 
 def _wrong_in(value: Any, where: str) -> Iterator[FormError]:
     if isinstance(value, str):
-        if not is_plain(value):
+        if not is_line(value):
             yield FormError(
                 f"{where}: holds control or invisible characters",
                 code="characters",

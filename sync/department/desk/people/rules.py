@@ -24,10 +24,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from storage.codec import to_bytes
 from storage.errors import RecordError
+from storage.evidence import is_line
 from storage.roster import PBKDF2_ROUNDS
 from storage.times import DAY_US
 from sync.department.desk.people.passwords import MAX_PASSWORD
-from sync.department.desk.words import is_plain, weight
+from sync.department.desk.words import weight
 from sync.department.journal.change_entries import AuthenticatorKept, ChangeUsed, DesignationSet
 from sync.department.journal.entries import (
     KEPT,
@@ -360,7 +361,7 @@ def hash_password(terms: SecurityTerms, password: str) -> tuple[str, str]:
 
 def is_password(password: str) -> bool:
     """Whether a text can be a password at all; one that cannot is not hashed."""
-    return len(password) <= MAX_PASSWORD and is_plain(password)
+    return len(password) <= MAX_PASSWORD and is_line(password)
 
 
 def password_matches(credential: Credential, password: str) -> bool:
