@@ -9,15 +9,22 @@ from dataclasses import replace
 
 import pytest
 from desk_root import VICTIM, Root, access_of, demand_named, problems
-from desk_twins import GROUND, HOLD, Department
+from desk_twins import CAD, GROUND, HOLD, Department
 
+from storage.times import DAY_US, HOUR_US
 from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.inquiry.forms import InquiryDecideForm, ProposeForm, RunForm
+from sync.department.journal.entries import BY_OWN_HAND, SHOWN_WHOLE, AccessLogOpened
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import SearchApproved, SearchProposed
+from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.statements import sign_call
+from sync.department.journal.unsigned import UnsignedError
 
 WIDE = "8XYZ*"
+NO_REASON = "its justification says less than the policy asks for"
+TOO_LONG = "it asks for more days at once than the policy allows"
+NO_DANGER = "it says of no life that is in danger"
 NO_PURPOSE, NO_NUMBER = (
     "it has none of the policy's purposes",
     "it has no number that the policy takes for it",
@@ -26,6 +33,7 @@ GROUNDS = {
     NO_PURPOSE: replace(GROUND, purpose=""),
     "its purpose does not rest on that basis": replace(GROUND, basis="curiosity"),
     NO_NUMBER: replace(GROUND, number="TEST"),
+    NO_REASON: replace(GROUND, justification="because"),
 }
 
 
@@ -76,3 +84,57 @@ def test_a_hold_has_a_ground_of_the_policy(department: Department) -> None:
     entry = root.write(note, stamp, signed)
     named = "hold in the name of super: that is not one of the policy's grounds to hold"
     assert f"entry {entry}: {named}" in problems(department)
+
+
+@pytest.mark.parametrize(("more_us", "words"), [(0, ""), (HOUR_US, TOO_LONG)])
+def test_a_search_is_for_the_policy_s_days_whatever_the_local_clock_did(
+    department: Department, more_us: int, words: str
+) -> None:
+    """The hour that a day at the end of summer time has more is none of them."""
+    root, days = Root(department), department.desk.policy.inquiry.days_max
+    query = replace(root.query(), since_us=department.clock.us - days * DAY_US - more_us)
+    stamp, signed = root.signed(VICTIM, "inquiry/run", RunForm(query=query, ground=GROUND))
+    entry = root.write(access_of(query), stamp, signed)
+    named = [one for one in problems(department) if one.startswith(f"entry {entry}: ")]
+    assert len(named) == bool(words)
+    assert all(words in one for one in named)
+
+
+def test_a_wide_search_of_root_s_own_request_is_for_the_policy_s_days(department: Department) -> None:
+    """What a second person approved, and the call names by number alone."""
+    root, days = Root(department), department.desk.policy.inquiry.days_max
+    wide = replace(root.query(WIDE), since_us=department.clock.us - (days + 1) * DAY_US)
+    stamp, signed = root.signed(VICTIM, "inquiry/propose", ProposeForm(query=wide, ground=GROUND))
+    number = root.write(SearchProposed(query=wide, ground=GROUND, request=-1), stamp, signed)
+    yes = InquiryDecideForm(proposal=number, granted=True, reason="known to me")
+    stamp, signed = root.signed("super", "inquiry/approve", yes)
+    root.write(SearchApproved(proposal=number, granted=True, reason=yes.reason), stamp, signed)
+    stamp, signed = root.signed(VICTIM, "inquiry/run", RunForm(query=None, ground=None, proposal=number))
+    entry = root.write(replace(access_of(wide), approval=number), stamp, signed)
+    assert any(one.startswith(f"entry {entry}: ") and TOO_LONG in one for one in problems(department))
+
+
+def test_an_emergency_search_says_whose_life_is_in_danger(department: Department) -> None:
+    root = Root(department)
+    query = replace(root.query(WIDE), since_us=department.clock.us)
+    glass = GlassForm(query=query, ground=CAD, danger="danger")
+    stamp, signed = root.signed("disp1", "inquiry/break-glass", glass)
+    entry = root.write(replace(access_of(query), ground=CAD), stamp, signed)
+    assert any(one.startswith(f"entry {entry}: ") and NO_DANGER in one for one in problems(department))
+
+
+@pytest.mark.parametrize("form", [SHOWN_WHOLE, BY_OWN_HAND])
+def test_a_reason_counts_on_in_a_log_of_form_9(department: Department, form: int) -> None:
+    root, ground = Root(department), replace(GROUND, justification="because")
+    query = root.query()
+    stamp, signed = root.signed(VICTIM, "inquiry/run", RunForm(query=query, ground=ground))
+    entry = root.write(replace(access_of(query), ground=ground), stamp, signed)
+    first, *others = department.desk.log.entries()
+    assert isinstance(first.note, AccessLogOpened)
+    known, refused = SignedLog(), []
+    for one in (replace(first, note=replace(first.note, signs=form)), *others):
+        try:
+            known.judge(one)
+        except UnsignedError:
+            refused.append(one.sequence)
+    assert refused == [entry] * (form >= BY_OWN_HAND)

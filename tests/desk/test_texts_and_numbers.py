@@ -19,7 +19,7 @@ from sync.department.desk.inquiry.filing import check_rms_number
 from sync.department.desk.inquiry.forms import RunForm
 from sync.department.desk.inquiry.rules import check_ground, is_number, plate_of
 from sync.department.desk.operations import OPERATIONS
-from sync.department.desk.words import LONGEST, demand_plain, says_why, weight
+from sync.department.desk.words import LONGEST, demand_plain, weight
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.refusals import DeskRefusal, FormError
 
@@ -148,7 +148,7 @@ def test_a_department_binds_its_kinds_of_number_by_its_signed_policy() -> None:
      "work work", "hitandrunonMyrtle", "!!!!!! !!!!!!! !!!"],
 )  # fmt: skip
 def test_what_says_nothing_is_no_justification(why: str) -> None:
-    assert not says_why(why, POLICY.inquiry.justification_min)
+    assert not POLICY.inquiry.says_why(why)
     with pytest.raises(FormError) as refused:
         check_ground(POLICY, replace(GROUND, justification=why))
     assert refused.value.code == "justification"

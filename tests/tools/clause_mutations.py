@@ -68,7 +68,7 @@ BREAKS = (
     Break(
         ("463.5 (a)",),
         "desk/inquiry/rules.py",
-        "if not says_why(ground.justification, policy.inquiry.justification_min):",
+        "if not policy.inquiry.says_why(ground.justification):",
         "if False:",
     ),
     Break(("463.5 (b)",), "desk/audit/rules.py", "rms_number=NOT_FILED", 'rms_number="RMS-1"'),

@@ -70,9 +70,3 @@ def demand_words(text: str, what: str, *, code: str, clause: str, least: int = 2
     """Raises FormError for a text with fewer than `least` letters and digits."""
     if weight(text) < least:
         raise FormError(what, code=code, clause=clause)
-
-
-def says_why(text: str, least: int) -> bool:
-    """Whether a justification has `least` letters and digits, two words and four different letters."""
-    letters = {one for one in text.lower() if one.isalnum()}
-    return weight(text) >= least and len(text.split()) >= 2 and len(letters) >= 4

@@ -104,7 +104,8 @@ class AccessLogOpened(Note):
     role does, and who approves it is shown the key; no key or passkey is two people's; a no ends what it is
     about, a yes to a change is in time, a request is decided once it was reviewed, and a finding is closed by
     another person than it is about. From `BY_OWN_HAND` on, who opens a locked session again, files an access
-    or answers a request signs it, and a designation gets a later end by the two people of a new one.
+    or answers a request signs it, and a designation gets a later end by the two people of a new one; reason
+    and longest time of a look-up are the policy's.
     """
 
     KIND: ClassVar[str] = "log_opened"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US
 from sync.department.journal.entries import Entry, TrainingDone
-from sync.department.journal.inquiry_entries import Ground
+from sync.department.journal.inquiry_entries import Access, Ground, Query
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.desk_terms import InquiryTerms, SharingTerms, topics_came
 from sync.department.policy.policy import Policy
@@ -105,6 +105,19 @@ class PolicyAsks:
             raise UnsignedError("its purpose does not rest on that basis")
         if ground.number_kind not in kinds or not terms.is_number(ground.number, ground.number_kind):
             raise UnsignedError("it has no number that the policy takes for it")
+
+    def demand_reason(self, access: Access, danger: object) -> None:
+        """463.5 (a): a justification in words, no longer a time than the policy's days, and of an emergency
+        whose life is in `danger`; None for another search. Raises UnsignedError, RecordError."""
+        terms = self.inquiry
+        if terms is None or not terms.says_why(access.ground.justification):
+            raise UnsignedError("its justification says less than the policy asks for")
+        if danger is not None and not terms.says_why(str(danger)):
+            raise UnsignedError("it says of no life that is in danger")
+        if access.action in {"search", "delivery"}:
+            query = Query.of_text(access.elements)
+            if not terms.may_span(query.since_us, query.until_us):
+                raise UnsignedError("it asks for more days at once than the policy allows")
 
     def demand_trainer(
         self, entry: Entry, note: TrainingDone, recorder: Iterable[Role], held: Iterable[Role]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from storage.times import HOUR_US
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken, record_of
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import BY_OWN_HAND, Entry
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.journal.made_by import MADE
@@ -183,6 +183,9 @@ class SignedLog:
             wide = note.action == "search" and second.is_wide(note.plate)
             kinds = (CAD,) if said.call == EMERGENCY else (CASE,) if wide else NUMBER_KINDS
             second.demand_ground(note.ground, kinds)
+            if self.signers.form >= BY_OWN_HAND:
+                danger = said.fields().get("danger", "") if said.call == EMERGENCY else None
+                second.demand_reason(note, danger)
         forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
         key = access_digest(said, note)
         if key in self.used:

@@ -112,6 +112,17 @@ class InquiryTerms:
         """The legal bases that a purpose may rest on."""
         return next((one.bases for one in self.bases_of if one.purpose == purpose), self.bases)
 
+    def says_why(self, text: str) -> bool:
+        """Whether a justification has its letters and digits, two words and four different letters."""
+        letters = {one for one in text.lower() if one.isalnum()}
+        least = sum(one.isalnum() for one in text) >= self.justification_min
+        return least and len(text.split()) >= 2 and len(letters) >= 4
+
+    def may_span(self, since_us: int, until_us: int) -> bool:
+        """Whether one search may ask for so long a time: days of 24 hours, whatever the clocks of the place
+        did meanwhile."""
+        return until_us - since_us <= self.days_max * DAY_US
+
     def is_number(self, number: str, kind: str) -> bool:
         """Whether a number can be one: of its kind, and not one that means no number."""
         patterns = [self.number_pattern, *(one.pattern for one in self.numbers if one.kind == kind)]

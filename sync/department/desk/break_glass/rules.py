@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from storage.counts import counted
 from storage.times import DAY_US, HOUR_US
-from sync.department.desk.words import demand_words, says_why
+from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.inquiry_entries import Ground, Query
@@ -64,7 +64,7 @@ def check_emergency(policy: Policy, ground: Ground, danger: str) -> None:
             cure="give the CAD incident number",
         ),
         lambda: demand(
-            says_why(danger, policy.inquiry.justification_min),
+            policy.inquiry.says_why(danger),
             "say whose life is in danger, and how",
             code="danger",
             clause=CLAUSE,

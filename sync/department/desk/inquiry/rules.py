@@ -16,7 +16,6 @@ from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.inquiry.forms import AskForm, ProposeForm, RunForm
 from sync.department.desk.people.on_roster import is_here
 from sync.department.desk.people.rules import Accounts
-from sync.department.desk.words import says_why
 from sync.department.journal.change_entries import RequestTaken
 from sync.department.journal.entries import Disputed, Entry, EntryOf, RequestAnswered, is_of
 from sync.department.journal.inquiry_entries import (
@@ -127,7 +126,7 @@ def _check_time(policy: Policy, since_us: int, until_us: int, now_us: int) -> No
         fields=("since", "until"),
     )
     demand(
-        until_us - since_us <= days * DAY_US,
+        policy.inquiry.may_span(since_us, until_us),
         f"this asks for more than {counted(days, 'day')} at once",
         code="time",
         clause="463.5 (a)",
@@ -166,7 +165,7 @@ def _wrong_ground(policy: Policy, ground: Ground) -> Iterator[FormError]:
             clause="463.5 (a)",
             cure=f"as the policy has it, e.g. {example}" if example else "",
         )
-    if not says_why(ground.justification, policy.inquiry.justification_min):
+    if not policy.inquiry.says_why(ground.justification):
         yield FormError(
             f"say why, in two words and {policy.inquiry.justification_min} letters at least",
             code="justification",

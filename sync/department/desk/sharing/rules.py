@@ -188,7 +188,7 @@ def _check_scope(policy: Policy, scope: Scope, now_us: int) -> None:
         what = "a request is for what was read until now, and for at most "
         over = scope.until_us <= now_us + TODAY_US
         demand(
-            over and scope.until_us - scope.since_us <= policy.inquiry.days_max * DAY_US,
+            over and policy.inquiry.may_span(scope.since_us, scope.until_us),
             what + counted(policy.inquiry.days_max, "day"),
             code="time",
             clause="463.6 (a)",
