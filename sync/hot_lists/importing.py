@@ -197,10 +197,10 @@ class _Lines:
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str] | str]]:
         number, header = 0, self._layout.header
-        while raw := self._stream.readline(MAX_LINE + 1):
+        while raw := self._readline(number + 1, MAX_LINE + 1):
             number += 1
             if len(raw) > MAX_LINE:
-                self._skip(raw)
+                self._skip(number, raw)
                 yield number, f"is over {MAX_LINE} bytes"
                 continue
             self.open_end = not raw.endswith(b"\n")
@@ -220,9 +220,20 @@ class _Lines:
                 continue
             yield number, self._cells(text)
 
-    def _skip(self, raw: bytes) -> None:
+    def _skip(self, number: int, raw: bytes) -> None:
         while raw and not raw.endswith(b"\n"):
-            raw = self._stream.readline(1 << 16)
+            raw = self._readline(number, 1 << 16)
+
+    def _readline(self, number: int, most: int) -> bytes:
+        """Raises ListRefusedError where the stick is pulled: the system's error names no file."""
+        try:
+            return self._stream.readline(most)
+        except OSError as error:
+            raise ListRefusedError(
+                f"cannot be read: {error.strerror or error}; no list was changed",
+                where=f"{self._name}, line {number}",
+                cure="is its medium still plugged in? import it again",
+            ) from None
 
     def _take_header(self, text: str) -> None:
         try:

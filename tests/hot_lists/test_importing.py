@@ -52,6 +52,22 @@ def test_ncic_field_codes_become_entries() -> None:
     assert (ontario.state, ontario.plate_class) == ("CA-ON", "")
 
 
+class PulledStick(io.BytesIO):
+    """Fails after its content, as a file does whose medium is pulled."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        if line := super().readline(size):
+            return line
+        raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("rest", [b"", b"x" * 200_000])
+def test_a_stick_that_is_pulled_refuses_the_list_and_names_file_and_line(rest: bytes) -> None:
+    stick, layout = PulledStick(NCIC.encode() + rest), find_layout("ncic")
+    with pytest.raises(ListRefusedError, match=r"day.csv, line 5: cannot be read: Input/output error"):
+        import_list(stick, layout, DEFAULT_ALERTS, name="day.csv", category="stolen-vehicle", now_us=NOW_US)
+
+
 def test_a_vehicle_without_a_plate_is_no_entry_that_stops_a_plate_of_that_word() -> None:
     words = ("NONE", "UNK", "no plate", "XXXXXXX", "0000000")
     lines = "".join(f"{one},CA,,PC,,2001,FORD,,,CRM,CA0194100,26-1,V1\n" for one in words)
