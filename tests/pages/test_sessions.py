@@ -162,6 +162,39 @@ def test_an_idle_page_locks_itself_and_gives_the_form_back(department: Departmen
     assert one.get("/search").form("/search")["plate"] == ""  # once
 
 
+def test_every_ticked_box_of_a_form_comes_back(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("chief")
+    boxes: dict[str, str | list[str]] = {
+        "act": "user/set",
+        "user": "new1",
+        "roles": ["reviewer", "dispatcher"],
+        "do": "make",
+    }
+    typed = {**one.get("/people").form("/people"), **boxes}  # with mistakes
+    department.clock.step(31 * MINUTE_US)
+    page = one.post("/people", typed)
+    assert page.status == 423
+    back = one.send(page, "/unlock", password=PASSWORD, code=department.code("chief"))
+    ticked = {
+        fields["value"] for _, fields in back.tags if fields.get("name") == "roles" and "checked" in fields
+    }
+    assert ticked == {"reviewer", "dispatcher"}
+
+
+def test_a_long_form_of_an_ended_session_comes_back(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("super")
+    form = one.get("/search").form("/search") | FILLED | {"justification": "long " * 9000}
+    department.clock.step(13 * 60 * MINUTE_US)
+    page = one.post("/search", form)
+    assert (page.status, "it comes back as you left it" in page.text) == (401, True)
+    back = one.send(page, "/logon", user="super", password=PASSWORD, code=department.code("super"))
+    assert back.form("/search")["plate"] == "8XYZ123"
+    stranger = reader()
+    assert stranger.post("/search", form).status == 401
+
+
 def test_a_person_locks_now_also_at_a_staffed_post(department: Department, reader: Browser) -> None:
     one = reader()
     home = one.logon("disp1", post="dispatch")

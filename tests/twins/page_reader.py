@@ -132,7 +132,7 @@ class Reader:
                 one.client.close()
 
     def ask(
-        self, method: str, path: str, fields: Mapping[str, str] | None = None, **headers: str
+        self, method: str, path: str, fields: Mapping[str, str | list[str]] | None = None, **headers: str
     ) -> httpx.Response:
         """One request with this browser's cookies; what the answer sets is kept."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -154,7 +154,9 @@ class Reader:
             answer = self.ask("GET", answer.headers["location"])
         return Sheet(answer)
 
-    def post(self, path: str, fields: Mapping[str, str], *, proves: bool = True, **headers: str) -> Sheet:
+    def post(
+        self, path: str, fields: Mapping[str, str | list[str]], *, proves: bool = True, **headers: str
+    ) -> Sheet:
         """Send a form as this desk's own page does, and follow. `proves`: make the proof that it asks for,
         and send the form again."""
         sent = {"origin": self.base} | headers

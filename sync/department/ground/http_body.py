@@ -14,6 +14,10 @@ LEAST_BYTES_PER_S = 500  # a client that drips slower than a bad GPRS line is cu
 MEMORY_BYTES = 128 << 20  # all request bodies together
 
 
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1_000_000 else f"{count / 1e3:,.1f} kB"
+
+
 class Budget:
     """Bytes that all requests together may hold in memory. Used from the event loop alone."""
 
@@ -46,7 +50,7 @@ async def read_body(request: Request, limit: int, seconds: float, add: Callable[
     """
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > limit:
-        raise refuse("too-large", f"{int(said) / 1e6:,.1f} MB, and {limit / 1e6:,.1f} MB at most are taken")
+        raise refuse("too-large", f"{_size(int(said))}, and {_size(limit)} at most are taken")
     pieces: list[bytes] = []
     total = 0
     stream = request.stream()
@@ -64,6 +68,6 @@ async def read_body(request: Request, limit: int, seconds: float, add: Callable[
         total += len(piece)
         left_s = min(seconds, left_s - (loop.time() - began) + len(piece) / LEAST_BYTES_PER_S)
         if total > limit:
-            raise refuse("too-large", f"{limit / 1e6:,.1f} MB at most are taken")
+            raise refuse("too-large", f"{_size(limit)} at most are taken")
         add(len(piece))
         pieces.append(piece)

@@ -62,6 +62,7 @@ MAX_FORM_BYTES = 12 << 20  # a letter of an agency, or a year of RMS numbers
 MAX_LOGON_BYTES = 32 << 10  # without a session
 MEMORY_BYTES = 48 << 20
 SECONDS = 20.0
+LOCKED = "session-locked"
 SESSION_GONE = {"no-session", "session-over", "no-account"}
 OWN_PASSWORD_FIRST = {"first-password", "password-expired"}
 OWN_PATHS = ("/desk/", "/enrol/", "/v1/", "/health")
@@ -176,7 +177,12 @@ class _Pages:
                 await self._find_person(visit)
                 if sent:
                     shield.demand_own(request)
-                    visit.values = await self._form(request, MAX_FORM_BYTES if visit.who else MAX_LOGON_BYTES)
+                    is_known = visit.who is not None or bool(
+                        self._owner(visit)
+                    )  # an ended one's form is kept
+                    if not (is_known or page.to_all):
+                        _demand_session(visit, sent=True)
+                    visit.values = await self._form(request, MAX_FORM_BYTES if is_known else MAX_LOGON_BYTES)
                     if visit.who is not None:
                         shield.demand_mark(visit.token, visit.values.get("mark", ""))
                 elif visit.who is not None:
@@ -230,11 +236,13 @@ class _Pages:
         """Fill in the form of this page that a lock kept."""
         draft = visit.memory.take_draft(visit.person.user, visit.request.url.path)
         if draft is not None:
-            visit.values, visit.restored = Values(tuple(draft.values.items())), True
+            visit.values, visit.restored = Values(draft.pairs), True
 
-    async def _refused(self, page: Page, visit: Visit, error: Exception, *, sent: bool) -> Response:
+    async def _refused(  # noqa: PLR0911 - one case per kind
+        self, page: Page, visit: Visit, error: Exception, *, sent: bool
+    ) -> Response:
         visit.refusal = in_page_words(error_answer(error, self._events))
-        if visit.refusal.code == "session-locked":
+        if visit.refusal.code == LOCKED:
             self._keep_draft(visit)
             visit.refusal = None
             return await logon.locked(visit)
@@ -260,15 +268,20 @@ class _Pages:
             try:
                 return await again(visit)
             except Exception as second:  # noqa: BLE001 - the form cannot be shown: only the refusal is
-                error_answer(second, self._events)
+                if error_answer(second, self._events).code in SESSION_GONE | {LOCKED}:
+                    return await self._refused(page, visit, second, sent=sent)  # which keeps what was typed
         return visit.page("refused.html")
 
     @staticmethod
-    def _keep_draft(visit: Visit) -> bool:
+    def _owner(visit: Visit) -> str:
+        """Who made the request, or has the ended session that it names."""
+        return visit.who.user if visit.who else visit.memory.owner(visit.session) if visit.token else ""
+
+    def _keep_draft(self, visit: Visit) -> bool:
         """Keep what was typed for its person; whether there was anything."""
         kept = visit.values.kept()
-        user = visit.who.user if visit.who else visit.memory.owner(visit.session) if visit.token else ""
-        if not (user and any(kept.values())):
+        user = self._owner(visit)
+        if not (user and any(value for _, value in kept)):
             return False
         here = visit.request.url.path
         if here == paging.FIND_PATH:

@@ -108,7 +108,7 @@ async def lock(visit: Visit) -> Response:
     """Lock now, or what an idle page sends: its half-filled form is kept until the session is open again."""
     here = shield.local_path(visit.values.get("from", "/"))
     kept = visit.values.kept()
-    if any(kept.values()):
+    if any(value for _, value in kept):
         visit.memory.keep_draft(visit.person.user, here, kept)
     if visit.values.ticked("now"):
         await visit.calling.logoff(visit.token, lock=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,7 @@ class Draft:
     """An unsent form: its page and its fields; the repr shows no field."""
 
     path: str
-    values: Mapping[str, str] = field(repr=False)
+    pairs: tuple[tuple[str, str], ...] = field(repr=False)
     at_us: int
 
 
@@ -112,9 +112,9 @@ class Memory:
         with self._guard:
             self._shelves.pop(session, None)
 
-    def keep_draft(self, user: str, path: str, values: Mapping[str, str]) -> None:
+    def keep_draft(self, user: str, path: str, pairs: tuple[tuple[str, str], ...]) -> None:
         """Keep a person's unsent form."""
-        draft = Draft(path, dict(values), self._clock())
+        draft = Draft(path, pairs, self._clock())
         with self._guard:
             kept = [one for one in self._drafts.pop(user, []) if one.path != path]
             self._drafts[user] = [*kept, draft][-DRAFTS_A_PERSON:]

@@ -109,9 +109,9 @@ class Values(Mapping[str, str]):
             made.update(hashlib.sha256(data).digest())
         return made.digest()
 
-    def kept(self) -> dict[str, str]:
-        """What may be kept of a form that was not taken: no password, no code, no mark."""
-        return {name: value for name, value in self.items() if name not in SECRET | OWN}
+    def kept(self) -> tuple[tuple[str, str], ...]:
+        """The pairs that may be kept of a form that was not taken: no password, no code, no mark."""
+        return tuple(one for one in self.pairs if one[0] not in SECRET | OWN)
 
 
 def local_input(at_us: int, zone: tzinfo) -> str:
