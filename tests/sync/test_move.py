@@ -19,8 +19,9 @@ from sync_twins import checked, converse
 from storage import files
 from storage.times import now_us
 from sync.department.cli import main
-from sync.department.ground.home import KEPT_FILE, SETTINGS_FILE, SQLITE_FILE, DepartmentHome
+from sync.department.ground.home import KEPT_FILE, SETTINGS_FILE, SQLITE_FILE, DepartmentHome, examined
 from sync.department.ground.settings import load_settings, with_database
+from sync.department.server.founding import found
 from sync.department.server.machine_due import overdue_kept_store
 from sync.department.server.server import Department
 from sync.department.store import incidents, move
@@ -254,8 +255,8 @@ def test_a_database_that_takes_no_writing_is_named_with_what_to_set(small: Depar
 
 
 @pytest.mark.parametrize(("caller", "refused"), [(0, True), (1234, False)])
-def test_root_serves_and_moves_no_home_of_another_user(
-    small: DepartmentHome, monkeypatch: pytest.MonkeyPatch, caller: int, refused: bool, url: str
+def test_root_works_in_no_home_of_another_user(
+    small: DepartmentHome, monkeypatch: pytest.MonkeyPatch, caller: int, refused: bool
 ) -> None:
     """Root would leave databases, locks and keys that the server's own user cannot open."""
     known = Path.stat
@@ -268,9 +269,13 @@ def test_root_serves_and_moves_no_home_of_another_user(
     monkeypatch.setattr(Path, "stat", owned)
     monkeypatch.setattr(os, "geteuid", lambda: caller)
     if not refused:
-        small.demand_owner("serve")
+        assert DepartmentHome.open(small.path).path == small.path
         return
     with pytest.raises(HomeError, match="belongs to #1234, and root would leave files") as root:
-        move_store(small, url, quiet)
-    assert root.value.cure == "sudo -u #1234 department move ..."
-    assert main(["serve", "--home", str(small.path)]) == 2
+        DepartmentHome.open(small.path)
+    assert root.value.cure == "run it as that user: sudo -u #1234 department ..."
+    assert main(["user", "first", "chief", "--home", str(small.path)]) == 2
+    with pytest.raises(HomeError, match="belongs to #1234"):
+        found(small.path, small.settings)
+    with examined(small.path) as seen:
+        assert seen.path == small.path

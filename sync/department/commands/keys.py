@@ -26,7 +26,7 @@ from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import DATABASE, OpenedList, list_file
 from sync.department.desk.context import DeskContext
 from sync.department.ground.department_time import DepartmentTime
-from sync.department.ground.home import POLICY_CURE, POLICY_FILE, DepartmentHome, load_ed25519
+from sync.department.ground.home import POLICY_CURE, POLICY_FILE, DepartmentHome, demand_owner, load_ed25519
 from sync.department.ground.ports import demand_free
 from sync.department.ground.serving import serve_app
 from sync.department.journal import named_administrator
@@ -401,6 +401,7 @@ def serve(
     shown = ServedCertificate(certificate, tls_key, approved=fips)
     demand_free(host, port, "--port")
     private_folder(folder)
+    demand_owner(folder)
     token_file = folder / TOKEN_FILE
     if not token_file.exists():
         files.write_new(token_file, secrets.token_hex(32).encode())

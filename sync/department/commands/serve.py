@@ -38,8 +38,6 @@ def serve(common: Common) -> int:
     Events go to stderr as JSON lines, never with a plate.
     """
     home = DepartmentHome.open(common.home)
-    home.demand_owner("serve")
-
     with started(home) as (department, front):
         images = ImagesReach(department.store, department.packs)
         asking = threading.Thread(target=images.say, name="images", daemon=True)  # a store may take a minute

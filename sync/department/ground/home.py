@@ -45,7 +45,15 @@ class DepartmentHome:
 
     @classmethod
     def open(cls, path: Path) -> DepartmentHome:
-        """Raises HomeError when there is none, InvalidInputError when its settings are wrong."""
+        """Raises HomeError when there is none, or root opens another user's, InvalidInputError when its
+        settings are wrong."""
+        home = cls.read_only(path)
+        demand_owner(path)
+        return home
+
+    @classmethod
+    def read_only(cls, path: Path) -> DepartmentHome:
+        """The same for who leaves nothing there, root too."""
         if not (path / SETTINGS_FILE).is_file():
             if (path / "log.key").exists():
                 what, cure = "the settings are not there", "restore the file from its backup"
@@ -105,13 +113,6 @@ class DepartmentHome:
         """The department log's signing key. Raises HomeError."""
         return load_ed25519(self.path / "log.key")
 
-    def demand_owner(self, verb: str) -> None:
-        """Raises HomeError for root in another user's home: that user could not open what root leaves."""
-        if os.geteuid() == 0 and self.path.stat().st_uid != 0:
-            name = owner_of(self.path)
-            what = f"belongs to {name}, and root would leave files that {name} cannot open"
-            raise HomeError(what, where=str(self.path), cure=f"sudo -u {name} department {verb} ...")
-
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the server's lock. Raises HomeError when another server runs.
@@ -136,6 +137,14 @@ class DepartmentHome:
             yield
 
 
+def demand_owner(path: Path) -> None:
+    """Raises HomeError for root in another user's folder: that user could not open what root leaves."""
+    if os.geteuid() == 0 and path.stat().st_uid != 0:
+        name = owner_of(path)
+        what = f"belongs to {name}, and root would leave files that {name} cannot open"
+        raise HomeError(what, where=str(path), cure=f"run it as that user: sudo -u {name} department ...")
+
+
 @contextlib.contextmanager
 def examined(path: Path) -> Iterator[DepartmentHome]:
     """A home to be checked: as it is, or where its medium takes no writing, with copies of its databases.
@@ -144,7 +153,7 @@ def examined(path: Path) -> Iterator[DepartmentHome]:
     read where it is: a copy would outlive the purge of a key. Raises HomeError, InvalidInputError,
     LackingError where there is no room for the copies.
     """
-    home = DepartmentHome.open(path)
+    home = DepartmentHome.read_only(path)
     if os.access(path, os.W_OK) and shutil.disk_usage(path).free >= ROOM_TO_OPEN:
         yield home
         return

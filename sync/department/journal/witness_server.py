@@ -34,6 +34,7 @@ from storage import files
 from storage.checkpoint import Checkpoint, NoteKey, split_note
 from storage.cosigners import CosignerKey, PrivateCosigner
 from storage.errors import CheckpointError
+from sync.department.ground.home import demand_owner
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.ground.problem import exact
@@ -83,6 +84,7 @@ class WitnessFolder:
                 where=str(folder),
                 cure="department witness init; a witness that lost its database is retired with its key",
             )
+        demand_owner(folder)
         self._keys = [read_private(folder / KEY_FILE)]
         if (folder / ML_DSA_FILE).exists():  # a witness of an earlier version has the first alone
             self._keys.append(read_private(folder / ML_DSA_FILE))

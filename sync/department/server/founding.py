@@ -16,7 +16,7 @@ from storage import files
 from sync import root_file
 from sync.department.content.key_service import LocalKeyService
 from sync.department.ground.department_time import Clocks, DepartmentTime
-from sync.department.ground.home import POLICY_FILE, SETTINGS_FILE, DepartmentHome
+from sync.department.ground.home import POLICY_FILE, SETTINGS_FILE, DepartmentHome, demand_owner
 from sync.department.ground.settings import Settings, settings_text
 from sync.department.policy.policy_file import document_for, parse_policy, policy_digest
 from sync.department.store.database import open_store
@@ -64,6 +64,8 @@ def _check_place(path: Path) -> None:
     folder = next(one for one in (path, *path.absolute().parents) if one.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise HomeError("cannot create a folder there", where=str(path), cure="choose another --home")
+    if folder == path:
+        demand_owner(path)
 
 
 def _demand_new(path: Path, keys_folder: Path) -> None:

@@ -64,7 +64,6 @@ def move_store(home: DepartmentHome, url: str, say: Callable[[str], None]) -> Mo
     or written: then nothing was moved.
     """
     path = home.path / SQLITE_FILE
-    home.demand_owner("move")
     _demand_here(home, path, url)
     settings = with_database(home.path / SETTINGS_FILE, url)
     with contextlib.ExitStack() as held:
