@@ -16,10 +16,11 @@ from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.inquiry.forms import InquiryDecideForm
 from sync.department.journal.change_entries import ChangeDecided
-from sync.department.journal.entries import FindingClosed, FindingOpened
+from sync.department.journal.entries import AccountSet, FindingClosed, FindingOpened
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.inquiry_entries import SearchApproved
 from sync.department.journal.sharing_entries import ShareDecided
+from sync.department.policy.refusals import DeskRefusal
 
 BODY = b"[camera]\nexposure_us = 60\n"
 Attack = Callable[[Root], tuple[Note, tuple[Stamp, bytes]]]
@@ -78,12 +79,32 @@ def a_finding_closed_by_whom_it_is_about(root: Root) -> tuple[Note, tuple[Stamp,
     return note, root.signed("reviewer1", "audit/close", form)
 
 
+def a_finding_closed_by_whom_its_entry_names(root: Root) -> tuple[Note, tuple[Stamp, bytes]]:
+    named = root.department.desk.log.entries(kinds=(AccountSet.KIND,))
+    account = next(one.sequence for one in named if getattr(one.note, "user", "") == "reviewer1")
+    opened = FindingOpened(
+        detector="one_hand",
+        about="chief",
+        accesses=(account,),
+        reviewer="reviewer1",
+        due_us=1 << 60,
+        detail="made by one person alone",
+    )
+    number = root.write(opened, root.stamp("system"))
+    form = AuditCloseForm(finding=number, verdict="justified", note="I was right to do it")
+    with pytest.raises(DeskRefusal, match="a finding that names you"):
+        root.department.call("audit/close", root.department.logon("reviewer1"), form)
+    note = FindingClosed(finding=number, verdict=form.verdict, note=form.note)
+    return note, root.signed("reviewer1", "audit/close", form)
+
+
 LATE: tuple[tuple[Attack, str], ...] = (
     (a_yes_after_a_no, "or none that waits"),
     (a_yes_to_a_search_after_a_no, "it decides a proposal that does not wait"),
     (a_yes_to_a_change_that_ended, "the proposal that it decides had ended"),
     (a_sharing_that_nobody_reviewed, "a request that no one reviewed"),
     (a_finding_closed_by_whom_it_is_about, "not open, or that is about that person"),
+    (a_finding_closed_by_whom_its_entry_names, "a finding whose entries are that person's"),
 )
 
 

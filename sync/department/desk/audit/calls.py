@@ -16,8 +16,8 @@ from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.calls import read_log
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.inquiry.rules import asked_plate
+from sync.department.journal.concerned import concerned, people_in
 from sync.department.journal.entries import (
-    AccountSet,
     AuditBegun,
     AuditDone,
     CredentialSet,
@@ -27,7 +27,6 @@ from sync.department.journal.entries import (
     FindingOpened,
     LogRead,
 )
-from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
 
@@ -251,18 +250,8 @@ def look_daily(front: DeskContext) -> list[int]:
     return [entry.sequence for entry in entries]
 
 
-def concerned(desk: Desk, about: str, entries: Sequence[int]) -> set[str]:
-    """People who cannot judge a finding: whom it is about, and who made, or is named in, one of its
-    entries."""
-    people = {about}
-    for number in entries:
-        entry = desk.log.entry(number)
-        people.add(entry.stamp.user)
-        if isinstance(entry.note, AccountSet | CredentialSet):
-            people.add(entry.note.user)
-        if isinstance(entry.note, Access):
-            people.add(entry.note.on_behalf_of)
-    return people
+def _concerned(desk: Desk, about: str, entries: Sequence[int]) -> set[str]:
+    return concerned(about, (people_in(desk.log.entry(number)) for number in entries))
 
 
 def assign(desk: Desk, flags: list[Flag], now_us: int, *, waits: bool = False) -> list[FindingOpened]:
@@ -274,7 +263,7 @@ def assign(desk: Desk, flags: list[Flag], now_us: int, *, waits: bool = False) -
     opened = []
     for flag in flags:
         try:
-            reviewer = rules.reviewer_for(desk.book.roster, load, concerned(desk, flag.about, flag.entries))
+            reviewer = rules.reviewer_for(desk.book.roster, load, _concerned(desk, flag.about, flag.entries))
         except NotYetError:
             if not waits:
                 raise
@@ -340,17 +329,18 @@ def close(front: DeskContext, token: str, form: AuditCloseForm) -> Entered:
 
 
 def _demand_reviewer(desk: Desk, number: int, user: str) -> None:
-    """Check that the caller is the reviewer. If the reviewer left, anyone else who is not concerned may act.
-    Raises DeskRefusal."""
+    """Check that the caller is the reviewer. If the reviewer left, or is concerned, anyone else may act
+    who is not. Raises DeskRefusal."""
     note = desk.book.findings.opened[number].note
-    if note.reviewer == user:
+    people = _concerned(desk, note.about, note.accesses)
+    if note.reviewer == user and user not in people:
         return
-    if desk.book.roster.may_review(desk.policy, note.reviewer):
+    if note.reviewer not in people and desk.book.roster.may_review(desk.policy, note.reviewer):
         raise DeskRefusal(
             "that finding is assigned to another reviewer", code="other-reviewer", clause="463.5 (c)"
         )
     removers = {one.by for one in desk.book.roster.removed_reviewers if one.user == note.reviewer}
-    if user in concerned(desk, note.about, note.accesses) | removers:
+    if user in people | removers:
         raise DeskRefusal(
             "a finding that names you, or whose reviewer you removed, is reviewed by another person",
             code="own-finding",
