@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from desk_root import Root, account_form, problems
+from desk_root import Root, access_of, account_form, problems
 from desk_twins import GROUND, PASSWORD, Department
 
 from storage.times import DAY_US, SECOND_US
 from sync.department.desk.inquiry.forms import (
+    AskForm,
     DeclineForm,
     FileCaseForm,
     FileForm,
     FileManyForm,
     Filing,
+    InquiryDecideForm,
+    ProposeForm,
     RunForm,
     StepForm,
 )
@@ -189,6 +192,67 @@ def test_an_answer_and_a_filing_say_what_their_person_signed(
     for one in turned:
         with pytest.raises(UnsignedError):
             demand_made(one, said)
+
+
+def wide_request(root: Root) -> tuple[Query, int, int]:
+    """(search, request, proposal) of a search that officer1 asked for, and comm1 proposed; approved."""
+    department, query = root.department, root.query("8XYZ*")
+    ask = AskForm(query=query, ground=GROUND)
+    asked = department.call("inquiry/request", department.logon("officer1"), ask)
+    form = ProposeForm(query=None, ground=None, request=asked.entry)  # type: ignore[attr-defined]
+    proposed = department.call("inquiry/propose", department.logon("comm1"), form)
+    yes = InquiryDecideForm(proposal=proposed.entry, granted=True, reason="known to me")  # type: ignore[attr-defined]
+    department.call("inquiry/approve", department.logon("super"), yes)
+    return query, form.request, yes.proposal
+
+
+@pytest.mark.parametrize("turned", [None, "request", "person"])
+def test_a_search_by_a_proposal_is_for_the_request_of_that_proposal(
+    department: Department, turned: str | None
+) -> None:
+    root = Root(department)
+    other = department.call(
+        "inquiry/request", department.logon("officer1"), AskForm(query=root.query(), ground=GROUND)
+    )
+    query, request, proposal = wide_request(root)
+    access = replace(access_of(query), on_behalf_of="officer1", request=request, approval=proposal)
+    if turned == "request":
+        access = replace(access, request=other.entry)  # type: ignore[attr-defined]
+    elif turned == "person":
+        access = replace(access, on_behalf_of="", request=-1)
+    stamp, signed = root.signed("comm1", "inquiry/run", RunForm(query=None, ground=None, proposal=proposal))
+    entry = root.write(access, stamp, signed)
+    named = [one for one in problems(department) if one.startswith(f"entry {entry}: access")]
+    words = {"request": "asks for another search", "person": "made for another request"}
+    assert [turned is None or words[turned] in one for one in named] == [True] * (turned is not None)
+
+
+@pytest.mark.parametrize("call", ["inquiry/run", "inquiry/step"])
+@pytest.mark.parametrize("right", [False, True])
+def test_an_answer_is_to_the_request_of_its_search(department: Department, call: str, right: bool) -> None:
+    root = Root(department)
+    other = department.call(
+        "inquiry/request", department.logon("officer1"), AskForm(query=root.query(), ground=GROUND)
+    )
+    query, request, proposal = wide_request(root)
+    answer = department.call(
+        "inquiry/run", department.logon("comm1"), RunForm(query=None, ground=None, proposal=proposal)
+    )
+    department.restart()
+    root, made = Root(department), answer.access  # type: ignore[attr-defined]
+    assert problems(department) == ()
+    note = RequestAnswered(
+        request=request if right else other.entry,  # type: ignore[attr-defined]
+        access=made,
+        reads=(),
+        reason="",
+    )
+    form = RunForm(query=None, ground=None, proposal=proposal)
+    step = StepForm(access=made, query=query)
+    stamp, signed = root.signed("comm1", call, form if call == "inquiry/run" else step)
+    entry = root.write(note, stamp, signed)
+    named = [one for one in problems(department) if one.startswith(f"entry {entry}: ")]
+    assert ["made for another request" in one for one in named] == [True] * (not right)
 
 
 # a designation -------------------------------------------------------------------------------------------

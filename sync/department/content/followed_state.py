@@ -32,7 +32,7 @@ from sync.department.journal.second_hand_facts import (
 )
 from sync.department.journal.second_hands import SecondHands
 from sync.department.journal.sharing_entries import ShareDecided, ShareReviewed
-from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting
+from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, RunRequest, Waiting
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.statements import said_in
 from sync.department.journal.unit_logs import LogsOfUnits
@@ -106,6 +106,7 @@ class Result:
     reviewed: bool = later(False)  # whether it waits for a decision since
     waits: bool = later(True)  # whether what it decides is there still
     closed: int = later(-1)  # a finding
+    runs: RunRequest | None = field(default=None, metadata=LATER)
 
 
 @dataclass(slots=True)
@@ -168,6 +169,7 @@ def result_of(known: Followed, entry: Entry) -> Result:
         spent=spent,
         asked=second.requests.get(at),
         placed=second.holds.get(at),
+        runs=signed.running.get(at),
         holding=next((one for one in reversed(signed.holding.values()) if one.entry == at), None),
         proof=proof if proven is not None and proven.by else -1,
         proof_by=proven.by if proven is not None else b"",
@@ -240,6 +242,8 @@ def take_result(known: Followed, sequence: int, kind: str, result: Result) -> No
     signed.used |= dict.fromkeys(result.used, result.judged.at_us)
     if result.waiting is not None:
         signed.waiting[sequence] = result.waiting
+    if result.runs is not None:
+        signed.running[sequence] = result.runs
     if result.alert is not None:
         signed.alerts[sequence] = result.alert
     proven = signed.signers.proven.made

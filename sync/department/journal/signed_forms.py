@@ -103,6 +103,15 @@ class OpenedRecords:
     at_us: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """The request that a search was made for, by whom, and when."""
+
+    request: int
+    user: str
+    at_us: int
+
+
 class Named(Protocol):
     """What a form may only name by number."""
 
@@ -143,9 +152,9 @@ def fits_access(statement: Statement, access: Access, named: Named) -> bool:
     own = proposal == -1 or _is_own(named.asked(proposal), statement.user)
     numbered = [one for one in (proposal, request) if one != -1]
     if query is not None:
-        as_asked = all(_as_asked(named.asked(one), access) for one in numbered)
+        as_asked = all(is_as_asked(named.asked(one), access) for one in numbered)
         return bool(access.request == request) and as_asked and own
-    return bool(numbered) and _as_asked(named.asked(numbered[0]), access) and own
+    return bool(numbered) and is_as_asked(named.asked(numbered[0]), access) and own
 
 
 def rests_on(statement: Statement) -> tuple[tuple[int, ...], int]:
@@ -168,7 +177,7 @@ def _is_own(asked: Waiting | None, user: str) -> bool:
     return asked is not None and asked.user == user
 
 
-def _as_asked(asked: Waiting | None, access: Access) -> bool:
+def is_as_asked(asked: Waiting | None, access: Access) -> bool:
     """Whether an access is what was asked for: a search whole, a picture by plate and ground."""
     if asked is None:
         return False

@@ -12,22 +12,25 @@ from dataclasses import dataclass, field
 from storage.times import HOUR_US
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken, record_of
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
-from sync.department.journal.entries import BY_OWN_HAND, Entry
+from sync.department.journal.entries import BY_OWN_HAND, Entry, RequestAnswered
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.journal.made_by import MADE
 from sync.department.journal.malformed import unread_is_unsigned
-from sync.department.journal.second_hand_facts import Spent, forget
+from sync.department.journal.second_hand_facts import Spent, approval_of, forget
 from sync.department.journal.second_hands import EMERGENCY, WAITS_US
 from sync.department.journal.signed_forms import (
     ACCESS_CALLS,
     ALERTS,
     ANSWERS,
+    BY_NUMBER,
     NamedAlert,
     OpenedRecords,
+    RunRequest,
     Waiting,
     ask_digest,
     fits_access,
+    is_as_asked,
     waiting_of,
 )
 from sync.department.journal.signers import KEPT_US, Signers
@@ -35,6 +38,7 @@ from sync.department.journal.statements import SIGNED_WITHIN_US, USED, Statement
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.desk_terms import CAD, CASE, NUMBER_KINDS
 
+ANSWERED_US = 2 * HOUR_US  # a search takes its last step within the hour
 MOST_ALERTS = 5000  # the newest, which can still be opened by their number
 
 
@@ -49,8 +53,8 @@ class SignedLog:
 
     `used`: statements of the hour; `waiting`, `alerts`: requests and proposals, and the newest alerts, which
     a call may name by number; `opened`: by the digest of a statement, the records of alerts that it opened;
-    `holding`: by the same, the access of a hold; `unjudged`: emergency searches, and whose, that no second
-    person was asked to judge.
+    `holding`: by the same, the access of a hold; `running`: searches for a request; `unjudged`: emergency
+    searches, and whose, that no second person was asked to judge.
     """
 
     signers: Signers = field(default_factory=Signers)
@@ -59,6 +63,7 @@ class SignedLog:
     alerts: dict[int, NamedAlert] = field(default_factory=dict)
     opened: dict[bytes, OpenedRecords] = field(default_factory=dict)
     holding: dict[bytes, Spent] = field(default_factory=dict)
+    running: dict[int, RunRequest] = field(default_factory=dict)
     unjudged: dict[int, str] = field(default_factory=dict)
 
     def judge(self, entry: Entry) -> None:
@@ -137,6 +142,10 @@ class SignedLog:
             if note.due_us > at_us + second.glass_hours * HOUR_US + SIGNED_WITHIN_US:
                 raise UnsignedError("the second word is due later than the policy says")
             self.unjudged.pop(note.access, None)
+        elif isinstance(note, RequestAnswered) and note.access >= 0 and self.signers.form >= BY_OWN_HAND:
+            run = self.running.get(note.access)
+            if run is None or (run.request, run.user) != (note.request, said.user):
+                raise UnsignedError("the search that it names was made for another request")
         elif isinstance(note, HoldPlaced) and self.signers.all_signed:
             known = self.holding.get(digest_of(said))
             if known is None or known.entry != note.access:
@@ -169,6 +178,15 @@ class SignedLog:
         seen = self.opened.get(digest_of(said))
         return set(seen.records) if seen is not None else set()
 
+    def _demand_request(self, said: Statement, note: Access) -> None:
+        """A search is made for the request that its proposal is to run, which asks for just that search, and
+        for no other. Raises UnsignedError."""
+        proposed = self.asked(approval_of(said))
+        if proposed is not None and proposed.for_user != note.on_behalf_of:
+            raise UnsignedError("it is made for another request than was proposed")
+        if note.request >= 0 and not is_as_asked(self.asked(note.request), note):
+            raise UnsignedError("the request that it names asks for another search")
+
     def _judge_access(self, entry: Entry, note: Access) -> None:
         said = self.signers.demand_signed(entry)
         if not fits_access(said, note, self):
@@ -186,6 +204,9 @@ class SignedLog:
             if self.signers.form >= BY_OWN_HAND:
                 danger = said.fields().get("danger", "") if said.call == EMERGENCY else None
                 second.demand_reason(note, danger)
+        searches = note.action == "search" and said.call in BY_NUMBER
+        if searches and self.signers.form >= BY_OWN_HAND:
+            self._demand_request(said, note)
         forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
         key = access_digest(said, note)
         if key in self.used:
@@ -201,6 +222,10 @@ class SignedLog:
             at_us, by = entry.stamp.at_us, digest_of(said)
             forget(self.holding, lambda one: at_us - one.at_us >= KEPT_US)
             self.holding[by] = Spent(entry=entry.sequence, by=by, at_us=at_us)
+        if note.action == "search" and note.request >= 0:
+            forget(self.running, lambda one: entry.stamp.at_us - one.at_us >= ANSWERED_US)
+            run = RunRequest(request=note.request, user=said.user, at_us=entry.stamp.at_us)
+            self.running[entry.sequence] = run
         if note.action == "alert":
             forget(self.opened, lambda one: entry.stamp.at_us - one.at_us >= KEPT_US)
             self.opened[digest_of(said)] = OpenedRecords(records=note.reads, at_us=entry.stamp.at_us)
