@@ -8,7 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_asking import code_of
 from desk_forms import forms
-from desk_root import Root, account_form
+from desk_root import Root, account_form, problems
 from desk_twins import Department
 
 from storage.ssh_signature import SshPublicKey
@@ -48,15 +48,20 @@ def test_odd_recipients_name_no_person_and_what_waits_is_listed(department: Depa
 
 
 def test_the_second_person_sees_the_new_name_and_each_ssh_key(department: Department) -> None:
-    """An administrator's own key under the words of a new shift would be that person at every unit."""
-    key = SshPublicKey.of(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    """An administrator's own key under the words of a new shift, or beside the old one, would be that person
+    at every unit."""
+    held, key = (SshPublicKey.of(Ed25519PrivateKey.from_private_bytes(bytes([at] * 32))) for at in range(2))
+    account = department.desk.book.roster.accounts["comm1"]
+    department.two_hands("user/set", department.logon("chief"), account_form(account, ssh_keys=(held.line,)))
     known = department.desk.book.roster.accounts["comm1"]
-    form = account_form(known, name="Somebody Else", ssh_keys=(key.line,), propose=True)
+    lines = (held.line, key.line)
+    form = account_form(known, name="Somebody Else", ssh_keys=lines, propose=True)
     department.call("user/set", department.logon("chief"), form)
     (number,) = seen_by(department, "super")
     shown = department.call("change/show", department.logon("super"), ShowForm(proposal=number))
     assert isinstance(shown, ShownProposal)
     assert shown.summary == (
-        f"comm1, Somebody Else: communications; SSH key {key.fingerprint}; as discussed; its name is "
-        f"{known.name} now"
+        f"comm1, Somebody Else: communications; SSH key {held.fingerprint}; new SSH key {key.fingerprint}; "
+        f"as discussed; its name is {known.name} now"
     )
+    assert problems(department) == ()

@@ -30,6 +30,7 @@ from sync.department.journal.change_entries import (
     ListSent,
 )
 from sync.department.journal.entries import (
+    AccountSet,
     AuditBegun,
     AuditDone,
     Disputed,
@@ -71,6 +72,7 @@ from sync.department.policy.roles import Call
 from sync.hot_lists.document import LOCAL, head_name
 
 Form = Mapping[str, Any]
+Accounts = Mapping[str, AccountSet]
 TYPED = ("plate", "fit", "practicable", "text", "outcome")
 STEP_CALLS = {
     AlertEvent.VIEWED: "alert/show",
@@ -320,16 +322,20 @@ MADE_KINDS = frozenset(one.KIND for one in RULES)
 MAKING_CALLS = frozenset().union(*(one.calls for one in RULES.values()))
 
 
-def _is_worded(note: ChangeProposed, form: Form, said: Statement, *, earlier: bool) -> bool:
+def _is_worded(
+    note: ChangeProposed, form: Form, said: Statement, accounts: Accounts | None, *, earlier: bool
+) -> bool:
     """Whether a proposal shows its second person what is asked for. `earlier`: in words of before too."""
-    words = words_of(said.call, form, said.user)
+    words = words_of(said.call, form, said.user, accounts)
     known = (words, *(earlier_words_of(said.call, form, said.user) if earlier else ()))
     return words is None or (note.about, note.summary) in known
 
 
-def demand_made(note: Note, said: Statement, *, earlier: bool = False) -> Rule:
+def demand_made(
+    note: Note, said: Statement, *, earlier: bool = False, accounts: Accounts | None = None
+) -> Rule:
     """The rule of a kind, once this signed call makes just this entry. `earlier`: a log that may have
-    proposals in words of before. Raises UnsignedError."""
+    proposals in words of before; `accounts`: see `words_of`. Raises UnsignedError."""
     rule = RULES[type(note)]
     if said.call not in rule.calls:
         raise UnsignedError("the signed call does not allow this entry")
@@ -345,7 +351,7 @@ def demand_made(note: Note, said: Statement, *, earlier: bool = False) -> Rule:
     try:
         fits = rule.fits is None or rule.fits(note, form, said)
         if isinstance(note, ChangeProposed):
-            fits = fits and _is_worded(note, form, said, earlier=earlier)
+            fits = fits and _is_worded(note, form, said, accounts, earlier=earlier)
     except (StorageError, KeyError, TypeError, ValueError):
         fits = False  # a form that lacks a field, or holds another type in it
     if not fits:

@@ -15,7 +15,7 @@ from storage.errors import StorageError
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US
 from sync.department.journal.change_entries import DesignationSet
-from sync.department.journal.entries import KEPT, AccountSet, CredentialSet
+from sync.department.journal.entries import BY_OWN_HAND, KEPT, AccountSet, CredentialSet
 from sync.department.journal.statements import SIGNED_WITHIN_US, Statement
 from sync.department.policy.roles import Role
 
@@ -114,16 +114,29 @@ def fits_designation(said: Statement, note: DesignationSet, at_us: int, days: in
     return ends is None or abs(ends - note.ends_us) <= SIGNED_WITHIN_US
 
 
-def words_of(call: str, form: Form, user: str) -> tuple[str, str] | None:
+def accounts_shown(form: int, accounts: Mapping[str, AccountSet]) -> Mapping[str, AccountSet] | None:
+    """By what a proposal in a log of this form says which SSH keys are new; None before `BY_OWN_HAND`."""
+    return accounts if form >= BY_OWN_HAND else None
+
+
+def words_of(
+    call: str, form: Form, user: str, accounts: Mapping[str, AccountSet] | None = None
+) -> tuple[str, str] | None:
     """(whom it is about, in words) of a change that waits for a second person, from its form; None for a call
     that is not of the roster. The words are part of the log: a new wording must leave this one valid, and
-    `earlier_words_of`. Who holds an SSH key of an account is that person at the units: each is named."""
+    `earlier_words_of`. Who holds an SSH key of an account is that person at the units: each is named, and
+    whether it is new beside the `accounts` of then; None in logs of before form 10, which do not say it."""
     about, reason = str(form.get("user", "")), form.get("reason", "")
     people = form.get("people")
     if call == "user/import" and isinstance(people, list) and people:
         lines = [f"{one['user']}: {', '.join(one['roles'])}" for one in people]
         return str(people[0]["user"]), "; ".join(lines)[:2000]
-    keys = "".join(f"; SSH key {SshPublicKey.from_line(one).fingerprint}" for one in form.get("ssh_keys", []))
+    known = accounts.get(about) if accounts is not None else None
+    held = known.ssh_keys if known is not None and known.active else ()
+    keys = ""
+    for key in map(SshPublicKey.from_line, form.get("ssh_keys", [])):
+        is_new = accounts is not None and key.blob not in held
+        keys += f"; {'new ' if is_new else ''}SSH key {key.fingerprint}"
     words = {
         "user/set": lambda: f"{about}, {form.get('name', '')}: {', '.join(form['roles'])}{keys}; {reason}",
         "user/credential": lambda: f"new first password for {about}; {reason}",

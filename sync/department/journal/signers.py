@@ -66,11 +66,7 @@ from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed, UnitLogsNamed
 from sync.department.journal.made_by import MADE, SIGNED_LATE, demand_made, is_configuration
 from sync.department.journal.office_entries import GrantIssued
-from sync.department.journal.passkeys import (
-    PasskeySet,
-    is_passkey_certificate,
-    passkey_owner,
-)
+from sync.department.journal.passkeys import PasskeySet, is_passkey_certificate, passkey_owner
 from sync.department.journal.person_entries import FreshProof, PersonKeySet, SessionKeySet
 from sync.department.journal.proven_uses import PersonProofs
 from sync.department.journal.second_hand_facts import DECIDES, exported_by, forget
@@ -79,6 +75,7 @@ from sync.department.journal.session_signer import SessionSigner
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import fits_passkey
 from sync.department.journal.signed_roster import (
+    accounts_shown,
     by_offices,
     designation_of,
     fits_account,
@@ -221,7 +218,8 @@ class Signers:
         if not entry.signed and not (self.ever and by_kind):
             return None
         said = self.demand_signed(entry)
-        rule = demand_made(entry.note, said, earlier=not self.second.shown_whole)
+        shown = accounts_shown(self.form, self.accounts)
+        rule = demand_made(entry.note, said, earlier=not self.second.shown_whole, accounts=shown)
         self._demand_may(entry, said, rule.calls[said.call])
         two = said.call in rule.two and (not is_configuration(said) or self.second.configures_by_two(said))
         if two or (self._grants_by_two(said) and can_destroy(entry.note)):

@@ -32,7 +32,7 @@ from sync.department.journal.entries import (
     Shift,
 )
 from sync.department.journal.passkeys import OWN_PASSWORD, ProvenUse
-from sync.department.journal.signed_roster import words_of
+from sync.department.journal.signed_roster import accounts_shown, words_of
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import (
     DeskRefusal,
@@ -216,8 +216,9 @@ def second_of(
     Until another person could approve, the first administrator acts alone, and so does one whom two offices
     named after the last of these had left; the entry shows one hand.
     """
-    about, summary = words_of(call, to_plain(form), caller.user) or ("", "")
     signers = desk.book.signers
+    shown = accounts_shown(signers.form, signers.accounts)
+    about, summary = words_of(call, to_plain(form), caller.user, shown) or ("", "")
     alone = not rules.has_approvers(desk.policy, desk.book.roster, caller.user) or (
         signers.named_at >= 0 and not signers.second.approved_once - {caller.user}
     )
