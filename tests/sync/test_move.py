@@ -242,7 +242,7 @@ def test_a_database_that_takes_no_writing_is_named_with_what_to_set(small: Depar
     def cure(database: str, statement: str) -> str:
         with (
             contextlib.closing(open_store(database, migrate=False)) as store,
-            pytest.raises(StoreError, match=r"read-?only") as refused,
+            pytest.raises(StoreAwayError, match=r"read-?only") as refused,
             store.write() as connection,
         ):
             connection.exec_driver_sql(statement)

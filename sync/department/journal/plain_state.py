@@ -10,7 +10,7 @@ import enum
 import functools
 import typing
 from collections import UserDict
-from collections.abc import Callable, ItemsView, Iterator, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
 from typing import Any
 
 from storage import envelope
@@ -54,6 +54,9 @@ class LazyEntries(UserDict[Any, Any]):
 
     def __reversed__(self) -> Iterator[Any]:
         return iter(reversed(self.data))
+
+    def keys(self) -> KeysView[Any]:
+        return self.data.keys()
 
     def popitem(self) -> tuple[Any, Any]:
         """The newest, where `UserDict` gives the oldest."""
