@@ -9,8 +9,9 @@ import pytest
 from desk_asking import look_up
 from desk_twins import GROUND, Department
 
+from storage.codec import to_bytes
 from storage.times import DAY_US
-from sync.department.desk.inquiry.filing import read_filings
+from sync.department.desk.inquiry.filing import MAX_FILINGS, read_filings
 from sync.department.desk.inquiry.forms import (
     AskForm,
     DeclineForm,
@@ -22,6 +23,9 @@ from sync.department.desk.inquiry.forms import (
     NothingForm,
 )
 from sync.department.desk.people.sheets import read_people, read_sign_in
+from sync.department.journal.access_log import MAX_ENTRY_BYTES
+from sync.department.journal.entries import Filed
+from sync.department.journal.statements import MAX_BYTES, form_bytes
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Role
 
@@ -39,14 +43,24 @@ def test_requests_are_filed_by_case_and_by_import_all_or_none(department: Depart
     assert [row.entry for row in department.call("inquiry/unfiled", comm, NothingForm())] == [other]  # type: ignore[attr-defined]
     with pytest.raises(FormError):
         department.call("inquiry/file-case", comm, FileCaseForm(number="26-001234", rms_number="RMS-26-77"))
-    lines = read_filings(f"access,rms_number\n{other},RMS-26-78\n{first[0]},RMS-26-79\n")
+    lines = read_filings(f"access,rms_number\n{other},RMS-26-78\n{first[0]},RMS-26-79\n{other},RMS-26-78\n")
     assert department.call("inquiry/file-many", comm, FileManyForm(filings=lines)) == FiledMany(filed=2)
+    filed = {row.entry: row.rms_number for row in department.front.requests.of(department.desk.log)}
+    assert (filed[other], filed[first[0]], filed[first[1]]) == ("RMS-26-78", "RMS-26-79", "RMS-26-77")
     size = department.desk.log.size()
     bad = (Filing(access=first[1], rms_number="RMS-26-80"), Filing(access=0, rms_number="RMS-26-81"))
     with pytest.raises(FormError):
         department.call("inquiry/file-many", comm, FileManyForm(filings=bad))
     kinds = {entry.note.KIND for entry in department.desk.log.entries(size)}
     assert "filed" not in kinds
+
+
+def test_the_longest_import_is_one_signed_call_and_one_entry() -> None:
+    lines = tuple(Filing(access=10**14 + at, rms_number="R" * 39 + "1") for at in range(MAX_FILINGS))
+    by_case = tuple(Filing(number="2" * 40, rms_number="R" * 39 + "1") for _ in range(MAX_FILINGS))
+    assert max(len(form_bytes(FileManyForm(filings=one))) for one in (lines, by_case)) < MAX_BYTES - 1024
+    note = Filed(access=1, rms_number="R-1", more=tuple((one.access, one.rms_number) for one in lines))
+    assert len(to_bytes(note)) + MAX_BYTES < MAX_ENTRY_BYTES
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "rms_number\nRMS-1\n", "access,rms_number\nx,RMS-1\n"])

@@ -177,7 +177,17 @@ BOUND: tuple[tuple[str, Any, Note, tuple[Note, ...]], ...] = (
         FILED,
         (replace(FILED, rms_number="R-2"),),
     ),
-    ("inquiry/file-many", LINES, FILED, (replace(FILED, access=3), replace(FILED, rms_number="R-2"))),
+    (
+        "inquiry/file-many",
+        LINES,
+        replace(FILED, more=((3, "R-2"),)),
+        (
+            replace(FILED, access=3),
+            replace(FILED, rms_number="R-2"),
+            replace(FILED, more=((3, "R-2"), (5, "R-2"))),
+            replace(FILED, more=((3, "R-1"),)),
+        ),
+    ),
 )
 
 

@@ -91,6 +91,7 @@ def test_a_snapshot_is_what_the_entries_add_up_to(department: Department) -> Non
 AS_A_DICTIONARY: dict[str, Callable[[dict[Any, Any]], object]] = {
     "list": list,
     "reversed": lambda one: list(reversed(one)),
+    "keys reversed": lambda one: list(reversed(one.keys())),
     "values": lambda one: list(one.values()),
     "values reversed": lambda one: list(reversed(one.values())),
     "items": lambda one: list(one.items()),

@@ -302,12 +302,18 @@ class Refused(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filed(Note):
-    """An access was filed in the RMS as an ALPR Request, under this number."""
+    """An access was filed in the RMS as an ALPR Request, under this number; `more`: the others of the call,
+    one signature for all."""
 
     KIND: ClassVar[str] = "filed"
     STATE: ClassVar[bool] = False
     access: int
     rms_number: str
+    more: tuple[tuple[int, str], ...] = later(())
+
+    def numbers(self) -> tuple[tuple[int, str], ...]:
+        """Each access with its number."""
+        return (self.access, self.rms_number), *self.more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -216,10 +216,10 @@ def _of_hold(note: HoldPlaced, form: Form, _said: Statement) -> bool:
 
 
 def _of_filing(note: Filed, form: Form, said: Statement) -> bool:
-    """Of the access, or of the case, that a line names with this number."""
+    """Each of the access, or of the case, that a line names with this number."""
     lines = form["filings"] if said.call == "inquiry/file-many" else [form]
-    wanted = [one for one in lines if str(one["rms_number"]).strip() == note.rms_number]
-    return any(one.get("number") or one.get("access") == note.access for one in wanted)
+    named = {("" if one.get("number") else one["access"], str(one["rms_number"]).strip()) for one in lines}
+    return all({(access, number), ("", number)} & named for access, number in note.numbers())
 
 
 def _of_answer(note: RequestAnswered, form: Form, said: Statement) -> bool:

@@ -53,7 +53,6 @@ from sync.department.journal.entries import (
     AccountSet,
     CredentialSet,
     Entry,
-    Filed,
     FindingOpened,
     RootSet,
     SessionEnded,
@@ -99,7 +98,7 @@ from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import MANAGES_USERS, Call, Role, roles_at
 from sync.root_file import Root
 
-MANY = (AlertKnown, AlertRecordsOpened, AlertStepTaken, Filed)  # one call makes many
+MANY = (AlertKnown, AlertRecordsOpened, AlertStepTaken)  # a look at the list makes many
 KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
 JUDGED: tuple[type[Note], ...] = (
     AccessLogOpened, RootSet, AccountSet, CredentialSet, PersonKeySet, PasskeySet, SessionKeySet,

@@ -129,7 +129,8 @@ class RequestFold:
         elif isinstance(note, AccessEnded):
             self._change(note.access, results=note.count, unwitnessed=note.unwitnessed)
         elif isinstance(note, Filed):
-            self._change(note.access, rms_number=note.rms_number)
+            for access, number in note.numbers():
+                self._change(access, rms_number=number)
         elif isinstance(note, GlassJudged):
             self._change(note.access, second_person=entry.stamp.user)
         elif isinstance(note, SearchApproved | ChangeDecided) and note.granted:

@@ -28,7 +28,7 @@ from sync.department.policy.roles import Call
 
 CLAUSE = "463.5 (b)"
 RMS_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./#-]{1,38}[A-Za-z0-9]")
-MAX_FILINGS = 10_000
+MAX_FILINGS = 2_000  # as many as one signed call has room for
 
 
 def check_rms_number(text: str) -> str:
@@ -76,8 +76,9 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], rows: list
     def plan(caller: Caller) -> Plan[FiledMany]:
         shown = [*shown_to(desk, caller, rows)]
         if not 0 < len(lines) <= MAX_FILINGS:
-            raise FormError(f"an import has 1 to {MAX_FILINGS} lines", code="filings", clause=CLAUSE)
-        notes = []
+            what = f"an import has 1 to {MAX_FILINGS} lines, and this one has {len(lines)}"
+            raise FormError(what, code="filings", clause=CLAUSE, cure="import a long file in parts")
+        numbers: dict[tuple[int, str], None] = {}
         for at, one in enumerate(lines, 1):
             if (one.access >= 0) == bool(one.number):
                 raise FormError(
@@ -92,8 +93,10 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], rows: list
                 )
             for access in found:
                 demand_shown(desk, caller, access)
-                notes.append(Filed(access=access, rms_number=check_rms_number(one.rms_number)))
-        return notes, lambda made: FiledMany(filed=len(made))
+                numbers[access, check_rms_number(one.rms_number)] = None
+        (access, number), *more = numbers
+        note = Filed(access=access, rms_number=number, more=tuple(more))
+        return [note], lambda _made: FiledMany(filed=len(numbers))
 
     return desk.act(token, Call.RMS_FILE, plan)
 
