@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_root import Root, access_of, account_form, problems
 from desk_twins import GROUND, PASSWORD, Department
 
-from storage.times import DAY_US, SECOND_US
+from storage.codec import to_plain
+from storage.times import DAY_US, HOUR_US, SECOND_US
 from sync.department.desk.inquiry.forms import (
     AskForm,
     DeclineForm,
@@ -113,6 +114,39 @@ def test_a_person_opens_an_own_session_again_and_signs_in_it(department: Departm
         department.desk.logons.logoff(token, lock=True)
         department.restart()
     assert problems(department) == ()
+
+
+def test_a_second_lock_does_not_count_what_was_signed_after_the_first(department: Department) -> None:
+    token, root = locked(department), Root(department)
+    session, given = digest_of(token), read_token(token)
+    assert isinstance(given.key, Ed25519PrivateKey)
+    department.clock.step(HOUR_US)
+    look, signed = root.look_up(), root.statement(given.key)
+    department.clock.step(SECOND_US)
+    stamp = root.stamp("comm1", session)
+    root.write(SessionEnded(session=session, how="locked", totp_step=-1), stamp)
+    search = root.write(look, stamp, signed)
+    assert any(
+        one.startswith(f"entry {search}: ") and "session was locked" in one for one in problems(department)
+    )
+    with pytest.raises(DeskRefusal, match="its session was locked"):
+        root.opens(search)
+
+
+def test_the_desk_takes_no_certificate_that_the_log_refuses(department: Department) -> None:
+    token, size = locked(department), department.desk.log.size()
+    note, _ = with_the_logon_s_certificate(
+        Root(department), digest_of(token), Root(department).stamp("comm1", b"")
+    )
+    department.clock.step(31 * SECOND_US)
+    with pytest.raises(DeskRefusal, match="the certificate was used before"):
+        department.desk.logons.unlock(token, "", department.code("comm1"), certificate=note.certificate)
+    assert department.desk.log.size() == size
+
+
+def test_a_session_s_end_is_written_as_an_older_version_reads_it() -> None:
+    assert "certificate" not in to_plain(SessionEnded(session=b"", how="logoff", totp_step=-1))
+    assert "more" not in to_plain(FILED)
 
 
 @pytest.mark.parametrize(("form", "counts"), [(SHOWN_WHOLE, True), (BY_OWN_HAND, False)])

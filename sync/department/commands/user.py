@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from storage.errors import RecordError
+from storage.times import now_us
 from sync.command_frame import Common, noun
 from sync.department.commands import client, desk_access, given_files
 from sync.department.desk.desk import Desk
@@ -208,7 +209,10 @@ def _demand_new(user: str, new: str | None) -> None:
 @desk_access.text("--why", "why", "hired, moved, left, ...")
 @click.option("--remove", is_flag=True, help="Remove the person from the roster.")
 @desk_access.time_option(
-    "--ends", "ends_us", "When a designation expires. Default: the policy's longest.", default=-1
+    "--ends",
+    "ends_us",
+    "When a designation expires. Default: as before; of a new one the policy's longest.",
+    default=-1,
 )
 @desk_access.second_person
 def set_account(
@@ -237,6 +241,8 @@ def set_account(
             keys = tuple(given_files.public_key(path).line for path in given)
         if not shift and known and known.shift:
             hours = _shift(known.shift)
+        if ends_us < 0 and known and known.designation_ends_us > now_us():
+            ends_us = known.designation_ends_us  # a later end takes two people
         form = calls.AccountForm(
             user=name_of_user,
             name=name or (known.name if known else name_of_user),

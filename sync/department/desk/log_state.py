@@ -41,6 +41,7 @@ from sync.department.journal.entries import (
     EntryOf,
     LockoutLifted,
     RootSet,
+    SessionEnded,
 )
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.inquiry_entries import Access
@@ -192,7 +193,8 @@ class LogState:
 
     def _signed(self, note: Note, stamp: Stamp) -> bytes:
         """The statement of the call under way, for an entry that needs one. Raises NotYetError."""
-        if not isinstance(note, (*SIGNED, PersonKeySet, SessionKeySet)):
+        unlocks = isinstance(note, SessionEnded) and note.certificate
+        if not unlocks and not isinstance(note, (*SIGNED, PersonKeySet, SessionKeySet)):
             return b""
         signed = offered() if isinstance(note, SIGNED) else b""
         signers, cure = self.book.signers, LOG_ON

@@ -46,8 +46,8 @@ class LogonForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnlockForm:
-    """The same person's password and code, for a locked session, or instead of the password a certificate as
-    for a logon; or a passkey's answer as JSON, alone."""
+    """The same person's password and code, for a locked session, or instead of the password a new certificate
+    of the session's own key by theirs; or a passkey's answer as JSON, alone."""
 
     password: str = field(default="", repr=False)
     code: str = field(default="", repr=False)

@@ -18,7 +18,7 @@ from sync.department.desk.people.keys import Proven, certified, prove, scheme_of
 from sync.department.desk.people.rules import Credential
 from sync.department.desk.sessions import Session
 from sync.department.ground.person_key import SALT_BYTES, SessionToken
-from sync.department.journal.entries import AccountSet, Entry, EntryOf, Logon, SessionEnded
+from sync.department.journal.entries import BY_OWN_HAND, AccountSet, Entry, EntryOf, Logon, SessionEnded
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.passkeys import answered_by, challenge_of, demand_answer, passkey_certificate
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof, SessionKeySet
@@ -115,7 +115,8 @@ class Logons:
         """Open a locked session again, by the same person: with the password, or with a fresh certificate of
         their key. Raises as `logon`."""
         session, log_id = self.session_of(token), self._state.log.log_id
-        signer = self._state.book.signers.sessions.get(session.digest)
+        signers = self._state.book.signers
+        signer = signers.sessions.get(session.digest) if signers.form >= BY_OWN_HAND else None
         public = b"" if signer is None else signer.public_key
         if certificate:
             proven = self._certified(session.user, certificate, address, SESSION, public)
@@ -123,7 +124,7 @@ class Logons:
             proven = self._proven(session.user, password, address)
 
         def judge(at_us: int) -> tuple[str, list[Note]]:
-            credential, signed = self._state.credential(session.user), certificate
+            credential, signed = self._state.credential(session.user), certificate if public else b""
             reason, step = self._prove(session.user, credential, proven.matches, code, at_us)
             if proven.key is not None and public:
                 signed = certify(proven.key, log_id, session.user, SESSION, public, at_us)

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeAlias, TypeGuard, TypeVar
 
-from storage.codec import later
+from storage.codec import later, omitted
 from storage.errors import RecordError
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.change_entries import (
@@ -231,7 +231,7 @@ class SessionEnded(Note):
     session: bytes
     how: str
     totp_step: int
-    certificate: bytes = later(b"")
+    certificate: bytes = omitted(b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,7 +309,7 @@ class Filed(Note):
     STATE: ClassVar[bool] = False
     access: int
     rms_number: str
-    more: tuple[tuple[int, str], ...] = later(())
+    more: tuple[tuple[int, str], ...] = omitted(())
 
     def numbers(self) -> tuple[tuple[int, str], ...]:
         """Each access with its number."""

@@ -213,7 +213,7 @@ class Signers:
         """The signed call that made this entry of a person's doing; None where it needs none. Raises
         UnsignedError."""
         late = isinstance(entry.note, SIGNED_LATE) and self.form < BY_OWN_HAND
-        by_kind = (self.all_signed and not late) or entry.note.KIND in self.signed_kinds
+        by_kind = not late and (self.all_signed or entry.note.KIND in self.signed_kinds)
         if not entry.signed and not (self.ever and by_kind):
             return None
         said = self.demand_signed(entry)
@@ -476,7 +476,7 @@ class Signers:
         elif session is not None:
             if note.how != "locked" and self.form >= BY_OWN_HAND:
                 self._demand_unlocked(entry, note, session)
-            locked_us = entry.stamp.at_us if note.how == "locked" else 0
+            locked_us = (session.locked_us or entry.stamp.at_us) if note.how == "locked" else 0
             self.sessions[note.session] = replace(session, locked_us=locked_us)
 
     def _demand_unlocked(self, entry: Entry, note: SessionEnded, session: SessionSigner) -> None:
@@ -487,8 +487,9 @@ class Signers:
         if not note.certificate:
             self.proven.use_unlock(note.session, user, session.locked_us)
             return
-        by = known.public_key if known is not None else bytes(32)  # no key: nothing is by it
-        said = self._certified(entry, note.certificate, by, user, SESSION)
+        if known is None:
+            raise UnsignedError(f"{user} has no key that could open the session again")
+        said = self._certified(entry, note.certificate, known.public_key, user, SESSION)
         if said.public_key != session.public_key:
             raise UnsignedError("the certificate is of another session's key")
         use_certificate(self.recent, said, entry.stamp.at_us, opens=False)
