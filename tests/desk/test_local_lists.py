@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 from desk_cars import Car
+from desk_forms import forms
 from desk_root import Root
 from desk_twins import Department
 
@@ -17,20 +18,23 @@ from storage.times import DAY_US
 from sync.department.desk.alerts.calls import AlertForm, AnswerForm, TranscribeForm
 from sync.department.desk.audit.calls import look_daily
 from sync.department.desk.changes.calls import ShowForm, ShownProposal
+from sync.department.desk.documents import local
 from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.documents.local import LocalChanged, LocalForm, WithdrawForm
 from sync.department.desk.documents.sources import DiffForm, ListDiff
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import AccountForm, HandoverForm
-from sync.department.ground.home import load_ed25519
+from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.journal.change_entries import DocumentSigned, ListSent
 from sync.department.journal.entries import FindingOpened, LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 from sync.department.store import tables
 from sync.department.store.database import open_store
+from sync.department.units import hot_lists
 from sync.department.units.hot_lists import entries_of
 from sync.documents import open_carried
+from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import MUTED, MutedSources
 
 Tokens = Callable[[str], str]
@@ -367,3 +371,27 @@ def test_a_source_that_was_wrong_too_often_is_named_and_muted_on_units(
     key = load_ed25519(department.home.path / "command.key").public_key()
     carried = open_carried(bytes(sent.message), MUTED, key, "car-8")
     assert codec.from_bytes(MutedSources, carried.body).sources == ("SVS",)
+
+
+def test_a_withdrawal_reads_the_list_no_more_often_for_more_entries(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It read the list once for each entry, and no one else got an answer meanwhile."""
+    form = forms(department)["hotlist/add"]
+    department.two_hands("hotlist/add", department.logon("super"), form, second="chief")
+    (one,) = department.front.list_entries("local")
+    many = [replace(one, plate=f"7ABC{at:03}", case=f"26-{at:06}") for at in range(40)]
+    with local._turn(department.front):
+        local._keep(department.front, many)
+        local._out(department.front, department.clock.us, many)
+    reads: list[str] = []
+
+    def counted(home: DepartmentHome, list_id: str) -> list[ListEntry]:
+        reads.append(list_id)
+        return entries_of(home, list_id)
+
+    monkeypatch.setattr(hot_lists, "entries_of", counted)
+    end = WithdrawForm(case="26-000007", reason="found")
+    department.call("hotlist/withdraw", department.logon("super"), end)
+    assert 0 < len(reads) < 10
+    assert len(department.front.list_entries("local")) == 39

@@ -168,7 +168,7 @@ def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged
         if len(entries) == len(held):
             what = f"no entry of that case{' and plate' if plate else ''} is on the local list"
             raise FormError(what, code="no-entry", clause=CLAUSE)
-        left = [one for one in entries if one in _in_time(front, caller.at_us)]
+        left = [one for one in entries if _is_in_time(one, caller.at_us)]
         _keep(front, left)
         return [*_notes(left, caller.at_us)], lambda made: (made[-1], caller, left)
 
@@ -311,7 +311,11 @@ def _demand_verifier(desk: Desk, form: LocalForm, caller: Caller, barred: Set[st
 
 def _in_time(front: DeskContext, now_us: int) -> list[ListEntry]:
     """The local entries that have not expired."""
-    return [one for one in front.list_entries(LIST) if one.until_us is None or now_us < one.until_us]
+    return [one for one in front.list_entries(LIST) if _is_in_time(one, now_us)]
+
+
+def _is_in_time(entry: ListEntry, now_us: int) -> bool:
+    return entry.until_us is None or now_us < entry.until_us
 
 
 def _notes(entries: list[ListEntry], now_us: int) -> list[ListSent | DocumentSigned]:
