@@ -35,7 +35,8 @@ SIZE = (360, 640)
 class Kind:
     """One kind. draw: the plate or what is none; width: of it, px; blur: as a share of the width.
 
-    behind: names of OBSTACLES, one of which hides a part of it; mirrored: as a mirror shows it.
+    behind: names of OBSTACLES, one of which hides a part of it; mirrored: as a mirror shows it; turned: by
+    180 degrees, as by a camera that hangs upside down.
     """
 
     draw: Callable[[Rng], RenderedPlate]
@@ -45,6 +46,7 @@ class Kind:
     plain: bool = True
     behind: tuple[str, ...] = ()
     mirrored: bool = False
+    turned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,7 @@ KINDS: dict[str, Kind] = {
     "glare or snow": Kind(draw=_any, behind=("glare", "snow", "frame")),
     "black bar": Kind(draw=_any, behind=("bar",)),
     "mirrored": Kind(draw=_any, mirrored=True),
+    "turned": Kind(draw=_state, width=(60.0, 160.0), turned=True),
 }
 
 
@@ -114,6 +117,8 @@ def draw_picture(rng: Rng, kind: Kind) -> tuple[Luma, str]:
         scene = develop(rng, scene, quad, infrared=False)
     if kind.mirrored:
         scene = np.ascontiguousarray(scene[:, ::-1])
+    if kind.turned:
+        scene = np.ascontiguousarray(scene[::-1, ::-1])
     return camera.jpeg(camera.sensor_noise(rng, scene, 200.0), 85), plate.text
 
 
