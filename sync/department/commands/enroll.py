@@ -48,7 +48,7 @@ def enroll(
         made: UnitCode = terminal.call("unit/enroll", UnitForm(name=name or ""))
         _show_code(made.name, made.code, made.hours, as_json=common.json)
         return DONE
-    home = DepartmentHome.open(common.home)
+    home = (DepartmentHome.read_only if wants_list else DepartmentHome.open)(common.home)
     department = Department(home, changes=not wants_list)
     try:
         if wants_list:

@@ -23,7 +23,7 @@ def health(common: Common) -> int:
     an alarm, is silent for days, or has a wrong clock or a certificate that ended. Shows no plate: units
     report numbers and fixed words.
     """
-    store = open_store_of(DepartmentHome.open(common.home), migrate=False)
+    store = open_store_of(DepartmentHome.read_only(common.home), migrate=False)
     try:
         with store.listing() as connection:
             found = states(connection)

@@ -120,7 +120,7 @@ def examine(common: Common, *, folder: Path) -> int:
     verify, how many the department lacks, and how many contradict its own. The exit status is 1 if any are
     missing or contradict. Keep the folder with the incident's papers: its records stay provable there.
     """
-    department = Department(DepartmentHome.open(common.home), changes=False)
+    department = Department(DepartmentHome.read_only(common.home), changes=False)
     try:
         found = examine_closed_log(department.store, folder)
     finally:

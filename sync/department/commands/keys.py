@@ -70,7 +70,7 @@ whole_keys = click.option(
 @whole_keys
 def show_root(common: Common, *, whole: bool) -> int:
     """Show the current root file."""
-    home = DepartmentHome.open(common.home)
+    home = DepartmentHome.read_only(common.home)
     root_in(home)
     root, holders = root_file.describe(home.root_file.read_bytes())
     print(f"SHA-256 {root.digest().hex()}, signed by {', '.join(holders)}")
@@ -81,7 +81,7 @@ def show_root(common: Common, *, whole: bool) -> int:
 @keys.verb("policy", example="department keys policy > next.toml")
 def print_policy(common: Common) -> int:
     """Print the current policy file, byte for byte."""
-    home = DepartmentHome.open(common.home)
+    home = DepartmentHome.read_only(common.home)
     signed_policy(home)
     print(home.policy_document().decode(), end="")
     return DONE

@@ -26,7 +26,7 @@ def purge(common: Common, *, plan: bool, as_user: str | None) -> int:
     The running server does the same daily. The log records a person who does not wait for it.
     """
     if plan:
-        department = Department(DepartmentHome.open(common.home), changes=False)
+        department = Department(DepartmentHome.read_only(common.home), changes=False)
         try:
             _show_plan(department, as_json=common.json)
         finally:

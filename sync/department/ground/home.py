@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import tempfile
 import tomllib
@@ -142,7 +143,8 @@ def demand_owner(path: Path) -> None:
     if os.geteuid() == 0 and path.stat().st_uid != 0:
         name = owner_of(path)
         what = f"belongs to {name}, and root would leave files that {name} cannot open"
-        raise HomeError(what, where=str(path), cure=f"run it as that user: sudo -u {name} department ...")
+        cure = f"run it as that user: sudo -u {shlex.quote(name)} department ...; or: chown -R root {path}"
+        raise HomeError(what, where=str(path), cure=cure)
 
 
 @contextlib.contextmanager

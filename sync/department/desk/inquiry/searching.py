@@ -206,10 +206,11 @@ def carry_out(front: DeskContext, entry: Entry, query: Query, *, request: int = 
     cover = desk.covered(entry.sequence)
     page = front.reads.find(front.door, cover, query, desk.policy.inquiry.results_max)
     names = tuple(one.read for one in (*page.reads, *page.near))
-    after: list[Note] = [result_of(entry, cover, page.count, names)]
-    if request >= 0:
-        after.append(RequestAnswered(request=request, access=entry.sequence, reads=names, reason=""))
-    ended = desk.covered(desk.follow_up(entry.stamp, *after)[-1].sequence)
+    last = desk.follow_up(entry.stamp, result_of(entry, cover, page.count, names))[-1]
+    if request >= 0:  # after the result: a session that ended meanwhile signs no answer, and the result stays
+        answered = RequestAnswered(request=request, access=entry.sequence, reads=names, reason="")
+        last = desk.follow_up(entry.stamp, answered)[-1]
+    ended = desk.covered(last.sequence)
     return _answer(front, entry.sequence, query, page, unwitnessed=cover.unwitnessed or ended.unwitnessed)
 
 

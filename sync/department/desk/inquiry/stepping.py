@@ -174,10 +174,12 @@ def _enter_found(  # noqa: PLR0917 - a step, and what is known of its search
     if how:
         progress.ended = True
         notes.append(_ending(number, progress, how))
+    last = desk.follow_up(step_entry.stamp, *notes)[-1]
     if how == "done" and isinstance(access, Access) and access.request >= 0:
         every = tuple(sorted(found_by(front, number, source.stamp.user) | set(names)))
-        notes.append(RequestAnswered(request=access.request, access=number, reads=every, reason=""))
-    return desk.covered(desk.follow_up(step_entry.stamp, *notes)[-1].sequence).unwitnessed
+        answered = RequestAnswered(request=access.request, access=number, reads=every, reason="")
+        last = desk.follow_up(step_entry.stamp, answered)[-1]
+    return desk.covered(last.sequence).unwitnessed
 
 
 def _ending(access: int, progress: SearchProgress, how: str) -> SearchEnded:
