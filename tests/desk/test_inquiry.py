@@ -495,27 +495,3 @@ def test_a_second_dispatcher_who_answers_the_same_request_meanwhile_is_refused(
 def test_a_request_that_is_none_is_named(department: Department, tokens: Tokens) -> None:
     with pytest.raises(FormError, match="there is no request 999"):
         department.call("inquiry/run", tokens("disp1"), RunForm(request=999))
-
-
-def test_the_result_of_a_search_is_entered_though_its_person_logged_off_meanwhile(
-    department: Department, tokens: Tokens
-) -> None:
-    query = department.plate("8XYZ123")
-    asked = department.call("inquiry/request", tokens("officer1"), AskForm(query=query, ground=GROUND))
-    assert isinstance(asked, Entered)
-    token, reads, size = tokens("comm1"), department.front.reads, department.desk.log.size()
-
-    class LoggedOff:
-        """The reads; while they are found, the dispatcher logs off in another tab."""
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(reads, name)
-
-        def find(self, *given: object) -> object:
-            department.desk.logons.logoff(token)
-            return reads.find(*given)  # type: ignore[arg-type]
-
-    department.front = replace(department.front, reads=LoggedOff())  # type: ignore[arg-type]
-    with pytest.raises(DeskRefusal, match="not be proven to be comm1's"):
-        department.call("inquiry/run", token, RunForm(request=asked.entry))
-    assert AccessEnded.KIND in {one.note.KIND for one in department.desk.log.entries(size)}

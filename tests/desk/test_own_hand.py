@@ -17,6 +17,7 @@ from storage.times import DAY_US, HOUR_US, SECOND_US
 from sync.department.desk.inquiry.forms import (
     AskForm,
     DeclineForm,
+    Entered,
     FileCaseForm,
     FileForm,
     FileManyForm,
@@ -38,7 +39,7 @@ from sync.department.journal.entries import (
     SessionEnded,
 )
 from sync.department.journal.entry_base import Note, Stamp
-from sync.department.journal.inquiry_entries import Query
+from sync.department.journal.inquiry_entries import AccessEnded, Query
 from sync.department.journal.made_by import demand_made
 from sync.department.journal.person_entries import SessionKeySet
 from sync.department.journal.signed_log import SignedLog
@@ -297,6 +298,32 @@ def test_an_answer_is_to_the_request_of_its_search(department: Department, call:
     entry = root.write(note, stamp, signed)
     named = [one for one in problems(department) if one.startswith(f"entry {entry}: ")]
     assert ["made for another request" in one for one in named] == [True] * (not right)
+
+
+def test_the_result_of_a_search_is_entered_though_its_person_logged_off_meanwhile(
+    department: Department,
+) -> None:
+    query = department.plate("8XYZ123")
+    asked = department.call(
+        "inquiry/request", department.logon("officer1"), AskForm(query=query, ground=GROUND)
+    )
+    assert isinstance(asked, Entered)
+    token, reads, size = department.logon("comm1"), department.front.reads, department.desk.log.size()
+
+    class LoggedOff:
+        """The reads; while they are found, the dispatcher logs off in another tab."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(reads, name)
+
+        def find(self, *given: object) -> object:
+            department.desk.logons.logoff(token)
+            return reads.find(*given)  # type: ignore[arg-type]
+
+    department.front = replace(department.front, reads=LoggedOff())  # type: ignore[arg-type]
+    with pytest.raises(DeskRefusal, match="not be proven to be comm1's"):
+        department.call("inquiry/run", token, RunForm(request=asked.entry))
+    assert AccessEnded.KIND in {one.note.KIND for one in department.desk.log.entries(size)}
 
 
 # a designation -------------------------------------------------------------------------------------------
