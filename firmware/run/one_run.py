@@ -288,8 +288,11 @@ class OneRun:
     def _keep_last_keys(self, ledger: Ledger) -> None:
         """Of a log that gives way, the keys of the epochs that opened since it was refused."""
         if self._successor is not None:
-            with contextlib.suppress(StorageError, sqlite3.Error, OSError):  # open() tries again
+            try:
                 self._successor.keep_keys(ledger)
+            except (StorageError, sqlite3.Error, OSError) as error:  # open() keeps those on the card alone
+                reason = type(error).__name__
+                structlog.get_logger("uplink").error("last_keys_not_kept", reason=reason, cure="make room")
 
     def _after_conversation(self, ledger: Ledger, attempt: Attempt) -> None:
         if not attempt.for_alert:  # the clock's error, which a console shows, is smaller then

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_asking import look_up
 from desk_root import Root, access_of, account_form, problems
 from desk_twins import GROUND, PASSWORD, Department
 
 from storage.codec import to_plain
 from storage.times import DAY_US, HOUR_US, SECOND_US
+from sync.department.desk.inquiry.filing import file
 from sync.department.desk.inquiry.forms import (
     AskForm,
     DeclineForm,
@@ -324,6 +326,13 @@ def test_the_result_of_a_search_is_entered_though_its_person_logged_off_meanwhil
     with pytest.raises(DeskRefusal, match="not be proven to be comm1's"):
         department.call("inquiry/run", token, RunForm(request=asked.entry))
     assert AccessEnded.KIND in {one.note.KIND for one in department.desk.log.entries(size)}
+
+
+def test_a_program_that_signs_no_filing_is_said_to_be_older(department: Department) -> None:
+    access = look_up(department, department.logon("comm1"))
+    with pytest.raises(DeskRefusal, match="it has no signature") as refused:
+        file(department.front, department.logon("comm1"), FileForm(access=access, rms_number="RMS-1"))
+    assert refused.value.cure.startswith("update `department` on this workstation")
 
 
 # a designation -------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import signal
 import sys
@@ -10,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from types import FrameType, SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -277,3 +278,14 @@ def test_a_log_that_gives_way_keeps_the_keys_in_memory_of_what_it_still_stored(
     (closed,) = (home / "sync" / "old").glob("*")
     assert [one.epoch for one in kept_keys(closed)] == epochs
     assert len(set(epochs)) == 2
+
+
+def test_last_keys_that_find_no_room_are_named_and_end_no_run() -> None:
+    class Full:
+        def keep_keys(self, _ledger: object) -> None:
+            raise OSError(errno.ENOSPC, "no space")
+
+    run = cast(OneRun, SimpleNamespace(_successor=Full()))
+    with structlog.testing.capture_logs() as said:
+        OneRun._keep_last_keys(run, cast(Ledger, None))
+    assert [(one["event"], one["reason"]) for one in said] == [("last_keys_not_kept", "OSError")]

@@ -45,7 +45,7 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.inquiry_entries import Access
-from sync.department.journal.made_by import MADE
+from sync.department.journal.made_by import MADE, SIGNED_LATE
 from sync.department.journal.malformed import unread_is_unsigned
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
@@ -198,6 +198,8 @@ class LogState:
             return b""
         signed = offered() if isinstance(note, SIGNED) else b""
         signers, cure = self.book.signers, LOG_ON
+        if not signed and isinstance(note, SIGNED_LATE):
+            cure = "update `department` on this workstation: an older one does not sign this call"
         try:
             entry = EntryOf(self.log.size(), stamp, note, signed)
             if isinstance(note, MADE):
