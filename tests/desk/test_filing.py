@@ -43,7 +43,9 @@ def test_requests_are_filed_by_case_and_by_import_all_or_none(department: Depart
     assert [row.entry for row in department.call("inquiry/unfiled", comm, NothingForm())] == [other]  # type: ignore[attr-defined]
     with pytest.raises(FormError):
         department.call("inquiry/file-case", comm, FileCaseForm(number="26-001234", rms_number="RMS-26-77"))
-    lines = read_filings(f"access,rms_number\n{other},RMS-26-78\n{first[0]},RMS-26-79\n{other},RMS-26-78\n")
+    lines = read_filings(
+        f"access,rms_number\n{other},RMS-26-78\n{first[0]},RMS-26-80\n{first[0]},RMS-26-79\n"
+    )
     assert department.call("inquiry/file-many", comm, FileManyForm(filings=lines)) == FiledMany(filed=2)
     filed = {row.entry: row.rms_number for row in department.front.requests.of(department.desk.log)}
     assert (filed[other], filed[first[0]], filed[first[1]]) == ("RMS-26-78", "RMS-26-79", "RMS-26-77")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import ssl
 import threading
@@ -113,6 +114,25 @@ def test_each_refusal_has_its_status(client: httpx.Client, log: Log) -> None:
     ):
         assert client.post("/add-checkpoint", content=body).status_code == status, body[:40]
     assert client.post("/add-checkpoint", content=log.body(8, 20)).status_code == 200
+
+
+def test_root_leaves_nothing_of_a_witness_in_another_user_s_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, known = tmp_path / "w", Path.stat
+    folder.mkdir()
+
+    def owned(path: Path, **words: bool) -> os.stat_result:
+        if path != folder:
+            return known(path, **words)
+        return os.stat_result((0o40700, 0, 0, 1, 1234, 0, 0, 0, 0, 0))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", owned)
+        patched.setattr(os, "geteuid", lambda: 0)
+        with pytest.raises(HomeError, match="belongs to #1234"):
+            WitnessFolder.create(folder, "witness.example/w1")
+    assert not [*folder.iterdir()]
 
 
 def test_what_was_cosigned_survives_a_restart_and_is_never_rolled_back(tmp_path: Path, log: Log) -> None:

@@ -241,7 +241,7 @@ def set_account(
             keys = tuple(given_files.public_key(path).line for path in given)
         if not shift and known and known.shift:
             hours = _shift(known.shift)
-        if ends_us < 0 and known and known.designation_ends_us > now_us():
+        if ends_us < 0 and known and Role.DESIGNEE in known.roles and known.designation_ends_us > now_us():
             ends_us = known.designation_ends_us  # a later end takes two people
         form = calls.AccountForm(
             user=name_of_user,

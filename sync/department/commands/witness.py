@@ -9,7 +9,7 @@ import click
 
 from sync.command_frame import Common, noun
 from sync.department.commands import given_files
-from sync.department.ground.home import DepartmentHome
+from sync.department.ground.home import DepartmentHome, demand_owner
 from sync.department.ground.ports import demand_free
 from sync.department.ground.served_certificate import ServedCertificate
 from sync.department.ground.serving import serve_app
@@ -55,6 +55,7 @@ def key(_common: Common, *, folder: Path) -> int:
 @folder_option
 def add_log(_common: Common, *, key: str, folder: Path) -> int:
     """Watch a log from now on. KEY is the log's key, as `department witness log-key` prints it."""
+    demand_owner(folder)
     opened = WitnessFolder(folder)
     try:
         public = given_files.key_of(key, "KEY")
@@ -95,6 +96,7 @@ def serve(
 
     A department asks over HTTPS alone: without --certificate, put an HTTPS proxy in front.
     """
+    demand_owner(folder)
     opened = WitnessFolder(folder)
     try:
         if (certificate is None) != (tls_key is None) or (fips and certificate is None):

@@ -140,10 +140,12 @@ class DepartmentHome:
 
 def demand_owner(path: Path) -> None:
     """Raises HomeError for root in another user's folder: that user could not open what root leaves."""
-    if os.geteuid() == 0 and path.stat().st_uid != 0:
+    if os.geteuid() == 0 and path.is_dir() and path.stat().st_uid != 0:
         name = owner_of(path)
         what = f"belongs to {name}, and root would leave files that {name} cannot open"
-        cure = f"run it as that user: sudo -u {shlex.quote(name)} department ...; or: chown -R root {path}"
+        cure = f"run it as that user: sudo -u {shlex.quote(name)} department ..."
+        if name.startswith("#"):  # no user of this machine, as in a container
+            cure += f"; or, if no server runs as that user: chown -R root {shlex.quote(str(path))}"
         raise HomeError(what, where=str(path), cure=cure)
 
 

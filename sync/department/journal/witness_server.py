@@ -84,7 +84,6 @@ class WitnessFolder:
                 where=str(folder),
                 cure="department witness init; a witness that lost its database is retired with its key",
             )
-        demand_owner(folder)
         self._keys = [read_private(folder / KEY_FILE)]
         if (folder / ML_DSA_FILE).exists():  # a witness of an earlier version has the first alone
             self._keys.append(read_private(folder / ML_DSA_FILE))
@@ -99,6 +98,7 @@ class WitnessFolder:
         for one in Witness(name, private, {}).keys:
             CosignerKey.parse(one.text())
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        demand_owner(folder)
         if (folder / DATABASE).exists() or (folder / KEY_FILE).exists():
             cure = f"its key: department witness key --folder {folder}"
             raise HomeError("already holds a witness", where=str(folder), cure=cure)

@@ -77,8 +77,9 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], rows: list
         shown = [*shown_to(desk, caller, rows)]
         if not 0 < len(lines) <= MAX_FILINGS:
             what = f"an import has 1 to {MAX_FILINGS} lines, and this one has {len(lines)}"
-            raise FormError(what, code="filings", clause=CLAUSE, cure="import a long file in parts")
-        numbers: dict[tuple[int, str], None] = {}
+            cure = "import a long file in parts, and one line of each case"
+            raise FormError(what, code="filings", clause=CLAUSE, cure=cure)
+        numbers: dict[int, str] = {}
         for at, one in enumerate(lines, 1):
             if (one.access >= 0) == bool(one.number):
                 raise FormError(
@@ -93,8 +94,8 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], rows: list
                 )
             for access in found:
                 demand_shown(desk, caller, access)
-                numbers[access, check_rms_number(one.rms_number)] = None
-        (access, number), *more = numbers
+                numbers[access] = check_rms_number(one.rms_number)  # the last line counts
+        (access, number), *more = numbers.items()
         note = Filed(access=access, rms_number=number, more=tuple(more))
         return [note], lambda _made: FiledMany(filed=len(numbers))
 
