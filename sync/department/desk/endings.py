@@ -233,10 +233,8 @@ def _overtaken(policy: Policy, book: DeskState) -> Iterator[Ending]:
 
 
 def _designations(book: DeskState) -> Iterator[Ending]:
-    cure, command = (
-        "the administrator designates the person again, and another person approves it",
-        "department user set",
-    )
+    cure = "the administrator designates the person again, and another person approves it"
+    command = "department user set"
     for user in _active(book):
         ends_us = book.roster.designations.get(user)
         if ends_us is not None and Role.DESIGNEE in book.roster.accounts[user].roles:

@@ -124,10 +124,11 @@ class Logons:
             proven = self._proven(session.user, password, address)
 
         def judge(at_us: int) -> tuple[str, list[Note]]:
-            credential, signed = self._state.credential(session.user), certificate if public else b""
+            credential, signed = self._state.credential(session.user), b""
             reason, step = self._prove(session.user, credential, proven.matches, code, at_us)
-            if proven.key is not None and public:
-                signed = certify(proven.key, log_id, session.user, SESSION, public, at_us)
+            if public:
+                own = proven.key
+                signed = certify(own, log_id, session.user, SESSION, public, at_us) if own else certificate
             ended = SessionEnded(session=session.digest, how="unlocked", totp_step=step, certificate=signed)
             return reason, [ended]
 

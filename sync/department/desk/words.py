@@ -12,6 +12,7 @@ from typing import Any
 
 from storage.evidence import is_line
 from sync.department.desk.json_forms import read_fields
+from sync.department.policy.desk_terms import weight
 from sync.department.policy.refusals import FormError, refuse_all
 
 LONGEST = 2_000
@@ -59,11 +60,6 @@ def _wrong_in(value: Any, where: str) -> Iterator[FormError]:
     if isinstance(value, tuple | list):
         for at, one in enumerate(value):
             yield from _wrong_in(one, f"{where}[{at}]")
-
-
-def weight(text: str) -> int:
-    """How many letters and digits a text has."""
-    return sum(one.isalnum() for one in text)
 
 
 def demand_words(text: str, what: str, *, code: str, clause: str, least: int = 2) -> None:

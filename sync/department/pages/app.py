@@ -177,9 +177,7 @@ class _Pages:
                 await self._find_person(visit)
                 if sent:
                     shield.demand_own(request)
-                    is_known = visit.who is not None or bool(
-                        self._owner(visit)
-                    )  # an ended one's form is kept
+                    is_known = bool(self._owner(visit))  # also of an ended session: its form is kept
                     if not (is_known or page.to_all):
                         _demand_session(visit, sent=True)
                     visit.values = await self._form(request, MAX_FORM_BYTES if is_known else MAX_LOGON_BYTES)

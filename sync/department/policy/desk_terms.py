@@ -18,6 +18,11 @@ CASE, CAD = "case", "cad"
 NUMBER_KINDS = (CASE, CAD, "action")
 
 
+def weight(text: str) -> int:
+    """How many letters and digits a text has."""
+    return sum(one.isalnum() for one in text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleTerms:
     """The calls that one role may make. `also`: roles that it includes."""
@@ -115,8 +120,7 @@ class InquiryTerms:
     def says_why(self, text: str) -> bool:
         """Whether a justification has its letters and digits, two words and four different letters."""
         letters = {one for one in text.lower() if one.isalnum()}
-        least = sum(one.isalnum() for one in text) >= self.justification_min
-        return least and len(text.split()) >= 2 and len(letters) >= 4
+        return weight(text) >= self.justification_min and len(text.split()) >= 2 and len(letters) >= 4
 
     def may_span(self, since_us: int, until_us: int) -> bool:
         """Whether one search may ask for so long a time: days of 24 hours, whatever the clocks of the place

@@ -44,12 +44,17 @@ MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a da
 LOCK_SECONDS = 30
 DISK_FULL = "53100"  # PostgreSQL's code
 _REFUSED = "wait while it starts; else compare database, role, password (~/.pgpass), limits and pg_hba.conf"
-_DENIED = "permission denied for schema"
-_REFUSED_WRITES = {  # the words of both databases
-    _DENIED: "the role must own it: createdb -O ROLE DATABASE",
-    "read-only transaction": "name the primary, not a standby, or set default_transaction_read_only off",
-    "attempt to write a readonly database": "is that file yours to write, its disk not read-only?",
-}
+_PRIMARY = "name the primary, not a standby, or set default_transaction_read_only off"
+# the words of both databases; what takes no writing now is away: nothing is wrong with what it holds
+_REFUSED_WRITES = (
+    ("permission denied for schema", StoreError, "the role must own it: createdb -O ROLE DATABASE"),
+    ("read-only transaction", StoreAwayError, _PRIMARY),
+    (
+        "attempt to write a readonly database",
+        StoreAwayError,
+        "is that file yours to write, its disk not read-only?",
+    ),
+)
 _DAMAGED = ("malformed", "file is not a database")  # SQLite's words
 
 
@@ -298,9 +303,8 @@ def away(error: Exception, what: str, where: str) -> StoreError:
     cause = _cause(error)
     if cause.startswith("Could not decode"):  # the rest of the driver's words is the text itself
         return StoreError(f"{what}: a text in it is not UTF-8", where=where, cure=typed_rows.CURE)
-    for words, cure in _REFUSED_WRITES.items():
-        if words in cause:  # what takes no writing now is away: nothing is wrong with what it holds
-            kind = StoreError if words == _DENIED else StoreAwayError
+    for words, kind, cure in _REFUSED_WRITES:
+        if words in cause:
             return kind(f"{what}: {cause}", where=where, cure=cure)
     origin = error.orig if isinstance(error, DBAPIError) else error  # of COPY, the driver's own
     if origin is not None and (files.is_full(origin) or getattr(origin, "sqlstate", "") == DISK_FULL):

@@ -16,7 +16,6 @@ from sync.department.content.likeness import one_spelling
 from sync.department.content.query_match import can_be_one
 from sync.department.desk.audit.detectors import Flag, LookUp
 from sync.department.desk.people.rules import Accounts
-from sync.department.desk.words import weight
 from sync.department.journal.change_entries import ChangeDecided, GlassJudged
 from sync.department.journal.entries import (
     AuditBegun,
@@ -29,6 +28,7 @@ from sync.department.journal.entries import (
     is_of,
 )
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, SearchApproved
+from sync.department.policy.desk_terms import weight
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, done_already
 from sync.department.policy.roles import Role
 

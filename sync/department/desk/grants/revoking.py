@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from storage.grant_format import Grant
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
-from sync.department.desk.words import weight
 from sync.department.journal.office_entries import GrantsRevoked
+from sync.department.policy.desk_terms import weight
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call
 

@@ -28,7 +28,6 @@ from storage.evidence import is_line
 from storage.roster import PBKDF2_ROUNDS
 from storage.times import DAY_US
 from sync.department.desk.people.passwords import MAX_PASSWORD
-from sync.department.desk.words import weight
 from sync.department.journal.change_entries import AuthenticatorKept, ChangeUsed, DesignationSet
 from sync.department.journal.entries import (
     KEPT,
@@ -42,6 +41,7 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.person_entries import FreshProof
 from sync.department.journal.signed_roster import gains, ssh_owner
+from sync.department.policy.desk_terms import weight
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, NotYetError, demand, refuse_each
 from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role, roles_at

@@ -15,7 +15,6 @@ from typing import Protocol
 from storage.counts import counted
 from storage.times import DAY_US
 from sync.department.desk.inquiry.rules import PLATE, demand_young, is_full, is_old, plate_of
-from sync.department.desk.words import weight
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.sharing_entries import (
     DELIVER_DAYS,
@@ -28,6 +27,7 @@ from sync.department.journal.sharing_entries import (
     ShareRouted,
     read_by,
 )
+from sync.department.policy.desk_terms import weight
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import (
     DeskRefusal,
