@@ -100,7 +100,7 @@ class FieldUnit:
         self._parts = parts
         self._folder = SyncFolder.of(parts.home)
         self._setting, self._installing = threading.Lock(), threading.Lock()  # several consoles have one unit
-        self._was_reset = False
+        self._was_reset = self._restarts = False
         self._by_hand_us = 0
 
     # -- who and when ---
@@ -330,11 +330,19 @@ class FieldUnit:
 
     def update(self, source: str) -> Iterator[str]:
         """See Unit.update: hands the bundle to the image's installer, which checks it."""
+        with self._installing_alone():
+            if self._restarts:
+                raise UnitRefusedError("the unit is restarting: install once it runs again")
+            yield f"checking {source}"
+            yield self._installed(source)
+
+    @contextlib.contextmanager
+    def _installing_alone(self) -> Iterator[None]:
+        """No installation runs beside this, nor begins. Raises UnitRefusedError."""
         if not self._installing.acquire(blocking=False):
             raise UnitRefusedError("another console is installing: wait until it is done")
         try:
-            yield f"checking {source}"
-            yield self._installed(source)
+            yield
         finally:
             self._installing.release()
 
@@ -347,8 +355,10 @@ class FieldUnit:
             return self._parts.machine.install_update(str(path))
 
     def reboot(self) -> None:
-        """See Unit.reboot."""
-        self._parts.machine.reboot()
+        """See Unit.reboot. It would cut an installation off."""
+        with self._installing_alone():
+            self._parts.machine.reboot()
+            self._restarts = True
 
     # -- first and last ---
 
@@ -398,6 +408,10 @@ class FieldUnit:
 
     def factory_reset(self, agreed: ResetObstacles, *, grant_id: str = "") -> Iterator[str]:
         """See Unit.factory_reset. The slot first: from then on nothing on the card can be opened."""
+        with self._installing_alone():
+            yield from self._reset(agreed, grant_id)
+
+    def _reset(self, agreed: ResetObstacles, grant_id: str) -> Iterator[str]:
         parts, store = self._parts, self._parts.ledger.store
         with store.lock:
             undelivered, holds = self._undelivered(), self.reset_obstacles().holds

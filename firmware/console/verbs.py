@@ -181,8 +181,8 @@ def _update(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 
 def _reboot(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     _confirmed(context, words[0])
-    yield "restarting; this session ends"
     context.unit.reboot()
+    yield "restarting; this session ends"
 
 
 def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:

@@ -159,6 +159,27 @@ def test_one_console_at_a_time_installs(
     assert place.machine.asked == [f"update {first}", f"update {second}"]
 
 
+def test_no_console_restarts_or_resets_a_unit_while_another_installs(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The restart cut the installation off, and a reset took the bundle away under it."""
+    monkeypatch.setattr(field_unit, "MEDIA", (tmp_path,))
+    bundle = tmp_path / "a"
+    bundle.touch()
+    before, installing = place.ledger.store.slot.read(), place.unit.update(str(bundle))
+    next(installing)
+    with pytest.raises(UnitRefusedError, match="another console is installing: wait"):
+        place.unit.reboot()
+    with pytest.raises(UnitRefusedError, match="another console is installing: wait"):
+        list(place.unit.factory_reset(place.unit.reset_obstacles()))
+    assert place.ledger.store.slot.read() == before
+    assert list(installing) == ["installed"]
+    place.unit.reboot()
+    with pytest.raises(UnitRefusedError, match="the unit is restarting: install once"):
+        list(place.unit.update(str(bundle)))
+    assert place.machine.asked == [f"update {bundle}", "reboot"]
+
+
 @pytest.mark.parametrize("path", ["../../x", "media/usb/a", "/media/../etc/passwd", "/media/usb/none"])
 def test_a_bundle_s_path_is_whole_and_names_a_file(place: Place, path: str) -> None:
     with pytest.raises(UnitRefusedError, match=re.escape(path)):
