@@ -44,7 +44,7 @@ def test_requests_are_filed_by_case_and_by_import_all_or_none(department: Depart
     with pytest.raises(FormError):
         department.call("inquiry/file-case", comm, FileCaseForm(number="26-001234", rms_number="RMS-26-77"))
     lines = read_filings(
-        f"access,rms_number\n{other},RMS-26-78\n{first[0]},RMS-26-80\n{first[0]},RMS-26-79\n"
+        f"access,rms_number\n{other},RMS-26-78\n{first[0]},RMS-26-80\n{first[0]},RMS-26-79\n".encode()
     )
     assert department.call("inquiry/file-many", comm, FileManyForm(filings=lines)) == FiledMany(filed=2)
     filed = {row.entry: row.rms_number for row in department.front.requests.of(department.desk.log)}
@@ -57,6 +57,34 @@ def test_requests_are_filed_by_case_and_by_import_all_or_none(department: Depart
     assert "filed" not in kinds
 
 
+def test_an_import_by_case_that_was_cut_into_parts_is_taken_part_by_part(
+    department: Department, tokens: Tokens
+) -> None:
+    comm = tokens("comm1")
+    for number in ("26-001234", "26-001234", "26-005555"):
+        look_up(department, comm, number)
+
+    def take(*lines: str) -> object:
+        data = "".join(f"{line}\n" for line in ("number,rms_number", *lines)).encode()
+        return department.call("inquiry/file-many", comm, FileManyForm(filings=read_filings(data)))
+
+    assert take("26-001234,RMS-26-77") == FiledMany(filed=2)
+    assert take("26-001234,RMS-26-77", "26-005555,RMS-26-78") == FiledMany(filed=1)
+    size = department.desk.log.size()
+    assert take("26-001234,RMS-26-77", "26-005555,RMS-26-78") == FiledMany(filed=0)
+    assert "filed" not in {entry.note.KIND for entry in department.desk.log.entries(size)}
+    later = look_up(department, comm)
+    assert take("26-001234,RMS-26-77") == FiledMany(filed=1)
+    filed = {row.entry: row.rms_number for row in department.front.requests.of(department.desk.log)}
+    assert filed[later] == "RMS-26-77"
+    with pytest.raises(FormError) as refused:
+        take("26-001234,RMS-26-99", "26-005555,RMS-26-78", "26-000999,RMS-1")
+    assert [part.what for part in refused.value.parts] == [
+        "case 26-001234: all of its accesses are filed",
+        "case 26-000999: no access is under that number",
+    ]
+
+
 def test_the_longest_import_is_one_signed_call_and_one_entry() -> None:
     lines = tuple(Filing(access=10**14 + at, rms_number="R" * 39 + "1") for at in range(MAX_FILINGS))
     by_case = tuple(Filing(number="2" * 40, rms_number="R" * 39 + "1") for _ in range(MAX_FILINGS))
@@ -65,10 +93,49 @@ def test_the_longest_import_is_one_signed_call_and_one_entry() -> None:
     assert len(to_bytes(note)) + MAX_BYTES < MAX_ENTRY_BYTES
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "rms_number\nRMS-1\n", "access,rms_number\nx,RMS-1\n"])
-def test_what_is_no_export_of_rms_numbers_is_refused(text: str) -> None:
-    with pytest.raises(FormError):
-        read_filings(text)
+HEAD = b"access,rms_number\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"", "the export is empty"),
+        (b"\xef\xbb\xbf\r\n\n", "the export is empty"),
+        (b"a,b\n1,2\n", "must name the columns rms_number and access"),
+        (b"access;rms_number\n1;RMS-1\n", "must name the columns rms_number and access"),
+        ("access，rms_number\n1，RMS-1\n".encode(), "must name the columns rms_number and access"),
+        (b"rms_number\nRMS-1\n", "must name the columns rms_number and access"),
+        (HEAD + b"x,RMS-1\n", "line 2: access is not a number"),
+        (HEAD + "１２,RMS-1\n".encode(), "line 2: access is not a number"),
+        (HEAD + b"\n1,RMS-1\n\n-2,RMS-1\n", "line 5: access is not a number"),
+        (HEAD + b",RMS-1\n", "line 2: names neither an access nor a case"),
+        (HEAD + b"1,none\n", "line 2: an RMS number has"),
+        (HEAD + b'1,"RMS\n1"\nx,RMS-1\n', "line 2: an RMS number has .*; line 4: access is not"),
+        (HEAD + b'1,RMS-1\n2,"RMS-2\n3,RMS-3\n', "line 3 of the export has a quote that is not closed"),
+        (b"access,rms_number,access\n1,RMS-1,2\n", "line 1 of the export names the column access twice"),
+        (HEAD + b"1,RMS-1,RMS-2\n", "line 2 of the export has 3 cells, and 2 columns are named"),
+        (HEAD + b"1,RMS-1\n" * 100_000, "the export has 100,000 lines; 1 to 2,000 are possible"),
+        (HEAD, "the export has 0 lines"),
+        (HEAD + b"1,RMS-1\n2,\xff\n", "the export is not in UTF-8: line 3"),
+        (b"PK\x03\x04", "a spreadsheet's own file"),
+    ],
+)
+def test_what_is_no_export_of_rms_numbers_is_refused_by_line_and_field(data: bytes, what: str) -> None:
+    with pytest.raises(FormError, match=what):
+        read_filings(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\n\r\n" + HEAD + b"41,RMS-1\n",
+        b"\xef\xbb\xbf\r\nAccess,RMS_Number\r\n41,RMS-1\r\n",
+        b"access,rms_number\r41,RMS-1\r",
+        b'note,"access",rms_number,\n"a\nb, c",41,"RMS-1",\n',
+    ],
+)
+def test_an_export_is_read_however_its_lines_end(data: bytes) -> None:
+    assert read_filings(data) == (Filing(access=41, rms_number="RMS-1"),)
 
 
 def test_a_requester_sees_what_waits_and_why_one_was_declined(department: Department, tokens: Tokens) -> None:
@@ -98,7 +165,7 @@ def test_a_list_of_people_or_numbers_that_was_cut_names_no_other_person(end: byt
     for data, read in (
         (b"user\nofficer1\nofficer12", read_sign_in),
         (b"user,name,roles\no1,Officer One,ccat-supervisor;administrator", read_people),
-        (b"access,rms_number\n12,RMS-26-001", lambda data: read_filings(data.decode())),
+        (b"access,rms_number\n12,RMS-26-001", read_filings),
     ):
         if end:
             assert read(data + end)

@@ -299,7 +299,7 @@ def test_a_list_with_faulty_lines_names_each_of_them() -> None:
         "10 more lines are wrong",
     ]
     with pytest.raises(FormError) as refused:
-        read_filings("entry,rms_number\nx,R-1\n7,R-2\ny,R-3\n")
+        read_filings(b"entry,rms_number\nx,R-1\n7,R-2\ny,R-3\n")
     assert [part.what for part in refused.value.parts] == [
         "line 2: access is not a number",
         "line 4: access is not a number",

@@ -325,8 +325,7 @@ desk_access.form_verb(
 @click.argument("numbers", type=given_files.FILE, metavar="CSV")
 def file_many(terminal: desk_access.Terminal, *, numbers: Path) -> int:
     """Enter RMS numbers from a CSV export: rms_number, and access or number (the case)."""
-    text = given_files.read_bytes(numbers).decode(errors="replace")
-    form = forms.FileManyForm(filings=read_filings(text))
+    form = forms.FileManyForm(filings=read_filings(given_files.read_bytes(numbers)))
     return terminal.show(terminal.call("inquiry/file-many", form))
 
 

@@ -237,8 +237,7 @@ def _filings(visit: Visit) -> list[dict[str, Any]]:
     """The lines of the uploaded CSV. Raises FormError."""
     if "filings" not in visit.values.files:
         raise FormError("name the file of RMS numbers", code="filings", clause="463.5 (b)")
-    text = visit.values.files["filings"][1].decode("utf-8-sig", "replace")
-    return [to_json(one) for one in read_filings(text)]
+    return [to_json(one) for one in read_filings(visit.values.files["filings"][1])]
 
 
 FILING = Sheet(

@@ -192,7 +192,7 @@ def compare_cases(front: DeskContext, folder: Path) -> int:
                 cases.read_export(data)
                 exports[path] = data
         except FormError as error:
-            log_events.warning("export_refused", code=error.code)
+            log_events.warning("export_refused", code=error.code, what=error.what)
             _set_aside(path, "refused")
         except (OSError, StorageError) as error:
             log_events.warning("export_not_read", kind=type(error).__name__)
@@ -201,7 +201,7 @@ def compare_cases(front: DeskContext, folder: Path) -> int:
     try:
         done, word = case_calls.compare_daily(front, list(exports.values())), "done"
     except FormError as error:
-        log_events.warning("export_refused", code=error.code)
+        log_events.warning("export_refused", code=error.code, what=error.what)
         done, word = 0, "refused"
     for path in exports:
         _set_aside(path, word)

@@ -6,9 +6,7 @@ blanks and hyphens. A look-up is compared a day after it was made, so that the c
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from dataclasses import dataclass, field
 from storage.times import DAY_US
 from sync.department.desk.audit.detectors import Flag
 from sync.department.desk.audit.rules import AlprRequest
+from sync.department.desk.csv_table import CsvTable
 from sync.department.journal.change_entries import CasesCompared
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.entry_base import SYSTEM
@@ -26,6 +25,7 @@ GRACE_US = DAY_US
 MAX_EXPORT_BYTES = 32 << 20
 SEVERAL = 5  # look-ups of which a right export knows one
 COLUMNS = ("number", "case_number", "case", "incident", "incident_number", "cad_number", "rms_number")
+EXPORT = CsvTable("export", CLAUSE)
 
 
 @dataclass(slots=True)
@@ -77,25 +77,13 @@ def read_export(data: bytes) -> frozenset[str]:
     """The numbers of a CSV export, as they are compared. Raises FormError."""
     if len(data) > MAX_EXPORT_BYTES:
         raise FormError(f"an export has at most {MAX_EXPORT_BYTES >> 20} MiB", code="csv", clause=CLAUSE)
-    try:
-        text = data.decode("utf-8-sig")
-        rows = csv.DictReader(io.StringIO(text))
-        names = [name for name in rows.fieldnames or () if name.strip().lower() in COLUMNS]
-        found = {number_key(row[name]) for row in rows for name in names if row.get(name)}
-    except (UnicodeDecodeError, csv.Error):
-        raise FormError(
-            "the export is not a CSV file in UTF-8",
-            code="csv",
-            clause=CLAUSE,
-            cure="in the spreadsheet, save it as CSV UTF-8",
-        ) from None
-    if not names:
-        raise FormError(
-            "the export's first line must name a column of numbers",
-            code="csv",
-            clause=CLAUSE,
-            cure=f"name a column {' or '.join(COLUMNS)}",
+    names, lines = EXPORT.lines(data)
+    columns = [at for at, name in enumerate(names) if name in COLUMNS]
+    if not columns:
+        raise EXPORT.wrong(
+            "the export's first line must name a column of numbers", f"name a column {' or '.join(COLUMNS)}"
         )
+    found = {number_key(cells[at]) for _line, cells in lines for at in columns}
     return frozenset(found - {""})
 
 

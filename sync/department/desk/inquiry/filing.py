@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 
-from storage.text_end import is_open
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.context import DeskContext
+from sync.department.desk.csv_table import CsvTable
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.alert_looks import demand_shown, shown_to
 from sync.department.desk.inquiry.forms import (
@@ -21,14 +20,16 @@ from sync.department.desk.inquiry.forms import (
     Filing,
     first_entered,
 )
-from sync.department.desk.people.sheets import OPEN_CURE
 from sync.department.journal.entries import Filed
-from sync.department.policy.refusals import FormError, refuse_lines
+from sync.department.policy.refusals import FormError, demand, refuse_lines
 from sync.department.policy.roles import Call
 
 CLAUSE = "463.5 (b)"
 RMS_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./#-]{1,38}[A-Za-z0-9]")
 MAX_FILINGS = 2_000  # as many as one signed call has room for
+CUT_CURE = "import a long file in parts, each with the first line of column names"
+COLUMNS = ("rms_number", "access", "entry", "number")
+EXPORT = CsvTable("export", CLAUSE)
 
 
 def check_rms_number(text: str) -> str:
@@ -56,45 +57,48 @@ def file(front: DeskContext, token: str, form: FileForm) -> Entered:
 
 def file_case(front: DeskContext, token: str, form: FileCaseForm) -> FiledMany:
     """Enter one RMS number for all accesses of a case that have none yet."""
-    rows = _not_filed(front)
-    return _enter(front, token, [Filing(number=form.number, rms_number=form.rms_number)], rows)
+    return _enter(front, token, [Filing(number=form.number, rms_number=form.rms_number)], again=False)
 
 
 def file_many(front: DeskContext, token: str, form: FileManyForm) -> FiledMany:
-    """Enter RMS numbers of an import: all lines, or none if one is wrong."""
-    return _enter(front, token, form.filings, _not_filed(front))
+    """Enter RMS numbers of an import: all lines, or none if one is wrong.
+
+    A line of a case is of its accesses that have no number yet; where all of them have this one, from an
+    earlier part of the file, there is nothing to enter for it.
+    """
+    return _enter(front, token, form.filings, again=True)
 
 
-def _not_filed(front: DeskContext) -> list[AlprRequest]:
-    requests = front.requests.of(front.desk.log)  # before the transaction: it may be long
-    return [one for one in requests if one.rms_number == NOT_FILED]
-
-
-def _enter(front: DeskContext, token: str, filings: Iterable[Filing], rows: list[AlprRequest]) -> FiledMany:
+def _enter(front: DeskContext, token: str, filings: Iterable[Filing], *, again: bool) -> FiledMany:
+    """`again`: whether a case that has its number already may be named."""
     desk, lines = front.desk, list(filings)
+    rows = front.requests.of(desk.log)  # before the transaction: it may be long
 
     def plan(caller: Caller) -> Plan[FiledMany]:
-        shown = [*shown_to(desk, caller, rows)]
         if not 0 < len(lines) <= MAX_FILINGS:
             what = f"an import has 1 to {MAX_FILINGS} lines, and this one has {len(lines)}"
-            cure = "import a long file in parts, and one line of each case"
-            raise FormError(what, code="filings", clause=CLAUSE, cure=cure)
+            raise FormError(what, code="filings", clause=CLAUSE, cure=CUT_CURE)
+        cases = _Cases(shown_to(desk, caller, rows), again=again)
         numbers: dict[int, str] = {}
+        wrong: list[FormError] = []
         for at, one in enumerate(lines, 1):
-            if (one.access >= 0) == bool(one.number):
-                raise FormError(
-                    f"line {at}: names either an access or a case number", code="filings", clause=CLAUSE
-                )
-            found = [row.entry for row in shown if row.number == one.number] if one.number else [one.access]
-            if not found:
-                raise FormError(
-                    f"line {at}: no access under that number waits for filing",
-                    code="no-access",
+            try:
+                rms_number = check_rms_number(one.rms_number)
+                demand(
+                    (one.access >= 0) != bool(one.number),
+                    "names either an access or a case number",
+                    code="filings",
                     clause=CLAUSE,
                 )
-            for access in found:
-                demand_shown(desk, caller, access)
-                numbers[access] = check_rms_number(one.rms_number)  # the last line counts
+                for access in cases.to_file(one.number, rms_number) if one.number else (one.access,):
+                    demand_shown(desk, caller, access)
+                    numbers[access] = rms_number  # the last line counts
+            except FormError as error:
+                what = f"{_place(at, one)}: {error.what}"
+                wrong.append(FormError(what, code=error.code, clause=CLAUSE, cure=error.cure))
+        refuse_lines(wrong)
+        if not numbers:
+            return [], lambda _made: FiledMany(filed=0)
         (access, number), *more = numbers.items()
         note = Filed(access=access, rms_number=number, more=tuple(more))
         return [note], lambda _made: FiledMany(filed=len(numbers))
@@ -102,34 +106,67 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], rows: list
     return desk.act(token, Call.RMS_FILE, plan)
 
 
-def read_filings(text: str) -> tuple[Filing, ...]:
+def _place(at: int, one: Filing) -> str:
+    """What a refusal calls a line: its number in a file is not known here."""
+    if one.number:
+        return f"case {one.number}"
+    return f"access {one.access}" if one.access >= 0 else f"number {at} of the filings"
+
+
+class _Cases:
+    """The accesses that a person may file, by case number."""
+
+    def __init__(self, shown: Iterable[AlprRequest], *, again: bool) -> None:
+        self._again = again
+        self._rows: dict[str, list[AlprRequest]] = defaultdict(list)
+        for row in shown:
+            self._rows[row.number].append(row)
+
+    def to_file(self, number: str, rms_number: str) -> list[int]:
+        """Those of a case that have no RMS number yet. Raises FormError if there is none, but for a case
+        whose accesses have just this number."""
+        rows = self._rows.get(number, [])
+        found = [row.entry for row in rows if row.rms_number == NOT_FILED]
+        if not found and not (self._again and any(row.rms_number == rms_number for row in rows)):
+            what = "all of its accesses are filed" if rows else "no access is under that number"
+            cure = "name the access itself to change its number" if rows else ""
+            raise FormError(what, code="no-access", clause=CLAUSE, cure=cure)
+        return found
+
+
+def read_filings(data: bytes) -> tuple[Filing, ...]:
     """The lines of a CSV export of the RMS: `rms_number` and `access` or `number`. Raises FormError."""
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
-    named = set(reader.fieldnames or ())
-    if "rms_number" not in named or not named & {"access", "number", "entry"}:
-        raise FormError(
+    names, lines = EXPORT.lines(data, *COLUMNS)
+    if "rms_number" not in names or not set(names) & set(COLUMNS[1:]):
+        raise EXPORT.wrong(
             "the first line must name the columns rms_number and access (or number)",
-            code="csv",
-            clause=CLAUSE,
-            cure="name them so in the RMS's export, separated by commas",
+            "name them so in the RMS's export, separated by commas",
         )
-    if is_open(text):
-        what = "the file's last line has no line's end: was it cut?"
-        raise FormError(what, code="csv", clause=CLAUSE, cure=OPEN_CURE)
+    EXPORT.demand_whole(data, names, *COLUMNS)
     found, wrong = [], []
-    for at, row in enumerate(reader, 2):
-        access = (row.get("access") or row.get("entry") or "").strip()
-        if access and not re.fullmatch(r"[0-9]{1,15}", access):
-            what, cure = f"line {at}: access is not a number", "it is the entry's number in the list to file"
-            wrong.append(FormError(what, code="csv", clause=CLAUSE, cure=cure))
+    for at, cells in lines:
+        row = dict(zip(names, cells, strict=True))
+        access = row.get("access") or row.get("entry") or ""
+        number, rms_number = row.get("number", ""), row["rms_number"]
+        try:
+            check_rms_number(rms_number)
+            if access and not re.fullmatch(r"[0-9]{1,15}", access):
+                cure = "it is the entry's number in the list to file"
+                raise EXPORT.wrong("access is not a number", cure)
+            if not access and not number:
+                raise EXPORT.wrong("names neither an access nor a case number", "fill in one of them")
+        except FormError as error:
+            wrong.append(EXPORT.wrong(f"line {at}: {error.what}", error.cure))
             continue
-        number = (row.get("number") or "").strip() if not access else ""
         found.append(
             Filing(
                 access=int(access) if access else -1,
-                number=number,
-                rms_number=(row.get("rms_number") or "").strip(),
+                number="" if access else number,
+                rms_number=rms_number,
             )
         )
     refuse_lines(wrong)
+    if not 0 < len(found) <= MAX_FILINGS:
+        what = f"the export has {len(found):,} lines; 1 to {MAX_FILINGS:,} are possible"
+        raise EXPORT.wrong(what, CUT_CURE)
     return tuple(found)

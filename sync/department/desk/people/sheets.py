@@ -2,52 +2,34 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 
 from storage.errors import RecordError
-from storage.text_end import is_open
+from sync.department.desk.csv_table import CsvTable
 from sync.department.desk.people.rules import NEW_USER_NAME, parse_roles
-from sync.department.policy.refusals import MAX_NAMED, FormError, refuse_lines
+from sync.department.policy.refusals import MAX_NAMED, refuse_lines
 from sync.department.policy.roles import Role
 
 CLAUSE = "463.3"
-OPEN_CURE = "if it is whole, press Enter after its last line and save it"
 MAX_ROWS = 2000
 USER_CURE = "small letters without accents, digits, . and -"
 
 
-def _wrong(what: str, cure: str) -> FormError:
-    return FormError(what, code="csv", clause=CLAUSE, cure=cure)
+TABLE = CsvTable("list", CLAUSE)
+_wrong = TABLE.wrong
 
 
 def _rows(data: bytes, *wanted: str) -> list[tuple[int, dict[str, str]]]:
     """(line, cells) of a CSV file with these columns, in whatever case. Raises FormError."""
-    if data.startswith(b"PK"):
-        raise _wrong("the list is a spreadsheet's own file", "in the spreadsheet, save it as CSV UTF-8")
-    if not data.strip():
-        raise _wrong("the list is empty", f"the first line names the columns: {', '.join(wanted)}")
-    try:
-        text = data.decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text))
-        named = {(name or "").strip().casefold(): name for name in reader.fieldnames or ()}
-        rows = [
-            (reader.line_num, {key: (row.get(name) or "").strip() for key, name in named.items()})
-            for row in reader
-        ]
-    except (UnicodeDecodeError, csv.Error):
-        cure = "in the spreadsheet, save it as CSV UTF-8"
-        raise _wrong("the list is not a CSV file in UTF-8", cure) from None
-    if is_open(text) and next(reversed(named)) in wanted:
-        raise _wrong("the list's last line has no line's end: was it cut?", OPEN_CURE)
-    missing = [name for name in wanted if name not in named]
-    if missing:
-        cure = f"the first line names the columns, separated by commas: {', '.join(wanted)}"
-        raise _wrong(f"the list's first line lacks a column: {missing[0]}", cure)
+    names, lines = TABLE.lines(data, *wanted)
+    TABLE.demand(names, *wanted)
+    TABLE.demand_whole(data, names, *wanted)
+    rows = [(at, dict(zip(names, cells, strict=True))) for at, cells in lines]
     if not 0 < len(rows) <= MAX_ROWS:
-        raise _wrong(f"the list has {len(rows)} lines; 1 to {MAX_ROWS} are possible", "divide a longer one")
+        raise _wrong(
+            f"the list has {len(rows):,} lines; 1 to {MAX_ROWS:,} are possible", "divide a longer one"
+        )
     return rows
 
 

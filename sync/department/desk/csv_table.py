@@ -1,0 +1,89 @@
+"""A table as an office's program exports it: CSV in UTF-8 (RFC 4180), the columns named in its first line.
+
+Whatever is wrong is said with the line of the file on which it begins, and nothing is taken for less than
+it is: a quote that is never closed would swallow the lines behind it, and a cell too many belongs to no
+column. No I/O.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from storage.text_end import is_open
+from sync.department.policy.refusals import FormError
+
+OPEN_CURE = "if it is whole, press Enter after its last line and save it"
+SAVE_CURE = "in the spreadsheet, save it as CSV UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class CsvTable:
+    """What a file holds. `what`: what it is called in a refusal, `clause`: the clause of one."""
+
+    what: str
+    clause: str
+
+    def wrong(self, what: str, cure: str) -> FormError:
+        """The refusal of such a file."""
+        return FormError(what, code="csv", clause=self.clause, cure=cure)
+
+    def lines(self, data: bytes, *wanted: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+        """(names of the columns, in small letters; the line on which each row begins, with its cells, as
+        many as there are names). Blank lines are left out. `wanted`: the columns without which there is
+        nothing to read, for the cures. Raises FormError, the iterator too."""
+        cure = f"the first line names the columns, separated by commas: {', '.join(wanted)}"
+        if data.startswith(b"PK"):
+            raise self.wrong(f"the {self.what} is a spreadsheet's own file", SAVE_CURE)
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            at = data.count(b"\n", 0, error.start) + 1
+            raise self.wrong(f"the {self.what} is not in UTF-8: line {at}", SAVE_CURE) from None
+        rows = self._rows(text)
+        at, first = next(rows, (0, []))
+        if not at:
+            raise self.wrong(f"the {self.what} is empty", cure)
+        names = [name.strip().casefold() for name in first]
+        for name in wanted:
+            if names.count(name) > 1:
+                what = f"line {at} of the {self.what} names the column {name} twice"
+                raise self.wrong(what, "leave the one that is meant")
+        return names, self._full(rows, names)
+
+    def demand(self, names: Sequence[str], *wanted: str) -> None:
+        """Raises FormError for a column that the first line lacks."""
+        for name in wanted:
+            if name not in names:
+                cure = f"the first line names the columns, separated by commas: {', '.join(wanted)}"
+                raise self.wrong(f"the {self.what}'s first line lacks a column: {name}", cure)
+
+    def demand_whole(self, data: bytes, names: Sequence[str], *wanted: str) -> None:
+        """Raises FormError if a cut could have shortened a cell that is read."""
+        if names and names[-1] in wanted and is_open(data[-1:].decode("latin-1")):
+            raise self.wrong(f"the {self.what}'s last line has no line's end: was it cut?", OPEN_CURE)
+
+    def _rows(self, text: str) -> Iterator[tuple[int, list[str]]]:
+        """Each row that is not blank."""
+        reader, begins = csv.reader(io.StringIO(text, newline=""), strict=True), 1
+        try:
+            for row in reader:
+                if any(cell.strip() for cell in row):
+                    yield begins, row
+                begins = reader.line_num + 1
+        except csv.Error:
+            what = f"line {begins} of the {self.what} has a quote that is not closed, or inside a cell"
+            raise self.wrong(what, SAVE_CURE) from None
+
+    def _full(
+        self, rows: Iterator[tuple[int, list[str]]], names: Sequence[str]
+    ) -> Iterator[tuple[int, list[str]]]:
+        for at, row in rows:
+            if any(cell.strip() for cell in row[len(names) :]):
+                what = (
+                    f"line {at} of the {self.what} has {len(row)} cells, and {len(names)} columns are named"
+                )
+                raise self.wrong(what, "put a cell that contains a comma between quotes")
+            yield at, [cell.strip() for cell in row[: len(names)]] + [""] * (len(names) - len(row))
