@@ -32,11 +32,12 @@ MOST_LEAF_BYTES = 256 * 1024  # in one message
 
 @dataclass(slots=True, kw_only=True)
 class Delivered:
-    """What one conversation handed over. bad: elements that the department could not take. paused: it ended
-    before everything was there."""
+    """What one conversation handed over. bad: elements that the department could not take; unopenable: under
+    a day key that it destroyed after its year. paused: it ended before everything was there."""
 
     records: int = 0
     bad: int = 0
+    unopenable: int = 0
     paused: bool = False
 
 
@@ -91,7 +92,9 @@ class ClosedDelivery:
                 return
             answer, signed, bad = self._portion(handover, some)
             done.records += len(some) - len(answer.lacking)
-            done.bad += bad
+            over = sum(one.reason == messages.NO_DAY_KEY for one in bad)
+            done.bad += len(bad) - over
+            done.unopenable += over
             whole = whole and not answer.lacking
             if not answer.lacking:
                 files.replace(beside / ANSWERS / f"{answer.first:016d}.cbor", signed)
@@ -100,15 +103,17 @@ class ClosedDelivery:
         elif whole:  # what verifies is there; it need not be looked through again
             files.replace(beside / ANSWERS / WHOLE, b"")
 
-    def _portion(self, handover: Handover, some: Sequence[HandedRecord]) -> tuple[ClosedHeld, bytes, int]:
-        """(the last answer about these records, as it was signed, how many elements were bad)."""
+    def _portion(
+        self, handover: Handover, some: Sequence[HandedRecord]
+    ) -> tuple[ClosedHeld, bytes, list[messages.Bad]]:
+        """(the last answer about these records, as it was signed, which elements were bad)."""
         offer = Parcel(tuple(one.leaf for one in some))
         answer, signed = self._ask(handover, offer)
-        bad = 0
+        bad = list[messages.Bad]()
         if answer.lacking:
             lacking = set(answer.lacking)
             for parcel in cut((one for one in some if one.sequence in lacking), self._parcel_bytes):
-                bad += len(self._ask(handover, parcel)[0].bad)
+                bad += self._ask(handover, parcel)[0].bad
             answer, signed = self._ask(handover, offer)
         return answer, signed, bad
 

@@ -37,6 +37,7 @@ MAX_SMALL_BYTES = 64 * 1024
 MAX_DOCUMENT_BYTES = 64 << 20
 MAX_PART_BYTES = 256 * 1024
 MAX_PROOF = 130
+NO_DAY_KEY = "this day key is not here: destroyed after its year, or another department's"
 MAX_TRIES = 3  # a record that is bad this often is an incident, and holds nothing up
 
 REFUSALS = {

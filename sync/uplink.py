@@ -46,6 +46,7 @@ class SyncProgress:
     sent_bytes: int = 0
     bad: int = 0
     purged: int = 0  # elements that a purge of this unit had destroyed before they could be sent
+    unopenable: int = 0  # elements under a day key that the department destroyed after its year
     received: tuple[tuple[int, int], ...] = ()
     documents: tuple[str, ...] = ()
     cosigned_size: int = 0
@@ -255,17 +256,13 @@ class Conversation:
                 continue  # shut still: to answer again would use up the department's patience with it
             for name, given in stored_of.items():
                 stored = UNREADABLE if given is None else given
-                full = (
-                    parcel.size + len(stored) > self._parcel_size.size
-                    or len(parcel.items) >= messages.MAX_ITEMS
-                )
-                if parcel.items and full:
+                full = parcel.size + len(stored) > self._parcel_size.size
+                if parcel.items and (full or len(parcel.items) >= messages.MAX_ITEMS):
                     yield parcel
                     parcel = _Parcel()
                 self._add_key(parcel, leaf)
-                parcel.items.append(
-                    messages.ParcelElement(sequence=leaf.sequence, name=name, length=len(stored))
-                )
+                one = messages.ParcelElement(sequence=leaf.sequence, name=name, length=len(stored))
+                parcel.items.append(one)
                 parcel.parts.append(stored)
                 parcel.size += len(stored)
                 if parcel.size > self._parcel_size.size < FIRST_PARCEL:  # the line was cut with less on it
@@ -357,11 +354,14 @@ class Conversation:
         self._sent_keys |= {key.epoch for key in parcel.keys}
         self.progress.elements += len(parcel.items) - len(answer.bad)
         purged = [one for one in answer.bad if one.final and (one.sequence, one.name) in self._purged]
-        bad = [one for one in answer.bad if one not in purged]
+        over = [one for one in answer.bad if one.reason == messages.NO_DAY_KEY]  # no damage: their year is
+        bad = [one for one in answer.bad if one not in purged and one not in over]
         self.progress.purged += len(purged)
+        self.progress.unopenable += len(over)
         self.progress.bad += len(bad)
-        for line in messages.summed_up(purged, final=True):
-            log_events.info("records_purged_before_sent", what=line)
+        for gone in (purged, over):
+            for line in messages.summed_up(gone, final=True):
+                log_events.info("records_gone_before_sent", what=line)
         for final in (False, True):
             for line in messages.summed_up(bad, final=final):
                 log_events.warning("records_refused", what=line, final=final)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage import files
-from sync.department.content.key_service import NO_DAY_KEY, LocalKeyService
+from sync.department.content.key_service import LocalKeyService
 from sync.errors import KeyServiceError
+from sync.messages import NO_DAY_KEY
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -26,6 +26,7 @@ from sync.department.server.server import Department
 from sync.department.server.verify import Checker
 from sync.department.store import closed_records, unit_logs
 from sync.department.store.tables import elements, logs, tokens
+from sync.department.units import arrival
 from sync.errors import LinkError, RefusedByDepartmentError
 from sync.handover import ANSWERS, HandedRecord, closed_logs, open_handover
 from sync.membership import SyncFolder
@@ -214,6 +215,25 @@ def test_a_hand_over_that_has_to_pause_says_so(unit: Joined, department: Departm
     made = _ended(SyncProgress(done=True), Delivered(paused=True))
     assert made == ("done", "a closed log waits in part for the next sync")
     assert not hand_over(unit, department).paused
+
+
+def test_a_closed_log_under_a_day_key_that_ended_is_handed_over_and_not_damaged(
+    unit: Joined, department: Department, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrival, "DAY_KEY_DAYS", -400)  # as after its year
+    unit.add(1)
+    close_the_log(unit, department)
+    (department.home.keys / "day").rename(tmp_path / "kept")
+    (department.home.keys / "day").mkdir()
+    for _ in range(messages.MAX_TRIES):
+        done = hand_over(unit, department)
+        assert (done.bad, done.unopenable) == (0, 4)
+    assert _ended(SyncProgress(done=True), done) == (
+        "done",
+        "4 sealed parts can be opened by no one: the department's key for them ended",
+    )
+    assert hand_over(unit, department).unopenable == 0
+    assert closed_logs(unit.folder) == []
 
 
 def altered(sql: str) -> Callable[[Path], None]:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from receiver_twins import Joined
+from receiver_twins import Joined, incident_kinds
 from structlog.testing import capture_logs
 from sync_twins import bare_home, checked, converse
 
+from sync import messages
+from sync.closed_delivery import Delivered
 from sync.department.server.server import Department
 from sync.department.store.tables import bad_records
 from sync.department.units import arrival
 from sync.errors import LinkError
+from sync.runner import _ended
 
 
 @pytest.mark.parametrize("left", [None, b"", bytes(31)], ids=["gone", "emptied", "cut short"])
@@ -65,7 +68,17 @@ def test_reads_under_a_day_key_that_is_gone_are_not_given_up(
     late = Joined(tmp_path / "late", department, "Car 8")
     late.add(1)
     (department.home.keys / "day").rename(kept)
-    assert converse(late, department).bad
+    before = late.ledger.status().incidents
+    for _ in range(messages.MAX_TRIES):
+        progress = converse(late, department)
+        assert (progress.done, progress.bad, progress.unopenable) == (True, 0, 4)
+        assert _ended(progress, Delivered()) == (
+            "done",
+            "4 sealed parts can be opened by no one: the department's key for them ended",
+        )
+    assert converse(late, department).unopenable == 0
+    assert late.ledger.status().incidents == before  # no damage of this card
+    assert incident_kinds(department) == ["bad-record"]  # the department knows what it never got
     late.close()
     unit.close()
     department.close()

@@ -149,7 +149,7 @@ def test_content_that_is_no_more_is_named_without_its_bytes() -> None:
     with capture_logs() as told:
         progress = talk(log, office)
     assert [(one["event"], one.get("final")) for one in told] == [
-        ("records_purged_before_sent", None), ("records_refused", False), ("records_refused", True)
+        ("records_gone_before_sent", None), ("records_refused", False), ("records_refused", True)
     ]  # fmt: skip
     assert [item.length for item in office.sent("parcel")[0].items] == [0, 0, 10]
     assert (progress.elements, progress.purged, progress.bad) == (0, 1, 2)

@@ -50,11 +50,11 @@ from sync.department.content.search_tokens import (
 )
 from sync.department.content.use_log import UseLog
 from sync.errors import KeyServiceError
+from sync.messages import NO_DAY_KEY
 
 log_events = structlog.get_logger("department.keys")
 LOG_FILE = "service.log"
 KEEP_DAYS = 365  # 463.8: the floor of a year, where no policy says less
-NO_DAY_KEY = "this day key is not here: destroyed after its year, or another department's"
 ONLY_TODAY = "content can be received only for today"  # as every version of a service elsewhere says it
 NOT_OF_DAY = "this key service did not seal it before"
 DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes

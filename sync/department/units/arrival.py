@@ -23,7 +23,6 @@ from storage.times import DAY_US, day_text
 from sync import messages
 from sync.department.content.key_service import (
     DAY_KEY_DAYS,
-    NO_DAY_KEY,
     NOT_OF_DAY,
     ONLY_TODAY,
     Kept,
@@ -254,7 +253,7 @@ class Arrival:
         asked = [keys.get(leaves.unchecked(one.leaf).epoch, (b"", b""))[0] for _, one in found.sealed]
         lacking = dict[bytes, Callable[[], bool]]()
         for (_, one), key, (_, kept) in zip(found.sealed, asked, resealed, strict=True):
-            if kept.refused == NO_DAY_KEY:
+            if kept.refused == messages.NO_DAY_KEY:
                 own = {epoch: sealed for epoch, sealed in keys.items() if sealed[0] == key}
                 lacking[key] = partial(self._opens_again, day, public, own, one)
         for key in asked:
@@ -285,7 +284,7 @@ class Arrival:
     ) -> bool:
         """Whether the key is back under which this did not open; nothing is kept of it."""
         ((_, kept),) = self._resealed(day, public, keys, [one])
-        return kept.refused != NO_DAY_KEY
+        return kept.refused != messages.NO_DAY_KEY
 
     def _demand_key_of(self, day: int) -> None:
         """A day that has content has its key: a new one would leave that content unread, and hide the loss.
