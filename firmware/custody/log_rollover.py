@@ -12,7 +12,8 @@ from pathlib import Path
 
 from firmware.custody.opening import slot_of
 from hw.clock import Clock
-from storage.errors import StorageError
+from storage import files
+from storage.errors import ExplainedError, StorageError
 from storage.home import Home
 from storage.ledger import Ledger
 from sync.ledger_outbox import LedgerOutbox
@@ -38,6 +39,7 @@ class Successor:
 
         Again just before the ledger closes: a key that is in memory only is nowhere else. Raises OSError.
         """
+        ledger.store.reserve.spend_if_short()
         outbox = LedgerOutbox(ledger, self._folder.inbox)
         keep_keys(self._folder, outbox.log_id, outbox.sealed_keys())
 
@@ -50,3 +52,16 @@ class Successor:
             home, slot, clock, self._folder,
             previous=self._previous, reason=self.reason, start=self._start,
         )  # fmt: skip
+
+
+def why_not_kept(error: StorageError | sqlite3.Error | OSError) -> dict[str, str]:
+    """The cause of keys that could not be kept, and what to do, for an event."""
+    if isinstance(error, ExplainedError):
+        return {"reason": str(error)}  # with its cure
+    if files.is_full(error):
+        return {"reason": str(error), "cure": "make room on the card"}
+    if isinstance(error, PermissionError):
+        return {"reason": str(error), "cure": "give this file back to the reader's user"}
+    if isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError):
+        return {"reason": str(error), "cure": "move away what is in its place"}
+    return {"reason": str(error), "cure": "replace the card (dmesg names a failing one)"}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from detector.reader import PlateReader
 from detector.track import Tracker
 from firmware.custody.bookkeeper import Bookkeeper
-from firmware.custody.log_rollover import Successor
+from firmware.custody.log_rollover import Successor, why_not_kept
 from firmware.custody.opening import hear_department, know_signed_time
 from firmware.errors import UsageError
 from firmware.fleet import sent_configuration
@@ -282,6 +282,9 @@ class OneRun:
         except LedgerError as error:
             structlog.get_logger("uplink").error("no_new_log", what=str(error))
             return
+        except (StorageError, sqlite3.Error, OSError) as error:  # asked for again by the next sync or read
+            structlog.get_logger("uplink").error("no_new_log", **why_not_kept(error))
+            return
         structlog.get_logger("uplink").error("log_gives_way", reason=what)
         self._stop.ask(Reason.LOG_ENDS)
 
@@ -291,8 +294,7 @@ class OneRun:
             try:
                 self._successor.keep_keys(ledger)
             except (StorageError, sqlite3.Error, OSError) as error:  # open() keeps those on the card alone
-                reason = type(error).__name__
-                structlog.get_logger("uplink").error("last_keys_not_kept", reason=reason, cure="make room")
+                structlog.get_logger("uplink").error("last_keys_not_kept", **why_not_kept(error))
 
     def _after_conversation(self, ledger: Ledger, attempt: Attempt) -> None:
         if not attempt.for_alert:  # the clock's error, which a console shows, is smaller then

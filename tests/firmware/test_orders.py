@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -36,7 +37,7 @@ from hw.clock import SystemClock
 from hw.errors import PartFailedError
 from hw.lamps import Lamp, RememberedLamps
 from hw.power import PowerOrder, ScriptedPower
-from storage.errors import HomeLockedError
+from storage.errors import HomeLockedError, NotPlainError
 from storage.home import Home, HomeLock
 from storage.leaf import LeafRef
 from storage.ledger import Ledger
@@ -280,12 +281,31 @@ def test_a_log_that_gives_way_keeps_the_keys_in_memory_of_what_it_still_stored(
     assert len(set(epochs)) == 2
 
 
-def test_last_keys_that_find_no_room_are_named_and_end_no_run() -> None:
-    class Full:
-        def keep_keys(self, _ledger: object) -> None:
-            raise OSError(errno.ENOSPC, "no space")
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "sync/old"), "make room"),
+        (sqlite3.OperationalError("database or disk is full"), "make room"),
+        (PermissionError(errno.EACCES, "Permission denied", "sync/old"), "give this file back"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "sync/old"), "move away"),
+        (OSError(errno.EIO, "Input/output error", "sync/old"), "replace the card"),
+        (NotPlainError("is a pipe", where="sync/old", cure="remove it"), "remove it"),
+    ],
+    ids=lambda one: type(one).__name__ if isinstance(one, Exception) else "",
+)
+def test_keys_that_a_log_leaves_and_that_cannot_be_kept_are_named_and_end_no_run(
+    error: Exception, cure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room was asked for whatever failed. One that fails as the log is to give way ended the reading."""
 
-    run = cast(OneRun, SimpleNamespace(_successor=Full()))
+    def fail(*_: object) -> None:
+        raise error
+
+    run = cast(OneRun, SimpleNamespace(_successor=SimpleNamespace(keep_keys=fail), _home=Path("/none")))
+    monkeypatch.setattr(one_run, "Successor", fail)
     with structlog.testing.capture_logs() as said:
         OneRun._keep_last_keys(run, cast(Ledger, None))
-    assert [(one["event"], one["reason"]) for one in said] == [("last_keys_not_kept", "OSError")]
+        OneRun._set_aside(run, cast(Ledger, None), "a damaged page")
+    assert [one["event"] for one in said] == ["last_keys_not_kept", "no_new_log"]
+    assert all(cure in f"{one}" for one in said)
+    assert said[0]["reason"] == str(error)
