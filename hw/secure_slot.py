@@ -129,6 +129,13 @@ class LoopbackSlot(_SlotFile):
         self.uri = f"loopback:{path}"
 
 
+def slots_of_chip() -> list[str]:
+    """The URIs of what may be a slot in this unit's chip. Raises SlotFailedError, MissingDriverError."""
+    from hw.secure_slot_tpm import slots_in_chip  # noqa: PLC0415 - a driver imports late
+
+    return slots_in_chip()
+
+
 def open_slot(uri: str, folder: Path) -> SecureSlot:
     """The slot that a URI names; `folder` holds a file slot.
 

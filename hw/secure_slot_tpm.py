@@ -18,6 +18,15 @@ _NAME = re.compile(r"(0x0?1[0-9a-fA-F]{6})(?:@(.{1,200}))?")
 _NV_INDEXES = range(0x01000000, 0x02000000)
 SIZE = 128  # of the index: content with its length in front, padded; one NV write, which is whole or not
 MOST = SIZE - 2
+INDEXES_AT_ONCE = 64
+
+
+def _uri(index: int, tcti: str) -> str:
+    return f"tpm:0x{index:07x}" + ("" if tcti == DEFAULT_TCTI else f"@{tcti}")
+
+
+def _rights(tss: Any) -> Any:
+    return tss.TPMA_NV.AUTHREAD | tss.TPMA_NV.AUTHWRITE | tss.TPMA_NV.OWNERREAD | tss.TPMA_NV.NO_DA
 
 
 class TpmSlot:
@@ -29,7 +38,7 @@ class TpmSlot:
         self._tpm = Tpm(tcti)
         self._tss = self._tpm.tss
         self._index = index
-        self.uri = f"tpm:0x{index:07x}" + ("" if tcti == DEFAULT_TCTI else f"@{tcti}")
+        self.uri = _uri(index, tcti)
         with self._tpm.opened():  # a chip that does not answer says so now, not at the first purge
             pass
 
@@ -73,13 +82,37 @@ class TpmSlot:
 
     def _define(self, chip: Any) -> Any:
         tss = self._tss
-        rights = tss.TPMA_NV.AUTHREAD | tss.TPMA_NV.AUTHWRITE | tss.TPMA_NV.OWNERREAD | tss.TPMA_NV.NO_DA
         public = tss.TPM2B_NV_PUBLIC(
             nvPublic=tss.TPMS_NV_PUBLIC(
-                nvIndex=self._index, nameAlg=tss.TPM2_ALG.SHA256, attributes=rights, dataSize=SIZE
+                nvIndex=self._index, nameAlg=tss.TPM2_ALG.SHA256, attributes=_rights(tss), dataSize=SIZE
             )
         )
         return chip.nv_define_space(None, public)
+
+
+def slots_in_chip(tcti: str = DEFAULT_TCTI) -> list[str]:
+    """The URIs of the indexes that are made as a slot is, each with something in it. Raises SlotFailedError,
+    MissingDriverError. Asks for their public part alone: a wrong password at another program's index counts
+    against that program.
+    """
+    tpm, found = Tpm(tcti), list[str]()
+    tss = tpm.tss
+    made = (SIZE, int(_rights(tss) | tss.TPMA_NV.WRITTEN))
+    with tpm.opened() as chip:
+        try:
+            first, more = _NV_INDEXES.start, True
+            while more:
+                more, answer = chip.get_capability(tss.TPM2_CAP.HANDLES, first, INDEXES_AT_ONCE)
+                indexes = [int(one) for one in answer.data.handles if int(one) in _NV_INDEXES]
+                for index in indexes:
+                    public = chip.nv_read_public(chip.tr_from_tpmpublic(index))[0].nvPublic
+                    if (int(public.dataSize), int(public.attributes)) == made:
+                        found.append(_uri(index, tcti))
+                more = bool(more) and bool(indexes)
+                first = indexes[-1] + 1 if indexes else first
+        except tss.TSS2_Exception as error:
+            raise SlotFailedError(f"the chip does not list its indexes: {error}") from None
+    return found
 
 
 def open_tpm_slot(name: str) -> TpmSlot:

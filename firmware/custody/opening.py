@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -16,7 +18,7 @@ from firmware.health.custody import Custody
 from hw.clock import Clock, SystemClock
 from hw.clock_discipline import DisciplinedClock, Heard
 from hw.errors import HardwareError, NoSuchSlotError
-from hw.secure_slot import SecureSlot, open_slot
+from hw.secure_slot import SecureSlot, open_slot, slots_of_chip
 from hw.unit_chip import UnitChip, open_chip
 from storage import files, opening, slot
 from storage.door import Door
@@ -130,9 +132,19 @@ def _leads_nowhere(uri: str, home: Home) -> bool:
 
 
 def _fitting_slot(home: Home) -> str | None:
-    """The usual slot that names this home's log, or another file of the home that does; None without one."""
-    files_here = (f"file:{name}" for name in home.file_slots() if not name.endswith(".new"))
-    return next((uri for uri in (*USUAL_SLOTS, *files_here) if _names_log(uri, home)), None)
+    """The slot that names this home's log: the usual one of a chip, another of the chip's, or a file of the
+    home; None without one. A chip's first: see USUAL_SLOTS.
+    """
+    in_chip, in_files = ([uri for uri in USUAL_SLOTS if slot.anchors(uri) is chip] for chip in (True, False))
+    files_here = [f"file:{name}" for name in home.file_slots() if not name.endswith(".new")]
+    candidates = itertools.chain(in_chip, _others_of_chip(), in_files, files_here)
+    return next((uri for uri in candidates if _names_log(uri, home)), None)
+
+
+def _others_of_chip() -> Iterator[str]:
+    """Asked only once the usual one did not fit; none without a chip that answers."""
+    with contextlib.suppress(HardwareError):
+        yield from slots_of_chip()
 
 
 def _names_log(uri: str, home: Home) -> bool:

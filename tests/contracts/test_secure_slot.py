@@ -11,6 +11,8 @@ from tpm_twin import software_tpm
 
 from hw.errors import MissingDriverError, SlotFailedError
 from hw.secure_slot import SecureSlot, open_slot
+from hw.secure_slot_tpm import INDEXES_AT_ONCE, slots_in_chip
+from hw.tpm import Tpm
 from storage.errors import KeyLostError
 from storage.home import Home
 from storage.ledger import Ledger
@@ -88,6 +90,26 @@ def test_a_ledger_on_this_slot_purges_and_opens_again(slot: Open, tmp_path: Path
             again.read(old)
     report = check(tmp_path / "home", slot())
     assert report.ok, report.findings
+
+
+def test_a_chip_lists_the_slots_in_it_and_no_index_of_another_program(tmp_path: Path) -> None:
+    """Of another program's not even a read is tried: a wrong password there may lock it."""
+    with software_tpm(tmp_path) as tcti:
+        uris = [f"tpm:0x{0x1500AB0 + number:07x}@{tcti}" for number in range(INDEXES_AT_ONCE + 2)]
+        for uri in uris:
+            open_slot(uri, tmp_path).write(b"content")
+        tpm = Tpm(tcti)
+        tss = tpm.tss
+        with tpm.opened() as chip:
+            for index, size in ((0x1500A00, 64), (0x1600000, 128)):
+                public = tss.TPMS_NV_PUBLIC(
+                    nvIndex=index,
+                    nameAlg=tss.TPM2_ALG.SHA256,
+                    attributes=tss.TPMA_NV.OWNERREAD | tss.TPMA_NV.OWNERWRITE,
+                    dataSize=size,
+                )
+                chip.nv_define_space(b"password", tss.TPM2B_NV_PUBLIC(nvPublic=public))
+        assert slots_in_chip(tcti) == uris
 
 
 def test_a_machine_without_a_chip_says_so(tmp_path: Path) -> None:

@@ -69,6 +69,25 @@ def test_a_file_slot_of_another_name_is_found_where_no_line_names_it(tmp_path: P
         assert path.read_text() == "file:other\n"
 
 
+def test_another_index_of_the_chip_is_found_where_no_line_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a card was replaced: a person had to list the chip's indexes, and write the line."""
+    home, other = tmp_path / "home", LoopbackSlot(tmp_path / "other unit's")
+    create_ledger(tmp_path / "other", slot_uri=other.uri).close()
+    create_ledger(home, slot_uri=f"loopback:{tmp_path / 'chip'}").close()
+    key = (tmp_path / "chip").read_bytes()
+    FileSlot(home / "store").write(key)  # from before: with it the key in the chip would stay for ever
+    in_chip = ["tpm:0x1500ab1", other.uri, f"loopback:{tmp_path / 'chip'}"]
+    monkeypatch.setattr(opening, "slots_of_chip", lambda: in_chip)
+    for line in (None, b"", b"tpm:0x1500ab"):
+        path = Home(home).slot_uri
+        path.unlink() if line is None else path.write_bytes(line)
+        with open_ledger(home) as ledger:
+            assert ledger.store.slot.uri == in_chip[-1]
+        assert path.read_text() == in_chip[-1] + "\n"
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"file:", b"tp"], ids=ascii)
 def test_a_home_that_does_not_name_its_slot_any_more_says_what_to_write(
     tmp_path: Path, content: bytes | None
