@@ -51,6 +51,13 @@ def judged(department: Department) -> dict[int, bool | None]:
     return {one.sequence: one.before_joining for one in waiting}
 
 
+def place(connection: sa.Connection, log_no: int) -> JoinedPlace:
+    """What the store says now of a log's joining."""
+    made = JoinedPlace()
+    made.look(connection, log_no)
+    return made
+
+
 @pytest.mark.thorough_rows
 @pytest.mark.parametrize("cut_at", ["", "leaves"])
 @pytest.mark.parametrize(
@@ -135,12 +142,12 @@ def test_once_what_it_said_may_be_purged_nothing_that_comes_is_from_before(
     with department.store.read() as connection:
         log = unit_logs.find_log(connection, unit.outbox.log_id)
         assert log is not None
-        assert JoinedPlace().is_before(connection, log.log_no, 0)
+        assert place(connection, log.log_no).is_before(0)
     with department.store.write() as connection:
         connection.execute(sa.update(days).values(purge_started_us=1, purged_us=2))
         connection.execute(sa.delete(elements))
     with department.store.read() as connection:
-        assert JoinedPlace().is_before(connection, log.log_no, 1 << 40) is False
+        assert place(connection, log.log_no).is_before(1 << 40) is False
 
 
 def test_until_its_place_is_known_an_alert_of_an_older_unit_is_not_judged(

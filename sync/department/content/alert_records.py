@@ -83,8 +83,9 @@ class StoreAlerts:
             newer = connection.scalars(select(number).where(number >= self._known_to).order_by(number))
             unknown = [one for one in newer if one not in seen]
             for first in range(0, len(unknown), MANY):
-                for one, record in self._rows(connection, number.in_(unknown[first : first + MANY])):
-                    if record.name in known:
+                where = number.in_(unknown[first : first + MANY])
+                for one, record in self._rows(connection, where, known):
+                    if record is None:
                         knew.add(one)
                     elif len(found) < MOST:
                         found.append(record)
@@ -103,13 +104,13 @@ class StoreAlerts:
             for name in names:
                 log_id, sequence = parse_name(name)
                 where = sa.and_(tables.logs.c.log_id == log_id, tables.alert_records.c.sequence == sequence)
-                found |= {one.name: one for _, one in self._rows(connection, where)}
+                found |= {one.name: one for _, one in self._rows(connection, where) if one is not None}
         return [found[name] for name in names if name in found]
 
     def _rows(
-        self, connection: sa.Connection, where: sa.ColumnElement[bool]
-    ) -> Iterator[tuple[int, SealedRecord]]:
-        """(number, record) of those that are held, in the order in which they came."""
+        self, connection: sa.Connection, where: sa.ColumnElement[bool], known: Collection[str] = ()
+    ) -> Iterator[tuple[int, SealedRecord | None]]:
+        """(number, record) of those that are held, in the order in which they came; None for a known one."""
         r, e, leaf, log = tables.alert_records.c, tables.elements.c, tables.leaves.c, tables.logs.c
         mine = sa.and_(e.day == r.day, e.log_no == r.log_no, e.sequence == r.sequence, e.name == leaves.ENTRY)
         early, origin = tables.alerts.c, tables.logs.alias("origin")
@@ -136,21 +137,27 @@ class StoreAlerts:
             .where(where, e.stored.is_not(None), tables.days.c.purge_started_us.is_(None))
             .order_by(r.record_no)
         )
+        looked: set[int] = set()
         for row in connection.execute(query).all():
             number, day, sequence, stored, in_place, ahead, log_id, unit, vouch, origin_no = row
             data = in_place if in_place is not None else ahead
             if data is None:
                 continue
-            parsed = leaves.unchecked(bytes(data))
+            name = read_name(bytes(log_id), sequence)
+            if name in known:
+                yield number, None
+                continue
+            joined = self._joined.setdefault(origin_no, JoinedPlace())
+            if origin_no not in looked:  # once for all of a log: the transaction shows one state of it
+                joined.look(connection, origin_no)
+                looked.add(origin_no)
             yield (
                 number,
                 SealedRecord(
-                    name=read_name(bytes(log_id), sequence),
-                    kind=parsed.kind,
+                    name=name,
+                    kind=leaves.unchecked(bytes(data)).kind,
                     unit=unit,
-                    before_joining=self._joined.setdefault(origin_no, JoinedPlace()).is_before(
-                        connection, origin_no, sequence
-                    ),
+                    before_joining=joined.is_before(sequence),
                     vouched_us=_vouched_us(bytes(vouch)),
                     log_id=bytes(log_id),
                     sequence=sequence,

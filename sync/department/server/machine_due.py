@@ -26,8 +26,11 @@ from sync.department.units import documents
 from sync.department.units.authority import Authority
 
 
-def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
-    """Days not purged in time, silent units, a roster that lags, alerts not opened."""
+def overdue_in_store(store: Store, desk: Desk, alerts: StoreAlerts, moment_us: int) -> list[Overdue]:
+    """Days not purged in time, silent units, a roster that lags, alerts not opened.
+
+    `alerts`: the desk's own, which do not read again what the desk knows.
+    """
     found = [*hourly.overdue(desk, moment_us), *_altered(store)]
     joined = StoredState(store).joined()
     with desk.looking() as book:
@@ -54,7 +57,7 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
     with desk.looking() as book:
         resets = book.grants.resets()
     found += unreported_resets(store, resets, moment_us)
-    return found + _unopened(store, desk, moment_us)
+    return found + _unopened(alerts, desk, moment_us)
 
 
 def _altered(store: Store) -> Iterator[Overdue]:
@@ -110,11 +113,11 @@ def unreported_resets(store: Store, resets: Sequence[GrantIssued], moment_us: in
     return found
 
 
-def _unopened(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
+def _unopened(alerts: StoreAlerts, desk: Desk, moment_us: int) -> list[Overdue]:
     """Alerts and steps of units that came a day and the policy's hours ago, and that no one listed."""
     terms = desk.policy.alerts
     late_day = (moment_us - terms.outcome_hours * HOUR_US) // DAY_US
-    late = [one for one in StoreAlerts(store).waiting(desk.book.alerts.opened) if one.day < late_day]
+    late = [one for one in alerts.waiting(desk.book.alerts.opened) if one.day < late_day]
     found = []
     for unit, some in sorted(Counter(one.unit for one in late).items()):
         first = day_text(min(one.day for one in late if one.unit == unit))

@@ -228,7 +228,7 @@ def open_front(
         functools.partial(shown_by, approved=home.fips),
     )
     held, kept, said, service = store, packs, older_store.said_by(desk), used.receiving
-    key = home.log_key()
+    key, alerts = home.log_key(), StoreAlerts(held)
 
     def first_day() -> int:
         return first_kept_day(clock(), desk.policy.retention.keep_days)
@@ -256,7 +256,7 @@ def open_front(
             *overdue_root(home, desk),
             *older_store.overdue(held, desk),
             *offered.overdue_unsigned(home, desk, held),
-            *overdue_in_store(held, desk, moment),
+            *overdue_in_store(held, desk, alerts, moment),
             *overdue_kept_store(home),
             *used.overdue(),
             *images.overdue(),
@@ -271,7 +271,7 @@ def open_front(
         exports=home.path / EXPORTS,
         incidents=StoreIncidents(held),
         grants=GrantOffice(home, held, said),
-        alerts=StoreAlerts(held),
+        alerts=alerts,
         finish_lists=lambda list_id: hot_lists.finish_all(home, held, list_id),
         publish_list=entered(
             lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now, said=said)

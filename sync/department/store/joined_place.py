@@ -27,20 +27,26 @@ _KIND = FileInForce.KIND.encode()
 
 @dataclass(slots=True)
 class JoinedPlace:
-    """What is known of one log so far. `at`: the record of its joining; `looked_to`: none is before this."""
+    """What is known of one log so far. `at`: the record of its joining; `looked_to`: none is before this;
+    `purged`: a day of receipt on which the log was held is purged."""
 
     at: int | None = None
     looked_to: int = 0
+    purged: bool = False
 
-    def is_before(self, connection: sa.Connection, log_no: int, sequence: int) -> bool | None:
+    def look(self, connection: sa.Connection, log_no: int) -> None:
+        """Take in what the store holds of this log now."""
+        if self.at is None:
+            self._look(connection, log_no)
+        self.purged = self.purged or _purged_since_held(connection, log_no)
+
+    def is_before(self, sequence: int) -> bool | None:
         """Whether a record is from before its unit joined; None while that cannot be known.
 
         Once a day of receipt since the log is held was purged, the record of its joining may be gone with
         it: what still comes of such a log is from after.
         """
-        if self.at is None:
-            self._look(connection, log_no)
-        if _purged_since_held(connection, log_no):
+        if self.purged:
             return False
         if self.at is not None:
             return sequence < self.at

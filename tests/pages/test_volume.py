@@ -1,0 +1,74 @@
+"""What a page asks of the database does not grow with what is in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from desk_cars import Car
+from desk_twins import DAY_US, Department
+from page_reader import Reader
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from sync.department.store.database import open_store
+from sync.department.store.tables import incidents, units
+
+MANY = 25
+PAGES = ("/", "/alerts", "/queue", "/units", "/incidents", "/calendar", "/compliance")
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Every SQL statement of this process meanwhile."""
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def add_units(department: Department, count: int) -> None:
+    """Bare rows of the store: no page asks how they came there."""
+    now_us, store = department.clock.us, open_store(department.home.database_url)
+    with store.write() as connection:
+        for number in range(count):
+            facts = {"unit_id": f"{number:032x}", "name": f"trailer {number}", "identity": b""}
+            connection.execute(sa.insert(units).values(**facts, enrolled_us=now_us, seen_us=now_us - DAY_US))
+            said = {"unit_id": facts["unit_id"], "log_id": None, "kind": "rewound", "detail": "at a sync"}
+            connection.execute(sa.insert(incidents).values(**said, at_us=now_us))
+    store.close()
+
+
+def test_no_page_asks_more_of_the_database_where_more_is_in_it(
+    department: Department, reader: Callable[[], Reader]
+) -> None:
+    """Alerts that are known, units and incidents: a page asks once for all of them."""
+    car = Car(department)
+    one = reader()
+    one.logon("super")
+    car.raises()
+    one.get("/alerts")
+
+    def asked() -> dict[str, int]:
+        found = {}
+        for path in PAGES:
+            with statements() as made:
+                assert one.get(path).status == 200, path
+            found[path] = len(made)
+        return found
+
+    few = asked()
+    for _ in range(MANY):
+        car.raises()
+    add_units(department, MANY)
+    one.get("/alerts")  # what is new is taken in
+    assert asked() == few
+    car.unit.close()
