@@ -39,7 +39,7 @@ from sync.department.journal.entries import WitnessAway
 from sync.department.journal.plain_state import is_part
 from sync.department.server import roster
 from sync.department.server.due_work import standing
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.units import list_seal
 from sync.errors import HomeError, KeyServiceError
 

@@ -27,7 +27,7 @@ from sync.department.journal.unit_logs import WAS, LogsOfUnits
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.unit_reports import Reported
 from sync.department.store import tables
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 
 PLATE = "8XYZ123"
 MINE, OTHER = "car-7", "car-8"

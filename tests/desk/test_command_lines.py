@@ -37,7 +37,7 @@ from sync.department.ground.local_time import end_of_day_us, local
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.refusals import FormError
 from sync.department.store import incidents
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 
 POLICY = parse_policy(default_document())
 GROUND = ("--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue")

@@ -21,7 +21,7 @@ from sync.department.journal.statements import offering, sign_call
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 from sync.department.store import incidents
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 
 Tokens = Callable[[str], str]
 

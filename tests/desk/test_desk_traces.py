@@ -31,7 +31,7 @@ from sync.department.server.founding import OFFICES
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.open_desk import first_administrator, has_desk, open_desk
 from sync.department.server.server import Department
-from sync.department.store.database import open_store_of
+from sync.department.store.opening import open_store_of
 from sync.department.units import documents
 from sync.errors import HomeError, KeyServiceError
 from sync.root_file import KEY_SERVICE, NamedKey, RootWitness, describe

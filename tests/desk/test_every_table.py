@@ -39,7 +39,7 @@ from sync.department.server import daily
 from sync.department.server.server import Department as Server
 from sync.department.server.unit_reports import CoveredByEntries
 from sync.department.server.verify import Checker
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.store.tables import metadata
 from sync.department.units.list_seal import unsealing
 from sync.errors import LinkError, RefusedByDepartmentError

@@ -35,7 +35,7 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.retention import StoreRetention
 from sync.department.server.unit_reports import Reported
 from sync.department.store.blobs import FolderPacks
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.errors import HomeError
 
 Tokens = Callable[[str], str]

@@ -43,7 +43,7 @@ from sync.department.server.asked_keys import AskedKeys
 from sync.department.server.keys_traces import lost_elsewhere
 from sync.department.server.verify import Checker, StoreReport
 from sync.department.store.blobs import open_packs
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.store.tables import tokens
 from sync.department.units import documents
 from sync.errors import InvalidInputError, KeyServiceError

@@ -30,7 +30,7 @@ from sync.department.server.open_desk import first_administrator, open_front
 from sync.department.server.retention import StoreRetention
 from sync.department.server.server import Department as Server
 from sync.department.store.blobs import open_packs
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.errors import InvalidInputError, KeyServiceAwayError
 
 AWAY = "key service https://127.0.0.1:1: no answer: ConnectError"

@@ -30,7 +30,7 @@ from sync.department.journal.entries import FindingOpened, LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 from sync.department.store import tables
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.units import hot_lists
 from sync.department.units.hot_lists import entries_of
 from sync.documents import open_carried

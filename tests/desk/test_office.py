@@ -44,7 +44,7 @@ from sync.department.policy.roles import Role
 from sync.department.server import daily
 from sync.department.server.server import Department as Server
 from sync.department.store import incidents, tables
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 
 Tokens = Callable[[str], str]
 HOLDER = Ed25519PrivateKey.generate()

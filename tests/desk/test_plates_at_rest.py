@@ -38,7 +38,7 @@ from sync.department.journal.office_entries import GrantDelegated, GrantIssued
 from sync.department.journal.plain_state import is_part
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.store.tables import documents
 from sync.department.units import list_seal
 

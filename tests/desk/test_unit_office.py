@@ -29,7 +29,7 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.open_desk import open_desk
 from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker
-from sync.department.store.database import open_store_of
+from sync.department.store.opening import open_store_of
 from sync.department.store.tables import certificates
 from sync.documents import inbox_file
 from sync.enrollment_code import EnrollmentCode

@@ -30,7 +30,7 @@ from sync.department.desk.people.challenges import Site
 from sync.department.journal.inquiry_entries import Access
 from sync.department.pages.navigation import entries_for
 from sync.department.store import unit_health
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.store.tables import certificates, units
 
 pytestmark = [

@@ -31,7 +31,7 @@ from sync.department.pages import app
 from sync.department.pages.values import local_input
 from sync.department.policy.roles import Role
 from sync.department.store import incidents
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 
 OWN = {"/logon", "/logoff", "/lock", "/look", "/awake", "/account/password"}
 WORDS = "one two three words about it"

@@ -21,7 +21,7 @@ from sync.department.journal.hold_entries import HoldReleased
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.journal.sharing_entries import ShareDecided, ShareDelivered
 from sync.department.store import unit_logs
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.store.tables import certificates, destructions, logs
 
 Browser = Callable[[], Reader]

@@ -21,7 +21,7 @@ from sync.department.desk.json_forms import to_json
 from sync.department.pages.memory import FINDS_A_SHELF, Shelf
 from sync.department.pages.paging import ROWS, ListPage, cut
 from sync.department.pages.visit import Visit
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.store.tables import incidents
 
 Browser = Callable[[], Reader]

@@ -18,7 +18,7 @@ from sync.department.content.alert_records import StoreAlerts
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker
-from sync.department.store import database, unit_logs
+from sync.department.store import opening, unit_logs
 from sync.department.store.tables import alert_records, alerts, elements
 from sync.errors import LinkError
 from sync.hot_lists.entry import ListEntry
@@ -171,7 +171,7 @@ def test_a_store_of_before_finds_the_alerts_that_it_holds(department: Department
     numbers = [raise_alert(unit, one) for one in hits]
     converse(unit, department)
     config = Config()
-    config.set_main_option("script_location", str(database.MIGRATIONS))
+    config.set_main_option("script_location", str(opening.MIGRATIONS))
     with department.store.write() as connection:  # one: between two, the store would lack a table
         alert_records.drop(connection)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")

@@ -13,7 +13,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.ground.settings import Settings, with_database
 from sync.department.server import founding
 from sync.department.server.founding import found
-from sync.department.store.database import open_store_of
+from sync.department.store.opening import open_store_of
 from sync.errors import HomeError, StoreAwayError, StoreError
 
 AWAY = "postgresql+psycopg://alpr@/alpr?host=/nonexistent"

@@ -16,7 +16,8 @@ from sync_twins import LoopbackLink, bare_home, checked, converse
 
 from sync.closed_delivery import ClosedDelivery
 from sync.department.server.server import Department
-from sync.department.store.database import MIGRATIONS, Store, open_store
+from sync.department.store.database import Store
+from sync.department.store.opening import MIGRATIONS, open_store
 from sync.department.store.tables import REVISION, destructions, elements, leaves, logs, metadata
 from sync.errors import NewerError
 from sync.handover import closed_logs

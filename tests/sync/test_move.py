@@ -25,8 +25,9 @@ from sync.department.server.founding import found
 from sync.department.server.machine_due import overdue_kept_store
 from sync.department.server.server import Department
 from sync.department.store import incidents, move
-from sync.department.store.database import Store, open_store
+from sync.department.store.database import Store
 from sync.department.store.move import RowSum, move_store
+from sync.department.store.opening import open_store
 from sync.department.store.tables import documents, metadata
 from sync.errors import HomeError, InvalidInputError, StoreAwayError, StoreError
 

@@ -15,7 +15,7 @@ from sync_twins import bare_home, checked
 from sync.department.server.machine_state import StoredState
 from sync.department.server.server import Department
 from sync.department.store import incidents, own_schema
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.errors import StoreError
 
 DROPS = "BEGIN SELECT raise(ignore); END"

@@ -24,7 +24,7 @@ from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
 from sync.department.store import incidents, unit_logs
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.store.tables import elements, metadata, tokens
 from sync.department.units.http_app import unit_app
 from sync.errors import (

@@ -25,7 +25,7 @@ from page_reader import WHY  # noqa: E402
 from waiting import until  # noqa: E402
 
 from storage.times import DAY_US, MINUTE_US  # noqa: E402
-from sync.department.store.database import open_store  # noqa: E402
+from sync.department.store.opening import open_store  # noqa: E402
 from sync.department.store.tables import units  # noqa: E402
 
 FOLDER = ROOT / "sync" / "department" / "pages" / "pictures"

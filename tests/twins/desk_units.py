@@ -23,7 +23,7 @@ from sync.department.content.key_service import LocalKeyService
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.home import DepartmentHome
 from sync.department.store import unit_logs
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.store.tables import units
 from sync.department.units.arrival import ALERT_KINDS
 from sync.messages import department_origin

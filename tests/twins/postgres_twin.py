@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 
 VERSIONS = Path("/usr/lib/postgresql")
 

@@ -9,7 +9,7 @@ from typing import Any
 from storage.times import margin_text, now_us, utc_text
 from sync.command_frame import Common, verb
 from sync.department.ground.home import DepartmentHome
-from sync.department.store.database import open_store_of
+from sync.department.store.opening import open_store_of
 from sync.department.store.unit_health import UnitState, off_text, states
 from sync.errors import DONE, FOUND_WRONG
 from sync.health import Alarm

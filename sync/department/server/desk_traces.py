@@ -24,7 +24,8 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.journal.access_log import DATABASE, KEYS
 from sync.department.journal.reading import reading
 from sync.department.policy.named_files import root_in
-from sync.department.store.database import Store, open_store_of
+from sync.department.store.database import Store
+from sync.department.store.opening import open_store_of
 from sync.department.units import documents
 from sync.department.units.signed_rows import parsed
 from sync.errors import HomeError, KeyServiceError

@@ -19,7 +19,7 @@ from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import POLICY_FILE, SETTINGS_FILE, DepartmentHome, demand_owner
 from sync.department.ground.settings import Settings, settings_text
 from sync.department.policy.policy_file import document_for, parse_policy, policy_digest
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.units.authority import Authority
 from sync.errors import HomeError, InvalidInputError
 

@@ -53,7 +53,8 @@ from sync.department.server.root_adopted import demand_adopted, demand_named, ov
 from sync.department.server.server import Department
 from sync.department.store import incidents
 from sync.department.store.blobs import PackStore, open_packs
-from sync.department.store.database import Store, open_store_of
+from sync.department.store.database import Store
+from sync.department.store.opening import open_store_of
 from sync.department.units import documents, hot_lists
 from sync.department.units.outgoing_list import OutgoingList
 from sync.enrollment_code import EnrollmentCode

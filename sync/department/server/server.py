@@ -31,7 +31,8 @@ from sync.department.journal.hold_entries import Purged
 from sync.department.server.keys_traces import demand_own_store
 from sync.department.server.retention import AnyReceipt, StoreRetention, keep_days_of
 from sync.department.store.blobs import open_packs
-from sync.department.store.database import newest_in, open_store_of
+from sync.department.store.database import newest_in
+from sync.department.store.opening import open_store_of
 from sync.department.store.partials import Partials
 from sync.department.units import documents, list_seal
 from sync.department.units.authority import Authority

@@ -23,7 +23,9 @@ from storage.counts import counted
 from sync.department.ground.home import KEPT_FILE, SETTINGS_FILE, SQLITE_FILE, DepartmentHome
 from sync.department.ground.settings import with_database
 from sync.department.store import own_schema, tables, typed_rows
-from sync.department.store.database import Store, away, demand_newest, named_elsewhere, open_store, upgrade
+from sync.department.store.database import Store
+from sync.department.store.database_errors import away
+from sync.department.store.opening import demand_newest, named_elsewhere, open_store, upgrade
 from sync.errors import HomeError, InvalidInputError, StoreError
 
 AT_ONCE = 64  # rows: the sealed parts of an alert are megabytes
