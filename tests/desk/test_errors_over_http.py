@@ -196,4 +196,6 @@ def test_an_application_that_fails_before_any_route_answers_too() -> None:
         raise RuntimeError("7XKR219")
 
     with serving(Unfailing(broken)) as client:
-        assert told(client.get("/"))["status"] == 503
+        answer = client.get("/")
+        assert told(answer)["status"] == 503
+        assert answer.headers["retry-after"].isdigit()

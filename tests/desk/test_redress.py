@@ -12,7 +12,7 @@ import pytest
 from desk_asking import code_of
 from desk_twins import Department
 
-from storage.times import DAY_US, HOUR_US
+from storage.times import DAY_US, HOUR_US, SECOND_US
 from sync.department.desk import compliance
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import NothingForm
@@ -105,12 +105,22 @@ def test_one_address_asks_so_often_and_no_more(department: Department) -> None:
     for _ in range(rules.AN_HOUR):
         ask(department.front, "192.0.2.1", FORM)
     size = department.desk.log.size()
-    with pytest.raises(TooManyError):
+    department.clock.step(HOUR_US // 2)
+    with pytest.raises(TooManyError) as refused:
         ask(department.front, "192.0.2.1", FORM)
     assert department.desk.log.size() == size
     ask(department.front, "192.0.2.2", FORM)
-    department.clock.step(HOUR_US)
+    assert HOUR_US // 2 <= refused.value.after_s * SECOND_US < HOUR_US
+    department.clock.step(refused.value.after_s * SECOND_US)
     ask(department.front, "192.0.2.1", FORM)
+
+
+def test_an_answer_that_says_later_says_when(department: Department, client: httpx.Client) -> None:
+    for _ in range(rules.AN_HOUR):
+        assert client.post("/desk/redress", json=BODY).status_code == 200
+    answer = client.post("/desk/redress", json=BODY)
+    assert (answer.status_code, answer.json()["refused"]) == (429, "too-many")
+    assert 0 < int(answer.headers["retry-after"]) <= 3601
 
 
 def test_many_addresses_cannot_fill_the_log(department: Department) -> None:

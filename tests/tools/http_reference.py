@@ -41,10 +41,10 @@ since both go by one table.
 | `text (to 400)` | at most so many characters, on one line, none of them invisible |
 
 A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (RFC 9457): `refused` (a word), `clause`,
-`what`, `cure`; it is an entry of the access log and holds no plate. A body over 1 MiB answers 413; with an open
-session, to a call whose form has `bytes`, one over 16 MiB and 64 KiB (a file of 12 MiB as base64, and the other
-fields). Over 1 MiB it has at most 50,000 lists, objects and items. While the witness is away, a list carries the
-header `X-Not-Witnessed`, and an answer the field `unwitnessed`.
+`what`, `cure`; it is an entry of the access log and holds no plate. 429 and 503 have the header `Retry-After`, in
+seconds. A body over 1 MiB answers 413; with an open session, to a call whose form has `bytes`, one over 16 MiB and 64
+KiB (a file of 12 MiB as base64, and the other fields). Over 1 MiB it has at most 50,000 lists, objects and items. While
+the witness is away, a list carries the header `X-Not-Witnessed`, and an answer the field `unwitnessed`.
 
 What leaves the desk or lets a person in (holds, exports, sharing, grants, covert entries, passkeys) asks for a fresh
 proof: 401, `refused` is `fresh-proof`, and `WWW-Authenticate` names `insufficient_user_authentication` (RFC 9470).

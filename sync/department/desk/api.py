@@ -34,7 +34,7 @@ from starlette.routing import BaseRoute, Route
 from storage.codec import hints_of
 from sync.department.desk import sessions
 from sync.department.desk.alerts.events import EventStream, last_id_of
-from sync.department.desk.calling import Calling, error_answer
+from sync.department.desk.calling import Calling, problem_of
 from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.stream import SearchStream
 from sync.department.desk.json_forms import read_form, read_json, to_json
@@ -46,7 +46,7 @@ from sync.department.ground.problem import NO_STORE, problem
 from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.marking import WORDS, watching
 from sync.department.journal.statements import offering
-from sync.department.policy.refusals import FRESH_PROOF, FormError, NotProvenError
+from sync.department.policy.refusals import FormError, NotProvenError
 
 MAX_BODY_BYTES = 1 << 20
 # with a session, where a form has bytes: 12 MiB as base64, and the rest
@@ -56,20 +56,6 @@ LOOP_BYTES = 64 << 10  # what is read at once; more, in a thread
 MEMORY_BYTES = 64 << 20
 SECONDS = 20.0
 STATEMENT = "statement"  # a header: the caller's signature of call and form
-
-
-def _problem(error: BaseException, events: Sparingly) -> Response:
-    said = error_answer(error, events)
-    headers = {"www-authenticate": _challenge(said.code)} if said.status == 401 else {}
-    more = {"proof": said.proof} if said.proof else {}
-    return problem(
-        said.status, said.code, said.what, clause=said.clause, cure=said.cure, headers=headers, more=more
-    )
-
-
-def _challenge(code: str) -> str:
-    """What a 401 asks the client for; a fresh proof in the form of RFC 9470."""
-    return 'Bearer error="insufficient_user_authentication"' if code == FRESH_PROOF else "Bearer"
 
 
 def bearer(request: Request) -> str:
@@ -202,7 +188,7 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
             except ClientDisconnect:
                 return Response(status_code=400)
             except Exception as error:  # noqa: BLE001 - a full disk, an absent database: answered in the one form
-                return _problem(error, events)
+                return problem_of(error, events)
 
         return answer
 
@@ -236,5 +222,5 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
         Route("/desk/inquiry/stream", answering(stream), methods=["POST"]),
         Route("/desk/{noun}/{verb}", endpoint(_operation, files=True), methods=["POST"]),
         Route("/desk/alert/events", answering(follow), methods=["GET"]),
-        *(public_routes(calling.front) if calling is not None else ()),
+        *(public_routes(calling.front, events) if calling is not None else ()),
     ]

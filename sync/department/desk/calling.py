@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
+from starlette.responses import Response
 
 from storage.errors import RecordError
 from storage.times import MINUTE_US
@@ -30,10 +31,10 @@ from sync.department.desk.operations import OPERATIONS, Operation
 from sync.department.desk.people.passkeys import Options, begin_passkey, begin_proof, begin_unlock
 from sync.department.desk.whoami import logged_on
 from sync.department.desk.words import demand_plain
-from sync.department.ground.problem import FULL, words_of_unforeseen
+from sync.department.ground.problem import AGAIN_S, FULL, problem, words_of_unforeseen
 from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
-from sync.department.policy.refusals import DeskRefusal, FormError, FreshProofError, TooManyError
+from sync.department.policy.refusals import FRESH_PROOF, DeskRefusal, FormError, FreshProofError, TooManyError
 from sync.errors import KeyServiceError, RefusedByDepartmentError, StoreAwayError
 
 THREADS = 6
@@ -52,7 +53,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorAnswer:
     """What an error is to the caller. `code`: one word for programs; `clause`: the rule; `parts`: each wrong
-    field of a form, if there are several; `proof`: what proves the call that was refused for lack of it."""
+    field of a form, if there are several; `proof`: what proves the call that was refused for lack of it;
+    `after_s`: after how many seconds a client may ask again, where time alone helps."""
 
     status: int
     code: str
@@ -62,6 +64,7 @@ class ErrorAnswer:
     parts: tuple[ErrorAnswer, ...] = ()
     fields: tuple[str, ...] = ()
     proof: str = ""
+    after_s: int = AGAIN_S
 
     @property
     def codes(self) -> frozenset[str]:
@@ -92,6 +95,22 @@ def error_answer(error: BaseException, events: Sparingly) -> ErrorAnswer:
     return ErrorAnswer(status=status, code=code, what=what, cure=cure)
 
 
+def problem_of(error: BaseException, events: Sparingly) -> Response:
+    """The same as problem details; a 401 says what the client is asked for (a fresh proof: RFC 9470)."""
+    said = error_answer(error, events)
+    wanted = ' error="insufficient_user_authentication"' if said.code == FRESH_PROOF else ""
+    return problem(
+        said.status,
+        said.code,
+        said.what,
+        clause=said.clause,
+        cure=said.cure,
+        headers={"www-authenticate": f"Bearer{wanted}"} if said.status == 401 else {},
+        more={"proof": said.proof} if said.proof else {},
+        after_s=said.after_s,
+    )
+
+
 def _refused(error: DeskRefusal) -> ErrorAnswer:
     return ErrorAnswer(
         status=error.status,
@@ -102,6 +121,7 @@ def _refused(error: DeskRefusal) -> ErrorAnswer:
         parts=tuple(_refused(one) for one in error.parts) if isinstance(error, FormError) else (),
         fields=error.fields if isinstance(error, FormError) and not error.parts else (),
         proof=error.proof if isinstance(error, FreshProofError) else "",
+        after_s=error.after_s if isinstance(error, TooManyError) else AGAIN_S,
     )
 
 
@@ -269,6 +289,4 @@ class Calling:
     def _demand_turn(self) -> None:
         """Let only so many logons wait for their turn. Raises TooManyError."""
         if self._logons.statistics().tasks_waiting >= LOGONS_WAITING:
-            raise TooManyError(
-                "too many logons at once", code="too-many", clause="CJIS AC-7", cure="ask again"
-            )
+            raise TooManyError("too many logons at once", clause="CJIS AC-7", cure="ask again", after_s=5)

@@ -30,6 +30,7 @@ from sync.department.desk.people.passkeys import Options
 from sync.department.desk.proofs import PROVEN_CALLS
 from sync.department.desk.transparency.rules import Transparency
 from sync.department.desk.words import longest
+from sync.department.ground.problem import retry_headers
 from sync.department.journal.second_hand_facts import WITH_DATA
 from sync.department.policy.roles import CALLS, Call
 
@@ -58,7 +59,9 @@ STATUSES = {
     "423": "a locked session or account",
     "429": "too many attempts from this address",
     "503": "the desk cannot answer now",
+    "507": "the server's disk is full",
 }
+RETRY_AFTER = {"Retry-After": {"description": "seconds (RFC 9110, 10.2.3)", "schema": {"type": "integer"}}}
 PRIMITIVES: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
@@ -252,7 +255,6 @@ def _operation(schemas: _Schemas, name: str, one: Operation) -> dict[str, Any]:
 def _call(
     schemas: _Schemas, name: str, about: str, form: Any, answer: Any, *, secured: bool = True
 ) -> dict[str, Any]:
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "operationId": name.replace("/", "."),
         "tags": [name.split("/", maxsplit=1)[0]],
@@ -261,15 +263,24 @@ def _call(
         "requestBody": {"required": True, "content": {"application/json": {"schema": schemas.of(form)}}},
         "responses": {
             "200": {"description": "done", "content": {"application/json": {"schema": schemas.of(answer)}}},
-            **{status: {"description": what, "content": problem} for status, what in STATUSES.items()},
+            **_problems(),
         },
+    }
+
+
+def _problems() -> dict[str, Any]:
+    """The answers that say no."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": what, "content": content}
+        | ({"headers": RETRY_AFTER} if retry_headers(int(status)) else {})
+        for status, what in STATUSES.items()
     }
 
 
 def _events() -> dict[str, Any]:
     """The stream of alerts: what a client does that is not a call of the table."""
     rule, stream = CALLS[Call.ALERT_LIST], {"schema": {"type": "string"}}
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "operationId": "alert.events",
         "tags": ["alert"],
@@ -284,7 +295,7 @@ def _events() -> dict[str, Any]:
         ],
         "responses": {
             "200": {"description": "a stream", "content": {"text/event-stream": stream}},
-            **{status: {"description": what, "content": problem} for status, what in STATUSES.items()},
+            **_problems(),
         },
     }
 

@@ -10,14 +10,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from sync.department.desk.calling import problem_of
 from sync.department.desk.context import DeskContext
 from sync.department.desk.json_forms import read_form, read_json, to_json
 from sync.department.desk.openapi import document
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.ground.http_body import Budget, read_body
-from sync.department.ground.problem import NO_STORE, problem
-from sync.department.policy.refusals import DeskRefusal
-from sync.errors import RefusedByDepartmentError
+from sync.department.ground.problem import NO_STORE
+from sync.department.ground.sparingly import Sparingly
 
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "public, max-age=3600"}
 
@@ -32,7 +32,7 @@ def _description() -> bytes:
     return json.dumps(document(), indent=1).encode()
 
 
-def public_routes(front: DeskContext) -> list[BaseRoute]:
+def public_routes(front: DeskContext, events: Sparingly) -> list[BaseRoute]:
     """GET /desk/openapi.json, GET /desk/transparency.json, POST /desk/redress. None needs a session; the
     first two are cheap, the third is small and rare."""
     budget, limiter = Budget(MEMORY_BYTES), anyio.CapacityLimiter(1)
@@ -51,12 +51,10 @@ def public_routes(front: DeskContext) -> list[BaseRoute]:
             form = read_form(RedressForm, read_json(body))
             address = request.client.host if request.client else ""
             asked = await anyio.to_thread.run_sync(ask, front, address, form, limiter=limiter)
-        except DeskRefusal as error:
-            return problem(error.status, error.code, error.what, clause=error.clause, cure=error.cure)
-        except RefusedByDepartmentError as error:
-            return problem(413, error.code, error.what)
         except ClientDisconnect:
             return Response(status_code=400)
+        except Exception as error:  # noqa: BLE001 - answered in the one form
+            return problem_of(error, events)
         return Response(json.dumps(to_json(asked)), media_type="application/json", headers=NO_STORE)
 
     return [

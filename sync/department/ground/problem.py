@@ -26,6 +26,7 @@ from sync.department.ground.sparingly import MAX_CAUSES, Sparingly, kinds_behind
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 FULL = "full"
+AGAIN_S = 60
 DISK_FULL = "53100"  # PostgreSQL's disk_full
 
 
@@ -38,8 +39,10 @@ def problem(
     cure: str = "",
     headers: dict[str, str] | None = None,
     more: dict[str, str] | None = None,
+    after_s: int = AGAIN_S,
 ) -> Response:
-    """An answer that says no, or that something failed. `more`: members of this code alone."""
+    """An answer that says no, or that something failed. `more`: members of this code alone; `after_s`: as
+    `retry_headers`."""
     body = {
         "type": f"urn:alpr-reader:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -51,7 +54,14 @@ def problem(
         "cure": cure,
         **(more or {}),
     }
-    return JSONResponse(body, status, NO_STORE | (headers or {}), media_type=MEDIA_TYPE)
+    return JSONResponse(
+        body, status, NO_STORE | retry_headers(status, after_s) | (headers or {}), media_type=MEDIA_TYPE
+    )
+
+
+def retry_headers(status: int, after_s: int = AGAIN_S) -> dict[str, str]:
+    """Retry-After (RFC 9110, 10.2.3), in seconds, of an answer that will be another one later."""
+    return {"retry-after": str(after_s)} if status in {429, 503} else {}
 
 
 def words_of_unforeseen(error: BaseException, events: Sparingly) -> tuple[int, str, str, str]:

@@ -18,6 +18,7 @@ from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.idempotency import UNDER_WAY
 from sync.department.desk.logon_forms import LoggedOn
 from sync.department.desk.people.training import demand_current
+from sync.department.ground.problem import retry_headers
 from sync.department.journal.marking import WORDS, watching
 from sync.department.pages import rendering, shield
 from sync.department.pages.foot import foot_of
@@ -203,7 +204,8 @@ class Visit:
         if self.refusal is not None and status == 200:
             status = self.refusal.status
         text = rendering.render(template, base | context)
-        return HTMLResponse(text, status, shield.headers_of(self.nonce))
+        again = {} if self.refusal is None else retry_headers(status, self.refusal.after_s)
+        return HTMLResponse(text, status, shield.headers_of(self.nonce) | again)
 
     def picture(self, data: bytes) -> Response:
         """A picture, JPEG or PNG, as a page of this session shows it."""

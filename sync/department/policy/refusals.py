@@ -71,9 +71,13 @@ class LockedError(DeskRefusal):
 
 
 class TooManyError(DeskRefusal):
-    """Too many requests from one place."""
+    """Too many requests from one place. `after_s`: seconds until one more is taken."""
 
     status = 429
+
+    def __init__(self, what: str, *, clause: str, cure: str, after_s: int = 60) -> None:
+        self.after_s = after_s
+        super().__init__(what, code="too-many", clause=clause, cure=cure)
 
 
 class NotYetError(DeskRefusal):

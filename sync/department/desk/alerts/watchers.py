@@ -41,7 +41,6 @@ class Watchers:
             elif len(self._all) >= MOST_STREAMS:
                 raise TooManyError(
                     "too many streams of alerts are open",
-                    code="too-many",
                     clause="463.7",
                     cure="close one, or ask for alert/list",
                 )

@@ -75,9 +75,7 @@ class LogonThrottle:
         with self._guard:
             in_time = self._pace.spend(f"{'begin ' if begins else ''}{network_of(address)}", now_us)
         if not in_time:
-            raise TooManyError(
-                "too many logons from this address", code="too-many", clause="CJIS AC-7", cure="wait a minute"
-            )
+            raise TooManyError("too many logons from this address", clause="CJIS AC-7", cure="wait a minute")
 
     def demand_open(self, terms: SessionTerms, address: str, user: str, now_us: int) -> None:
         """Raises LockedError for a name that failed too often from this address."""

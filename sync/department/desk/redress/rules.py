@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from storage.times import DAY_US, HOUR_US
+from storage.times import DAY_US, HOUR_US, SECOND_US
 from sync.department.desk.words import demand_words
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
@@ -79,11 +79,12 @@ class AddressPace:
             times = _within(self._times.get(own, []), HOUR_US, now_us)
             wide = _within(self._areas.get(area, []), DAY_US, now_us)
             if len(times) >= AN_HOUR or len(wide) >= A_DAY_OF_AREA:
+                ends_us = wide[0] + DAY_US if len(wide) >= A_DAY_OF_AREA else times[0] + HOUR_US
                 raise TooManyError(
                     "too many requests from this address",
-                    code="too-many",
                     clause=CLAUSE,
-                    cure="ask in an hour" if len(times) >= AN_HOUR else "ask tomorrow, or by letter",
+                    cure="ask tomorrow, or by letter" if len(wide) >= A_DAY_OF_AREA else "ask in an hour",
+                    after_s=(ends_us - now_us) // SECOND_US + 1,
                 )
             for table, name, known in ((self._times, own, times), (self._areas, area, wide)):
                 table[name] = [*known, now_us]
@@ -127,9 +128,9 @@ def demand_room(requests: Requests, now_us: int) -> None:
     if today >= A_DAY:
         raise TooManyError(
             "the department takes no more requests today",
-            code="too-many",
             clause=CLAUSE,
             cure="ask tomorrow, or by letter",
+            after_s=DAY_US // SECOND_US,
         )
 
 
