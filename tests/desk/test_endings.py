@@ -186,6 +186,24 @@ def test_a_damaged_list_hides_no_other_end_and_is_reported(department: Departmen
     assert any("does not open" in line for line in standing(department.front).lines())
 
 
+def test_the_only_designee_s_designation_says_who_may_renew_it(
+    department: Department, tokens: Tokens
+) -> None:
+    """No one approves their own: another approver is entered while there is one who may approve that."""
+
+    def cure() -> str:
+        found = endings_now(department.front, department.clock.us)
+        return next(one.cure for one in found if one.kind == "designation")
+
+    assert "another person approves it" in cure()
+    known = department.desk.book.roster.accounts
+    department.call("user/set", tokens("chief"), replace(account_form(known["super"]), active=False))
+    assert "no one approves their own, and deputy alone may approve what chief proposes: enter" in cure()
+    department.clock.step(366 * DAY_US)
+    assert "no one may approve what chief proposes" in cure()
+    assert "two of the three offices" in cure()
+
+
 def test_the_end_of_a_designation_goes_with_the_office(department: Department, tokens: Tokens) -> None:
     def designated() -> set[str]:
         return {
@@ -220,7 +238,7 @@ def test_what_ends_is_announced_thirty_days_ahead_and_not_before(department: Dep
     desk = department.desk
 
     def kinds(day: int) -> set[str]:
-        found = of_people(desk.policy, desk.book)
+        found = of_people(desk.policy, desk.book, department.clock.us)
         return {one.kind for one in soon(desk.policy, found, department.clock.us + day * DAY_US)}
 
     assert kinds(0) == set()

@@ -291,8 +291,10 @@ def test_a_designation_that_ended_leaves_no_second_person(department: Department
     department.own_password(
         naming.name_administrator(department.desk, signed(department, OFFICES[:2], "chief"))
     )
+    chief = department.logon("chief")
+    department.call("user/set", chief, account_form(known))  # designated again
     friend = replace(left("friend", Role.CCAT_SUPERVISOR), active=True)
-    department.call("user/set", department.logon("chief"), friend)
+    department.two_hands("user/set", chief, friend, second="deputy")
     assert problems(department) == ()
 
 

@@ -80,7 +80,7 @@ def endings_now(
     """
     desk = front.desk
     with desk.looking() as book:
-        found = of_people(desk.policy, book)
+        found = of_people(desk.policy, book, now_us)
     if kinds & {"authority", "certificate", "day-keys"}:
         found += front.ending()
     if "unit-certificate" in kinds:

@@ -16,6 +16,7 @@ from sync.department.desk.documents.covert import is_heard
 from sync.department.desk.owed import Ending, ending_at
 from sync.department.desk.people import rules as people
 from sync.department.desk.people import training
+from sync.department.desk.people.on_roster import approvers_beside, one_approves
 from sync.department.desk.state import DeskState
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
@@ -55,13 +56,13 @@ def advice(one: Ending) -> str:
     return f"{one.cure}: {one.command}" if one.command else one.cure
 
 
-def of_people(policy: Policy, book: DeskState) -> list[Ending]:
+def of_people(policy: Policy, book: DeskState, now_us: int) -> list[Ending]:
     """What ends by the log alone."""
     found = (
         *_passwords(policy, book),
         *_trainings(policy, book),
         *_overtaken(policy, book),
-        *_designations(book),
+        *_designations(policy, book, now_us),
         *_grants(book),
         *_delegations(book),
         *_holds(book),
@@ -232,10 +233,14 @@ def _overtaken(policy: Policy, book: DeskState) -> Iterator[Ending]:
             )
 
 
-def _designations(book: DeskState) -> Iterator[Ending]:
-    cure = "the administrator designates the person again, and another person approves it"
-    command = "department user set"
+def _designations(policy: Policy, book: DeskState, now_us: int) -> Iterator[Ending]:
+    command, roster = "department user set", book.roster
     for user in _active(book):
+        cure = "the administrator designates the person again, and another person approves it"
+        for administrator in roster.holders(Role.ADMINISTRATOR):
+            able = approvers_beside(policy, roster, administrator, now_us)
+            if set(able) <= {user}:
+                cure = f"no one approves their own, and {one_approves(able, administrator)}"
         ends_us = book.roster.designations.get(user)
         if ends_us is not None and Role.DESIGNEE in book.roster.accounts[user].roles:
             name = f"the designation of {user}"
