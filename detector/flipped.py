@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .look import Look, Looker, Stopwatch
-from .plates import ALPHABET
+from .plates import ALPHABET, U8
 
 # Log odds, upright over flipped, in nats; those of all other characters are 0. A mirrored T and an X are
 # at the edge of rounding: the command prints -2 for that T, -1 for a mirrored X and 0 for a turned one.
@@ -49,3 +49,19 @@ def is_flipped(looker: Looker, look: Look, watch: Stopwatch) -> bool:
             if len(path) >= _LEAST and sureness >= look.sureness and gain >= _FLIPPED:
                 return True
     return False
+
+
+def turned(looker: Looker, patch: U8, watch: Stopwatch) -> int:
+    """Whether a patch of the net's size shows its plate turned: 1 if so, -1 if upright, 0 if it does not say.
+
+    patch: uint8 (h, w). Costs two looks. Raises NetAnswerError.
+    """
+    odds = _BY_LABEL[1]
+    shown, sure = looker.look_at(patch, watch)
+    other, other_sure = looker.look_at(patch[::-1, ::-1], watch)
+    if min(len(shown), len(other)) < _LEAST:
+        return 0
+    gain = sum(odds[label] for label in other) - sum(odds[label] for label in shown)
+    if gain >= _FLIPPED and other_sure >= sure:
+        return 1
+    return -1 if gain <= -_FLIPPED and other_sure <= sure else 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .card import ReaderCard
 from .ctc import Labels, beam_search
 from .errors import DegenerateCornersError
-from .flipped import is_flipped
+from .flipped import is_flipped, turned
 from .frame_average import View, read_average
 from .halves import MARGINS, as_long, halve, join_halves
 from .line_reader import LineReader, Pair
@@ -67,6 +67,10 @@ class PatchReader:
     def read_together(self, views: Sequence[View]) -> Evidence | None:
         """What the net reads in the average of a pass's looks. Raises NetAnswerError."""
         return read_average(views, self._looker)
+
+    def turned(self, patch: U8) -> int:
+        """Whether a patch shows its plate turned by 180 degrees. Raises NetAnswerError."""
+        return turned(self._looker, patch, Stopwatch())
 
     def see_plate(
         self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, still: bool

@@ -204,6 +204,16 @@ class PlateReader:
         except NetAnswerError:
             return None
 
+    def turned(self, patch: U8) -> int:
+        """Whether a pass's best patch shows its plate turned by 180 degrees: 1 if so, -1 if upright.
+
+        0 if it does not say, or the net gives no number; see ``see_together``.
+        """
+        try:
+            return self._patches.turned(patch)
+        except NetAnswerError:
+            return 0
+
     def find(self, luma: U8, lores: U8 | None = None) -> tuple[PlateBox, ...]:
         """The boxes of which the detector is sure alone, best first. Raises PictureError."""
         return self._find(luma, lores, self._finding.find, Stopwatch())

@@ -28,6 +28,7 @@ class Alarm(StrEnum):
     COVERED = "camera_covered", "the camera is covered"
     FROZEN = "camera_frozen", "the camera's picture does not change"
     KNOCKED = "camera_knocked", "the camera was moved"
+    UPSIDE_DOWN = "camera_upside_down", "the camera seems to hang upside down: its reads are not sure"
     FEW_READS = "few_reads", "far fewer reads than usual"
     HOT = "hot", "too hot"
     THROTTLED = "throttled", "slowed down by heat"
@@ -62,7 +63,7 @@ class Alarm(StrEnum):
     SECOND_DISK = "second_disk", "another disk has the labels of this unit's partitions"
 
 
-LATER_ALARMS = frozenset({Alarm.HOME_SHUT, Alarm.LIST_IN_DOUBT, Alarm.PURGE_FAILED})
+LATER_ALARMS = frozenset({Alarm.HOME_SHUT, Alarm.LIST_IN_DOUBT, Alarm.PURGE_FAILED, Alarm.UPSIDE_DOWN})
 """Those that not every department knows: one that refuses a report for them gets it without."""
 CLOCK_STATES = ("disciplined", "holdover", "unknown")
 _VERSION = re.compile(r"[A-Za-z][A-Za-z0-9.+ _-]{0,63}")

@@ -54,11 +54,12 @@ from storage.record_base import KeyClass
 from storage.times import DAY_US
 from sync.documents import inbox_file, open_kept
 from sync.errors import SyncError
+from sync.health import Alarm
 from sync.membership import SyncFolder
 
 MEDIA = (Path("/media"), Path("/mnt"), Path("/run/media"))  # where sticks and cards are mounted
 DEFAULT = "default"  # as a value: the setting as it was made
-CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres")
+CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres", "rotation")
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
 _SHOWS_HITS = frozenset(
     {"records", "anchored_by", "clock_lead_us", "epochs_open", "epochs_kept", "epochs_purged"}
@@ -216,6 +217,7 @@ class FieldUnit:
             find=parts.find,
             lamps=parts.lamps,
             fitted=parts.fitted,
+            upside_down=Alarm.UPSIDE_DOWN in parts.health.report().alarms,
         )
 
     def storage(self) -> Mapping[str, str]:

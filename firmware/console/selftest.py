@@ -15,6 +15,7 @@ from firmware.console.plate_spots import Spots
 from firmware.console.unit import SelfTestLine
 from firmware.frames.frame_tap import FrameWithheldError
 from firmware.frames.picture_quality import picture_quality
+from firmware.health.alarm_cures import CURES
 from firmware.health.report import HOT_C
 from firmware.health.wear import coarse_free
 from firmware.screen import screened_name
@@ -28,6 +29,7 @@ from storage.errors import StorageError
 from storage.ledger import Ledger
 from storage.slot import load_slot
 from storage.times import margin_text
+from sync.health import Alarm
 
 FREE_LEAST = 1 << 30
 BEEP_S = 0.3
@@ -45,10 +47,12 @@ def self_test(
     find: Callable[[Frame], Spots],
     lamps: Callable[[], Lamps] | None,
     fitted: Callable[[], Iterable[SelfTestLine]],
+    upside_down: bool = False,
 ) -> Iterator[SelfTestLine]:
     """All checks; each fails alone. lamps: opens the buzzer and lamp of alerts, if the unit has one.
 
-    fitted: a line for each of the other parts that [parts] names.
+    fitted: a line for each of the other parts that [parts] names. upside_down: whether the reads of a reader
+    that runs say that its camera hangs so.
     """
     yield _slot(ledger)
     yield _log(ledger)
@@ -67,7 +71,8 @@ def self_test(
         yield SelfTestLine(name="camera", good=False, said=str(error))
         return
     height, width = frame.luma.shape
-    yield SelfTestLine(name="camera", good=True, detail=f"{width} x {height}")
+    seems = f", seems to hang upside down: {CURES[Alarm.UPSIDE_DOWN]}" if upside_down else ""
+    yield SelfTestLine(name="camera", good=not upside_down, detail=f"{width} x {height}{seems}")
     yield _picture(frame)
     yield _detector(frame, find)
 

@@ -58,6 +58,11 @@ class FailedEyes:
     def see_together(_views: Sequence[View]) -> None:
         """No pass has a look."""
 
+    @staticmethod
+    def turned(_patch: NDArray[np.uint8]) -> int:
+        """No pass says how the camera hangs."""
+        return 0
+
 
 class LateSource:
     """A camera source that is missing and may come: a folder on a disk that is not mounted yet, a driver.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from detector.errors import NetAnswerError
 from detector.plates import FrameReadings, PlateBox, VehiclePass
 from detector.track import LivePass, Tracker, TrackStep
+from detector.way_up import WayUp
 from firmware.frames.capture import BoundedQueue, Capture, Stage
 from hw.camera import Camera, Frame
 from hw.errors import BrokenFrameError
@@ -166,10 +167,12 @@ class ReadStage:
         on_progress: Callable[[RunProgress], None],
         hand_on: Callable[[EndedPass], None],
         on_unsound: Callable[[NetAnswerError], None] = lambda _error: None,
+        way_up: WayUp | None = None,
     ) -> None:
         self._reader = reader
         self._on_unsound = on_unsound
         self._tracker = tracker
+        self._way_up = way_up or WayUp(lambda _patch: 0)
         self._counts = counts
         self._on_progress = on_progress
         self._hand_on = hand_on
@@ -221,21 +224,25 @@ class ReadStage:
         frame = self._best.get(pass_id)
         vehicle = None if frame is None else self._tracker.so_far(pass_id)
         if frame is not None and vehicle is not None:
-            self._hand_on(EndedPass(vehicle=self._by_clock(vehicle), frame=frame, in_view=True))
+            self._hand_on(EndedPass(vehicle=self._as_known(vehicle), frame=frame, in_view=True))
 
     def _end(self, vehicle: VehiclePass) -> None:
         frame = self._best.pop(vehicle.pass_id, None)
         self._counts.passes += 1
+        self._way_up.count(vehicle)
         if frame is None:
             self._counts.without_frame += 1
             return
-        self._hand_on(EndedPass(vehicle=self._by_clock(vehicle), frame=frame))
+        self._hand_on(EndedPass(vehicle=self._as_known(vehicle), frame=frame))
 
-    def _by_clock(self, vehicle: VehiclePass) -> VehiclePass:
-        """Its times by the clock. One that was set back to 1970 in the middle of a pass has none before."""
+    def _as_known(self, vehicle: VehiclePass) -> VehiclePass:
+        """The pass with its times by the clock, and not sure if the camera seems to hang upside down.
+
+        A clock that was set back to 1970 in the middle of a pass has no times before.
+        """
         shift_us = self._time.shift_us
         first_us, last_us = (max(0, one - shift_us) for one in (vehicle.first_us, vehicle.last_us))
-        return replace(vehicle, first_us=first_us, last_us=last_us)
+        return replace(self._way_up.doubted(vehicle), first_us=first_us, last_us=last_us)
 
 
 class Pipeline:
@@ -259,6 +266,7 @@ class Pipeline:
         urgent: Callable[[EndedPass], bool] = lambda _ended: False,
         gather_s: float = GATHER_S,
         on_unsound: Callable[[NetAnswerError], None] = lambda _error: None,
+        way_up: WayUp | None = None,
     ) -> None:
         """store: puts passes into the ledger; how many it could, the others count as lost. It gets those that
         ended within gather_s, at most TOGETHER of them, and an urgent one at once with those before it.
@@ -267,6 +275,8 @@ class Pipeline:
         on_unsound: called for each frame that a net gave no numbers for; it is read no further.
 
         permitted: whether a frame may be read at all; one that may not is dropped unseen.
+
+        way_up: what the passes say of how the camera hangs; None: it hangs as it should.
 
         live: a full frame queue drops its oldest; else the source waits, and no frame is dropped.
         """
@@ -285,6 +295,7 @@ class Pipeline:
             on_progress=on_progress,
             hand_on=self._hand_on,
             on_unsound=on_unsound,
+            way_up=way_up,
         )
         self._stages = (
             Stage("capture", self._capture.run, at_end=self._frames.close),

@@ -144,6 +144,7 @@ class HealthWatch:
         self._dropped: Callable[[], int] = lambda: 0
         self._silent_s: Callable[[], float | None] | None = None
         self._why_blind: Callable[[], str | None] = lambda: None
+        self._upside_down: Callable[[], bool] = lambda: False
         self._lists: Callable[[], ListHealth] = ListHealth
         self._net_failed: tuple[str, ...] = ()
         self._unread = 0  # frames for which a net gave no numbers
@@ -170,6 +171,10 @@ class HealthWatch:
     ) -> None:
         """Ask the camera from now on: a slow reader and a quiet drop folder raise no alarm."""
         self._silent_s, self._why_blind = silent_s, why_blind
+
+    def watch_way_up(self, upside_down: Callable[[], bool]) -> None:
+        """Ask this from now on whether the passes say that the camera hangs upside down."""
+        self._upside_down = upside_down
 
     def watch_lists(self, lists: Callable[[], ListHealth]) -> None:
         """Ask this from now on how the hot lists are."""
@@ -288,6 +293,7 @@ class HealthWatch:
         known_time = now.state is not TimeState.UNKNOWN
         judged = {
             Alarm.NO_FRAMES: looks.no_frames,
+            Alarm.UPSIDE_DOWN: self._upside_down(),
             Alarm.FEW_READS: self._few_reads(now),
             Alarm.HOT: (vitals.temperature_c or 0.0) >= HOT_C,
             Alarm.THROTTLED: bool(supply and supply.throttled),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from detector.reader import PlateReader
 from detector.track import Tracker
+from detector.way_up import WayUp
 from firmware.custody.bookkeeper import Bookkeeper
 from firmware.custody.log_rollover import Successor, why_not_kept
 from firmware.custody.opening import hear_department, know_signed_time
@@ -183,9 +184,18 @@ class OneRun:
             stall_s=config.camera.stall_s,
             patient=self._keeps_running,
         )
-        source.on_retuned(camera.reopen)
+        way_up = WayUp(reader.turned)
+
+        def retuned(reason: str) -> None:
+            """Other settings show another picture, perhaps the other way up."""
+            camera.reopen(reason)
+            way_up.reset()
+            beside.health.lit_anew()
+
+        source.on_retuned(retuned)
         beside.tap.follow(lambda: camera.silent_s)
         beside.health.follow(lambda: camera.silent_s, lambda: camera.why_blind)
+        beside.health.watch_way_up(lambda: way_up.upside_down)
         pipeline = Pipeline(
             camera,
             reader,
@@ -201,6 +211,7 @@ class OneRun:
             permitted=permitted,
             urgent=beside.alerts.watch.matches,
             on_unsound=lambda error: beside.health.net_failed(str(error)),
+            way_up=way_up,
         )
         if isinstance(reader, FailedEyes):
             beside.health.net_failed(str(reader.why), frames=0)

@@ -245,7 +245,14 @@ def test_an_older_copy_of_the_card_opens_nothing_after_a_reset(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("exposure_us", "500"), ("gain_max", "4.5"), ("focus_dioptres", "0.2"), ("fps", "15")]
+    ("name", "value"),
+    [
+        ("exposure_us", "500"),
+        ("gain_max", "4.5"),
+        ("focus_dioptres", "0.2"),
+        ("fps", "15"),
+        ("rotation", "180"),
+    ],
 )
 def test_a_camera_setting_is_one_line_of_the_configuration(home: Home, name: str, value: str) -> None:
     before = (home.path / "config.toml").read_text().splitlines()
@@ -256,17 +263,32 @@ def test_a_camera_setting_is_one_line_of_the_configuration(home: Home, name: str
     assert len([1 for old, new in zip(before, after, strict=True) if old != new]) == 1
 
 
-@pytest.mark.parametrize("name", ["exposure_us", "gain_max", "fps", "focus_dioptres"])
-def test_each_camera_setting_goes_back_to_how_the_unit_was_made_by_one_word(home: Home, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("exposure_us", "0900", "900"),  # TOML takes no leading zeros
+        ("gain_max", "009", "9"),
+        ("fps", "009", "9"),
+        ("focus_dioptres", "009", "0.9"),
+        ("rotation", "0180", "180"),
+    ],
+)
+def test_each_camera_setting_goes_back_to_how_the_unit_was_made_by_one_word(
+    home: Home, name: str, one: str, other: str
+) -> None:
     made = load_config(home.path).camera
-    home.unit.set_camera(name, "0900" if name == "exposure_us" else "009")  # TOML takes no leading zeros
+    home.unit.set_camera(name, one)
     assert load_config(home.path).camera != made
     home.unit.set_camera(name, "default")
     assert load_config(home.path).camera == made
-    home.unit.set_camera(
-        name, "0900" if name == "exposure_us" else "0.9" if name == "focus_dioptres" else "9"
-    )
+    home.unit.set_camera(name, other)
     assert load_config(home.path).camera != made
+
+
+def test_a_camera_is_turned_by_half_a_turn_or_not_at_all(home: Home) -> None:
+    with pytest.raises(UnitRefusedError, match="rotation must be 0 or 180"):
+        home.unit.set_camera("rotation", "90")
+    assert load_config(home.path).camera.rotation == 0
 
 
 def test_a_bundle_is_looked_for_on_a_medium_and_nowhere_else(

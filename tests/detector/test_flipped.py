@@ -11,7 +11,7 @@ from detector_twins import column_logits, reader_card
 from numpy.typing import NDArray
 
 from detector import ocr
-from detector.flipped import is_flipped
+from detector.flipped import is_flipped, turned
 from detector.look import Looker, Stopwatch
 from detector.reader import PlateReader
 from detector.runtime import NetOutput
@@ -63,6 +63,24 @@ def test_a_text_is_a_flipped_one_if_the_patch_flipped_back_gives_another_one(
     looker = Looker(net, reader_card())
     assert is_flipped(looker, looker.first(PICTURE, CORNERS, watch), watch) == flipped
     assert not net.script, "as many looks as that takes, and no more"
+
+
+@pytest.mark.parametrize(
+    ("shown", "other", "says"),
+    [
+        pytest.param(("Z090HL", UNSURE), ("7HU4602", SURE), 1, id="turned"),
+        pytest.param(("7HU4602", SURE), ("Z090HL", UNSURE), -1, id="upright"),
+        pytest.param(("Z090HL", SURE), ("7HU4602", UNSURE), 0, id="like a turned one, but surer as it is"),
+        pytest.param(("7HU4602", UNSURE), ("Z090HL", SURE), 0, id="like an upright one, but surer turned"),
+        pytest.param(("NOXH60", UNSURE), ("09HXON", SURE), 0, id="alike"),
+        pytest.param(("", UNSURE), ("7HU4602", SURE), 0, id="no text as it is"),
+        pytest.param(("7HU4602", SURE), ("", UNSURE), 0, id="no text turned"),
+    ],
+)
+def test_a_patch_says_how_it_is_shown_if_one_of_its_texts_is_surer_and_more_like_an_upright_one(
+    shown: tuple[str, float], other: tuple[str, float], says: int
+) -> None:
+    assert turned(Looker(Looks(shown, other), reader_card()), PICTURE[:48, :144], Stopwatch()) == says
 
 
 @pytest.mark.slow

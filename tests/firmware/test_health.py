@@ -147,6 +147,10 @@ def spoil(**vitals: Any) -> Any:
             "purge_failed", id="an image that no purge can remove",
         ),
         pytest.param(
+            lambda bench: bench.watch.watch_way_up(lambda: True), "camera_upside_down",
+            id="a camera that hangs upside down",
+        ),
+        pytest.param(
             lambda bench: bench.watch.watch_lists(lambda: ListHealth(expired=1)), "list_expired",
             id="a hot list that has expired",
         ),

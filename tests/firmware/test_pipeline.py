@@ -20,6 +20,7 @@ from tracker_twins import FLEET, Replay, near, texts
 from waiting import PATIENCE_S, until
 
 from detector.track import Tracker
+from detector.way_up import WayUp
 from firmware.frames.pictures import overview_jpeg
 from firmware.frames.pipeline import EndedPass, PipelineCounts, ReadStage, RisingTime
 from firmware.frames.record import jurisdiction_of
@@ -43,6 +44,19 @@ def test_each_vehicle_is_one_read_with_its_text_and_the_store_verifies(
     assert rig.pipeline.counts.dropped == 0
     assert rig.pipeline.counts.read == rig.pipeline.counts.frames
     assert verify_home(Home(tmp_path / "home")).ok
+
+
+def test_reads_are_not_sure_once_vehicle_after_vehicle_shows_a_turned_plate(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    texts = [f"7ABC12{number}" for number in range(10)]
+    source, eyes = drive(tmp_path, [(text, 3) for text in texts])
+    rig = Rig(ledger, eyes, source, way_up=WayUp(lambda _patch: 1))
+    rig.run()
+    sure = [read.confidence for _, read in rig.announced]
+    assert rig.texts == texts
+    assert sure[7:] == pytest.approx([0.4 * sure[0]] * 3)
+    assert sure[:7] == pytest.approx([sure[0]] * 7)
 
 
 def test_a_read_is_announced_only_once_it_is_in_the_log(tmp_path: Path, ledger: Ledger) -> None:

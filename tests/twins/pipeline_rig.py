@@ -11,6 +11,7 @@ from scripted_eyes import DECODING, ScriptedEyes, write_drive
 from waiting import PATIENCE_S
 
 from detector.track import Tracker
+from detector.way_up import WayUp
 from firmware.custody.bookkeeper import Bookkeeper
 from firmware.frames.pipeline import Pipeline
 from firmware.frames.record import Surroundings
@@ -40,6 +41,7 @@ class Rig:
         watchdog: WatchdogTime | None = None,
         waits: bool = False,
         queue_passes: int = 16,
+        way_up: WayUp | None = None,
     ) -> None:
         """waits: whether the source keeps what is not taken, until `ended`. wanted: the text that a hot
         list has; what is met is kept in `met`. watchdog: its time.
@@ -84,6 +86,7 @@ class Rig:
             on_progress=lambda progress: None,
             urgent=lambda ended: ended.vehicle.text.text == wanted,
             gather_s=gather_s,
+            way_up=way_up,
         )
 
     def where(self, ago_s: float) -> Position | None:
