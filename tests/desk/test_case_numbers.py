@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.times import HOUR_US
-from sync.department.desk.audit.calls import look_daily
+from sync.department.desk.audit.calls import AuditCloseForm, look_daily
 from sync.department.desk.audit.case_calls import AuditCompared, CompareForm, compare_daily
 from sync.department.desk.audit.cases import number_key, read_export
+from sync.department.desk.inquiry.forms import DisputeForm, FileForm, NothingForm
 from sync.department.desk.transparency.counts import counted
 from sync.department.policy.refusals import FormError
 from sync.department.server import daily
@@ -47,6 +48,24 @@ def test_look_ups_whose_case_does_not_exist_are_findings_and_counted(
     again = department.call("audit/compare", department.logon("super"), CompareForm(export=export))
     assert isinstance(again, AuditCompared)
     assert again.accesses == 0  # each look-up is held against CAD once
+
+
+def test_a_mistyped_number_is_said_by_its_person_and_settled_by_a_reviewer(
+    department: Department, tokens: Tokens
+) -> None:
+    mistyped = look_up(department, tokens("comm1"), "26-001243")
+    reason = "mistyped: the case is 26-001234"
+    department.call("inquiry/dispute", tokens("comm1"), DisputeForm(entry=mistyped, reason=reason))
+    department.call("inquiry/file", tokens("comm1"), FileForm(access=mistyped, rms_number="RMS-26-1234"))
+    look_daily(department.front)
+    found = department.call("audit/findings", tokens("reviewer1"), NothingForm())
+    assert isinstance(found, tuple)
+    (one,) = (one for one in found if one.detector == "disputed")
+    assert (one.about, one.reviewer, one.reason) == ("comm1", "reviewer1", reason)
+    close = AuditCloseForm(finding=one.finding, verdict="justified", note="case 26-001234 is of that day")
+    department.call("audit/close", tokens("reviewer1"), close)
+    row = next(row for row in department.front.requests.of(department.desk.log) if row.entry == mistyped)
+    assert (row.number, row.rms_number) == ("26-001243", "RMS-26-1234")
 
 
 def test_an_export_in_the_drop_folder_is_taken_daily_and_set_aside(

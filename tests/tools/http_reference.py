@@ -11,7 +11,7 @@ import enum
 import textwrap
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from sync.department.desk.words import longest
 from sync.department.journal.second_hand_facts import WITH_DATA
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.roles import CALLS, Call, Role
+from sync.hot_lists.layout import shipped
 
 HEADER = """\
 # The desk over HTTP
@@ -39,6 +40,17 @@ since both go by one table.
 | a field with a default | may be left out |
 | an unknown field | is refused by name |
 | `text (to 400)` | at most so many characters, on one line, none of them invisible |
+
+The server's certificate is of the department's own authority: take `HOME/authority/ca.pem` from the administrator.
+`GET /health` answers `ok`. Begin at `session/logon`; a code is TOTP (RFC 6238: SHA-1, six digits, 30 seconds) and
+works once, so keep the token. It locks when it is idle (`locks_after_min`) and ends at `expires_us`.
+
+WORDS_OF_POLICY
+
+**Two people.** A call that needs a second person answers 409 `second-person`. Make it again with `propose` true; the
+answer has the proposal's number in `proposal`, or where it has no such field in `entry`. Another person decides it at
+`change/approve`. Then make the same call, with the same form, with `approval` that number. A search without a whole
+plate goes by `inquiry/propose`, `inquiry/approve`, and `inquiry/run` with `proposal`.
 
 A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (RFC 9457): `refused` (a word), `clause`,
 `what`, `cure`; it is an entry of the access log and holds no plate. 429 and 503 have the header `Retry-After`, in
@@ -59,6 +71,10 @@ A search without a plate of its own opens every read of its time. `inquiry/begin
 `event` `begin`, `step`, `end` or `refused`; a client that disconnects cancels. Each part is in the log before it is
 opened, so the log says how far a search went.
 
+What `hold/export` and `share/deliver` answer in `package` is a ZIP. Its recipient checks it with
+`department verify PACKAGE --key LOGKEY --witness-key KEYS`: the keys come from the department (`department witness
+log-key`) and from the witness.
+
 A call that opens content or changes the roster needs the caller's signature. A client that keeps the session's key
 sends it in the header `Statement` (base64 of COSE_Sign1, `journal/statements.py`); for one that logged on with the
 password itself, the token holds the key and the server signs.
@@ -75,6 +91,28 @@ number, state, sounded or silent, counts; it ends with the session, and `Last-Ev
 
 
 NESTED = ("Area", "Filing", "Ground", "PersonLine", "Query", "Scope", "Shift")  # records within forms
+
+
+def words_of_policy() -> list[str]:
+    """The words that the shipped policy and layouts define for fields of forms."""
+    policy = parse_policy(default_document())
+    words: dict[str, Iterable[str]] = {
+        "purpose": (one.id for one in policy.purposes),
+        "basis": policy.inquiry.bases,
+        "number_kind": (one.kind for one in policy.inquiry.numbers),
+        "hold_ground": (one.id for one in policy.holds),
+        "topics": (one.id for one in policy.training.topics),
+        "category": (one.id for one in policy.alerts.categories),
+        "layout": shipped(),
+    }
+    return [
+        "The policy file defines some words (here those of section 463); the refusal of another word lists",
+        "them in `cure`, and `policy/read` answers the file:",
+        "",
+        "| field | one of |",
+        "|---|---|",
+        *(f"| `{name}` | {', '.join(f'`{one}`' for one in found)} |" for name, found in words.items()),
+    ]
 
 
 def name_of(hint: Any) -> str:
@@ -171,7 +209,7 @@ def fresh(path: str) -> str:
 
 def reference() -> str:
     """The whole page."""
-    lines = [HEADER.rstrip("\n"), ""]
+    lines = [HEADER.rstrip("\n").replace("WORDS_OF_POLICY", "\n".join(words_of_policy())), ""]
     records: dict[Any, None] = {}
     for verb, form, answer in (
         ("begin", BeginForm, "what a client makes a person's key with"),

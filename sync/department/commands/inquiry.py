@@ -249,7 +249,7 @@ desk_access.form_verb(
     inquiry,
     "dispute",
     "inquiry/dispute",
-    "Dispute an entry in your name that you did not make.",
+    "Dispute an entry in your name: not made by you, or with a mistake, such as a wrong case number.",
     desk_access.entry("entry"),
     desk_access.text("--why", "reason", "The reason."),
     example="department inquiry dispute 41 --why 'I was on leave' --user o1",

@@ -57,7 +57,7 @@ async def mine(visit: Visit) -> Response:
 
 
 async def dispute(visit: Visit) -> Response:
-    """Dispute an access that you did not make."""
+    """Dispute an access that you did not make, or that has a mistake."""
     number = visit.values.number("entry")
     await visit.call("inquiry/dispute", entry=number, reason=visit.values.text("reason"))
     visit.say(f"Entry {number} is disputed: the next audit assigns it to a reviewer.")

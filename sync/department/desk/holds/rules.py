@@ -107,7 +107,7 @@ def check_hold(policy: Policy, form: _Wanted, _now_us: int) -> None:
             "that is not one of the grounds to hold",
             code="ground",
             clause=CLAUSE,
-            cure=", ".join(one.text for one in policy.holds),
+            cure="; ".join(f"{one.id}: {one.text}" for one in policy.holds),
             fields=("hold_ground",),
         ),
         lambda: demand_words(

@@ -272,7 +272,11 @@ def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[AlprRequest
 
 
 def dispute(front: DeskContext, token: str, form: DisputeForm) -> Entered:
-    """Dispute an access or request in your name; the next audit assigns it to a reviewer."""
+    """Dispute an access or request in your name; the next audit assigns it to a reviewer.
+
+    The way to correct a mistake, such as another case's number: the entry stays as it is, and the reason,
+    which says what is right, stays with the finding.
+    """
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:

@@ -68,7 +68,7 @@ class RequestForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeForm:
-    """An entry that says it was made by you or in your name, and was not."""
+    """An entry that was made by you or in your name, and should not have been, or that has a mistake."""
 
     entry: int
     reason: str
