@@ -48,6 +48,26 @@ def test_what_was_in_the_folders_before_stays(tmp_path: Path, monkeypatch: pytes
     assert (home / "mine.txt").read_text() == "kept"
 
 
+@pytest.mark.parametrize(
+    ("step", "what"),
+    [("LocalKeyService", "remove the folder and run it again"), ("open_store", "department user first")],
+)
+def test_a_founding_that_was_cut_off_says_how_to_continue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, what: str
+) -> None:
+    def cut(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(founding, step, cut)
+        patch.setattr(founding, "_clear", lambda *_: None)  # as where the power goes
+        with pytest.raises(KeyboardInterrupt):
+            found(tmp_path / "home", Settings())
+    with pytest.raises(HomeError) as refused:
+        found(tmp_path / "home", Settings())
+    assert what in refused.value.cure
+
+
 def test_verify_without_its_database_says_that_nothing_was_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

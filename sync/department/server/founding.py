@@ -27,6 +27,8 @@ MAX_HOST = 253  # RFC 1035, as text
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 MADE = ("log.key", "command.key", "root.cbor", "root-keys", "authority", "store.db", "policy.toml", "desk")
 """What a founding makes, and the desk: where one of them is, there was a department."""
+SERVED = ("store.db", "desk")
+"""What comes after the settings: without them and these, no unit and no person used the department."""
 OFFICES = ("administrator", "outside-office", "spare")
 
 
@@ -71,14 +73,21 @@ def _check_place(path: Path) -> None:
 def _demand_new(path: Path, keys_folder: Path) -> None:
     """Nothing of a department is replaced: not in its home, and not its keys. Raises HomeError."""
     if (path / SETTINGS_FILE).exists():
-        raise HomeError("there already is a department here", where=str(path), cure="choose another --home")
+        cure = "choose another --home"
+        if not (path / "desk").exists():
+            cure += (
+                "; or, if its init was interrupted, continue with root-keys/ there and department user first"
+            )
+        raise HomeError("there already is a department here", where=str(path), cure=cure)
+    served = any((path / name).exists() for name in SERVED)
     for name in MADE:
         one = path / name
         if one.is_file() or (one.is_dir() and any(one.iterdir())):
+            cure = f"restore {SETTINGS_FILE} from its backup; for a new department choose another --home"
+            if not served:
+                cure = f"if an init was interrupted, remove the folder and run it again; else {cure}"
             raise HomeError(
-                f"this is of a department whose {SETTINGS_FILE} is gone",
-                where=str(one),
-                cure=f"restore {SETTINGS_FILE} from its backup; for a new department choose another --home",
+                f"this is of a department whose {SETTINGS_FILE} is gone", where=str(one), cure=cure
             )
     for one in (keys_folder / "day", keys_folder / "store", keys_folder / "hold"):
         if one.is_dir() and any(one.iterdir()):
