@@ -79,8 +79,8 @@ def test_strangers_make_room_for_each_other_and_for_the_officer(car: Car, addres
             assert other.get("/").status_code == 200
             assert car.log_on(other, "demo-supervisor", "ccat-supervisor").status_code == 200
         assert post(officer, f"/api/alerts/{alert.number}/view").status_code == 200
-        words = [line for line in (next(said) for _ in range(2)) if line]
-        assert words[0].startswith("data: ")  # its feed was not cut off to make room
+        # its feed was not cut off to make room; on a busy machine a beat may come first
+        assert any(line.startswith("data: ") for line in said)
 
 
 def test_one_address_holds_a_few_connections_alone(car: Car) -> None:
