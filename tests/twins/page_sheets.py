@@ -11,3 +11,7 @@ SHEETS = (
     *(one for module in _ROOMS for one in vars(module).values() if isinstance(one, Sheet)),
     CHANGES,
 )
+PLAIN_PATHS = sorted(
+    {one.path for one in SHEETS if "{" not in one.path} | {"/setup", "/trust", "/training/sheet"}
+)
+"""Of the office's pages those that are about no one thing: the sheets, and three that have a module each."""
