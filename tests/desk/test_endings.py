@@ -199,6 +199,10 @@ def test_the_only_designee_s_designation_says_who_may_renew_it(
     known = department.desk.book.roster.accounts
     department.call("user/set", tokens("chief"), replace(account_form(known["super"]), active=False))
     assert "no one approves their own, and deputy alone may approve what chief proposes: enter" in cure()
+    roster = department.desk.book.roster
+    roster.accounts["deputy"] = replace(known["deputy"], roles=(*known["deputy"].roles, Role.ADMINISTRATOR))
+    assert "another person approves it" in cure()  # of two administrators one may propose what the other may
+    roster.accounts["deputy"] = replace(known["deputy"], roles=(Role.DESIGNEE,))
     department.clock.step(366 * DAY_US)
     assert "no one may approve what chief proposes" in cure()
     assert "two of the three offices" in cure()

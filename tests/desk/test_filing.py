@@ -117,7 +117,7 @@ HEAD = b"access,rms_number\n"
         (HEAD + b"1,RMS-1\n" * 100_000, "the export has 100,000 lines; 1 to 2,000 are possible"),
         (HEAD, "the export has 0 lines"),
         (HEAD + b"1,RMS-1\n2,\xff\n", "the export is not in UTF-8: line 3"),
-        (b"PK\x03\x04", "a spreadsheet's own file"),
+        (b"PK\x03\x04\x14", "a spreadsheet's own file"),
     ],
 )
 def test_what_is_no_export_of_rms_numbers_is_refused_by_line_and_field(data: bytes, what: str) -> None:
@@ -166,6 +166,7 @@ def test_a_list_of_people_or_numbers_that_was_cut_names_no_other_person(end: byt
         (b"user\nofficer1\nofficer12", read_sign_in),
         (b"user,name,roles\no1,Officer One,ccat-supervisor;administrator", read_people),
         (b"access,rms_number\n12,RMS-26-001", read_filings),
+        (b"rms_number,access,officer\nRMS-26-001,123", read_filings),
     ):
         if end:
             assert read(data + end)
@@ -174,6 +175,13 @@ def test_a_list_of_people_or_numbers_that_was_cut_names_no_other_person(end: byt
             if not data[:length].endswith(b"\n"):
                 with pytest.raises(FormError, match=r"was it cut\?|lines"):
                     read(data[:length])
+
+
+def test_a_list_is_whole_where_its_last_line_ends_in_a_cell_that_is_not_read() -> None:
+    data = b"PK_no,rms_number,access,officer\n7,RMS-26-001,123,"
+    assert (
+        read_filings(data) == read_filings(data + b"jones") == (Filing(access=123, rms_number="RMS-26-001"),)
+    )
 
 
 def test_lists_of_people_name_the_line_that_is_wrong(tmp_path: Path) -> None:

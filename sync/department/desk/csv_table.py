@@ -35,7 +35,7 @@ class CsvTable:
         many as there are names). Blank lines are left out. `wanted`: the columns without which there is
         nothing to read, for the cures. Raises FormError, the iterator too."""
         cure = f"the first line names the columns, separated by commas: {', '.join(wanted)}"
-        if data.startswith(b"PK"):
+        if data.startswith(b"PK\x03\x04"):
             raise self.wrong(f"the {self.what} is a spreadsheet's own file", SAVE_CURE)
         try:
             text = data.decode("utf-8-sig")
@@ -61,8 +61,11 @@ class CsvTable:
                 raise self.wrong(f"the {self.what}'s first line lacks a column: {name}", cure)
 
     def demand_whole(self, data: bytes, names: Sequence[str], *wanted: str) -> None:
-        """Raises FormError if a cut could have shortened a cell that is read."""
-        if names and names[-1] in wanted and is_open(data[-1:].decode("latin-1")):
+        """Raises FormError if a cut could have shortened a cell that is read: the last line has no end, and
+        does not reach a last column that is not read."""
+        last = data.splitlines()[-1].decode(errors="replace") if data else ""
+        reaches = len(next(csv.reader([last]), [])) == len(names) and names[-1] not in wanted
+        if is_open(data[-1:].decode("latin-1")) and not reaches:
             raise self.wrong(f"the {self.what}'s last line has no line's end: was it cut?", OPEN_CURE)
 
     def _rows(self, text: str) -> Iterator[tuple[int, list[str]]]:

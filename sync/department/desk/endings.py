@@ -235,16 +235,22 @@ def _overtaken(policy: Policy, book: DeskState) -> Iterator[Ending]:
 
 def _designations(policy: Policy, book: DeskState, now_us: int) -> Iterator[Ending]:
     command, roster = "department user set", book.roster
-    for user in _active(book):
+    designees = [
+        user
+        for user in _active(book)
+        if user in roster.designations and Role.DESIGNEE in roster.accounts[user].roles
+    ]
+    beside = {
+        one: approvers_beside(policy, roster, one, now_us)
+        for one in (roster.holders(Role.ADMINISTRATOR) if designees else ())
+    }
+    for user in designees:
         cure = "the administrator designates the person again, and another person approves it"
-        for administrator in roster.holders(Role.ADMINISTRATOR):
-            able = approvers_beside(policy, roster, administrator, now_us)
-            if set(able) <= {user}:
-                cure = f"no one approves their own, and {one_approves(able, administrator)}"
-        ends_us = book.roster.designations.get(user)
-        if ends_us is not None and Role.DESIGNEE in book.roster.accounts[user].roles:
-            name = f"the designation of {user}"
-            yield ending_at("designation", "463.6 (b)", user, ends_us, name, cure, command)
+        if beside and all(set(able) <= {user} for able in beside.values()):
+            one = next(iter(beside))
+            cure = f"no one approves their own, and {one_approves(beside[one], one)}"
+        name = f"the designation of {user}"
+        yield ending_at("designation", "463.6 (b)", user, roster.designations[user], name, cure, command)
 
 
 def _grants(book: DeskState) -> Iterator[Ending]:
