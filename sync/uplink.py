@@ -354,8 +354,9 @@ class Conversation:
         self._sent_keys |= {key.epoch for key in parcel.keys}
         self.progress.elements += len(parcel.items) - len(answer.bad)
         purged = [one for one in answer.bad if one.final and (one.sequence, one.name) in self._purged]
-        over = [one for one in answer.bad if one.reason == messages.NO_DAY_KEY]  # no damage: their year is
-        bad = [one for one in answer.bad if one not in purged and one not in over]
+        there = [one for one in answer.bad if one not in purged]
+        over = [one for one in there if one.reason == messages.NO_DAY_KEY]  # no damage of the card
+        bad = [one for one in there if one not in over]
         self.progress.purged += len(purged)
         self.progress.unopenable += len(over)
         self.progress.bad += len(bad)

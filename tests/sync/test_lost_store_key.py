@@ -74,7 +74,7 @@ def test_reads_under_a_day_key_that_is_gone_are_not_given_up(
         assert (progress.done, progress.bad, progress.unopenable) == (True, 0, 4)
         assert _ended(progress, Delivered()) == (
             "done",
-            "4 sealed parts can be opened by no one: the department's key for them ended",
+            "of 4 sealed parts the department has no key: destroyed after its year, or lost",
         )
     assert converse(late, department).unopenable == 0
     assert late.ledger.status().incidents == before  # no damage of this card
