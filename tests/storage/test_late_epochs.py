@@ -18,10 +18,12 @@ from storage.audit_records import Gap
 from storage.clock_trust import DEPARTMENT, LogStart
 from storage.day_keys import DayKey
 from storage.epoch_counts import EpochCounter
+from storage.errors import KeyLostError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.log_records import EpochOpened, UploadReceipt
 from storage.opening import create, reopen
+from storage.outgoing import Outgoing
 from storage.record_base import ClockState
 from storage.verify import verify_home
 
@@ -183,6 +185,35 @@ def test_a_leap_behind_a_slot_that_does_not_answer_outlives_a_power_cut(tmp_path
     unit.ledger.tend()
     assert not any(map(unit.is_gone, [new, later]))
     assert all(abs(unit.opened_us(one) - unit.time.now().us) < DAY_US for one in [new, later])
+    unit.ledger.close()
+
+
+def test_what_outlives_its_year_without_power_is_sealed_to_a_day_that_the_department_destroyed(
+    tmp_path: Path,
+) -> None:
+    """One clock alone moves custody's time by a day, so the read is still here: as noise, to anyone."""
+    unit = Drawer(tmp_path, TimeState.DISCIPLINED)
+    unit.sync()
+    store = unit.ledger.store
+    its_own, last = (
+        DayKey.of(day, ec.generate_private_key(ec.SECP256R1()))
+        for day in (store.time.trusted_us // DAY_US, store.time.trusted_us // DAY_US + 400)
+    )
+    store.enrolled, store.day_keys = True, (its_own, last)
+    number = unit.add()
+    unit.start(off_us=DRAWER_US)
+    unit.ledger.tend()
+    assert not unit.is_gone(number)
+    with pytest.raises(KeyLostError):
+        unit.ledger.read(number)
+    kept = Outgoing(unit.ledger).key_for_department(unit.ledger.store.leaf(number).epoch)
+    assert kept is not None
+    assert kept.day_key == its_own.key_id
+    unit.sync()
+    unit.ledger.append(Gap(reason="x", from_us=0, to_us=0, lost=0))
+    unit.time.run(HOUR_US)
+    unit.ledger.tend()
+    assert unit.is_gone(number)
     unit.ledger.close()
 
 
