@@ -16,7 +16,7 @@ from firmware.frames.picture_quality import PictureQuality, coarse, picture_qual
 
 ROWS, COLUMNS = 9, 16
 DARK_MEAN, DARK_CONTRAST = 12.0, 6.0
-FLAT_CONTRAST = 1.0  # pictures with nothing in them are the same without being frozen: a black night
+FLAT_CONTRAST = 1.0  # dark pictures with nothing in them are the same without being frozen: a black night
 COVERED_SHARE = 0.35  # of the usual contrast and sharpness
 KNOCKED_LIKENESS = 0.35  # correlation with the usual scene
 STEADY_LIKENESS = 0.75  # a view that is usually less alike than this belongs to a moving vehicle
@@ -53,7 +53,7 @@ class SceneWatch:
         cells = coarse(luma, ROWS, COLUMNS)
         sample = luma[:: max(1, luma.shape[0] // 90), :: max(1, luma.shape[1] // 160)].copy()
         same = self._last is not None and np.array_equal(sample, self._last)
-        frozen = same and quality.contrast >= FLAT_CONTRAST
+        frozen = same and (quality.contrast >= FLAT_CONTRAST or quality.mean >= DARK_MEAN)  # all gray, too
         if self._usual is None:
             self._usual, self._begun_s = cells.copy(), now_s
             self._usual_contrast, self._usual_sharpness = quality.contrast, quality.sharpness

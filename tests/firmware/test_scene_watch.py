@@ -52,6 +52,15 @@ def test_a_night_in_which_every_pixel_is_black_is_dark_and_not_frozen() -> None:
     assert watched(lambda _n: np.zeros((180, 320), np.uint8), 120) == {"dark"}
 
 
+@pytest.mark.parametrize("level", [20, 128, 255])
+def test_a_camera_that_gives_one_flat_picture_from_its_start_is_frozen(level: int) -> None:
+    """A failing sensor is gray, green or white all over: nothing was learned that it could be covered by."""
+    watch, flat = SceneWatch(), np.full((180, 320), level, np.uint8)
+    for second in range(40):
+        watch.look(flat, float(second))
+    assert watch.alarms(40.0) == ("frozen",)
+
+
 def test_passing_traffic_and_a_slow_dusk_are_no_alarm() -> None:
     def traffic(number: int) -> NDArray[np.uint8]:
         luma = road(number).astype(float) * max(0.3, 1 - number / 200)
