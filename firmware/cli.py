@@ -63,7 +63,10 @@ PROGRAM = Program(
     spelled={"enrol": "enroll"},
 )
 
-FAILING_CARD = " (a failing card is often made read-only: dmesg names it; replace the card)"
+CURES = {
+    errno.EROFS: " (a failing card is often made read-only: dmesg names it; replace the card)",
+    errno.ENOSPC: " (make room: remove what is not the reader's, or use a larger card)",
+}
 
 KNOWN = (ExplainedError, HardwareError, DetectorError, OSError, sqlite3.Error)
 
@@ -82,7 +85,7 @@ def explain(error: Exception, common: Common) -> tuple[str, int]:
         what, status = f"{error.filename}: permission denied{_whose(error, common.home)}", MISUSE
     elif isinstance(error, OSError):  # a full or read-only disk, a failing card
         what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
-        what += FAILING_CARD if error.errno == errno.EROFS else _in_the_way(error, common.home)
+        what += CURES.get(error.errno or 0) or _in_the_way(error, common.home)
         status = FOUND_WRONG
     elif isinstance(error, sqlite3.Error):
         what, status = f"{common.home}: the database cannot be used: {error}", FOUND_WRONG

@@ -5,6 +5,7 @@ Promise: a read never waits longer than asked, and a line whose other end is gon
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import threading
@@ -40,6 +41,14 @@ class SerialPort(Protocol):
         """Give the line back; a second call does nothing."""
 
 
+def _reason(error: Exception) -> str:
+    """Why a port cannot be opened, once: pyserial repeats the port's name and the number of the error."""
+    number = getattr(error, "errno", None)
+    if number == errno.EAGAIN:  # pyserial's lock
+        return "another program has it open"
+    return os.strerror(number) if number else str(error)
+
+
 class TtySerialPort:
     """A serial device (UART, USB adapter, USB gadget or pty) by pyserial, 8N1.
 
@@ -61,7 +70,7 @@ class TtySerialPort:
             )
         except (OSError, termios.error) as error:  # pyserial lets through what a cable pulled now gives
             raise MissingDriverError(
-                f"serial port {device} cannot be opened ({error}): check the cable, the name with "
+                f"serial port {device} cannot be opened ({_reason(error)}): check the cable, the name with "
                 "`ls /dev/tty*`, and that this user is in the group dialout"
             ) from error
         self._foreign: tuple[type[Exception], ...] = (OSError, serial.SerialException, TypeError)

@@ -24,10 +24,14 @@ def report_lines(report: HealthReport) -> Iterable[str]:
     yield f"picture      sharpness {known(report.sharpness)}, brightness {known(report.brightness)}"
     usual = known(None if report.reads_usual_hour is None else round(report.reads_usual_hour))
     yield f"reads        {report.reads} since start, {report.reads_this_hour} this hour (usual {usual})"
-    sync = "never" if report.since_sync_s is None else f"{_duration(max(1.0, report.since_sync_s))} ago"
-    waiting = counted(report.unacknowledged, "record")
-    yield f"sync         {sync}; it left {waiting} of reads and alerts not acknowledged"
-    yield f"log          {counted(report.newer_than_anchors, 'record')} then newer than every anchor"
+    waiting = f"{counted(report.unacknowledged, 'record')} of reads and alerts not acknowledged"
+    newer = f"{counted(report.newer_than_anchors, 'record')} newer than every anchor"
+    if report.since_sync_s is None:
+        yield f"sync         never; {waiting}"
+        yield f"log          {newer}"
+    else:  # as that sync left them: what came since would show a hit
+        yield f"sync         {_duration(max(1.0, report.since_sync_s))} ago; it left {waiting}"
+        yield f"log          {newer} after that sync"
     wear = known(report.card_wear_percent, " %")
     yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"
     if report.disk_free_bytes < KEEP_FREE:

@@ -338,7 +338,9 @@ def test_an_office_signs_a_root_file_only_by_the_digest_of_what_it_was_shown(
     status, out, err = terminal.type(*words)
     assert (status, "read it first" in err, "compared with no root file" in out) == (2, True, True)
     assert "root key of an office?root key of nobody" in out
-    status, out, _ = terminal.type(*words, "--against", str(root_path), "--digest", root.digest().hex())
+    status, out, err = terminal.type(*words, "--against", str(root_path), "--digest", root.digest().hex())
+    assert "another digest (ask the office" in err
+    assert bent.digest().hex() not in err  # nobody copies it from here unread
     changed = [line[:14] for line in out.splitlines() if line[:2] in {"- ", "+ "}]
     assert status == 2
     assert changed == [
@@ -492,6 +494,7 @@ def test_the_current_policy_is_printed_and_an_unsigned_one_is_not(terminal: Term
 def test_a_command_without_a_person_ends_before_it_opens_the_desk(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    terminal.given("user", "first", "chief")
     monkeypatch.setattr(desk_access, "open_front", lambda _home: pytest.fail("opened the desk"))
     status, _, err = terminal.type("inquiry", "mine")
     assert (status, "no user is given" in err, "--user USER" in err) == (2, True, True)

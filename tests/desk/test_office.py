@@ -379,10 +379,13 @@ def test_the_first_word_on_an_incident_ends_with_the_role_that_gave_it(
     assert problems(department) == ()
 
 
-def test_a_grant_that_was_signed_before_the_desk_still_needs_the_command_key(tmp_path: Path) -> None:
+def test_a_grant_that_was_signed_before_the_desk_still_needs_the_command_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Without a desk the key alone signs; with one, `department grant issue` asks who asks."""
     from sync.department.cli import main
     from sync.department.ground.settings import Settings
+    from sync.department.policy.named_files import command_key
     from sync.department.server.founding import found
     from sync.department.server.open_desk import first_administrator
 
@@ -396,7 +399,12 @@ def test_a_grant_that_was_signed_before_the_desk_still_needs_the_command_key(tmp
     strange = ["installation" if one == "repair" else one for one in words]
     assert main(strange) == 1  # the desk would never enter it
     assert not (tmp_path / "v.grant").exists()
+    assert main([*words, "--for", "15d"]) == 1
+    assert "refused: 463.3: Until: a vendor grant lasts at most 14 days" in capsys.readouterr().err
+    assert main(["grant", "list", "--home", str(home.path)]) == 2
+    assert "no desk yet (department user first USER)" in capsys.readouterr().err
     assert main(words) == 0
-    assert (tmp_path / "v.grant").exists()
+    bundle = Bundle.parse((tmp_path / "v.grant").read_bytes())
+    assert set(open_bundle(bundle, [command_key(home).public_key()]).commands) == REPAIR_COMMANDS
     first_administrator(home, "chief", "Chief")
     assert main(words) == 2

@@ -384,6 +384,7 @@ def test_what_is_in_the_way_in_a_home_is_named_with_what_to_do(
     assert said.format(home=tmp_path) in text
     assert ("(" in text) == bool(said)
     assert "(" not in explain(OSError(number, "no", "/elsewhere"), Common(tmp_path))[0]
+    assert "(make room" in explain(OSError(errno.ENOSPC, "full"), Common(tmp_path))[0]
 
 
 def test_a_socket_that_cannot_be_made_is_named(tmp_path: Path) -> None:

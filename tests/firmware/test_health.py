@@ -306,7 +306,12 @@ def test_the_report_is_plain_json_and_fits_a_terminal() -> None:
     report = Bench().watch.report()
     assert json.loads(json.dumps(report.plain()))["alarms"] == []
     assert all(len(line) <= 100 for line in report_lines(report))
-    assert "FULL" not in "\n".join(report_lines(report))
+    lines = list(report_lines(report))
+    assert not any("FULL" in line for line in lines)
+    assert "log          0 records newer than every anchor after that sync" in lines
+    never = list(report_lines(replace(report, since_sync_s=None)))
+    assert "sync         never; 0 records of reads and alerts not acknowledged" in never
+    assert "log          0 records newer than every anchor" in never
 
 
 @pytest.mark.parametrize(("free", "spent"), [(3 << 20, False), (1 << 20, True)])

@@ -227,7 +227,7 @@ def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
             cure=f"run it there, without {client.URL}",
         )
     home, token = DepartmentHome.open(terminal.common.home), os.environ.get(TOKEN, "")
-    if not (token or terminal.user):
+    if not (token or terminal.user) and open_desk.has_desk(home):  # opening names a desk that is missing
         raise InvalidInputError("no user is given", where="--user", cure=NO_USER)
     front = open_front(home)
     try:

@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage.codec import from_bytes
 from storage.counts import counted
 from storage.envelope import split
+from storage.errors import StorageError
 from storage.grant_format import (
     COMMANDS,
     DEFAULT_LIFE_US,
     DESIGNEE_LIMIT_US,
     MAX_BYTES,
     REPAIR_COMMANDS,
-    WITHOUT_RESET,
     Bundle,
     Grant,
     GrantRole,
@@ -222,10 +222,9 @@ def _form(order: GrantOrder, to_us: int) -> calls.GrantForm:
 
 def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, lent: bytes | None) -> Bundle:
     """Sign here: a designee under the delegation `lent`, or the command key where there is no desk yet.
-    Raises FormError for a purpose that the desk would not enter."""
+    Raises FormError for a purpose that the desk would not enter, and for a grant that cannot be."""
     calls.check_purpose(order.purpose)
     role, at_us = GrantRole(order.role), now_us()
-    offered = WITHOUT_RESET if lent is None else REPAIR_COMMANDS
     usual = (DEFAULT_LIFE_US[role] if lent is None else DESIGNEE_LIMIT_US) // HOUR_US
     with _office(home) as office:
         units = office.unit_ids(list(order.units))
@@ -239,7 +238,7 @@ def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, le
         purpose=order.purpose,
         work_order=order.work_order,
         units=units,
-        commands=tuple(sorted(set(order.commands or offered))),
+        commands=tuple(sorted(set(order.commands or REPAIR_COMMANDS))),
         issued_us=at_us,
         from_us=at_us,
         to_us=latest_us(role, at_us, _hours(order.length) if order.length else usual, _last_us(home, order)),
@@ -247,8 +246,11 @@ def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, le
         destroy_holds=order.destroy_holds,
         destroy_log=order.destroy_log,
     )
-    check_reset_units(signed)
-    return issue(signed, key) if lent is None else issue(signed, key, delegation=lent)
+    try:
+        check_reset_units(signed)
+        return issue(signed, key) if lent is None else issue(signed, key, delegation=lent)
+    except StorageError as error:
+        raise calls.refused_by_form(error) from None
 
 
 def _last_us(home: DepartmentHome, order: GrantOrder) -> int:

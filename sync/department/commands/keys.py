@@ -204,10 +204,16 @@ def sign_draft(
         lines.append("compared with no root file: --against names the one that your office kept")
     print("\n".join((*lines, f"SHA-256 {shown}")))
     if digest != shown:
+        if digest:
+            raise InvalidInputError(
+                "not signed: this file has another digest",
+                where="--digest",
+                cure="ask the office that sent it for the digest that it signed, by telephone",
+            )
         raise InvalidInputError(
-            f"not signed: {'another digest than this' if digest else 'read it first'}",
+            "not signed: read it first",
             where="--digest",
-            cure=f"if all of it shall be so, the same command with --digest {shown}",
+            cure=f"if you agree to all of it, repeat the command with --digest {shown}",
         )
     standing = _standing(signed, before, office, key)
     files.replace(file, signed)

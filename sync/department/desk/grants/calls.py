@@ -317,7 +317,7 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
             grant.check()
             check_reset_units(grant)
         except StorageError as error:
-            raise _limits(error) from None
+            raise refused_by_form(error) from None
         demand_not_taken_back(desk, grant)
         summary = _summary(grant, front.grants.unit_names(), _whose_log(front, form, grant.units))
         needed = takes_two_people(grant.commands)
@@ -360,7 +360,7 @@ def _summary(grant: Grant, names: Mapping[str, str], ends: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _limits(error: StorageError) -> FormError:
+def refused_by_form(error: StorageError) -> FormError:
     """The refusal of a grant that cannot be, by the field of the form."""
     name = error.where.removeprefix("Grant.")
     if name not in GrantForm.__dataclass_fields__:
@@ -390,7 +390,7 @@ def enter(front: DeskContext, token: str, form: SignedForm) -> Entered:
         try:
             grant, signer = front.grants.opened(form.bundle)
         except StorageError as error:
-            raise _limits(error) from None
+            raise refused_by_form(error) from None
         check_purpose(grant.purpose)
         _demand_repair(grant)
         _demand_own_key(desk, grant.person, grant.holder_key, "bundle")
