@@ -243,6 +243,11 @@ def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
             "an alert that was not confirmed ends without action",
             "verify it, or close it as no-stop, unfounded or handed-over",
         )
+    if step.outcome in acted and state.clets_due_us(0) is not None:
+        raise _refuse(
+            "no one has said what CLETS has on this vehicle",
+            "enter the CLETS reference, or why it was not practicable; then the outcome",
+        )
     if state.answer is None and not state.recalled and step.outcome is not Outcome.HANDED_OVER:
         raise _refuse(
             "no one has looked at the image and said what it shows",

@@ -223,6 +223,7 @@ def test_a_car_that_was_confirmed_and_dealt_with_raises_no_second_alert(
     car = make_car()
     (alert,) = car.passes(seen("7XKR219"))
     assert car.check(alert, "7XKR219") is AlertAnswer.CONFIRMED
+    car.step(alert, AlertEvent.CLETS, practicable=False, text="radio out of reach")
     car.step(alert, AlertEvent.CLOSED, outcome=Outcome.STOP)
     time.run(5 * MINUTE_US)
     assert car.passes(seen("7XKR219")) == []

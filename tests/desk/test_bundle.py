@@ -258,6 +258,11 @@ def test_the_command_checks_it_with_two_keys_and_no_home(
     monkeypatch.setenv("DEPARTMENT_HOME", str(tmp_path / "none"))
     assert main([*words, "--witness-key", ",".join(ours)]) == 0
     assert "the counts match the log" in capsys.readouterr().out
+    files = {name: tmp_path / name for name in ("log.pub", "witness.pub")}
+    files["log.pub"].write_text(f"{words[-1]}\n")
+    files["witness.pub"].write_text(f"{','.join(ours)}\n")
+    assert main([*words[:-1], str(files["log.pub"]), "--witness-key", str(files["witness.pub"])]) == 0
+    assert "the counts match the log" in capsys.readouterr().out
     assert main(words) == 2
     assert "--witness-key" in capsys.readouterr().err
 

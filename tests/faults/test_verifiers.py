@@ -99,6 +99,7 @@ def test_in_the_car_nothing_shows_the_entry_to_copy_and_who_looks_confirms_all(c
         post(attentive, f"{base}/view")
         post(attentive, f"{base}/transcribe", plate=plate, state="CA")
         confirmed += post(attentive, f"{base}/answer", fit="yes").json()["answer"] == "confirmed"
+        post(attentive, f"{base}/clets", practicable=True, text="CLETS 4711")
         assert post(attentive, f"{base}/close", outcome="stop").json()["closed"]
         car.time.run(5_000_000)  # all of them within one shift
     assert (shown_early, copied, confirmed) == (0, 0, ROUNDS)

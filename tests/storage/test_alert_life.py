@@ -109,6 +109,14 @@ REFUSED = [
         (step(AlertEvent.CLOSED, outcome=Outcome.ARREST),), "without action", id="an arrest unconfirmed"
     ),
     pytest.param((step(AlertEvent.CLOSED, outcome=Outcome.STOP),), "without action", id="a stop unconfirmed"),
+    *(
+        pytest.param(
+            (LOOK, TYPED, CONFIRMED, step(AlertEvent.CLOSED, outcome=outcome)),
+            "what CLETS has",
+            id=f"{outcome} without CLETS or a reason",
+        )
+        for outcome in (Outcome.STOP, Outcome.ARREST)
+    ),
     pytest.param(
         (step(AlertEvent.CLOSED, outcome=Outcome.HANDED_OVER), LOOK), "is closed", id="a step after the end"
     ),
@@ -257,7 +265,9 @@ class AnyOrder(RuleBasedStateMachine):
         if kind is AlertEvent.CLOSED:
             assert user
             assert outcome is not None
-            assert outcome not in {Outcome.STOP, Outcome.ARREST} or before.answer is AlertAnswer.CONFIRMED
+            if outcome in {Outcome.STOP, Outcome.ARREST}:
+                assert before.answer is AlertAnswer.CONFIRMED
+                assert before.recalled or before.last(AlertEvent.CLETS) is not None
 
 
 AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
@@ -361,10 +371,13 @@ def test_a_recalled_alert_can_be_shown_and_closed_and_no_more() -> None:
     with pytest.raises(RefusedError, match="the entry was withdrawn"):
         demand_step(made, LOOK, WANTED)
     demand_step(made, replace(ENDED, outcome=Outcome.HANDED_OVER), WANTED)
+    acted = walk(LOOK, TYPED, CONFIRMED).after(step(AlertEvent.RECALLED))  # the stop was before the recall
+    demand_step(acted, replace(ENDED, outcome=Outcome.STOP), WANTED)
 
 
 def test_a_confirmed_alert_ends_with_an_arrest_and_one_dated_alike_follows() -> None:
-    made = walk(LOOK, TYPED, CONFIRMED, step(AlertEvent.CLOSED, outcome=Outcome.STOP))
+    asked = step(AlertEvent.CLETS, practicable=False, text="radio out of reach")
+    made = walk(LOOK, TYPED, CONFIRMED, asked, step(AlertEvent.CLOSED, outcome=Outcome.STOP))
     assert made.closed
     assert (made.last(AlertEvent.SHOWN), made.last(AlertEvent.VIEWED)) == (None, LOOK)
 

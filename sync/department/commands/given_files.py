@@ -22,10 +22,17 @@ FILE = click.Path(path_type=Path)
 MOST_BYTES = 5 << 30  # a package has 4 GiB at most
 
 
+def key_text(given: str) -> str:
+    """Public keys as they were typed, or what the file of that name holds. Raises InvalidInputError."""
+    if not os.path.isfile(given):  # noqa: PTH113 - it takes any text, as a key of 2 kB
+        return given
+    return read_bytes(Path(given)).decode(errors="replace").strip()
+
+
 def key_of(text: str, where: str) -> NoteKey:
-    """A log's or a witness's public key that was typed. Raises InvalidInputError."""
+    """A log's or a witness's public key, typed or in a file. Raises InvalidInputError."""
     try:
-        return NoteKey.parse(text)
+        return NoteKey.parse(key_text(text))
     except CheckpointError as error:
         raise InvalidInputError(error.what, where=where) from None
 

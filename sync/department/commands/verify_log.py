@@ -22,7 +22,7 @@ from storage.evidence import SENTENCE
 from storage.leaf import log_id_of
 from storage.times import SECOND_US, iso_text
 from sync.command_frame import Common, collected
-from sync.department.commands.given_files import FILE, key_of, read_bytes, read_package
+from sync.department.commands.given_files import FILE, key_of, key_text, read_bytes, read_package
 from sync.department.commands.verify_words import report_hours, say
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list
@@ -88,10 +88,15 @@ stranger_options = collected(
     "given",
     VerifyInput,
     click.argument("package", type=FILE, required=False),
-    click.option("--key", metavar="KEY", help="The department log's key (`department witness log-key`)."),
+    click.option(
+        "--key", metavar="KEY", help="The department log's key (`department witness log-key`), or its file."
+    ),
     click.option("--log", type=FILE, metavar="FOLDER", help="The copy of the access log to check."),
     click.option(
-        "--witness-key", multiple=True, metavar="KEYS", help="A witness's keys, obtained from the witness."
+        "--witness-key",
+        multiple=True,
+        metavar="KEYS",
+        help="A witness's keys, or their file, obtained from the witness.",
     ),
     click.option("--witness-url", multiple=True, metavar="URL", help="Address of its newest checkpoint."),
     click.option(
@@ -179,7 +184,7 @@ def check_given(common: Common, given: VerifyInput) -> int:
 
 def _keys_of(texts: Sequence[str], option: str) -> tuple[tuple[CosignerKey, ...], ...]:
     """The keys of each witness that an option names. Raises InvalidInputError."""
-    named = [witness_of(text, "", option) for text in texts]
+    named = [witness_of(key_text(text), "", option) for text in texts]
     keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in named)
     raw = [key.raw for one in keys for key in one]
     if len(set(raw)) != len(raw):  # it would count twice towards the quorum
