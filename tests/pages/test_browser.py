@@ -291,6 +291,17 @@ def test_an_idle_page_clears_itself_and_gives_the_form_back(desk: Windows, depar
     assert sum(isinstance(each.note, Access) for each in department.desk.log.entries()) == before
 
 
+def compare_small_and_on_paper(one: Window) -> None:
+    """The comparison of an alert: every character on a phone, and on paper without its buttons."""
+    one.page.set_viewport_size({"width": 320, "height": 800})  # 1280 at 400 %, or a phone
+    assert one.cut_off() == []
+    one.page.set_viewport_size({"width": 1280, "height": 800})
+    one.page.emulate_media(media="print")
+    assert one.page.locator("table.slots").is_visible()
+    assert not one.page.get_by_role("button", name="Yes").is_visible()
+    one.page.emulate_media(media="screen")
+
+
 def test_an_alert_comes_by_itself_and_is_worked_by_keys(
     desk: Windows, department: Department, car: Car
 ) -> None:
@@ -336,6 +347,7 @@ def test_an_alert_comes_by_itself_and_is_worked_by_keys(
     keys.type("CA")
     keys.press("Enter")
     one.page.locator("table.slots").wait_for()
+    compare_small_and_on_paper(one)
     keys.press("y")
     one.page.get_by_text("Confirmed by a look at the picture").wait_for()
     waits = "AudioContext was not allowed to start"  # where a page came without a key: its button says so

@@ -139,6 +139,11 @@ def test_a_page_shows_no_role_what_its_call_refuses(
         pytest.param("<h1>A</h1><button> </button>", "a button without words", id="empty button"),
         pytest.param("<h1>A</h1><th>B</th>", "a heading of a table without scope: B", id="no scope"),
         pytest.param("<h1>A</h1><img src=x>", "a picture without alt", id="no alt"),
+        pytest.param(
+            '<h1>A</h1><form><input aria-label="B"><button name="a">C</button><button name="a">D</button>',
+            "Enter in a field chooses C",
+            id="hasty",
+        ),
     ],
 )
 def test_each_barrier_of_a_page_is_found(html: str, named: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from desk_twins import Department, open_copy
+from desk_twins import GROUND, HOUR_US, Department, open_copy
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
 from page_browser import CHROMIUM, Window, Windows, prove, windows
@@ -18,7 +18,7 @@ from page_sheets import PLAIN_PATHS
 from playwright.sync_api import expect
 
 from sync.department.desk.inquiry import calls
-from sync.department.desk.inquiry.forms import InquiryDecideForm
+from sync.department.desk.inquiry.forms import InquiryDecideForm, ProposeForm
 from sync.department.desk.inquiry.pace import SearchPace
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.journal.hold_entries import HoldPlaced
@@ -130,6 +130,27 @@ def test_what_is_printed_has_no_menu_and_fits_the_paper(desk: Windows) -> None:
         wide = "[...document.querySelectorAll('table, p, h1')].map(one => one.getBoundingClientRect().right)"
         assert one.page.evaluate(f"Math.max(...{wide})") <= 816, path
         assert one.page.locator("h1").is_visible(), path
+    one.go("/transparency")
+    assert one.page.get_by_text("Every access is entered in the log as an ALPR Request").is_visible()
+    assert one.page.locator("pre").evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
+def test_enter_in_a_field_decides_nothing_for_or_against(desk: Windows, department: Department) -> None:
+    """What a second person types is a reason; the decision is the button's."""
+    wide = replace(department.plate("8XYZ*"), since_us=department.clock.us - HOUR_US)
+    department.call("inquiry/propose", department.logon("comm1"), ProposeForm(query=wide, ground=GROUND))
+    before = len(department.desk.book.queue.decided)
+    one = desk.open()
+    one.logon("super", then="/queue")
+    field = one.page.get_by_label(re.compile("^Why, about proposal")).first
+    field.fill("the case is known to me")
+    field.press("Enter")
+    assert one.page.url.endswith("/queue")
+    assert field.input_value() == "the case is known to me"
+    assert len(department.desk.book.queue.decided) == before
+    one.page.get_by_role("button", name="Refuse").first.click()
+    one.page.get_by_text(": refused.").first.wait_for()
+    assert len(department.desk.book.queue.decided) == before + 1
 
 
 def test_the_supervisor_holds_what_a_search_found_by_hand(desk: Windows, department: Department) -> None:

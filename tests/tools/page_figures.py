@@ -228,7 +228,7 @@ def judging_strokes(desk: Windows, department: Department, tasks: Tasks) -> None
     supervisor.page.get_by_role("heading", name="Queue").wait_for()
     hands.press("j", "Shift+Tab")
     hands.type("the case is known to me")
-    hands.press("Enter")
+    hands.press("Tab", "Enter")
     supervisor.page.get_by_text(": approved.").first.wait_for()
     for _ in range(6):
         department.searched(department.logon("comm1"), department.reads[-1:])

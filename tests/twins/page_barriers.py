@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 EMPTY = frozenset({"input", "meta", "link", "br", "img", "hr", "path", "rect", "circle", "line"})
 NAMED = ("aria-labelledby", "aria-describedby", "aria-errormessage", "aria-controls", "for", "list")
+UNTYPED = {"hidden", "checkbox", "radio", "submit", "file"}
 HEADINGS = ("h1", "h2", "h3", "h4")
 
 
@@ -81,6 +82,7 @@ def barriers(html: str) -> list[str]:
         for given, _ in page.every("html")
         if given.get("lang") != "en-US"
     ]
+    found += [f"Enter in a field chooses {names[0]}" for names in _hasty(page)]
     levels = [int(tag[1]) for tag, _, _ in page.elements if tag in HEADINGS]
     if levels.count(1) != 1:
         found.append(f"{levels.count(1)} headings of the page")
@@ -94,4 +96,23 @@ def barriers(html: str) -> list[str]:
         found.append("no one main part")
     regions = [given for _, given, _ in page.elements if given.get("tabindex") == "0"]
     found += ["a part to scroll without a name" for given in regions if not given.get("aria-label")]
+    return found
+
+
+def _hasty(page: Outline) -> list[list[str]]:
+    """The buttons of each form with a field to type in that say different things, none of them the one that
+    is meant (marked go): Enter in the field sends the first."""
+    forms: list[list[tuple[str, dict[str, str], str]]] = [[]]
+    for one in page.elements:
+        if one[0] == "form":
+            forms.append([])
+        forms[-1].append((one[0], one[1], "".join(one[2]).strip()))
+    found = []
+    for form in forms[1:]:
+        buttons = [(given, text) for tag, given, text in form if tag == "button"]
+        typed = [tag for tag, given, _ in form if tag == "input" and given.get("type", "text") not in UNTYPED]
+        choices = [text for given, text in buttons if given.get("name")]
+        first = buttons[0][0] if buttons else {}
+        if typed and len(choices) > 1 and "disabled" not in first and "go" not in first.get("class", ""):
+            found.append(choices)
     return found

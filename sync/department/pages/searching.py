@@ -22,11 +22,11 @@ T = TypeVar("T")
 RADIUS = "500"  # meters, as the form shows it at first
 
 RANGES = (
+    ("hours", "last 8 hours"),
     ("1", "last 24 hours"),
     ("7", "last 7 days"),
     ("30", "last 30 days"),
     ("365", "last 365 days"),
-    ("hours", "last 8 hours"),
     ("given", "from and to, below"),
 )
 

@@ -21,7 +21,7 @@ from sync.department.policy.roles import Call
 class RedressForm:
     """A request from anyone. `about`: wrong-read, stop, access, other.
 
-    `contact`: mail address, telephone or post address for the answer; `words`: what happened.
+    `contact`: email, phone or mailing address for the answer; `words`: what happened.
     """
 
     about: str

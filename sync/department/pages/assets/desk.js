@@ -51,7 +51,7 @@
       if (!list.length) return;
       const at = list.findIndex((one) => one.contains(document.activeElement));
       const next = list[Math.min(list.length - 1, Math.max(0, at < 0 ? (by > 0 ? 0 : list.length - 1) : at + by))];
-      (first("a, button", next) || Object.assign(next, { tabIndex: -1 })).focus();
+      (first("a, button:enabled", next) || Object.assign(next, { tabIndex: -1 })).focus();
       next.scrollIntoView({ block: "nearest" });
     };
     document.addEventListener("keydown", (event) => {
@@ -67,7 +67,7 @@
       else if (event.key === "j") move(1);
       else if (event.key === "k") move(-1);
       else if (event.key === "r" && first("#arrived:not([hidden])")) location.reload();
-      else if (event.key === "o" && !first('main [data-key="o"]')) { const row = document.activeElement.closest("li, tr"); const one = row && first("a, button", row); if (one) one.click(); }
+      else if (event.key === "o" && !first('main [data-key="o"]')) { const row = document.activeElement.closest("li, tr"); const one = row && first("a, button:enabled", row); if (one) one.click(); }
       else if (first(`main [data-key="${CSS.escape(event.key)}"]`)) first(`main [data-key="${CSS.escape(event.key)}"]`).click();
       else if (event.key === "L" && first("#lock")) first("#lock").requestSubmit();
       else if (event.key === "?") location.assign("/help");
