@@ -40,9 +40,12 @@ class Work:
 async def show(visit: Visit) -> Response:
     """The open alerts, those that sounded first."""
     lines = await visit.call("alert/list")
-    return visit.page(
-        "alerts.html", lines=cut(visit, lines, "open"), sounding=sum(one.sounded for one in lines)
-    )
+    shown = cut(visit, lines, "open", texts=_texts)
+    return visit.page("alerts.html", lines=shown, sounding=sum(one.sounded for one in lines))
+
+
+def _texts(line: AlertLine) -> tuple[str, ...]:
+    return (str(line.alert), line.says, line.unit, line.next)
 
 
 async def events(visit: Visit) -> Response:

@@ -92,7 +92,7 @@ UNITS = Sheet(
     listings=(
         Listing(
             operation="unit/list",
-            title="Units, by their newest reports",
+            title="Units, those that need a person first",
             columns=(
                 *("name", "seen_us", "silent", "reset_us", "alarms", "reads_this_hour", "clock"),
                 *("disk_free_mb", "certificate_ends_us"),

@@ -136,10 +136,10 @@ class Opening:
 class Listing:
     """One list. `columns`: attributes of a row, the first names it; `under`: attributes that are shown in
     small under a column, where a column each would be wider than a screen; `plain`: those that people
-    typed; `codes`: of a column, what its codes are called; `acts`: forms of a row; `late`: rows
-    that need a person, and `late_word` says why; `links`: (attribute, path with {}) of a cell; `rows`: the
-    rows in the answer; `value`: the form of the call, from the page's fields; `older`: of a call that gives
-    a page of a long list itself, `before` of the next, or -1."""
+    typed; `codes`: of a column, what its codes are called; `acts`: forms of a row; `late`: rows that need a
+    person, which are first, and `late_word` says why; `links`: (attribute, path with {}) of a cell; `rows`:
+    the rows in the answer; `value`: the form of the call, from the page's fields; `older`: of a call that
+    gives a page of a long list itself, `before` of the next, or -1."""
 
     operation: str
     title: str
@@ -268,7 +268,7 @@ def prepared(ask: Ask, visit: Visit, row: Any = None, name: str = "") -> dict[st
 
 def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
     """A list as the template takes it."""
-    rows = listing.rows(answer)
+    rows = sorted(listing.rows(answer), key=lambda row: not listing.late(row, visit.now_us))
     sought = [one for one in (*listing.columns, *listing.under.values()) if one not in WITH_PLATES]
 
     def texts(row: Any) -> Iterator[str]:
