@@ -115,12 +115,27 @@ def test_every_wrong_field_of_a_form_is_named_at_once(reader: Callable[[], Reade
     assert "5 fields are wrong" in empty.text
     for label in ("User name", "Name", "Organization", "Roles", "Why"):
         assert f"{label}: is missing." in empty.text
+    assert '<fieldset class="field many wrong" aria-describedby="refusal"><legend>Roles' in empty.html
     marked = {given["name"] for tag, given in empty.tags if "aria-invalid" in given}
     assert marked == {"user", "name", "organisation", "reason"}
     typed = {"user": "New One", "name": ".", "organisation": "-", "roles": "dispatcher", "reason": "hired"}
     wrong = one.post("/people", form | typed)
     assert "3 fields are wrong" in wrong.text
     assert "AccountForm" not in wrong.html
+
+
+def test_a_label_is_said_once_and_is_the_one_of_the_page(reader: Callable[[], Reader]) -> None:
+    one = reader()
+    one.logon("chief")
+    page = one.get("/grants")
+    form = next(fields for _, fields in page.forms if fields.get("act") == "grant/issue")
+    sent = one.post("/grants", form | {"holder_key": "x", "do": "make"})
+    assert "Technician or vendor: is missing." in sent.text
+    assert "Role: Technician" not in sent.text
+    page = one.get("/retention")
+    form = next(fields for _, fields in page.forms if fields.get("act") == "backlog/allow")
+    sent = one.post("/retention", form | {"through": "tomorrow", "reason": "it is due", "do": "make"})
+    assert "Up to this day of receipt: is not a day (YYYY-MM-DD)." in sent.text
 
 
 def test_a_search_names_place_and_ground_at_once(reader: Callable[[], Reader]) -> None:
@@ -220,7 +235,9 @@ def test_a_search_names_every_wrong_field_at_once(
     for words in ("Latitude: is missing", "Longitude: is missing"):
         assert words in alone.text
     beside = one.post(path, shown | {"plate": "8XYZ123", "since": "2026-09-01T10:00"})  # the last 30 days
-    assert (beside.status, "“from and to, below” beside it" in beside.text) == (422, True)
+    assert (beside.status, "Under When, choose “from and to, below”" in beside.text) == (422, True)
+    marked = {given["name"] for tag, given in beside.tags if "aria-invalid" in given}
+    assert {"range", "since", "until"} <= marked
     assert "<details open>\n<summary>Times and place" in beside.html  # the marked field is not hidden
 
 

@@ -248,6 +248,11 @@ def label_of(name: str, form: str = "") -> str:
     return words.label if words is not None else name.replace("_", " ")
 
 
+def labels_of(name: str) -> frozenset[str]:
+    """The labels that fields of this name have in some form."""
+    return frozenset(words.label for key, words in _BY_FORM.items() if key.rpartition(".")[2] == name)
+
+
 _NAMED = re.compile(r"\b(?P<form>[A-Z]\w*Form)\.(?:\w+(?:\[\d+\])?\.)*(?P<name>[a-z]\w*)(?:\[\d+\])?: ")
 
 

@@ -51,11 +51,9 @@ def query_of(visit: Visit) -> tuple[dict[str, Any], list[FormError]]:
         since_us = read(lambda: values.moment_us("since", zone, now_us), since_us, "query.since_us")
         if values.text("until"):
             until_us = read(lambda: values.moment_us("until", zone, now_us), now_us, "query.until_us")
-    elif unused := [name for name in ("since", "until") if values.text(name)]:
-        what = "choose “from and to, below” beside it, or leave both times empty"
-        wrong += [
-            FormError(what, code=one, clause="463.5 (b) 2", fields=(one, "query.since_us")) for one in unused
-        ]
+    elif values.text("since") or values.text("until"):
+        what = "under When, choose “from and to, below”, or leave both times empty"
+        wrong.append(FormError(what, code="time", clause="463.5 (b) 2", fields=("range", "query.since_us")))
     elif chosen != "hours":
         days = read(lambda: values.number("range", 30), 30, "query.since_us")
         since_us = now_us - max(1, days) * DAY_US

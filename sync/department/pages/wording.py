@@ -8,7 +8,7 @@ import re
 from datetime import datetime, tzinfo
 
 from sync.department.desk.calling import ErrorAnswer
-from sync.department.desk.field_help import words_of
+from sync.department.desk.field_help import labels_of, words_of
 from sync.department.desk.operations import OPERATIONS
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
@@ -149,7 +149,8 @@ def _labeled(said: ErrorAnswer) -> ErrorAnswer:
     label = _OF_QUERIES.get(name, "")
     with contextlib.suppress(KeyError):
         label = label or words_of("", name).label
-    if not label or label.casefold() in said.what.casefold():
+    has_label = said.what.partition(": ")[0] in labels_of(name)  # the one that its form gives it
+    if not label or has_label or label.casefold() in said.what.casefold():
         return said
     return dataclasses.replace(said, what=f"{label}: {said.what}")
 

@@ -146,7 +146,9 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
         since = form.since_us if form.since_us >= 0 else audited_to
         until = form.until_us if form.until_us >= 0 else caller.at_us
         if not 0 <= since <= until <= caller.at_us:
-            raise FormError("the period must run forward and have ended", code="time", clause="463.5 (c)")
+            raise FormError(
+                "the period must end after it begins, and be over", code="time", clause="463.5 (c)"
+            )
         if since > audited_to:
             raise FormError(
                 f"look-ups from {iso_text(audited_to)} to {iso_text(since)} would be in no audit",

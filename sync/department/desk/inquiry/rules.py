@@ -120,7 +120,7 @@ def _check_time(policy: Policy, since_us: int, until_us: int, now_us: int) -> No
     days, clause = policy.inquiry.days_max, "463.5 (b) 2"
     demand(
         0 <= since_us < until_us,
-        "the time asked for must run forward",
+        "the time asked for ends before it begins",
         code="time",
         clause=clause,
         fields=("since", "until"),

@@ -55,7 +55,7 @@ def confirm_clock(front: DeskContext, token: str, form: ClockForm) -> Entered:
         doubt: Doubt | None = time.doubt() if time is not None else None
         if doubt is None:
             raise NotYetError("the clock is not in doubt", code="no-doubt", clause=CLAUSE)
-        day = day_of(form.day, "day")
+        day = day_of(form.day, "ClockForm.day")
         demand_words(form.reason, "say how you know", code="reason", clause=CLAUSE)
         if abs(doubt.wall_us // DAY_US - day) > 1:
             raise FormError("the server's clock shows another day", code="other-day", clause=CLAUSE)
@@ -78,7 +78,7 @@ def allow_purge(front: DeskContext, token: str, form: PurgeForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        through = day_of(form.through, "through")
+        through = day_of(form.through, "PurgeForm.through")
         demand_words(form.reason, "say why it waited", code="reason", clause=CLAUSE)
         due = caller.at_us // DAY_US - 1 - desk.policy.retention.keep_days
         if through > due:

@@ -42,7 +42,7 @@ def enter_restore(front: DeskContext, token: str, form: RestoreForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        backup = day_of(form.backup, "backup")
+        backup = day_of(form.backup, "RestoreForm.backup")
         if backup > caller.at_us // DAY_US:
             raise FormError("backup: that day is to come", code="form", clause=CLAUSE)
         demand_words(form.reason, "say why it was restored", code="reason", clause=CLAUSE)
