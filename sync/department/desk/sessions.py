@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field, replace
 
+from storage.counts import counted
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.ground.person_key import secret_of
 from sync.department.journal.entries import AccountSet, CredentialSet, Entry, Logon, SessionEnded
@@ -147,11 +148,11 @@ def locked_words(policy: Policy, session: Session, last_used_us: int) -> str:
 
 
 def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int) -> None:
-    """Raises LockedError for a locked or idle session, NotProvenError for one whose day is over."""
-    if now_us - session.opened_us >= policy.sessions.longest_hours * HOUR_US:
-        raise NotProvenError(
-            "this session's day is over", code="session-over", clause="CJIS AC-12", cure="log on again"
-        )
+    """Raises LockedError for a locked or idle session, NotProvenError for one whose hours are over."""
+    hours = policy.sessions.longest_hours
+    if now_us - session.opened_us >= hours * HOUR_US:
+        what = f"this session ended after {counted(hours, 'hour')}"
+        raise NotProvenError(what, code="session-over", clause="CJIS AC-12", cure="log on again")
     if session.locked or idle_too_long(policy, session, last_used_us, now_us):
         raise LockedError(
             locked_words(policy, session, last_used_us),
