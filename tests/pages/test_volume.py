@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from sync.department.pages import paging
-from sync.department.store.database import open_store
+from sync.department.store.opening import open_store
 from sync.department.store.tables import incidents, units
 
 MANY = 25
