@@ -259,13 +259,13 @@ class LiveTrack:
         mine, its = self.vote.leader, reading.leader
         if is_part(mine, its) or is_part(its, mine):
             return "unclear"
-        sure = sorted((self.vote.confidence, reading.confidence))
         alike = shared(mine, its) >= DIFFERENT_SHARE
+        sure = sorted((self.vote.confidence, reading.confidence)) if alike else [0.0]  # it costs a verdict
         if alike and (sure[0] < TRUSTED or sure[1] < SURE):
             return "unclear"
         if self.vote.supports(reading.evidence) < DIFFERENT_NATS:
             return "different"
-        return "neighbor" if alike and sure[0] >= SURE else "unclear"
+        return "neighbor" if sure[0] >= SURE else "unclear"
 
     def _may_be_misread(self, reading: PlateReading) -> bool:
         """Whether the slot in which this vote and a reading differ is in doubt in one of them."""

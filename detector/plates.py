@@ -33,28 +33,26 @@ def as_corners(quad: Iterable[Iterable[float]]) -> Corners:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlateBox:
-    """Where a plate is. ``confidence``: the detector's score, 0..1."""
+    """Where a plate is. ``confidence``: the detector's score, 0..1.
+
+    ``width_px``, ``height_px``: mean length of the top and bottom edges, and of the left and right ones.
+    """
 
     corners: Corners
     confidence: float
+    width_px: float = field(init=False, compare=False, repr=False)  # asked for dozens of times a frame
+    height_px: float = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        a, b, c, d = self.corners
+        object.__setattr__(self, "width_px", (math.dist(a, b) + math.dist(d, c)) / 2)
+        object.__setattr__(self, "height_px", (math.dist(a, d) + math.dist(b, c)) / 2)
 
     @property
     def box(self) -> tuple[float, float, float, float]:
         """The upright box around the corners: x, y, w, h in px."""
         xs, ys = zip(*self.corners, strict=True)
         return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
-
-    @property
-    def width_px(self) -> float:
-        """Mean length of the top and bottom edges."""
-        a, b, c, d = self.corners
-        return (math.dist(a, b) + math.dist(d, c)) / 2
-
-    @property
-    def height_px(self) -> float:
-        """Mean length of the left and right edges."""
-        a, b, c, d = self.corners
-        return (math.dist(a, d) + math.dist(b, c)) / 2
 
     @property
     def aspect(self) -> float:
