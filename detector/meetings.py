@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from .likeness import is_rest
 from .pairing import Pace
 from .passes import LiveTrack
 from .place_fit import between, may_have_strayed
@@ -82,10 +83,12 @@ class Meetings:
             return False
         sightings, apart_us = glimpse.motion.sightings, apart(track, glimpse)
         within = self._between.get(_pair(track, glimpse))
+        # what glare left of it in one frame
+        rest = sightings == 1 and apart_us <= 0 and is_rest(glimpse.vote.leader, track.vote.leader)
         if within == sightings <= _MOST_BETWEEN:
-            return glimpse.spelt_nearly(track) or (sightings == 1 and glimpse.is_far)
-        if not glimpse.spelt_nearly(track):
-            return False
+            return rest or glimpse.spelt_nearly(track) or (sightings == 1 and glimpse.is_far)
+        if rest or not glimpse.spelt_nearly(track):
+            return rest
         if self._turns.get(_pair(track, glimpse), 0) >= _TURNS and not glimpse.came_near:
             return True
         if pace.interval_us > _GLIMPSE_US:

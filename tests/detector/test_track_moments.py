@@ -364,3 +364,17 @@ def test_a_far_pass_taken_over_does_not_hide_another_from_before_the_near_one() 
     for _ in range(8):
         replay.show()
     assert texts(replay.finish()) == ["6KZ1724"]
+
+
+@pytest.mark.parametrize(("text", "passes"), [("C123", 1), ("X123", 1), ("XY23", 2)])
+def test_what_glare_left_of_a_plate_in_one_frame_is_a_moment_of_its_pass(text: str, passes: int) -> None:
+    replay = Replay(fps=5)
+    for step in range(20):
+        x, width = 300 + 20 * step, 34 * 1.04**step
+        if not 10 <= step < 16:
+            replay.show(frame(near(FLEET[0], x, 300, width)))
+        else:  # washed out but for an end of it, once
+            replay.show(frame(near(text, x + 12, 300, 0.8 * width)) if step == 14 else frame())
+    for _ in range(40):
+        replay.show()
+    assert len(replay.finish()) == passes
