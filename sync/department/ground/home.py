@@ -11,6 +11,7 @@ reserve           room that a full disk gives back, so that what is due is purge
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import shutil
@@ -96,11 +97,9 @@ class DepartmentHome:
     def fips(self) -> bool:
         """Whether the policy file here asks for the FIPS profile: approved algorithms only."""
         try:
-            table = tomllib.loads((self.path / POLICY_FILE).read_text())
+            return _asks_for_fips((self.path / POLICY_FILE).read_text())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
             return False  # the code that needs the policy reports the fault
-        security = table.get("security")
-        return isinstance(security, dict) and security.get("profile") == "fips"
 
     def policy_document(self) -> bytes:
         """The policy file, which each department has since it was founded. Raises HomeError without it."""
@@ -136,6 +135,12 @@ class DepartmentHome:
                     what = "a server already runs on this home"
                     raise HomeError(what, where=str(self.path), cure="stop it first")
             yield
+
+
+@functools.lru_cache(maxsize=16)  # cached as the policy itself is: all that opens a desk asks for it
+def _asks_for_fips(policy: str) -> bool:
+    security = tomllib.loads(policy).get("security")
+    return isinstance(security, dict) and security.get("profile") == "fips"
 
 
 def demand_owner(path: Path) -> None:
