@@ -78,9 +78,9 @@ def test_an_import_by_case_that_was_cut_into_parts_is_taken_part_by_part(
     filed = {row.entry: row.rms_number for row in department.front.requests.of(department.desk.log)}
     assert filed[later] == "RMS-26-77"
     with pytest.raises(FormError) as refused:
-        take("26-001234,RMS-26-99", "26-005555,RMS-26-78", "26-000999,RMS-1")
+        take("26-001234,RMS-26-99", "26-005555,RMS-26-78", "26-000999,RMS-1", "26-000999,RMS-2")
     assert [part.what for part in refused.value.parts] == [
-        "case 26-001234: all of its accesses are filed",
+        "case 26-001234: all of its accesses are filed already",
         "case 26-000999: no access is under that number",
     ]
 

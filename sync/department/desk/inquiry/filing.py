@@ -78,9 +78,9 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], *, again: 
         if not 0 < len(lines) <= MAX_FILINGS:
             what = f"an import has 1 to {MAX_FILINGS} lines, and this one has {len(lines)}"
             raise FormError(what, code="filings", clause=CLAUSE, cure=CUT_CURE)
-        cases = _Cases(shown_to(desk, caller, rows), again=again)
+        known = _Known(shown_to(desk, caller, rows), again=again)
         numbers: dict[int, str] = {}
-        wrong: list[FormError] = []
+        wrong: dict[str, FormError] = {}  # by their words: a case may be on many lines
         for at, one in enumerate(lines, 1):
             try:
                 rms_number = check_rms_number(one.rms_number)
@@ -90,13 +90,12 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], *, again: 
                     code="filings",
                     clause=CLAUSE,
                 )
-                for access in cases.to_file(one.number, rms_number) if one.number else (one.access,):
-                    demand_shown(desk, caller, access)
-                    numbers[access] = rms_number  # the last line counts
+                found = known.of_case(one.number, rms_number) if one.number else known.one(one.access)
+                numbers.update(dict.fromkeys(found, rms_number))  # the last line counts
             except FormError as error:
                 what = f"{_place(at, one)}: {error.what}"
-                wrong.append(FormError(what, code=error.code, clause=CLAUSE, cure=error.cure))
-        refuse_lines(wrong)
+                wrong[what] = FormError(what, code=error.code, clause=CLAUSE, cure=error.cure)
+        refuse_lines(tuple(wrong.values()))
         if not numbers:
             return [], lambda _made: FiledMany(filed=0)
         (access, number), *more = numbers.items()
@@ -113,22 +112,29 @@ def _place(at: int, one: Filing) -> str:
     return f"access {one.access}" if one.access >= 0 else f"number {at} of the filings"
 
 
-class _Cases:
-    """The accesses that a person may file, by case number."""
+class _Known:
+    """The accesses that a person may file."""
 
     def __init__(self, shown: Iterable[AlprRequest], *, again: bool) -> None:
         self._again = again
+        self._entries: set[int] = set()
         self._rows: dict[str, list[AlprRequest]] = defaultdict(list)
         for row in shown:
+            self._entries.add(row.entry)
             self._rows[row.number].append(row)
 
-    def to_file(self, number: str, rms_number: str) -> list[int]:
+    def one(self, access: int) -> list[int]:
+        """That access. Raises FormError, the same for one that the person may not see."""
+        demand(access in self._entries, "there is no such access", code="no-access", clause=CLAUSE)
+        return [access]
+
+    def of_case(self, number: str, rms_number: str) -> list[int]:
         """Those of a case that have no RMS number yet. Raises FormError if there is none, but for a case
         whose accesses have just this number."""
         rows = self._rows.get(number, [])
         found = [row.entry for row in rows if row.rms_number == NOT_FILED]
         if not found and not (self._again and any(row.rms_number == rms_number for row in rows)):
-            what = "all of its accesses are filed" if rows else "no access is under that number"
+            what = "all of its accesses are filed already" if rows else "no access is under that number"
             cure = "name the access itself to change its number" if rows else ""
             raise FormError(what, code="no-access", clause=CLAUSE, cure=cure)
         return found
