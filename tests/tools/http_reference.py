@@ -101,6 +101,7 @@ def words_of_policy() -> list[str]:
         "basis": policy.inquiry.bases,
         "number_kind": (one.kind for one in policy.inquiry.numbers),
         "hold_ground": (one.id for one in policy.holds),
+        "agency_kind": policy.sharing.allowed_kinds,
         "topics": (one.id for one in policy.training.topics),
         "category": (one.id for one in policy.alerts.categories),
         "layout": shipped(),

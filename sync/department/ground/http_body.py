@@ -50,7 +50,9 @@ async def read_body(request: Request, limit: int, seconds: float, add: Callable[
     """
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > limit:
-        raise refuse("too-large", f"{_size(int(said))}, and {_size(limit)} at most are taken")
+        sent, most = _size(int(said)), _size(limit)
+        sent = f"{int(said):,} B" if sent == most else sent
+        raise refuse("too-large", f"{sent}, and {most} ({limit:,} B) at most are taken")
     pieces: list[bytes] = []
     total = 0
     stream = request.stream()
