@@ -58,6 +58,7 @@ from sync.health import Alarm
 from sync.membership import SyncFolder
 
 MEDIA = (Path("/media"), Path("/mnt"), Path("/run/media"))  # where sticks and cards are mounted
+KEEP_POWER = "leave power, and a vehicle's ignition, on until it is installed"  # up to 15 minutes
 DEFAULT = "default"  # as a value: the setting as it was made
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres", "rotation")
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
@@ -336,6 +337,7 @@ class FieldUnit:
             if self._restarts:
                 raise UnitRefusedError("the unit is restarting: install once it runs again")
             yield f"checking {source}"
+            yield KEEP_POWER
             yield self._installed(source)
 
     @contextlib.contextmanager

@@ -168,7 +168,7 @@ def test_a_bundle_that_came_with_a_sync_is_named_and_handed_to_the_installer(hom
         return "installed"
 
     home.machine.install_update = install  # type: ignore[method-assign]
-    assert list(home.unit.update("0.2.0")) == ["checking 0.2.0", "installed"]
+    assert list(home.unit.update("0.2.0")) == ["checking 0.2.0", field_unit.KEEP_POWER, "installed"]
     assert seen == [b"a bundle"]
     assert [path.name for path in folder.path.iterdir() if "bundle" in path.name] == []
 
