@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
-from sync_twins import Unit, issue_code
+from sync_twins import Unit, code_of
 
 from storage import merkle, purge
 from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
@@ -51,7 +51,7 @@ class Joined(Unit):
 
     def _join(self, name: str, code: str) -> None:
         department = self.department
-        given = EnrollmentCode.parse(code or issue_code(department.home, name))
+        given = EnrollmentCode.parse(code or code_of(department, name))
         self.folder.make()
 
         outbox = self.outbox

@@ -134,10 +134,15 @@ def issue_code(home: DepartmentHome, name: str) -> str:
     """As `department enroll` does, beside the running server."""
     department = Department(home)
     try:
-        documents.refresh(home, department.store, department.keys, time.time_ns() // 1000)
-        return department.enrollment.issue_code(name).text()
+        return code_of(department, name)
     finally:
         department.close()
+
+
+def code_of(department: Department, name: str) -> str:
+    """The same at a department that is open in this process."""
+    documents.refresh(department.home, department.store, department.keys, time.time_ns() // 1000)
+    return department.enrollment.issue_code(name).text()
 
 
 class Unit:
