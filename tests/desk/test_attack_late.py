@@ -11,6 +11,7 @@ from desk_root import Root, problems
 from desk_twins import Department
 
 from storage.times import HOUR_US, SECOND_US
+from sync.department.content.followed_state import Followed, judge
 from sync.department.desk.audit.calls import AuditCloseForm
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.documents.calls import SignForm
@@ -98,6 +99,19 @@ def a_finding_closed_by_whom_its_entry_names(root: Root) -> tuple[Note, tuple[St
     return note, root.signed("reviewer1", "audit/close", form)
 
 
+def a_finding_about_entries_to_come(root: Root) -> tuple[Note, tuple[Stamp, bytes]]:
+    """What it names is entered after it, and concerns its judge: no finding would open for that again."""
+    opened = FindingOpened(
+        detector="burst",
+        about="chief",
+        accesses=(root.log.size() + 1,),
+        reviewer="reviewer1",
+        due_us=1 << 60,
+        detail="planted",
+    )
+    return opened, (root.stamp("system"), b"")
+
+
 LATE: tuple[tuple[Attack, str], ...] = (
     (a_yes_after_a_no, "or none that waits"),
     (a_yes_to_a_search_after_a_no, "it decides a proposal that does not wait"),
@@ -105,6 +119,7 @@ LATE: tuple[tuple[Attack, str], ...] = (
     (a_sharing_that_nobody_reviewed, "a request that no one reviewed"),
     (a_finding_closed_by_whom_it_is_about, "not open, or that is about that person"),
     (a_finding_closed_by_whom_its_entry_names, "a finding whose entries are that person's"),
+    (a_finding_about_entries_to_come, "it names entries that did not exist yet"),
 )
 
 
@@ -117,3 +132,7 @@ def test_a_signature_that_the_desk_would_refuse_counts_nowhere(
     entry = root.write(note, stamp, signed)
     named = [one for one in problems(department) if one.startswith(f"entry {entry}: {note.KIND}")]
     assert [one for one in named if words in one] == named != [], problems(department)
+    known = Followed()
+    for one in department.desk.log.entries():
+        judge(known, one)
+    assert words in known.judged[entry].reason

@@ -34,7 +34,7 @@ from sync.department.content.opened_list import OpenedList
 from sync.department.desk.audit.calls import PeriodForm
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.holds.calls import BookForm, ExportForm
-from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.desk.inquiry.forms import Answer, FileForm, RunForm
 from sync.department.ground.home import load_ed25519
 from sync.department.journal.access_log import origin_of
 from sync.department.journal.unsigned import UnsignedError
@@ -288,6 +288,9 @@ def test_the_key_service_knows_after_a_restart_all_that_it_knew(department: Depa
     department.call("hold/book", token, BookForm(hold=booked, evidence_item="E-26-0042"))
     department.call("audit/run", token, PeriodForm())
     decide_each(department, token, department.logon("chief"))
+    looked = searched(department, 2)
+    filed = FileForm(access=looked[0], rms_number="R-1")
+    department.call("inquiry/file", department.logon("comm1"), filed)
     known, again = Followed(), Followed()
     for entry in department.desk.log.entries():
         judge(known, entry)
@@ -301,6 +304,10 @@ def test_the_key_service_knows_after_a_restart_all_that_it_knew(department: Depa
     again.signed.signers.once = once
     assert again == known
     assert known.signed.signers.second.reviewed
+    named = known.signed.named
+    assert looked[0] not in named.unfiled
+    assert looked[1] in named.unfiled
+    assert [*named.people_of(looked)] == [["", "comm1"]] * 2
     holds = again.signed.signers.second.holds
     assert [(holds[one].exported, bool(holds[one].item)) for one in (began, booked, untouched)] == [
         (True, False),

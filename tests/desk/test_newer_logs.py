@@ -22,7 +22,7 @@ from sync.department.journal.entries import NOTES, Logon
 from sync.department.journal.publisher import WitnessLinks
 from sync.errors import NewerError
 
-OLDER = "the access log is of form 10, and this version knows form 7"
+OLDER = "the access log is of form 11, and this version knows form 7"
 
 
 @pytest.fixture
@@ -87,6 +87,6 @@ def test_an_older_key_service_follows_no_log_of_a_newer_form_and_keeps_what_it_f
         with contextlib.closing(follower(department, place)) as service, pytest.raises(NewerError) as refused:
             service.follow(log.part(0, log.size()), lambda _first, _last: {})
         assert OLDER in refused.value.what
-    older.setattr(entries, "NEWEST_FORM", 10)
+    older.setattr(entries, "NEWEST_FORM", 11)
     with contextlib.closing(follower(department, folder)) as service:
         assert service.head()[0] == size > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from desk_twins import GROUND, PASSWORD, Department
 
 from storage.codec import to_plain
 from storage.times import DAY_US, HOUR_US, SECOND_US
+from sync.department.content.followed_state import Followed, judge
 from sync.department.desk.inquiry.filing import file
 from sync.department.desk.inquiry.forms import (
     AskForm,
@@ -239,6 +241,53 @@ def test_an_answer_and_a_filing_say_what_their_person_signed(
     for one in turned:
         with pytest.raises(UnsignedError):
             demand_made(one, said)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_case_s_number_files_the_accesses_of_that_case_alone_each_once(
+    department: Department, many: bool
+) -> None:
+    root, comm = Root(department), department.logon("comm1")
+    own, other, later = (
+        look_up(department, comm, number) for number in ("26-001234", "26-005555", "26-001234")
+    )
+    call, form = "inquiry/file-case", FileCaseForm(number="26-001234", rms_number="R-1")
+    turned = "inquiry/file-many", FileManyForm(filings=(Filing(number="26-001234", rms_number="R-1"),))
+    by = root.signed("comm1", *(turned if many else (call, form)))
+    named, known = [], Followed()
+    for accesses in ((own, other), (own,), (own, later), (later,)):
+        note = Filed(access=accesses[0], rms_number="R-1", more=tuple((one, "R-1") for one in accesses[1:]))
+        named.append(root.write(note, *by))
+        by = root.signed("comm1", call, form)
+    for entry in department.desk.log.entries():
+        judge(known, entry)
+    words = "it files an access that is not of that case, or was filed before"
+    wrong = [one for one in problems(department) if words in one]
+    assert [int(one.split()[1][:-1]) for one in wrong] == [named[0], named[2]]
+    assert [known.judged[one].reason for one in named] == [words, "", words, ""]
+
+
+def test_two_people_who_file_one_case_at_once_file_it_once(department: Department) -> None:
+    access, front = look_up(department, department.logon("comm1")), department.front
+    form, token = FileCaseForm(number=GROUND.number, rms_number="R-1"), department.logon("disp1")
+
+    class Late:
+        """The list of before: while it is read, a colleague files the case."""
+
+        def of(self, *given: object) -> object:
+            found = front.requests.of(*given)  # type: ignore[arg-type]
+            department.front = front
+            with ThreadPoolExecutor(1) as another:  # a call's signature is of its thread
+                another.submit(department.call, "inquiry/file-case", token, form).result()
+            return found
+
+    department.front = replace(front, requests=Late())  # type: ignore[arg-type]
+    with pytest.raises(DeskRefusal, match="all of its accesses are filed"):
+        department.call("inquiry/file-case", department.logon("comm1"), replace(form, rms_number="R-2"))
+    assert [one.rms_number for one in front.requests.of(department.desk.log) if one.entry == access] == [
+        "R-1"
+    ]
+    assert problems(department) == ()
 
 
 def wide_request(root: Root) -> tuple[Query, int, int]:

@@ -14,7 +14,8 @@ from typing import Any
 from storage.codec import later
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal.change_entries import ChangeDecided, DesignationSet, GlassBroken
-from sync.department.journal.entries import Entry, FindingClosed, TrainingDone
+from sync.department.journal.concerned import people_in
+from sync.department.journal.entries import Entry, Filed, FindingClosed, TrainingDone
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldBooked, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
@@ -107,6 +108,9 @@ class Result:
     waits: bool = later(True)  # whether what it decides is there still
     closed: int = later(-1)  # a finding
     runs: RunRequest | None = field(default=None, metadata=LATER)
+    people: tuple[str, ...] = later(())
+    number: bytes = later(b"")  # the digest of an access's
+    filed: tuple[int, ...] = later(())
 
 
 @dataclass(slots=True)
@@ -177,6 +181,8 @@ def result_of(known: Followed, entry: Entry) -> Result:
         ended=at in second.released,
         by_two=signers.grants_by_two,
         wrote=second.seen_written,
+        people=tuple(sorted(people_in(entry))),
+        number=signed.named.unfiled.get(at, b""),
         **_result_by_kind(known, entry),
     )
 
@@ -203,6 +209,9 @@ def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: P
             return _reviewed(second, note.request)
         case FindingClosed():
             return {"closed": note.finding} if note.finding not in second.findings else {}
+        case Filed():
+            gone = (one for one, _ in note.numbers() if one not in signed.named.unfiled)
+            return {"filed": tuple(gone)}
         case Access(action="export"):
             hold = form_of(entry.signed).get("hold")
             return {"marking": hold, "marked": second.holds.get(hold)} if type(hold) is int else {}
@@ -239,6 +248,8 @@ def take_result(known: Followed, sequence: int, kind: str, result: Result) -> No
     """Take in again what an entry left behind."""
     signed = known.signed
     known.judged[sequence] = result.judged
+    signed.named.keep(sequence, result.people, result.number)
+    signed.named.drop(result.closed, *result.filed)
     signed.used |= dict.fromkeys(result.used, result.judged.at_us)
     if result.waiting is not None:
         signed.waiting[sequence] = result.waiting

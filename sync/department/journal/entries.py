@@ -80,8 +80,8 @@ from sync.department.policy.roles import Role
 from sync.errors import NewerError
 
 ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, SEEN_BY_TWO, DRAWN_BY_PERSON, BOUND_WHOLE = 2, 3, 4, 5, 6, 7
-ALL_TRAINED, SHOWN_WHOLE, BY_OWN_HAND = 8, 9, 10
-NEWEST_FORM = BY_OWN_HAND
+ALL_TRAINED, SHOWN_WHOLE, BY_OWN_HAND, JUDGED_WHOLE = 8, 9, 10, 11
+NEWEST_FORM = JUDGED_WHOLE
 KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
@@ -105,7 +105,9 @@ class AccessLogOpened(Note):
     about, a yes to a change is in time, a request is decided once it was reviewed, and a finding is closed by
     another person than it is about. From `BY_OWN_HAND` on, who opens a locked session again, files an access
     or answers a request signs it, and a designation gets a later end by the two people of a new one; reason
-    and longest time of a look-up are the policy's.
+    and longest time of a look-up are the policy's. From `JUDGED_WHOLE` on, a case's number files accesses of
+    that case alone, each once; a declined request gets no answer; and what a search asks for, and how many
+    emergency searches wait, keep to the limits of the desk.
     """
 
     KIND: ClassVar[str] = "log_opened"
@@ -481,9 +483,7 @@ K = TypeVar("K", bound=Note)
 @dataclass(frozen=True, slots=True)
 class EntryOf(Generic[N_co]):
     """One entry as read from the log: its sequence, its stamp, its record, and its author's signature.
-
-    `EntryOf[Kind]` if its kind is known, else `Entry`.
-    """
+    `EntryOf[Kind]` if its kind is known, else `Entry`."""
 
     sequence: int
     stamp: Stamp

@@ -216,10 +216,17 @@ def _of_hold(note: HoldPlaced, form: Form, _said: Statement) -> bool:
 
 
 def _of_filing(note: Filed, form: Form, said: Statement) -> bool:
-    """Each of the access, or of the case, that a line names with this number."""
+    """Each of the access, or of some case, that a line names with this number; `named_entries.py` knows of
+    which case an access is."""
+    lines = filed_by(form, said)
+    of_cases = {rms for name, rms in lines if isinstance(name, str)}
+    return all((access, rms) in lines or rms in of_cases for access, rms in note.numbers())
+
+
+def filed_by(form: Form, said: Statement) -> set[tuple[object, str]]:
+    """(the access, or the number of a case, that a line names, and the RMS number) of a filing's lines."""
     lines = form["filings"] if said.call == "inquiry/file-many" else [form]
-    named = {("" if one.get("number") else one["access"], str(one["rms_number"]).strip()) for one in lines}
-    return all({(access, number), ("", number)} & named for access, number in note.numbers())
+    return {(one.get("number") or one["access"], str(one["rms_number"]).strip()) for one in lines}
 
 
 def _of_answer(note: RequestAnswered, form: Form, said: Statement) -> bool:

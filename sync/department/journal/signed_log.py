@@ -12,11 +12,19 @@ from dataclasses import dataclass, field
 from storage.times import HOUR_US
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken, record_of
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
-from sync.department.journal.entries import BY_OWN_HAND, Entry, RequestAnswered
+from sync.department.journal.entries import (
+    BY_OWN_HAND,
+    JUDGED_WHOLE,
+    Entry,
+    Filed,
+    FindingClosed,
+    RequestAnswered,
+)
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
-from sync.department.journal.made_by import MADE
+from sync.department.journal.made_by import MADE, filed_by
 from sync.department.journal.malformed import unread_is_unsigned
+from sync.department.journal.named_entries import NamedEntries
 from sync.department.journal.second_hand_facts import Spent, approval_of, forget
 from sync.department.journal.second_hands import EMERGENCY, WAITS_US
 from sync.department.journal.signed_forms import (
@@ -65,6 +73,7 @@ class SignedLog:
     holding: dict[bytes, Spent] = field(default_factory=dict)
     running: dict[int, RunRequest] = field(default_factory=dict)
     unjudged: dict[int, str] = field(default_factory=dict)
+    named: NamedEntries = field(default_factory=NamedEntries)
 
     def judge(self, entry: Entry) -> None:
         """Take in an entry. Raises UnsignedError for one that is not of the person whom it names.
@@ -76,12 +85,14 @@ class SignedLog:
 
     def _judge(self, entry: Entry) -> None:
         note = entry.note
+        self.named.take(entry, judges=self.signers.form >= BY_OWN_HAND)
         if isinstance(note, MADE):
             said = self.signers.demand_made(entry)
             if said is not None:
                 self._judge_named(entry, said)
                 self._judge_alert(entry, said)
             self.signers.make(entry, said)
+            self.named.forget(note)
             self._remember(entry)
         elif not isinstance(note, Access):
             if isinstance(note, SearchApproved) and entry.signed:
@@ -146,6 +157,10 @@ class SignedLog:
             run = self.running.get(note.access)
             if run is None or (run.request, run.user) != (note.request, said.user):
                 raise UnsignedError("the search that it names was made for another request")
+        elif isinstance(note, FindingClosed) and self.signers.form >= BY_OWN_HAND:
+            self.named.demand_other(note, said.user)
+        elif isinstance(note, Filed) and self.signers.form >= JUDGED_WHOLE:
+            self.named.demand_of_case(note, filed_by(said.fields(), said))
         elif isinstance(note, HoldPlaced) and self.signers.all_signed:
             known = self.holding.get(digest_of(said))
             if known is None or known.entry != note.access:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.context import DeskContext
@@ -20,6 +21,7 @@ from sync.department.desk.inquiry.forms import (
     Filing,
     first_entered,
 )
+from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import Filed
 from sync.department.policy.refusals import FormError, demand, refuse_lines
 from sync.department.policy.roles import Call
@@ -72,13 +74,14 @@ def file_many(front: DeskContext, token: str, form: FileManyForm) -> FiledMany:
 def _enter(front: DeskContext, token: str, filings: Iterable[Filing], *, again: bool) -> FiledMany:
     """`again`: whether a case that has its number already may be named."""
     desk, lines = front.desk, list(filings)
-    rows = front.requests.of(desk.log)  # before the transaction: it may be long
+    size = desk.log.size()
+    rows = front.requests.of(desk.log, size)  # before the transaction: it may be long
 
     def plan(caller: Caller) -> Plan[FiledMany]:
         if not 0 < len(lines) <= MAX_FILINGS:
             what = f"an import has 1 to {MAX_FILINGS} lines, and this one has {len(lines)}"
             raise FormError(what, code="filings", clause=CLAUSE, cure=CUT_CURE)
-        known = _Known(shown_to(desk, caller, rows), again=again)
+        known = _Known(shown_to(desk, caller, _filed_since(desk.log, size, rows)), again=again)
         numbers: dict[int, str] = {}
         wrong: dict[str, FormError] = {}  # by their words: a case may be on many lines
         for at, one in enumerate(lines, 1):
@@ -103,6 +106,15 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], *, again: 
         return [note], lambda _made: FiledMany(filed=len(numbers))
 
     return desk.act(token, Call.RMS_FILE, plan)
+
+
+def _filed_since(log: AccessLog, size: int, rows: Iterable[AlprRequest]) -> Iterator[AlprRequest]:
+    """The same rows with the numbers that accesses got after the first `size` entries: of another person who
+    filed them at the same time."""
+    notes = (entry.note for entry in log.entries(size, kinds=(Filed.KIND,)))
+    since = {access: rms for note in notes if isinstance(note, Filed) for access, rms in note.numbers()}
+    for row in rows:
+        yield replace(row, rms_number=since[row.entry]) if row.entry in since else row
 
 
 def _place(at: int, one: Filing) -> str:
