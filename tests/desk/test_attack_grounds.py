@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from desk_root import VICTIM, Root, access_of, demand_named, problems
@@ -14,9 +15,10 @@ from desk_twins import CAD, GROUND, HOLD, Department
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.inquiry.forms import InquiryDecideForm, ProposeForm, RunForm
-from sync.department.journal.entries import BY_OWN_HAND, SHOWN_WHOLE, AccessLogOpened
+from sync.department.journal.change_entries import GlassBroken
+from sync.department.journal.entries import BY_OWN_HAND, JUDGED_WHOLE, SHOWN_WHOLE, AccessLogOpened
 from sync.department.journal.hold_entries import HoldPlaced
-from sync.department.journal.inquiry_entries import SearchApproved, SearchProposed
+from sync.department.journal.inquiry_entries import Area, SearchApproved, SearchProposed
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.statements import sign_call
 from sync.department.journal.unsigned import UnsignedError
@@ -123,18 +125,70 @@ def test_an_emergency_search_says_whose_life_is_in_danger(department: Department
     assert any(one.startswith(f"entry {entry}: ") and NO_DANGER in one for one in problems(department))
 
 
+SHAPES: dict[str, dict[str, Any]] = {
+    "a plate of wildcards alone asks for everything": {"plate": "??*"},
+    "a plate is 1 to 16 of A-Z, 0-9": {"plate": "8" * 17},
+    "name a plate, an area or a unit": {"plate": ""},
+    "the time asked for must run forward": {"until_us": 0},
+    "this asks for a time that has not come yet": {"since_us": 1 << 52, "until_us": (1 << 52) + 1},
+}
+NEARNESS: dict[str, dict[str, Any]] = {
+    "an emergency search names 2 characters of the plate": {"plate": "8*"},
+    "or a place within 2 km": {
+        "plate": "",
+        "area": Area(latitude=34.1, longitude=-118.0, radius_m=2001.0),
+    },
+}
+
+
+@pytest.mark.parametrize(("words", "change"), [*SHAPES.items(), *NEARNESS.items()])
+def test_a_search_keeps_to_the_limits_of_the_desk(
+    department: Department, words: str, change: dict[str, Any]
+) -> None:
+    root = Root(department)
+    query = replace(root.query(WIDE), **({"since_us": department.clock.us - HOUR_US} | change))
+    glass = GlassForm(query=query, ground=CAD, danger="a child is in the car")
+    stamp, signed = root.signed("disp1", "inquiry/break-glass", glass)
+    entry = root.write(replace(access_of(query), ground=CAD), stamp, signed)
+    assert any(one.startswith(f"entry {entry}: access") and words in one for one in problems(department))
+    assert [words in one for one in reasons(department, BY_OWN_HAND, entry)] == []
+    assert [words in one for one in reasons(department, JUDGED_WHOLE, entry)] == [True]
+
+
+def reasons(department: Department, form: int, entry: int) -> list[str]:
+    """What is wrong with an entry in a log of that form."""
+    first, *others = department.desk.log.entries()
+    assert isinstance(first.note, AccessLogOpened)
+    known, found = SignedLog(), []
+    for one in (replace(first, note=replace(first.note, signs=form)), *others):
+        try:
+            known.judge(one)
+        except UnsignedError as error:
+            found += [str(error)] * (one.sequence == entry)
+    return found
+
+
+def test_emergency_searches_that_wait_for_a_second_person_end_further_ones(department: Department) -> None:
+    root, terms = Root(department), department.desk.policy.break_glass
+    made = []
+    for wait in (*(0 for _ in range(terms.open_max)), 1):
+        department.clock.step(wait * terms.second_word_hours * HOUR_US)
+        query = replace(root.query(WIDE), since_us=department.clock.us - HOUR_US)
+        glass = GlassForm(query=query, ground=CAD, danger="a child is in the car")
+        stamp, signed = root.signed("disp1", "inquiry/break-glass", glass)
+        made.append(root.write(replace(access_of(query), ground=CAD), stamp, signed))
+        due_us = department.clock.us + terms.second_word_hours * HOUR_US
+        root.write(GlassBroken(access=made[-1], danger=glass.danger, due_us=due_us), stamp, signed)
+    words = f"{terms.open_max} of your emergency searches wait for a second person, {terms.open_max} of them"
+    named = [one for one in problems(department) if words in one]
+    assert [one.split(":")[0] for one in named] == [f"entry {made[-1]}"]
+    assert [words in one for one in reasons(department, BY_OWN_HAND, made[-1])] == []
+
+
 @pytest.mark.parametrize("form", [SHOWN_WHOLE, BY_OWN_HAND])
 def test_a_reason_counts_on_in_a_log_of_form_9(department: Department, form: int) -> None:
     root, ground = Root(department), replace(GROUND, justification="because")
     query = root.query()
     stamp, signed = root.signed(VICTIM, "inquiry/run", RunForm(query=query, ground=ground))
     entry = root.write(replace(access_of(query), ground=ground), stamp, signed)
-    first, *others = department.desk.log.entries()
-    assert isinstance(first.note, AccessLogOpened)
-    known, refused = SignedLog(), []
-    for one in (replace(first, note=replace(first.note, signs=form)), *others):
-        try:
-            known.judge(one)
-        except UnsignedError:
-            refused.append(one.sequence)
-    assert refused == [entry] * (form >= BY_OWN_HAND)
+    assert len(reasons(department, form, entry)) == (form >= BY_OWN_HAND)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from desk_asking import code_of
+from desk_root import problems
 from desk_twins import CAD, GROUND, START_US, Department
 
 from storage.times import DAY_US, HOUR_US
@@ -129,6 +130,15 @@ def test_who_may_not_search_breaks_no_glass(department: Department, tokens: Toke
     assert code_of(department, "inquiry/break-glass", tokens(user), form(department)) in {"role", "no-grant"}
 
 
+def test_a_late_judgment_counts_however_late_it_is(department: Department, tokens: Tokens) -> None:
+    access = broken(department, tokens("disp1")).access
+    department.clock.step(93 * DAY_US)
+    broken(department, department.logon("comm1"))
+    judged = JudgeForm(access=access, justified=True, reason="the call is on tape")
+    department.call("inquiry/judge", department.logon("super"), judged)
+    assert problems(department) == ()
+
+
 def test_many_are_a_finding_and_unjudged_ones_end_them(department: Department, tokens: Tokens) -> None:
     token = tokens("disp1")
     for _ in range(4):
@@ -154,7 +164,7 @@ def test_an_emergency_search_names_part_of_the_plate_or_a_near_place_and_some_wa
         assert code_of(department, "inquiry/break-glass", token, form(department, plate)) == "elements"
     near = replace(asked.query, plate="", area=Area(latitude=34.14, longitude=-118.0, radius_m=2000.0))
     department.call("inquiry/break-glass", token, replace(asked, query=near))
-    monkeypatch.setattr("sync.department.desk.break_glass.rules.MOST_UNJUDGED", 2)
+    monkeypatch.setattr("sync.department.journal.query_rules.MOST_UNJUDGED", 2)
     broken(department, token, "8X*")
     assert code_of(department, "inquiry/break-glass", token, asked) == "break-glass-open"
 

@@ -17,6 +17,7 @@ from desk_twins import GROUND, Department
 from storage import envelope
 from storage.checkpoint import NoteKey
 from storage.codec import from_bytes, to_bytes
+from storage.times import DAY_US
 from sync import root_file
 from sync.department.content import followed_log, proven_door
 from sync.department.content.followed_log import DATABASE, FollowedLog, FollowError
@@ -288,6 +289,12 @@ def test_the_key_service_knows_after_a_restart_all_that_it_knew(department: Depa
     department.call("hold/book", token, BookForm(hold=booked, evidence_item="E-26-0042"))
     department.call("audit/run", token, PeriodForm())
     decide_each(department, token, department.logon("chief"))
+    glass = forms(department)["inquiry/break-glass"]
+    glass = replace(glass, query=replace(glass.query, since_us=department.clock.us - DAY_US))
+    disp = department.logon("disp1")
+    waits, judged = (department.call("inquiry/break-glass", disp, glass).access for _ in range(2))  # type: ignore[attr-defined]
+    word = replace(forms(department)["inquiry/judge"], access=judged)
+    department.call("inquiry/judge", department.logon("super"), word)
     looked = searched(department, 2)
     filed = FileForm(access=looked[0], rms_number="R-1")
     department.call("inquiry/file", department.logon("comm1"), filed)
@@ -304,6 +311,7 @@ def test_the_key_service_knows_after_a_restart_all_that_it_knew(department: Depa
     again.signed.signers.once = once
     assert again == known
     assert known.signed.signers.second.reviewed
+    assert list(known.signed.signers.second.emergencies) == [waits]
     named = known.signed.named
     assert looked[0] not in named.unfiled
     assert looked[1] in named.unfiled

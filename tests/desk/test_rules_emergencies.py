@@ -10,10 +10,11 @@ from log_entries import GROUND, NOW_US, POLICY, code_of, entry, refused
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.break_glass import rules as glass
-from sync.department.desk.break_glass.rules import FORM_US, Glass
+from sync.department.desk.break_glass.rules import Glass
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entry_base import Note
 from sync.department.journal.inquiry_entries import Area, Ground, Query
+from sync.department.journal.query_rules import FORM_US
 from sync.department.policy.refusals import DeskRefusal
 
 

@@ -9,7 +9,6 @@ import pytest
 from log_entries import GROUND, NOW_US, POLICY, account, accounts, code_of, entry, refused
 
 from storage.times import DAY_US, HOUR_US, MINUTE_US
-from sync.department.desk.break_glass.rules import FORM_US
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.changes.rules import ChangeStates, WantedChange
 from sync.department.desk.inquiry import rules as inquiry
@@ -31,6 +30,7 @@ from sync.department.journal.inquiry_entries import (
     SearchApproved,
     SearchProposed,
 )
+from sync.department.journal.query_rules import FORM_US, check_query
 from sync.department.journal.second_hand_facts import SignedDecision
 from sync.department.journal.second_hands import SecondHands
 from sync.department.policy.refusals import FormError
@@ -72,7 +72,7 @@ APPROVAL_US = TERMS.approval_hours * HOUR_US
     ],
 )
 def test_a_query_asks_for_something_in_particular(query: dict[str, Any], code: str) -> None:
-    found = code_of(inquiry.check_query, POLICY, replace(QUERY, **query), NOW_US)
+    found = code_of(check_query, POLICY.inquiry, replace(QUERY, **query), NOW_US)
     assert code in found
     assert bool(found) is bool(code)
 

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from storage.evidence import is_line
 from sync.department.desk.inquiry.filing import check_rms_number
 from sync.department.desk.inquiry.forms import RunForm
-from sync.department.desk.inquiry.rules import check_ground, is_number, plate_of
+from sync.department.desk.inquiry.rules import check_ground, is_number
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.words import LONGEST, demand_plain
+from sync.department.journal.query_rules import plate_of
 from sync.department.policy.desk_terms import weight
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.refusals import DeskRefusal, FormError

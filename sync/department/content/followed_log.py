@@ -281,7 +281,8 @@ class FollowedLog:
                 raise UnsignedError(judged.reason)
             if 0 < judged.unproven_until_us < now_us:
                 raise UnsignedError("its person made no proof for it, and logged on too long ago")
-            if sequence in known.signed.unjudged:
+            emergency = known.signed.signers.second.emergencies.get(sequence)
+            if emergency is not None and emergency.due_us < 0:
                 raise UnsignedError("no second person was asked to judge it")
 
     def demand_unit(self, name: str, log_id: bytes) -> None:

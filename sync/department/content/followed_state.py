@@ -13,7 +13,12 @@ from typing import Any
 
 from storage.codec import later
 from storage.times import HOUR_US, MINUTE_US
-from sync.department.journal.change_entries import ChangeDecided, DesignationSet, GlassBroken
+from sync.department.journal.change_entries import (
+    ChangeDecided,
+    DesignationSet,
+    GlassBroken,
+    GlassJudged,
+)
 from sync.department.journal.concerned import people_in
 from sync.department.journal.entries import Entry, Filed, FindingClosed, TrainingDone
 from sync.department.journal.entry_base import Note
@@ -25,6 +30,7 @@ from sync.department.journal.malformed import form_of
 from sync.department.journal.office_entries import GrantIssued, IncidentSettled
 from sync.department.journal.second_hand_facts import (
     AskedScope,
+    Emergency,
     PlacedHold,
     Proposal,
     SignedDecision,
@@ -75,7 +81,8 @@ class Result:
     decision: SignedDecision | None = None
     sharing: bool = False
     is_signed: bool = False
-    emergency: SignedDecision | None = None
+    emergency: Emergency | None = None
+    emergency_at: int = -1  # the search on one person's word that it made, or is about
     opened: OpenedRecords | None = None
     opened_by: bytes = b""
     once: bytes = b""  # what its signed call cannot make again
@@ -84,7 +91,6 @@ class Result:
     asked: AskedScope | None = None
     placed: PlacedHold | None = None
     holding: Spent | None = None  # the access of a hold, by its call
-    broken: int = -1  # the emergency search that a second person was asked to judge
     settled: tuple[int, str] = (-1, "")  # as `settling`, by an earlier version: its person alone
     proof: int = -1  # the person's proof that its call used up
     proof_by: bytes = b""
@@ -167,7 +173,6 @@ def result_of(known: Followed, entry: Entry) -> Result:
         alert=signed.alerts.get(at),
         proposal=second.proposed.get(at),
         is_signed=entry.note.KIND in signers.signed_kinds,
-        emergency=second.emergencies.get(at),
         once=once if once_us == at_us else b"",
         spends=spends,
         spent=spent,
@@ -195,7 +200,7 @@ def _newest(dated: dict[bytes, int]) -> tuple[bytes, int]:
 def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: PLR0911, PLR0912 - one case a kind
     """The fields of a result that entries of a single kind have."""
     signed, note, at_us = known.signed, entry.note, entry.stamp.at_us
-    second = signed.signers.second
+    second, at = signed.signers.second, entry.sequence
     match note:
         case ShareDecided():
             number, waits = note.request, note.request in second.requests
@@ -220,9 +225,9 @@ def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: P
         case Access():
             by, opened = next(reversed(signed.opened.items()), (b"", None))
             fresh = opened is not None and opened.at_us == at_us
-            return {"opened": opened, "opened_by": by} if fresh else {}
-        case GlassBroken():
-            return {"broken": note.access} if note.access not in signed.unjudged else {}
+            return {"opened": opened, "opened_by": by} if fresh else _emergency(second, at)
+        case GlassBroken() | GlassJudged():
+            return _emergency(second, note.access)
         case IncidentSettled():
             return {"settling": note.incident, "first_word": second.settled.get(note.incident)}
         case TrainingDone():
@@ -238,6 +243,10 @@ def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: P
             gave, gave_us = _newest(second.given)
             return {"gave": gave} if gave_us == at_us else {}
     return {}
+
+
+def _emergency(second: SecondHands, access: int) -> dict[str, Any]:
+    return {"emergency_at": access, "emergency": second.emergencies.get(access)}
 
 
 def _reviewed(second: SecondHands, request: int) -> dict[str, Any]:
@@ -274,9 +283,6 @@ def take_result(known: Followed, sequence: int, kind: str, result: Result) -> No
     if not result.waits and not result.sharing:
         signed.waiting.pop(result.decides, None)
     _take_made(second, sequence, result)
-    if result.emergency is not None:
-        signed.unjudged[sequence] = result.emergency.user
-    signed.unjudged.pop(result.broken, None)
     if result.holding is not None:
         signed.holding[result.holding.by] = result.holding
     if result.opened is not None:
@@ -287,8 +293,9 @@ def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
     """The same of second persons."""
     second.seen_by_two = second.seen_by_two or result.seen
     second.seen_written = second.seen_written or result.wrote
+    second.emergencies.pop(result.emergency_at, None)
     if result.emergency is not None:
-        second.emergencies[sequence] = result.emergency
+        second.emergencies[result.emergency_at] = result.emergency
     if result.spent is not None:
         second.spent[result.spends] = result.spent
     if result.asked is not None:

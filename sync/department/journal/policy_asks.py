@@ -6,20 +6,26 @@ soften it. `SecondHands` judges entries by it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US
 from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.inquiry_entries import Access, Ground, Query
+from sync.department.journal.query_rules import (
+    FORM_US,
+    check_emergency_query,
+    check_query,
+    demand_few_waiting,
+)
 from sync.department.journal.unsigned import UnsignedError
-from sync.department.policy.desk_terms import InquiryTerms, SharingTerms, topics_came
+from sync.department.policy.desk_terms import BreakGlassTerms, InquiryTerms, SharingTerms, topics_came
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse_policy, policy_digest
+from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import TAKES_TWO, Call, Role
 
-FOREVER_DAYS = 366 * 100
 ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
 
 
@@ -31,8 +37,8 @@ class PolicyAsks:
     plate that one person may search for; `permits`: by call, the roles that may make it; `conducting`: roles
     of the person who conducts training, whose own is recorded by `recorded_by`, and everybody else's by
     `conducted_by`; `topics`: each topic of training, and when it came; `approval_hours`: how long a yes is
-    good; `glass_days`, `glass_hours`: how far back an emergency search looks, and when its second word comes;
-    `purposes`, `inquiry`: what a look-up must say; `hold_grounds`: of 463.8; `sharing`: who may receive.
+    good; `purposes`, `inquiry`: what a look-up must say; `glass`: an emergency one; `hold_grounds`: of 463.8;
+    `sharing`: who may receive.
     """
 
     two_hands: tuple[Role, ...] = ()
@@ -47,11 +53,10 @@ class PolicyAsks:
     recorded_by: tuple[Role, ...] = ()
     topics: dict[str, int] = field(default_factory=dict)
     approval_hours: int = 0
-    glass_days: int = 0
-    glass_hours: int = 0
     purposes: tuple[str, ...] = ()
     hold_grounds: tuple[str, ...] = ()
     inquiry: InquiryTerms | None = None
+    glass: BreakGlassTerms | None = None
     sharing: SharingTerms | None = None
 
     def take_terms(self, document: bytes, named: bytes, at_us: int) -> None:
@@ -70,8 +75,7 @@ class PolicyAsks:
         self.purposes = tuple(one.id for one in policy.purposes)
         self.hold_grounds = tuple(one.id for one in policy.holds)
         self.approval_hours = policy.inquiry.approval_hours
-        self.glass_days = policy.break_glass.days_max if policy.break_glass.allowed else -FOREVER_DAYS
-        self.glass_hours = policy.break_glass.second_word_hours
+        self.glass = policy.break_glass
         self.permits = {call.value: tuple(one for one in Role if call in calls[one]) for call in Call}
         self.training_days = policy.training.valid_days
         self.designation_days = policy.people.designation_days_max
@@ -132,9 +136,25 @@ class PolicyAsks:
 
     def demand_near(self, query: object, at_us: int) -> None:
         """How far back an emergency search looks. Raises UnsignedError."""
+        days = self.glass.days_max if self.glass is not None and self.glass.allowed else None
         from_us = query.get("since_us") if isinstance(query, dict) else None
-        if type(from_us) is not int or from_us < at_us - self.glass_days * DAY_US - HOUR_US:
+        if days is None or type(from_us) is not int or from_us < at_us - days * DAY_US - FORM_US:
             raise UnsignedError("an emergency search looks back no further than the policy's days")
+
+    def demand_limits(self, access: Access, at_us: int, due_us: Collection[int] | None) -> None:
+        """What a search or a delivery asks for keeps to the policy's limits, as at the desk. `due_us`: of an
+        emergency search, when the second words on others of its person are due; else None. Raises
+        UnsignedError, RecordError."""
+        if self.inquiry is None or self.glass is None or access.action not in {"search", "delivery"}:
+            return
+        query = Query.of_text(access.elements)
+        try:
+            check_query(self.inquiry, query, at_us)
+            if due_us is not None:
+                check_emergency_query(self.glass, query, at_us)
+                demand_few_waiting(self.glass, due_us, at_us)
+        except DeskRefusal as error:
+            raise UnsignedError(error.what) from None
 
     def demand_gate(self, kind: str, state: str) -> None:
         """Civil Code 1798.90.55 (b): an agency that may receive. Raises UnsignedError."""

@@ -64,6 +64,15 @@ class SignedDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Emergency:
+    """An emergency search that waits for a second person's word: whose, and when that is due; -1 while no
+    second person was asked."""
+
+    user: str
+    due_us: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AskedScope:
     """What another agency asked for: digests of the plates, the time; `user`: who entered the request;
     `agency`: its kind and its state; `written`: as `Access.written`, empty where an earlier version kept it;

@@ -31,6 +31,7 @@ from sync.department.journal.second_hand_facts import (
     DECIDES,
     WITH_DATA,
     AskedScope,
+    Emergency,
     PlacedHold,
     Proposal,
     SignedDecision,
@@ -71,9 +72,9 @@ class SecondHands(PolicyAsks):
 
     `requests`: other agencies', by entry; `approved_once`: who could since the offices named one; `fresh`:
     accounts without a credential yet; `asked_release`: by hold, who asked to end it; `released`: entries of
-    releases that hold, and when; `emergencies`: by access, who searched; `trained`: each person's newest
-    training; `spent`: approvals that were used; `given`: statements that gave a grant, and when;
-    `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;
+    releases that hold, and when; `emergencies`: by access, those that no second person judged; `trained`:
+    each person's newest training; `spent`: approvals that were used; `given`: statements that gave a grant,
+    and when; `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;
     `seen_written`: deliveries name what was asked for; `bound_whole`: so do grants that destroy records, and
     the first word on an incident, in `settled`, ends with its role; `all_trained`, `shown_whole`: its form;
     `reviewed`: requests that wait for a decision; `findings`: those that are open, and whom each is about.
@@ -87,7 +88,7 @@ class SecondHands(PolicyAsks):
     released: dict[int, int] = field(default_factory=dict)
     holds: dict[int, PlacedHold] = field(default_factory=dict)
     settled: dict[int, SignedDecision] = field(default_factory=dict)
-    emergencies: dict[int, SignedDecision] = field(default_factory=dict)
+    emergencies: dict[int, Emergency] = field(default_factory=dict)
     trained: dict[str, Training] = field(default_factory=dict)
     approved_once: set[str] = field(default_factory=set)
     fresh: set[str] = field(default_factory=set)
@@ -384,10 +385,9 @@ class SecondHands(PolicyAsks):
             about=incident_digest(note),
         )
 
-    def note_emergency(self, entry: Entry) -> None:
-        """A search on one person's word."""
-        forget(self.emergencies, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
-        self.emergencies[entry.sequence] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us)
+    def due_of(self, user: str) -> list[int]:
+        """When the words on a person's emergency searches are due that wait for one."""
+        return [one.due_us for one in self.emergencies.values() if one.user == user]
 
     def _demand_other_judge(self, user: str, access: int) -> None:
         """An emergency search is judged by another person than the one who made it. Raises UnsignedError."""

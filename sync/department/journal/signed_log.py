@@ -7,7 +7,7 @@ of a record that this person's call opened.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from storage.times import HOUR_US
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken, record_of
@@ -25,7 +25,7 @@ from sync.department.journal.inquiry_entries import Access, InquiryAsked, Search
 from sync.department.journal.made_by import MADE, filed_by
 from sync.department.journal.malformed import unread_is_unsigned
 from sync.department.journal.named_entries import NamedEntries
-from sync.department.journal.second_hand_facts import Spent, approval_of, forget
+from sync.department.journal.second_hand_facts import Emergency, Spent, approval_of, forget
 from sync.department.journal.second_hands import EMERGENCY, WAITS_US
 from sync.department.journal.signed_forms import (
     ACCESS_CALLS,
@@ -61,8 +61,7 @@ class SignedLog:
 
     `used`: statements of the hour; `waiting`, `alerts`: requests and proposals, and the newest alerts, which
     a call may name by number; `opened`: by the digest of a statement, the records of alerts that it opened;
-    `holding`: by the same, the access of a hold; `running`: searches for a request; `unjudged`: emergency
-    searches, and whose, that no second person was asked to judge.
+    `holding`: by the same, the access of a hold; `running`: searches for a request.
     """
 
     signers: Signers = field(default_factory=Signers)
@@ -72,7 +71,6 @@ class SignedLog:
     opened: dict[bytes, OpenedRecords] = field(default_factory=dict)
     holding: dict[bytes, Spent] = field(default_factory=dict)
     running: dict[int, RunRequest] = field(default_factory=dict)
-    unjudged: dict[int, str] = field(default_factory=dict)
     named: NamedEntries = field(default_factory=NamedEntries)
 
     def judge(self, entry: Entry) -> None:
@@ -104,13 +102,18 @@ class SignedLog:
             self._judge_access(entry, note)
 
     def _remember(self, entry: Entry) -> None:
-        """Keep what a later call may name by number: a request, a proposal, an alert."""
+        """Keep what a later call may name by number: a request, a proposal, an alert, an emergency search."""
         note, at_us = entry.note, entry.stamp.at_us
         if isinstance(note, InquiryAsked | SearchProposed):
             forget(self.waiting, lambda one: at_us - one.at_us >= WAITS_US)
             asked = self.waiting.get(note.request) if isinstance(note, SearchProposed) else None
             for_user = asked.user if asked is not None else ""
             self.waiting[entry.sequence] = waiting_of(note, entry.stamp, for_user)
+        elif isinstance(note, GlassBroken) and note.access in self.signers.second.emergencies:
+            emergencies = self.signers.second.emergencies
+            emergencies[note.access] = replace(emergencies[note.access], due_us=note.due_us)
+        elif isinstance(note, GlassJudged):
+            self.signers.second.emergencies.pop(note.access, None)
         elif isinstance(note, AlertKnown):
             self.alerts[entry.sequence] = NamedAlert(alert=note.record or note.alert, read=note.read)
             while len(self.alerts) > MOST_ALERTS:
@@ -144,15 +147,15 @@ class SignedLog:
             if asked is None or asked.whole != ask_digest(note.query.plate, note.ground, note.query.text()):
                 raise UnsignedError("the signed call proposes another search")
         elif isinstance(note, GlassJudged) and note.access not in self.signers.second.emergencies:
-            raise UnsignedError("it judges an emergency search that did not exist yet")
+            raise UnsignedError("it judges an emergency search that does not wait for that")
         elif isinstance(note, GlassBroken) and self.signers.all_signed:
             second, at_us = self.signers.second, entry.stamp.at_us
             searched = second.emergencies.get(note.access)
             if searched is None or searched.user != said.user:
                 raise UnsignedError("the search that it names is another one")
-            if note.due_us > at_us + second.glass_hours * HOUR_US + SIGNED_WITHIN_US:
+            hours = second.glass.second_word_hours if second.glass is not None else 0
+            if note.due_us > at_us + hours * HOUR_US + SIGNED_WITHIN_US:
                 raise UnsignedError("the second word is due later than the policy says")
-            self.unjudged.pop(note.access, None)
         elif isinstance(note, RequestAnswered) and note.access >= 0 and self.signers.form >= BY_OWN_HAND:
             run = self.running.get(note.access)
             if run is None or (run.request, run.user) != (note.request, said.user):
@@ -219,6 +222,9 @@ class SignedLog:
             if self.signers.form >= BY_OWN_HAND:
                 danger = said.fields().get("danger", "") if said.call == EMERGENCY else None
                 second.demand_reason(note, danger)
+            if self.signers.form >= JUDGED_WHOLE:
+                due_us = second.due_of(said.user) if said.call == EMERGENCY else None
+                second.demand_limits(note, entry.stamp.at_us, due_us)
         searches = note.action == "search" and said.call in BY_NUMBER
         if searches and self.signers.form >= BY_OWN_HAND:
             self._demand_request(said, note)
@@ -230,8 +236,7 @@ class SignedLog:
         second.spend(entry, said)
         second.seen_written = second.seen_written or bool(note.written)
         if said.call == EMERGENCY:
-            second.note_emergency(entry)
-            self.unjudged[entry.sequence] = said.user
+            second.emergencies[entry.sequence] = Emergency(user=said.user)
         self.signers.apply(entry)
         if note.action == "hold":
             at_us, by = entry.stamp.at_us, digest_of(said)

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 
 from storage.times import DAY_US, HOUR_US
-from sync.department.desk.inquiry.rules import is_full, plate_of
+from sync.department.desk.inquiry.rules import is_full
 from sync.department.desk.inquiry.searching import MUCH
 from sync.department.journal.inquiry_entries import SearchProposed
+from sync.department.journal.query_rules import plate_of
 from sync.department.pages import grounds, stepping
 from sync.department.pages.looks import SearchLook, ground_value, plot_of, query_value
 from sync.department.pages.paging import ROWS, cut

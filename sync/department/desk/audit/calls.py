@@ -15,7 +15,6 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.calls import read_log
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
-from sync.department.desk.inquiry.rules import asked_plate
 from sync.department.journal.concerned import concerned, people_in
 from sync.department.journal.entries import (
     AuditBegun,
@@ -27,6 +26,7 @@ from sync.department.journal.entries import (
     FindingOpened,
     LogRead,
 )
+from sync.department.journal.query_rules import asked_plate
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
 

@@ -8,27 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from storage.counts import counted
-from storage.times import DAY_US, HOUR_US
+from storage.times import HOUR_US
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.inquiry_entries import Ground, Query
+from sync.department.journal.query_rules import EMERGENCY_CLAUSE as CLAUSE
+from sync.department.journal.query_rules import check_emergency_query, demand_few_waiting
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import (
-    DeskRefusal,
-    FormError,
-    NotYetError,
-    demand,
-    done_already,
-    refuse_each,
-)
-
-CLAUSE = "463.5 (a)"
-NEAR_M = 2000.0  # a look at everything of a place, where no letter of the plate is known
-MOST_UNJUDGED = 30  # emergency searches of one person that wait for a second person's word: a night has none
-LEAST_KNOWN = 2  # letters and digits of the plate; one would show a thirtieth of the town
-FORM_US = HOUR_US  # "last 7 days" is counted when a form is sent, and judged a moment or a fresh proof later
+from sync.department.policy.refusals import DeskRefusal, FormError, demand, done_already, refuse_each
 
 
 @dataclass(slots=True)
@@ -77,34 +65,11 @@ def check_break(
 ) -> int:
     """When the second person's word is due. Raises DeskRefusal."""
     terms = policy.break_glass
-    if not terms.allowed:
-        raise DeskRefusal("this policy knows no emergency search", code="no-break-glass", clause=CLAUSE)
-    check_emergency(policy, ground, danger)
-    if query.since_us < now_us - terms.days_max * DAY_US - FORM_US:
-        raise FormError(
-            f"an emergency search looks back {counted(terms.days_max, 'day')} at most",
-            code="time",
-            clause=CLAUSE,
-        )
-    known = sum(character not in "*?" for character in query.plate)
-    near = query.area is not None and query.area.radius_m <= NEAR_M
-    least = f"{LEAST_KNOWN} characters of the plate"
-    demand(
-        known >= LEAST_KNOWN or near,
-        f"an emergency search names {least}, or a place within {NEAR_M / 1000:.0f} km",
-        code="elements",
-        clause=CLAUSE,
-        fields=("plate",),
-    )
-    unjudged = sum(entry.stamp.user == user for entry in glass.waiting())
-    late = sum(entry.stamp.user == user for entry in glass.overdue(now_us))
-    if late >= terms.open_max or unjudged >= MOST_UNJUDGED:
-        raise NotYetError(
-            f"{unjudged} of your emergency searches wait for a second person, {late} of them overdue",
-            code="break-glass-open",
-            clause=CLAUSE,
-            cure="have a second person judge them, under Emergencies",
-        )
+    if terms.allowed:
+        check_emergency(policy, ground, danger)
+    check_emergency_query(terms, query, now_us)
+    mine = [entry.note.due_us for entry in glass.waiting() if entry.stamp.user == user]
+    demand_few_waiting(terms, mine, now_us)
     return now_us + terms.second_word_hours * HOUR_US
 
 

@@ -6,12 +6,10 @@ needs a case number and a second person, who agrees to exactly that search, once
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from storage.counts import counted
-from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.inquiry.forms import AskForm, ProposeForm, RunForm
 from sync.department.desk.people.on_roster import is_here
@@ -20,13 +18,13 @@ from sync.department.journal.change_entries import RequestTaken
 from sync.department.journal.entries import Disputed, Entry, EntryOf, RequestAnswered, is_of
 from sync.department.journal.inquiry_entries import (
     ApprovalUsed,
-    Area,
     Ground,
     InquiryAsked,
     Query,
     SearchApproved,
     SearchProposed,
 )
+from sync.department.journal.query_rules import check_query
 from sync.department.journal.second_hands import WAITS_US
 from sync.department.policy.desk_terms import NUMBER_KINDS
 from sync.department.policy.policy import Policy
@@ -35,7 +33,6 @@ from sync.department.policy.refusals import (
     FormError,
     NotYetError,
     decided_already,
-    demand,
     done_already,
     refuse_all,
     refuse_each,
@@ -43,30 +40,6 @@ from sync.department.policy.refusals import (
 
 TAKEN_US = 5 * MINUTE_US  # an answer that was cut off can be made again after that
 SAME_US = 10 * MINUTE_US  # two ranges of one search that was proposed twice
-PLATE = re.compile(r"[A-Z0-9?*]{1,16}")
-
-
-def plate_of(text: str) -> str:
-    """A plate as it is searched: the one normal form, of ASCII alone. Raises FormError.
-
-    Upper case makes I of the dotless i, SS of the sharp s and FI of the ligature: a letter that no plate has
-    would be searched as one that it has.
-    """
-    if not all(one.isascii() or one.isspace() or one in "·•" for one in text):
-        raise FormError("a plate has the letters A-Z and digits 0-9 alone", code="plate", clause="463.5 (b)")
-    return normal_plate(text)
-
-
-def asked_plate(text: str) -> str:
-    """A plate or wildcards in that form, of at most 16 characters; empty for any. Raises FormError."""
-    plate = plate_of(text)
-    demand(
-        not plate or PLATE.fullmatch(plate),
-        "a plate is 1 to 16 of A-Z, 0-9, with * and ? as wildcards",
-        code="plate",
-        clause="463.5 (b)",
-    )
-    return plate
 
 
 def is_full(policy: Policy, plate: str) -> bool:
@@ -76,62 +49,13 @@ def is_full(policy: Policy, plate: str) -> bool:
 
 def check_ask(policy: Policy, query: Query, ground: Ground, now_us: int) -> None:
     """What is searched for, and why. Raises FormError naming each field that is wrong."""
-    refuse_each(lambda: check_query(policy, query, now_us), lambda: check_ground(policy, ground))
+    refuse_each(lambda: check_query(policy.inquiry, query, now_us), lambda: check_ground(policy, ground))
 
 
 def check_form(policy: Policy, form: AskForm | RunForm | ProposeForm, now_us: int) -> None:
     """The same, of what could be read of a form. Raises FormError."""
     if form.query is not None and form.ground is not None:
         check_ask(policy, form.query, form.ground, now_us)
-
-
-def check_query(policy: Policy, query: Query, now_us: int) -> None:
-    """Raises FormError for a query that asks for everything, for nothing, or beyond the policy's days."""
-    refuse_each(
-        lambda: _check_plate(query.plate),
-        lambda: demand(
-            query.plate or query.area is not None or query.unit,
-            "name a plate, an area or a unit",
-            code="elements",
-            clause="463.5 (b) 2",
-            fields=("plate",),
-        ),
-        lambda: _check_area(query.area),
-        lambda: _check_time(policy, query.since_us, query.until_us, now_us),
-    )
-
-
-def _check_area(area: Area | None) -> None:
-    if area is not None:
-        area.check()
-
-
-def _check_plate(text: str) -> None:
-    plate = asked_plate(text)
-    demand(
-        not plate or set(plate) - {"*", "?"},
-        "a plate of wildcards alone asks for everything",
-        code="plate",
-        clause="463.5 (a)",
-    )
-
-
-def _check_time(policy: Policy, since_us: int, until_us: int, now_us: int) -> None:
-    days, clause = policy.inquiry.days_max, "463.5 (b) 2"
-    demand(
-        0 <= since_us < until_us,
-        "the time asked for ends before it begins",
-        code="time",
-        clause=clause,
-        fields=("since", "until"),
-    )
-    demand(
-        policy.inquiry.may_span(since_us, until_us),
-        f"this asks for more than {counted(days, 'day')} at once",
-        code="time",
-        clause="463.5 (a)",
-    )
-    demand(since_us <= now_us, "this asks for a time that has not come yet", code="time", clause=clause)
 
 
 def check_ground(policy: Policy, ground: Ground) -> None:

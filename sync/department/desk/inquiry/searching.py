@@ -35,6 +35,7 @@ from sync.department.journal.inquiry_entries import (
     Query,
     SearchProposed,
 )
+from sync.department.journal.query_rules import check_query, plate_of
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 from sync.department.policy.roles import Call, allowing_role
 
@@ -44,13 +45,13 @@ MUCH = "much"  # the word of a refusal: carry it out step by step
 
 def tidy(query: Query) -> Query:
     """The query with its plate in the normal form. Raises FormError for letters that no plate has."""
-    return replace(query, plate=rules.plate_of(query.plate))
+    return replace(query, plate=plate_of(query.plate))
 
 
 def demand_asked(front: DeskContext, query: Query, ground: Ground, now_us: int) -> None:
     """What is searched for, and why. Raises FormError naming each field that is wrong."""
     refuse_each(
-        lambda: rules.check_query(front.desk.policy, query, now_us),
+        lambda: check_query(front.desk.policy.inquiry, query, now_us),
         lambda: demand_unit(front, query),
         lambda: rules.check_ground(front.desk.policy, ground),
     )

@@ -22,6 +22,7 @@ from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.words import demand_words
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, Query, SheetPerson
+from sync.department.journal.query_rules import check_query, plate_of
 from sync.department.journal.sharing_entries import (
     Scope,
     ShareAsked,
@@ -353,13 +354,13 @@ def _demand_deliverable(desk: Desk, form: DeliverForm, scope: Scope, caller: Cal
 
 def _queries_of(policy: Policy, scope: Scope, now_us: int) -> list[Query]:
     """One search for each plate of a scope, however often it names the plate. Raises FormError."""
-    plates = dict.fromkeys(map(inquiry.plate_of, scope.plates))
+    plates = dict.fromkeys(map(plate_of, scope.plates))
     queries = [
         Query(plate=plate, since_us=scope.since_us, until_us=scope.until_us, area=None, unit="")
         for plate in plates
     ]
     for query in queries:
-        inquiry.check_query(policy, query, now_us)
+        check_query(policy.inquiry, query, now_us)
         if not inquiry.is_full(policy, query.plate):
             raise FormError("a delivery names full plates", code="plate", clause="463.6 (a)")
     return queries

@@ -14,8 +14,9 @@ from typing import Protocol
 
 from storage.counts import counted
 from storage.times import DAY_US
-from sync.department.desk.inquiry.rules import PLATE, demand_young, is_full, is_old, plate_of
+from sync.department.desk.inquiry.rules import demand_young, is_full, is_old
 from sync.department.journal.entries import Entry, EntryOf, is_of
+from sync.department.journal.query_rules import PLATE, plate_of
 from sync.department.journal.sharing_entries import (
     DELIVER_DAYS,
     TODAY_US,
