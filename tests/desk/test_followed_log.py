@@ -268,6 +268,9 @@ def decide_each(department: Department, token: str, chief: str) -> None:
         department.call("share/review", chief, replace(known["share/review"], request=request))
     no = replace(known["share/decide"], request=asked[1], approved=False, note="no case is named")
     department.call("share/decide", chief, no)
+    asks = department.call("inquiry/request", department.logon("officer1"), known["inquiry/request"])
+    declines = replace(known["inquiry/decline"], request=asks.entry)  # type: ignore[attr-defined]
+    department.call("inquiry/decline", department.logon("comm1"), declines)
     search = department.call("inquiry/propose", department.logon("comm1"), known["inquiry/propose"])
     refused = replace(known["inquiry/approve"], proposal=search.entry, granted=False)  # type: ignore[attr-defined]
     department.call("inquiry/approve", token, replace(refused, reason="known to me"))

@@ -348,7 +348,62 @@ def test_an_answer_is_to_the_request_of_its_search(department: Department, call:
     stamp, signed = root.signed("comm1", call, form if call == "inquiry/run" else step)
     entry = root.write(note, stamp, signed)
     named = [one for one in problems(department) if one.startswith(f"entry {entry}: ")]
-    assert ["made for another request" in one for one in named] == [True] * (not right)
+    assert ["is of another request, or of a declined one" in one for one in named] == [True] * (not right)
+
+
+def test_a_declined_request_gets_no_answer(department: Department) -> None:
+    """Nor a search: the desk's own last word to the asker was no."""
+    root = Root(department)
+    query, request, proposal = wide_request(root)
+    form = RunForm(query=None, ground=None, proposal=proposal)
+    begun = department.call("inquiry/begin", department.logon("comm1"), form)
+    no = DeclineForm(request=request, reason="the case was closed")
+    refused = department.desk.book.queue.taken[request].stamp.user
+    with pytest.raises(DeskRefusal, match=f"{refused} is answering that request"):
+        department.call("inquiry/decline", department.logon("disp1"), no)
+    department.call("inquiry/decline", department.logon("comm1"), no)
+    step = StepForm(access=begun.access, query=query)  # type: ignore[attr-defined]
+    with pytest.raises(DeskRefusal, match="comm1 declined that request already"):
+        department.call("inquiry/step", department.logon("comm1"), step)
+    assert problems(department) == ()
+    note = RequestAnswered(request=request, access=step.access, reads=(), reason="")
+    stamp, signed = root.signed("comm1", "inquiry/step", step)
+    entry = root.write(note, stamp, signed)
+    assert any(one.startswith(f"entry {entry}: ") and "declined one" in one for one in problems(department))
+    stamp, signed = root.signed("comm1", "inquiry/run", RunForm(request=request))
+    access = replace(access_of(query), on_behalf_of="officer1", request=request)
+    entry = root.write(access, stamp, signed)
+    assert any(one.startswith(f"entry {entry}: access") for one in problems(department))
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_a_request_that_is_declined_while_its_search_runs_stays_declined(
+    department: Department, steps: bool
+) -> None:
+    root = Root(department)
+    query, request, proposal = wide_request(root)
+    token, reads, book = department.logon("comm1"), department.front.reads, department.desk.book
+    no = DeclineForm(request=request, reason="the case was closed")
+
+    class Declined:
+        """The reads; while they are found, the dispatcher declines the request in another tab."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name in {"find", "match"} and request not in book.queue.answered:
+                with ThreadPoolExecutor(1) as another:
+                    another.submit(department.call, "inquiry/decline", token, no).result()
+            return getattr(reads, name)
+
+    department.front = replace(department.front, reads=Declined())
+    call, form = "inquiry/run", RunForm(query=None, ground=None, proposal=proposal)
+    if steps:
+        begun: Any = department.call("inquiry/begin", token, form)
+        call, form = "inquiry/step", StepForm(access=begun.access, query=query)  # type: ignore[assignment]
+    with pytest.raises(DeskRefusal, match="comm1 declined that request already"):
+        department.call(call, token, form)
+    assert department.desk.book.queue.answered[request].note.access == -1
+    assert AccessEnded.KIND in {one.note.KIND for one in department.desk.log.entries(proposal)}
+    assert problems(department) == ()
 
 
 def test_the_result_of_a_search_is_entered_though_its_person_logged_off_meanwhile(

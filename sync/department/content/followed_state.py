@@ -20,7 +20,7 @@ from sync.department.journal.change_entries import (
     GlassJudged,
 )
 from sync.department.journal.concerned import people_in
-from sync.department.journal.entries import Entry, Filed, FindingClosed, TrainingDone
+from sync.department.journal.entries import Entry, Filed, FindingClosed, RequestAnswered, TrainingDone
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldBooked, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
@@ -117,6 +117,7 @@ class Result:
     people: tuple[str, ...] = later(())
     number: bytes = later(b"")  # the digest of an access's
     filed: tuple[int, ...] = later(())
+    declined: int = later(-1)  # a request
 
 
 @dataclass(slots=True)
@@ -220,6 +221,8 @@ def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: P
         case Access(action="export"):
             hold = form_of(entry.signed).get("hold")
             return {"marking": hold, "marked": second.holds.get(hold)} if type(hold) is int else {}
+        case RequestAnswered(access=-1) if note.request not in signed.waiting:
+            return {"declined": note.request}
         case HoldBooked():
             return {"marking": note.hold, "marked": second.holds.get(note.hold)}
         case Access():
@@ -259,6 +262,7 @@ def take_result(known: Followed, sequence: int, kind: str, result: Result) -> No
     known.judged[sequence] = result.judged
     signed.named.keep(sequence, result.people, result.number)
     signed.named.drop(result.closed, *result.filed)
+    signed.end_request(result.declined)
     signed.used |= dict.fromkeys(result.used, result.judged.at_us)
     if result.waiting is not None:
         signed.waiting[sequence] = result.waiting

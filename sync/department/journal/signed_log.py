@@ -114,10 +114,18 @@ class SignedLog:
             emergencies[note.access] = replace(emergencies[note.access], due_us=note.due_us)
         elif isinstance(note, GlassJudged):
             self.signers.second.emergencies.pop(note.access, None)
+        elif isinstance(note, RequestAnswered) and note.access < 0 and self.signers.form >= JUDGED_WHOLE:
+            self.end_request(note.request)
         elif isinstance(note, AlertKnown):
             self.alerts[entry.sequence] = NamedAlert(alert=note.record or note.alert, read=note.read)
             while len(self.alerts) > MOST_ALERTS:
                 del self.alerts[next(iter(self.alerts))]
+
+    def end_request(self, request: int) -> None:
+        """A request was declined: no search is for it, and none answers it that began before."""
+        self.waiting.pop(request, None)
+        for at in [at for at, one in self.running.items() if one.request == request]:
+            del self.running[at]
 
     def asked(self, number: int) -> Waiting | None:
         """A request or a proposal, by its entry."""
@@ -159,7 +167,7 @@ class SignedLog:
         elif isinstance(note, RequestAnswered) and note.access >= 0 and self.signers.form >= BY_OWN_HAND:
             run = self.running.get(note.access)
             if run is None or (run.request, run.user) != (note.request, said.user):
-                raise UnsignedError("the search that it names was made for another request")
+                raise UnsignedError("the search that it names is of another request, or of a declined one")
         elif isinstance(note, FindingClosed) and self.signers.form >= BY_OWN_HAND:
             self.named.demand_other(note, said.user)
         elif isinstance(note, Filed) and self.signers.form >= JUDGED_WHOLE:

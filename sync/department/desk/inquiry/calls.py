@@ -140,9 +140,10 @@ def decline(front: DeskContext, token: str, form: DeclineForm) -> Entered:
     """Say no to a request, with a reason that its asker sees."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[Entered]:
+    def plan(caller: Caller) -> Plan[Entered]:
         if form.request not in {one.sequence for one in desk.book.queue.open_requests()}:
             raise FormError("there is no such open request", code="no-request", clause="463.5 (b)")
+        rules.demand_untaken(desk.book.queue, form.request, caller.user, caller.at_us)
         demand_words(form.reason, "say why", code="reason", clause="463.5 (a)")
         return [RequestAnswered(request=form.request, access=-1, reads=(), reason=form.reason)], first_entered
 

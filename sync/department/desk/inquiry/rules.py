@@ -184,15 +184,9 @@ def request_to_run(
     entry = queue.asked.get(number)
     if entry is None:
         raise FormError("there is no such request", code="no-request", clause="463.5 (b)")
-    answered = queue.answered.get(number)
-    if answered is not None:
-        did = f"{'declined' if answered.note.access < 0 else 'answered'} that request"
-        raise done_already(answered.stamp.user, did, code="answered", clause="463.5 (b)")
+    demand_open(queue, number)
     demand_young(entry, "old-request", now_us, "463.5 (b)")
-    taken = queue.taken.get(number)
-    if taken is not None and taken.stamp.user != runner and 0 <= now_us - taken.stamp.at_us < TAKEN_US:
-        what, cure = f"{taken.stamp.user} is answering that request", "list the queue again"
-        raise NotYetError(what, code="answered", clause="463.5 (b)", cure=cure)
+    demand_untaken(queue, number, runner, now_us)
     if (entry.note.query, entry.note.ground) != (query, ground):
         raise DeskRefusal(
             "this is not the search that was asked for", code="other-search", clause="463.5 (b)"
@@ -200,6 +194,22 @@ def request_to_run(
     if entry.stamp.user == runner:
         raise DeskRefusal("another person must answer your request", code="own-request", clause="463.5 (c)")
     return entry
+
+
+def demand_open(queue: InquiryQueue, number: int) -> None:
+    """A request gets one answer. Raises DeskRefusal."""
+    answered = queue.answered.get(number)
+    if answered is not None:
+        did = f"{'declined' if answered.note.access < 0 else 'answered'} that request"
+        raise done_already(answered.stamp.user, did, code="answered", clause="463.5 (b)")
+
+
+def demand_untaken(queue: InquiryQueue, number: int, user: str, now_us: int) -> None:
+    """Raises NotYetError while another person is answering a request."""
+    taken = queue.taken.get(number)
+    if taken is not None and taken.stamp.user != user and 0 <= now_us - taken.stamp.at_us < TAKEN_US:
+        what, cure = f"{taken.stamp.user} is answering that request", "list the queue again"
+        raise NotYetError(what, code="answered", clause="463.5 (b)", cure=cure)
 
 
 def same_waiting(waiting: Iterable[EntryOf[SearchProposed]], wanted: SearchProposed, user: str) -> int:

@@ -208,11 +208,20 @@ def carry_out(front: DeskContext, entry: Entry, query: Query, *, request: int = 
     page = front.reads.find(front.door, cover, query, desk.policy.inquiry.results_max)
     names = tuple(one.read for one in (*page.reads, *page.near))
     last = desk.follow_up(entry.stamp, result_of(entry, cover, page.count, names))[-1]
-    if request >= 0:  # after the result: a session that ended meanwhile signs no answer, and the result stays
-        answered = RequestAnswered(request=request, access=entry.sequence, reads=names, reason="")
-        last = desk.follow_up(entry.stamp, answered)[-1]
+    if request >= 0:
+        last = enter_answer(front, entry, request, entry.sequence, names)
     ended = desk.covered(last.sequence)
     return _answer(front, entry.sequence, query, page, unwitnessed=cover.unwitnessed or ended.unwitnessed)
+
+
+def enter_answer(front: DeskContext, entry: Entry, request: int, access: int, reads: Sequence[str]) -> Entry:
+    """Enter the answer to a request after the result: where a session that ended meanwhile signs no answer,
+    or another person declined the request, the result stays. Raises DeskRefusal."""
+    desk = front.desk
+    with desk.deciding():
+        rules.demand_open(desk.book.queue, request)
+        note = RequestAnswered(request=request, access=access, reads=tuple(reads), reason="")
+        return desk.follow_up(entry.stamp, note)[-1]
 
 
 def more(front: DeskContext, token: str, form: PageForm) -> Answer:

@@ -17,9 +17,11 @@ from sync.department.content.key_guard import OPENS_FOR_US
 from sync.department.content.reads import FoundRead
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import BegunSearch, RunForm, Step, StepForm, StopForm, StoppedSearch
 from sync.department.desk.inquiry.pace import SearchProgress
 from sync.department.desk.inquiry.searching import (
+    enter_answer,
     found_by,
     is_exact,
     note_refusal,
@@ -29,7 +31,7 @@ from sync.department.desk.inquiry.searching import (
     tidy,
 )
 from sync.department.desk.machine.naming_logs import name_logs_of
-from sync.department.journal.entries import Entry, RequestAnswered
+from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Query, SearchEnded, SearchStep
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
@@ -85,6 +87,8 @@ def _step(  # noqa: PLR0917 - a step, and what is known of its search
 
     def plan(caller: Caller) -> Plan[Entry]:
         _demand_going_on(progress, query, source, caller)
+        if isinstance(source.note, Access) and source.note.request >= 0:
+            rules.demand_open(desk.book.queue, source.note.request)
         return [note], lambda made: made[0]
 
     entry = desk.act(token, Call.INQUIRY_RUN, plan)
@@ -176,9 +180,8 @@ def _enter_found(  # noqa: PLR0917 - a step, and what is known of its search
         notes.append(_ending(number, progress, how))
     last = desk.follow_up(step_entry.stamp, *notes)[-1]
     if how == "done" and isinstance(access, Access) and access.request >= 0:
-        every = tuple(sorted(found_by(front, number, source.stamp.user) | set(names)))
-        answered = RequestAnswered(request=access.request, access=number, reads=every, reason="")
-        last = desk.follow_up(step_entry.stamp, answered)[-1]
+        every = sorted(found_by(front, number, source.stamp.user) | set(names))
+        last = enter_answer(front, step_entry, access.request, number, every)
     return desk.covered(last.sequence).unwitnessed
 
 
