@@ -273,6 +273,11 @@ def test_when_the_last_second_person_has_left_two_offices_let_the_administrator_
     given = naming.name_administrator(department.desk, signed(department, OFFICES[:2], "chief"))
     department.own_password(given)
     chief = department.logon("chief")
+    with pytest.raises(DeskRefusal, match="no other person may approve this") as alone:
+        department.call("user/set", chief, replace(back, propose=True))
+    assert alone.value.cure.startswith(
+        "the administrator enters a CCAT supervisor or a designee first, alone"
+    )
     department.call("user/set", chief, back)
     fresh = department.call("user/credential", chief, CredentialForm(user="super", reason="is back"))
     assert isinstance(fresh, HandedOver)

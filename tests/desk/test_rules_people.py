@@ -13,6 +13,7 @@ from log_entries import NOW_US, POLICY, account, accounts, code_of, entry
 from storage.errors import RecordError
 from storage.times import DAY_US
 from sync.department.desk.people import rules as people
+from sync.department.desk.people.on_roster import ALONE, acts_alone, demand_someone
 from sync.department.desk.people.passwords import MAX_PASSWORD
 from sync.department.desk.people.rules import MAX_SSH_KEYS, PBKDF2, Credential
 from sync.department.journal.change_entries import (
@@ -31,6 +32,8 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.person_entries import FreshProof
+from sync.department.journal.signers import Signers
+from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 
 
@@ -156,6 +159,10 @@ def test_a_new_credential_needs_a_second_person_unless_the_account_is_new() -> N
 def test_a_person_who_ever_could_approve_ends_the_first_day() -> None:
     roster = accounts(("chief", account("ann", Role.CCAT_SUPERVISOR)), ("chief", credential("ann")))
     assert not people.has_approvers(POLICY, roster, "chief")  # the password was another's
+    alone = acts_alone(POLICY, roster, Signers(), "chief")
+    with pytest.raises(DeskRefusal, match="no other person may approve this") as refused:
+        demand_someone(POLICY, accounts(), "chief", "com", 0, alone=alone)
+    assert (alone, refused.value.cure) == (True, ALONE)
     roster.apply(entry(3, "ann", credential("ann", first=False)))
     assert people.has_approvers(POLICY, roster, "chief")
     assert not people.has_approvers(POLICY, roster, "ann")

@@ -29,7 +29,7 @@ from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.log_state import FOLDER, LogState, root_entry, system_stamp
 from sync.department.desk.logons import Logons
 from sync.department.desk.people import rules as people
-from sync.department.desk.people.on_roster import demand_approver, demand_someone
+from sync.department.desk.people.on_roster import acts_alone, demand_approver, demand_someone
 from sync.department.desk.people.training import demand_current
 from sync.department.desk.sessions import Session
 from sync.department.ground.department_time import DepartmentTime
@@ -258,7 +258,8 @@ class Desk(LogState):
         known = self.book.changes, self.book.roster
         made = changes.second_person(self.policy, *known, form, wanted, needed=needed, alone=alone)
         if isinstance(made, ChangeProposed):
-            demand_someone(self.policy, self.book.roster, caller.user, about, caller.at_us)
+            lonely = acts_alone(self.policy, self.book.roster, self.book.signers, caller.user)
+            demand_someone(self.policy, self.book.roster, caller.user, about, caller.at_us, alone=lonely)
             return made
         for one in made:
             given = Call.CHANGE_APPROVE, one.proposal, one.second

@@ -13,7 +13,13 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.people import keys, rules, training
-from sync.department.desk.people.on_roster import check_same_person, demand_active, fewer_approvers, unknown
+from sync.department.desk.people.on_roster import (
+    acts_alone,
+    check_same_person,
+    demand_active,
+    fewer_approvers,
+    unknown,
+)
 from sync.department.desk.people.passwords import check_password
 from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.words import demand_words
@@ -211,17 +217,12 @@ def _designation(policy: Policy, form: AccountForm, now_us: int) -> list[Designa
 def second_of(
     desk: Desk, caller: Caller, call: str, form: Any, *, needed: bool
 ) -> ChangeProposed | list[ChangeUsed]:
-    """The second person of a change of the roster. Raises DeskRefusal.
-
-    Until another person could approve, the first administrator acts alone, and so does one whom two offices
-    named after the last of these had left; the entry shows one hand.
-    """
+    """The second person of a change of the roster; the entry of who `acts_alone` shows one hand. Raises
+    DeskRefusal."""
     signers = desk.book.signers
     shown = accounts_shown(signers.form, signers.accounts)
     about, summary = words_of(call, to_plain(form), caller.user, shown) or ("", "")
-    alone = not rules.has_approvers(desk.policy, desk.book.roster, caller.user) or (
-        signers.named_at >= 0 and not signers.second.approved_once - {caller.user}
-    )
+    alone = acts_alone(desk.policy, desk.book.roster, signers, caller.user)
     return desk.second_person(caller, call, form, about=about, summary=summary, needed=needed, alone=alone)
 
 

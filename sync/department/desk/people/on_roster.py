@@ -5,9 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from sync.department.desk.people.rules import Accounts, calls_of
+from sync.department.desk.people.rules import Accounts, calls_of, has_approvers
 from sync.department.journal.entries import AccountSet, Entry
 from sync.department.journal.second_hands import SecondHands
+from sync.department.journal.signers import Signers
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, demand
 from sync.department.policy.roles import Call
@@ -16,6 +17,10 @@ LONGEST = 64
 ANOTHER_APPROVER = (
     "enter another CCAT supervisor or designee while a person may approve it; afterwards two of the three "
     "offices must name the administrator again (department keys administrator)"
+)
+ALONE = (
+    "the administrator enters a CCAT supervisor or a designee first, alone and so without --propose "
+    "(department user set, user credential); who has an own password then may approve"
 )
 CURE = "see People (department user list) for the names; the administrator enters a person first"
 
@@ -98,17 +103,30 @@ def one_approves(able: Sequence[str], user: str) -> str:
     return f"{f'{able[0]} alone' if able else 'no one'} may approve what {user} proposes: {ANOTHER_APPROVER}"
 
 
-def demand_someone(policy: Policy, roster: Accounts, user: str, about: str, now_us: int) -> None:
-    """A proposal waits for a person who is there: neither `user` nor whom it is about. Raises DeskRefusal."""
+def acts_alone(policy: Policy, roster: Accounts, signers: Signers, user: str) -> bool:
+    """Whether the administrator changes the roster without a second person: until another could approve, and
+    where two offices named this one after the last of these had left."""
+    named_alone = signers.named_at >= 0 and not signers.second.approved_once - {user}
+    return named_alone or not has_approvers(policy, roster, user)
+
+
+def demand_someone(
+    policy: Policy, roster: Accounts, user: str, about: str, now_us: int, *, alone: bool
+) -> None:
+    """A proposal waits for a person who is there: neither `user` nor whom it is about. `alone`: see
+    `acts_alone`. Raises DeskRefusal."""
     able = approvers_beside(policy, roster, user, now_us)
     if set(able) <= {about}:
-        first = f"take the account of {about} away; " if able else ""
+        cure = (
+            f"{f'take the account of {about} away; ' if able else ''}two of the three offices name the "
+            "administrator again (department keys administrator), who then enters the next CCAT supervisor "
+            "or designee alone"
+        )
         raise DeskRefusal(
             "no other person may approve this",
             code="no-approver",
             clause="463.4",
-            cure=f"{first}two of the three offices name the administrator again (department keys "
-            "administrator), who then enters the next CCAT supervisor or designee alone",
+            cure=ALONE if alone else cure,
         )
 
 
