@@ -19,7 +19,7 @@ from sync.department.desk.inquiry.forms import AskForm, NothingForm, RunForm
 from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.credential_key import credential_key
-from sync.department.journal.entries import STATE_KINDS, Entry
+from sync.department.journal.entries import STATE_KINDS, Entry, LogRead
 from sync.department.journal.plain_state import MAX_BYTES, LazyEntries, as_plain, as_value
 from sync.department.policy.roles import Role
 from sync.department.server.folded_log import FoldedLog
@@ -145,6 +145,22 @@ def test_a_desk_continues_from_its_snapshot(department: Department, monkeypatch:
     assert isinstance(rows, tuple)
     assert len(rows) == 3
     department.front = again.front
+
+
+def test_no_command_reads_more_than_a_few_entries_again(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "EVERY", 5)
+    log, token = department.desk.log, department.logon("officer1")
+    with log.writing():  # a log whose tenth is much
+        for _ in range(200):
+            log.append(LogRead(elements="queue", count=0), log.entry(log.size() - 1).stamp)
+    for _ in range(8):
+        department.call("inquiry/requests", token, NothingForm())
+        department.call("inquiry/request", token, AskForm(query=department.plate("8XYZ123"), ground=GROUND))
+        kept = snapshot.read(log)
+        assert kept is not None
+        assert log.size() - kept.seen <= 5 + 1
 
 
 def written(department: Department) -> tuple[AccessLog, Path, bytes, list[object]]:

@@ -131,7 +131,7 @@ class LogState:
                     book.apply(entry)
                 book.seen = size
             self.book, self._undone = book, False
-            if size - self._snapshot_at >= max(snapshot.EVERY, size // 10) and not self.log.unsettled:
+            if size - self._snapshot_at >= max(snapshot.EVERY, size // 200) and not self.log.unsettled:
                 self._snapshot_at = size
                 # a full disk: the entries are stored, and will be folded again
                 with contextlib.suppress(OSError):
