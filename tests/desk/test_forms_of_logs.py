@@ -13,6 +13,8 @@ from desk_twins import GROUND, Department
 
 from storage.ssh_signature import SshPublicKey
 from sync.department.desk.sharing.calls import DeliverForm, Delivery, Recorded, ReviewForm
+from sync.department.journal import check_log
+from sync.department.journal.access_log import KEYS, AuditKeys
 from sync.department.journal.entries import ALL_TRAINED, NEWEST_FORM, AccessLogOpened
 from sync.department.journal.signers import Signers
 from sync.department.journal.unsigned import UnsignedError
@@ -51,3 +53,19 @@ def test_a_key_service_that_starts_again_knows_which_requests_were_reviewed(depa
     answer = call("share/deliver", department.logon("super"), DeliverForm(request=asked.entry, ground=GROUND))
     assert isinstance(answer, Delivery)
     assert problems(department) == ()
+
+
+def test_verify_says_by_which_rules_a_log_began(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root can found a department with programs of before, whose rules ask less of it."""
+
+    def said() -> list[str]:
+        log = department.desk.log
+        report = check_log.check(log.folder, log.public, keys=AuditKeys(log.folder / KEYS))
+        assert report.problems == ()
+        return [one for one in report.unchecked if one.startswith("what logs of a later form ask")]
+
+    assert said() == []
+    monkeypatch.setattr(check_log, "NEWEST_FORM", NEWEST_FORM + 1)
+    assert [f"this one is of form {NEWEST_FORM}" in one for one in said()] == [True]

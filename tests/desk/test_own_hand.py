@@ -138,6 +138,25 @@ def test_a_second_lock_does_not_count_what_was_signed_after_the_first(department
         root.opens(search)
 
 
+def test_an_old_unlock_opens_no_session_again_when_it_is_dated_back(department: Department) -> None:
+    """The key service remembers for an hour which certificates were used."""
+    token = locked(department)
+    department.clock.step(31 * SECOND_US)
+    department.desk.logons.unlock(token, PASSWORD, department.code("comm1"))
+    used = department.desk.log.entry(department.desk.log.size() - 1)
+    assert isinstance(used.note, SessionEnded)
+    for _ in range(2):
+        department.clock.step(HOUR_US)
+        look_up(department, department.logon("disp1"))
+        department.desk.logons.logoff(token, lock=True)
+    log, known = department.desk.log, Followed()
+    entries = [*log.entries(), replace(used, sequence=log.size())]
+    for entry in entries:
+        judge(known, entry)
+    assert known.judged[log.size()].reason == "it is dated before the entry before it"
+    assert known.signed.signers.sessions[digest_of(token)].locked_us > used.stamp.at_us
+
+
 def test_the_desk_takes_no_certificate_that_the_log_refuses(department: Department) -> None:
     token, size = locked(department), department.desk.log.size()
     note, _ = with_the_logon_s_certificate(

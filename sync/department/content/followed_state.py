@@ -128,25 +128,33 @@ class Followed:
     signed: SignedLog = field(default_factory=SignedLog)
     judged: dict[int, JudgedAccess] = field(default_factory=dict)
     logs: LogsOfUnits = field(default_factory=LogsOfUnits)
+    newest_us: int = 0
 
 
 def judge(known: Followed, entry: Entry) -> None:
     """Take in an entry: whether it is its person's, for as long as it could open anything."""
-    reason = ""
+    reason, at_us = "", entry.stamp.at_us
     try:
+        _demand_in_order(known, at_us)
         known.signed.judge(entry)
         known.logs.apply(entry)
     except UnsignedError as error:
         reason = str(error)
     while known.judged:
         first = next(iter(known.judged))
-        if entry.stamp.at_us - known.judged[first].at_us < JUDGED_US:
+        if known.newest_us - known.judged[first].at_us < JUDGED_US:
             break
         del known.judged[first]
     unproven_us = 0 if reason else _unproven_until(known, entry)
-    known.judged[entry.sequence] = JudgedAccess(
-        reason=reason, at_us=entry.stamp.at_us, unproven_until_us=unproven_us
-    )
+    known.judged[entry.sequence] = JudgedAccess(reason=reason, at_us=at_us, unproven_until_us=unproven_us)
+
+
+def _demand_in_order(known: Followed, at_us: int) -> None:
+    """An entry that is dated back would use again what is remembered as used for an hour alone. Raises
+    UnsignedError."""
+    if at_us < known.newest_us:
+        raise UnsignedError("it is dated before the entry before it")
+    known.newest_us = at_us
 
 
 def _unproven_until(known: Followed, entry: Entry) -> int:
@@ -260,6 +268,7 @@ def take_result(known: Followed, sequence: int, kind: str, result: Result) -> No
     """Take in again what an entry left behind."""
     signed = known.signed
     known.judged[sequence] = result.judged
+    known.newest_us = max(known.newest_us, result.judged.at_us)
     signed.named.keep(sequence, result.people, result.number)
     signed.named.drop(result.closed, *result.filed)
     signed.end_request(result.declined)

@@ -32,7 +32,7 @@ from sync.errors import HomeError
 FILE = "book.snapshot"
 ELEMENT = "snapshot"
 WRITTEN = 2  # rises where the same types are written in another way; 2: entries as signed
-EVERY = 500  # entries folded before another one is written: reading 300 again costs what writing one does
+EVERY = 500  # entries folded before another one is written, which costs what reading some 60 accesses does
 
 
 @functools.cache

@@ -26,13 +26,17 @@ from storage.errors import CheckpointError, StorageError
 from storage.leaf import log_id_of
 from storage.times import MINUTE_US, SECOND_US
 from sync.department.journal.access_log import CONTEXT, DATABASE, AuditKeys, open_entry, origin_of, parse_leaf
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import NEWEST_FORM, Entry
 from sync.department.journal.reading import reading
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.journal.unsigned import UnsignedError
 from sync.errors import HomeError
 
+EARLIER = (
+    "what logs of a later form ask: this one is of form {form} and keeps the rules that it began under; one "
+    "that this version founds is of form {newest}"
+)
 SKEW_US = 10 * MINUTE_US  # how far the department's clock and a witness's may differ
 
 
@@ -99,7 +103,8 @@ def check(
     except sqlite3.DatabaseError as error:
         return LogReport(0, 0, 0, 0, (f"the database cannot be read: {error}",), False)
     hashes = [merkle.leaf_hash(leaf) for _, _, _, leaf, _ in rows]
-    stamps = _check_entries(rows, log_id, log_key, keys, opened, taken, problems)
+    stamps, form = _check_entries(rows, log_id, log_key, keys, opened, taken, problems)
+    earlier = [EARLIER.format(form=form, newest=NEWEST_FORM)] if 0 <= form < NEWEST_FORM else []
     if expected_nodes(hashes) != nodes:
         problems.append("the cached tree differs from the entries")
     tree = Tree(hashes)
@@ -125,7 +130,7 @@ def check(
         opened=len(stamps),
         problems=tuple(problems),
         proven=witnesses is not None and 0 < witnesses.quorum <= answered,
-        unchecked=tuple(_unchecked(witnesses, answered, keys=keys, opened=opened)),
+        unchecked=(*_unchecked(witnesses, answered, keys=keys, opened=opened), *earlier),
         witnessable=witnesses is not None,
     )
 
@@ -233,15 +238,16 @@ def _check_entries(  # noqa: PLR0917 - one pass
     seen: OpenedEntries | None,
     taken: EntryWatch | None,
     problems: list[str],
-) -> list[int]:
-    """Check each leaf and, with keys, each entry. Returns the times of the opened entries, UTC us."""
+) -> tuple[list[int], int]:
+    """Check each leaf and, with keys, each entry. Returns the times of the opened entries, UTC us, and the
+    log's form, -1 if its first entry did not open."""
     opened: list[int] = []
     signed = SignedLog()
     for place, (sequence, kind, year, leaf, sealed) in enumerate(rows):
         name = f"entry {place}"
         if sequence != place:
             problems.append(f"{name}: missing (the next one here is {sequence})")
-            return opened
+            return opened, -1
         try:
             payload = envelope.open_signed(leaf, log_key, context=CONTEXT, limit=4096)
             named_log, named_kind, named_sequence, named_year, mark = parse_leaf(payload)
@@ -269,7 +275,7 @@ def _check_entries(  # noqa: PLR0917 - one pass
         if one.due_us < 0
     ]
     problems += [f"entry {place}: {what} in the name of {user}: {why}" for place, what, user, why in lacking]
-    return opened
+    return opened, signed.signers.form if opened else -1
 
 
 def _check_signed(entry: Entry, signed: SignedLog, problems: list[str]) -> bool:
