@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 import pytest
 from desk_forms import forms
-from desk_root import Root, access_of, problems, written_in
+from desk_root import PLATE, VICTIM, Root, access_of, problems, written_in
 from desk_twins import CAD, GROUND, HOLD, Department
 
 from storage.codec import to_plain
@@ -23,6 +23,7 @@ from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.holds.calls import Exported, ExportForm, HoldForm, Placed
 from sync.department.desk.inquiry.forms import (
+    Answer,
     AnswerImageForm,
     AskForm,
     Entered,
@@ -36,7 +37,7 @@ from sync.department.desk.inquiry.forms import (
 from sync.department.desk.sharing.calls import DeliverForm, ReviewForm
 from sync.department.journal.entries import RequestAnswered
 from sync.department.journal.hold_entries import HoldPlaced
-from sync.department.journal.inquiry_entries import Access, AccessEnded, SearchApproved
+from sync.department.journal.inquiry_entries import Access, AccessEnded, SearchApproved, images_of
 from sync.department.journal.sharing_entries import Scope, ShareAsked
 from sync.department.policy.refusals import DeskRefusal
 
@@ -88,8 +89,11 @@ class Thief:
 
     def image(self, which: int, form: object, call: str = "inquiry/image", request: int = -1) -> None:
         """Root writes the access for a picture of a read, and asks the key service for it."""
-        access = replace(access_of(self.root.query()), action="image", elements="images", request=request)
-        self.open(self.write(replace(access, reads=(self.read(which),)), call, form), which)
+        read = self.read(which)
+        search = getattr(form, "access", -1)
+        plate = self.department.desk.access(search).plate if search >= 0 else PLATE
+        look = replace(access_of(self.root.query(plate)), action="image", elements=images_of(read))
+        self.open(self.write(replace(look, reads=(read,), request=request), call, form), which)
 
 
 @pytest.fixture
@@ -128,9 +132,11 @@ def image_by_a_form_that_names_a_request_too(thief: Thief) -> None:
 
 def image_under_the_entry_of_another_read(thief: Thief) -> None:
     mine = thief.searched(MINE)
-    access = replace(access_of(thief.root.query()), action="image", elements="images")
-    form = ImageForm(read=thief.read(MINE), access=mine, ground=GROUND)
-    entry = thief.write(replace(access, reads=(thief.read(MINE),)), "inquiry/image", form)
+    read = thief.read(MINE)
+    query = thief.root.query(thief.department.desk.access(mine).plate)
+    access = replace(access_of(query), action="image", elements=images_of(read), reads=(read,))
+    form = ImageForm(read=read, access=mine, ground=GROUND)
+    entry = thief.write(access, "inquiry/image", form)
     thief.open(entry, OTHER)
 
 
@@ -168,9 +174,10 @@ def picture_of_another_persons_answer(thief: Thief) -> None:
     request = thief.asked(OTHER, "officer1")
     asked = thief.department.desk.log.entry(request).note
     assert hasattr(asked, "query")
-    access = replace(access_of(asked.query), action="image", elements="images", request=request)
-    form = AnswerImageForm(request=request, read=thief.read(OTHER))
-    entry = thief.write(replace(access, reads=(thief.read(OTHER),)), "inquiry/answer-image", form)
+    read = thief.read(OTHER)
+    access = replace(access_of(asked.query), action="image", elements=images_of(read), reads=(read,))
+    form = AnswerImageForm(request=request, read=read)
+    entry = thief.write(replace(access, request=request), "inquiry/answer-image", form)
     thief.open(entry, OTHER)
 
 
@@ -430,3 +437,25 @@ def test_a_delivery_opens_the_reads_of_the_very_plate_that_the_agency_named(thie
     with pytest.raises(DeskRefusal, match="found that read") as refused:
         thief.open(entry, MINE, ("text",))
     assert refused.value.code == "other-read"
+
+
+TURNED: dict[str, dict[str, str]] = {
+    "": {},
+    "it names another plate than its search": {"plate": "7OTH123"},
+    "it says of another picture what it shows": {"elements": "images of 7OTH123"},
+}
+
+
+@pytest.mark.parametrize("words", TURNED)
+def test_a_look_at_a_picture_says_what_its_person_searched_for(department: Department, words: str) -> None:
+    """Else root writes any plate into what a person looked up (463.5 b 2)."""
+    root, query = Root(department), department.plate(PLATE)
+    token = department.logon(VICTIM)
+    answer = department.call("inquiry/run", token, RunForm(query=query, ground=GROUND))
+    assert isinstance(answer, Answer)
+    read = answer.reads[0].read
+    form = ImageForm(read=read, access=answer.access, ground=GROUND)
+    look = replace(access_of(query), action="image", elements=images_of(read), reads=(read,))
+    entry = root.write(replace(look, **TURNED[words]), *root.signed(VICTIM, "inquiry/image", form))  # type: ignore[arg-type]
+    named = [one for one in problems(department) if one.startswith(f"entry {entry}: access")]
+    assert [words in one for one in named] == [True] * bool(words)

@@ -318,6 +318,7 @@ def test_the_key_service_knows_after_a_restart_all_that_it_knew(department: Depa
     named = known.signed.named
     assert looked[0] not in named.unfiled
     assert looked[1] in named.unfiled
+    assert named.plates.keys() >= {*looked}
     assert [*named.people_of(looked)] == [["", "comm1"]] * 2
     holds = again.signed.signers.second.holds
     assert [(holds[one].exported, bool(holds[one].item)) for one in (began, booked, untouched)] == [

@@ -30,12 +30,12 @@ from sync.department.journal.malformed import form_of
 from sync.department.journal.office_entries import GrantIssued, IncidentSettled
 from sync.department.journal.second_hand_facts import (
     AskedScope,
-    Emergency,
     PlacedHold,
     Proposal,
     SignedDecision,
     Spent,
     Training,
+    WaitingEmergency,
 )
 from sync.department.journal.second_hands import SecondHands
 from sync.department.journal.sharing_entries import ShareDecided, ShareReviewed
@@ -81,7 +81,7 @@ class Result:
     decision: SignedDecision | None = None
     sharing: bool = False
     is_signed: bool = False
-    emergency: Emergency | None = None
+    emergency: WaitingEmergency | None = None
     emergency_at: int = -1  # the search on one person's word that it made, or is about
     opened: OpenedRecords | None = None
     opened_by: bytes = b""
@@ -116,6 +116,7 @@ class Result:
     runs: RunRequest | None = field(default=None, metadata=LATER)
     people: tuple[str, ...] = later(())
     number: bytes = later(b"")  # the digest of an access's
+    plate: bytes = later(b"")  # and of a search's
     filed: tuple[int, ...] = later(())
     declined: int = later(-1)  # a request
 
@@ -197,6 +198,7 @@ def result_of(known: Followed, entry: Entry) -> Result:
         wrote=second.seen_written,
         people=tuple(sorted(people_in(entry))),
         number=signed.named.unfiled.get(at, b""),
+        plate=signed.named.plates.get(at, b""),
         **_result_by_kind(known, entry),
     )
 
@@ -269,7 +271,7 @@ def take_result(known: Followed, sequence: int, kind: str, result: Result) -> No
     signed = known.signed
     known.judged[sequence] = result.judged
     known.newest_us = max(known.newest_us, result.judged.at_us)
-    signed.named.keep(sequence, result.people, result.number)
+    signed.named.keep(sequence, result.people, result.number, result.plate)
     signed.named.drop(result.closed, *result.filed)
     signed.end_request(result.declined)
     signed.used |= dict.fromkeys(result.used, result.judged.at_us)

@@ -164,6 +164,11 @@ class Access(Note):
     people: tuple[SheetPerson, ...] = omitted(())
 
 
+def images_of(read: str) -> str:
+    """The data elements of a look at a read's pictures."""
+    return f"images of {read}"
+
+
 def demand_days(reads: tuple[str, ...], received: tuple[int, ...]) -> None:
     """Each read has its day of receipt, or none has. Raises RecordError."""
     if received and len(received) != len(reads):

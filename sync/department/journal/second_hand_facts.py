@@ -64,7 +64,7 @@ class SignedDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Emergency:
+class WaitingEmergency:
     """An emergency search that waits for a second person's word: whose, and when that is due; -1 while no
     second person was asked."""
 

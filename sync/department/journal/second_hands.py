@@ -31,12 +31,12 @@ from sync.department.journal.second_hand_facts import (
     DECIDES,
     WITH_DATA,
     AskedScope,
-    Emergency,
     PlacedHold,
     Proposal,
     SignedDecision,
     Spent,
     Training,
+    WaitingEmergency,
     approval_of,
     change_digest,
     forget,
@@ -88,7 +88,7 @@ class SecondHands(PolicyAsks):
     released: dict[int, int] = field(default_factory=dict)
     holds: dict[int, PlacedHold] = field(default_factory=dict)
     settled: dict[int, SignedDecision] = field(default_factory=dict)
-    emergencies: dict[int, Emergency] = field(default_factory=dict)
+    emergencies: dict[int, WaitingEmergency] = field(default_factory=dict)
     trained: dict[str, Training] = field(default_factory=dict)
     approved_once: set[str] = field(default_factory=set)
     fresh: set[str] = field(default_factory=set)

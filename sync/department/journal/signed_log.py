@@ -25,7 +25,7 @@ from sync.department.journal.inquiry_entries import Access, InquiryAsked, Search
 from sync.department.journal.made_by import MADE, filed_by
 from sync.department.journal.malformed import unread_is_unsigned
 from sync.department.journal.named_entries import NamedEntries
-from sync.department.journal.second_hand_facts import Emergency, Spent, approval_of, forget
+from sync.department.journal.second_hand_facts import Spent, WaitingEmergency, approval_of, forget
 from sync.department.journal.second_hands import EMERGENCY, WAITS_US
 from sync.department.journal.signed_forms import (
     ACCESS_CALLS,
@@ -233,6 +233,8 @@ class SignedLog:
             if self.signers.form >= JUDGED_WHOLE:
                 due_us = second.due_of(said.user) if said.call == EMERGENCY else None
                 second.demand_limits(note, entry.stamp.at_us, due_us)
+        if note.action == "image" and self.signers.form >= JUDGED_WHOLE:
+            self.named.demand_of_search(note, said.fields().get("access"))
         searches = note.action == "search" and said.call in BY_NUMBER
         if searches and self.signers.form >= BY_OWN_HAND:
             self._demand_request(said, note)
@@ -244,7 +246,7 @@ class SignedLog:
         second.spend(entry, said)
         second.seen_written = second.seen_written or bool(note.written)
         if said.call == EMERGENCY:
-            second.emergencies[entry.sequence] = Emergency(user=said.user)
+            second.emergencies[entry.sequence] = WaitingEmergency(user=said.user)
         self.signers.apply(entry)
         if note.action == "hold":
             at_us, by = entry.stamp.at_us, digest_of(said)

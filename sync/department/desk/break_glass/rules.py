@@ -13,8 +13,7 @@ from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.inquiry_entries import Ground, Query
-from sync.department.journal.query_rules import EMERGENCY_CLAUSE as CLAUSE
-from sync.department.journal.query_rules import check_emergency_query, demand_few_waiting
+from sync.department.journal.query_rules import EMERGENCY_CLAUSE, check_emergency_query, demand_few_waiting
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, demand, done_already, refuse_each
 
@@ -48,14 +47,14 @@ def check_emergency(policy: Policy, ground: Ground, danger: str) -> None:
             ground.number_kind == "cad",
             "an emergency search names its CAD incident number",
             code="number",
-            clause=CLAUSE,
+            clause=EMERGENCY_CLAUSE,
             cure="give the CAD incident number",
         ),
         lambda: demand(
             policy.inquiry.says_why(danger),
             "say whose life is in danger, and how",
             code="danger",
-            clause=CLAUSE,
+            clause=EMERGENCY_CLAUSE,
         ),
     )
 
@@ -77,11 +76,13 @@ def to_judge(glass: Glass, access: int, second: str, reason: str) -> Entry:
     """The emergency search that a second person judges, late or not. Raises DeskRefusal."""
     entry = glass.broken.get(access)
     if entry is None:
-        raise FormError("there is no such emergency search", code="no-break-glass", clause=CLAUSE)
+        raise FormError("there is no such emergency search", code="no-break-glass", clause=EMERGENCY_CLAUSE)
     judged = glass.judged.get(access)
     if judged is not None:
-        raise done_already(judged.stamp.user, "judged that search", code="decided", clause=CLAUSE)
+        raise done_already(judged.stamp.user, "judged that search", code="decided", clause=EMERGENCY_CLAUSE)
     if entry.stamp.user == second:
-        raise DeskRefusal("the second person must be another person", code="second-person", clause=CLAUSE)
-    demand_words(reason, "say what you found", code="reason", clause=CLAUSE, least=6)
+        raise DeskRefusal(
+            "the second person must be another person", code="second-person", clause=EMERGENCY_CLAUSE
+        )
+    demand_words(reason, "say what you found", code="reason", clause=EMERGENCY_CLAUSE, least=6)
     return entry

@@ -12,7 +12,7 @@ from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import AnswerImageForm, ImageForm, Images
 from sync.department.desk.inquiry.searching import found_by, open_reads
 from sync.department.journal.entries import Entry
-from sync.department.journal.inquiry_entries import Access, Ground, InquiryAsked
+from sync.department.journal.inquiry_entries import Access, Ground, InquiryAsked, images_of
 from sync.department.policy.refusals import DeskRefusal, NotYetError
 from sync.department.policy.roles import Call
 
@@ -70,7 +70,7 @@ def answered_request(desk: Desk, number: int, caller: Caller) -> tuple[InquiryAs
 def _image_entry(read: str, plate: str, ground: Ground, request: int) -> Access:
     return Access(
         action="image",
-        elements=f"images of {read}",
+        elements=images_of(read),
         plate=plate,
         ground=ground,
         on_behalf_of="",
