@@ -129,7 +129,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "a plate of wildcards alone asks for everything": {"plate": "??*"},
     "a plate is 1 to 16 of A-Z, 0-9": {"plate": "8" * 17},
     "name a plate, an area or a unit": {"plate": ""},
-    "the time asked for must run forward": {"until_us": 0},
+    "the time asked for ends before it begins": {"until_us": 0},
     "this asks for a time that has not come yet": {"since_us": 1 << 52, "until_us": (1 << 52) + 1},
 }
 NEARNESS: dict[str, dict[str, Any]] = {
