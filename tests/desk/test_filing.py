@@ -117,6 +117,8 @@ HEAD = b"access,rms_number\n"
         (HEAD + b"1,RMS-1\n" * 100_000, "the export has 100,000 lines; 1 to 2,000 are possible"),
         (HEAD, "the export has 0 lines"),
         (HEAD + b"1,RMS-1\n2,\xff\n", "the export is not in UTF-8: line 3"),
+        (b"rms_number,access,note\nR-1,12," + b"x" * 200_000, "was it cut"),
+        (b"rms_number,access,note\nR-1,12," + b"x" * 200_000 + b"\n", "line 2 of the export has a"),
         (b"PK\x03\x04\x14", "a spreadsheet's own file"),
     ],
 )

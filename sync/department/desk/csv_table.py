@@ -7,6 +7,7 @@ column. No I/O.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterator, Sequence
@@ -63,9 +64,12 @@ class CsvTable:
     def demand_whole(self, data: bytes, names: Sequence[str], *wanted: str) -> None:
         """Raises FormError if a cut could have shortened a cell that is read: the last line has no end, and
         does not reach a last column that is not read."""
-        last = data.splitlines()[-1].decode(errors="replace") if data else ""
-        reaches = len(next(csv.reader([last]), [])) == len(names) and names[-1] not in wanted
-        if is_open(data[-1:].decode("latin-1")) and not reaches:
+        if not is_open(data[-1:].decode("latin-1")):
+            return
+        cells: list[str] = []
+        with contextlib.suppress(csv.Error):  # whatever that is, it is not known to be whole
+            cells = next(csv.reader([data.splitlines()[-1].decode(errors="replace")], strict=True), [])
+        if len(cells) != len(names) or names[-1] in wanted:
             raise self.wrong(f"the {self.what}'s last line has no line's end: was it cut?", OPEN_CURE)
 
     def _rows(self, text: str) -> Iterator[tuple[int, list[str]]]:
@@ -78,6 +82,8 @@ class CsvTable:
                 begins = reader.line_num + 1
         except csv.Error:
             what = f"line {begins} of the {self.what} has a quote that is not closed, or inside a cell"
+            if len(text) > csv.field_size_limit():
+                what += f", or a cell of over {csv.field_size_limit():,} characters"
             raise self.wrong(what, SAVE_CURE) from None
 
     def _full(
