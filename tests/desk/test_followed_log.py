@@ -319,6 +319,9 @@ def test_the_key_service_knows_after_a_restart_all_that_it_knew(department: Depa
     assert looked[0] not in named.unfiled
     assert looked[1] in named.unfiled
     assert named.plates.keys() >= {*looked}
+    assert {len(one) for one in named.plates.values()} == {
+        2
+    }  # a whole digest names its plate: all can be tried
     assert [*named.people_of(looked)] == [["", "comm1"]] * 2
     holds = again.signed.signers.second.holds
     assert [(holds[one].exported, bool(holds[one].item)) for one in (began, booked, untouched)] == [

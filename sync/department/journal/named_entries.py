@@ -19,8 +19,14 @@ from sync.department.journal.second_hand_facts import plate_digest
 from sync.department.journal.unsigned import UnsignedError
 
 NUMBER = b"alpr-department/case-number/v1\x00"
-MOST_SEARCHES = 20_000  # the newest, whose plates are kept as digests
+MOST_SEARCHES = 20_000  # the newest, of whose plates a mark is kept
+MARK = 2  # bytes: tens of thousands of plates share a mark, so that what is kept names none of them
 BLOCK, WIDE = 512, 4  # entries kept together, and bytes for each: a long log is kept in little
+
+
+def plate_mark(plate: str) -> bytes:
+    """What is kept of the plate of a search. A whole digest would name it: all plates can be tried."""
+    return plate_digest(plate)[:MARK]
 
 
 def number_digest(number: str) -> bytes:
@@ -32,7 +38,7 @@ def number_digest(number: str) -> bytes:
 class NamedEntries:
     """`groups`: who entries concern, each group once, with the number by which `people` names it (`BLOCK`
     entries in each value); `findings`: those that are open, and whom each concerns; `unfiled`: accesses, each
-    with the digest of its number; `plates`: the newest searches, with the digest of the plate of each."""
+    with the digest of its number; `plates`: the newest searches, with the mark of the plate of each."""
 
     groups: dict[str, int] = field(default_factory=dict)
     people: dict[int, bytes] = field(default_factory=dict)
@@ -41,7 +47,8 @@ class NamedEntries:
     plates: dict[int, bytes] = field(default_factory=dict)
 
     def keep(self, sequence: int, people: tuple[str, ...], number: bytes, plate: bytes) -> None:
-        """Keep an entry: its people; of an access the digest of its number, of a search that of its plate."""
+        """Keep an entry: its people; of an access the digest of its number, of a search the mark of its
+        plate."""
         group = self.groups.setdefault("\n".join(people), len(self.groups) + 1)
         block, at = divmod(sequence, BLOCK)
         kept = self.people.get(block, bytes(BLOCK * WIDE))
@@ -67,7 +74,7 @@ class NamedEntries:
         number = plate = b""
         if isinstance(note, Access):
             number = number_digest(note.ground.number)
-            plate = plate_digest(note.plate) if note.action == "search" else b""
+            plate = plate_mark(note.plate) if note.action == "search" else b""
         self.keep(entry.sequence, tuple(sorted(people_in(entry))), number, plate)
         if isinstance(note, FindingOpened):
             if judges and any(one >= entry.sequence for one in note.accesses):
@@ -85,7 +92,7 @@ class NamedEntries:
         entry, or None. Raises UnsignedError."""
         if note.elements != images_of(note.reads[0]):
             raise UnsignedError("it says of another picture what it shows")
-        if type(search) is int and self.plates.get(search, b"") not in {b"", plate_digest(note.plate)}:
+        if type(search) is int and self.plates.get(search, b"") not in {b"", plate_mark(note.plate)}:
             raise UnsignedError("it names another plate than its search")
 
     def demand_of_case(self, note: Filed, lines: Set[tuple[object, str]]) -> None:
