@@ -61,6 +61,10 @@ class Outcome(StrEnum):
     HANDED_OVER = "handed-over"
 
 
+ACTED = frozenset({Outcome.STOP, Outcome.ARREST, Outcome.RELEASED})
+"""Outcomes of a vehicle that was stopped: who is released was stopped first."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertStep:
     """One step, by one person. Fields that a step does not have are empty.
@@ -237,13 +241,12 @@ def _clets(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
 def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
     if step.outcome is None or not step.user:
         raise _refuse("an alert ends with an outcome, entered by a person", "")
-    acted = {Outcome.STOP, Outcome.ARREST}
-    if step.outcome in acted and state.answer is not AlertAnswer.CONFIRMED:
+    if step.outcome in ACTED and state.answer is not AlertAnswer.CONFIRMED:
         raise _refuse(
             "an alert that was not confirmed ends without action",
             "verify it, or close it as no-stop, unfounded or handed-over",
         )
-    if step.outcome in acted and state.clets_due_us(0) is not None:
+    if step.outcome in ACTED and state.clets_due_us(0) is not None:
         raise _refuse(
             "no one has said what CLETS has on this vehicle",
             "enter the CLETS reference, or why it was not practicable; then the outcome",

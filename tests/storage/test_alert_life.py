@@ -109,13 +109,16 @@ REFUSED = [
         (step(AlertEvent.CLOSED, outcome=Outcome.ARREST),), "without action", id="an arrest unconfirmed"
     ),
     pytest.param((step(AlertEvent.CLOSED, outcome=Outcome.STOP),), "without action", id="a stop unconfirmed"),
+    pytest.param(
+        (step(AlertEvent.CLOSED, outcome=Outcome.RELEASED),), "without action", id="a release unconfirmed"
+    ),
     *(
         pytest.param(
             (LOOK, TYPED, CONFIRMED, step(AlertEvent.CLOSED, outcome=outcome)),
             "what CLETS has",
             id=f"{outcome} without CLETS or a reason",
         )
-        for outcome in (Outcome.STOP, Outcome.ARREST)
+        for outcome in (Outcome.STOP, Outcome.ARREST, Outcome.RELEASED)
     ),
     pytest.param(
         (step(AlertEvent.CLOSED, outcome=Outcome.HANDED_OVER), LOOK), "is closed", id="a step after the end"
@@ -124,7 +127,7 @@ REFUSED = [
         pytest.param(
             (*seen, step(AlertEvent.CLOSED, outcome=outcome)), "no one has looked", id=f"{outcome}, {what}"
         )
-        for outcome in (Outcome.UNFOUNDED, Outcome.NO_STOP, Outcome.RELEASED)
+        for outcome in (Outcome.UNFOUNDED, Outcome.NO_STOP)
         for seen, what in (((), "unseen"), ((LOOK,), "only opened"), ((LOOK, TYPED), "not answered"))
     ),
     pytest.param((step(AlertEvent.RECALLED), LOOK), "withdrawn", id="a look after the recall"),
@@ -265,7 +268,7 @@ class AnyOrder(RuleBasedStateMachine):
         if kind is AlertEvent.CLOSED:
             assert user
             assert outcome is not None
-            if outcome in {Outcome.STOP, Outcome.ARREST}:
+            if outcome in {Outcome.STOP, Outcome.ARREST, Outcome.RELEASED}:
                 assert before.answer is AlertAnswer.CONFIRMED
                 assert before.recalled or before.last(AlertEvent.CLETS) is not None
 

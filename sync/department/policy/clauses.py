@@ -302,7 +302,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "license plate was "
         "correctly recognized by the ALPR system.",
         "No answer can be entered before the same person viewed the picture and typed the plate, and no "
-        "stop or arrest before such an answer confirmed the alert.",
+        "stop, arrest or release before such an answer confirmed the alert.",
         "desk/test_alerts.py::test_no_alert_is_acted_on_before_its_image_was_looked_at",
     ),
     _row(
@@ -312,7 +312,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "Telecommunications Systems (CLETS) before taking enforcement action that is based solely "
         "on an ALPR alert.",
         "A confirmed alert asks for its CLETS reference, or why there is none, and asks again. Without one "
-        "of the two no stop or arrest is entered.",
+        "of the two no stop, arrest or release is entered.",
         "desk/test_alerts.py::test_clets_is_asked_for_after_a_confirmation_and_again_in_time",
     ),
     _row(
