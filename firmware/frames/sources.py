@@ -97,7 +97,9 @@ class TunableSource:
     def __init__(self, make: Callable[[CameraSettings], CameraSource], settings: CameraSettings) -> None:
         self._make = make
         self._source = make(settings)
+        self._rotation = settings.rotation
         self._changed: Callable[[str], None] = lambda _reason: None
+        self._turned: Callable[[], None] = lambda: None
         self.live, self.interval_s = self._source.live, self._source.interval_s
         self.waits: bool = getattr(self._source, "waits", False)  # what is not taken yet is not lost
         self.notes: tuple[str, ...] = getattr(self._source, "notes", ())
@@ -106,14 +108,18 @@ class TunableSource:
         """See CameraSource.open."""
         return self._source.open()
 
-    def on_retuned(self, changed: Callable[[str], None]) -> None:
-        """changed: called when the camera is reopened, with the reason."""
-        self._changed = changed
+    def on_retuned(self, changed: Callable[[str], None], turned: Callable[[], None]) -> None:
+        """changed: called when the camera is reopened, with the reason; turned: then, too, where the picture
+        is turned another way from now on."""
+        self._changed, self._turned = changed, turned
 
     def retune(self, settings: CameraSettings) -> None:
         """These settings from now on. Raises what `make` raises; then the old ones stay."""
         self._source = self._make(settings)
         self._changed(RETUNED)
+        if settings.rotation != self._rotation:
+            self._rotation = settings.rotation
+            self._turned()
 
 
 def small_size(size: tuple[int, int], net_size: tuple[int, int]) -> tuple[int, int]:

@@ -186,13 +186,12 @@ class OneRun:
         )
         way_up = WayUp(reader.turned)
 
-        def retuned(reason: str) -> None:
-            """Other settings show another picture, perhaps the other way up."""
-            camera.reopen(reason)
+        def turned() -> None:
+            """Nothing is known of the picture any more: which way up it is, what it usually shows."""
             way_up.reset()
             beside.health.lit_anew()
 
-        source.on_retuned(retuned)
+        source.on_retuned(camera.reopen, turned)
         beside.tap.follow(lambda: camera.silent_s)
         beside.health.follow(lambda: camera.silent_s, lambda: camera.why_blind)
         beside.health.watch_way_up(lambda: way_up.upside_down)

@@ -28,11 +28,17 @@ def test_the_next_opening_takes_the_newest_settings_and_the_reading_hears_of_it(
         made.append(settings)
         return replay(clip, settings)
 
-    source, told = TunableSource(make, CameraSettings()), list[str]()
-    source.on_retuned(told.append)
+    source, told, turned = TunableSource(make, CameraSettings()), list[str](), list[bool]()
+    source.on_retuned(told.append, lambda: turned.append(True))
     source.retune(CameraSettings(gain_max=3.0))
     assert [settings.gain_max for settings in made] == [8.0, 3.0]
-    assert told == [RETUNED]
+    assert (told, turned) == (
+        [RETUNED],
+        [],
+    )  # what is known of the view stays: a covered lens is covered still
+    for rotation in (180, 180, 0):
+        source.retune(CameraSettings(rotation=rotation))
+    assert (told, turned) == ([RETUNED] * 4, [True] * 2)
     camera = source.open()
     with camera.borrow() as frame:
         assert frame.sequence == 0
@@ -49,7 +55,7 @@ def test_settings_that_no_camera_takes_leave_the_old_ones(tmp_path: Path) -> Non
         return replay(clip, settings)
 
     source = TunableSource(make, CameraSettings())
-    source.on_retuned(told.append)
+    source.on_retuned(told.append, lambda: told.append("turned"))
     with pytest.raises(MissingDriverError):
         source.retune(CameraSettings(gain_max=9.0))
     assert told == []
