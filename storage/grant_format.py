@@ -48,7 +48,7 @@ TWO_PERSON_COMMANDS = frozenset({"factory-reset", "update"})
 """Destroy what the unit holds, or replace the software that keeps it: two people give them."""
 REPAIR_COMMANDS = COMMANDS - TWO_PERSON_COMMANDS
 WITHOUT_RESET = COMMANDS - {"factory-reset"}
-"""What a grant gives where no command is named and there is no second person yet."""
+"""The most that a grant of an earlier form gives by one person's word."""
 _ID = re.compile(r"[0-9a-f]{32}")
 LOG_DIGITS = 16  # of a log's id, which is a hash: no search finds a key of another log that begins so
 _LOG = re.compile(rf"[0-9a-f]{{{LOG_DIGITS},64}}")

@@ -354,17 +354,16 @@ class Conversation:
         self._sent_keys |= {key.epoch for key in parcel.keys}
         self.progress.elements += len(parcel.items) - len(answer.bad)
         purged = [one for one in answer.bad if one.final and (one.sequence, one.name) in self._purged]
-        there = [one for one in answer.bad if one not in purged]
-        over = [one for one in there if one.reason == messages.NO_DAY_KEY]  # no damage of the card
-        bad = [one for one in there if one not in over]
+        bad = [one for one in answer.bad if one not in purged]
+        over = [one for one in bad if one.reason == messages.NO_DAY_KEY]  # no damage of the card
         self.progress.purged += len(purged)
         self.progress.unopenable += len(over)
-        self.progress.bad += len(bad)
+        self.progress.bad += len(bad) - len(over)
         for gone in (purged, over):
             for line in messages.summed_up(gone, final=True):
                 log_events.info("records_gone_before_sent", what=line)
         for final in (False, True):
-            for line in messages.summed_up(bad, final=final):
+            for line in messages.summed_up([one for one in bad if one not in over], final=final):
                 log_events.warning("records_refused", what=line, final=final)
                 if final:
                     self._outbox.note_incident("records-refused", line)

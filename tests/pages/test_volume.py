@@ -97,5 +97,6 @@ def test_what_needs_a_person_is_first_and_an_alert_is_found_among_many(
     found = one.send(page, "/find", sought="motor-2")
     assert "1 to 1 of 1" in found.text
     assert "motor-2" in found.text
+    assert f"of {ROWS + 1}" in one.send(found, "/find", sought="not verified").text
     for unit in (car, other):
         unit.unit.close()

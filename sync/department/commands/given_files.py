@@ -22,9 +22,12 @@ FILE = click.Path(path_type=Path)
 MOST_BYTES = 5 << 30  # a package has 4 GiB at most
 
 
-def key_text(given: str) -> str:
+def key_text(given: str, where: str) -> str:
     """Public keys as they were typed, or what the file of that name holds. Raises InvalidInputError."""
     if not os.path.isfile(given):  # noqa: PTH113 - it takes any text, as a key of 2 kB
+        if "+" not in given:  # between the parts of a key
+            what = f"{given[:200]!r} is no file, and no public key of the form name+id+key"
+            raise InvalidInputError(what, where=where)
         return given
     return read_bytes(Path(given)).decode(errors="replace").strip()
 
@@ -32,7 +35,7 @@ def key_text(given: str) -> str:
 def key_of(text: str, where: str) -> NoteKey:
     """A log's or a witness's public key, typed or in a file. Raises InvalidInputError."""
     try:
-        return NoteKey.parse(key_text(text))
+        return NoteKey.parse(key_text(text, where))
     except CheckpointError as error:
         raise InvalidInputError(error.what, where=where) from None
 

@@ -10,6 +10,7 @@ import click
 from storage.counts import counted
 from sync.command_frame import Common, verb
 from sync.department.commands import verify_log
+from sync.department.commands.verify_input import VerifyInput, stranger_options
 from sync.department.ground.home import DepartmentHome, examined
 from sync.department.policy.named_files import COMMAND, root_in
 from sync.department.server.asked_keys import AskedKeys
@@ -22,9 +23,9 @@ from sync.errors import DONE, FOUND_WRONG, PART_LACKING, HomeError
 
 
 @verb("verify", example="department verify --home /srv/alpr")
-@verify_log.stranger_options
+@stranger_options
 @click.option("--quick", is_flag=True, help="Check only signatures and trees, no content.")
-def verify(common: Common, *, given: verify_log.VerifyInput, quick: bool) -> int:
+def verify(common: Common, *, given: VerifyInput, quick: bool) -> int:
     """Check the store, or with PACKAGE or --log the files that a stranger received. Checks every leaf and
     its signature, every tree against the co-signed checkpoints, every receipt, every element against its
     commitment, and the search token of every read; a missing element needs a purge receipt. What was counted
@@ -38,7 +39,7 @@ def verify(common: Common, *, given: verify_log.VerifyInput, quick: bool) -> int
         return _verify_home(common, home, given, quick=quick)
 
 
-def _verify_home(common: Common, home: DepartmentHome, given: verify_log.VerifyInput, *, quick: bool) -> int:
+def _verify_home(common: Common, home: DepartmentHome, given: VerifyInput, *, quick: bool) -> int:
     department = Department(home, changes=False)
     try:
         public = home.log_key().public_key()

@@ -8,10 +8,9 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.checkpoint import NoteKey
@@ -21,8 +20,9 @@ from storage.errors import LedgerError, StorageError
 from storage.evidence import SENTENCE
 from storage.leaf import log_id_of
 from storage.times import SECOND_US, iso_text
-from sync.command_frame import Common, collected
-from sync.department.commands.given_files import FILE, key_of, key_text, read_bytes, read_package
+from sync.command_frame import Common
+from sync.department.commands.given_files import key_of, key_text, read_bytes, read_package
+from sync.department.commands.verify_input import VerifyInput
 from sync.department.commands.verify_words import report_hours, say
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list
@@ -64,74 +64,6 @@ from sync.errors import (
     StoreError,
 )
 from sync.root_file import Root
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyInput:
-    """The input of a stranger: the file to check, and keys from elsewhere."""
-
-    package: Path | None
-    key: str | None
-    log: Path | None
-    witness_key: tuple[str, ...]
-    witness_url: tuple[str, ...]
-    checkpoint: tuple[Path, ...]
-    quorum: int | None
-    opened: Path | None
-    opened_key: str
-    public_witness_key: tuple[str, ...]
-    public_witness_url: tuple[str, ...]
-    public_checkpoint: tuple[Path, ...]
-
-
-stranger_options = collected(
-    "given",
-    VerifyInput,
-    click.argument("package", type=FILE, required=False),
-    click.option(
-        "--key", metavar="KEY", help="The department log's key (`department witness log-key`), or its file."
-    ),
-    click.option("--log", type=FILE, metavar="FOLDER", help="The copy of the access log to check."),
-    click.option(
-        "--witness-key",
-        multiple=True,
-        metavar="KEYS",
-        help="A witness's keys, or their file, obtained from the witness.",
-    ),
-    click.option("--witness-url", multiple=True, metavar="URL", help="Address of its newest checkpoint."),
-    click.option(
-        "--checkpoint",
-        type=FILE,
-        multiple=True,
-        metavar="FILE",
-        help="Instead: a checkpoint file from a witness.",
-    ),
-    click.option("--quorum", type=int, help="How many witnesses must agree; default: all given."),
-    click.option("--opened", type=FILE, metavar="FILE", help="The key service's own list."),
-    click.option(
-        "--opened-key",
-        default="",
-        metavar="KEY",
-        help="The key of that list, from the office that runs the service.",
-    ),
-    click.option(
-        "--public-witness-key",
-        multiple=True,
-        metavar="KEYS",
-        help="A public witness's keys, to check the hourly heads in the copy.",
-    ),
-    click.option(
-        "--public-witness-url", multiple=True, metavar="URL", help="Address of its newest checkpoint."
-    ),
-    click.option(
-        "--public-checkpoint",
-        type=FILE,
-        multiple=True,
-        metavar="FILE",
-        help="Instead: a checkpoint file from a public witness.",
-    ),
-)
-
 
 SHEET = "cover.html and cover.txt say what the reads and the entries say"
 EARLIER = (
@@ -184,7 +116,7 @@ def check_given(common: Common, given: VerifyInput) -> int:
 
 def _keys_of(texts: Sequence[str], option: str) -> tuple[tuple[CosignerKey, ...], ...]:
     """The keys of each witness that an option names. Raises InvalidInputError."""
-    named = [witness_of(key_text(text), "", option) for text in texts]
+    named = [witness_of(key_text(text, option), "", option) for text in texts]
     keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in named)
     raw = [key.raw for one in keys for key in one]
     if len(set(raw)) != len(raw):  # it would count twice towards the quorum

@@ -38,14 +38,21 @@ class Work:
 
 
 async def show(visit: Visit) -> Response:
-    """The open alerts, those that sounded first."""
-    lines = await visit.call("alert/list")
+    """The open alerts: those that are overdue, then those that sounded."""
+    lines = sorted(await visit.call("alert/list"), key=lambda line: not line.overdue)
     shown = cut(visit, lines, "open", texts=_texts)
     return visit.page("alerts.html", lines=shown, sounding=sum(one.sounded for one in lines))
 
 
 def _texts(line: AlertLine) -> tuple[str, ...]:
-    return (str(line.alert), line.says, line.unit, line.next)
+    """What a person may look for: what the list shows of an alert."""
+    states = {
+        "entry withdrawn": line.recalled,
+        "not verified": line.sounded and not line.answer,
+        "overdue": line.overdue,
+    }
+    shown = [words for words, is_so in states.items() if is_so]
+    return (line.alert, line.says, line.unit, line.next, word_of(line.answer), *shown, *line.silent)
 
 
 async def events(visit: Visit) -> Response:
