@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any, cast
@@ -23,10 +24,15 @@ from reader_process import TWO_CARS
 from waiting import PATIENCE_S, until
 
 from detector.errors import MissingRuntimeError
+from detector.way_up import WayUp
 from firmware import threads
+from firmware.custody.bookkeeper import Bookkeeper
 from firmware.custody.opening import open_ledger
 from firmware.frames.failed_eyes import FailedEyes
+from firmware.frames.pipeline import Pipeline
+from firmware.frames.sources import TunableSource
 from firmware.run import app, field_parts, one_run
+from firmware.run.beside import Beside
 from firmware.run.one_run import OneRun
 from firmware.run.orders import Reason, StopRequest, SupplyOrders
 from firmware.run.prepared_home import prepare_home
@@ -43,6 +49,7 @@ from storage.leaf import LeafRef
 from storage.ledger import Ledger
 from storage.verify import verify_home
 from sync.handover import kept_keys
+from sync.health import Alarm
 
 
 def test_the_first_reason_counts() -> None:
@@ -279,6 +286,42 @@ def test_a_log_that_gives_way_keeps_the_keys_in_memory_of_what_it_still_stored(
     (closed,) = (home / "sync" / "old").glob("*")
     assert [one.epoch for one in kept_keys(closed)] == epochs
     assert len(set(epochs)) == 2
+
+
+def test_a_camera_that_hangs_upside_down_is_an_alarm_until_its_rotation_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other settings say nothing of how it hangs."""
+    home, found = tmp_path / "home", list[tuple[bool, bool]]()
+    prepare_home(home)
+    enroll(home)
+    with open_ledger(home) as ledger:
+        Department().enroll(ledger)
+    books, ways, made = OneRun._bookkeeper, list[WayUp](), list[tuple[TunableSource, Beside]]()
+
+    def bookkeeper(run: OneRun, *given: Any) -> Bookkeeper:
+        made.append((given[2], given[3]))
+        return books(run, *given)
+
+    def pipeline(*given: Any, way_up: WayUp, **named: Any) -> Pipeline:
+        ways.append(way_up)
+        return Pipeline(*given, way_up=way_up, **named)
+
+    def watch(run: OneRun, *_: object) -> None:
+        ((source, beside),), (way_up,) = made, ways
+        way_up.upside_down = True
+        for settings in ({}, {"fps": 5.0}, {"fps": 5.0, "rotation": 180}):
+            source.retune(replace(run._config.camera, **cast("dict[str, Any]", settings)))
+            found.append((way_up.upside_down, Alarm.UPSIDE_DOWN in beside.health.report().alarms))
+
+    monkeypatch.setattr(one_run, "Pipeline", pipeline)
+    monkeypatch.setattr(OneRun, "_bookkeeper", bookkeeper)
+    monkeypatch.setattr(OneRun, "_watch", watch)
+    monkeypatch.setattr(one_run, "load_eyes", lambda *_, **__: FailedEyes(MissingRuntimeError(("net",))))
+    with field_parts.field_parts(load_config(home), on_order=lambda _order: None) as parts:
+        run = OneRun(home, load_config(home), parts, RunOptions(source=str(TWO_CARS)), StopRequest(), None)
+        run.carry_out(out=io.StringIO(), err=io.StringIO())
+    assert found == [(True, True), (True, True), (False, False)]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_a_conversation_has_its_order_and_is_done_when_nothing_is_left() -> None
 
 
 def test_before_it_begins_nothing_is_done() -> None:
-    assert astuple(SyncProgress()) == (0, 0, 0, 0, 0, 0, (), (), 0, False)
+    assert astuple(SyncProgress()) == (0, 0, 0, 0, 0, 0, 0, (), (), 0, False)
 
 
 def test_alerts_alone_leave_everything_else_for_later() -> None:
