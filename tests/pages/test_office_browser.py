@@ -270,6 +270,21 @@ def test_the_script_opens_part_after_part_shows_how_far_and_leads_to_the_results
     assert one.complaints == []
 
 
+def test_a_part_that_is_refused_is_asked_for_no_more_and_its_page_says_why(
+    desk: Windows, department: Department, pace: StepByStep
+) -> None:
+    """As when its request was declined meanwhile. A page that loaded itself again asked again, for ever."""
+    one = desk.open()
+    access = on_its_page(one, department)
+    under_way = department.front.under_way.get(access)
+    assert under_way is not None
+    under_way.ended = True
+    pace.let.release(2)  # what the script asks for, and its page
+    one.page.locator("#refusal").get_by_text("that search has ended").wait_for()
+    assert one.page.locator("#steps-go").count() == 0
+    assert steps_of(department, access) == []
+
+
 @pytest.mark.thorough
 def test_a_search_cancelled_under_the_script_leaves_the_rest_closed_and_shows_what_was_found(
     desk: Windows, department: Department, pace: StepByStep

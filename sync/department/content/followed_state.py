@@ -238,7 +238,7 @@ def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: P
         case Access():
             by, opened = next(reversed(signed.opened.items()), (b"", None))
             fresh = opened is not None and opened.at_us == at_us
-            return {"opened": opened, "opened_by": by} if fresh else _emergency(second, at)
+            return _emergency(second, at) | ({"opened": opened, "opened_by": by} if fresh else {})
         case GlassBroken() | GlassJudged():
             return _emergency(second, note.access)
         case IncidentSettled():
@@ -271,7 +271,9 @@ def take_result(known: Followed, sequence: int, kind: str, result: Result) -> No
     signed = known.signed
     known.judged[sequence] = result.judged
     known.newest_us = max(known.newest_us, result.judged.at_us)
-    signed.named.keep(sequence, result.people, result.number, result.plate)
+    signed.named.keep(sequence, result.people, result.number)
+    if result.plate:
+        signed.named.keep_search(sequence, result.plate)
     signed.named.drop(result.closed, *result.filed)
     signed.end_request(result.declined)
     signed.used |= dict.fromkeys(result.used, result.judged.at_us)

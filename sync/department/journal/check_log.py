@@ -45,8 +45,8 @@ class LogReport:
     """The result of a check. `problems`: faults, worst first. `proven`: a witness's tree head matched;
     `witnessable`: there is a witness to ask.
 
-    `unchecked`: what could not be checked, for want of a key, a file or a witness. `claims`: what a single
-    witness claims against the log and did not show.
+    `unchecked`: what could not be checked, for want of a key, a file, a witness or a newer log. `claims`:
+    what a single witness claims against the log and did not show.
     """
 
     entries: int
@@ -242,7 +242,7 @@ def _check_entries(  # noqa: PLR0917 - one pass
     """Check each leaf and, with keys, each entry. Returns the times of the opened entries, UTC us, and the
     log's form, -1 if its first entry did not open."""
     opened: list[int] = []
-    signed = SignedLog()
+    signed, form = SignedLog(), -1
     for place, (sequence, kind, year, leaf, sealed) in enumerate(rows):
         name = f"entry {place}"
         if sequence != place:
@@ -259,6 +259,7 @@ def _check_entries(  # noqa: PLR0917 - one pass
                 entry = open_entry(log_id, sequence, payload, sealed, keys)
                 opened.append(entry.stamp.at_us)
                 holds = _check_signed(entry, signed, problems)
+                form = signed.signers.form if place == 0 else form
                 if taken is not None:
                     taken.judge(entry, holds=holds)
                 if seen is not None:
@@ -275,7 +276,7 @@ def _check_entries(  # noqa: PLR0917 - one pass
         if one.due_us < 0
     ]
     problems += [f"entry {place}: {what} in the name of {user}: {why}" for place, what, user, why in lacking]
-    return opened, signed.signers.form if opened else -1
+    return opened, form
 
 
 def _check_signed(entry: Entry, signed: SignedLog, problems: list[str]) -> bool:

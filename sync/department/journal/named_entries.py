@@ -20,7 +20,7 @@ from sync.department.journal.unsigned import UnsignedError
 
 NUMBER = b"alpr-department/case-number/v1\x00"
 MOST_SEARCHES = 20_000  # the newest, of whose plates a mark is kept
-MARK = 2  # bytes: tens of thousands of plates share a mark, so that what is kept names none of them
+MARK = 2  # bytes: thousands of plates share a mark, so that what is kept names none of them
 BLOCK, WIDE = 512, 4  # entries kept together, and bytes for each: a long log is kept in little
 
 
@@ -46,19 +46,20 @@ class NamedEntries:
     unfiled: dict[int, bytes] = field(default_factory=dict)
     plates: dict[int, bytes] = field(default_factory=dict)
 
-    def keep(self, sequence: int, people: tuple[str, ...], number: bytes, plate: bytes) -> None:
-        """Keep an entry: its people; of an access the digest of its number, of a search the mark of its
-        plate."""
+    def keep(self, sequence: int, people: tuple[str, ...], number: bytes) -> None:
+        """Keep an entry: its people; of an access the digest of its number."""
         group = self.groups.setdefault("\n".join(people), len(self.groups) + 1)
         block, at = divmod(sequence, BLOCK)
         kept = self.people.get(block, bytes(BLOCK * WIDE))
         self.people[block] = kept[: at * WIDE] + group.to_bytes(WIDE, "big") + kept[(at + 1) * WIDE :]
         if number:
             self.unfiled[sequence] = number
-        if plate:
-            self.plates[sequence] = plate
-            while len(self.plates) > MOST_SEARCHES:
-                del self.plates[next(iter(self.plates))]
+
+    def keep_search(self, sequence: int, mark: bytes) -> None:
+        """Keep the mark of a search's plate, once the search was judged: unsigned ones would push it out."""
+        self.plates[sequence] = mark
+        while len(self.plates) > MOST_SEARCHES:
+            del self.plates[next(iter(self.plates))]
 
     def people_of(self, sequences: Iterable[int]) -> Iterator[list[str]]:
         """The people of each entry; none of one that was not judged."""
@@ -71,11 +72,8 @@ class NamedEntries:
         """Keep an entry. `judges`: raises UnsignedError for a finding about what was not
         there yet."""
         note = entry.note
-        number = plate = b""
-        if isinstance(note, Access):
-            number = number_digest(note.ground.number)
-            plate = plate_mark(note.plate) if note.action == "search" else b""
-        self.keep(entry.sequence, tuple(sorted(people_in(entry))), number, plate)
+        number = number_digest(note.ground.number) if isinstance(note, Access) else b""
+        self.keep(entry.sequence, tuple(sorted(people_in(entry))), number)
         if isinstance(note, FindingOpened):
             if judges and any(one >= entry.sequence for one in note.accesses):
                 raise UnsignedError("it names entries that did not exist yet")

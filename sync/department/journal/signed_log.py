@@ -24,7 +24,7 @@ from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.journal.made_by import MADE, filed_by
 from sync.department.journal.malformed import unread_is_unsigned
-from sync.department.journal.named_entries import NamedEntries
+from sync.department.journal.named_entries import NamedEntries, plate_mark
 from sync.department.journal.second_hand_facts import Spent, WaitingEmergency, approval_of, forget
 from sync.department.journal.second_hands import EMERGENCY, WAITS_US
 from sync.department.journal.signed_forms import (
@@ -100,6 +100,8 @@ class SignedLog:
                 self.waiting.pop(note.proposal, None)
         elif entry.signed or self.signers.ever:
             self._judge_access(entry, note)
+            if note.action == "search":
+                self.named.keep_search(entry.sequence, plate_mark(note.plate))
 
     def _remember(self, entry: Entry) -> None:
         """Keep what a later call may name by number: a request, a proposal, an alert, an emergency search."""

@@ -38,17 +38,23 @@ class Work:
 
 
 async def show(visit: Visit) -> Response:
-    """The open alerts: those that are overdue, then those that sounded."""
-    lines = sorted(await visit.call("alert/list"), key=lambda line: not line.overdue)
+    """The open alerts: those that sound, then those that are overdue."""
+    lines = sorted(await visit.call("alert/list"), key=lambda line: (not _sounds(line), not line.overdue))
     shown = cut(visit, lines, "open", texts=_texts)
     return visit.page("alerts.html", lines=shown, sounding=sum(one.sounded for one in lines))
+
+
+def _sounds(line: AlertLine) -> bool:
+    return line.sounded and not line.answer and not line.recalled
 
 
 def _texts(line: AlertLine) -> tuple[str, ...]:
     """What a person may look for: what the list shows of an alert."""
     states = {
         "entry withdrawn": line.recalled,
-        "not verified": line.sounded and not line.answer,
+        "not verified": _sounds(line),
+        "silent": bool(line.silent),
+        "list out of date": line.stale,
         "overdue": line.overdue,
     }
     shown = [words for words, is_so in states.items() if is_so]

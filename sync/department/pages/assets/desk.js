@@ -86,7 +86,7 @@
     first("#steps-stop").addEventListener("submit", () => { going = false; });
     const next = async () => {
       const answer = await post(steps.dataset.next, { mark: body.dataset.mark });
-      if (!answer.ok) { location.reload(); return; }
+      if (!answer.ok) { steps.requestSubmit(); return; } // whose page says why, and asks no more
       const facts = await answer.json();
       first("#steps").value = facts.opened;
       first("#steps-said").textContent = `${facts.opened} of ${facts.of} opened, ${facts.found} found`;
