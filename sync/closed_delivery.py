@@ -33,7 +33,7 @@ MOST_LEAF_BYTES = 256 * 1024  # in one message
 @dataclass(slots=True, kw_only=True)
 class Delivered:
     """What one conversation handed over. bad: elements that the department could not take; unopenable: under
-    a day key that it destroyed after its year. paused: it ended before everything was there."""
+    a day key that it has no more. paused: it ended before everything was there."""
 
     records: int = 0
     bad: int = 0
@@ -92,9 +92,9 @@ class ClosedDelivery:
                 return
             answer, signed, bad = self._portion(handover, some)
             done.records += len(some) - len(answer.lacking)
-            over = sum(one.reason == messages.NO_DAY_KEY for one in bad)
-            done.bad += len(bad) - over
-            done.unopenable += over
+            refused, keyless = messages.part_keyless(bad)
+            done.bad += len(refused)
+            done.unopenable += len(keyless)
             whole = whole and not answer.lacking
             if not answer.lacking:
                 files.replace(beside / ANSWERS / f"{answer.first:016d}.cbor", signed)

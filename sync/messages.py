@@ -221,6 +221,14 @@ class Bad:
     final: bool
 
 
+def part_keyless(bad: Iterable[Bad]) -> tuple[list[Bad], list[Bad]]:
+    """(those that arrived damaged, those whose day key the department has no more: no damage of a card)."""
+    damaged, keyless = list[Bad](), list[Bad]()
+    for one in bad:
+        (keyless if one.reason == NO_DAY_KEY else damaged).append(one)
+    return damaged, keyless
+
+
 def summed_up(bad: Iterable[Bad], *, final: bool) -> list[str]:
     """One line a reason: how many elements, from which record to which."""
     by_reason: dict[str, list[int]] = {}

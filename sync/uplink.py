@@ -46,7 +46,7 @@ class SyncProgress:
     sent_bytes: int = 0
     bad: int = 0
     purged: int = 0  # elements that a purge of this unit had destroyed before they could be sent
-    unopenable: int = 0  # elements under a day key that the department destroyed after its year
+    unopenable: int = 0  # elements under a day key that the department has no more
     received: tuple[tuple[int, int], ...] = ()
     documents: tuple[str, ...] = ()
     cosigned_size: int = 0
@@ -354,16 +354,16 @@ class Conversation:
         self._sent_keys |= {key.epoch for key in parcel.keys}
         self.progress.elements += len(parcel.items) - len(answer.bad)
         purged = [one for one in answer.bad if one.final and (one.sequence, one.name) in self._purged]
-        bad = [one for one in answer.bad if one not in purged]
-        over = [one for one in bad if one.reason == messages.NO_DAY_KEY]  # no damage of the card
+        there = [one for one in answer.bad if one not in purged]
+        bad, over = messages.part_keyless(there)
         self.progress.purged += len(purged)
         self.progress.unopenable += len(over)
-        self.progress.bad += len(bad) - len(over)
+        self.progress.bad += len(bad)
         for gone in (purged, over):
             for line in messages.summed_up(gone, final=True):
                 log_events.info("records_gone_before_sent", what=line)
         for final in (False, True):
-            for line in messages.summed_up([one for one in bad if one not in over], final=final):
+            for line in messages.summed_up(bad, final=final):
                 log_events.warning("records_refused", what=line, final=final)
                 if final:
                     self._outbox.note_incident("records-refused", line)

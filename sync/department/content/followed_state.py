@@ -141,6 +141,7 @@ def judge(known: Followed, entry: Entry) -> None:
         known.logs.apply(entry)
     except UnsignedError as error:
         reason = str(error)
+    known.newest_us = max(known.newest_us, at_us)
     while known.judged:
         first = next(iter(known.judged))
         if known.newest_us - known.judged[first].at_us < JUDGED_US:
@@ -155,7 +156,6 @@ def _demand_in_order(known: Followed, at_us: int) -> None:
     UnsignedError."""
     if at_us < known.newest_us:
         raise UnsignedError("it is dated before the entry before it")
-    known.newest_us = at_us
 
 
 def _unproven_until(known: Followed, entry: Entry) -> int:

@@ -20,6 +20,10 @@ OPEN_CURE = "if it is whole, press Enter after its last line and save it"
 SAVE_CURE = "in the spreadsheet, save it as CSV UTF-8"
 
 
+def _header_cure(wanted: Sequence[str]) -> str:
+    return f"the first line names the columns, separated by commas: {', '.join(wanted)}"
+
+
 @dataclass(frozen=True, slots=True)
 class CsvTable:
     """What a file holds. `what`: what it is called in a refusal, `clause`: the clause of one."""
@@ -35,7 +39,6 @@ class CsvTable:
         """(names of the columns, in small letters; the line on which each row begins, with its cells, as
         many as there are names). Blank lines are left out. `wanted`: the columns without which there is
         nothing to read, for the cures. Raises FormError, the iterator too."""
-        cure = f"the first line names the columns, separated by commas: {', '.join(wanted)}"
         if data.startswith(b"PK\x03\x04"):
             raise self.wrong(f"the {self.what} is a spreadsheet's own file", SAVE_CURE)
         try:
@@ -46,7 +49,7 @@ class CsvTable:
         rows = self._rows(text)
         at, first = next(rows, (0, []))
         if not at:
-            raise self.wrong(f"the {self.what} is empty", cure)
+            raise self.wrong(f"the {self.what} is empty", _header_cure(wanted))
         names = [name.strip().casefold() for name in first]
         for name in wanted:
             if names.count(name) > 1:
@@ -58,8 +61,8 @@ class CsvTable:
         """Raises FormError for a column that the first line lacks."""
         for name in wanted:
             if name not in names:
-                cure = f"the first line names the columns, separated by commas: {', '.join(wanted)}"
-                raise self.wrong(f"the {self.what}'s first line lacks a column: {name}", cure)
+                what = f"the {self.what}'s first line lacks a column: {name}"
+                raise self.wrong(what, _header_cure(wanted))
 
     def demand_whole(self, data: bytes, names: Sequence[str], *wanted: str) -> None:
         """Raises FormError if a cut could have shortened a cell that is read: the last line has no end, and

@@ -69,8 +69,7 @@ class NamedEntries:
             yield groups[int.from_bytes(kept[at * WIDE : (at + 1) * WIDE], "big")].split("\n")
 
     def take(self, entry: Entry, *, judges: bool) -> None:
-        """Keep an entry. `judges`: raises UnsignedError for a finding about what was not
-        there yet."""
+        """Keep an entry. `judges`: raises UnsignedError for a finding about what was not there yet."""
         note = entry.note
         number = number_digest(note.ground.number) if isinstance(note, Access) else b""
         self.keep(entry.sequence, tuple(sorted(people_in(entry))), number)
