@@ -26,7 +26,7 @@ from sync.department.server.server import Department
 from sync.department.server.verify import Checker
 from sync.department.store import closed_records, unit_logs
 from sync.department.store.tables import elements, logs, tokens
-from sync.department.units import arrival
+from sync.department.units import documents
 from sync.errors import LinkError, RefusedByDepartmentError
 from sync.handover import ANSWERS, HandedRecord, closed_logs, open_handover
 from sync.membership import SyncFolder
@@ -220,7 +220,7 @@ def test_a_hand_over_that_has_to_pause_says_so(unit: Joined, department: Departm
 def test_a_closed_log_under_a_day_key_that_ended_is_handed_over_and_not_damaged(
     unit: Joined, department: Department, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrival, "DAY_KEY_DAYS", -400)  # as after its year
+    monkeypatch.setattr(documents, "DAY_KEY_DAYS", -400)  # as after its year
     unit.add(1)
     close_the_log(unit, department)
     (department.home.keys / "day").rename(tmp_path / "kept")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ from receiver_twins import Joined, incident_kinds
 from structlog.testing import capture_logs
 from sync_twins import bare_home, checked, converse
 
+from storage.times import DAY_US, now_us
 from sync import messages
 from sync.closed_delivery import Delivered
 from sync.department.server.server import Department
 from sync.department.store.tables import bad_records
-from sync.department.units import arrival
+from sync.department.units import documents
 from sync.errors import LinkError
 from sync.runner import _ended
 
@@ -64,7 +66,7 @@ def test_reads_under_a_day_key_that_is_gone_are_not_given_up(
     assert checked(department.home).problems == []
     with department.store.read() as connection:
         assert connection.execute(sa.select(bad_records)).all() == []
-    monkeypatch.setattr(arrival, "DAY_KEY_DAYS", -400)  # as after its year: what is gone then is not lost
+    monkeypatch.setattr(documents, "DAY_KEY_DAYS", -400)  # as after its year: what is gone then is not lost
     late = Joined(tmp_path / "late", department, "Car 8")
     late.add(1)
     (department.home.keys / "day").rename(kept)
@@ -80,5 +82,40 @@ def test_reads_under_a_day_key_that_is_gone_are_not_given_up(
     assert late.ledger.status().incidents == before  # no damage of this card
     assert incident_kinds(department) == ["bad-record"]  # the department knows what it never got
     late.close()
+    unit.close()
+    department.close()
+
+
+def test_reads_under_a_lost_key_that_was_offered_before_the_last_ones_are_not_given_up(
+    tmp_path: Path,
+) -> None:
+    """Units are offered more keys about every hundred days; what waits on a unit may be older than those."""
+    department = Department(bare_home(tmp_path / "home"))
+    unit = Joined(tmp_path / "unit", department, "Car 7")
+    unit.add(1)
+    later = now_us() + 150 * DAY_US
+    offer = (department.home, department.store, department.keys)
+    with department.store.read() as connection:
+        before = documents.offered_day_keys(connection, later)
+    assert documents.refresh(*offer, later) == ["day-keys"]
+    with department.store.read() as connection:
+        offered = documents.offered_day_keys(connection, later)
+        assert len(documents.offered_day_keys(connection, later + 370 * DAY_US)) == 0
+    assert set(before) < set(offered)
+    kept = (department.home.keys / "day").rename(tmp_path / "kept")
+    (department.home.keys / "day").mkdir()
+    for _ in range(messages.MAX_TRIES + 1):
+        with pytest.raises(LinkError, match="cannot store now"):
+            converse(unit, department)
+    assert len(department.receiver.lost_keys()) == 1
+    with capture_logs() as said:  # no others are offered in their place, by no day that comes
+        assert documents.refresh(*offer, later + 150 * DAY_US) == []
+    assert [(one["event"], one["cure"][:22]) for one in said] == [
+        ("day_keys_not_offered", "restore its folder day")
+    ]
+    shutil.copytree(kept, department.home.keys / "day", dirs_exist_ok=True)
+    assert converse(unit, department).done
+    assert documents.refresh(*offer, later + 150 * DAY_US) == ["day-keys"]
+    assert checked(department.home).problems == []
     unit.close()
     department.close()

@@ -15,19 +15,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from storage.checkpoint import split_note
 from storage.counts import counted
-from storage.day_keys import DayKey, DayKeys
+from storage.day_keys import DayKey
 from storage.errors import StorageError
-from storage.times import DAY_US
 from sync.department.content.key_files import load_p256
 from sync.department.content.key_remote import ADDRESS_FILE, address_of
-from sync.department.content.key_service import DAY_KEY_DAYS, ReceivingKeys
+from sync.department.content.key_service import ReceivingKeys
 from sync.department.content.opened_list import KEY_FILE
 from sync.department.ground.home import SETTINGS_FILE, SQLITE_FILE, DepartmentHome
 from sync.department.policy.named_files import root_in
 from sync.department.store.database import Store
 from sync.department.store.tables import logs
 from sync.department.units import documents
-from sync.department.units.signed_rows import parsed
 from sync.errors import HomeError, KeyServiceError, StoreError
 from sync.messages import DEPARTMENTS, department_origin
 from sync.root_file import KEY_SERVICE
@@ -119,16 +117,11 @@ def lost_elsewhere(store: Store, keys: ReceivingKeys, now_us: int) -> list[int]:
     return [one.day for one, there in zip(offered, made, strict=True) if one != there]
 
 
-def _kept(store: Store, now_us: int) -> list[DayKey]:
+def _kept(store: Store, now_us: int) -> tuple[DayKey, ...]:
     """What units were offered, of the days whose private half is kept."""
-    return [one for one in _offered(store) if one.day > now_us // DAY_US - DAY_KEY_DAYS]
-
-
-def _offered(store: Store) -> tuple[DayKey, ...]:
     try:
         with store.read() as connection:
-            message = documents.out(connection, "day-keys")[1]
-        return parsed(message, DayKeys).keys if message else ()
+            return documents.offered_day_keys(connection, now_us)
     except (StorageError, StoreError):
         return ()  # `verify` names a document that no one signed, and a row that holds what none such holds
 

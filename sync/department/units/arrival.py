@@ -15,14 +15,12 @@ from functools import partial
 
 from storage import leaf as leaves
 from storage import sealing
-from storage.day_keys import DayKeys
 from storage.errors import ExplainedError, StorageError
 from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
 from storage.times import DAY_US, day_text
 from sync import messages
 from sync.department.content.key_service import (
-    DAY_KEY_DAYS,
     NOT_OF_DAY,
     ONLY_TODAY,
     Kept,
@@ -33,7 +31,7 @@ from sync.department.store import incidents, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.unit_logs import FORM_OPEN, FORM_SEALED, HeldLog, NewElement
-from sync.department.units import documents, signed_rows
+from sync.department.units import documents
 from sync.errors import KeyServiceAwayError, KeyServiceError, OlderKeyServiceError, RefusedByDepartmentError
 
 INLINE_BYTES = 8 * 1024  # larger ones go to the day's packs
@@ -325,16 +323,14 @@ class Arrival:
         if not lacking:
             return
         with self._store.read() as connection:
-            message = documents.out(connection, "day-keys")[1]
-        offered = signed_rows.parsed(message, DayKeys).keys if message else ()
-        kept = [one for one in offered if one.day > self._now_us() // DAY_US - DAY_KEY_DAYS]
-        lost = [one for one in kept if one.key_id in lacking]
+            offered = documents.offered_day_keys(connection, self._now_us())
+        lost = [one for one in offered if one.key_id in lacking]
         if lost:
             raise self._gone(
                 lost[0].key_id,
                 f"the key of day {day_text(lost[0].day)}, to which units seal, is gone",
-                "restore its folder day/ from its backup: units keep their reads until then, or until "
-                "they are offered other day keys; if it is lost for good: department keys renew",
+                "restore its folder day/ from its backup: units keep their reads until then; if it is lost "
+                "for good: department keys renew",
                 lacking[lost[0].key_id],
             )
 

@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert, select, update
 
 from storage import codec, envelope
-from storage.day_keys import DayKeys
+from storage.day_keys import DayKey, DayKeys
+from storage.errors import StorageError
 from storage.grant_format import REVOCATIONS
 from storage.policy import CustodyPolicy, PolicyTerm
 from storage.roster import Roster
 from storage.times import DAY_US
-from sync.department.content.key_service import ReceivingKeys
+from sync.department.content.key_service import DAY_KEY_DAYS, ReceivingKeys
 from sync.department.ground.home import POLICY_FILE, DepartmentHome
 from sync.department.policy.named_files import command_key, signed_policy
 from sync.department.policy.policy import Policy
@@ -30,9 +31,9 @@ from sync.department.policy.term_base import Term
 from sync.department.store.database import Store
 from sync.department.store.tables import documents, units
 from sync.department.units.list_seal import sealed, unsealing
-from sync.department.units.signed_rows import drop_unsigned, public_of
+from sync.department.units.signed_rows import drop_unsigned, parsed, public_of
 from sync.documents import Carried, context_of
-from sync.errors import HomeError, InvalidInputError
+from sync.errors import HomeError, InvalidInputError, KeyServiceError
 from sync.messages import MAX_DOCUMENT_BYTES, SignedDocument
 from sync.root_file import Root
 
@@ -225,8 +226,11 @@ def refresh(
         last = version_out(connection, "day-keys")
         runs_out = last - today < min(RENEW_WHEN_LEFT_DAYS, home.settings.day_keys_ahead - 1)
         if runs_out or last < _near(said, today)("day-keys", ""):
-            _issue_day_keys(connection, home, keys, now_us, said)
-            done.append("day-keys")
+            try:
+                _issue_day_keys(connection, home, keys, now_us, said)
+                done.append("day-keys")
+            except KeyServiceError as error:  # the policy and the roster go out all the same
+                log_events.error("day_keys_not_offered", what=error.what, cure=error.cure)  # noqa: TRY400
     return done
 
 
@@ -245,11 +249,12 @@ def offer_new_day_keys(
 ) -> int:
     """Offer units the day keys that the key service has or makes now; the last day. Raises InvalidInputError.
 
-    For keys that are lost for good: units seal to these from their next sync on.
+    For keys that are lost for good: units seal to these from their next sync on, and what was sealed to the
+    lost ones is given up.
     """
     with store.write() as connection:
         in_turn(connection)
-        return _issue_day_keys(connection, home, keys, now_us, said)
+        return _issue_day_keys(connection, home, keys, now_us, said, for_lost=True)
 
 
 def _near(said: Said, today: int) -> Said:
@@ -262,16 +267,47 @@ def _near(said: Said, today: int) -> Said:
     return near
 
 
+def offered_day_keys(connection: sa.Connection, now_us: int) -> tuple[DayKey, ...]:
+    """The day keys that units were offered, of the days whose private half is kept. Raises StorageError."""
+    message = out(connection, "day-keys")[1]
+    keys = parsed(message, DayKeys).keys if message else ()
+    return tuple(one for one in keys if one.day > now_us // DAY_US - DAY_KEY_DAYS)
+
+
 def _issue_day_keys(
-    connection: sa.Connection, home: DepartmentHome, keys: ReceivingKeys, now_us: int, said: Said
+    connection: sa.Connection,
+    home: DepartmentHome,
+    keys: ReceivingKeys,
+    now_us: int,
+    said: Said,
+    *,
+    for_lost: bool = False,
 ) -> int:
-    """The version of the document is the last day that it covers."""
+    """The version of the document is the last day that it covers. It names those of earlier days, too, whose
+    private half is kept: else a key that is lost would look like one that was destroyed after its year.
+
+    Raises KeyServiceError, unless `for_lost`, where the service has another key than units were offered.
+    """
     command = command_key(home)
-    drop_unsigned(connection, "day-keys", "", public_of(command), now_us)
     today = now_us // DAY_US
-    wanted = today + home.settings.day_keys_ahead - 1
-    last = next_version(connection, "day-keys", "", _near(said, today), wanted)
-    made = keys.issue_day_keys(today, last - today + 1)
+    try:
+        before = offered_day_keys(connection, now_us)
+    except StorageError:
+        before = ()  # a row that holds no document
+    drop_unsigned(connection, "day-keys", "", public_of(command), now_us)
+    is_signed = version_out(connection, "day-keys") > 0
+    last = next_version(
+        connection, "day-keys", "", _near(said, today), today + home.settings.day_keys_ahead - 1
+    )
+    first = min((one.day for one in before), default=today)
+    earlier = keys.issue_day_keys(first, today - first) if first < today else ()
+    made = (*earlier, *keys.issue_day_keys(today, last - today + 1))
+    if is_signed and not for_lost and not set(before) <= set(made):
+        raise KeyServiceError(
+            "has others in the place of day keys that units seal to",
+            where="key service",
+            cure="restore its folder day/ from its backup; if they are lost for good: department keys renew",
+        )
     version = made[-1].day
     body = codec.to_bytes(DayKeys(version=version, keys=made))
     publish(connection, "day-keys", version, sign_document("day-keys", body, command), now_us)
