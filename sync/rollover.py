@@ -41,6 +41,7 @@ from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, UnitEnroll
 from storage.times import DAY_US, now_us
 from sync import messages
 from sync.handover import KEYS_FILE, kept_keys
+from sync.hot_lists.held import drop_lists
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import Member, SyncFolder, make_vouch
 from sync.vouch import UnitKey
@@ -140,6 +141,7 @@ def roll_over(
         paths.folder.rename(beside / "store")
         files.sync_dir(beside)
         files.sync_dir(home)
+    drop_lists(home, folder.inbox)
     store = opening.create(paths, slot, clock, previous=previous, reason=reason[:REASON_CHARS], start=start)
     ledger = Ledger(store)
     try:

@@ -33,7 +33,7 @@ from sync.health import HealthMessage
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.rollover import looked_at
-from sync.runner import Runner
+from sync.runner import Attempt, Runner
 from sync.schedule import Schedule
 
 WAIT_S = 120.0
@@ -113,15 +113,19 @@ def _sync_here(home: Path, folder: SyncFolder) -> bool:
     with open_or_roll_over(
         home, on_new_log=lambda why: print(f"opening a new log: {why}", file=sys.stderr)
     ) as ledger:
-        outbox = LedgerOutbox(ledger, folder.inbox)
-        made = Runner(outbox, folder, schedule, health=lambda: _health(home, ledger, folder)).attempt()
+        made = _attempt(home, ledger, folder, schedule)
         if not made.gives_way:
             return True
         successor = Successor(ledger, folder, made.gives_way)
     print(f"this log gives way ({made.gives_way}): opening a new one", file=sys.stderr)
     with successor.open(home, SystemClock()) as ledger:
-        Runner(LedgerOutbox(ledger, folder.inbox), folder, schedule).attempt()
+        _attempt(home, ledger, folder, schedule)
     return True
+
+
+def _attempt(home: Path, ledger: Ledger, folder: SyncFolder, schedule: Schedule) -> Attempt:
+    outbox = LedgerOutbox(ledger, folder.inbox)
+    return Runner(outbox, folder, schedule, health=lambda: _health(home, ledger, folder)).attempt()
 
 
 def _health(home: Path, ledger: Ledger, folder: SyncFolder) -> HealthMessage:

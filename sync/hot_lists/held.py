@@ -110,6 +110,16 @@ def needs_snapshot(folder: Path, list_id: str) -> bool:
         return True
 
 
+def drop_lists(home: Path, inbox: Path) -> None:
+    """Remove the lists, and their documents, that the log before this one sealed: its key is gone. The next
+    sync brings them; one that cannot be removed is not used, and comes with the sync after."""
+    found = [*lists_folder(home).glob("*.list"), *inbox.glob("*.cbor")]
+    for path in found:
+        if path.suffix == ".list" or path.name.partition("_")[0] in KINDS:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
 def seal_document(key: bytes, name: str, message: bytes) -> bytes:
     """A document of a list as it is in the inbox."""
     return seal(key, f"inbox {name}", 0, message)

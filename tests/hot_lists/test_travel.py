@@ -27,6 +27,7 @@ from sync.hot_lists import document
 from sync.hot_lists.document import ListHead, head_name
 from sync.hot_lists.entry import ListEntry, key_of
 from sync.hot_lists.held import MUTED, HeldLists, ListChange, MutedSources, lists_folder
+from sync.rollover import registration, roll_over
 from sync.uplink import SyncProgress
 
 
@@ -232,6 +233,26 @@ def test_a_damaged_list_or_inbox_is_asked_for_again(department: Department, unit
     push(department, plates(*range(600)))
     _, changes = unit.sync()
     assert [(one.what, one.count) for one in changes] == [("updated", 600)]
+
+
+def test_the_first_sync_of_a_new_log_brings_the_lists_that_the_old_one_sealed(
+    department: Department, unit: Listening
+) -> None:
+    push(department, plates(*range(300)))
+    push(department, plates(*range(1, 301)))
+    unit.sync()
+    unit.held.close()
+    unit.ledger.close()
+    unit.ledger = roll_over(
+        unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="its time is wrong"
+    )
+    vouched = registration(unit.outbox, unit.folder, unit.folder.unit_key(), previous=None, reason="time")
+    department.enrollment.answer("new-log", vouched)
+    assert list(unit.folder.inbox.glob("hot-list*")) == []
+    assert converse(unit, department).done
+    unit.held = unit.open_lists()
+    assert [(one.what, one.count) for one in unit.held.refresh()] == [("updated", 300)]
+    assert unit.holds("7ABC300")
 
 
 def test_the_department_keeps_the_newest_version_and_bounds_what_is_out(department: Department) -> None:
