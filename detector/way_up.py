@@ -22,16 +22,30 @@ _REMEMBERED = 8  # texts that have counted: one vehicle that is seen again and a
 class WayUp:
     """What the passes of one camera say of how it hangs. One thread counts; any may ask or reset."""
 
-    def __init__(self, turned: Callable[[U8], int]) -> None:
-        """turned: whether a pass's patch shows a turned plate, ``PlateReader.turned``."""
-        self._turned = turned
-        self.reset()
+    def __init__(
+        self,
+        turned: Callable[[U8], int],
+        *,
+        upside_down: bool = False,
+        decided: Callable[[bool], None] = lambda _upside_down: None,
+    ) -> None:
+        """turned: whether a pass's patch shows a turned plate, ``PlateReader.turned``. upside_down: as it was
+        decided before. decided: called with each decision that differs from the one before."""
+        self._turned, self._decided = turned, decided
+        self.upside_down = upside_down
+        self._more_turned = _MOST if upside_down else 0
+        self._counted: deque[int] = deque(maxlen=_REMEMBERED)  # hashes, which do not outlive the process
 
     def reset(self) -> None:
         """The camera hangs in another way: nothing is known of it."""
-        self.upside_down = False
         self._more_turned = 0
-        self._counted: deque[int] = deque(maxlen=_REMEMBERED)  # hashes, which do not outlive the process
+        self._counted.clear()
+        self._decide(upside_down=False)
+
+    def _decide(self, *, upside_down: bool) -> None:
+        if self.upside_down != upside_down:
+            self.upside_down = upside_down
+            self._decided(upside_down)
 
     def count(self, ended: VehiclePass) -> None:
         """One more pass has ended."""
@@ -42,7 +56,7 @@ class WayUp:
         self._counted.append(text)
         self._more_turned = min(max(self._more_turned + says, 0), _MOST)
         if self._more_turned in (0, _MOST):
-            self.upside_down = self._more_turned == _MOST
+            self._decide(upside_down=self._more_turned == _MOST)
 
     def doubted(self, one: VehiclePass) -> VehiclePass:
         """The pass, which is not sure while the camera seems to hang upside down."""

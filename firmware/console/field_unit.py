@@ -259,6 +259,8 @@ class FieldUnit:
             self._parts.retune(self._config().camera)
         except HardwareError as error:
             return f"saved; applies at the next start: {error}"
+        if name == "rotation":  # the same one, too: the unit itself may have been turned
+            self._parts.health.forget_way_up()
         return "saved; applies from the next frame"
 
     def _rewrite_camera(self, name: str, value: str | None) -> None:

@@ -27,7 +27,7 @@ INNER = {  # their folders are the unit's own, too: of an epoch, and of an epoch
 }
 DATABASE = "ledger.sqlite3"
 FILES: Mapping[str, tuple[str, ...]] = {
-    "": ("config.toml", "habit.json", "console.lockout", "console.grants", "reset-begun"),
+    "": ("config.toml", "habit.json", "turned.json", "console.lockout", "console.grants", "reset-begun"),
     "store": (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "lock", "log.pub", "slot", "slot.uri",
               "book.snapshot"),
     "sync": ("member.cbor", "unit.key", "unit.chip", "tls.key", "tls.sealed", "tls.pem", "status.json",

@@ -97,7 +97,7 @@ class TunableSource:
     def __init__(self, make: Callable[[CameraSettings], CameraSource], settings: CameraSettings) -> None:
         self._make = make
         self._source = make(settings)
-        self._rotation = settings.rotation
+        self.rotation = settings.rotation
         self._changed: Callable[[str], None] = lambda _reason: None
         self._turned: Callable[[], None] = lambda: None
         self.live, self.interval_s = self._source.live, self._source.interval_s
@@ -117,8 +117,8 @@ class TunableSource:
         """These settings from now on. Raises what `make` raises; then the old ones stay."""
         self._source = self._make(settings)
         self._changed(RETUNED)
-        if settings.rotation != self._rotation:
-            self._rotation = settings.rotation
+        if settings.rotation != self.rotation:
+            self.rotation = settings.rotation
             self._turned()
 
 

@@ -12,7 +12,7 @@ CURES: Mapping[Alarm, str] = {
     Alarm.COVERED: "look at the lens: cover, dirt, snow; `aim` shows the picture",
     Alarm.FROZEN: "switch the camera off and on; if it comes back, replace it",
     Alarm.KNOCKED: "aim it again: `aim preview`; ten reads make the new view the usual one",
-    Alarm.UPSIDE_DOWN: "`camera rotation 180` at the console, or [camera] rotation; 0 where it is 180 now",
+    Alarm.UPSIDE_DOWN: "`camera rotation 180`, or 0 where it is 180; turned by hand: enter the same again",
     Alarm.FEW_READS: "is a lane closed? else clean and aim the camera: `aim preview`",
     Alarm.HOT: "give it shade and air; over 80 C the board slows down",
     Alarm.THROTTLED: "heat or a weak supply: cool it, then fit a stronger supply and a shorter cable",

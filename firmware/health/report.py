@@ -145,6 +145,7 @@ class HealthWatch:
         self._silent_s: Callable[[], float | None] | None = None
         self._why_blind: Callable[[], str | None] = lambda: None
         self._upside_down: Callable[[], bool] = lambda: False
+        self.forget_way_up: Callable[[], None] = lambda: None
         self._lists: Callable[[], ListHealth] = ListHealth
         self._net_failed: tuple[str, ...] = ()
         self._unread = 0  # frames for which a net gave no numbers
@@ -172,9 +173,10 @@ class HealthWatch:
         """Ask the camera from now on: a slow reader and a quiet drop folder raise no alarm."""
         self._silent_s, self._why_blind = silent_s, why_blind
 
-    def watch_way_up(self, upside_down: Callable[[], bool]) -> None:
-        """Ask this from now on whether the passes say that the camera hangs upside down."""
-        self._upside_down = upside_down
+    def watch_way_up(self, upside_down: Callable[[], bool], forget: Callable[[], None]) -> None:
+        """Ask this from now on whether the passes say that the camera hangs upside down. forget: a person
+        said which way up it hangs."""
+        self._upside_down, self.forget_way_up = upside_down, forget
 
     def watch_lists(self, lists: Callable[[], ListHealth]) -> None:
         """Ask this from now on how the hot lists are."""

@@ -30,6 +30,7 @@ from firmware.frames.pipeline import Pipeline
 from firmware.frames.record import Surroundings
 from firmware.frames.sources import DROP, TunableSource, is_replay, open_source, shown_source
 from firmware.health.liveness import Liveness
+from firmware.health.turned_camera import TurnedCamera
 from firmware.run.beside import Beside, BesideReading
 from firmware.run.field_parts import FieldParts
 from firmware.run.live_view import LiveView
@@ -184,7 +185,12 @@ class OneRun:
             stall_s=config.camera.stall_s,
             patient=self._keeps_running,
         )
-        way_up = WayUp(reader.turned)
+        turned_camera = TurnedCamera(self._home, shown_source(self._source_text))
+        way_up = WayUp(
+            reader.turned,
+            upside_down=turned_camera.is_known(source.rotation),
+            decided=lambda known: turned_camera.note(source.rotation, upside_down=known),
+        )
 
         def turned() -> None:
             """Nothing is known of the picture any more: which way up it is, what it usually shows."""
@@ -194,7 +200,7 @@ class OneRun:
         source.on_retuned(camera.reopen, turned)
         beside.tap.follow(lambda: camera.silent_s)
         beside.health.follow(lambda: camera.silent_s, lambda: camera.why_blind)
-        beside.health.watch_way_up(lambda: way_up.upside_down)
+        beside.health.watch_way_up(lambda: way_up.upside_down, way_up.reset)
         pipeline = Pipeline(
             camera,
             reader,

@@ -110,12 +110,20 @@ def test_a_unit_without_its_camera_says_what_to_install_and_not_that_all_works(h
 
 def test_a_camera_that_hangs_upside_down_is_wrong_with_what_to_do(home: Home) -> None:
     home.frames.append(a_frame(640, 360))
-    home.unit._parts.health.watch_way_up(lambda: True)
+    forgotten: list[bool] = []
+    home.unit._parts.health.watch_way_up(lambda: not forgotten, lambda: forgotten.append(True))
     shown = " ".join(" ".join(selftest_shown(home)).split())
-    assert "camera 640 x 360, seems to hang upside down: `camera rotation 180` at the console, or" in shown
+    assert (
+        "camera 640 x 360, seems to hang upside down: `camera rotation 180`, or 0 where it is 180;" in shown
+    )
     assert {check.name: check.good for check in home.unit.selftest()}["camera"] is False
     home.unit.set_camera("rotation", "180")
     assert home.tuned[-1].rotation == 180
+    assert forgotten == [True]
+    home.unit.set_camera("rotation", "180")  # as where a person turned the unit itself
+    home.unit.set_camera("fps", "5")
+    assert forgotten == [True, True]
+    assert {check.name: check.good for check in home.unit.selftest()}["camera"] is True
 
 
 def failing_with(text: str) -> Callable[[], Frame]:

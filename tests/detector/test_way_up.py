@@ -80,3 +80,16 @@ def test_a_camera_whose_settings_changed_is_judged_from_the_start(camera: WayUp)
     assert not camera.upside_down
     count(camera, 1, 1, first=8)
     assert camera.upside_down
+
+
+def test_what_was_decided_before_holds_and_each_other_decision_is_said_once() -> None:
+    said: list[bool] = []
+    camera = WayUp(lambda patch: int(patch[0, 0]) - 1, upside_down=True, decided=said.append)
+    count(camera, 1, 20)
+    assert (camera.upside_down, said) == (True, [])
+    count(camera, -1, 8, first=100)
+    assert (camera.upside_down, said) == (False, [False])
+    count(camera, 1, 8, first=200)
+    camera.reset()
+    camera.reset()
+    assert said == [False, True, False]

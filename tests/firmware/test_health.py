@@ -147,7 +147,7 @@ def spoil(**vitals: Any) -> Any:
             "purge_failed", id="an image that no purge can remove",
         ),
         pytest.param(
-            lambda bench: bench.watch.watch_way_up(lambda: True), "camera_upside_down",
+            lambda bench: bench.watch.watch_way_up(lambda: True, lambda: None), "camera_upside_down",
             id="a camera that hangs upside down",
         ),
         pytest.param(

@@ -31,6 +31,8 @@ from firmware.custody.opening import open_ledger
 from firmware.frames.failed_eyes import FailedEyes
 from firmware.frames.pipeline import Pipeline
 from firmware.frames.sources import TunableSource
+from firmware.health import turned_camera
+from firmware.health.turned_camera import TurnedCamera
 from firmware.run import app, field_parts, one_run
 from firmware.run.beside import Beside
 from firmware.run.one_run import OneRun
@@ -291,12 +293,13 @@ def test_a_log_that_gives_way_keeps_the_keys_in_memory_of_what_it_still_stored(
 def test_a_camera_that_hangs_upside_down_is_an_alarm_until_its_rotation_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other settings say nothing of how it hangs."""
+    """Other settings say nothing of how it hangs, nor does a restart."""
     home, found = tmp_path / "home", list[tuple[bool, bool]]()
     prepare_home(home)
     enroll(home)
     with open_ledger(home) as ledger:
         Department().enroll(ledger)
+    TurnedCamera(home, str(TWO_CARS)).note(0, upside_down=True)
     books, ways, made = OneRun._bookkeeper, list[WayUp](), list[tuple[TunableSource, Beside]]()
 
     def bookkeeper(run: OneRun, *given: Any) -> Bookkeeper:
@@ -309,7 +312,6 @@ def test_a_camera_that_hangs_upside_down_is_an_alarm_until_its_rotation_changes(
 
     def watch(run: OneRun, *_: object) -> None:
         ((source, beside),), (way_up,) = made, ways
-        way_up.upside_down = True
         for settings in ({}, {"fps": 5.0}, {"fps": 5.0, "rotation": 180}):
             source.retune(replace(run._config.camera, **cast("dict[str, Any]", settings)))
             found.append((way_up.upside_down, Alarm.UPSIDE_DOWN in beside.health.report().alarms))
@@ -322,6 +324,7 @@ def test_a_camera_that_hangs_upside_down_is_an_alarm_until_its_rotation_changes(
         run = OneRun(home, load_config(home), parts, RunOptions(source=str(TWO_CARS)), StopRequest(), None)
         run.carry_out(out=io.StringIO(), err=io.StringIO())
     assert found == [(True, True), (True, True), (False, False)]
+    assert not (home / turned_camera.FILE).exists()
 
 
 @pytest.mark.parametrize(
