@@ -1,4 +1,4 @@
-"""One frame and what every camera promises: frames are borrowed one at a time and given back."""
+"""Frames, and the contract of every camera: frames are borrowed one at a time and given back."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from hw.clock import UtcTime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One picture as the sensor saw it; the arrays may be the camera's own buffers until it is given back."""
+    """One picture as the sensor saw it; until given back, its arrays may be the camera's own buffers."""
 
     luma: NDArray[np.uint8]  # (H, W) full-resolution Y plane, full range 0 to 255
     chroma: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None  # U and V, (ceil(H/2), ceil(W/2)); None = gray
     lores: NDArray[np.uint8] | None  # small luma of the same field of view, or None
-    sequence: int  # rises by one a frame of this source; a gap is a frame that the source lost
+    sequence: int  # increases by one per frame of this source; a gap means lost frames
     captured: UtcTime  # start of the exposure
     exposure_us: int | None
     gain: float | None
-    source: str  # camera or file name, for messages only
+    source: str  # name of the camera or file, only for messages
 
     def owned(self) -> Frame:
-        """The same frame in memory of its own, valid after the camera has its buffer back."""
+        """A copy in its own memory, valid after the camera has its buffer back."""
         chroma = None if self.chroma is None else (_own(self.chroma[0]), _own(self.chroma[1]))
         lores = None if self.lores is None else _own(self.lores)
         return replace(self, luma=_own(self.luma), chroma=chroma, lores=lores)
 
     @property
     def size_bytes(self) -> int:
-        """Memory that the pixels take."""
+        """Memory that the pixels take, in bytes."""
         planes = [self.luma, *(self.chroma or ()), *(() if self.lores is None else (self.lores,))]
         return sum(plane.nbytes for plane in planes)
 
 
 class Camera(Protocol):
-    """A source of frames; the driver and its replay twin both follow this."""
+    """A source of frames, implemented by the drivers and by the replay twin."""
 
     def borrow(self) -> AbstractContextManager[Frame]:
         """The next frame; its arrays are valid only inside the `with`.

@@ -1,11 +1,12 @@
-"""A drop folder: pictures that another program puts there are read as they come, and taken out.
+"""A drop folder: reads pictures that another program puts there, and removes them.
 
-Promise: a file that is still being written is waited for. What was read is removed, since what is in a
-folder is neither sealed nor purged; an unreadable file stays, renamed .broken. While a file is read it is
-called .reading: one that ends the reader itself, by its memory or a power cut, is read once more, and is
-.broken if that ends the same way. Then it is .held until it is taken, and is put back if the reader ends
-first; never over another that its sender gave the same name. A picture is dated by its file's time, which
-its sender can set; the error reaches to when it came, which no sender sets.
+Promises: a file that is still being written is left until it is complete. A picture is removed once it is
+read, since files in a folder are neither sealed nor purged; an unreadable one stays, renamed .broken. A file
+is named .reading while it is read: if it ends the reader (out of memory, a power cut), it is read once more,
+and becomes .broken if that fails the same way. Then it is named .held until its frame is taken; if the
+reader ends first, it gets its old name back, but never replaces a newer file of that name. A picture's time
+is the modification time of its file, which the sender can set; the error bound extends to the time of
+arrival, which the sender cannot set.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError, Par
 from hw.picture_file import Planes, is_picture, load_planes, natural_order
 
 LOOK_S = 0.2
-SETTLED_S = 0.5  # a file that has not changed for so long is whole ...
-PAUSE_S = 10.0  # ... or, if it looks cut off, its sender pauses, at most for so long
+SETTLED_S = 0.5  # a file that has not changed for this long is whole ...
+PAUSE_S = 10.0  # ... but if it looks cut off, its sender may be pausing, for at most this long
 QUIET_S = 3600.0  # without a picture before the folder counts as blind
 ERROR_US = 2_000_000  # of a file's time
-LONGEST = 220  # of a name, in bytes: it is prolonged while its picture is read, and 255 is the most
+LONGEST = 220  # of a name, in bytes: a suffix is added while its picture is read, and the limit is 255
 READING, HELD, BROKEN, AGAIN = ".reading", ".held", ".broken", "again."
 KEPT = f"kept under a name that ends in {BROKEN}"  # a reason is logged, and a name may be a plate
 
 
 class DropFolder:
-    """Opens the folder, as often as needed. Raises NoSuchSourceError."""
+    """Opens the folder any number of times. Raises NoSuchSourceError."""
 
     live = True
     waits = True  # a picture can wait in its folder until it can be read and stored
-    interval_s = QUIET_S / 3  # pictures may come at any time: none is no stall
+    interval_s = QUIET_S / 3  # pictures may come at any time: a pause is not a stall
 
     def __init__(self, folder: Path, *, clock: Clock, rotation: int = 0) -> None:
         if not folder.is_dir():
@@ -54,10 +55,10 @@ class DropFolder:
         return DropCamera(self, self._left_over())
 
     def _left_over(self) -> list[str]:
-        """Put back what was read or held when the reader ended; the files that ended it twice."""
+        """Rename back the files that the reader left when it ended; return those that ended it twice."""
         twice = []
         for path in self._called(HELD):
-            with contextlib.suppress(OSError, ValueError):  # a name too long, or "..held": no file of ours
+            with contextlib.suppress(OSError, ValueError):  # too long, or "..held": not one of ours
                 _put_back(path, path.name.removesuffix(HELD))
         for path in self._called(READING):
             name = path.name.removesuffix(READING)
@@ -70,21 +71,20 @@ class DropFolder:
         return twice
 
     def _called(self, end: str) -> list[Path]:
-        """Files whose names end this way and have more than the ending. A missing folder is reported when it
-        is read."""
+        """Files with this ending after a name; none if the folder is missing, which `borrow` reports."""
         with contextlib.suppress(OSError):
             return sorted(path for path in self.folder.glob(f"*{end}") if path.name != end)
         return []
 
 
 class DropCamera:
-    """Takes pictures out of one folder, the oldest first; see hw.camera.Camera."""
+    """Takes pictures out of one folder, oldest first; see hw.camera.Camera."""
 
     def __init__(self, source: DropFolder, twice: list[str]) -> None:
         self._source, self._twice = source, twice
         self._closed = threading.Event()
-        self._seen: dict[Path, tuple[int, int, float]] = {}  # size, change time, since when so
-        self._cut: dict[Path, tuple[int, int]] = {}  # as which it looked cut off
+        self._seen: dict[Path, tuple[int, int, float]] = {}  # size, change time, unchanged since
+        self._cut: dict[Path, tuple[int, int]] = {}  # size and change time when it looked cut off
 
     @contextmanager
     def borrow(self) -> Iterator[Frame]:
@@ -115,7 +115,7 @@ class DropCamera:
             with contextlib.suppress(OSError):
                 _put_back(held, held.name.removesuffix(HELD))
             raise
-        except BaseException:  # as no memory for it: the next opening reads it once more
+        except BaseException:  # such as MemoryError: the next opening reads it once more
             with contextlib.suppress(OSError):
                 held.rename(held.with_name(held.name.removesuffix(HELD) + READING))
             raise
@@ -127,7 +127,7 @@ class DropCamera:
         self._closed.set()
 
     def _taken(self, path: Path) -> tuple[Path, tuple[int, int], Planes] | None:
-        """Where the picture is meanwhile, its time and error, and itself; None if its sender may pause."""
+        """The renamed file, its time and error (us), and its planes; None if its sender may be pausing."""
         given, path = path, path.with_name(_short(path.name))
         reading = path.with_name(path.name + READING)
         try:
@@ -150,7 +150,7 @@ class DropCamera:
             with contextlib.suppress(OSError):
                 reading.rename(path.with_name(path.name + BROKEN))
             raise BrokenFrameError(path.name, f"{error.reason}; {KEPT}") from error
-        except OSError as error:  # a folder that this user may not write in
+        except OSError as error:  # this user may not write in the folder
             raise PartFailedError(f"{self._source.folder}: {error.strerror}") from error
 
     def _next(self) -> Path:
@@ -161,7 +161,7 @@ class DropCamera:
         raise EndOfSourceError(f"{self._source.folder}: closed")
 
     def _settled(self) -> list[Path]:
-        """Pictures that are whole, the oldest first. Raises PartFailedError for a folder that is gone."""
+        """Pictures that are whole, oldest first. Raises PartFailedError if the folder is gone."""
         now_s, found = time.monotonic(), {}
         try:
             for path in self._source.folder.iterdir():
@@ -185,15 +185,15 @@ class DropCamera:
 
 
 def _short(name: str) -> str:
-    """The name, or, where none of its later names would be one that a file system takes, a shorter one."""
+    """The name, or a hash in its place if the name with a suffix would be too long for a file system."""
     if len(os.fsencode(name)) <= LONGEST:
         return name
-    again = AGAIN if name.startswith(AGAIN) else ""  # one that ended the reader stays known
+    again = AGAIN if name.startswith(AGAIN) else ""  # keep the mark of a file that ended the reader
     return f"{again}{hashlib.sha256(os.fsencode(name)).hexdigest()}{Path(name).suffix}"
 
 
 def _dated(path: Path) -> tuple[int, int]:
-    """When a picture was taken, and the error of that, in us. Before it is renamed, which changes its inode.
+    """When a picture was taken, and the error of that, in us. Call before renaming, which changes the inode.
 
     Pictures that come late, after an outage, keep their order and the time between them.
     """
@@ -205,7 +205,7 @@ def _dated(path: Path) -> tuple[int, int]:
 
 
 def _keep_date(path: Path, taken_us: int) -> None:
-    """Date a file from the future by when it came, which the file system forgets when it is renamed."""
+    """Date a file from the future by its time of arrival, which the file system forgets on a rename."""
     if path.stat().st_mtime_ns // 1000 <= taken_us:
         return
     moment = (taken_us * 1000, taken_us * 1000)
@@ -221,12 +221,12 @@ def _keep_date(path: Path, taken_us: int) -> None:
 
 
 def _put_back(path: Path, name: str) -> None:
-    """Call a file `name` again, or, if its sender sent another by that name, a name like it that is free."""
+    """Rename a file back to `name`, or to a similar free name if its sender sent another of that name."""
     for number in itertools.count():
         whole = Path(name)
         back = path.with_name(f"{whole.stem}.{number}{whole.suffix}" if number else name)
         try:
-            os.link(path, back)  # unlike renaming, replaces nothing
+            os.link(path, back)  # unlike a rename, never replaces a file
         except FileExistsError:
             continue
         except OSError:  # a file system without links, or another user's file

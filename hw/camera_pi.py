@@ -1,8 +1,8 @@
 """The Raspberry Pi camera through picamera2: main and low-resolution YUV420 of the same exposure.
 
-Promises: the shutter and gain never exceed what is set; a time stamp in the wrong unit is found at start and
-mended or refused, never believed; a request that does not come raises CameraStalledError, and the camera
-can be closed and opened again after it. Checked against picamera2 0.3.36.
+Promises: shutter and gain never exceed the settings; a time stamp in the wrong unit is detected at start and
+converted or refused, never used as it is; a request that does not complete raises CameraStalledError, and the
+camera can then be closed and opened again. Checked against picamera2 0.3.36.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ FRESH_NS = (
     10_000_000_000  # a frame's stamp is at most this far behind the clock when a busy machine fetches it
 )
 AHEAD_NS = 1_000_000_000  # no exposure begins after its frame was fetched
-EXPOSURE_EVERY = 5  # frames between two changes: a change takes about 3 frames to show
-STEER_TRIES = 2  # openings in a row that take none: so it would be at each, and better dark than blind
+EXPOSURE_EVERY = 5  # frames between two changes: a change takes about 3 frames to take effect
+STEER_TRIES = 2  # refusals in a row after which changes stop: a dark picture is better than none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PiCameraSettings:
-    """What the driver asks the camera for; the configuration gives the reasons."""
+    """What the driver asks the camera for; the reasons are in the configuration."""
 
     number: int = 0
     width: int = 1920
@@ -75,7 +75,7 @@ def load_picamera2() -> Any:
 
 
 class Picamera2Source:
-    """Opens the Pi camera, as often as needed. `picamera2` is the library's module."""
+    """Opens the Pi camera any number of times. `picamera2` is the library's module."""
 
     live = True
 
@@ -101,17 +101,17 @@ class Picamera2Source:
 
 @dataclass(slots=True)
 class _Steering:
-    """What the openings of one camera know of each other.
+    """State shared by successive openings of one camera.
 
-    refused: how often in a row it took no new exposure while it ran. held: libcamera's camera that it did not
-    release; each opening tries that first, since it would find the camera busy, by this very process.
+    refused: how often in a row the running camera refused a new exposure. held: the camera that libcamera did
+    not release; each opening first tries to release it, since this process would otherwise keep it busy.
     """
 
     refused: int = 0
     held: Any = None
 
     def demand_released(self, number: int) -> None:
-        """Raises PartFailedError while an earlier opening still holds the camera."""
+        """Raise PartFailedError while an earlier opening still holds the camera."""
         why = "" if self.held is None else _released(self.held)
         if why:
             raise PartFailedError(
@@ -170,7 +170,7 @@ class Picamera2Camera:
             lores={"size": (wanted.lores_width, wanted.lores_height), "format": "YUV420"},
             controls=controls,
             buffer_count=6,
-            # picamera2 takes a limited range for video (luma 16 to 235), in which black is never dark
+            # picamera2 uses the limited range for video (luma 16 to 235), in which black is not 0
             colour_space=self._library.libcamera.ColorSpace.Sycc(),
         )
 
@@ -183,7 +183,7 @@ class Picamera2Camera:
         try:
             request = camera.capture_request(wait=settings.stall_s)
         except TimeoutError as error:
-            camera.cancel_all_and_flush()  # else the job stays queued and takes a late frame
+            camera.cancel_all_and_flush()  # otherwise the job stays queued and takes a late frame
             raise CameraStalledError(
                 f"camera {settings.number}: no frame for {settings.stall_s:g} s"
             ) from error
@@ -217,16 +217,16 @@ class Picamera2Camera:
             request.release()
 
     def close(self) -> None:
-        """See Camera.close. Raises PartFailedError if the library fails at it.
+        """See Camera.close. Raises PartFailedError if the library fails.
 
-        picamera2's stop() waits behind every job of its event loop, so behind a capture that never ends; its
-        close() ends the event loop first and stops the camera itself.
+        picamera2's stop() waits for every job of its event loop, also for a capture that never ends; its
+        close() ends the event loop first and then stops the camera.
         """
         camera, self._camera = self._camera, None
         if camera is None:
             return
         try:
-            with contextlib.suppress(Exception):  # what waits ends with the event loop, too
+            with contextlib.suppress(Exception):  # waiting jobs end with the event loop
                 camera.cancel_all_and_flush()
             camera.close()
         except Exception as error:
@@ -236,16 +236,16 @@ class Picamera2Camera:
             ) from error
 
     def _demand_whole(self, request: Any) -> None:
-        """libcamera marks a frame that did not arrive whole; the rest of such a buffer is an older frame's.
+        """Raise BrokenFrameError for an incomplete frame: the rest of its buffer is from an older frame.
 
-        picamera2 drops those whose first stream is so marked, in its newer releases. Raises BrokenFrameError.
+        libcamera marks such frames. Newer releases of picamera2 drop them, but look only at the first stream.
         """
         error = self._library.libcamera.FrameMetadata.Status.Error
         if any(buffer.metadata.status == error for buffer in request.request.buffers.values()):
             raise BrokenFrameError(f"camera {self._settings.number}", "the frame did not arrive whole")
 
     def _captured(self, metadata: dict[str, Any]) -> UtcTime:
-        """SensorTimestamp (begin of the first row, CLOCK_MONOTONIC as V4L2 stamps it) as UTC."""
+        """SensorTimestamp (start of the first row, on CLOCK_MONOTONIC as in V4L2) as UTC."""
         stamp = metadata.get("SensorTimestamp")
         if not isinstance(stamp, int):
             raise PartFailedError(
@@ -266,7 +266,7 @@ class Picamera2Camera:
         return now.shifted(-(age_ns // 1000), more_error_us=slack_ns // 1000 + 1)
 
     def _count(self, metadata: dict[str, Any]) -> None:
-        """Number the frame: the library silently drops frames not fetched in time, so stamps count."""
+        """Number the frame by its time stamp, since the library silently drops frames not fetched in time."""
         stamp_ns = metadata["SensorTimestamp"] * (self._ns_per_tick or 1)
         frame_ns = 1000 * (metadata.get("FrameDuration") or round(1e6 / self._settings.fps))
         if self._stamp_ns is not None:
@@ -298,10 +298,10 @@ class Picamera2Camera:
 
 
 def _acquired(library: Any, number: int) -> Any:
-    """A camera of the library that this process holds. Raises MissingDriverError, PartFailedError.
+    """Acquire a camera through the library. Raises MissingDriverError, PartFailedError.
 
-    The object is made apart from its initialization: a constructor that raises would leave the descriptors
-    that it has opened behind, one more at each try.
+    The object is created before it is initialized: a constructor that raises would leak its open file
+    descriptors at each try.
     """
     camera = library.Picamera2.__new__(library.Picamera2)
     try:
@@ -317,13 +317,13 @@ def _acquired(library: Any, number: int) -> Any:
         raise PartFailedError(
             f"camera {number} cannot be opened ({_innermost(error)}): does another program hold it?"
         ) from error
-    # The library closes a camera at the interpreter's end, too: a driver that hangs would hang that as well.
+    # The library also closes a camera when the interpreter exits: a hung driver would hang the exit.
     atexit.unregister(camera.close)
     return camera
 
 
 def _give_back(camera: Any) -> None:
-    """What a constructor that failed has taken."""
+    """Release what a failed constructor acquired."""
     if getattr(camera, "is_open", False):
         with contextlib.suppress(Exception):
             camera.close()
@@ -336,7 +336,7 @@ def _give_back(camera: Any) -> None:
 
 
 def _released(camera: Any) -> str:
-    """Why libcamera does not release a camera of its own; empty once it has."""
+    """Release libcamera's camera: why it fails, or an empty string on success."""
     with contextlib.suppress(Exception):
         camera.stop()
     try:
@@ -347,10 +347,10 @@ def _released(camera: Any) -> str:
 
 
 def _let_go(camera: Any) -> Any:
-    """A camera that picamera2 failed to close: still held, each opening would find it busy. What libcamera
-    did not release of it; else None.
+    """Release a camera that picamera2 failed to close, since later openings would find it busy. Returns what
+    libcamera did not release, else None.
 
-    It counts as closed then: else it would close itself once it is garbage, under the one that is open.
+    The camera is marked closed: otherwise its finalizer would close the one that is open by then.
     """
     if not getattr(camera, "is_open", False):
         return None
@@ -366,7 +366,7 @@ def _let_go(camera: Any) -> Any:
 
 
 def _innermost(error: BaseException) -> str:
-    """What was raised first: picamera2 wraps it up to twice, and says less each time."""
+    """The original error: picamera2 wraps it up to twice, and each wrapper says less."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error) or type(error).__name__
@@ -377,7 +377,7 @@ def ns_per_tick(stamp: int, monotonic_ns: int) -> int:
 
     Decided by which of the two puts the frame just before `monotonic_ns`. Raises PartFailedError if neither.
     """
-    for unit in (1000, 1):  # soon after boot microseconds taken for nanoseconds are just before it, too
+    for unit in (1000, 1):  # soon after boot, microseconds read as nanoseconds would fit as well
         if 0 <= monotonic_ns - stamp * unit <= FRESH_NS:
             return unit
     raise PartFailedError(
@@ -386,8 +386,8 @@ def ns_per_tick(stamp: int, monotonic_ns: int) -> int:
 
 
 def demand_planes(configuration: dict[str, Any]) -> None:
-    """libcamera may adjust what was asked for. Raises PartFailedError for a stream that is not YUV420, or
-    whose rows are shorter than its picture.
+    """Raise PartFailedError for a stream that is not YUV420 or whose rows are shorter than its picture:
+    libcamera may adjust what was asked for.
     """
     for name in ("main", "lores"):
         stream = configuration.get(name) or {}

@@ -14,7 +14,7 @@ from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError
 from hw.picture_file import READ, Planes, is_picture, load_planes, natural_order
 from hw.video_file import VideoFile
 
-ROUND_GAP_US = 2_500_000  # between two rounds, so that the last vehicle has gone; under the shortest stall_s
+ROUND_GAP_US = 2_500_000  # between rounds, so that the last pass ends; below the shortest stall_s
 
 KINDS = "camera, camera:0 to camera:9, rtsp://..., drop:FOLDER, a folder of pictures, or a video file"
 NAMED = 5  # files that a note names
@@ -22,19 +22,19 @@ BESIDE = frozenset({".json", ".txt", ".md", ".csv", ".xml", ".sha256"})  # files
 
 
 class Reel(Protocol):
-    """Pictures in order, playable from any number on."""
+    """Pictures in order, playable from any frame number."""
 
     frame_us: int
     duration_us: int
 
     def play(self, start: int) -> Iterator[tuple[str, int, Planes | BrokenFrameError]]:
-        """(name, stream time in us, picture or what was wrong with it), from frame number `start` on."""
+        """Yield (name, stream time in us, picture or its error), starting at frame number `start`."""
 
 
 class FolderReel:
     """The JPEG, PNG and WebP files of one folder, in natural order of their names.
 
-    A folder whose pictures all are in one inner folder means that one. notes: what is not read.
+    If all pictures are in one inner folder, that folder is read. notes: what is not read.
     """
 
     def __init__(self, folder: Path, fps: float) -> None:
@@ -62,7 +62,7 @@ class FolderReel:
 
 
 def _not_read(folder: Path) -> tuple[str, ...]:
-    """One line per kind of other file beside the pictures; hidden files are ignored."""
+    """One line for each kind of file that is not read; hidden files are ignored."""
     seen = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
     others = [path for path in seen if not is_picture(path) and path.suffix.lower() not in BESIDE]
     folders = [path.name for path in others if path.is_dir()]
@@ -83,7 +83,7 @@ class ReplaySource:
     """Opens the replay, and after a stall reopens it where it stopped.
 
     live: at the source's pace (a slow reader drops frames), else as fast as it is read.
-    rounds: how often it is played; None plays for ever. Raises NoSuchSourceError, MissingDriverError.
+    rounds: how often it is played; None plays forever. Raises NoSuchSourceError, MissingDriverError.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class ReplaySource:
     def open(self) -> ReplayCamera:
         """See CameraSource.open."""
         if self.live:
-            self.zero_us = None  # time passed unseen
+            self.zero_us = None  # time has passed since the last frame
         return ReplayCamera(self)
 
 
@@ -189,9 +189,9 @@ class ReplayCamera:
         )
 
     def _start_round(self, stream_us: int) -> None:
-        """Map stream time to UTC: live, the frame at hand is now; otherwise the round ends now.
+        """Map stream time to UTC: if live, the current frame is now; otherwise the round ends now.
 
-        Live, a clock that was set back sets frames' times back too: no wait until it has caught up.
+        If the clock of a live replay is set back, the times of its frames go back too.
         """
         source = self._source
         now_us = source.clock.now().us

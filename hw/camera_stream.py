@@ -1,7 +1,7 @@
 """A network camera by RTSP, through PyAV: frames as they come, over TCP.
 
-Promise: a line that falls silent or breaks raises CameraStalledError or PartFailedError in a few seconds, and
-the camera can be opened again; a name and password in the address are in no message.
+Promises: a line that falls silent or breaks raises CameraStalledError or PartFailedError within a few
+seconds, and the camera can be opened again; no message contains the name and password of the address.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from hw.video_file import decoded, load_av, planes_of
 SCHEMES = ("rtsp://", "rtsps://")
 OPEN_S = 8.0
 DELAY_US = 1_000_000  # camera and network may delay a frame; the delay is unknown
-_SECRET = re.compile(r"^(\w+://).*@", re.DOTALL)  # to the last @: a password may hold one, or a slash
+_SECRET = re.compile(r"^(\w+://).*@", re.DOTALL)  # to the last @: a password may contain one, or a slash
 
 
 def without_secret(address: str) -> str:
-    """The address as it may be shown: less its name and password, and what follows a question mark."""
+    """The address without its name, password and query string, so that it can be shown."""
     return _SECRET.sub(r"\1", address).partition("?")[0]
 
 
 def _need_host(address: str) -> None:
-    """Raises NoSuchSourceError for an address that no camera can have: it would be tried for ever."""
+    """Raise NoSuchSourceError for an address that no camera can have: it would be retried forever."""
     try:
         parts = urlsplit(address)
         fits = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none: often a password with a slash, cut there
+    except ValueError:  # not a port: often a password with a slash, cut at the slash
         fits = False
     if not fits:
         raise NoSuchSourceError(
@@ -43,7 +43,7 @@ def _need_host(address: str) -> None:
 
 
 class StreamSource:
-    """Opens an RTSP stream, as often as needed. Raises NoSuchSourceError, MissingDriverError without PyAV."""
+    """Opens an RTSP stream any number of times. Raises NoSuchSourceError, MissingDriverError without PyAV."""
 
     live = True
 
@@ -87,7 +87,7 @@ class StreamCamera:
         except IndexError:
             self.close()
             raise PartFailedError(f"{shown}: has no video") from None
-        stream.thread_type = "SLICE"  # frame threads would hold frames back
+        stream.thread_type = "SLICE"  # frame threads would delay frames
         self._frames = self._decoded(stream)
 
     @contextmanager
@@ -123,7 +123,7 @@ class StreamCamera:
             container.close()
 
     def _decoded(self, stream: Any) -> Iterator[Any]:
-        """Frames, or what was wrong with one, in words."""
+        """Yield frames, or a text that says what is wrong with one."""
         try:
             yield from decoded(self._container.demux(stream), self._av)
         except self._av.error.ExitError:
@@ -133,7 +133,7 @@ class StreamCamera:
 
 
 def _reason(error: Exception) -> str:
-    """What the library says, without the address that it quotes."""
+    """The library's message without the address that it quotes."""
     words = getattr(error, "strerror", None) or type(error).__name__
     return (
         f"{words}; is the camera's name and password right?" if "Unauthorized" in str(words) else str(words)

@@ -1,9 +1,9 @@
-"""Frame-age watchdog: a camera that falls silent is noticed, given up and opened again; blind time counts.
+"""Frame-age watchdog: detects a silent camera, abandons it, opens it again and measures the blind time.
 
-Cameras stop without an exception (picamera2 issues 1090 and 1392), and some hang even in close(). So frames
-are fetched in their own thread that can be left behind, and their age is judged from outside. One that
-gives broken frames alone is blind too, and is not opened again for it. A driver that hangs for ever
-holds a few threads and no more: only another process cures it, and the heartbeat that ends sees to that.
+Cameras can stop without an exception (picamera2 issues 1090 and 1392), and some hang even in close(). So a
+separate thread, which can be abandoned, fetches the frames, and their age is judged from outside. A camera
+that gives only broken frames is also blind, but is not reopened for it. A driver that hangs forever holds at
+most a few threads: only a new process cures that, and systemd starts one when the heartbeat stops.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from hw.camera import Camera, CameraSource, Frame
 from hw.clock import Clock, UtcTime
 from hw.errors import BrokenFrameError, EndOfSourceError, HardwareError, MissingDriverError, PartFailedError
 
-STALL_S = 4.0  # noticed within 5 s, with room for the look itself
+STALL_S = 4.0  # detected within 5 s, including the time of the check
 RETRY_FIRST_S = 0.25
 RETRY_LAST_S = 5.0
-CLOSE_S = 1.0  # a hung close is left behind after this
+CLOSE_S = 1.0  # a close that hangs longer is abandoned
 NO_MEMORY = "no memory for its frames"
-LACKING_S = 300.0  # a unit that keeps running syncs meanwhile: a setting that is too large can be corrected
-LEFT_BEHIND = 2  # most threads that may hang in a driver; with so many, nothing is opened until one returns
+LACKING_S = 300.0  # meanwhile the unit can sync, which may correct a setting that is too large
+LEFT_BEHIND = 2  # threads that may hang in a driver; at this limit nothing is opened until one returns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +37,17 @@ class BlindSpell:
     ended: UtcTime
     blind_s: float
     reason: str
-    reopened: int  # how often opening was tried
+    reopened: int  # number of tries to open it
 
 
 class _NoMemoryError(PartFailedError):
-    """The thread that feeds had no memory for a frame, or the driver none for its buffers."""
+    """The feeding thread had no memory for a frame, or the driver none for its buffers."""
 
 
 class _Feeder:
-    """One opened camera in its own thread, that hands over one owned frame at a time.
+    """Runs one open camera in its own thread and hands over one owned frame at a time.
 
-    The camera has each frame back once it was taken, or learns that it was not.
+    Each frame goes back to the camera once it is taken; if it is not taken, EndOfSourceError says so.
     """
 
     def __init__(self, source: CameraSource) -> None:
@@ -59,7 +59,7 @@ class _Feeder:
         self._thread.start()
 
     def take(self, timeout_s: float) -> Frame | HardwareError | None:
-        """The next frame or error; None when nothing came in time."""
+        """The next frame or error; None if nothing came in time."""
         try:
             item = self._handover.get(timeout=timeout_s)
         except queue.Empty:
@@ -68,7 +68,7 @@ class _Feeder:
         return item
 
     def give_up(self) -> None:
-        """Stop; a thread that hangs in the driver is left behind."""
+        """Stop; a thread that hangs in the driver is abandoned."""
         self._stop.set()
         self._thread.join(CLOSE_S)
 
@@ -88,7 +88,7 @@ class _Feeder:
         except HardwareError as error:  # a driver words what its library raised
             self._put(_NoMemoryError(NO_MEMORY) if isinstance(error.__cause__, MemoryError) else error)
         except Exception as error:  # noqa: BLE001 - of a driver's own kind: named now, not as a silence later
-            # A file may be named by its plate, also in the only words of an error that has no number.
+            # The text of an OSError may contain a file's name, and a file may be named after its plate.
             why = (error.strerror or "failed") if isinstance(error, OSError) else error
             self._put(PartFailedError(f"{type(error).__name__}: {why}"))
         finally:
@@ -105,7 +105,7 @@ class _Feeder:
             self._put(error)
 
     def _put(self, item: Frame | HardwareError) -> bool:
-        """Whether it was taken; not, where the camera is given up first."""
+        """Hand over an item; False if the camera is given up before it is taken."""
         self._handover.put(item)
         while not self._stop.is_set():
             if self._taken.acquire(timeout=0.1):
@@ -121,8 +121,8 @@ class WatchedCamera:
     """A camera that comes back; see hw.camera.Camera. Its frames own their memory.
 
     on_blind is called once per blind spell, when it is over (or at close). stall_s: the longest silence that
-    is accepted. A missing driver at the first opening is raised, unless `patient`; later, or then, it is a
-    stall like any other failure.
+    is accepted. MissingDriverError is raised only at the first opening and only if not `patient`; otherwise a
+    missing driver is a stall like any other failure.
     """
 
     def __init__(
@@ -138,22 +138,22 @@ class WatchedCamera:
         self._source, self._patient, self._monotonic = source, patient, monotonic
         self._clock = clock
         self._on_blind = on_blind
-        self._stall_s = max(stall_s, 3 * source.interval_s)  # a slow source is not a silent one
+        self._stall_s = max(stall_s, 3 * source.interval_s)  # a slow source is not silent
         self._closed = threading.Event()
         self._reporting = threading.Lock()
         self._seen = False
-        self._last_s = self._heard_s = self._opened_s = monotonic()  # of a whole frame, of anything
-        self._asked_s: float | None = None  # since when a frame is being waited for
+        self._last_s = self._heard_s = self._opened_s = monotonic()  # whole frame, any frame, opening
+        self._asked_s: float | None = None  # when the current wait for a frame began
         self._last_at = clock.now()
         self._sequence_base = 0
         self._last_sequence = -1
-        self._reason: str | None = None  # of the blind spell that runs now
+        self._reason: str | None = None  # of the current blind spell
         self._newest_reason = ""
-        self._lacking_s = 0.0  # since when each try lacks memory
+        self._lacking_s = 0.0  # since when every try has lacked memory
         self._wanted_again: str | None = None  # why a person asked for a fresh opening
         self._tries = 0
         self.blind_s = 0.0
-        self._left: list[_Feeder] = []  # given up, and still in the driver
+        self._left: list[_Feeder] = []  # given up, but still in the driver
         self._feeder: _Feeder | None = _Feeder(source)
 
     @property
@@ -163,7 +163,7 @@ class WatchedCamera:
 
     @property
     def seen(self) -> bool:
-        """Whether any frame came since the start, broken ones too."""
+        """Whether any frame, even a broken one, has come since the start."""
         return self._seen
 
     @property
@@ -173,30 +173,30 @@ class WatchedCamera:
 
     @property
     def why_blind(self) -> str | None:
-        """What began the blind spell that runs now, and what the newest try said; None while frames come."""
+        """What began the current blind spell, and the newest error; None while frames come."""
         first, newest = self._reason, self._newest_reason
         return first if first is None or newest == first else f"{first}; now: {newest}"
 
     @property
     def silent_s(self) -> float | None:
-        """Seconds since the last whole frame, of a camera that was asked for one and does not deliver.
+        """Seconds since the last whole frame if the camera was asked for one and does not deliver.
 
-        None for a working one: if no other frame was requested, an old frame means nothing.
+        None for a working camera: if no frame was requested since, the age of the last one means nothing.
         """
         asked_s = self._asked_s
         overdue = asked_s is not None and self._monotonic() - asked_s > self._stall_s
         return self.frame_age_s if overdue or self.blind_now else None
 
     def reopen(self, reason: str) -> None:
-        """Give the camera up and open it again, from any thread: a short blind spell with this reason."""
+        """Close the camera and open it again, from any thread: a short blind spell with this reason."""
         self._wanted_again = reason
 
     @contextmanager
     def borrow(self) -> Iterator[Frame]:
-        """See Camera.borrow; waits through a stall, reopening, until a frame comes or close() is called.
+        """See Camera.borrow; reopens a stalled camera until a frame comes or close() is called.
 
-        Raises MemoryError where another opening has not ended a lack of memory: another process does. If it
-        is `patient`, only after LACKING_S: each end would come before the sync that brings a better setting.
+        Raises MemoryError if reopening did not cure a lack of memory, since a new process may. A `patient`
+        one waits LACKING_S first: otherwise each process would end before a sync brings a better setting.
         """
         self._asked_s = self._monotonic()
         try:
@@ -206,7 +206,7 @@ class WatchedCamera:
         yield frame
 
     def close(self) -> None:
-        """See Camera.close; reports a blind spell that still runs."""
+        """See Camera.close; reports a blind spell that has not ended."""
         if not self._closed.is_set():
             self._closed.set()
             if self._feeder is not None:
@@ -224,11 +224,11 @@ class WatchedCamera:
                     self._lose("its driver hangs")
                     continue
                 self._feeder = _Feeder(self._source)
-                if self._closed.is_set():  # close() ran meanwhile, and found none to give up
+                if self._closed.is_set():  # close() ran meanwhile and found no feeder to give up
                     self._feeder.give_up()
             item = self._feeder.take(0.2)
             if isinstance(item, Frame):
-                return self._accepted(item)  # what was taken is not lost, even if close() ran meanwhile
+                return self._accepted(item)  # keep a frame that was taken even if close() ran meanwhile
             if self._closed.is_set():
                 break
             if isinstance(item, BrokenFrameError):
@@ -243,12 +243,12 @@ class WatchedCamera:
                 self._fail(item)
             elif self._monotonic() - max(self._heard_s, self._opened_s) > self._stall_s:
                 self._lose(f"no frame for {self.frame_age_s:.1f} s")
-        self._end_spell()  # one that began while close() ran
+        self._end_spell()  # a spell that began while close() ran
         raise EndOfSourceError("the camera was closed")
 
     def _accepted(self, frame: Frame) -> Frame:
         if frame.sequence <= self._last_sequence - self._sequence_base:
-            self._sequence_base = self._last_sequence + 1  # the camera began to count again
+            self._sequence_base = self._last_sequence + 1  # the camera started counting over
         sequence = frame.sequence + self._sequence_base
         self._last_sequence = sequence
         self._alive()
@@ -263,7 +263,7 @@ class WatchedCamera:
         self._last_at = self._clock.now()
 
     def _broken(self, error: BrokenFrameError) -> None:
-        """One broken frame is not a stall; if nothing else comes for long, the camera is blind."""
+        """Note a broken frame: one is no stall, but only broken ones for too long make the camera blind."""
         self._seen = True
         self._heard_s = self._monotonic()
         if self._reason is None and self._heard_s - self._last_s > self._stall_s:
@@ -271,7 +271,7 @@ class WatchedCamera:
             self._tries = 0
 
     def _fail(self, error: HardwareError) -> None:
-        """Raises MemoryError where the try before lacked memory too; of a patient one, once that lasts."""
+        """Give the camera up after an error. Raises MemoryError as `borrow` describes."""
         if isinstance(error, _NoMemoryError):
             if self._reason is None or self._newest_reason != NO_MEMORY:
                 self._lacking_s = self._monotonic()
@@ -280,7 +280,7 @@ class WatchedCamera:
         self._lose(str(error))
 
     def _lose(self, reason: str) -> None:
-        """Give the camera up; the next look opens it again, later and later while it fails."""
+        """Give the camera up; it is opened again after a pause that grows with each failure."""
         if self._reason is None:
             self._reason = reason
             self._tries = 0

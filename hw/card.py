@@ -1,7 +1,7 @@
-"""What reaches the card below a folder: bytes and flushes since the machine started, and swap on it.
+"""What reaches the card under a folder: bytes and flushes since the machine started, and swap.
 
-Sources: Documentation/block/stat.rst (fields 7 and 16), proc(5) (`/proc/swaps`). A card wears by both: each
-flush writes at least one of its large blocks again.
+Sources: Documentation/block/stat.rst (fields 7 and 16), proc(5) (`/proc/swaps`). Bytes and flushes both wear
+a card: each flush rewrites at least one of its large blocks.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-SECTOR_BYTES = 512  # of block/stat, whatever the device's own sectors are
+SECTOR_BYTES = 512  # in block/stat, whatever the device's sector size
 _WRITTEN, _FLUSHES = 6, 15
-_NO_CARD = ("zram", "ram")  # swap that is in memory
-DEEPEST = 4  # of devices upon devices: LUKS, LVM, a partition
+_NO_CARD = ("zram", "ram")  # swap in memory
+DEEPEST = 4  # of stacked devices: LUKS, LVM, a partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardWrites:
-    """Since the machine started. flushes: None on a kernel before 5.5."""
+    """Writes since the machine started. flushes: None on a kernel before 5.5."""
 
     written_bytes: int
     flushes: int | None
 
 
 def card_writes(folder: Path, *, sysfs: Path) -> CardWrites | None:
-    """Of the whole device that holds the folder; None if no single one does (a network, memory)."""
+    """Writes to the whole device that holds the folder; None without a single one (network, memory)."""
     try:
         number = folder.stat().st_dev
     except OSError:
@@ -47,7 +47,7 @@ def card_writes(folder: Path, *, sysfs: Path) -> CardWrites | None:
 
 
 def swaps_to_card(*, procfs: Path = Path("/proc")) -> bool | None:
-    """Whether memory, plates and keys in it, may be written to a disk; None if unknown."""
+    """Whether memory, with the plates and keys in it, may be swapped to a disk; None if unknown."""
     try:
         lines = (procfs / "swaps").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

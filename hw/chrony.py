@@ -1,6 +1,6 @@
 """Asks chronyd how good the system clock is: `chronyc -c tracking`, the report that chronyc(1) documents.
 
-Promise: anything but a whole report from the daemon raises PartFailedError; an answer is never guessed at.
+Promise: anything but a complete report from the daemon raises PartFailedError; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hw.program import find, run
 SOCKET = Path("/run/chrony/chronyd.sock")
 COMMAND_PORT = 323
 ANSWER_LIMIT_S = 5.0
-ASK_EVERY_S = 8.0  # chronyd itself measures every 16 s at most often, so a report of 8 s ago is as good
+ASK_EVERY_S = 8.0  # chronyd measures at most every 16 s, so a report 8 s old is as good
 
 # reference id, its address or name, stratum, reference time, correction, last and RMS offset, frequency,
 # residual frequency, skew, root delay, root dispersion, update interval, leap status
@@ -34,12 +34,12 @@ _REFERENCE = re.compile(r"[0-9A-F]{8}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracking:
-    """The daemon's own estimate. Seconds unless named otherwise."""
+    """The daemon's own estimate, in seconds unless a name says otherwise."""
 
     synchronized: bool
     stratum: int
     reference: str
-    by_server: bool  # over the network; else by a reference clock of this machine, such as a receiver
+    by_server: bool  # over the network; else a reference clock of this machine, such as a receiver
     reference_time_s: float
     correction_s: float
     root_delay_s: float
@@ -90,7 +90,7 @@ def parse_report(text: str) -> Tracking:
 
 
 def report(tracking: Tracking) -> str:
-    """The line that chronyc prints for a daemon with this estimate; for the twin."""
+    """The line that chronyc prints for this estimate; used by the twin."""
     return ",".join(
         [
             tracking.reference, "192.0.2.1" if tracking.by_server else "PPS", str(tracking.stratum),
@@ -103,7 +103,7 @@ def report(tracking: Tracking) -> str:
 
 
 class ChronyDaemon:
-    """chronyd on this machine, asked by chronyc, which comes with it.
+    """chronyd on this machine, asked through chronyc, which comes with it.
 
     Only root and chronyd's own user may use its Unix socket. For other users chronyc asks over the command
     port (UDP, loopback), which works unless `cmdport 0` closes it.
@@ -122,7 +122,7 @@ class ChronyDaemon:
         try:
             there = path.exists()
         except PermissionError:
-            there = True  # the folder is there, and closed to this user
+            there = True  # the folder exists, but is closed to this user
         if not there:
             raise MissingDriverError(f"{path} not found: {_CURE}")
         program = find("chronyc", _CURE, search_path)
@@ -131,7 +131,7 @@ class ChronyDaemon:
         self._newest: tuple[float, Tracking] | None = None
 
     def tracking(self) -> Tracking:
-        """See TimeDaemon.tracking. A report is used again for ASK_EVERY_S; a failure is not."""
+        """See TimeDaemon.tracking. A report is reused for ASK_EVERY_S; a failure is not."""
         now_s = self._monotonic()
         if self._newest is None or now_s - self._newest[0] >= ASK_EVERY_S:
             self._newest = None
@@ -161,7 +161,7 @@ class ScriptedDaemon:
         self.estimate = tracking
 
     def tracking(self) -> Tracking:
-        """See TimeDaemon.tracking; without an estimate it fails as a stopped daemon does."""
+        """See TimeDaemon.tracking; fails like a stopped daemon if it has no estimate."""
         if self.estimate is None:
             raise PartFailedError("chronyc did not end in time")
         return parse_report(report(self.estimate))

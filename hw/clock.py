@@ -1,4 +1,4 @@
-"""Time as the unit knows it: UTC microseconds, an error bound and how far the clock can be trusted."""
+"""Time as the unit knows it: UTC in microseconds, an error bound, and how far the clock can be trusted."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 UNKNOWN_ERROR_US = 24 * 3600 * 1_000_000
-_KERNEL_ERROR_CEILING_US = 16_000_000  # the kernel lets maxerror grow to 16 s, then says unsynchronized
-_NANOSECONDS = 0x2000  # adjtimex(2): status STA_NANO, the unit of `offset`
-SIMPLE_CLIENT_ERROR_US = 100_000  # of the network's delay; systemd-timesyncd reports neither it nor itself
+_KERNEL_ERROR_CEILING_US = 16_000_000  # maxerror grows up to 16 s, then the clock is unsynchronized
+_NANOSECONDS = 0x2000  # adjtimex(2): status STA_NANO, which sets the unit of `offset`
+SIMPLE_CLIENT_ERROR_US = 100_000  # for network delay, which systemd-timesyncd does not report
 _TIME_ERROR = 5  # adjtimex(2): return value "clock not synchronized"
 
 
 class TimeState(enum.StrEnum):
-    """How a time was come by."""
+    """How a time was obtained."""
 
-    DISCIPLINED = "disciplined"  # held to a reference now
-    HOLDOVER = "holdover"  # was held to one, runs freely since
+    DISCIPLINED = "disciplined"  # follows a reference now
+    HOLDOVER = "holdover"  # followed one earlier, and has run freely since
     UNKNOWN = "unknown"  # no reference seen since power-up
 
 
@@ -33,7 +33,7 @@ class UtcTime:
     state: TimeState
 
     def shifted(self, by_us: int, *, more_error_us: int = 0) -> UtcTime:
-        """The same clock's time by_us later (earlier if negative), its bound widened by more_error_us."""
+        """This time by_us later (earlier if negative), its bound widened by more_error_us."""
         return UtcTime(us=self.us + by_us, error_us=self.error_us + more_error_us, state=self.state)
 
 
@@ -45,7 +45,7 @@ class Clock(Protocol):
 
 
 class _Timex(ctypes.Structure):
-    """struct timex of Linux, as adjtimex(2) fills it; the tail is room for fields not used here."""
+    """Linux's struct timex, as adjtimex(2) fills it; the tail is room for fields not used here."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -62,36 +62,36 @@ class _Timex(ctypes.Structure):
 
 
 def kernel_bound_us(timex: Any) -> int:
-    """The bound in a struct timex: its maxerror and the slew that remains.
+    """The bound in a struct timex, in us: its maxerror plus the slew that remains.
 
-    A client that estimates no error sets both to nought at each answer: then also what a network can hide.
+    A client that estimates no error sets both to zero at each answer: then a network's delay is added.
     """
     pending_us = abs(timex.offset) // (1000 if timex.status & _NANOSECONDS else 1)
     return int(timex.maxerror) + int(pending_us) + (0 if timex.esterror else SIMPLE_CLIENT_ERROR_US)
 
 
 def system_us() -> int:
-    """The system clock: microseconds UTC, whatever it knows."""
+    """The system clock in microseconds of UTC, right or wrong."""
     return time.time_ns() // 1000
 
 
 def boottime_s() -> float:
-    """CLOCK_BOOTTIME in seconds: no command can step it, and sleep counts."""
+    """CLOCK_BOOTTIME in seconds: no command can step it, and it includes sleep."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class SystemClock:
-    """The system clock, with the kernel's own word on whether something disciplines it (adjtimex)."""
+    """The system clock, with the kernel's report of whether something disciplines it (adjtimex)."""
 
     def __init__(self) -> None:
         self._adjtimex: Callable[..., int] | None
         try:
             self._adjtimex = ctypes.CDLL(None, use_errno=True).adjtimex
         except (OSError, AttributeError):
-            self._adjtimex = None  # no Linux: the time is known, its state is not
+            self._adjtimex = None  # not Linux: the time is known, its state is not
 
     def now(self) -> UtcTime:
-        """See Clock.now. Reads the kernel's error bound; changes nothing."""
+        """See Clock.now. Reads the kernel's error bound and changes nothing."""
         us = system_us()
         if self._adjtimex is not None:
             timex = _Timex()
@@ -102,7 +102,7 @@ class SystemClock:
 
 
 class SetClock:
-    """The twin: a clock that stops until a test moves it."""
+    """The twin: a clock that moves only when a test moves it."""
 
     def __init__(self, us: int, *, error_us: int = 1000, state: TimeState = TimeState.DISCIPLINED) -> None:
         self._now = UtcTime(us=us, error_us=error_us, state=state)
@@ -112,9 +112,9 @@ class SetClock:
         return self._now
 
     def step(self, by_us: int) -> None:
-        """Move by by_us microseconds, forwards or back."""
+        """Move by by_us microseconds, forward or back."""
         self._now = self._now.shifted(by_us)
 
     def lose_reference(self, state: TimeState = TimeState.HOLDOVER) -> None:
-        """From now on the clock says that nothing holds it."""
+        """Report from now on that the clock follows no reference."""
         self._now = UtcTime(us=self._now.us, error_us=self._now.error_us, state=state)

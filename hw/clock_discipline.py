@@ -1,9 +1,9 @@
 """Judges the system clock: disciplined, holdover or unknown, with an error bound that goes into every read.
 
-Promise: the bound never shrinks without evidence, and is never below that of the only source that answers.
-What a person sets by hand is holdover at most, and a step that no source explains widens the bound by its own
-size. A receiver whose date no other clock confirms disciplines nothing, on any path of its time: one
-whose week counter rolled over is 1,024 weeks off, and agrees with the system clock that was taken from it.
+Promises: the bound never shrinks without evidence, and is never below that of the only source that answers.
+A clock set by hand is at best in holdover, and a step that no source explains widens the bound by its size. A
+receiver whose date no other clock confirms disciplines nothing, however its time arrives: after its week
+counter rolls over it is 1,024 weeks off, and still agrees with a system clock that was set from it.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from hw.position import Fix, FixQuality, PositionSource
 from hw.pps import Pulse, PulseSource
 from hw.rtc import BatteryClock
 
-DISCIPLINED_LIMIT_US = 2_000_000  # a clock further off than this is not called disciplined by any source
-SENTENCE_DELAY_US = 1_000_000  # a receiver writes its sentences within the second they are about
-DELAY_SLACK_US = 100_000  # by which it may miss that, where a whole second hangs on it
-PULSE_ERROR_US = 1_000  # interrupt latency of a loaded board, generously
+DISCIPLINED_LIMIT_US = 2_000_000  # no source makes a clock with a larger error disciplined
+SENTENCE_DELAY_US = 1_000_000  # a receiver writes its sentences within the second that they describe
+DELAY_SLACK_US = 100_000  # by which it may miss that, where a whole second depends on it
+PULSE_ERROR_US = 1_000  # generous for the interrupt latency of a loaded board
 DRIFT_PPM = 100  # an uncompensated crystal between -20 and 70 degrees
 RTC_ERROR_US = 120_000_000  # a battery clock at 2 ppm is off by a minute a year
 BY_HAND_ERROR_US = 120_000_000
-HEARD_ERROR_US = 60_000_000  # a signed answer names whole seconds, and may have been on its way for long
+HEARD_ERROR_US = 60_000_000  # a signed answer names whole seconds, and may have been delayed
 STEP_US = 500_000
-REFERENCE_FRESH_S = 4 * 3600.0  # chrony asks its servers every 17 minutes at the latest
+REFERENCE_FRESH_S = 4 * 3600.0  # chrony asks its servers at least every 17 minutes
 JUDGMENT_FRESH_S = 30.0  # an older judgment no longer counts
-EARLIEST_S = 1_735_689_600  # 2025-01-01: an earlier clock was never set
+EARLIEST_S = 1_735_689_600  # 2025-01-01: a clock that shows an earlier time was never set
 ROLLOVER_S = 1024 * 7 * 86_400  # IS-GPS-200, 20.3.3.3.1.1: the week number has ten bits
-LATEST_S = EARLIEST_S + ROLLOVER_S  # from here on a receiver's date may as well be an earlier one
-SIGNED_AHEAD_S = ROLLOVER_S // 2  # the longest time off between two signed times
+LATEST_S = EARLIEST_S + ROLLOVER_S  # from here on, a receiver's date may be 1,024 weeks off
+SIGNED_AHEAD_S = ROLLOVER_S // 2  # the longest time without power between two signed times
 DAY_US = 86_400_000_000
 _LOCAL_REFERENCE = "7F7F0101"  # chrony's "local": it follows itself
 BATTERY = "battery clock"
@@ -54,7 +54,7 @@ LOST_BATTERY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """A time that a person trusted has signed, us UTC, and CLOCK_BOOTTIME when it was heard."""
+    """A time that the department signed (us UTC), and CLOCK_BOOTTIME (s) when it was heard."""
 
     us: int
     running_s: float
@@ -64,7 +64,7 @@ class Heard:
 class ClockEvidence:
     """What the sources say at one moment. None: not fitted, or silent.
 
-    system_us: the system clock; running_s: CLOCK_BOOTTIME; fix_system_us: system clock when the fix was
+    system_us: the system clock. running_s: CLOCK_BOOTTIME. fix_system_us: the system clock when the fix was
     heard.
     """
 
@@ -78,26 +78,26 @@ class ClockEvidence:
     rtc_s: int | None = None
     heard: Heard | None = None
     signed_us: int | None = None  # the newest time that the department has signed, in any run
-    receiver: bool = False  # a receiver is fitted, so the system clock may be its
+    receiver: bool = False  # a receiver is fitted, so the system clock may come from it
 
     @property
     def battery_us(self) -> int | None:
-        """What the battery clock says, us UTC; None where it was never set, or lost its power."""
+        """The battery clock's reading, us UTC; None if it was never set or lost its power."""
         if self.rtc_s is None or self.rtc_s < EARLIEST_S or self.lost_battery:
             return None
         return self.rtc_s * 1_000_000
 
     @property
     def lost_battery(self) -> bool:
-        """Whether the battery clock was set once, and shows a time before one that the department signed."""
+        """Whether the battery clock was once set, and shows a time before one that the department signed."""
         if self.rtc_s is None or self.rtc_s < EARLIEST_S or self.signed_us is None:
             return False
         return self.rtc_s * 1_000_000 < self.signed_us - RTC_ERROR_US
 
     def belies(self, at_us: int) -> bool:
-        """Whether sources that do not depend on a receiver contradict the date of at_us (UTC).
+        """Whether sources independent of the receiver contradict the date of at_us (UTC).
 
-        Other clocks contradict it if none of them is within a day of it.
+        They contradict it if none of them is within a day of it.
         """
         latest_us = LATEST_S * 1_000_000
         if self.signed_us is not None:
@@ -115,10 +115,10 @@ class ClockEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgment:
-    """How good the system clock was at running_s, and who says so.
+    """How good the system clock was at running_s, and according to which source.
 
-    measured_s: when the daemon last measured the clock, by its own report. doubted_s: such a time before the
-    clock was set, which says nothing of it now.
+    measured_s: when the daemon last measured the clock, by its own report. doubted_s: such a time from before
+    the clock was set, which says nothing about the clock now.
     """
 
     state: TimeState
@@ -130,14 +130,14 @@ class Judgment:
     doubted_s: float | None = None
 
     def aged(self, running_s: float) -> int:
-        """The error bound at a later moment, in us: grown by the drift of a free crystal."""
+        """The error bound at a later moment, in us, grown by the drift of a free-running crystal."""
         if self.state is TimeState.UNKNOWN:
             return UNKNOWN_ERROR_US
         return min(self.error_us + round(max(0.0, running_s - self.running_s) * DRIFT_PPM), UNKNOWN_ERROR_US)
 
 
 def judge(evidence: ClockEvidence, before: Judgment | None) -> Judgment:
-    """The best that can be said now. before: the last judgment, None at start. Pure."""
+    """The best judgment of the evidence. before: the last judgment, None at start. Pure."""
     if before is not None and before.source in _RECEIVERS and evidence.belies(evidence.system_us):
         before = None
     if before is not None and before.source == BATTERY and evidence.lost_battery:
@@ -166,7 +166,7 @@ def judge(evidence: ClockEvidence, before: Judgment | None) -> Judgment:
 
 
 def _step_us(evidence: ClockEvidence, before: Judgment) -> int:
-    """By how much the clock was set since then; 0 for what a slew or a slow look explains."""
+    """By how much the clock was set since then (us); 0 if a slew or a slow look explains the change."""
     ran_us = (evidence.running_s - before.running_s) * 1e6
     step_us = abs(round(evidence.system_us - before.system_us - ran_us))
     return step_us if step_us > STEP_US else 0
@@ -180,8 +180,8 @@ def _by_daemon(evidence: ClockEvidence, doubted_s: float | None) -> tuple[int, s
     tracking = evidence.tracking
     if tracking is None or not _follows_servers(tracking):
         return None
-    # The daemon's estimate is of its last update: the clock has run freely since. One from before the clock
-    # was set, or of servers that no longer answer, says nothing of now.
+    # The daemon's estimate dates from its last update; the clock has run freely since. An estimate from
+    # before the clock was set, or from servers that no longer answer, says nothing about now.
     since_s = evidence.system_us / 1e6 - tracking.reference_time_s
     doubted = doubted_s is not None and abs(tracking.reference_time_s - doubted_s) < 1
     if doubted or since_s > REFERENCE_FRESH_S:
@@ -196,7 +196,7 @@ def _by_kernel(evidence: ClockEvidence) -> tuple[int, str] | None:
     kernel = evidence.kernel
     if kernel is None or kernel.state is not TimeState.DISCIPLINED:
         return None
-    if evidence.receiver and evidence.belies(evidence.system_us):  # the clock may have been taken from it
+    if evidence.receiver and evidence.belies(evidence.system_us):  # the clock may have been set from it
         return None
     return kernel.error_us, "kernel"
 
@@ -211,7 +211,7 @@ def _by_satellites(evidence: ClockEvidence) -> tuple[int, str] | None:
     coarse = max(abs(late_us), abs(late_us - SENTENCE_DELAY_US))
     pulse = evidence.pulse
     if pulse is not None and abs(evidence.system_us * 1000 - pulse.system_ns) < 3e9:
-        # The pulse gives the offset except for whole seconds; the sentence's delay leaves one or two.
+        # The pulse gives the offset within a second; the delay of the sentence leaves one or two candidates.
         offsets = (pulse.offset_ns // 1000 + second * 1_000_000 for second in range(-3, 4))
         fitting = [
             abs(offset_us)
@@ -230,7 +230,7 @@ def _carried(evidence: ClockEvidence, before: Judgment | None) -> tuple[TimeStat
             return TimeState.HOLDOVER, error_us, before.source
     tracking = evidence.tracking
     if before is None and tracking is not None and tracking.by_server and _follows_servers(tracking):
-        # servers that were silent for long when we began
+        # the servers had been silent for long when we started
         since_us = evidence.system_us - round(tracking.reference_time_s * 1e6)
         error_us = tracking.error_bound_us + since_us * DRIFT_PPM // 1_000_000
         if since_us > REFERENCE_FRESH_S * 1e6 and error_us < UNKNOWN_ERROR_US:
@@ -244,7 +244,7 @@ def _carried(evidence: ClockEvidence, before: Judgment | None) -> tuple[TimeStat
 def _weighed(
     heard: Heard | None, evidence: ClockEvidence, carried: tuple[TimeState, int, str]
 ) -> tuple[TimeState, int, str]:
-    """What is carried on beside what was signed: the better of the two, unless one belies the other."""
+    """The carried judgment, or the signed time if that is better or contradicts it."""
     if heard is None:
         return carried
     since_s = max(0.0, evidence.running_s - heard.running_s)
@@ -258,8 +258,9 @@ def _weighed(
 
 
 class DisciplinedClock:
-    """The unit's clock: system time with the newest judgment. `refresh` once a second or so; `now` is
-    cheap.
+    """The unit's clock: system time with the newest judgment.
+
+    Call `refresh` about once a second; `now` is cheap.
     """
 
     def __init__(
@@ -314,7 +315,7 @@ class DisciplinedClock:
         except PartFailedError as error:
             failures.append(str(error))
         if tracking is not None:
-            self._kernel = None  # the daemon knows better than the flag that it leaves in the kernel
+            self._kernel = None  # the daemon's report is better than the flag that it sets in the kernel
         fix = self._position.latest() if self._position else None
         system_us, heard_ago_s = self._system_us(), self._monotonic() - (fix.heard_s if fix else 0.0)
         evidence = ClockEvidence(
@@ -333,37 +334,37 @@ class DisciplinedClock:
 
     @property
     def waits_for_daemon(self) -> bool:
-        """Whether no time daemon is asked."""
+        """Whether there is no time daemon yet."""
         return self._daemon is None
 
     def take_daemon(self, daemon: TimeDaemon) -> None:
-        """A time daemon that came up after us."""
+        """Use a time daemon that started after us."""
         self._daemon = daemon
 
     def take_rtc(self, rtc: BatteryClock) -> None:
-        """A battery clock that came up after us."""
+        """Use a battery clock that appeared after our start."""
         self._rtc = rtc
 
     def take_pulses(self, pulses: PulseSource) -> None:
-        """A pulse that came up after us."""
+        """Use a pulse that appeared after our start."""
         self._pulses = pulses
 
     @property
     def waits_for(self) -> frozenset[str]:
-        """Which of "rtc" and "pulses" are not there."""
+        """Which of "rtc" and "pulses" are missing."""
         found = {"rtc": self._rtc, "pulses": self._pulses}
         return frozenset(name for name, part in found.items() if part is None)
 
     def hear(self, heard: Heard) -> None:
-        """A signed time came; it counts from the next look on, as holdover."""
+        """Take a signed time; it counts as holdover from the next refresh."""
         self._heard = heard
 
     def know(self, signed_us: int) -> None:
-        """The department signed this time (UTC us) earlier; a receiver's date must not be far from it."""
+        """Take a time (UTC us) that the department signed earlier, to compare a receiver's date with."""
         self._signed_us = max(signed_us, self._signed_us or signed_us)
 
     def set_by_hand(self) -> Judgment:
-        """A person has just set the system clock: holdover at most, whatever it was before."""
+        """Note that a person has just set the system clock: at best holdover, whatever it was before."""
         self._judgment = Judgment(
             state=TimeState.HOLDOVER, error_us=BY_HAND_ERROR_US, source="set by hand",
             system_us=self._system_us(), running_s=self._running_s(),

@@ -1,8 +1,8 @@
-"""Day or night: when the infra-red filter swings out and the strobe fires. Pure; lamps carry it out.
+"""Day or night: decides when the infra-red filter moves out and the strobe fires. No I/O; lamps carry it out.
 
-Light is judged by what the camera has to do for it: the share of its longest shutter and largest gain that a
-well exposed picture would need. The strobe lights the picture too, so at night that share says little of the
-day: once it is low, the strobe is turned off for a moment, and what the camera needs then decides.
+Light is measured as the share of the camera's longest shutter and largest gain that a well-exposed picture
+needs. At night the strobe also lights the picture, so a low share does not prove that it is day: the strobe
+is then turned off for a moment, and the share without it decides.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from enum import Enum
 
 from hw.exposure import TARGET_LUMA
 
-BRIGHT_LUMA, DARK_LUMA = 70.0, 25.0  # of a camera that does not report its exposure
+BRIGHT_LUMA, DARK_LUMA = 70.0, 25.0  # for a camera that does not report its exposure
 
 
 class Light(Enum):
     """What the lamps are set to."""
 
-    DAY = "day"  # filter in, strobe out
+    DAY = "day"  # filter in, strobe off
     NIGHT = "night"  # filter out, strobe fires
-    LOOKING = "looking"  # filter out, strobe out for a moment
+    LOOKING = "looking"  # filter out, strobe off for a moment
 
 
 def needed_share(
     mean_luma: float, *, exposure_us: int | None, gain: float | None, longest_us: int, gain_max: float
 ) -> float | None:
-    """The share of the camera's light-gathering that a good picture needs; over 1: more than it has.
+    """The share of the camera's longest shutter times largest gain that a good picture needs; may exceed 1.
 
-    None: a camera that does not report its exposure, at a brightness that says neither day nor night.
+    None if the camera does not report its exposure and the brightness shows neither day nor night.
     """
     if exposure_us is None or gain is None:
         if mean_luma < DARK_LUMA:
@@ -40,9 +40,11 @@ def needed_share(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaylightPolicy:
-    """night_share: above this share of the camera's maximum it is night; day_share: below it, with the strobe
-    off, it is day. lasting_s: how long it must last, so that a truck in front is not night. look_every_s,
-    look_s: how often at most the strobe is turned off, and for how long.
+    """When day and night begin.
+
+    night_share: it is night above this share of the camera's maximum. day_share: it is day below this share
+    with the strobe off. lasting_s: how long either must last, so that a truck in front is not night.
+    look_every_s, look_s: the strobe is turned off at most this often, and for how long.
     """
 
     night_share: float = 0.9
@@ -57,16 +59,16 @@ class DaylightPolicy:
 
 
 class Daylight:
-    """Turns looks at the light into a setting of the lamps. No I/O; now_s is a running clock."""
+    """Turns measurements of the light into a setting of the lamps. No I/O; now_s is monotonic."""
 
     def __init__(self, policy: DaylightPolicy | None) -> None:
         self._policy = policy or DaylightPolicy()
-        self.light: Light | None = None  # None before the first look
-        self._since_s: float | None = None  # since when it looks like the other one
+        self.light: Light | None = None  # None before the first measurement
+        self._since_s: float | None = None  # since when the light fits the other setting
         self._looked_s = 0.0
 
     def step(self, share: float | None, now_s: float) -> Light:
-        """The setting after a look; `share` as `needed_share` gives it."""
+        """The setting after a measurement; `share` as `needed_share` returns it."""
         policy = self._policy
         if self.light is None:
             dark = share is not None and share >= policy.night_share
@@ -82,7 +84,7 @@ class Daylight:
         return self.light
 
     def _lasts(self, share: float | None, now_s: float) -> bool:
-        """Whether it has looked like the other setting for long enough."""
+        """Whether the light has fit the other setting for long enough."""
         policy = self._policy
         other = share is not None and (
             share >= policy.night_share if self.light is Light.DAY else share <= policy.day_share
@@ -94,7 +96,7 @@ class Daylight:
         return self._since_s is not None and now_s - self._since_s >= policy.lasting_s
 
     def _look(self, share: float | None, now_s: float) -> None:
-        """The strobe is out: day if little is needed until the end of the look, else night at once."""
+        """With the strobe off: day if the share stays low until the end of the look, else night at once."""
         if share is not None and share > self._policy.day_share:
             self.light = Light.NIGHT
         elif now_s - self._looked_s >= self._policy.look_s:

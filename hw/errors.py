@@ -2,23 +2,23 @@
 
 HardwareError
 ├── MissingDriverError      a library or device file that a driver needs is not there
-├── PartFailedError         the part is there, and answered wrongly or not at all
+├── PartFailedError         the part is there, but answered wrongly or not at all
 │   ├── SlotFailedError     the effaceable slot did not keep what was written to it
 │   ├── ChipFailedError     the chip with the unit's key refused, or does not open what was sealed
-│   ├── CameraStalledError  a camera that is open and gives no frame
-│   └── BrokenFrameError    one frame that cannot be decoded; the next one may be good
-├── NoSuchSourceError       a camera source that names nothing that can be opened
-├── EndOfSourceError        a replay is through
-└── LineGoneError           the other end of a serial line went away (cable pulled, terminal closed)
+│   ├── CameraStalledError  an open camera gives no frame
+│   └── BrokenFrameError    one frame cannot be decoded; the next one may be good
+├── NoSuchSourceError       the name of a camera source is nothing that can be opened
+├── EndOfSourceError        a replay is over
+└── LineGoneError           the other end of a serial line is gone (cable pulled, terminal closed)
 """
 
 from __future__ import annotations
 
 
 class HardwareError(Exception):
-    """Base of every error that a hardware part raises; this room imports no other, so its base is its own.
+    """Base of every error of a hardware part; this room imports no other, so it has its own base class.
 
-    `exit_status`: what a command that ends by it returns (1 found wrong, 2 misuse, 3 a part is lacking).
+    `exit_status`: of a command that ends with it (1 found wrong, 2 misuse, 3 a part is missing).
     """
 
     exit_status = 1
@@ -35,13 +35,13 @@ class PartFailedError(HardwareError):
 
 
 class SlotFailedError(PartFailedError):
-    """An effaceable slot refused a write, or read back other bytes than it was given."""
+    """An effaceable slot refused a write, or did not read back the bytes that were written."""
 
 
 class NoSuchSlotError(SlotFailedError):
-    """The name of a slot has no known form."""
+    """A slot's name has none of the known forms."""
 
-    exit_status = 2  # what was typed is wrong, not the part
+    exit_status = 2  # the name is wrong, not the part
 
 
 class ChipFailedError(PartFailedError):
@@ -70,6 +70,6 @@ class EndOfSourceError(HardwareError):
 
 
 class NoSuchSourceError(HardwareError):
-    """What was named as a camera source is neither a folder of pictures nor a video nor a camera."""
+    """A camera source is neither a camera nor a video nor a folder of pictures."""
 
     exit_status = 2

@@ -1,6 +1,6 @@
-"""gpiozero on its pin library, as lamps and ignition need it: loaded so that it works in a service.
+"""gpiozero and its pin library, for lamps and ignition: loaded so that they work in a service.
 
-Promise: an error of gpiozero or of the library below it comes out as a HardwareError.
+Promise: an error of gpiozero or of its pin library becomes a HardwareError.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def open_pin(kind: str, number: int, name: str, **options: Any) -> Any:
 
 @contextlib.contextmanager
 def pin_errors(name: str) -> Iterator[None]:
-    """What the libraries raise while a pin is used comes out as PartFailedError."""
+    """Turn what the libraries raise while a pin is used into PartFailedError."""
     try:
         yield
     except _errors() as error:
@@ -48,7 +48,7 @@ def _load() -> ModuleType:
         raise MissingDriverError(
             "gpiozero not found: install the 'pi' extra, or leave the pins out of [parts]"
         ) from error
-    # Of the pin libraries that it tries in turn it warns; what is wrong with the last is in the error.
+    # It warns about each pin library that it tries; the error of the last one is enough.
     warnings.filterwarnings("ignore", category=gpiozero.exc.PinFactoryFallback)
     module: ModuleType = gpiozero
     return module
@@ -65,9 +65,9 @@ def _errors() -> tuple[type[Exception], ...]:
 
 @contextlib.contextmanager
 def _working_folder() -> Iterator[None]:
-    """lgpio writes a pipe into the working folder when it is loaded, which a service may not.
+    """Load lgpio in a scratch folder: it creates a pipe in the working folder, where a service may not write.
 
-    Where LG_WD names a folder it goes there, and takes the process along: its own folder, and back.
+    If LG_WD names a folder, lgpio changes the process's working folder to it; this restores the old one.
     """
     if "LG_WD" not in os.environ:
         _scratch.append(tempfile.TemporaryDirectory(prefix="lgpio-"))

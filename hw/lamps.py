@@ -1,6 +1,4 @@
-"""Infra-red strobe, IR-cut filter, the lamp at the case, buzzer and lamp of alerts: gpiozero pins, and as
-twin lamps that only remember.
-"""
+"""Strobe, IR-cut filter, case lamp, buzzer and alert lamp: gpiozero pins, and a twin that only remembers."""
 
 from __future__ import annotations
 
@@ -28,21 +26,21 @@ class Lamp(StrEnum):
 
 
 class Lamps(Protocol):
-    """What the unit lights and moves."""
+    """The outputs of a unit."""
 
     def switch(self, lamp: Lamp, *, on: bool) -> None:
-        """Switch one on or off; nothing happens where the unit has no such lamp. Raises PartFailedError."""
+        """Switch one on or off; does nothing if the unit has no such lamp. Raises PartFailedError."""
 
     @property
     def lit(self) -> frozenset[Lamp]:
-        """Which are on."""
+        """The outputs that are on."""
 
     def close(self) -> None:
         """Turn everything off and release the pins."""
 
 
 class GpioLamps:
-    """Outputs by gpiozero. Pins are BCM numbers; None if the unit has no such lamp."""
+    """Outputs through gpiozero. Pins are BCM numbers; None if the unit has no such lamp."""
 
     def __init__(
         self,
@@ -95,7 +93,7 @@ class GpioLamps:
 
 
 class BorrowedLamps:
-    """Lamps of another owner: `close` restores buzzer and alert lamp to their earlier state."""
+    """Another owner's lamps: `close` restores the earlier state of the buzzer and the alert lamp."""
 
     def __init__(self, lamps: Lamps) -> None:
         self._lamps, self._before = lamps, lamps.lit

@@ -1,6 +1,6 @@
-"""Lamps and power supply that may appear after the reader started; requests are kept until then.
+"""Lamps and a power supply that may appear after the reader has started; requests are kept until then.
 
-Promise: opening is retried every few seconds, never within the call that asks for light; a failure is
+Promise: opening is retried every few seconds, never within a call that switches a lamp, and a failure is
 reported.
 """
 
@@ -42,7 +42,7 @@ class LatePart(Generic[Part]):
         self.trouble: str | None = None
 
     def tend(self) -> None:
-        """Try again if it is time."""
+        """Try to open it if the time has come."""
         with self._lock:
             now_s = self._monotonic()
             due = self._tried_s is None or now_s - self._tried_s >= AGAIN_S
@@ -56,7 +56,7 @@ class LatePart(Generic[Part]):
                 self.trouble = str(error)
 
     def close(self) -> None:
-        """Release it; it is not opened again."""
+        """Release it for good."""
         with self._lock:
             self._closed = True
             part, self._part = self._part, None
@@ -96,7 +96,7 @@ class LateLamps(LatePart[Lamps]):
 
 
 class LatePower(LatePart[PowerSource]):
-    """A supply that is looked at once it answers; see hw.power.PowerSource."""
+    """A supply that is opened once it answers; see hw.power.PowerSource."""
 
     def look(self) -> Supply:
         """See PowerSource.look. Raises PartFailedError until it is there."""

@@ -1,4 +1,4 @@
-"""What is asked of the operating system: restart, clock, system log, wireless. systemd's tools, and a twin.
+"""The operating system's services: restart, clock, log, wireless, update. systemd's tools, and a twin.
 
 Promise: no shell, no secret in an argument list, no call that can hang for ever.
 """
@@ -14,7 +14,7 @@ from hw.program import find, run
 
 SERVICE = "alpr-reader"
 LIMIT_S = 60.0
-INSTALL_LIMIT_S = 900.0  # a slot of some hundred megabytes, onto a slow card
+INSTALL_LIMIT_S = 900.0  # a slot of some hundred megabytes on a slow card
 OUTPUT_LIMIT = 256 * 1024
 CURES = {
     "nmcli": "install NetworkManager (apt install network-manager)",
@@ -42,7 +42,7 @@ class Machine(Protocol):
         """Join a wireless network. Raises MissingDriverError, PartFailedError."""
 
     def install_update(self, source: str) -> str:
-        """Hand a bundle to the image's installer, which checks its signature; its last line.
+        """Give a bundle to the image's installer, which checks its signature; returns the last output line.
 
         Raises MissingDriverError, PartFailedError.
         """
@@ -66,7 +66,7 @@ class SystemdMachine:
         """See Machine.set_clock."""
         try:
             time.clock_settime_ns(time.CLOCK_REALTIME, us * 1000)
-        except PermissionError:  # the image's way: a helper of root's that takes a number and nothing else
+        except PermissionError:  # on the image, a root helper that takes only a number
             self._set_clock_by_helper(us)
         except OSError as error:
             raise PartFailedError(f"the clock cannot be set: {error.strerror}") from None
@@ -87,7 +87,7 @@ class SystemdMachine:
 
     def join_wifi(self, name: str, passphrase: str) -> None:
         """See Machine.join_wifi. nmcli asks for the passphrase on its standard input."""
-        if name.startswith("-") or "help".startswith(name):  # nmcli knows no `--` that ends its options
+        if name.startswith("-") or "help".startswith(name):  # nmcli has no `--` to end its options
             raise PartFailedError(f"nmcli does not accept {name} as a name: give the network another name")
         self._call("nmcli", "--ask", "device", "wifi", "connect", name, given=passphrase + "\n")
 
@@ -108,7 +108,7 @@ class SystemdMachine:
 
 
 class RememberedMachine:
-    """The twin: remembers what was asked. networks: name to passphrase, those that can be joined."""
+    """The twin: remembers the calls. networks: name to passphrase of those that can be joined."""
 
     def __init__(self, networks: dict[str, str] | None = None) -> None:
         self.asked: list[str] = []

@@ -1,4 +1,4 @@
-"""Which network the unit is on, and whether it is paid by the byte: NetworkManager, and a scripted twin."""
+"""Which network the unit uses, and whether it is metered: NetworkManager, and a scripted twin."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from hw.errors import PartFailedError
 from hw.program import find, run
 
 LIMIT_S = 10.0
-MOBILE = frozenset({"gsm", "cdma"})  # paid by the byte unless NetworkManager says no
+MOBILE = frozenset({"gsm", "cdma"})  # metered unless NetworkManager says no
 _PIECES = re.compile(r"(?<!\\):")  # nmcli -t puts a backslash before a colon in a value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkState:
-    """name: of the connection that is up, as NetworkManager calls it (a wireless one by its own name); None:
-    no network."""
+    """name: the active connection's, as NetworkManager has it (of a wireless network its own), else None."""
 
     name: str | None
     metered: bool
@@ -38,7 +37,7 @@ class NmcliNetworks:
         self._program = find("nmcli", cure, search_path)
 
     def look(self) -> NetworkState:
-        """See Networks.look. Of several connections the first that nmcli names: the preferred one."""
+        """See Networks.look. Of several connections it is the preferred one, which nmcli lists first."""
         for line in self._ask("-f", "NAME,TYPE", "connection", "show", "--active"):
             pieces = [piece.replace("\\:", ":").replace("\\\\", "\\") for piece in _PIECES.split(line)]
             if len(pieces) == 2 and pieces[1] not in {"loopback", "bridge", "tun", "wireguard"}:
@@ -58,7 +57,7 @@ class NmcliNetworks:
 
 
 class ScriptedNetworks:
-    """The twin: the network that a person sets."""
+    """The twin: the network that a test sets."""
 
     def __init__(self, name: str | None = "depot", *, metered: bool = False) -> None:
         self.name, self.metered = name, metered

@@ -1,6 +1,6 @@
 """A GPS receiver that sends NMEA 0183 on a serial line.
 
-Promise: a line that is gone, or not there yet, is opened again; a receiver that falls silent says so.
+Promise: a line that is gone or not yet there is retried, and a silent receiver is reported.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ QUIET_LINE_S = 0.5
 SILENT_S = 10.0  # a receiver writes every second, with a fix or without
 REOPEN_S = 2.0
 KEPT_FIXES = 120  # a pass is stored seconds after its best frame
-SENTENCE_AGE_S = 0.5  # of the place when its sentences have come, give or take as much
-FASTEST_M_S = 60.0  # of a vehicle whose receiver gives no speed
+SENTENCE_AGE_S = 0.5  # age of the place when its sentences have arrived, plus or minus as much
+FASTEST_M_S = 60.0  # assumed for a vehicle whose receiver gives no speed
 
 
 class NmeaReceiver:
-    """A receiver that sends NMEA 0183 on a line; reads it in a separate thread.
+    """Reads a receiver that sends NMEA 0183 on a line, in a separate thread.
 
-    port: the open line; None if it is not there yet, like an adapter that the kernel finds after our start.
-    reopen: opens the line again once it is gone, or for the first time.
+    port: the open line; None if it is not there yet, such as an adapter that the kernel finds after our
+    start. reopen: opens the line for the first time, or again once it is gone.
     """
 
     def __init__(
@@ -42,16 +42,16 @@ class NmeaReceiver:
         self._monotonic = monotonic
         self._cutter, self._builder = SentenceCutter(), FixBuilder()
         self._fixes: deque[Fix] = deque(maxlen=KEPT_FIXES)
-        self._spoke_s = self._opened_s = monotonic()  # the last whole sentence, of any kind; the line
+        self._spoke_s = self._opened_s = monotonic()  # the last whole sentence of any kind; the line
         self._stop = threading.Event()
         self.line_gone = port is None
-        self._was_there, self._why = port is not None, ""  # why it was never opened
+        self._was_there, self._why = port is not None, ""  # why it could not be opened
         self._thread = threading.Thread(target=self._listen, name="nmea", daemon=True)
         self._thread.start()
 
     @property
     def dropped(self) -> int:
-        """How many lines were noise, since the start."""
+        """How many lines since the start were noise."""
         return self._cutter.dropped + self._builder.refused
 
     @property
@@ -118,7 +118,7 @@ class NmeaReceiver:
                     self._fixes.append(fix)
 
     def _opened_again(self) -> bool:
-        """Whether the line is there again; waits until it is, or until the end."""
+        """Wait until the line is open again; False if the source is closed first."""
         while self._reopen is not None and not self._stop.wait(REOPEN_S):
             try:
                 self._port = self._reopen()

@@ -1,4 +1,4 @@
-"""A picture file as luma and chroma planes, upright, full range; a file that does not decode is named."""
+"""Decodes a picture file into luma and chroma planes, upright, full range; an error names the file."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from hw.errors import BrokenFrameError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 FORMATS = ("JPEG", "PNG", "WEBP")
 READ = "JPEG, PNG or WebP"
-MAX_PIXELS = 20_000_000  # a hostile file of 100 kB must not take the memory of a small unit
-STRIP = 256  # rows that are converted at once; even, for the chroma's sake
+MAX_PIXELS = 20_000_000  # a hostile file of 100 kB must not exhaust the memory of a small unit
+STRIP = 256  # rows converted at once; an even number because of the chroma
 _GIANT = f"more than {MAX_PIXELS // 1_000_000} megapixels"
 _DIGITS = re.compile(r"(\d+)")
-# what Pillow lets through for files that are cut off, mangled or hostile
+# what Pillow raises for files that are cut off, mangled or hostile
 _DECODE_ERRORS = (
     OSError,
     ValueError,
@@ -47,7 +47,7 @@ class Planes:
     chroma: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
 
     def upside_down(self) -> Planes:
-        """The picture turned by 180 degrees."""
+        """The picture rotated by 180 degrees."""
         chroma = None if self.chroma is None else (_turned(self.chroma[0]), _turned(self.chroma[1]))
         return Planes(luma=_turned(self.luma), chroma=chroma)
 
@@ -63,12 +63,12 @@ def natural_order(path: Path) -> tuple[tuple[int, int | str], ...]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the name is that of a picture that is read (hidden files are not)."""
+    """Whether the name is a picture's that the reader reads; hidden files are not."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def load_planes(path: Path, *, color: bool = True) -> Planes:
-    """Decode a JPEG, PNG or WebP; a JPEG's own luma is taken, without a way through RGB.
+    """Decode a JPEG, PNG or WebP; a JPEG's luma is used as it is, without a conversion to RGB.
 
     Raises BrokenFrameError, which names the file.
     """
@@ -77,7 +77,7 @@ def load_planes(path: Path, *, color: bool = True) -> Planes:
             _refuse_giants(path, image)
             image.draft("YCbCr" if color else "L", None)
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)  # else it makes a copy, turned or not
+            ImageOps.exif_transpose(image, in_place=True)  # otherwise it copies even an upright picture
             return _planes_of(image, color=color)
     except BrokenFrameError:
         raise
@@ -96,7 +96,7 @@ def load_planes(path: Path, *, color: bool = True) -> Planes:
 
 
 def _what_it_is(path: Path, error: Exception) -> str:
-    """What is under a picture's name, for a message."""
+    """What is wrong with a file that does not decode, for a message."""
     if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
         return "cannot be opened: too many files are open (EMFILE); raise the limit with ulimit -n"
     if isinstance(error, UnidentifiedImageError):
@@ -112,7 +112,7 @@ def _refuse_giants(path: Path, image: Image.Image) -> None:
 
 
 def _planes_of(image: Image.Image, *, color: bool) -> Planes:
-    """Strip by strip: a whole picture in between, in another mode, would cost as much as the decoded one."""
+    """Convert strip by strip: a whole picture in another mode would double the memory."""
     width, height = image.size
     deep = image.mode.startswith("I") or image.mode == "F"  # a 16-bit gray PNG
     gray = deep or image.mode in {"1", "L", "LA"} or not color

@@ -1,7 +1,7 @@
-"""Where the unit is: fixes out of NMEA sentences (their line: `nmea_receiver.py`); a surveyed place as twin.
+"""Where the unit is: fixes from NMEA sentences (`nmea_receiver.py` reads the line); a surveyed place as twin.
 
-Promise: bytes that are not a whole, checksummed sentence change nothing, and an old fix does not count. What
-contradicts itself (two receivers on one line, a leap that no vehicle makes) widens the error by as much.
+Promises: bytes that are not a whole, checksummed sentence change nothing, and an old fix does not count. A
+contradiction (two receivers on one line, a leap that no vehicle makes) widens the error by its size.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any, Protocol
 from hw.errors import MissingDriverError
 
 SENTENCE_LIMIT = 120  # NMEA 0183 says 82; some receivers write a little more
-METRES_PER_HDOP = 5.0  # a usual user range error, where the receiver sends no GST
+METRES_PER_HDOP = 5.0  # a typical user range error, for a receiver that sends no GST
 EARLIEST_YEAR = 2025  # a receiver with a rolled-over week counter reports years before this software
 FRESH_S = 3.0
-WITHOUT_GGA_S = 5.0  # so long after the last one, a receiver sends none
-LEAST_ERROR_M = 1.0  # receivers that know no error write 0.0
-MOST_ERROR_M = 20_100_000.0  # half way round the earth: more says nothing
+WITHOUT_GGA_S = 5.0  # a receiver whose last GGA is older than this sends none
+LEAST_ERROR_M = 1.0  # some receivers write 0.0 for an unknown error
+MOST_ERROR_M = 20_100_000.0  # halfway around the earth: more means nothing
 MOST_SPEED_M_S = 200.0  # of a vehicle
-APART_M = 100.0  # of the places in two sentences of one second, by fewer digits in one of them
-LEAP_S = 10.0  # after a leap: a false place does not stay, or is found by then to be the true one
+APART_M = 100.0  # between the places in two sentences of one second, if one of them has fewer digits
+LEAP_S = 10.0  # after a leap: by then a false place is gone, or the new one has proved true
 METERS_PER_DEGREE = 111_320.0
 
 
@@ -52,14 +52,14 @@ _QUALITIES = {
 
 
 _PLACES = frozenset({"GGA", "GNS"})
-# of an RMC: autonomous, differential, RTK and precise; N is none, and what else there is (E, M, S) is no
-# satellites'
+# of an RMC: autonomous, differential, RTK and precise; N is none; the others (E, M, S) are not from
+# satellites
 _MODES = {"A": FixQuality.SATELLITE, "N": FixQuality.NONE} | dict.fromkeys("DFRP", FixQuality.CORRECTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Dated:
-    """A ZDA in the place of an RMC: the date and the time, and nothing else."""
+    """A ZDA in place of an RMC: only date and time."""
 
     time: Any
     date: date
@@ -69,7 +69,7 @@ class _Dated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fix:
-    """One position with its time. heard_s is on the monotonic clock, when the sentence had arrived."""
+    """One position with its time. heard_s: when the sentence arrived, on the monotonic clock."""
 
     latitude_deg: float
     longitude_deg: float
@@ -87,28 +87,28 @@ class PositionSource(Protocol):
         """The newest fix if it is at most FRESH_S old, else None."""
 
     def at(self, ago_s: float) -> Fix | None:
-        """Where it was so long ago: the nearest fix within FRESH_S of then, or None.
+        """The place ago_s seconds ago: the nearest fix within FRESH_S of then, or None.
 
-        Its error is widened by the way driven between.
+        Its error is widened by the distance driven in between.
         """
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with the source, in a line; None while it works, with a fix or without."""
+        """What is wrong with the source, in one line; None while it works, with or without a fix."""
 
     def close(self) -> None:
         """Stop listening."""
 
 
 class SentenceCutter:
-    """Cuts a byte stream into sentences; noise, overlong and broken ones are counted and dropped. No I/O."""
+    """Cuts a byte stream into sentences; counts and drops noise and overlong or broken ones. No I/O."""
 
     def __init__(self) -> None:
         self._held = bytearray()
         self.dropped = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The whole sentences, `$...*hh` without line end, whose checksum is right."""
+        """The complete sentences with a correct checksum, `$...*hh` without line end."""
         self._held += data
         *lines, rest = self._held.split(b"\n")
         if len(rest) > SENTENCE_LIMIT:
@@ -140,10 +140,10 @@ def _is_sound(sentence: bytes) -> bool:
 class FixBuilder:
     """Joins the RMC, GGA and GST sentences of one second into a Fix. No I/O.
 
-    A fix needs a valid RMC (status A, with date) and a GGA of the same second; of a receiver that sends no
-    GGA, the RMC alone. A GNS with a place counts as a GGA where there is none; of a receiver that sends no
-    RMC, a ZDA has the date. GST makes the error exact; many receivers write it last, so that of the second
-    before is good too. A receiver that hangs sends one second again and again: that gives one fix.
+    A fix needs a valid RMC (status A, with date) and a GGA of the same second, or only the RMC if the
+    receiver sends no GGA. A GNS with a place counts as a GGA if there is none. If the receiver sends no RMC,
+    a ZDA gives the date. A GST gives the exact error; many receivers write it last, so the one of the
+    previous second also counts. A receiver that hangs and repeats one second gives only one fix.
     """
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class FixBuilder:
         except ImportError as error:
             raise MissingDriverError("pynmeagps not found: install the reader's own dependencies") from error
         self._parse: Callable[[bytes], Any] = NMEAReader.parse
-        # A field that is not a number comes out of the library as ValueError and the like.
+        # For a field that is not a number the library raises ValueError and the like.
         self._refusals = (
             NMEAMessageError, NMEAParseError, NMEAStreamError, NMEATypeError,
             ValueError, TypeError, KeyError, IndexError, AttributeError, UnicodeDecodeError, OverflowError,
@@ -169,15 +169,15 @@ class FixBuilder:
         self._gst_s = 0.0  # when it was heard
         self._gga_s = self._said_s = -math.inf  # the last one, or the first of any kind; the last of any kind
         self._placed_s = self._rmc_s = self._zda_s = -math.inf  # the last GGA or GNS, RMC, ZDA
-        self._sure_s: float | None = None  # since when an RMC says that it is valid, and no fix came
+        self._sure_s: float | None = None  # since when RMCs say that they are valid, but give no fix
         self._second: tuple[int, float, float] | None = None  # time and place of the last fix
-        self.repeats = 0  # how often that was sent again
+        self.repeats = 0  # how often that was repeated
         self._before: tuple[tuple[float, float], float, float] | None = None  # place, own error, when heard
         self._leap_m, self._leap_s = 0.0, -math.inf  # how far the place leapt, and when
         self.refused = 0
 
     def lacks(self, now_s: float, within_s: float) -> str:
-        """What the sentences of so long lack for a fix, whatever the sky; "" if nothing."""
+        """The kinds of sentences that a fix needs and that the last within_s seconds lacked; "" if none."""
         since_s = now_s - within_s
         if self._rmc_s >= since_s or min(self._zda_s, self._placed_s) >= since_s:
             return ""
@@ -221,7 +221,7 @@ class FixBuilder:
                 self._rmc = _Dated(time=message.time, date=day)
 
     def _counts(self, gns: Any) -> bool:
-        """Whether a GNS has a place (that of one constellation may have none), and its second no GGA."""
+        """Whether a GNS has a place (one for a single constellation may not) and its second has no GGA."""
         known = self._gga is not None and self._gga.msgID == "GGA" and self._gga.time == gns.time
         return not known and gns.lat not in {"", None} and _quality_of(gns) is not FixQuality.NONE
 
@@ -232,7 +232,7 @@ class FixBuilder:
             self._sure_s = heard_s
 
     def joins_none(self, now_s: float, within_s: float) -> bool:
-        """Whether the receiver has had a place for so long by its RMC, and its sentences gave no fix."""
+        """Whether RMCs have been valid for within_s seconds without a fix."""
         return self._sure_s is not None and now_s - self._sure_s > within_s
 
     def _join(self, heard_s: float) -> Fix | None:
@@ -264,7 +264,7 @@ class FixBuilder:
         moment_us = round(moment.timestamp() * 1_000_000)
         error_m = self._doubted((latitude, longitude), max(error_m, LEAST_ERROR_M), apart_m, heard_s)
         speed_m_s = math.nan if rmc.spd in ("", None) else float(rmc.spd) * 1852 / 3600
-        self._rmc = None  # one fix a second: a repeated GGA alone gives none
+        self._rmc = None  # one fix per second: a repeated GGA alone gives none
         return Fix(
             latitude_deg=latitude, longitude_deg=longitude, error_m=error_m, quality=quality,
             utc_us=moment_us, heard_s=heard_s,
@@ -272,8 +272,8 @@ class FixBuilder:
         )  # fmt: skip
 
     def _doubted(self, place: tuple[float, float], error_m: float, apart_m: float, heard_s: float) -> float:
-        """The error of a place: for LEAP_S wider by what its sentences were apart, or it leapt: either may be
-        the true one.
+        """The error of a place (m), for LEAP_S widened by a leap or by the gap between its two sentences,
+        since either place may be the true one.
         """
         if apart_m > error_m + APART_M:
             self._leap_m, self._leap_s = apart_m, heard_s
@@ -287,7 +287,7 @@ class FixBuilder:
 
 
 def _quality_of(placed: Any) -> FixQuality:
-    """Of a GGA, its field 6; of a GNS, the best of the letters that it has for each constellation."""
+    """The quality in field 6 of a GGA, or the best letter of a GNS, which has one per constellation."""
     if placed.msgID == "GGA":
         return _QUALITIES.get(int(placed.quality), FixQuality.NONE)
     found = {_MODES.get(letter, FixQuality.GUESSED) for letter in str(placed.posMode)}
@@ -296,15 +296,14 @@ def _quality_of(placed: Any) -> FixQuality:
 
 
 def _meters(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Between two places (latitude, longitude) in degrees; a few percent off where they are far apart."""
+    """The distance (m) of two places (latitude, longitude in degrees); a few percent off if it is long."""
     north = one[0] - other[0]
     east = (one[1] - other[1] + 180.0) % 360.0 - 180.0
     return math.hypot(north, east * math.cos(math.radians(one[0]))) * METERS_PER_DEGREE
 
 
 class FixedPosition:
-    """The twin, and the source of a roadside unit whose place was surveyed: always the same fix, with the
-    time of the clock it is given."""
+    """The twin, and the source of a roadside unit at a surveyed place: that place, with the clock's time."""
 
     def __init__(
         self,
@@ -340,7 +339,7 @@ class FixedPosition:
 
 
 def nmea_sentence(body: str) -> bytes:
-    """`$body*hh` with its checksum and line end: what a receiver writes."""
+    """A sentence as a receiver writes it: `$body*hh` with its checksum and line end."""
     checksum = 0
     for byte in body.encode():
         checksum ^= byte

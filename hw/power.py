@@ -1,8 +1,6 @@
-"""Supply of the unit: ignition, undervoltage, throttling; and when to shut down. A scripted supply is the
-twin.
+"""The unit's power supply: ignition, undervoltage, throttling, and when to shut down; a scripted twin.
 
-Promise: with the ignition off the unit stops early enough to be down before the super-capacitor
-is empty.
+Promise: with the ignition off, the unit has shut down before the supercapacitor is empty.
 """
 
 from __future__ import annotations
@@ -24,12 +22,12 @@ FEED_HOLDS_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
-    """One look at the supply. None: this unit has no such sensor, or it did not answer (see `silent`)."""
+    """One look at the supply. None: the unit has no such sensor, or it did not answer (see `silent`)."""
 
     ignition: bool | None
     undervoltage: bool | None
     throttled: bool | None
-    silent: tuple[str, ...] = ()  # sensors that are there and did not answer
+    silent: tuple[str, ...] = ()  # sensors that are fitted but did not answer
 
 
 class PowerSource(Protocol):
@@ -74,7 +72,7 @@ class PiPower:
             )
 
     def look(self) -> Supply:
-        """See PowerSource.look. Gives the ignition even if the firmware does not answer."""
+        """See PowerSource.look. Reports the ignition even if the firmware does not answer."""
         ignition = self._ignition_on()
         word: int | None = None
         silent: list[str] = []
@@ -108,7 +106,7 @@ class PiPower:
 
 
 class ScriptedPower:
-    """The twin: a supply that another person turns on and off."""
+    """The twin: a supply that a test turns on and off."""
 
     def __init__(self, *, ignition: bool | None = True) -> None:
         self.ignition = ignition
@@ -133,15 +131,16 @@ class PowerOrder(Enum):
     """What the unit has to do about its supply."""
 
     RUN = "run"
-    STOP_READING = "stop reading"  # finish the pass in hand, anchor the log, then ask again
+    STOP_READING = "stop reading"  # finish the current pass, anchor the log, then ask again
     POWER_OFF = "power off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IgnitionPolicy:
-    """linger_s: how long to continue reading with the ignition off, on the vehicle's battery.
-    reserve_s: what the super-capacitor gives once the vehicle cuts the feed.
-    shutdown_s: what a shutdown takes.
+    """When the unit stops after the ignition is turned off.
+
+    linger_s: how long to keep reading on the vehicle's battery. reserve_s: how long the supercapacitor lasts
+    once the vehicle cuts the feed. shutdown_s: how long a shutdown takes.
     """
 
     linger_s: float = 60.0
@@ -154,15 +153,13 @@ class IgnitionPolicy:
 
 
 class IgnitionWatch:
-    """Turns looks at the supply into orders. No I/O; POWER_OFF is final, since the feed may be gone by
-    then.
-    """
+    """Turns looks at the supply into orders. No I/O; POWER_OFF is final: the feed may be gone by then."""
 
     def __init__(self, policy: IgnitionPolicy) -> None:
         self._policy = policy
         self._off_since: float | None = None
         self._failing_since: float | None = None
-        self._failed_s = 0.0  # when the voltage was low last
+        self._failed_s = 0.0  # when the voltage was last low
         self._order = PowerOrder.RUN
 
     def step(self, supply: Supply, now_s: float) -> PowerOrder:
@@ -171,8 +168,8 @@ class IgnitionWatch:
             return self._order
         off = supply.ignition is False
         self._off_since = (now_s if self._off_since is None else self._off_since) if off else None
-        # Undervoltage with the ignition off means that the capacitor is feeding us: its time runs from here.
-        # The firmware's alarm flickers under an unchanging supply, so only a feed that holds ends it.
+        # Undervoltage with the ignition off means that the capacitor feeds us: its time starts here. The
+        # firmware's alarm flickers under a constant supply, so only a feed that lasts ends it.
         if off and supply.undervoltage:
             self._failing_since = now_s if self._failing_since is None else self._failing_since
             self._failed_s = now_s

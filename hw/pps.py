@@ -1,4 +1,4 @@
-"""Pulse per second: the kernel's time stamps of a GPS receiver's pulse, and a scripted pulse as twin."""
+"""Pulse per second: the kernel's time stamps of a GPS receiver's pulse, and a scripted twin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ASSERT = re.compile(r"(\d{1,12})\.(\d{9})#(\d{1,10})\s*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
-    """The system clock's reading at the last pulse, which came exactly at a full second of UTC."""
+    """The system clock's reading at the last pulse, which marks a full second of UTC."""
 
     system_ns: int
     sequence: int
@@ -42,7 +42,7 @@ class KernelPulses:
             raise MissingDriverError(f"{self._assert} not found: add `dtoverlay=pps-gpio` to config.txt")
 
     def latest(self) -> Pulse | None:
-        """See PulseSource.latest. Raises PartFailedError for a line that the kernel does not write."""
+        """See PulseSource.latest. Raises PartFailedError for a line that is not the kernel's format."""
         try:
             text = self._assert.read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError) as error:
@@ -57,13 +57,13 @@ class KernelPulses:
 
 
 class ScriptedPulses:
-    """The twin: pulses that a person gives it."""
+    """The twin: gives the pulses of a test."""
 
     def __init__(self) -> None:
         self._latest: Pulse | None = None
 
     def pulse(self, system_ns: int) -> None:
-        """A pulse came while the system clock showed system_ns."""
+        """Add a pulse at which the system clock showed system_ns."""
         sequence = 1 if self._latest is None else self._latest.sequence + 1
         self._latest = Pulse(system_ns=system_ns, sequence=sequence)
 

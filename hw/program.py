@@ -1,4 +1,4 @@
-"""A program of the operating system: found, run without a shell, and given up after a time."""
+"""Finds a program of the operating system and runs it without a shell, with a time limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hw.errors import MissingDriverError, PartFailedError
 
 
 def find(program: str, cure: str, search_path: str | None = None) -> str:
-    """Where the program is. search_path: where to look, by default the PATH. Raises MissingDriverError."""
+    """The program's path. search_path: where to look, by default the PATH. Raises MissingDriverError."""
     found = shutil.which(program, path=search_path)
     if found is None:
         raise MissingDriverError(f"{program} not found on this machine: {cure}")
@@ -21,7 +21,7 @@ def find(program: str, cure: str, search_path: str | None = None) -> str:
 def run(
     *command: str, limit_s: float, given: str = "", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run it to its end, whatever its status. given: its standard input. Raises PartFailedError."""
+    """Run it to its end, whatever its status. given: standard input. Raises PartFailedError after limit_s."""
     name = Path(command[0]).name
     try:
         return subprocess.run(  # noqa: S603 - a fixed program, words as they are, no shell

@@ -1,4 +1,4 @@
-"""The battery clock: what `/sys/class/rtc/rtc0` says, and a scripted one as twin."""
+"""The battery clock: the kernel's `/sys/class/rtc`, and a scripted twin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BatteryClock(Protocol):
 class KernelRtc:
     """The real-time clocks that the kernel knows (the Pi 5's own, DS3231, PCF8523).
 
-    Of several the one that is furthest on: a Pi 5 without a battery counts from 1970 beside one that is set.
+    Of several, the latest reading counts: a Pi 5 without a battery starts from 1970.
     """
 
     def __init__(self, root: Path = Path("/sys/class/rtc")) -> None:

@@ -1,8 +1,8 @@
-"""The effaceable slot: some 120 bytes that forget their old content when written over.
+"""The effaceable slot: some 120 bytes that do not keep their old content when they are overwritten.
 
-`file:NAME` is inside the home: it promises only that the live file system holds no old content.
-`loopback:PATH` is the twin of a chip: the same file outside the home, so that a copied or restored card
-does not bring old content back. The TPM driver lives in `secure_slot_tpm.py` (`tpm:INDEX`).
+`file:NAME` is in the home: it promises only that the live file system holds no old content.
+`loopback:PATH` is the twin of a chip: a file outside the home, so that a copied or restored card does not
+bring back old content. `tpm:INDEX` is a TPM; its driver is in `secure_slot_tpm.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 from hw.errors import NoSuchSlotError, SlotFailedError
 
 MAX_SLOT_BYTES = 512
-MOST_MOVED = 9  # folders in the place of the draft; a person looks at more
+MOST_MOVED = 9  # folders in the place of the draft; more of them are left for a person to look at
 
 
 class SecureSlot(Protocol):
@@ -23,7 +23,7 @@ class SecureSlot(Protocol):
 
     @property
     def uri(self) -> str:
-        """How configuration names the slot."""
+        """The slot's name in the configuration."""
 
     @property
     def promise(self) -> str:
@@ -37,7 +37,7 @@ class SecureSlot(Protocol):
 
 
 class _SlotFile:
-    """One file replaced whole; the old one is overwritten before its blocks are given back."""
+    """One file, replaced as a whole; the old one is overwritten before its blocks are freed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -80,7 +80,7 @@ class _SlotFile:
 
     @staticmethod
     def _clear(fresh: Path) -> None:
-        """A draft of a cut-off write; a folder there, which would keep every purge from its turn, moves."""
+        """Remove the draft of an interrupted write; move aside a folder there, which would block purges."""
         try:
             fresh.unlink(missing_ok=True)
         except IsADirectoryError:
@@ -99,7 +99,7 @@ class _SlotFile:
 
     @staticmethod
     def _overwrite(old: int) -> None:
-        """Zero the replaced file through its still open descriptor, now that the new one is durable."""
+        """Zero the replaced file through its open descriptor, now that the new one is durable."""
         try:
             os.pwrite(old, bytes(os.fstat(old).st_size), 0)
             os.fsync(old)
@@ -130,7 +130,7 @@ class LoopbackSlot(_SlotFile):
 
 
 def slots_of_chip() -> list[str]:
-    """The URIs of what may be a slot in this unit's chip. Raises SlotFailedError, MissingDriverError."""
+    """The URIs of possible slots in this unit's chip. Raises SlotFailedError, MissingDriverError."""
     from hw.secure_slot_tpm import slots_in_chip  # noqa: PLC0415 - a driver imports late
 
     return slots_in_chip()

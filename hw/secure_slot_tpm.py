@@ -1,8 +1,8 @@
-"""The effaceable slot in a TPM 2.0: one NV index, written over in place. By tpm2-pytss.
+"""The effaceable slot in a TPM 2.0: one NV index, overwritten in place, through tpm2-pytss.
 
-`tpm:0x1500ab1` names the index; `tpm:0x1500ab1@TCTI` also the way to the chip (default: device:/dev/tpmrm0).
-The index is owner- and auth-readable with an empty auth: custody against a thief of the whole unit comes from
-locked boot, custody against old copies of the card from the chip's forgetting what is written over.
+`tpm:0x1500ab1` names the index; `tpm:0x1500ab1@TCTI` also names the chip (default: device:/dev/tpmrm0). The
+index is owner- and auth-readable with an empty auth: the protection against a thief of the whole unit is the
+locked boot, and against old copies of the card it is that the chip does not keep overwritten content.
 TCG, TPM 2.0 Library, part 3, section 31 (NV).
 """
 
@@ -16,7 +16,7 @@ from hw.tpm import DEFAULT_TCTI, Tpm
 
 _NAME = re.compile(r"(0x0?1[0-9a-fA-F]{6})(?:@(.{1,200}))?")
 _NV_INDEXES = range(0x01000000, 0x02000000)
-SIZE = 128  # of the index: content with its length in front, padded; one NV write, which is whole or not
+SIZE = 128  # of the index: the length, the content, padding; one NV write, which is atomic
 MOST = SIZE - 2
 INDEXES_AT_ONCE = 64
 
@@ -39,7 +39,7 @@ class TpmSlot:
         self._tss = self._tpm.tss
         self._index = index
         self.uri = _uri(index, tcti)
-        with self._tpm.opened():  # a chip that does not answer says so now, not at the first purge
+        with self._tpm.opened():  # a chip that does not answer fails now, not at the first purge
             pass
 
     def read(self) -> bytes | None:
@@ -52,7 +52,7 @@ class TpmSlot:
                 held = bytes(chip.nv_read(handle, SIZE, auth_handle=handle))
             except self._tss.TSS2_Exception as error:
                 if error.rc & 0xFFF == self._tss.TPM2_RC.NV_UNINITIALIZED:
-                    return None  # defined by a power cut's victim, never written
+                    return None  # defined just before a power cut, never written
                 raise SlotFailedError(f"{self.uri}: cannot be read: {error}") from None
         length = int.from_bytes(held[:2], "big")
         if length > MOST:
@@ -60,7 +60,7 @@ class TpmSlot:
         return held[2 : 2 + length] if length else None
 
     def write(self, content: bytes) -> None:
-        """See SecureSlot.write. One NV write: after a power cut it was done or it was not."""
+        """See SecureSlot.write. One NV write: after a power cut it is either done or not done."""
         if not 0 < len(content) <= MOST:
             raise SlotFailedError(f"{self.uri}: holds 1 to {MOST} bytes")
         whole = (len(content).to_bytes(2, "big") + content).ljust(SIZE, b"\0")
@@ -72,7 +72,7 @@ class TpmSlot:
                 raise SlotFailedError(f"{self.uri}: cannot be written: {error}") from None
 
     def _handle(self, chip: Any) -> Any:
-        """The index, None if it was never defined."""
+        """The index's handle; None if it was never defined."""
         try:
             return chip.tr_from_tpmpublic(self._index)
         except self._tss.TSS2_Exception as error:
@@ -91,9 +91,10 @@ class TpmSlot:
 
 
 def slots_in_chip(tcti: str = DEFAULT_TCTI) -> list[str]:
-    """The URIs of the indexes that are made as a slot is, each with something in it. Raises SlotFailedError,
-    MissingDriverError. Asks for their public part alone: a wrong password at another program's index counts
-    against that program.
+    """The URIs of the written indexes that are defined like a slot. Raises SlotFailedError,
+    MissingDriverError.
+
+    Reads only their public parts: a wrong password for another program's index would count against it.
     """
     tpm, found = Tpm(tcti), list[str]()
     tss = tpm.tss
@@ -116,7 +117,7 @@ def slots_in_chip(tcti: str = DEFAULT_TCTI) -> list[str]:
 
 
 def open_tpm_slot(name: str) -> TpmSlot:
-    """The slot that the part of a URI behind `tpm:` names. Raises SlotFailedError, MissingDriverError."""
+    """The slot named by the part of a URI after `tpm:`. Raises SlotFailedError, MissingDriverError."""
     match = _NAME.fullmatch(name)
     if match is None or int(match[1], 16) not in _NV_INDEXES:
         raise SlotFailedError(f"slot tpm:{name}: expected tpm:INDEX with an index such as 0x1500ab1")

@@ -1,6 +1,6 @@
 """A byte line to a person or a part: serial port, terminal or SSH channel, and an in-memory pair as twin.
 
-Promise: a read never waits longer than asked, and a line whose other end is gone says so with LineGoneError.
+Promise: a read never waits longer than asked, and raises LineGoneError once the other end is gone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from serial import Serial
 
 CONSOLE_BAUD = 115_200
-WRITE_LIMIT_S = 10.0  # a terminal that takes nothing for this long counts as gone
+WRITE_LIMIT_S = 10.0  # a terminal that accepts nothing for this long counts as gone
 
 ModemLine = Literal["none", "dsr", "cd"]
 
@@ -29,10 +29,10 @@ class SerialPort(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call this line."""
+        """The line's name in messages."""
 
     def read(self, limit: int, timeout_s: float) -> bytes:
-        """Up to limit bytes as soon as there are any; b"" when the time passed. Raises LineGoneError."""
+        """Up to limit bytes as soon as there are any; b"" after timeout_s. Raises LineGoneError."""
 
     def write(self, data: bytes) -> None:
         """Send all of data. Raises LineGoneError."""
@@ -42,7 +42,7 @@ class SerialPort(Protocol):
 
 
 def _reason(error: Exception) -> str:
-    """Why a port cannot be opened, once: pyserial repeats the port's name and the number of the error."""
+    """Why a port cannot be opened; pyserial's text repeats the port's name and the error number."""
     number = getattr(error, "errno", None)
     if number == errno.EAGAIN:  # pyserial's lock
         return "another program has it open"
@@ -50,11 +50,11 @@ def _reason(error: Exception) -> str:
 
 
 class TtySerialPort:
-    """A serial device (UART, USB adapter, USB gadget or pty) by pyserial, 8N1.
+    """A serial device (UART, USB adapter, USB gadget or pty) through pyserial, 8N1.
 
-    modem_line: which input must stay up for the cable to count as plugged in. "none" is for a USB gadget
-    (Linux's u_serial answers no TIOCMGET; a pulled cable hangs the device up, which is seen) and for a bare
-    three-wire UART, where a pulled cable cannot be seen and the idle lock ends the session instead.
+    modem_line: the input that must stay up for the cable to count as plugged in. "none" is for a USB gadget
+    (Linux's u_serial does not support TIOCMGET, and a pulled cable closes the device) and for a bare
+    three-wire UART, where a pulled cable cannot be detected and the idle lock ends the session instead.
     """
 
     def __init__(self, device: str, *, baud: int = CONSOLE_BAUD, modem_line: ModemLine = "none") -> None:
@@ -68,7 +68,7 @@ class TtySerialPort:
             self._port: Serial = serial.Serial(
                 device, baud, timeout=0, write_timeout=WRITE_LIMIT_S, exclusive=True
             )
-        except (OSError, termios.error) as error:  # pyserial lets through what a cable pulled now gives
+        except (OSError, termios.error) as error:  # pyserial does not wrap termios.error
             raise MissingDriverError(
                 f"serial port {device} cannot be opened ({_reason(error)}): check the cable, the name with "
                 "`ls /dev/tty*`, and that this user is in the group dialout"
@@ -120,7 +120,7 @@ class TtySerialPort:
 
 
 class FdPort:
-    """The line of our own standard input and output: a terminal, or the channel of an SSH forced command."""
+    """Our own standard input and output: a terminal, or the channel of an SSH forced command."""
 
     def __init__(self, fd_in: int = 0, fd_out: int = 1, *, name: str = "terminal") -> None:
         self._fd_in, self._fd_out = fd_in, fd_out
@@ -166,7 +166,7 @@ class FdPort:
                 raise LineGoneError(f"{self.name}: the other end is closed") from error
 
     def close(self) -> None:
-        """See SerialPort.close; a terminal gets its old mode back."""
+        """See SerialPort.close; restores a terminal's mode."""
         if not self._closed:
             self._closed = True
             self._restore()
@@ -209,7 +209,7 @@ class LoopbackPort:
             other._changed.notify_all()
 
     def close(self) -> None:
-        """Pull the cable: both ends learn of it, what was sent before can still be read."""
+        """Pull the cable: both ends notice, and what was already sent can still be read."""
         for end in (self, self._other):
             if end is not None:
                 with end._changed:

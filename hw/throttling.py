@@ -1,7 +1,7 @@
 """The firmware's throttling word: from sysfs if the kernel shows it there, else from `vcgencmd`.
 
 The folder is called `soc:firmware` up to the Pi 4 and `soc@107c000000:firmware` on a Pi 5; newer kernels
-leave the file away. Promise: a word that cannot be had raises PartFailedError within seconds.
+no longer have the file. Promise: if the word cannot be read, PartFailedError is raised within seconds.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from hw.errors import PartFailedError
 from hw.program import run
 
 LIMIT_S = 2.0
-FRESH_S = 5.0  # so old may be what `vcgencmd` said: a call of it costs some 15 ms
+FRESH_S = 5.0  # maximum age of an answer of `vcgencmd`: a call costs some 15 ms
 _SAID = re.compile(r"throttled=0x([0-9a-fA-F]{1,8})\s*")
 
 
 class ThrottlingWord:
-    """One machine's word."""
+    """The throttling word of one machine."""
 
     def __init__(self, sysfs: Path, search_path: str | None) -> None:
         self._file = next(iter(sorted(sysfs.glob("devices/platform/soc*/*:firmware/get_throttled"))), None)
@@ -29,7 +29,7 @@ class ThrottlingWord:
 
     @property
     def there(self) -> bool:
-        """Whether this machine has one."""
+        """Whether this machine has a throttling word."""
         return self._file is not None or self._program is not None
 
     def read(self) -> int | None:

@@ -1,4 +1,4 @@
-"""A TPM 2.0 by tpm2-pytss, opened for one conversation at a time, so that other programs can use it too."""
+"""A TPM 2.0 through tpm2-pytss, opened for one exchange at a time, so that other programs can use it too."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ DEFAULT_TCTI = "device:/dev/tpmrm0"
 
 
 class Tpm:
-    """The chip behind a TCTI. `tss`: the library, for its types and its errors."""
+    """The chip behind a TCTI. `tss`: the library, for its types and errors."""
 
     def __init__(self, tcti: str) -> None:
-        """Raises MissingDriverError without the library."""
-        os.environ.setdefault("TSS2_LOG", "all+NONE")  # it raises too: its own lines only clutter a terminal
+        """Load the library. Raises MissingDriverError."""
+        os.environ.setdefault("TSS2_LOG", "all+NONE")  # errors are raised, too: log lines only clutter
         try:
             import tpm2_pytss  # noqa: PLC0415 - a driver imports late
         except ImportError as error:

@@ -1,7 +1,7 @@
-"""The chip that knows who a unit is: a P-256 key that never leaves it, and sealing of small secrets to it.
+"""The chip with a unit's identity: a P-256 key that never leaves it, and sealing of small secrets to it.
 
-`tpm:...` is a TPM 2.0 (`unit_chip_tpm.py`); `loopback:/PATH` its twin, files beside the slot's twin and
-outside the home. A `file:` slot has no chip: the unit's keys are then files of the home, 0600.
+`tpm:...` is a TPM 2.0 (`unit_chip_tpm.py`). `loopback:/PATH` is its twin: files next to the slot's twin,
+outside the home. A `file:` slot has no chip: the unit's keys are then files in the home, mode 0600.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ NONCE_BYTES = 12
 
 
 class UnitChip(Protocol):
-    """One chip. Every call opens it again, so that other programs can use it too."""
+    """One chip. Each call opens it separately, so that other programs can use it too."""
 
     @property
     def promise(self) -> str:
-        """What the chip can promise, in one sentence for people."""
+        """What the chip can promise, as a sentence for people."""
 
     def public_der(self) -> bytes:
-        """SubjectPublicKeyInfo of the unit's P-256 key, the same every time. Raises ChipFailedError."""
+        """SubjectPublicKeyInfo (DER) of the unit's P-256 key, always the same. Raises ChipFailedError."""
 
     def sign(self, data: bytes) -> bytes:
-        """ECDSA with SHA-256 over `data`, DER. Raises ChipFailedError."""
+        """An ECDSA signature (SHA-256, DER) over `data`. Raises ChipFailedError."""
 
     def seal(self, secret: bytes) -> bytes:
-        """1 to 64 bytes, so that this chip alone opens them. Raises ChipFailedError."""
+        """Seal 1 to 64 bytes, so that only this chip can open them. Raises ChipFailedError."""
 
     def unseal(self, sealed: bytes) -> bytes:
-        """What was sealed. Raises ChipFailedError: another chip's, or damaged."""
+        """Open what was sealed. Raises ChipFailedError if another chip sealed it or it is damaged."""
 
 
 class LoopbackChip:
@@ -100,7 +100,7 @@ class LoopbackChip:
 
 
 def check_secret(secret: bytes) -> None:
-    """Raises ChipFailedError for a secret that no chip seals."""
+    """Raise ChipFailedError for a secret whose length no chip seals."""
     if not 0 < len(secret) <= MAX_SECRET_BYTES:
         raise ChipFailedError(f"a chip seals 1 to {MAX_SECRET_BYTES} bytes")
 

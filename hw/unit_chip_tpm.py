@@ -1,7 +1,7 @@
-"""The unit's identity in a TPM 2.0, by tpm2-pytss: both keys are derived from the chip's own owner seed.
+"""The unit's identity in a TPM 2.0, through tpm2-pytss: both keys are derived from the chip's owner seed.
 
-Primary keys of one template are the same each time, so nothing has to be kept in the chip's scarce memory or
-on the card; clearing the TPM ends the unit's identity. The signing key and the storage key cannot leave the
+A template always gives the same primary key, so nothing has to be kept in the chip's scarce memory or on the
+card; clearing the TPM ends the unit's identity. The signing key and the storage key cannot leave the
 chip (fixedTPM, fixedParent). TCG, TPM 2.0 Library, part 1, section 27 (seeds), part 3, section 24.1.
 """
 
@@ -18,7 +18,7 @@ from hw.errors import ChipFailedError
 from hw.tpm import DEFAULT_TCTI, Tpm
 from hw.unit_chip import check_secret
 
-LABEL = b"alpr-reader unit key"  # in the template, so that no other program makes this key by chance
+LABEL = b"alpr-reader unit key"  # in the template, so that no other program derives this key by chance
 
 
 class TpmChip:
@@ -40,7 +40,7 @@ class TpmChip:
         tss = self._tss
         scheme = tss.TPMT_SIG_SCHEME(scheme=tss.TPM2_ALG.ECDSA)
         scheme.details.ecdsa.hashAlg = tss.TPM2_ALG.SHA256
-        digest = hashlib.sha256(data).digest()  # the key is not a restricted one: any digest may be signed
+        digest = hashlib.sha256(data).digest()  # not a restricted key: it may sign any digest
         with self._chip() as chip, self._primary(chip, self._signing()) as (handle, _):
             made = chip.sign(handle, digest, scheme)  # kept: its parts are views into it
             r, s = (
@@ -115,5 +115,5 @@ def _framed(part: bytes) -> bytes:
 
 
 def open_tpm_chip(name: str) -> TpmChip:
-    """The chip of a slot's URI behind `tpm:` (INDEX, or INDEX@TCTI). Raises MissingDriverError."""
+    """The chip of a slot's URI: INDEX or INDEX@TCTI after `tpm:`. Raises MissingDriverError."""
     return TpmChip(name.partition("@")[2] or DEFAULT_TCTI)

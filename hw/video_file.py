@@ -1,4 +1,4 @@
-"""A video file as luma and chroma planes with stream times, through PyAV; bad packets are skipped by name."""
+"""A video file as luma and chroma planes with stream times, through PyAV; skipped bad packets are named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hw.picture_file import Planes
 
 _GREY = frozenset({"gray", "gray10le", "gray12le"})
 _QUARTER_TURN = 90
-EARLY_US = 500_000  # by which a whole video may end before its container says
+EARLY_US = 500_000  # a whole video may end this much earlier than its container says
 GAP_US = 300_000
 
 
@@ -31,7 +31,7 @@ def load_av() -> Any:
 
 
 class VideoFile:
-    """A video that can be played from any frame on."""
+    """A video that can be played from any frame."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class VideoFile:
             self.duration_us = _duration_us(container, stream, self.frame_us)
 
     def play(self, start: int) -> Iterator[tuple[str, int, Planes | BrokenFrameError]]:
-        """(name, stream time in us, picture or what was wrong with it), from frame number `start` on."""
+        """Yield (name, stream time in us, picture or its error), starting at frame number `start`."""
         number, last_us = 0, -self.frame_us
         first_us: int | None = None
         for frame in self._frames():
@@ -73,17 +73,17 @@ class VideoFile:
             yield f"{self.path.name} end", max(played_us, 0), BrokenFrameError(self.path.name, why)
 
     def _frames(self) -> Iterator[Any]:
-        """Decoded frames, or what was wrong where there is none, in words."""
+        """Yield decoded frames, or a text that says what is wrong with one."""
         with self._open() as container:
             stream = container.streams.video[0]
-            stream.thread_type = "NONE"  # one frame in, one frame out: memory stays flat
+            stream.thread_type = "NONE"  # one frame in, one frame out: memory use stays constant
             try:
                 yield from decoded(container.demux(stream), self._av)
             except self._av.FFmpegError as error:
                 yield f"cannot be read further ({type(error).__name__})"
 
     def _missing_before(self, gap_us: int) -> int:
-        """Frames that a video of a constant rate lacks in a gap; a varying rate has its own gaps."""
+        """How many frames a video of constant rate lacks in a gap; a variable rate has gaps of its own."""
         return max(0, round(gap_us / self.frame_us) - 1) if self._constant and gap_us > GAP_US else 0
 
     def _open(self) -> Any:
@@ -96,7 +96,7 @@ class VideoFile:
 
 
 def decoded(packets: Iterable[Any], av: Any) -> Iterator[Any]:
-    """Frames of packets; where one does not decode, what was wrong, in words. Raises av.FFmpegError."""
+    """Yield the packets' frames, or a text for one that does not decode. Raises av.FFmpegError."""
     for packet in packets:
         try:
             frames = packet.decode()

@@ -1,6 +1,4 @@
-"""What the board knows of itself: temperature, disk, card wear, network; from sysfs, with scripted values
-as twin.
-"""
+"""What the board reports about itself: temperature, disk, card wear, network; sysfs, and a scripted twin."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from typing import Protocol
 from hw.card import CardWrites, card_writes, swaps_to_card
 
 _SIOCGIFADDR = 0x8915  # linux/sockios.h
-_NAME_BYTES = 16  # IFNAMSIZ, with its end
+_NAME_BYTES = 16  # IFNAMSIZ, including the final NUL
 # /proc/net/wireless: name, status, link quality, signal level; the level is in dBm if it is negative.
 _SIGNAL = re.compile(r"^\s*(\S+):\s+[0-9a-f]+\s+\d+\.?\s+(-\d{1,3})", re.MULTILINE)
 _SPARE_USED = {"0x02": 80, "0x03": 90}  # JEDEC 84-B50: warning, urgent
@@ -28,7 +26,7 @@ _REACH_S = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkLink:
-    """One network interface. address: IPv4, "" if none; signal_dbm: of a wireless one, else None."""
+    """One network interface. address: IPv4, "" if none. signal_dbm: of a wireless interface, else None."""
 
     name: str
     up: bool
@@ -42,8 +40,8 @@ class NetworkLink:
 class Vitals:
     """One look at the board. None: no such sensor.
 
-    card_wear_percent: upper end of an eMMC's life estimate (JEDEC 84-B50: life_time, steps of ten, or where
-    pre_eol_info says that 80 or 90 % of the spare blocks are used). An SD card reports neither.
+    card_wear_percent: upper end of an eMMC's life estimate in steps of ten (JEDEC 84-B50, life_time), or 80
+    or 90 if pre_eol_info reports that share of the spare blocks as used. An SD card reports neither.
     """
 
     temperature_c: float | None
@@ -58,10 +56,10 @@ class Vitals:
 
 
 class Board(Protocol):
-    """Gives the board's vitals."""
+    """Reports the board's vitals."""
 
     def look(self) -> Vitals:
-        """The vitals now; a sensor that is not there gives None."""
+        """The vitals now; None for a missing sensor."""
 
 
 class SysfsBoard:
@@ -129,7 +127,7 @@ class SysfsBoard:
 
 
 class ScriptedBoard:
-    """The twin: vitals that a person gives it."""
+    """The twin: gives the vitals that a test sets."""
 
     def __init__(self) -> None:
         self.vitals = Vitals(
@@ -159,7 +157,7 @@ def ipv4_address(link: str) -> str:
 
 
 def can_reach(host: str, port: int) -> str | None:
-    """None when host:port takes a TCP connection, else why not, in a word."""
+    """None if host:port accepts a TCP connection, else the reason in a few words."""
     try:
         with socket.create_connection((host, port), timeout=_REACH_S):
             return None

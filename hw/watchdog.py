@@ -1,4 +1,4 @@
-"""The heartbeat that keeps systemd's (and so the hardware's) watchdog quiet, and a counted one as twin.
+"""The heartbeat for systemd's watchdog (and so for the hardware's), and a twin that remembers.
 
 The protocol is sd_notify(3): datagrams of NAME=value lines to the socket in NOTIFY_SOCKET.
 """
@@ -15,27 +15,27 @@ from hw.errors import MissingDriverError, PartFailedError
 
 
 class Heartbeat(Protocol):
-    """Reports the service's state to the supervisor."""
+    """Reports the service's state to its supervisor."""
 
     @property
     def interval_s(self) -> float | None:
-        """How often `beat` is due (half the watchdog's time); None without a watchdog."""
+        """The time between two beats (half the watchdog's limit); None without a watchdog."""
 
     def ready(self) -> None:
-        """Start-up is done."""
+        """Report that the start is complete."""
 
     def beat(self) -> None:
-        """Still alive."""
+        """Report that the service is alive."""
 
     def say(self, text: str) -> None:
-        """One line for `systemctl status`."""
+        """Set the line that `systemctl status` shows."""
 
     def stopping(self) -> None:
-        """Shutting down on purpose."""
+        """Report an intended shutdown."""
 
 
 class SystemdHeartbeat:
-    """systemd, by the environment that it started us with."""
+    """systemd, through the environment that it started us with."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
@@ -80,7 +80,7 @@ class SystemdHeartbeat:
 
 
 class PatientHeartbeat:
-    """Passes on to another one; a word that the supervisor does not take ends nothing here."""
+    """Passes everything to another heartbeat and ignores it if the supervisor refuses a message."""
 
     def __init__(self, inner: Heartbeat) -> None:
         self._inner = inner
@@ -112,7 +112,7 @@ class PatientHeartbeat:
 
 
 class RememberedHeartbeat:
-    """The twin: keeps what was said."""
+    """The twin: remembers what was reported."""
 
     def __init__(self, *, interval_s: float | None = None) -> None:
         self.interval_s = interval_s
