@@ -1,5 +1,5 @@
 """The eyes: luma arrays in, plate readings out.
 
-Promises: pure array code, no I/O except loading a model whose hash is on its card,
-and an unreadable slot is reported as ``?``, never omitted.
+Pure array code. The only I/O is the loading of models, whose hashes must match their cards. An unreadable
+slot is reported as ``?``, never omitted.
 """

@@ -1,4 +1,4 @@
-"""Finds plates in one frame: letterbox, net, maps to boxes with four corners. No state."""
+"""Finds plates in one frame: letterboxes it, runs the net and turns maps into boxes. No state."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .runtime import Net, NetOutput
 from .shrink import scaled
 
 DETECTOR_NET = "plate detector"
-MOST_ENLARGEMENT = 2.0  # a thumbnail blown up further shows the net nothing new
-_PEAKS_KEPT = 128  # best peaks that reach the overlap test, so that clutter costs no quadratic time
+MOST_ENLARGEMENT = 2.0  # enlarging a thumbnail further shows the net nothing new
+_PEAKS_KEPT = 128  # of the best peaks: the overlap test takes quadratic time
 _AROUND_Y, _AROUND_X = np.mgrid[-1:2, -1:2].reshape(2, 9, 1)
 _ITSELF = 4  # of the nine
 
 
 class Letterbox(NamedTuple):
-    """Where a frame is in the net's picture: top-left, scaled by (scale_x, scale_y), the rest padding."""
+    """A frame's place in the net's input: top left, scaled by (scale_x, scale_y); the rest is padding."""
 
     scale_x: float
     scale_y: float
@@ -32,7 +32,7 @@ class Letterbox(NamedTuple):
     height: int
 
     def to_frame(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Net px (..., 2) to frame px."""
+        """Converts points from net px (..., 2) to frame px."""
         return points / (self.scale_x, self.scale_y)
 
 
@@ -45,7 +45,7 @@ class Candidates:
 
 
 def plan_letterbox(frame: tuple[int, int], net: tuple[int, int]) -> Letterbox:
-    """The largest picture of the frame's proportions in the net's input; both (height, width)."""
+    """Fits the frame into the net's input as large as possible; both are (height, width)."""
     scale = min(net[0] / frame[0], net[1] / frame[1], MOST_ENLARGEMENT)
     width = min(max(round(frame[1] * scale), 1), net[1])
     height = min(max(round(frame[0] * scale), 1), net[0])
@@ -53,10 +53,10 @@ def plan_letterbox(frame: tuple[int, int], net: tuple[int, int]) -> Letterbox:
 
 
 def source_of(luma: U8, net: tuple[int, int], lores: U8 | None = None) -> tuple[U8, Letterbox]:
-    """The picture that the net's input is made of, uint8 (h, w), and the frame's place in that input.
+    """Picks the picture to make the net's input from, uint8 (h, w), and the frame's place in that input.
 
-    luma: uint8 (H, W). lores: a smaller uint8 picture of the same field of view, used instead when
-    its proportions are the same and it is no smaller than what the net sees. Raises PictureError.
+    luma: uint8 (H, W). lores: a smaller uint8 picture of the same field of view. It is used instead if it
+    has the same proportions and is not smaller than what the net sees. Raises PictureError.
     """
     for name, picture in (("luma", luma), ("lores", lores)):
         if picture is not None and (picture.ndim != 2 or picture.dtype != np.uint8 or 0 in picture.shape):
@@ -68,7 +68,7 @@ def source_of(luma: U8, net: tuple[int, int], lores: U8 | None = None) -> tuple[
 
 
 def letterboxed(source: U8, place: Letterbox, net: tuple[int, int], padding: int) -> U8:
-    """What ``source_of`` gives, as the net takes it: uint8 (net height, net width)."""
+    """Converts what ``source_of`` gives to the net's input, uint8 (net height, net width)."""
     if source.shape == net:
         return source
     if source.shape != (place.height, place.width):
@@ -83,7 +83,7 @@ def letterboxed(source: U8, place: Letterbox, net: tuple[int, int], padding: int
 
 
 def letterbox(luma: U8, net: tuple[int, int], padding: int, lores: U8 | None = None) -> tuple[U8, Letterbox]:
-    """The frame as the net takes it, uint8 (net height, net width), and its place in it.
+    """Converts a frame to the net's input, uint8 (net height, net width); also returns its place there.
 
     See ``source_of``. Raises PictureError.
     """
@@ -98,7 +98,7 @@ def _same_view(lores: U8, luma: U8) -> bool:
 
 
 def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
-    """Maps to boxes: 3x3 maxima of the heat, shape averaged over the peak, overlap test.
+    """Turns maps into boxes: 3x3 maxima of the heat, shapes averaged around each peak, overlap test.
 
     outputs: heat (h, w, 1) logits; box (h, w, 4) = dx, dy, log w, log h; corners (h, w, 8), all at
     the card's stride: the center is the cell's center + (dx w, dy h), the corners are offsets from
@@ -126,7 +126,7 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
 
 
 def _around(cells: NDArray[np.intp], shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns (9, N) of each cell's neighborhood, at the border the border cell again."""
+    """Rows and columns (9, N) of each cell's neighborhood; the border cell repeats beyond the border."""
     rows, columns = np.divmod(cells, shape[1])
     near_y, near_x = rows + _AROUND_Y, columns + _AROUND_X  # np.clip would cost several times as much
     return (
@@ -142,9 +142,9 @@ def _shapes(
     chances: F32,
     stride: int,
 ) -> tuple[F32, F32]:
-    """Box and corners of each peak, the mean of what its 3x3 cells say, weighted by their heat.
+    """Box and corners of each peak: the mean over its 3x3 cells, weighted by their heat.
 
-    The mean matters: int8 steps of log w are up to 3 % of a plate's width, and cells err apart.
+    The mean matters: an int8 step of log w is up to 3 % of a plate's width, and each cell errs by itself.
     near: the cells (9, N); place: their rows and columns; chances: (9, N, 1), of their heat.
     """
     weight = chances**2
@@ -162,12 +162,12 @@ def _shapes(
 
 
 def suppress(boxes: F32, scores: F32, most_overlap: float, most: int = _PEAKS_KEPT) -> NDArray[np.intp]:
-    """Indices of the boxes that no better kept box overlaps by more than ``most_overlap`` (IoU), best first.
+    """Indices of the boxes that overlap no better box by more than ``most_overlap`` (IoU), best first.
 
-    boxes: (N, 4) x0, y0, x1, y1. A box mostly inside a better one goes too: half a plate is no plate. most:
-    of them at most.
+    boxes: (N, 4) x0, y0, x1, y1. A box mostly inside a better one is dropped too: half a plate is no plate.
+    most: how many boxes to return at most.
     """
-    sides = boxes.tolist()  # a few boxes a frame: plain numbers cost less than arrays
+    sides = boxes.tolist()  # a few boxes per frame: plain numbers cost less than arrays
     kept: list[int] = []
     for index in np.argsort(-scores, kind="stable").tolist():
         if len(kept) == most:
@@ -190,7 +190,7 @@ def _area(x0: float, y0: float, x1: float, y1: float) -> float:
 
 
 def to_boxes(found: Candidates, place: Letterbox) -> tuple[PlateBox, ...]:
-    """Candidates in net px as boxes in frame px."""
+    """Converts candidates in net px to boxes in frame px."""
     frame = place.to_frame(found.corners.astype(np.float64))
     return tuple(
         PlateBox(corners=as_corners(quad), confidence=float(score))
@@ -199,7 +199,7 @@ def to_boxes(found: Candidates, place: Letterbox) -> tuple[PlateBox, ...]:
 
 
 def find_plates(net: Net, rules: FindRules, luma: U8, lores: U8 | None = None) -> tuple[PlateBox, ...]:
-    """All plates of a frame, best first. Raises PictureError."""
+    """Finds all plates of a frame, best first. Raises PictureError."""
     picture, place = letterbox(luma, net.size, rules.padding, lores)
     return to_boxes(decode(net.invoke(picture), rules), place)
 

@@ -1,4 +1,4 @@
-"""One plate of one frame to evidence: cut out and read, and if in doubt a second time, cut differently."""
+"""Reads one plate of one frame: cuts it out, and in doubt reads it again, cut differently."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from .thin_strokes import count_thin, lacks_strokes
 F64 = NDArray[np.float64]
 
 CANDIDATES_A_LOOK = 6
-HALVES_SURE = 0.3  # a reading of halves less sure than this says nothing
+HALVES_SURE = 0.3  # a reading of halves that is less sure than this is ignored
 WORTH_NATS = 9.0  # a candidate this far behind the best of its look cannot win a vote back
 _HEAD_SMOOTHING = 1e-3
 CUT_TRUST = (
-    0.4  # in the text of a box that runs out of the picture, so that ends may be missing, or is flipped
+    0.4  # in the text of a flipped plate, or of a box that runs out of the picture: ends may be missing
 )
-# What a second look may move: beyond it the corners are the net's fancy, not the plate's.
+# How far a second look may move the corners: beyond that, they are not those of the plate.
 _LEAST_AREA, _MOST_AREA, _MOST_SHIFT = 0.35, 1.8, 0.35
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """What was seen of one plate: its evidence, its corners in the frame, the patch that was read last.
+    """What was seen of one plate: its evidence, its corners in the frame and the last patch read.
 
-    ``plateness``: the probability that it is one.
+    ``plateness``: the probability that it is a plate.
     """
 
     evidence: Evidence
@@ -65,7 +65,7 @@ class PatchReader:
         return self._looker.first(luma, box.corners, watch)
 
     def read_together(self, views: Sequence[View]) -> Evidence | None:
-        """What the net reads in the average of a pass's looks. Raises NetAnswerError."""
+        """Reads the average of a pass's looks. Raises NetAnswerError."""
         return read_average(views, self._looker)
 
     def turned(self, patch: U8) -> int:
@@ -75,10 +75,10 @@ class PatchReader:
     def see_plate(
         self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, still: bool
     ) -> Sight | None:
-        """Reads the plate at a box, or None if the first look sees none.
+        """Reads the plate in a box; None if the first look sees no plate.
 
-        luma: uint8 (H, W) full frame. ``still``: no other frame of this plate comes, so that a text in
-        doubt is looked at in more cuts. Raises DegenerateCornersError.
+        luma: uint8 (H, W) full frame. ``still``: there is no other frame of this plate, so a doubtful text
+        is read in more cuts. Raises DegenerateCornersError.
         """
         sure, lines = self._plateness(box, first), None
         if sure < self._card.plate.least:  # as a whole, two lines give no text
@@ -97,7 +97,7 @@ class PatchReader:
     def see(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight:
         """Reads what is known to be a plate. luma: uint8 (H, W) of a still. Raises DegenerateCornersError.
 
-        The box's own confidence is not a detector's score, and says nothing of the text.
+        The box's confidence is ignored: it is not a detector's score.
         """
         box = replace(box, confidence=self._card.confidence.usual_score)
         first = self.first(luma, box, watch)
@@ -116,7 +116,7 @@ class PatchReader:
         pair: Pair | None = None,
     ) -> Sight:
         strokes = count_thin(first.patch.luma, first.columns)
-        # a stroke that the look has no character for is a character or, most often, the plate's rim
+        # a stroke without a character in the look is a missed character or, more often, the plate's rim
         corners, looks = self._whole(luma, box, first, watch, doubt=lacks_strokes(first.path, [strokes]))
         patch = looks[-1].patch.luma
         strokes = min([strokes, *(count_thin(look.patch.luma, look.columns) for look in looks[1:])])
@@ -147,7 +147,7 @@ class PatchReader:
     def _whole(
         self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, doubt: bool
     ) -> tuple[Corners, list[Look]]:
-        """The corners of the plate and the looks at it: a second one if the first is in doubt."""
+        """The corners of the plate and the looks at it; a doubtful first look is followed by a second."""
         rules = self._card.patch
         corners = self._corners(box, first) if rules.trust_corners else box.corners
         if rules.second_look and (doubt or first.sureness < rules.second_look_below):
@@ -159,7 +159,7 @@ class PatchReader:
         return corners, [first]
 
     def _more_looks(self, luma: U8, corners: Corners, watch: Stopwatch) -> list[Look]:
-        """The plate in other cuts, as the frames of a pass would show it; none that spans nothing."""
+        """Looks at the plate in other cuts, as the frames of a pass would; skips cuts without an area."""
         margin = self._card.patch.second_margin_x, self._card.patch.second_margin_y
         found = []
         for cut in more_cuts(corners):
@@ -168,7 +168,7 @@ class PatchReader:
         return found
 
     def _halves(self, luma: U8, whole: Look, watch: Stopwatch) -> list[F64]:
-        """Columns of the plate read in two halves, once a margin; none of a plate that cannot be halved."""
+        """Columns of the plate read in two halves, once per margin; none if it cannot be halved."""
         found = []
         for margin in MARGINS:
             halves = halve(whole.patch, whole.columns, margin)
@@ -182,7 +182,7 @@ class PatchReader:
         return found
 
     def corners_at(self, luma: U8, box: PlateBox) -> Corners:
-        """The corners that the net sees at a box, or the box's own. Raises DegenerateCornersError."""
+        """The corners that the net sees in a box, or the box's own. Raises DegenerateCornersError."""
         return self._corners(box, self.first(luma, box, Stopwatch()))
 
     def _corners(self, box: PlateBox, look: Look) -> Corners:
@@ -193,7 +193,7 @@ class PatchReader:
         return seen if _plausible(box.corners, seen) else box.corners
 
     def invoke_bare(self, patch: U8) -> None:
-        """The net alone on a patch of its size."""
+        """Runs only the net, on a patch of its input size."""
         self._looker.net.invoke(patch)
 
     def _evidence(self, looks: list[Look], halves: list[F64], width_px: float, box: PlateBox) -> Evidence:
@@ -225,7 +225,7 @@ class PatchReader:
 
 
 def _mean_probabilities(logits: list[F32], smoothing: float) -> F32:
-    """Softmax of the mean of several looks' logits (..., C), mixed with a little of the uniform."""
+    """Softmax of the mean of several looks' logits (..., C), mixed with a small uniform share."""
     mean = logits[0] if len(logits) == 1 else np.mean(logits, axis=0)
     values = np.exp(mean - mean.max(axis=-1, keepdims=True))
     values *= (1 - smoothing) / values.sum(axis=-1, keepdims=True)
@@ -233,7 +233,7 @@ def _mean_probabilities(logits: list[F32], smoothing: float) -> F32:
 
 
 def _plausible(first: Corners, seen: Corners) -> bool:
-    """Whether the corners seen in a patch are still those of the plate that was cut out."""
+    """Whether the corners seen in a patch can be those of the plate that was cut out."""
     if not all(math.isfinite(value) for point in seen for value in point):
         return False
     sides = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(seen, (*seen[1:], seen[0]), strict=True)]

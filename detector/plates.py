@@ -1,4 +1,4 @@
-"""What the eyes say: boxes, texts, readings and vehicle passes, frozen. Their repr never shows a plate.
+"""The detector's records: boxes, texts, readings and vehicle passes. Frozen; a repr never shows a plate.
 
 Coordinates are px of the full-resolution frame, x to the right and y down, floats.
 """
@@ -20,20 +20,20 @@ Corners = tuple[Point, Point, Point, Point]  # clockwise from the top-left of th
 Direction = Literal["towards", "away", "parked", "unknown"]
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-NO_CHARACTER = len(ALPHABET)  # index of "no character" (and of the CTC blank) in every probability row
+NO_CHARACTER = len(ALPHABET)  # index of "no character" and of the CTC blank in each row of probabilities
 CLASSES = len(ALPHABET) + 1
 UNREADABLE = "?"
 
 
 def as_corners(quad: Iterable[Iterable[float]]) -> Corners:
-    """Four points as corners; an array's as floats of Python."""
+    """Converts four points to corners; the numbers of an array become Python floats."""
     a, b, c, d = ((float(x), float(y)) for x, y in quad)
     return a, b, c, d
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlateBox:
-    """Where a plate is. ``confidence``: the detector's score, 0..1.
+    """The place of a plate in a frame. ``confidence``: the detector's score, 0..1.
 
     ``width_px``, ``height_px``: mean length of the top and bottom edges, and of the left and right ones.
     """
@@ -68,9 +68,9 @@ class PlateBox:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlateText:
-    """A text with what is known about each of its slots.
+    """A plate's text and what is known about each of its slots.
 
-    ``text`` has a ``?`` where no character of a slot is likely enough. ``slots``: float32 (S, 37)
+    ``text`` has a ``?`` for each slot in which no character is likely enough. ``slots``: float32 (S, 37)
     probabilities over A-Z, 0-9 and "no character", S = len(text). ``candidates``: whole texts,
     the likeliest first, with probabilities that sum to at most 1. ``confidence``: the calibrated
     probability that the whole text is right. ``jurisdiction``: codes such as ``US-CA`` with
@@ -110,11 +110,11 @@ class PlateText:
 
 @dataclass(slots=True, eq=False)
 class Known:
-    """What was already computed of one evidence, by text: see ``ballot.py``. No part of its value.
+    """Caches what ``ballot.py`` computed for one evidence, by text. Not part of its value.
 
     ``texts``: log-likelihood under the looks and under the second head. ``slots``: the same, (S, 37)
     each, with one slot replaced. ``head``: logarithms of the second head. ``paths``: what
-    ``ctc.against_blank`` gives of the columns.
+    ``ctc.against_blank`` gives for the columns.
     """
 
     texts: dict[tuple[int, ...], tuple[float, float]] = field(default_factory=dict, repr=False)
@@ -127,18 +127,18 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evidence:
-    """What the looks of one frame at one plate say, before any decision: what the vote adds up.
+    """What the looks of one frame at one plate show, before any decision. The vote adds these up.
 
     ``columns``: float32 (L, T, 37) probabilities of each look's columns, blank last. ``slots``:
     float32 (S, 37) probabilities of the second head, or None. ``jurisdiction``: float32 (J,)
     probabilities in the order of the card. ``candidates``: texts (as class numbers) worth weighing.
-    ``paths``: the text that each look alone would give. ``width_px``: the plate's width in the frame;
+    ``paths``: the text that each look would give on its own. ``width_px``: the plate's width in the frame;
     ``score``: the detector's. ``aspect``: width over height of the detector's box, 0 where unknown.
-    ``cut``: the box runs out of the picture. ``trust``: what the confidence of the text is multiplied
-    by, 1 unless something about the box says that its text may not be the whole of a plate.
-    ``strokes``: the I and 1 that the patch shows, those that no look gives included. ``lines``: 2 if each
-    look is two, one a line of the plate. ``place``: float32 (J,), what the state namer and the reader's own
-    head say together, None where the namer was not asked.
+    ``cut``: the box runs out of the picture. ``trust``: the factor for the text's confidence, 1 unless
+    something about the box suggests that its text may not be that of a whole plate. ``strokes``: how many
+    I and 1 the patch shows, including those that no look gives. ``lines``: 2 if each look consists of two,
+    one per line of the plate. ``place``: float32 (J,), the combined answer of the state namer and the
+    reader's own head, or None if the namer was not asked.
     """
 
     columns: F32 = field(repr=False)
@@ -158,12 +158,12 @@ class Evidence:
 
     @property
     def sureness(self) -> float:
-        """Of the look that was read last: product of its columns' largest probabilities."""
+        """Product of the largest probabilities of the last look's columns."""
         return float(self.columns[-1].max(axis=1).prod())
 
 
 class Judged(Protocol):
-    """What evidence comes to. The leader is cheap to know; the rest is worked out when it is asked for."""
+    """What the evidence amounts to. The leader is cheap; the rest is computed only on request."""
 
     @property
     def leader(self) -> str:
@@ -175,14 +175,14 @@ class Judged(Protocol):
 
     @property
     def features(self) -> Mapping[str, float]:
-        """What the confidence was made of."""
+        """The features that the confidence was computed from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlateReading:
     """One plate in one frame.
 
-    ``judged``: what this frame alone says of the text. ``patch``: uint8 (h, w), the rectified luma that
+    ``judged``: what this frame alone says about the text. ``patch``: uint8 (h, w), the rectified luma that
     was read. ``plateness``: probability that there is a plate at all. ``ms``: milliseconds by stage.
     """
 
@@ -205,21 +205,21 @@ class PlateReading:
 
     @property
     def confidence(self) -> float:
-        """Of the text."""
+        """Confidence of the text, 0..1."""
         return self.judged.text.confidence
 
     @property
     def features(self) -> Mapping[str, float]:
-        """What the confidence was made of."""
+        """The features that the confidence was computed from."""
         return self.judged.features
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Confirmation:
-    """A box in which the first look gave the text that its pass has.
+    """A box in which the first look gave the text of its pass.
 
-    ``patch``: uint8 (h, w), what the look saw; ``sureness``: the look's; ``cut``: the box runs out of the
-    picture.
+    ``patch``: uint8 (h, w), what the look saw; ``sureness``: that of the look; ``cut``: the box runs out of
+    the picture.
     """
 
     box: PlateBox
@@ -232,10 +232,10 @@ class Confirmation:
 class FrameReadings:
     """All plates of one frame.
 
-    ``unread``: boxes that were found but left unread because the caller's ``wanted`` said that
-    their text is settled. ``confirmed``: those in which one look gave the text that ``wanted``
-    expects there. ``refused``: boxes in which the reader's net saw no plate. ``repeats``: the picture
-    is the one before it once more, which says nothing new; its boxes are in ``unread``.
+    ``unread``: boxes that were found but not read because the caller's ``wanted`` said that their text
+    is settled. ``confirmed``: those in which one look gave the text that ``wanted`` expected.
+    ``refused``: boxes in which the reader's net saw no plate. ``repeats``: the picture repeats the one
+    before it and adds nothing; its boxes are in ``unread``.
     ``ms``: milliseconds by stage: shrink, find, decode, rectify, read, text.
     """
 
@@ -249,11 +249,11 @@ class FrameReadings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VehiclePass:
-    """One vehicle's way past the camera, with the text that its frames voted for.
+    """One vehicle's pass in front of the camera, with the text that its frames voted for.
 
-    ``pass_id`` rises by one per pass of one tracker. Times are UTC microseconds as handed in.
-    ``best_sequence``: the frame whose picture is kept; ``best_box`` and ``best_patch`` are its own.
-    ``frames_seen`` counts sightings, ``frames_voted`` those whose text went into the vote.
+    ``pass_id`` increases by one with each pass of a tracker. Times are UTC microseconds as passed in.
+    ``best_sequence``: the frame whose picture is kept; ``best_box`` and ``best_patch`` come from it.
+    ``frames_seen`` counts sightings; ``frames_voted`` counts those whose text went into the vote.
     """
 
     pass_id: int

@@ -1,4 +1,4 @@
-"""Finds and reads the plates of one frame: the whole still-picture path behind one class."""
+"""Finds and reads the plates of one frame. One class contains the whole path of a still picture."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ READER_CARD = "plate-reader.toml"
 NAMER_CARD = "state-namer.toml"
 OBSTACLE_CARD = "obstacle-finder.toml"
 LETTERING = "lettering.toml"
-# Drawn by this project; the state is the one of its design.
+# Drawn for this project; the state is that of the plate's design.
 KNOWN_PLATE, KNOWN_TEXT, KNOWN_STATE = MODELS / "known-plate.png", "1GRZ717", "US-CA"
 
 
 class PlateReader:
-    """The nets and the array code around them. Not thread-safe: one reader a thread."""
+    """The nets and the array code around them. Not thread-safe: use one reader per thread."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class PlateReader:
         obstacles: ObstacleFinder | None = None,
         namer: StateNamer | None = None,
     ) -> None:
-        """lettering doubts texts that are on no plate, obstacles those partly hidden; None trusts all.
+        """lettering lowers the trust in texts that are not on a plate, obstacles in partly hidden ones.
 
-        namer: None leaves the naming of the state to the reader's net. Raises CardError for a namer of other
-        codes than the reader's.
+        None trusts all texts. Without a namer the reader's own net names the state. Raises CardError if the
+        namer's codes differ from the reader's.
         """
         if namer is not None and namer.card.naming.jurisdictions != reading.text.jurisdictions:
             what = f"are others than text.jurisdictions of {reading.path}"
@@ -80,11 +80,11 @@ class PlateReader:
     ) -> Self:
         """Loads the nets from ``folder`` (default: the shipped ``detector/models``).
 
-        ``every_box_from``: a score from which every box is reported, regardless of the cards.
-        ``doubt``: whether texts that seem to be on no plate, or on a part of one, are doubted; a folder
-        without models of its own for that, or without a state namer, takes the shipped ones. Raises
+        ``every_box_from``: report every box with at least this score, regardless of the cards.
+        ``doubt``: lower the trust in texts that seem to be on no plate or on only a part of one. If the
+        folder has no models for that, or no state namer, the shipped ones are used. Raises
         MissingRuntimeError, MissingModelError, CardError, SwappedModelError, ModelShapeError and, for the
-        shipped nets, NetAnswerError if they do not read what ``prove`` shows them.
+        shipped nets, NetAnswerError if they fail ``prove``.
         """
         folder = MODELS if folder is None else folder
         finding, reading = DetectorCard.load(folder / DETECTOR_CARD), ReaderCard.load(folder / READER_CARD)
@@ -110,9 +110,9 @@ class PlateReader:
         return reader
 
     def prove(self) -> None:
-        """Reads a drawn plate whose text and state are known. Raises NetAnswerError if it gives another one.
+        """Reads a drawn plate whose text and state are known. Raises NetAnswerError if either is wrong.
 
-        A net that computes wrongly seldom fails: it finds nothing for ever, or reads nonsense.
+        A net that computes wrongly rarely raises an error: it finds nothing, or reads nonsense.
         """
         with Image.open(KNOWN_PLATE) as picture:
             found = self.read(np.asarray(picture.convert("L"))).readings
@@ -135,26 +135,26 @@ class PlateReader:
 
     @property
     def report_from(self) -> float:
-        """The confidence from which a text counts as sure, by the reader's card."""
+        """The confidence from which a text counts as sure, from the reader's card."""
         return self._reading.confidence.report_from
 
     @property
     def net_size(self) -> tuple[int, int]:
-        """(height, width) that the detector looks at: the best size for a camera's small stream."""
+        """(height, width) of the detector's input: the best size for a camera's small stream."""
         return self._detector.size
 
     def read(
         self, luma: U8, lores: U8 | None = None, *, wanted: Callable[[PlateBox], bool | str] | None = None
     ) -> FrameReadings:
-        """All plates of one frame. luma: uint8 (H, W); lores: uint8 (h, w) of the same field of view.
+        """Reads all plates of one frame. luma: uint8 (H, W); lores: uint8 (h, w) of the same field of view.
 
-        ``wanted`` (a tracker's ``wants_text``) is asked for each box; False leaves it unread, for the
-        pass that it belongs to is settled; a text is that pass's, and one look that gives it is enough.
-        With ``wanted`` the frames are a camera's, in order: where nothing moved since the detector last
-        looked, its boxes are used again, and a picture that is the one before it once more, as of a
-        stream that stalls, is not read; without it the frame is a picture of its own, and a plate in
-        doubt is looked at in more cuts. A box in which the reader's net sees no plate is
-        refused, by the card's ``[plate]``. Raises PictureError on an array of the wrong kind.
+        ``wanted`` (a tracker's ``wants_text``) is called for each box. False leaves the box unread because
+        its pass is settled; a text is that of the pass, and one look that gives it is enough. With
+        ``wanted``, the frames are those of a camera, in order: boxes are reused if nothing moved since the
+        detector last looked, and a picture that repeats the one before it, as when a stream stalls, is not
+        read. Without it, the frame is a single picture, and a doubtful plate is read in more cuts. A box in
+        which the reader's net sees no plate is refused, by the card's ``[plate]``. Raises PictureError for an
+        array of the wrong kind.
         """
         watch = Stopwatch()
         boxes = self._find(luma, lores, self._in_doubt, watch, None if wanted is None else self._scene)
@@ -185,7 +185,7 @@ class PlateReader:
                     sight = self._named(luma, self._trusted(luma, sight), watch)
                     readings.append(self._reading_of(box, sight, before, watch))
             except DegenerateCornersError:
-                continue  # a box that spans nothing in this frame is not a plate
+                continue  # a box that covers no area of this frame is not a plate
         return FrameReadings(
             readings=tuple(readings),
             unread=tuple(unread),
@@ -195,9 +195,9 @@ class PlateReader:
         )
 
     def see_together(self, views: Sequence[View]) -> Evidence | None:
-        """What the average of a pass's looks gives; None if too few are alike, or the net gives no number.
+        """Reads the average of a pass's looks; None if too few are alike or the net gives no number.
 
-        Such a net fails at the next frame as well, and is named there.
+        A net that gives no number fails at the next frame too, where the error names it.
         """
         try:
             return self._patches.read_together(views)
@@ -205,9 +205,9 @@ class PlateReader:
             return None
 
     def turned(self, patch: U8) -> int:
-        """Whether a pass's best patch shows its plate turned by 180 degrees: 1 if so, -1 if upright.
+        """Returns 1 if a pass's best patch shows its plate turned by 180 degrees, -1 if it is upright.
 
-        0 if it does not say, or the net gives no number; see ``see_together``.
+        Returns 0 if that is unclear or the net gives no number; see ``see_together``.
         """
         try:
             return self._patches.turned(patch)
@@ -215,11 +215,11 @@ class PlateReader:
             return 0
 
     def find(self, luma: U8, lores: U8 | None = None) -> tuple[PlateBox, ...]:
-        """The boxes of which the detector is sure alone, best first. Raises PictureError."""
+        """The boxes that the detector is sure of without the reader, best first. Raises PictureError."""
         return self._find(luma, lores, self._finding.find, Stopwatch())
 
     def read_at(self, luma: U8, corners: Corners) -> PlateReading:
-        """The text inside known corners. Raises DegenerateCornersError, PictureError."""
+        """Reads the text inside known corners. Raises DegenerateCornersError, PictureError."""
         if luma.ndim != 2 or luma.dtype != np.uint8:
             raise PictureError(f"luma must be uint8 (height, width), is {luma.dtype} {luma.shape}")
         box, watch = PlateBox(corners=corners, confidence=1.0), Stopwatch()
@@ -227,24 +227,24 @@ class PlateReader:
         return self._reading_of(box, sight, {}, watch)
 
     def corners_at(self, luma: U8, box: PlateBox) -> Corners:
-        """Where the reader's own net sees the corners of a plate, within reason of the box's.
+        """The corners of a plate as the reader's net sees them, if they are plausible for the box.
 
-        For measuring: a camera's angle shows there, for the detector's corners keep close to upright.
-        Raises DegenerateCornersError.
+        They show the angle of a camera; the detector's own corners stay close to upright. Raises
+        DegenerateCornersError.
         """
         return self._patches.corners_at(luma, box)
 
     def name_chances(self, luma: U8, box: PlateBox) -> NDArray[np.float64]:
-        """The state namer's own log-probabilities (J,) of a plate, for measuring.
+        """The state namer's own log-probabilities (J,) for a plate, for measurements.
 
-        Raises DegenerateCornersError, and ValueError without a namer.
+        Raises DegenerateCornersError, or ValueError if there is no namer.
         """
         if self._namer is None:
             raise ValueError("this reader has no state namer")
         return self._namer.log_chances(luma, box.corners)
 
     def invoke_bare(self, looks: int) -> None:
-        """Runs the detector once and the reader's net ``looks`` times on gray: what a bench compares with."""
+        """Runs the detector once and the reader's net ``looks`` times on gray, as a baseline for benches."""
         self._detector.invoke(np.full(self._detector.size, 114, np.uint8))
         patch = np.full((self._reading.input.height, self._reading.input.width), 128, np.uint8)
         for _ in range(looks):
@@ -285,7 +285,7 @@ class PlateReader:
         return Confirmation(box=box, patch=look.patch.luma, sureness=look.sureness, cut=cut)
 
     def lettering_signs(self, luma: U8, box: PlateBox, evidence: Evidence) -> NDArray[np.float64]:
-        """What the model of lettering takes, float64 (N,). Raises DegenerateCornersError."""
+        """The inputs of the lettering model, float64 (N,). Raises DegenerateCornersError."""
         return signs_of(cut_wide(luma, box), self._text_signs(box, evidence))
 
     def _text_signs(self, box: PlateBox, evidence: Evidence) -> TextSigns:
@@ -295,7 +295,7 @@ class PlateReader:
         return TextSigns(text=text, fits=fits, box=box)
 
     def _trusted(self, luma: U8, sight: Sight) -> Sight:
-        """The sight, with less trust if its text seems to be on no plate, or something hides a part."""
+        """Lowers a sight's trust if its text seems to be on no plate, or if something hides a part."""
         evidence = sight.evidence
         if (self._lettering is None and self._obstacles is None) or evidence.trust < 1.0:
             return sight
@@ -313,7 +313,7 @@ class PlateReader:
         return replace(sight, evidence=evidence, plateness=sight.plateness * plate)
 
     def _named(self, luma: U8, sight: Sight, watch: Stopwatch) -> Sight:
-        """The sight with the namer's word on its state, if the plate is wide enough for it."""
+        """Adds the namer's answer to a sight if the plate is wide enough for it."""
         namer, evidence = self._namer, sight.evidence
         if namer is None or evidence.width_px < namer.card.naming.least_width_px:
             return sight

@@ -1,8 +1,8 @@
-"""One net, checked at load and invoked on luma: the only place that knows a TFLite runtime.
+"""Loads and checks one net, and runs it on luma: the only module that knows a TFLite runtime.
 
-Input and outputs are found by the names that the model's own signature gives them. Outputs stay as
-the net wrote them (int8 as a rule) until a value is asked for, so that a map of a million values
-costs nothing where a handful is needed.
+Input and outputs are found by the names in the model's own signature. Outputs stay as the net wrote them
+(usually int8) until a value is needed, so that a map of a million values costs little when only a handful
+is used.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")  # the f
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetOutput:
-    """One output tensor without its batch axis. ``scale`` 0: the values are real numbers already."""
+    """One output tensor without its batch axis. ``scale`` 0 means that the values are real numbers."""
 
     values: NDArray[Any] = field(repr=False)
     scale: float = 0.0
     zero_point: int = 0
 
     def real(self, cells: NDArray[np.intp] | None = None) -> F32:
-        """Real values, float32: all, or (..., C) of some cells of a map (h, w, C), numbered row by row."""
+        """Real values, float32: all of them, or (..., C) for some cells of a map (h, w, C), row-major."""
         picked = self.values
         if cells is not None:
             picked = picked.reshape(-1, picked.shape[-1]).take(cells, axis=0)
@@ -43,7 +43,7 @@ class NetOutput:
         return (np.asarray(picked, np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
 
     def at_least(self, value: float) -> NDArray[np.bool_]:
-        """Where the real values are ``value`` or more, without making them real: a tenth of the time."""
+        """Where the real values are at least ``value``, without the conversion: a tenth of the time."""
         if not self.scale:
             return np.asarray(self.values >= value)
         limits = np.iinfo(self.values.dtype)
@@ -54,18 +54,18 @@ class NetOutput:
 
 
 class Net(Protocol):
-    """What the detector needs of a net."""
+    """The interface of a net."""
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the input."""
 
     def invoke(self, luma: U8) -> Mapping[str, NetOutput]:
-        """Runs the net on uint8 (height, width) luma; outputs by role."""
+        """Runs the net on uint8 (height, width) luma and returns its outputs by role."""
 
 
 class TfliteNet:
-    """A .tflite file run by whichever runtime is installed."""
+    """A .tflite file, run by the installed runtime."""
 
     def __init__(
         self,
@@ -75,10 +75,10 @@ class TfliteNet:
         runtime: str | None = None,
         plain_kernels: bool = False,
     ) -> None:
-        """Loads and checks the file. ``runtime``: one of RUNTIMES, default the first that is installed.
+        """Loads and checks the file. ``runtime``: one of RUNTIMES; the default is the first one installed.
 
-        ``plain_kernels``: on ai-edge-litert, without the XNNPACK kernels that make it fast: what
-        tflite-runtime does too, bit for bit, for comparing the two.
+        ``plain_kernels``: run ai-edge-litert without its fast XNNPACK kernels. It then gives the same bits
+        as tflite-runtime, so that the two can be compared.
         Raises MissingRuntimeError, MissingModelError, SwappedModelError, ModelShapeError.
         """
         path, shape = card.path.parent / card.model.file, card.input
@@ -141,7 +141,7 @@ class TfliteNet:
             for role, (index, scale, zero) in self._outputs.items()
         }
         for role, output in answer.items():
-            if not output.scale and not np.isfinite(output.values).all():  # whole numbers are always finite
+            if not output.scale and not np.isfinite(output.values).all():  # integers are always finite
                 raise NetAnswerError(self._file, f"output {role!r} has values that are no finite numbers")
         return answer
 
@@ -163,7 +163,7 @@ def _only_signature(path: Path, interpreter: Any) -> str:
 
 
 def _scale(path: Path, name: str, detail: Mapping[str, Any]) -> tuple[float, int]:
-    """Scale and zero point of a tensor, (0, 0) for one of real numbers."""
+    """Scale and zero point of a tensor; (0, 0) if its values are real numbers."""
     if detail["dtype"] == np.float32:
         return 0.0, 0
     if detail["dtype"] not in (np.int8, np.uint8):
@@ -177,7 +177,7 @@ def _scale(path: Path, name: str, detail: Mapping[str, Any]) -> tuple[float, int
 
 
 def _input_table(path: Path, detail: Mapping[str, Any]) -> NDArray[Any] | None:
-    """What each luma value is to the net (which takes luma / 255); None when it is the value itself."""
+    """The input value for each luma value (the net takes luma / 255); None if they are the same."""
     luma = np.arange(256, dtype=np.float64) / 255.0
     scale, zero = _scale(path, str(detail["name"]), detail)
     if not scale:
