@@ -1,5 +1,5 @@
-"""The eyes: luma arrays in, plate readings out.
+"""The plate detector and reader: luma arrays in, plate readings out.
 
-Pure array code. The only I/O is the loading of models, whose hashes must match their cards. An unreadable
-slot is reported as ``?``, never omitted.
+Promises: pure array code, with no I/O except to load models, whose hashes must match their cards; an
+unreadable slot is reported as ``?``, never omitted.
 """

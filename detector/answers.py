@@ -1,12 +1,12 @@
 """Answers of nets and reader on a folder of pictures: recorded with one runtime, compared with another.
 
-``python -m detector.answers note FILE`` writes the answers; ``... compare FILE``, run with another runtime or
-on another machine, gives all nets the same inputs and the reader the same frames, and prints by how many
-quantization steps the outputs differ and which texts are the same. Exit 1 if an output differs by more than
-a step, or a text differs that the reader was sure of by its card.
+``python -m detector.answers note FILE`` writes the answers. ``... compare FILE``, run with another runtime or
+on another machine, gives the nets the same inputs and the reader the same frames; it prints by how many
+quantization steps the outputs differ and which texts are the same. It exits with 1 if an output differs by
+more than a step, or if a text differs that the reader was sure of.
 
-With --plain-kernels ai-edge-litert answers without XNNPACK, as tflite-runtime does. XNNPACK rounds between
-the layers in its own way, so that answers with and without it drift apart by more than a step.
+With --plain-kernels, ai-edge-litert runs without XNNPACK, as tflite-runtime does. XNNPACK rounds differently
+between layers, so that answers with and without it differ by more than a step.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MOST_STEPS = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One output over all inputs. ``steps``: the largest difference; ``share``: of the values that differ."""
+    """One output over all inputs. ``steps``: largest difference; ``share``: share of values that differ."""
 
     steps: int
     share: float
@@ -51,7 +51,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Two runtimes' answers: each output's difference, and how many of the texts noted are the same."""
+    """Two runtimes compared: the difference of each output, and how many of the noted texts are the same."""
 
     noted_by: str
     compared_by: str
@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def agree(self) -> bool:
-        """Whether no output is more than a step apart and no sure text another."""
+        """Whether no output differs by more than a step and no sure text differs."""
         near = all(one.steps <= MOST_STEPS for one in self.outputs.values())
         return near and self.sure_same == self.sure_texts
 
@@ -98,12 +98,12 @@ class Answers:
 
     @property
     def where(self) -> str:
-        """Which runtime and machine this is."""
+        """Names the runtime and the machine."""
         runtime = self._nets["detector"].runtime.partition(".")[0] + " (plain kernels)" * self._plain
         return f"{runtime}, {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}"
 
     def inputs(self, frames: Sequence[U8]) -> dict[str, U8]:
-        """What each net sees, uint8 (N, height, width): the frames whole, and the patches found there."""
+        """The inputs of each net, uint8 (N, height, width): whole frames, and the patches found in them."""
         net = self._nets["detector"]
         found = [(frame, box.corners) for frame in frames for box in self._reader.find(frame)]
         patches = {
@@ -133,7 +133,7 @@ class Answers:
         return {role: np.stack([one[role].values for one in told]) for role in told[0]}
 
     def texts(self, frames: Sequence[U8]) -> list[tuple[list[str], list[str]]]:
-        """The texts of each frame: those of which the reader is sure, and the others, each sorted."""
+        """The texts of each frame: those that the reader is sure of and the others, each sorted."""
         told = []
         for frame in frames:
             sure: list[str] = []
@@ -157,7 +157,7 @@ def note(answers: Answers, frames: Sequence[U8]) -> dict[str, NDArray[Any]]:
 
 
 def compare(answers: Answers, noted: Mapping[str, NDArray[Any]]) -> Comparison:
-    """The answers of this runtime beside those noted."""
+    """Compares the answers of this runtime with those noted."""
     outputs = {}
     for net in ("detector", "reader", "namer"):
         for role, values in answers.outputs(net, noted[f"{net}/input"]).items():
@@ -177,7 +177,7 @@ def compare(answers: Answers, noted: Mapping[str, NDArray[Any]]) -> Comparison:
 
 
 def _frames(folder: Path) -> list[U8]:
-    """Some pictures of a folder, spread over it, all of one size."""
+    """A few pictures from across a folder, all of one size."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".png"})
     if not paths:
         raise FileNotFoundError(f"{folder}: no JPEG or PNG in it")
@@ -192,7 +192,7 @@ def _frames(folder: Path) -> list[U8]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line. Exit 1 when the answers differ, 2 when a file cannot be used, 3 without a runtime."""
+    """Runs the command. Exit status: 1 if answers differ, 2 if a file is unusable, 3 without a runtime."""
     parser = argparse.ArgumentParser(
         prog="python -m detector.answers",
         description=__doc__,

@@ -1,4 +1,4 @@
-"""The cheapest pairing of two small sets: the Hungarian method, for a dozen of each at most."""
+"""The cheapest pairing of two small sets, of a dozen each at most, by the Hungarian method."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 
 def cheapest_pairs(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
-    """Pairs (row, column) of least total cost; ``math.inf`` forbids a pair, negative costs are welcome.
+    """Pairs (row, column) of least total cost; ``math.inf`` forbids a pair, negative costs are allowed.
 
-    As many allowed pairs as possible first, then the cheapest. Potentials and shortest augmenting
+    Prefers as many allowed pairs as possible, then the cheapest ones. Potentials and shortest augmenting
     paths (Jonker and Volgenant 1987), O(n^3); rows and columns may differ in number.
     """
     rows, columns = len(costs), len(costs[0]) if costs else 0
@@ -38,7 +38,7 @@ def cheapest_pairs(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
 
 
 def _solve(costs: list[list[float]]) -> list[int]:
-    """Row of each column in the cheapest complete pairing of a square matrix."""
+    """The row of each column in the cheapest complete pairing of a square matrix."""
     size = len(costs)
     row_price, column_price = [0.0] * (size + 1), [0.0] * (size + 1)
     owner = [size] * (size + 1)  # the last entries are the algorithm's virtual column and "no row"

@@ -1,6 +1,6 @@
-"""What the evidence of a frame says of a text, as log-likelihoods: each computed once, then kept with it.
+"""Log-likelihoods of texts under the evidence of a frame. Each is computed once and kept with the evidence.
 
-A reading is weighed twice, alone and in the vote of its pass; what the first found the second finds done.
+A reading is weighed twice, on its own and in the vote of its pass; the second time reuses the first results.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from .ctc import Labels, against_blank, log_scores, slot_scores
 from .plates import NO_CHARACTER, Evidence
 
 F64 = NDArray[np.float64]
-_LEAST = -700.0  # log-likelihood: no text is less likely, so that sums stay finite
-_SLOTS_KEPT = 2  # texts whose slots an evidence remembers: those of its own and of its pass's vote
+_LEAST = -700.0  # floor for log-likelihoods, so that sums stay finite
+_SLOTS_KEPT = 2  # texts whose slots are kept per evidence: its own and that of its pass's vote
 
 
 def text_scores(evidence: Evidence, texts: Sequence[Labels], slots_weight: float) -> F64:
-    """Log-likelihood (N,) of texts: the mean of the frame's looks, and the second head's share."""
+    """Log-likelihood (N,) of texts: the mean over the frame's looks plus the second head's share."""
     known = evidence.known.texts
     missing = [text for text in texts if text not in known]
     if missing:
@@ -30,7 +30,7 @@ def text_scores(evidence: Evidence, texts: Sequence[Labels], slots_weight: float
 
 
 def many_text_scores(frames: Sequence[Evidence], texts: Sequence[Labels], slots_weight: float) -> F64:
-    """The same of many frames at once, (F, N); nothing is kept."""
+    """As ``text_scores`` for many frames at once, (F, N); nothing is kept."""
     looks, heads = _looks_and_head(frames, texts)
     return np.maximum(looks + slots_weight * heads, _LEAST)
 
@@ -59,9 +59,9 @@ def _paths(evidence: Evidence) -> tuple[F64, F64]:
 
 
 def head_scores(frames: Sequence[Evidence], texts: Sequence[Labels]) -> F64:
-    """log p (F, N) of texts under each frame's second head: each slot its character, the rest none.
+    """log p (F, N) of texts under each frame's second head: one character per slot, then "no character".
 
-    0 where a frame has none.
+    0 for a frame without a second head.
     """
     logs = [_head(frame) for frame in frames]
     rows = [row for row, log in enumerate(logs) if log is not None]
@@ -85,7 +85,7 @@ def _head(evidence: Evidence) -> F64 | None:
 
 
 def one_slot_scores(evidence: Evidence, text: Labels, slots_weight: float) -> F64:
-    """Log-likelihood (S, 37) of a text with one slot replaced by each class; the last: left out."""
+    """Log-likelihood (S, 37) of a text with one slot replaced by each class; the last leaves the slot out."""
     known = evidence.known.slots
     if text not in known:
         while len(known) >= _SLOTS_KEPT:

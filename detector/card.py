@@ -1,10 +1,10 @@
 """A model's card: the TOML file beside a .tflite that names its hash, its tensors and its numbers.
 
-Sections ``[model]``, ``[input]``, ``[outputs]`` are the same for all nets; then ``[find]`` for the
-detector, ``[patch]``, ``[text]``, ``[confidence]`` and ``[plate]`` for the reader, ``[patch]`` and
-``[naming]`` for the state namer, ``[patch]`` and ``[hiding]`` for the obstacle finder. ``[provenance]`` and
-``[figures]`` are for people: any content, not read. Everything else that is unknown is refused, so that a
-misspelt threshold cannot silently fall back to a default.
+All nets have the sections ``[model]``, ``[input]`` and ``[outputs]``. The detector adds ``[find]``; the
+reader ``[patch]``, ``[text]``, ``[confidence]`` and ``[plate]``; the state namer ``[patch]`` and
+``[naming]``; the obstacle finder ``[patch]`` and ``[hiding]``. ``[provenance]`` and ``[figures]`` are for
+people and may hold anything. Any other unknown name is refused, so that a misspelled threshold cannot
+silently fall back to a default.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .errors import CardError, MissingModelError, SwappedModelError
 from .plates import CLASSES
 
 MOST_CARD_BYTES = 256 * 1024
-MOST_MODEL_BYTES = 64 * 1024 * 1024  # a Pi reads it into memory whole; ours are under 4 MiB
+MOST_MODEL_BYTES = 64 * 1024 * 1024  # a Pi reads the whole file into memory; the shipped ones are under 4 MiB
 _FREE_SECTIONS = {"provenance", "figures"}
 
 Rules = TypeVar("Rules")
@@ -34,7 +34,7 @@ def ranged(low: float, high: float, default: Any = MISSING) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """``[model]``: which file. ``file`` is beside the card."""
+    """``[model]``: the model file, which is beside the card."""
 
     kind: str
     file: str
@@ -53,16 +53,16 @@ class NetInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindRules:
-    """``[find]``: how maps become boxes. ``threshold``: least score of a box on its own, 0..1.
+    """``[find]``: how maps become boxes. ``threshold``: the score from which a box needs no check, 0..1.
 
-    ``doubtful_from``: least score of a box that the reader's net is asked about; without it, ``threshold``.
+    ``doubtful_from``: the score from which the reader's net checks a box; the default is ``threshold``.
     """
 
     stride: int = ranged(1, 64, 4)
     threshold: float = ranged(0.01, 0.99, 0.3)
     doubtful_from: float = ranged(0.01, 1.0, 1.0)
-    nms_overlap: float = ranged(0.05, 0.95, 0.35)  # IoU from which two boxes are one plate
-    most: int = ranged(1, 64, 12)  # plates read in one frame at most: bounds the time of a frame
+    nms_overlap: float = ranged(0.05, 0.95, 0.35)  # two boxes with at least this IoU are one plate
+    most: int = ranged(1, 64, 12)  # at most this many plates are read per frame, which bounds its time
     padding: int = ranged(0, 255, 114)  # luma right of and below the letterboxed picture
 
 
@@ -70,11 +70,11 @@ class FindRules:
 class PatchRules:
     """``[patch]``: how a patch is cut out and its contrast set.
 
-    Margins are shares of the plate's size added in all, half of it on either side. ``second_look``:
-    a first look less sure than ``second_look_below`` is followed by a second cut with other margins,
-    and both count; with ``trust_corners`` that cut (and the reported box) follows the corners
-    that the net itself saw in the first patch, else it follows the detector's. In a still picture a
-    last look less sure than ``more_looks_below`` is followed by more cuts (``still_cuts.CUTS``).
+    Margins are shares of the plate's size, added in total: half on either side. ``second_look``: a first
+    look less sure than ``second_look_below`` is followed by a second cut with other margins, and both
+    count. With ``trust_corners``, that cut and the reported box follow the corners that the net saw in the
+    first patch; otherwise they follow the detector's. In a still picture, a last look less sure than
+    ``more_looks_below`` is followed by more cuts (``still_cuts.CUTS``).
     """
 
     margin_x: float = ranged(-0.2, 1.0, 0.08)
@@ -95,23 +95,23 @@ class TextRules:
     """``[text]``: how columns become texts."""
 
     jurisdictions: tuple[str, ...]
-    temperature: float = ranged(0.1, 10, 1.0)  # the columns' logits are divided by it
+    temperature: float = ranged(0.1, 10, 1.0)  # divides the columns' logits
     smoothing: float = ranged(1e-6, 0.2, 1e-3)  # share of "could be anything" in each column
     slots_weight: float = ranged(0, 4, 0.3)  # of the second head's log-probability in a text's score
     prior_weight: float = ranged(0, 2, 0.25)  # of the formats' log-probability
     unreadable_below: float = ranged(0, 1, 0.4)  # a slot whose best character is less likely is '?'
     beam: int = ranged(1, 64, 8)
-    pass_exponent: float = ranged(0, 1, 0.6)  # n frames of one pass count as n ** this: they err alike
+    pass_exponent: float = ranged(0, 1, 0.6)  # n frames of a pass count as n ** this, since they err alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfidenceRules:
     """``[confidence]``: a logistic model over the features of ``confidence.py``, fitted on held-out plates.
 
-    ``bias`` and one weight a feature; ``report_from``: the confidence from which a text is reported
-    as sure (by default the one that gave 95 % right texts on the calibration plates). ``usual_score``: the
-    detector's score of a plate, 0..1, by the mean of its log-odds; used for a plate whose corners were known,
-    for which no detector looked.
+    It has a ``bias`` and one weight per feature. ``report_from``: the confidence from which a text is
+    reported as sure (by default, that at which 95 % of the calibration texts were right). ``usual_score``:
+    the detector's usual score for a plate, 0..1, from the mean of its log-odds; it is used for a plate
+    whose corners were given, so that no detector scored it.
     """
 
     bias: float = ranged(-50, 50, 0.0)
@@ -132,8 +132,8 @@ class ConfidenceRules:
 class PlateRules:
     """``[plate]``: a logistic model over the signs of ``plateness.py`` that says whether a box holds a plate.
 
-    Fitted on plates and on false boxes that no net trained on. A box less probable than ``least`` is
-    not reported; 0 reports every box.
+    It was fitted on plates and on false boxes that no net was trained on. A box with a lower probability
+    than ``least`` is not reported; 0 reports every box.
     """
 
     bias: float = ranged(-50, 50, 0.0)
@@ -147,10 +147,11 @@ class PlateRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamingRules:
-    """``[naming]``: how the namer's answer joins the reader's own, ``jurisdictions`` as on the reader's card.
+    """``[naming]``: how the namer's answer is combined with the reader's.
 
-    A jurisdiction's log-probability is the reader's times ``reader_weight`` plus the namer's times
-    ``namer_weight``. Of plates narrower than ``least_width_px`` in the frame it is not asked.
+    ``jurisdictions`` must be those of the reader's card. The log-probability of each is the reader's times
+    ``reader_weight`` plus the namer's times ``namer_weight``. The namer is not asked about plates narrower
+    than ``least_width_px`` in the frame.
     """
 
     jurisdictions: tuple[str, ...]
@@ -161,14 +162,14 @@ class NamingRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HidingRules:
-    """``[hiding]``: a text is trusted in full if no column's log-odds of a hidden character reach this."""
+    """``[hiding]``: a text is fully trusted if no column's log-odds of a hidden character reach this."""
 
     clear_below: float = ranged(-30, 30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetCard(ABC):
-    """What every net's card has. Each other field of a card is a section of its own."""
+    """The fields of every net's card. Each other field of a card is a section of its own."""
 
     KIND: ClassVar[str]
     OUTPUTS: ClassVar[frozenset[str]]
@@ -244,7 +245,7 @@ class ReaderCard(NetCard):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamerCard(NetCard):
-    """Card of the state namer. Of its ``[patch]`` the margins and the contrast count."""
+    """Card of the state namer. Of ``[patch]``, only the margins and the contrast are used."""
 
     KIND: ClassVar[str] = "state-namer"
     OUTPUTS: ClassVar[frozenset[str]] = frozenset({"jurisdiction"})
@@ -260,7 +261,7 @@ class NamerCard(NetCard):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObstacleCard(NetCard):
-    """Card of the obstacle finder. Of its ``[patch]`` the margins and the contrast count."""
+    """Card of the obstacle finder. Of ``[patch]``, only the margins and the contrast are used."""
 
     KIND: ClassVar[str] = "obstacle-finder"
     OUTPUTS: ClassVar[frozenset[str]] = frozenset({"hidden"})
@@ -275,7 +276,7 @@ class ObstacleCard(NetCard):
 
 
 def checked_model(card: Path, model: ModelFile) -> bytes:
-    """The model file beside its card, read once, only if it is the one that the card names.
+    """Reads the model file beside its card, once, if it has the hash that the card names.
 
     Raises MissingModelError, SwappedModelError.
     """
@@ -297,7 +298,7 @@ def _missing(path: Path, error: OSError) -> MissingModelError:
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """The sections of a TOML file beside the nets. Raises MissingModelError, CardError."""
+    """Reads the sections of a TOML file beside the nets. Raises MissingModelError, CardError."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -313,7 +314,7 @@ def read_table(path: Path) -> dict[str, Any]:
 def _open(
     path: Path, kind: str, needed: frozenset[str], optional: frozenset[str], sections: set[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The card as a table, and its common part parsed."""
+    """Reads a card as a table and parses its common part."""
     table = read_table(path)
     for name in table:
         if name not in sections | {"model", "input", "outputs"} | _FREE_SECTIONS:
@@ -336,7 +337,7 @@ def _open(
 def _outputs(
     path: Path, table: dict[str, Any], needed: frozenset[str], optional: frozenset[str]
 ) -> dict[str, str]:
-    """``[outputs]``: the tensor's name for each role."""
+    """``[outputs]``: the name of the tensor for each role."""
     outputs = table.get("outputs")
     if not isinstance(outputs, dict):
         raise CardError(path, "outputs", "section is missing")
@@ -351,7 +352,7 @@ def _outputs(
 
 
 def _section(path: Path, table: dict[str, Any], name: str, kind: type[Rules]) -> Rules:
-    """One section as its frozen record; unknown, missing, wrongly typed and out-of-range keys are refused."""
+    """Parses a section into its frozen record; refuses unknown, missing, mistyped and out-of-range keys."""
     values = table.get(name, {})
     if not isinstance(values, dict):
         raise CardError(path, name, "must be a section")
@@ -386,7 +387,7 @@ def _value(path: Path, key: str, value: Any, hint: Any, place: Field[Any]) -> An
 
 
 def card_text(sections: dict[str, dict[str, Any]]) -> str:
-    """The sections as TOML, what ``load`` reads. Values: str, bool, int, float, lists of str."""
+    """Writes sections as TOML that ``load`` reads. Values: str, bool, int, float, lists of str."""
     lines: list[str] = []
     for name, values in sections.items():
         lines.append(f"[{name}]")

@@ -1,4 +1,4 @@
-"""How sure a text is: a small logistic model over named features, weights from the card."""
+"""How sure a text is: a small logistic model over named features, with weights from the card."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass, fields
 from .card import ConfidenceRules
 from .errors import NetAnswerError
 
-# Log-odds per halving of the width, of a text read from a plate narrower than FAR_PX in all frames. 1.5 makes
-# the confidence true (9,000 votes over 1 to 12 such frames of rendered passes), but of texts that are sure
-# after one frame of 24 to 28 px one in ten would be wrong; with 2.5 it is one in fifteen.
+# Log-odds per halving of the width, for a text whose plate was narrower than FAR_PX in all frames. 1.5 makes
+# the confidence accurate (9,000 votes over 1 to 12 such frames of rendered passes), but of the texts that are
+# sure after one frame of 24 to 28 px, one in ten would be wrong; with 2.5 it is one in fifteen.
 FAR_PX, FAR_LOG_ODDS = 40.0, 2.5
-READER_NET = "plate reader"  # the only net of which a text and its confidence are made
+READER_NET = "plate reader"  # the only net from which texts and their confidence come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What a calibration may use; every value is finite and bounded.
+    """The features that a calibration may use; every value is finite and bounded.
 
     ``posterior``: log-odds of the text among its candidates. ``likelihood``: mean log p of the text
     under the columns. ``weakest``: log-odds of its weakest slot. ``agreement``: share of the looks that
-    gave the same text alone. ``slots``: mean log p per slot of the second head. ``width``: log2 of
+    gave the same text on their own. ``slots``: mean log p per slot of the second head. ``width``: log2 of
     the plate's width over 100 px. ``score``: log-odds of the detector. ``format``: how probable a
     series of the jurisdiction is. ``frames``: log2 of the frames voted.
     """
@@ -42,15 +42,15 @@ class Features:
 
 
 def confidence(features: Features, rules: ConfidenceRules) -> float:
-    """Calibrated probability that the whole text is right. Raises NetAnswerError for what is no number."""
+    """Calibrated probability that the whole text is right. Raises NetAnswerError if it is not a number."""
     total = rules.bias + sum(getattr(rules, name) * value for name, value in features.as_dict().items())
     return chance(total)
 
 
 def seen_from(width_px: float, sure: float) -> float:
-    """What is left of a pass's confidence if its plate was never wider than this.
+    """Lowers the confidence of a pass whose plate was never wider than this.
 
-    Far readings err alike: frames that agree add less than they seem to.
+    Readings from afar err alike, so frames that agree add less than they seem to.
     """
     if width_px >= FAR_PX:
         return sure
@@ -59,19 +59,19 @@ def seen_from(width_px: float, sure: float) -> float:
 
 
 def chance(odds: float) -> float:
-    """The probability of these log-odds. Raises NetAnswerError for what is no number."""
+    """The probability of these log-odds. Raises NetAnswerError if they are not a number."""
     return 1.0 / (1.0 + math.exp(-within(odds, -30.0, 30.0)))
 
 
 def log_odds(probability: float, bound: float = 9.0) -> float:
-    """log(p / (1 - p)), within +- bound. Raises NetAnswerError for what is no number."""
+    """log(p / (1 - p)), within +- bound. Raises NetAnswerError if p is not a number."""
     low = 1.0 / (1.0 + math.exp(bound))
     p = within(probability, low, 1.0 - low)
     return math.log(p / (1.0 - p))
 
 
 def within(value: float, low: float, high: float) -> float:
-    """The value, bounded. Raises NetAnswerError for what is no number: bounds would let it through."""
+    """Bounds a value. Raises NetAnswerError for NaN, which bounds would let through."""
     if math.isnan(value):
         raise NetAnswerError(READER_NET, "what was computed from its answer is no number")
     return min(max(value, low), high)

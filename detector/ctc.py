@@ -1,7 +1,7 @@
 """CTC arithmetic (Graves et al. 2006) on columns of class probabilities: beam search, scores, slots.
 
-Works with probabilities, not logarithms: no class of a column counts as so unlikely that a path over
-all columns would leave a float64. The blank is the last class. Texts are tuples of class numbers.
+Works with probabilities, not logarithms: each class of a column has a floor, so that a path over all columns
+stays within a float64. The blank is the last class. Texts are tuples of class numbers.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from .plates import F32
 
 F64 = NDArray[np.float64]
 Labels = tuple[int, ...]
-_SKIP_BELOW = 2e-3  # a class less likely than this in a column does not lengthen a text
-_LEAST = 1e-290  # a path over all columns is never taken to be less likely: 1 / it is still a float64
-_DROP_BELOW = 1e-5  # a beam less likely than this share of the best has no future
-_MOST_CLASSES = 4  # that may lengthen a text in one column; scores are computed again over all of them
+_SKIP_BELOW = 2e-3  # a class less likely than this in a column does not extend a text
+_LEAST = 1e-290  # floor for a path over all columns: its reciprocal is still a float64
+_DROP_BELOW = 1e-5  # a beam less likely than this share of the best is dropped
+_MOST_CLASSES = 4  # that may extend a text in one column; the final scores use all classes
 
 
 def column_probabilities(logits: F32, temperature: float, smoothing: float) -> F64:
-    """Softmax of logits (..., T, C) / temperature, mixed with a share ``smoothing`` of the uniform.
+    """Softmax of logits (..., T, C) / temperature, with a share ``smoothing`` of a uniform distribution.
 
-    The share says that any column may be deceived: no single frame can veto a text.
+    Any column may be wrong; the share keeps a single frame from vetoing a text.
     """
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(axis=-1, keepdims=True)
@@ -69,7 +69,7 @@ def beam_search(columns: F64, width: int) -> list[tuple[Labels, float]]:
 
 
 def _open_classes(columns: F64) -> list[list[int]]:
-    """The classes of each column that may lengthen a text, in no order."""
+    """The classes of each column that may extend a text, in no order."""
     labels = columns[:, :-1]
     out: list[list[int]] = [[] for _ in labels]
     for row, label in zip(*(places.tolist() for places in np.nonzero(labels > _SKIP_BELOW)), strict=True):
@@ -99,7 +99,7 @@ def _weight(item: tuple[Labels, tuple[float, float]]) -> tuple[float, Labels]:
 
 
 def _padded(texts: Sequence[Labels], blank: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Texts as one array (N, S) filled up with blanks, and their lengths."""
+    """Texts as one array (N, S), padded with blanks, and their lengths."""
     lengths = np.array([len(text) for text in texts], np.intp)
     out = np.full((len(texts), int(lengths.max(initial=0))), blank, np.intp)
     for row, text in enumerate(texts):
@@ -110,7 +110,7 @@ def _padded(texts: Sequence[Labels], blank: int) -> tuple[NDArray[np.intp], NDAr
 def log_scores(ratios: F64, blanks: F64, texts: Sequence[Labels]) -> F64:
     """log p(text) of each of N texts under each of L column sets (L, N).
 
-    ratios (C, L, T), blanks (L,): what ``against_blank`` gives of them, the last class being the blank.
+    ratios (C, L, T), blanks (L,): from ``against_blank``, with the blank as the last class.
     Graves et al. 2006, eq. 5 to 8, for all pairs at once. A text that no path can spell scores -inf.
     """
     looks, blank = len(blanks), len(ratios) - 1
@@ -128,12 +128,12 @@ def log_scores(ratios: F64, blanks: F64, texts: Sequence[Labels]) -> F64:
 
 
 def against_blank(columns: F64, blank: int) -> tuple[F64, F64]:
-    """The yardstick of the sums below: the path that is blank in every column.
+    """Expresses columns relative to the path that is blank in every column.
 
-    columns: (L, T, C). Returns, for the path that stays in one class from the first column to the
-    t-th, its probability over the blank path's, (C, L, T); and the whole blank path's probability (L,).
-    In these units entering a state is one product and staying in it one running sum over the columns,
-    so that a text costs a step a character and not a step a column.
+    columns: (L, T, C). Returns (C, L, T), the probability of the path that stays in one class from the
+    first column to the t-th, divided by that of the blank path; and (L,), the probability of the whole
+    blank path. In these units, entering a state is one product and staying in it is a running sum over the
+    columns, so that a text costs one step per character instead of one per column.
     """
     columns = np.maximum(columns, _LEAST ** (1.0 / columns.shape[1]))
     paths = np.cumprod(columns.transpose(2, 0, 1), axis=-1)
@@ -142,16 +142,16 @@ def against_blank(columns: F64, blank: int) -> tuple[F64, F64]:
 
 
 def _follows(padded: NDArray[np.intp]) -> F64:
-    """1 if a character may follow its neighbor without a blank between, because it differs: (S, N)."""
+    """(S, N): 1 where a character differs from the one before, so that no blank is needed between them."""
     out = np.zeros(padded.shape[::-1])
     out[1:] = (padded[:, 1:] != padded[:, :-1]).T
     return out
 
 
 def _forward(ratios: F64, follows: F64) -> tuple[F64, F64]:
-    """Forward probabilities over the blank path's of M texts' characters (S, M, T), gaps (S + 1, M, T).
+    """Forward probabilities of M texts over the blank path's: characters (S, M, T) and gaps (S + 1, M, T).
 
-    ratios: (S, M, T), of each character's column path to the blank's; follows: (S, M), see _follows.
+    ratios: (S, M, T), each character's column path over the blank's; follows: (S, M), see _follows.
     """
     slots, rows, steps = ratios.shape
     label, gap = np.empty((slots, rows, steps)), np.empty((slots + 1, rows, steps))
@@ -174,16 +174,16 @@ def _forward(ratios: F64, follows: F64) -> tuple[F64, F64]:
 
 @lru_cache(maxsize=4)
 def _before(steps: int) -> F64:
-    """Running sums as a product: (X @ this)[..., t] is the sum of X[..., :t]. A third of cumsum's time."""
+    """Running sums as a product: (X @ this)[..., t] is the sum of X[..., :t], in a third of cumsum's time."""
     return np.triu(np.ones((steps, steps)), 1)
 
 
 def slot_scores(columns: F64, text: Labels) -> F64:
-    """log p of ``text`` with one slot replaced by each class in turn, (L, S, C), or left out (class blank).
+    """log p (L, S, C) of ``text`` with one slot replaced by each class, or left out (class blank).
 
-    columns: (L, T, C). The forward and backward probabilities of a slot's neighbors do not depend
-    on its own class, so all replacements cost one pass over the columns. Classes that no column
-    shows share one figure, that of the least likely class of each column.
+    columns: (L, T, C). The forward and backward probabilities of a slot's neighbors do not depend on its
+    own class, so all replacements together cost one pass over the columns. Classes that no column shows
+    share one value, that of the least likely class of each column.
     """
     looks, _, classes = columns.shape
     slots, blank = len(text), classes - 1
@@ -215,18 +215,18 @@ def slot_scores(columns: F64, text: Labels) -> F64:
 
 
 def _replaced(ratios: F64, place: NDArray[np.intp], ahead: tuple[F64, F64], behind: tuple[F64, F64]) -> F64:
-    """p (S, K, L) of a text, over the blank path's, with each slot replaced by each of K classes.
+    """p (S, K, L) of a text over the blank path's, with each slot replaced by each of K classes.
 
-    ratios: (K, L, T), see against_blank. place: which of them each slot of the text is, (S,). ahead
-    and behind: characters (S, L, T) and gaps (S + 1, L, T), up to and from each column. A neighbor may
-    follow without a blank between only if it is another class.
+    ratios: (K, L, T), see against_blank. place: (S,), the index in K of each slot's class. ahead and
+    behind: characters (S, L, T) and gaps (S + 1, L, T), up to and from each column. Neighbors of the same
+    class need a blank between them.
     """
     slots, own = len(place), np.arange(len(place) - 1)
     enters = ahead[1][:-1].copy()
     enters[1:] += ahead[0][:-1]
     every = enters[:, None] / ratios
     every[own + 1, place[:-1]] = ahead[1][1:-1] / ratios[place[:-1]]
-    steps = every.shape[-1]  # a product a slot: few enough numbers that BLAS starts no threads for it
+    steps = every.shape[-1]  # one product per slot: small enough that BLAS starts no threads
     inside = (every.reshape(slots, -1, steps) @ _before(steps)).reshape(every.shape)
     inside[0] += 1.0
     inside *= ratios
@@ -241,7 +241,7 @@ def _replaced(ratios: F64, place: NDArray[np.intp], ahead: tuple[F64, F64], behi
 
 
 def _without_slot(ahead: tuple[F64, F64], behind: F64, label: NDArray[np.intp]) -> F64:
-    """p (S, L) of the text without each slot, over the blank path's: every way past the slot."""
+    """p (S, L) of the text without each slot, over the blank path's."""
     path, gap = ahead
     slots = len(label)
     total = np.empty((slots, path.shape[1]))
@@ -263,7 +263,7 @@ def best_path(columns: F64) -> Labels:
 
 
 def character_runs(columns: NDArray[np.floating]) -> list[tuple[int, int, int]]:
-    """Each character of the best path: its first column, the one after its last, and its class."""
+    """Each character of the best path: its first column, the column after its last, and its class."""
     blank, runs, start = columns.shape[1] - 1, [], 0
     for label, run in groupby(columns.argmax(axis=1).tolist()):
         stop = start + sum(1 for _ in run)
@@ -274,7 +274,7 @@ def character_runs(columns: NDArray[np.floating]) -> list[tuple[int, int, int]]:
 
 
 def sure_gaps(count: int, classes: int) -> F64:
-    """Columns (count, classes) that surely show no character."""
+    """Columns (count, classes) that certainly show no character."""
     gaps = np.full((count, classes), 1e-6)
     gaps[:, -1] = 1.0 - 1e-6 * (classes - 1)
     return gaps

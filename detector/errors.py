@@ -1,14 +1,14 @@
-"""What can go wrong in the detector; every error says what, where, and the cure.
+"""The detector's errors. Each says what is wrong, where, and what to do.
 
 DetectorError
 ├── MissingRuntimeError      neither ai-edge-litert nor tflite-runtime is installed
 ├── ModelError               a model or its card cannot be used
-│   ├── MissingModelError    file or card is not there
+│   ├── MissingModelError    the model file or its card is missing
 │   ├── CardError            the card is not valid TOML, or a field is missing, unknown or out of range
 │   ├── SwappedModelError    the file's sha256 is not the one that its card names
 │   └── ModelShapeError      the net's tensors are not those that its card describes
-├── NetAnswerError           a net, or what was computed from its answer, gave no number, or read wrong
-└── PictureError             an array that is not what the function takes
+├── NetAnswerError           a net's answer, or a result of it, is not a number, or is known to be wrong
+└── PictureError             an array of the wrong shape or type
     └── DegenerateCornersError  four corners that span no convex area
 """
 
@@ -18,9 +18,9 @@ from pathlib import Path
 
 
 class DetectorError(Exception):
-    """Base of the room's errors; this room imports no other, so its base is its own.
+    """Base of the detector's errors. The room imports no other, so it has its own base.
 
-    `exit_status`: what a command that ends by it returns (1 found wrong, 2 misuse, 3 a part is lacking).
+    `exit_status`: the exit status of a command that fails with it (1 found wrong, 2 misuse, 3 lacking).
     """
 
     exit_status = 1
@@ -49,7 +49,7 @@ class ModelError(DetectorError):
 
 
 class MissingModelError(ModelError):
-    """A model file or a card is not there."""
+    """A model file or its card is missing."""
 
     exit_status = 3
 
@@ -64,7 +64,7 @@ class CardError(ModelError):
 
 
 class SwappedModelError(ModelError):
-    """The file is not the one that its card was written for."""
+    """The model file's hash is not the one on its card."""
 
     def __init__(self, path: Path, expected: str, found: str) -> None:
         self.expected = expected
@@ -77,7 +77,7 @@ class SwappedModelError(ModelError):
 
 
 class ModelShapeError(ModelError):
-    """A tensor of the net is missing, or has another shape or type than the card says."""
+    """A tensor of the net is missing, or its shape or type differs from the card."""
 
 
 class NetAnswerError(DetectorError):
@@ -95,8 +95,8 @@ class NetAnswerError(DetectorError):
 
 
 class PictureError(DetectorError):
-    """An array of the wrong shape or type was handed in."""
+    """An array of the wrong shape or type was passed in."""
 
 
 class DegenerateCornersError(PictureError):
-    """Corners that span no convex area of at least a few pixels, so nothing can be cut out."""
+    """The corners span no convex area of at least a few pixels, so nothing can be cut out."""

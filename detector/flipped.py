@@ -1,9 +1,9 @@
-"""Sees whether a plate is shown in a mirror, in a shop's window or upside down, though it gives a text.
+"""Detects plates that are shown in a mirror, in a shop window or upside down but still give a text.
 
 Flipped characters look like others: a 2 like an S, a 3 like an E, a turned 9 like a 6. So the text of a
-flipped plate has many of some characters and few of others, and that of the same patch, flipped back, the
-other way round. Each character has log odds: how much more often a look at an upright plate gives it than one
-at a flipped plate. ``python -m detector.training.fit_flipped`` counts them on drawn US plates.
+flipped plate has many of some characters and few of others; for the same patch flipped back, it is the
+reverse. Each character has log odds: how much more often it is read on an upright plate than on a flipped
+one. ``python -m detector.training.fit_flipped`` counts them on drawn US plates.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Mapping
 from .look import Look, Looker, Stopwatch
 from .plates import ALPHABET, U8
 
-# Log odds, upright over flipped, in nats; those of all other characters are 0. A mirrored T and an X are
-# at the edge of rounding: the command prints -2 for that T, -1 for a mirrored X and 0 for a turned one.
+# Log odds, upright over flipped, in nats; 0 for all other characters. A mirrored T and an X are at the edge
+# of rounding: the command prints -2 for that T, -1 for a mirrored X and 0 for a turned one.
 _MIRRORED = {-1: "08AIOQST", 1: "126BDENPR", 2: "G", 3: "457KZ"}
 _TURNED = {-2: "Z", -1: "9AILOSWX", 1: "7BDEFGP", 2: "24RUY", 3: "5K"}
-_LEAST = 3  # characters: of fewer, most are legible either way
-_DOUBTFUL = 1  # nats: a text with more is upright without a look at the flipped patch
-_FLIPPED = 3  # nats that the text of the flipped patch has more
+_LEAST = 3  # characters: most shorter texts are legible either way
+_DOUBTFUL = 1  # nats: a text with more is upright, and the flipped patch is not read
+_FLIPPED = 3  # nats by which the text of the flipped patch must be better
 
 
 def _by_label(odds: Mapping[int, str]) -> tuple[int, ...]:
-    """The odds of each label, from the characters of each odds."""
+    """The odds of each label, from a table of the characters with each odds."""
     by_sign = {sign: nats for nats, signs in odds.items() for sign in signs}
     return tuple(by_sign.get(sign, 0) for sign in ALPHABET)
 
@@ -32,9 +32,9 @@ _BY_LABEL = _by_label(_MIRRORED), _by_label(_TURNED)
 
 
 def is_flipped(looker: Looker, look: Look, watch: Stopwatch) -> bool:
-    """Whether the patch of a look shows a plate as a mirror does, or turned by 180 degrees.
+    """Whether the patch of a look shows a mirrored plate, or one turned by 180 degrees.
 
-    Only a text that may be a flipped one's costs a look: three in ten drawn US plates are tried either way.
+    Only a text that may be flipped costs another look: three in ten drawn US plates are read both ways.
     Raises NetAnswerError.
     """
     if len(look.path) < _LEAST:
@@ -45,14 +45,14 @@ def is_flipped(looker: Looker, look: Look, watch: Stopwatch) -> bool:
         if upright <= _DOUBTFUL:
             path, sureness = looker.look_at(flipped, watch)
             gain = sum(odds[label] for label in path) - upright
-            # a plate's own text is nearly always surer than that of its flipped patch
+            # the true text of a plate is nearly always surer than that of its flipped patch
             if len(path) >= _LEAST and sureness >= look.sureness and gain >= _FLIPPED:
                 return True
     return False
 
 
 def turned(looker: Looker, patch: U8, watch: Stopwatch) -> int:
-    """Whether a patch of the net's size shows its plate turned: 1 if so, -1 if upright, 0 if it does not say.
+    """Returns 1 if a patch of the net's size shows its plate turned, -1 if upright, 0 if that is unclear.
 
     patch: uint8 (h, w). Costs two looks. Raises NetAnswerError.
     """

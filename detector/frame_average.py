@@ -1,12 +1,12 @@
-"""One picture of a plate from the frames of its pass: its patches aligned and averaged, and looked at.
+"""Averages the aligned patches of a pass and reads the result.
 
-Frames of one view are misread alike. Each shows the plate on other px, with other noise, so that their
-average shows strokes that no frame shows alone; sharpened, for an average is soft. What it gives is weighed
-in the vote (``Vote.with_average``).
+Frames of one view are misread alike. But each shows the plate on other pixels, with other noise, so that
+their average shows strokes that no single frame shows. It is sharpened, since an average is soft. Its text is
+weighed in the vote (``Vote.with_average``).
 
-Patches are aligned by an affine map, inverse compositional (Baker and Matthews 2004, Lucas-Kanade 20 Years
-On, 3.2), at half their size. One that stays unlike the best is left out: something hides a part there, or it
-is another plate.
+Patches are aligned at half their size by an affine map, inverse compositional (Baker and Matthews 2004,
+Lucas-Kanade 20 Years On, 3.2). One that remains unlike the best is left out: something hides a part of it, or
+it is another plate.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from .vote import FAR_SHARE, NEAR_POWER, NEAREST, READABLE_PX
 
 F64 = NDArray[np.float64]
 
-MOST = 8  # patches of a pass: with 12 the same texts win, and each costs a millisecond
+MOST = 8  # patches per pass: with 12 the same texts win, and each costs a millisecond
 LEAST = 2
 ALIKE = 0.85  # correlation with the best patch: real plates that agreed less were misaligned
-_SURE_POWER = 0.3  # of a look's sureness, beside the width, in the choice of the best patch
-_STEPS = 6  # at most; with 10 no other text wins
-_STILL, _LOST = 0.008, 0.4  # a step that moves a corner by less, or by more (half widths), is the last
-_SOFT_PX = 0.8  # blur of a half-sized patch: strokes that are farther apart find each other
-_EDGE = 2  # px of a half-sized patch that do not count: a map may reach over them
-SHARPENED = (1.0, 2.0)  # strength of what is added to the average's edges, one look each
+_SURE_POWER = 0.3  # exponent of a look's sureness, beside the width, in the choice of the best patch
+_STEPS = 6  # at most; with 10, the same texts win
+_STILL, _LOST = 0.008, 0.4  # in half widths: a step that moves a corner by less, or by more, is the last
+_SOFT_PX = 0.8  # blur of a half-sized patch, so that strokes farther apart can be matched
+_EDGE = 2  # px at the border of a half-sized patch that do not count: a map may reach beyond it
+SHARPENED = (1.0, 2.0)  # strengths of the sharpening, one look for each
 _SHARPENED_PX = 1.5  # radius
-_MEAN, _DEVIATION = 128.0, 52.0  # leaves room for sharpened edges; the net's patches are normalized again
+_MEAN, _DEVIATION = 128.0, 52.0  # leave room for sharpened edges; the patch is normalized again for the net
 _LEAST_DEVIATION = 3.0
 _CANDIDATES = 4  # texts a look
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """One look at a plate. ``patch``: uint8 (h, w); ``text``: what it gave, ``sureness`` its own."""
+    """One look at a plate. ``patch``: uint8 (h, w); ``text`` and ``sureness``: what the look gave."""
 
     patch: U8 = field(repr=False)
     text: str = field(repr=False)
@@ -56,7 +56,7 @@ class View:
 
 
 class Views:
-    """The views of a pass that are worth most."""
+    """The best views of a pass."""
 
     __slots__ = ("_views",)
 
@@ -64,17 +64,17 @@ class Views:
         self._views: list[View] = []
 
     def add(self, views: Iterable[View]) -> None:
-        """Keeps those that are among the best."""
+        """Adds views and keeps the best."""
         self._views += views
         if len(self._views) > MOST:
             self._views = sorted(self._views, key=lambda view: -view.worth)[:MOST]
 
     def join(self, other: Views) -> None:
-        """Those of the same plate in another pass."""
+        """Adds the views of the same plate from another pass."""
         self.add(other._views)
 
     def as_long_as(self, text: str) -> list[View]:
-        """Those that gave a text of this length, so that nothing hid a part of it."""
+        """The views that gave a text of this length, so that nothing hid a part of it."""
         return [view for view in self._views if len(view.text) == len(text)]
 
 
@@ -82,7 +82,7 @@ SeeTogether = Callable[[Sequence[View]], Evidence | None]
 
 
 def average(views: Sequence[View]) -> U8 | None:
-    """Their patches as one, uint8 (h, w) with mean and deviation set; None if too few are alike."""
+    """The average patch, uint8 (h, w) with mean and deviation set; None if too few patches are alike."""
     near = _near(views)
     if len(near) < LEAST:
         return None
@@ -101,7 +101,7 @@ def average(views: Sequence[View]) -> U8 | None:
 
 
 def read_average(views: Sequence[View], looker: Looker) -> Evidence | None:
-    """What the net reads in the average of views, a look a sharpening; None if too few are alike.
+    """Reads the average of views, once per sharpening; None if too few are alike.
 
     Raises NetAnswerError.
     """
@@ -122,12 +122,12 @@ def read_average(views: Sequence[View], looker: Looker) -> Evidence | None:
 
 
 def alike(one: U8, other: U8) -> float:
-    """How like two patches (h, w) of one size are where they fit best, -1 to 1."""
+    """Correlation of two patches (h, w) of one size in their best alignment, -1 to 1."""
     return _Reference(one).find(other)[0]
 
 
 def _near(views: Sequence[View]) -> list[View]:
-    """Those that are not much narrower than the third widest: as in the vote, they err."""
+    """The views that are not much narrower than the third widest; narrow ones err, as in the vote."""
     if not views:
         return []
     widest = sorted((view.width_px for view in views), reverse=True)[:NEAREST]
@@ -136,7 +136,7 @@ def _near(views: Sequence[View]) -> list[View]:
 
 
 class _Reference:
-    """The patch that others are moved onto, with what each step needs of it."""
+    """The patch that others are aligned to, with what each step needs of it."""
 
     def __init__(self, patch: U8) -> None:
         small = _halved(patch)
@@ -150,12 +150,12 @@ class _Reference:
         steepest = np.stack([across * u, across * v, across, down * u, down * v, down], axis=-1)
         changes = _inner(steepest).reshape(-1, 6)
         hessian = changes.T @ changes
-        # without a stroke, nothing moves
+        # damped, so that a patch without strokes does not move
         damped = hessian + max(1e-3 * float(np.trace(hessian)) / 6, 1e-6) * np.eye(6)
         self._solve = np.asarray(np.linalg.solve(damped, changes.T), np.float64)
 
     def find(self, patch: U8) -> tuple[float, F64]:
-        """How like a patch is at best, -1 to 1, and the map (3, 3) from here to there in half sizes."""
+        """Best correlation of a patch, -1 to 1, and the map (3, 3) from here to it in half sizes."""
         small, onto = _halved(patch), np.eye(3)
         best, place = -1.0, onto
         for _ in range(_STEPS):
@@ -179,7 +179,7 @@ def _halved(patch: U8) -> U8:
 
 
 def _even(patch: U8) -> F64:
-    """With a mean of 0 and a deviation of 1."""
+    """Normalizes to a mean of 0 and a deviation of 1."""
     values = patch.astype(np.float64)
     return np.asarray((values - values.mean()) / max(float(values.std()), _LEAST_DEVIATION))
 
@@ -191,7 +191,7 @@ def _correlation(one: F64, other: F64) -> float:
 
 
 def _warped(patch: U8, onto: F64, how: Image.Resampling) -> U8:
-    """A patch (h, w) as a map in half sizes from the center (3, 3) shows it."""
+    """Warps a patch (h, w) by a map (3, 3) in half sizes from the center."""
     height, width = patch.shape
     half = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])
     in_px = np.linalg.inv(half) @ onto @ half

@@ -1,7 +1,7 @@
-"""A still plate's two halves, each cut out alone, so that its characters are twice as large in the patch.
+"""Cuts a still plate into two halves, so that its characters are twice as large in the patch.
 
-The reader's net sees 144 px across a plate with its margins; a near plate shows more. Where two characters
-run into each other in the whole, as a slanted V and its neighbor do, a half often shows them apart.
+The reader's net sees 144 px across a plate with its margins, but the frame shows a near plate in more. A half
+often separates two characters that merge in the whole, such as a slanted V and its neighbor.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from .two_lines import join_columns
 F64 = NDArray[np.float64]
 
 FEWEST, MOST = 5, 10  # characters of a plate that is halved
-_CHARACTERS = 5  # in a half, so that the halves share some
-# (beyond the outer characters, in their distances; above and below, in their heights)
+_CHARACTERS = 5  # per half, so that the halves share some
+# (beyond the outer characters, in character distances; above and below, in character heights)
 MARGINS = ((1.0, 0.35), (0.7, 0.6))
-_USUAL_ROWS = (0.28, 0.8)  # of a patch's height, where the line of characters does not show
+_USUAL_ROWS = (0.28, 0.8)  # of a patch's height, if the line of characters cannot be found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Half:
-    """corners: px (4, 2) in the frame. meets: share of its width where the other half's own part begins."""
+    """corners: px (4, 2) in the frame. meets: share of its width at which the other half takes over."""
 
     corners: F64
     meets: float
@@ -39,7 +39,7 @@ class Half:
 def halve(
     patch: Patch, columns: NDArray[np.floating], margin: tuple[float, float]
 ) -> tuple[Half, Half] | None:
-    """The left and the right half of the plate in a patch, None if it shows too few or too many characters.
+    """The left and right half of the plate in a patch; None if it shows too few or too many characters.
 
     columns: (T, 37), what the net gave for the patch. margin: one of ``MARGINS``.
     """
@@ -61,7 +61,7 @@ def halve(
 
 
 def join_halves(halves: tuple[Half, Half], columns: tuple[F64, F64]) -> F64:
-    """What was read of each half, (T, 37) columns, as those of the whole text, (2 T + 1, 37)."""
+    """Joins the columns (T, 37) of each half to those of the whole text, (2 T + 1, 37)."""
     left, right = columns
     ends, begins = (round(half.meets * len(one)) for half, one in zip(halves, columns, strict=True))
     gaps = sure_gaps(len(left) - ends, left.shape[1]), sure_gaps(begins, right.shape[1])
@@ -70,5 +70,5 @@ def join_halves(halves: tuple[Half, Half], columns: tuple[F64, F64]) -> F64:
 
 
 def as_long(columns: F64) -> F64:
-    """Columns (T, 37) of a whole plate, and sure gaps to be as many as of halves: (2 T + 1, 37)."""
+    """Pads the columns (T, 37) of a whole plate with gaps to the length of joined halves, (2 T + 1, 37)."""
     return join_columns(columns, sure_gaps(*columns.shape)).astype(np.float64)

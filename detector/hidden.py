@@ -1,7 +1,7 @@
-"""Explains the frames of a pass that show a part of the plate, so that they outvote none that shows it whole.
+"""Finds the frames of a pass that show only a part of the plate, so that they do not outvote the others.
 
-A frame that shows a part of a text says nothing against the rest of it, where other frames clearly show
-the whole: the plate came out from behind a post, or drove in from the edge of the picture.
+A frame that shows a part of a text is no evidence against the rest if other frames clearly show the whole:
+the plate came out from behind a post, or drove in from the edge of the picture.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from .likeness import is_part
 from .plates import Evidence
 
 F64 = NDArray[np.float64]
-_LEAST_WITNESSES = 2  # frames that show the whole text
-_CLEAR_NATS = 6.0  # by which each of them prefers it to any part of it
-_HIDDEN_NATS = 3.0  # what it costs to say that a frame shows a part only: one reading in twenty does
-_NARROW_NATS, _NARROW_IN_ALL = 0.5, 4.0  # less if the box itself was narrower, and one event for all
+_LEAST_WITNESSES = 2  # frames that must show the whole text
+_CLEAR_NATS = 6.0  # by which each of them must prefer it to any part of it
+_HIDDEN_NATS = 3.0  # cost of the assumption that a frame shows only a part: one reading in twenty does
+_NARROW_NATS, _NARROW_IN_ALL = 0.5, 4.0  # less if the box was narrower; at most, for all
 _NARROWER = 0.93  # width over height, of the frames that show the whole
-_WHOLE_LINE = 5  # characters that a look at a plate of two lines as a whole never surely gives
+_WHOLE_LINE = 5  # characters that a look at both lines of a two-line plate never surely gives
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explained:
-    """scores: (F, N), at least the log-likelihoods. hidden: (F, N) bool, frames that show a part of a text.
+    """scores: (F, N), at least the log-likelihoods. hidden: (F, N) bool, the frame shows a part of the text.
 
-    narrow: (F, N) bool, those of them whose boxes were narrower too.
+    narrow: (F, N) bool, the same, and its box was narrower too.
     """
 
     scores: F64
@@ -39,7 +39,7 @@ class Explained:
 
 
 def explain_hidden(scores: F64, texts: Sequence[Labels], frames: Sequence[Evidence]) -> Explained | None:
-    """scores: log-likelihoods (F, N) of N texts under F frames. None if no frame shows a part."""
+    """Finds partly hidden frames; None if there are none. scores: log-likelihoods (F, N)."""
     if len(frames) <= _LEAST_WITNESSES or len(texts) < 2:
         return None
     own = scores.argmax(axis=1)
@@ -77,10 +77,10 @@ def explain_hidden(scores: F64, texts: Sequence[Labels], frames: Sequence[Eviden
 
 
 def _read_in_one_line(own: Sequence[int], texts: Sequence[Labels], frames: Sequence[Evidence]) -> set[int]:
-    """The texts, by number, that some frame gave of the plate as one line. own: each frame's text.
+    """Indices of the texts that some frame gave for the plate as one line. own: each frame's text.
 
-    Beside such a text, one that only readings line by line give is no whole that something hides in part: its
-    other line is a state's name, or a dealer's.
+    If there is such a text, one from readings line by line is not a partly hidden whole: its other line is
+    the name of a state or a dealer.
     """
     return {
         text

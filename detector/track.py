@@ -1,10 +1,10 @@
-"""Follows plates over frames: which sightings are one vehicle's pass, and when it has ended.
+"""Follows plates over frames: decides which sightings are one vehicle's pass, and when it has ended.
 
-A sighting belongs to the pass whose predicted place and size it fits; the texts have a say too. The
-same text at another place is the same vehicle (a low frame rate, a shaken camera); a clearly other
-text at the same place is another vehicle: after a gap at once, without one as soon as a second
-frame agrees, for a single reading may be a glint. Texts that differ in one character may be two vehicles
-of one fleet: they are one vehicle only where the place fits, or where one of them is in doubt of that slot.
+A sighting belongs to the pass whose predicted place and size it fits; the texts count too. The same text in
+another place is the same vehicle (a low frame rate, a shaken camera). A clearly different text in the same
+place is another vehicle: at once after a gap, otherwise as soon as a second frame agrees, since a single
+reading may be a glint. Texts that differ in one character may be two vehicles of one fleet: they are one
+vehicle only if the place fits, or if one of the readings is unsure of that slot.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from .place_fit import at_its_place, overlap
 from .plates import FrameReadings, PlateBox, PlateReading, VehiclePass
 from .vote import Decoding
 
-# How long a plate may be out of sight within one pass.
+# How long a plate may be out of sight within one pass
 _PATIENCE_US = 2_000_000
 _HIDDEN_PATIENCE_US = 2_900_000  # in the middle of the picture: behind something, from a moving car
-_FADING_PX = 30.0  # a narrower plate that drove away is out of sight for good
+_FADING_PX = 30.0  # a receding plate that is narrower than this will not be seen again
 _PARKED_PATIENCE_US = 8_000_000  # people and cars pass in front of a parked one
 _LONGEST_INTERVAL_US = 5_000_000
-_FRAGMENT_US = 1_000_000  # between what an edge cut off of a plate and the plate
+_FRAGMENT_US = 1_000_000  # between a part that the picture's edge cut off and its plate
 _STALLED_US = 1_000_000
-_DOUBLE_WIDTHS = 2.0  # how near a second box of a plate is, in its widths; two vehicles are farther apart
+_DOUBLE_WIDTHS = 2.0  # a second box of one plate is nearer, in its widths; two vehicles are farther
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LivePass:
-    """A pass that has not ended; its text so far: ``Tracker.so_far``.
+    """A pass that has not ended. ``Tracker.so_far`` gives its text.
 
-    ``frames_looked``: how many were read or confirmed its text. ``settled``: more would not change it.
+    ``frames_looked``: how many frames were read or confirmed its text. ``settled``: more frames would not
+    change it.
     """
 
     pass_id: int
@@ -52,8 +53,8 @@ class LivePass:
 class TrackStep:
     """What one frame changed.
 
-    ``best_for``: passes whose best frame is now this one. ``dropped``: ids of discarded passes;
-    what was kept for them can be deleted. Handle ``best_for`` before ``ended``.
+    ``best_for``: passes whose best frame is now this one. ``dropped``: ids of discarded passes, whose
+    pictures can be deleted. Handle ``best_for`` before ``ended``.
     """
 
     ended: tuple[VehiclePass, ...]
@@ -74,30 +75,30 @@ class _Changes:
 
 
 def _nothing(_views: Sequence[View]) -> None:
-    """What is seen together without a reader's eyes."""
+    """The default for ``together``: no reader, so nothing is seen."""
 
 
 class Tracker:
     """One camera's passes. Deterministic, no I/O; times come from the caller."""
 
     def __init__(self, decoding: Decoding, together: SeeTogether = _nothing) -> None:
-        """decoding: how texts are voted, a reader's ``decoding``. together: its ``see_together``."""
+        """decoding: a reader's ``decoding``, by which texts are voted. together: its ``see_together``."""
         self._decoding = decoding
         self._together = together
         self._tracks: list[LiveTrack] = []
         self._next_id = 1
         self._now_us: int | None = None
-        self._fresh_us = 0  # the last frame that was not the one before it once more
+        self._fresh_us = 0  # the last frame that did not repeat the one before it
         self._pace = Pace()
         self._spared: dict[PlateBox, LiveTrack] = {}
         self._meetings = Meetings()
-        self._wholes: dict[int, LiveTrack] = {}  # by pass: the one of whose plate it shows a part
+        self._wholes: dict[int, LiveTrack] = {}  # pass id to the pass of whose plate it shows a part
 
     def wants_text(self, box: PlateBox) -> bool | str:
-        """False when the pass that this box continues is settled: reading it again would be wasted.
+        """Returns False if the pass that this box continues is settled, so that reading it would be a waste.
 
-        Now and then its text instead: a look that confirms it is enough. Asked for the boxes of the frame
-        that the next ``update`` takes, before it.
+        Occasionally returns the pass's text instead: one look that confirms it is enough. Call this for the
+        boxes of a frame before passing that frame to ``update``.
         """
         if self._now_us is None:
             return True
@@ -105,7 +106,7 @@ class Tracker:
         there = (track for track in self._tracks if not track.gave_way)
         here = [track for track in there if at_its_place(track.motion, expected_us, box)]
         if len(here) != 1 or here[0] in self._spared.values():
-            return True  # no pass, two, or a second box of one pass: another vehicle's
+            return True  # no pass, two passes, or a second box of one pass: another vehicle
         (track,) = here
         unseen_us = expected_us - track.motion.last_us
         if unseen_us >= self._pace.gap_us:
@@ -120,9 +121,9 @@ class Tracker:
     ) -> TrackStep:
         """Takes one frame's plates; frame_shape: (H, W) of the full frame.
 
-        A picture that repeats the one before it is no sighting, so that a stream that stalls stops no
-        vehicle; after a second it is, for where nothing moves, a coding may leave the noise out.
-        Raises ValueError when time falls.
+        A picture that repeats the one before it is not a sighting, so that a stalled stream does not make
+        vehicles stop. After a second it is one: where nothing moves, the video coding may drop the noise.
+        Raises ValueError if time goes backward.
         """
         if seen.repeats and self._now_us is not None and time_us - self._fresh_us < _STALLED_US:
             return TrackStep(ended=(), live=tuple(_live(track) for track in self._tracks))
@@ -158,9 +159,9 @@ class Tracker:
         )
 
     def so_far(self, pass_id: int) -> VehiclePass | None:
-        """A live pass as it would be reported now; None if it would be discarded.
+        """Returns a live pass as it would be reported now, or None if it would be discarded.
 
-        Raises KeyError when no such pass is live.
+        Raises KeyError if there is no such live pass.
         """
         for track in self._tracks:
             if track.pass_id == pass_id:
@@ -168,9 +169,9 @@ class Tracker:
         raise KeyError(pass_id)
 
     def flush(self) -> tuple[VehiclePass, ...]:
-        """Ends every pass that is still live, as at the end of a replay.
+        """Ends every live pass, as at the end of a replay.
 
-        A pass that it does not return was discarded: the caller forgets all kept frames after it.
+        A pass that is not returned was discarded; afterwards the caller can delete all kept frames.
         """
         changes = _Changes()
         for track in tuple(self._tracks):
@@ -191,7 +192,7 @@ class Tracker:
         self._pace = Pace(interval_us=interval_us, frame_shape=frame_shape)
 
     def _end_late(self, time_us: int, frame_shape: tuple[int, int], changes: _Changes) -> None:
-        """Ends the passes that were out of sight for too long: from half a frame after they were seen."""
+        """Ends the passes that were out of sight too long, from half a frame after they were last seen."""
         late = [
             track
             for track in self._tracks
@@ -219,14 +220,11 @@ class Tracker:
             }
 
     def _without(self, gone: Collection[int]) -> None:
-        """Forgets passes by their ids: whatever joined a dropped one later would be lost with it."""
+        """Forgets passes by id: whatever joined a dropped one later would be lost with it."""
         self._tracks = [track for track in self._tracks if track.pass_id not in gone]
 
     def _rests_of(self, track: LiveTrack, time_us: int) -> list[LiveTrack]:
-        """What was seen of the vehicle of a pass that ends as other passes, which outlive it.
-
-        They would be reported as more vehicles.
-        """
+        """Other live passes of an ending pass's vehicle; they would be reported as further vehicles."""
         return [
             other
             for other in self._tracks
@@ -237,7 +235,7 @@ class Tracker:
         ]
 
     def _is_rest(self, part: LiveTrack, track: LiveTrack) -> bool:
-        """Whether a pass shows the vehicle of another pass: misread, for it was far, hidden or shaken."""
+        """Whether a pass shows another pass's vehicle, misread because it was far, hidden or shaken."""
         if not self._meetings.may_be_one(track, part):
             return False
         if self._meetings.is_glimpse(part, track, self._pace):
@@ -263,7 +261,7 @@ class Tracker:
             changes.dropped.append(track.pass_id)
 
     def _whole_of(self, fragment: LiveTrack) -> LiveTrack | None:
-        """The live pass that a pass is a fragment of: only ever seen where the picture's edge cut it."""
+        """The live pass of which a pass is a fragment, seen only where the picture's edge cut the plate."""
         if not fragment.vote.cut:
             return None
         for track in self._tracks:
@@ -274,10 +272,10 @@ class Tracker:
         return None
 
     def _torn_from(self, glimpse: LiveTrack) -> LiveTrack | None:
-        """The live pass that a moment of another is: its text misread where an unsteady picture jumped.
+        """The live pass to which a brief one belongs: an unsteady picture jumped and its text was misread.
 
-        The one was missed in the frames that showed the other, near there, and no vehicle is in view for
-        so short a time.
+        The live one was missed, near there, in the frames that showed the brief one, and no vehicle is in
+        view for so short a time.
         """
         for track in self._tracks:
             if track is not glimpse and self._meetings.is_glimpse(glimpse, track, self._pace):
@@ -285,9 +283,9 @@ class Tracker:
         return None
 
     def _nearer_of(self, far: LiveTrack) -> LiveTrack | None:
-        """The live pass of the vehicle that a pass showed while it could not be read yet.
+        """The live pass of a vehicle that another pass showed before it could be read.
 
-        One of the two began near where the other was missed, and no frame showed both.
+        One of the two began near the place where the other was missed, and no frame showed both.
         """
         for track in self._tracks:
             if track is not far and self._meetings.may_be_one(track, far) and self._began_as(far, track):
@@ -295,22 +293,22 @@ class Tracker:
         return None
 
     def _began_as(self, early: LiveTrack, track: LiveTrack) -> bool:
-        """Whether a pass showed another's vehicle from too far, or in part, before it could be read."""
+        """Whether a pass showed another's vehicle before it could be read: too far away, or only a part."""
         apart_us = apart(track, early)
         return early.begins(track) or (0 < apart_us <= _FRAGMENT_US and early.shows_rest_of(track))
 
     def _cost(self, track: LiveTrack, sighting: Sighting) -> float:
-        """How badly a sighting fits a pass; infinite when it cannot be of the same vehicle."""
+        """How badly a sighting fits a pass; infinite if it cannot be the same vehicle."""
         if track.pass_id in self._wholes:
             return math.inf  # what comes there now is the whole plate, or another vehicle
         if sighting.reading is None and self._spared.get(sighting.box, track) is not track:
-            return math.inf  # left unread for another pass's sake
+            return math.inf  # it was left unread because of another pass
         if track.gave_way and not _is_again(track, sighting.reading):
             return math.inf  # another vehicle is at its place
         return pair_cost(track, sighting, self._pace)
 
     def _continue(self, track: LiveTrack, sighting: Sighting, changes: _Changes) -> LiveTrack:
-        """Gives a pass its sighting, or lets a rival for its place grow; the pass that is there now."""
+        """Adds a sighting to a pass, or to a rival for its place; returns the pass that is there now."""
         reading = sighting.reading
         alike = "same" if reading is None else track.likeness(reading)
         rival = track.rival
@@ -324,7 +322,7 @@ class Tracker:
                     return _taken(track, sighting, changes)
                 track.yield_place()
                 if track.yields_text or rival.uncovers(track):
-                    # at the very place without a gap: the plate that could not be read so far, or not whole
+                    # in exactly the same place, without a gap: the plate that could not be read, or not whole
                     rival.begin_with(track)
                     changes.dropped.append(track.pass_id)
                     self._tracks[self._tracks.index(track)] = rival
@@ -344,7 +342,7 @@ class Tracker:
         return _taken(track, sighting, changes)
 
     def _join_torn(self, present: list[LiveTrack], changes: _Changes) -> None:
-        """Makes one pass of two with one text that no frame showed both: one was torn off the other."""
+        """Joins two passes with the same text that no frame showed together: one was torn off the other."""
         if len(self._tracks) < 2:
             return
         self._meetings.show(present)
@@ -358,12 +356,12 @@ class Tracker:
                 if gone.rival is not None:
                     changes.dropped.append(gone.rival.pass_id)
                 self._tracks.remove(gone)
-                return  # a frame tears at most one off
+                return  # a frame tears off at most one
 
     def _find_parts(self, present: list[LiveTrack]) -> None:
-        """Remembers which missed passes show a part of a present one's plate, while its place is known.
+        """Notes which missed passes show a part of a present one's plate, while its place is known.
 
-        An obstacle across a plate leaves two boxes, of which only one grows into the whole.
+        An obstacle across a plate leaves two boxes; only one of them grows into the whole plate.
         """
         for part in self._tracks:
             if part not in present and part.pass_id not in self._wholes:
@@ -372,11 +370,11 @@ class Tracker:
                     self._wholes[part.pass_id] = whole
 
     def _begin(self, sighting: Sighting, present: list[LiveTrack], changes: _Changes) -> None:
-        """A sighting that no pass expected: a new one, unless it repeats a plate that is in this frame."""
+        """Starts a pass with a sighting that no pass expected, unless it repeats a plate of this frame."""
         reading = sighting.reading
         if reading is None:
-            return  # its pass went to a nearer box; unread it can be no pass of its own
-        # a plate that a pass of this very frame shows: a second box
+            return  # its pass went to a nearer box, and an unread box cannot start a pass
+        # a second box of a plate that another pass shows in this frame
         if any(_shown_twice(track, sighting.box, reading) for track in present):
             return
         track = self._new(sighting, changes)
@@ -396,7 +394,7 @@ class Tracker:
 
 
 def _taken(track: LiveTrack, sighting: Sighting, changes: _Changes) -> LiveTrack:
-    """The pass, with one more sighting."""
+    """Adds a sighting to a pass and returns the pass."""
     if track.take(sighting):
         changes.best_for.append(track.pass_id)
     return track
@@ -415,22 +413,23 @@ def _patience_us(track: LiveTrack, time_us: int, frame_shape: tuple[int, int]) -
 
 
 def _is_again(hidden: LiveTrack, reading: PlateReading | None) -> bool:
-    """Whether a reading is of a plate that gave way to another vehicle at its place."""
+    """Whether a reading shows a plate that gave way to another vehicle in its place."""
     return reading is not None and hidden.likeness(reading) in ("same", "misread")
 
 
 def _one_plate(one: LiveTrack, other: LiveTrack) -> bool:
-    """Whether two passes have the same text, and are sure of it."""
+    """Whether two passes have the same text and are sure of it."""
     if not same_text(one.vote.leader, other.vote.leader):
         return False
     return min(one.vote.confidence, other.vote.confidence) >= TRUSTED
 
 
 def _shown_twice(track: LiveTrack, box: PlateBox, reading: PlateReading) -> bool:
-    """Whether a reading repeats the plate of a pass that this very frame shows elsewhere.
+    """Whether a reading repeats the plate of a pass that this frame already shows.
 
-    The same text, surely read, is a second box's if it is near; another one only in the same place. Two
-    plates at two places are two vehicles, however alike: a copied plate may drive beside its original.
+    The same text, surely read, is a second box if it is near; a different text only if it is in the same
+    place. Two plates in two places are two vehicles, however alike: a copied plate may drive beside its
+    original.
     """
     if same_text(track.vote.leader, reading.leader) and reading.confidence >= TRUSTED:
         apart = math.dist(track.motion.box.center, box.center)
@@ -439,7 +438,7 @@ def _shown_twice(track: LiveTrack, box: PlateBox, reading: PlateReading) -> bool
 
 
 def _shows_part(fragment: LiveTrack, track: LiveTrack) -> bool:
-    """Whether a pass is a part of another's plate: of its text, and where that plate was at the time."""
+    """Whether a pass shows a part of another's plate: a part of its text, where that plate was then."""
     if not is_part(fragment.vote.leader, track.vote.leader):
         return False
     x, y, width = track.motion.predicted(fragment.motion.last_us)

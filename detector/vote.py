@@ -1,6 +1,6 @@
-"""Votes over one vehicle's frames: adds the log-likelihoods of all candidate texts, says when settled.
+"""Votes over one vehicle's frames: adds up the log-likelihoods of all candidate texts, says when settled.
 
-A single frame is a vote of one. Order does not matter; no I/O, no clock.
+A single frame is a vote of one. The order of the frames does not matter. No I/O, no clock.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from .twins import TWIN_CLASSES, among_twins, as_twin, twins_among
 
 F64 = NDArray[np.float64]
 
-MOST_FRAMES = 32  # evidence kept of one pass, about 30 kB a frame
+MOST_FRAMES = 32  # frames of a pass whose evidence is kept, about 30 kB each
 MOST_TEXTS = 48
 _TEXTS_TOLD = 5
 _PLACES_TOLD = 5
-_LEAST_TOLD = 0.005  # a candidate less likely than this is not worth a line
-SETTLED_FRAMES = 3  # two frames may share a glint; three in a row seldom
+_LEAST_TOLD = 0.005  # a candidate less likely than this is not listed
+SETTLED_FRAMES = 3  # two frames may share a glint; three in a row rarely do
 SETTLED_POSTERIOR = 0.99
 SETTLED_SLOT = 0.9
-SETTLED_AGREEMENT = 0.7  # of the single looks: one in three against it is not settled
-STROKE_TRUST = 0.78  # in a text with fewer I and 1 than the frames show: a rim may look like one too
-MINORITY_TRUST = 0.5  # in a text of which most frames show a part, though their boxes were as wide
-# In a text that so many of a still's cuts show as part of a longer one: 15 of 21 such texts were wrong, among
-# 914 drawn plates looked at often.
+SETTLED_AGREEMENT = 0.7  # of the single looks: with one in three against it, a text is not settled
+STROKE_TRUST = 0.78  # in a text with fewer I and 1 than the frames show; a rim may look like one too
+MINORITY_TRUST = 0.5  # in a text of which most frames show only a part, although their boxes were as wide
+# In a text that this share of a still's cuts shows as part of a longer one: 15 of 21 such texts were wrong,
+# among 914 drawn plates that were looked at often.
 MANY_LOOKS, LONGER_SHARE, LONGER_TRUST = 5, 0.2, 0.7
-DISPUTED_SHARE, DISPUTED_TRUST = 0.5, 0.8  # of a pass's looks gave the text: 3 of 48 such were wrong and sure
-LONGER_IN_FRAMES = 1 / 3  # the same of a pass's frames: the others may show a part
-# Frames narrower than this share of the third widest have no vote; wider than so many px, all are as good.
+DISPUTED_SHARE, DISPUTED_TRUST = 0.5, 0.8  # of a pass's looks gave the text: 3 of 48 such texts were wrong
+LONGER_IN_FRAMES = 1 / 3  # as LONGER_SHARE, of a pass's frames: the others may show a part
+# Frames narrower than this share of the third widest have no vote; above READABLE_PX, all are equally good.
 NEAREST, FAR_SHARE, READABLE_PX = 3, 0.62, 80.0
-NEAR_POWER = 1.5  # of the width, up to that: what a frame counts beside wider ones, which show more
-# The average of a pass's frames (frame_average.py), beside all that they say one by one. Of 28 passes that
-# were read wrongly, 1 makes five right, 0.5 three; of 291 right ones none is lost from 0.25 to 3.
+NEAR_POWER = 1.5  # of the width, up to READABLE_PX: the weight of a frame beside wider ones, which show more
+# Weight of the average of a pass's frames (frame_average.py) beside the frames themselves. Of 28 passes that
+# were read wrongly, 1 makes five right, 0.5 three; of 291 right ones, none is lost from 0.25 to 3.
 AVERAGE_WEIGHT = 1.0
-AVERAGE_SHARE, AVERAGE_TRUST = 0.5, 0.6  # no more of its looks gave the text, or the frames gave another
-ENOUGH_FRAMES = 24  # what this many frames could not decide, more of the same will not
+AVERAGE_SHARE, AVERAGE_TRUST = 0.5, 0.6  # of its looks gave the text, or the frames another
+ENOUGH_FRAMES = 24  # what this many frames could not decide, more will not
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """The card's numbers and the prior that every vote of one reader shares."""
+    """The card's numbers and the prior, shared by every vote of a reader."""
 
     text: TextRules
     confidence: ConfidenceRules
@@ -64,7 +64,7 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class VoteVerdict:
-    """A vote's outcome: the text and what its confidence was made of."""
+    """A vote's outcome: the text and the features of its confidence."""
 
     text: PlateText
     features: Features
@@ -72,7 +72,7 @@ class VoteVerdict:
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
-    """The texts by what all frames say: jurisdiction chances (J,), log-probabilities (N,), best first."""
+    """The texts ranked by all frames: jurisdiction chances (J,), log-probabilities (N,), best first."""
 
     chances: F64
     totals: F64
@@ -82,7 +82,7 @@ class _Ranking:
 
 
 class Vote:
-    """Evidence of one plate, one frame or many."""
+    """The evidence for one plate from one or more frames."""
 
     def __init__(self, decoding: Decoding, frames: Iterable[Evidence] = ()) -> None:
         self._decoding = decoding
@@ -90,21 +90,21 @@ class Vote:
         self._texts: list[Labels] = []
         self._scores = np.empty((0, 0))  # log-likelihoods (F, N)
         self._lifts = np.empty((0, len(decoding.prior.codes)))  # of the formats, (N, J)
-        self._twins: list[list[int]] = []  # texts that differ in nothing but O/0 and I/1
+        self._twins: list[list[int]] = []  # texts that differ only in O/0 and I/1
         self._ranking: _Ranking | None = None
         self._verdict: VoteVerdict | None = None
         self._settled: bool | None = None
-        self._whole: Vote | None = None  # of the frames that show the whole text
-        self._doubt = 1.0  # what a text is multiplied by that few frames show
+        self._whole: Vote | None = None  # the vote of the frames that show the whole text
+        self._doubt = 1.0  # factor for the confidence of a text that few frames show
         self._average: Evidence | None = None
-        self._alone: Labels = ()  # what the frames alone give
+        self._alone: Labels = ()  # what the frames give without the average
         self.frames_given = 0
         for evidence in frames:
             self.add(evidence)
 
     @property
     def frames(self) -> int:
-        """Frames whose evidence counts at present."""
+        """How many frames count at present."""
         return len(self._frames)
 
     @property
@@ -113,7 +113,7 @@ class Vote:
         return all(frame.cut for frame in self._frames)
 
     def add(self, evidence: Evidence) -> None:
-        """Counts one more frame. Those from farther away go, beyond MOST_FRAMES the one that says least."""
+        """Counts one more frame. Drops frames from much farther away; above MOST_FRAMES, the weakest one."""
         self.frames_given += 1
         self._ranking = self._verdict = self._settled = self._whole = None
         self._add_texts(sorted(set(evidence.candidates) - set(self._texts)))
@@ -128,7 +128,7 @@ class Vote:
             self._keep_texts(np.sort(best))
 
     def _drop_far(self) -> None:
-        """Forgets the frames that show the plate much smaller than a few others: they err, and all alike."""
+        """Drops the frames that show the plate much smaller than a few others: they all err alike."""
         if len(self._frames) <= NEAREST:
             return
         widths = [frame.width_px for frame in self._frames]
@@ -142,14 +142,14 @@ class Vote:
             self._scores = np.delete(self._scores, frames, axis=0)
 
     def join(self, other: Vote) -> None:
-        """Counts another vote's frames too: they were of the same plate."""
+        """Adds the frames of another vote on the same plate."""
         given = self.frames_given + other.frames_given
         for evidence in other._frames:
             self.add(evidence)
         self.frames_given = given
 
     def with_average(self, average: Evidence) -> Vote:
-        """Another vote that also weighs what the average of the frames gives, for texts as long as theirs."""
+        """Returns a vote that also weighs the average of the frames, for texts as long as theirs."""
         vote = copy.copy(self._of_whole())
         vote._alone = vote._winner()
         vote._texts = list(vote._texts)
@@ -170,7 +170,7 @@ class Vote:
 
     @property
     def leader(self) -> str:
-        """The likeliest text, doubtful characters included, at a fraction of a verdict's cost."""
+        """The likeliest text, doubtful characters included; costs a fraction of a verdict."""
         return self._of_whole()._rank().leader
 
     @property
@@ -185,7 +185,7 @@ class Vote:
 
     @property
     def confidence_of_one(self) -> float:
-        """What a frame that counts is sure of alone, the median: all that frames of one view are good for."""
+        """Median confidence of a single frame; frames of one view together are no surer than that."""
         return median(Vote(self._decoding, (frame,)).confidence for frame in self._frames)
 
     @property
@@ -219,7 +219,7 @@ class Vote:
         )
 
     def _of_whole(self) -> Vote:
-        """The vote of the frames that show the whole plate: this one if all do, or none does."""
+        """The vote of the frames that show the whole plate; this vote if all or none do."""
         if self._whole is None:
             self._whole = self._without_hidden()
         return self._whole
@@ -245,13 +245,13 @@ class Vote:
         return explain_hidden(self._scores, self._texts, self._frames)
 
     def supports(self, evidence: Evidence) -> float:
-        """How well a frame fits this vote's text: log p(text) less log p(its own best), at most 0."""
+        """How well a frame fits this vote's text: log p(text) minus log p(its own best), at most 0."""
         winner = self._of_whole()._winner()
         scores = text_scores(evidence, [winner, *evidence.candidates], self._slots_weight)
         return float(scores[0] - scores.max())
 
     def allows(self, text: str) -> float:
-        """How well another text fits all frames: its weighed log-likelihood less the winner's."""
+        """How well another text fits all frames: its weighted log-likelihood minus the winner's."""
         whole = self._of_whole()
         if whole is not self:
             return whole.allows(text)
@@ -280,21 +280,21 @@ class Vote:
         self._ranking = None
 
     def _weight(self) -> float:
-        """What each frame's log-likelihood counts: n frames weigh n ** pass_exponent, for they err alike."""
+        """The weight of each frame's log-likelihood: n frames weigh n ** pass_exponent as they err alike."""
         return math.pow(len(self._frames), self._decoding.text.pass_exponent - 1.0)
 
     def _mean(self, scores: F64) -> F64:
-        """The mean of what each frame says, (F, ...) to (...): those that show the plate wider count more."""
+        """Mean over the frames, (F, ...) to (...); frames that show the plate wider count more."""
         widths = np.minimum([frame.width_px for frame in self._frames], READABLE_PX)
         shares = (widths / max(float(widths.sum()), 1e-9)) ** NEAR_POWER
         return np.asarray(np.tensordot(shares / shares.sum(), scores, axes=1))
 
     def _chances(self) -> F64:
-        """Jurisdiction probabilities (J,) by the net, geometric mean over the frames."""
+        """Jurisdiction probabilities (J,) from the net: the geometric mean over the frames."""
         return _together([frame.jurisdiction for frame in self._frames])
 
     def _places(self, chances: F64) -> F64:
-        """Jurisdiction probabilities (J,) for a name: by the frames that the namer saw, else ``chances``."""
+        """Jurisdiction probabilities (J,) to report: from the frames that the namer saw, else ``chances``."""
         seen = [frame.place for frame in self._frames if frame.place is not None]
         return _together(seen) if seen else chances
 
@@ -352,7 +352,7 @@ class Vote:
         )
 
     def _trust(self, winner: Labels) -> float:
-        """The share of the confidence that is left by what the boxes show of their frames' plates."""
+        """The factor for the confidence, by what the boxes show of the plates in their frames."""
         doubts = (
             (STROKE_TRUST, lacks_strokes(winner, [frame.strokes for frame in self._frames])),
             (LONGER_TRUST, self._may_be_longer(winner)),
@@ -363,7 +363,7 @@ class Vote:
         return math.prod(shares, start=self._doubt) * median(frame.trust for frame in self._frames)
 
     def _is_disputed(self, winner: Labels) -> bool:
-        """Whether most looks at the frames of a pass gave other texts, however alike, that all lost."""
+        """Whether most looks at a pass's frames gave other texts, however similar, all of which lost."""
         if len(self._frames) < 2:
             return False
         mine = as_twin(winner)
@@ -371,16 +371,16 @@ class Vote:
         return sum(looks) <= DISPUTED_SHARE * len(looks)
 
     def _average_scores(self, average: Evidence) -> F64:
-        """Log-likelihood (N,) of the texts in the average; one of another length fares as the frames' own.
+        """Log-likelihood (N,) of texts in the average; a text of another length scores as the frames' own.
 
-        What hides a part of a plate, or joins what is beside it, does so in the average as well.
+        Whatever hides a part of the plate, or merges with it, does so in the average too.
         """
         scores = text_scores(average, [*self._texts, self._alone], 0.0)
         as_long = [len(text) == len(self._alone) for text in self._texts]
         return np.where(as_long, scores[:-1], scores[-1])
 
     def _average_disputes(self, winner: Labels) -> bool:
-        """Whether the average of the frames shows another text, O/0 and I/1 aside, or made this one win."""
+        """Whether the average shows another text, apart from O/0 and I/1, or made this one win."""
         if self._average is None:
             return False
         mine, paths = as_twin(winner), self._average.paths
@@ -388,9 +388,9 @@ class Vote:
         return as_twin(self._alone) != mine or for_it <= AVERAGE_SHARE * len(paths)
 
     def _may_be_longer(self, winner: Labels) -> bool:
-        """Whether several of a still's many cuts, or one of few frames, show a longer text around this one.
+        """Whether several of a still's many cuts, or one of few frames, show a longer text containing this.
 
-        What was read of a frame line by line says nothing here: it may add a name over or under the plate.
+        Readings line by line are ignored: they may add a name printed above or below the number.
         """
         if len(self._frames) > 1:
             texts = [
@@ -405,7 +405,7 @@ class Vote:
         return sum(is_part(winner, path) for path in paths) >= LONGER_SHARE * len(paths)
 
     def _nothing(self) -> VoteVerdict:
-        """No frame showed a single character."""
+        """The verdict if no frame showed any character."""
         chances = self._chances()
         features = self._features(None, 0.0, np.zeros(0), chances)
         text = PlateText(
@@ -418,7 +418,7 @@ class Vote:
         return VoteVerdict(text, features)
 
     def _slot_posterior(self, winner: Labels, chances: F64) -> F64:
-        """Probability (S, 37) of each class in each slot of the winner, the other slots as they are."""
+        """Probability (S, 37) of each class in each slot of the winner, with the other slots fixed."""
         if not winner:
             return np.zeros((0, CLASSES))
         scores = [one_slot_scores(frame, winner, self._slots_weight) for frame in self._frames]
@@ -437,7 +437,7 @@ class Vote:
         return np.asarray(total / total.sum(axis=1, keepdims=True))
 
     def _agreement(self, winner: Labels) -> float:
-        """Share of the looks that gave the winner alone."""
+        """Share of the looks that gave the winner on their own."""
         looks = [path == winner for frame in self._frames for path in frame.paths]
         return sum(looks) / len(looks) if looks else 0.0
 
@@ -461,7 +461,7 @@ class Vote:
 
 
 def spelt(text: Labels) -> str:
-    """The text of class numbers."""
+    """Converts class numbers to text."""
     return "".join(ALPHABET[label] for label in text)
 
 
