@@ -1,1 +1,1 @@
-"""Alerts at the desk (463.7): what each came to, and the calls that take one further."""
+"""Alerts at the desk (463.7): their states, and the calls that change them."""

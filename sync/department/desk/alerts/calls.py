@@ -1,7 +1,7 @@
-"""Alerts at the desk: list, look, transcribe, answer, CLETS, close (463.7). The entry comes last.
+"""Alerts at the desk: list, show, transcribe, answer, CLETS, close (463.7). The hot list entry is shown last.
 
-A look at the image, and the opening of what a unit recorded, are accesses of 463.5 (b), in the log before an
-answer.
+To look at the image and to open what a unit recorded are accesses under 463.5 (b). Each is in the log before
+its answer leaves.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class TranscribeForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerForm:
-    """Whether the vehicle in the picture fits the entry: yes, no, cannot-tell."""
+    """Whether the vehicle in the picture matches the entry: yes, no, cannot-tell."""
 
     alert: str
     fit: Fit
@@ -86,11 +86,11 @@ class CloseForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertLine:
-    """One open alert as the list shows it: nothing of plate, entry or read.
+    """One open alert as the list shows it, without its plate, entry or read.
 
-    `sighting_of`: the oldest open alert of the same entry, where this is a later sighting of that vehicle, by
-    another unit or at another visit; empty for the first. `raised_us`: by the unit's clock; `since_us`: the
-    same, or when the desk learned of it where the two are more than a day apart, or the unit's is later.
+    `sighting_of`: for a later sighting of the same vehicle, by another unit or at another visit, the oldest
+    open alert of that entry; empty for the first sighting. `raised_us`: by the unit's clock. `since_us`: the
+    same, but when the desk learned of the alert if the unit's time is later or more than a day earlier.
     """
 
     alert: str
@@ -110,9 +110,9 @@ class AlertLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """What was typed against the entry, and the entry; the repr shows neither.
+    """The entry, and what was typed compared with it. The repr shows neither.
 
-    `slots`: (typed, of the entry, whether they agree) for each place.
+    `slots`: (character typed, character of the entry, whether they agree) for each place.
     """
 
     line: AlertLine
@@ -136,7 +136,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """For the supervisor: (source, checked, rejected, silent) and (verifier, planted, caught)."""
+    """Figures for the supervisor: (source, checked, rejected, silent) and (verifier, planted, caught)."""
 
     sources: tuple[tuple[str, int, int, bool], ...]
     verifiers: tuple[tuple[str, int, int], ...]
@@ -146,7 +146,7 @@ class Figures:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[AlertLine, ...]:  # noqa: ARG001
-    """List the open alerts. What units recorded since the last call is opened first, as an access."""
+    """List the open alerts. This first opens what units recorded since the last call, which is an access."""
     desk = front.desk
     caller = open_waiting(front, token)
     if caller is None:
@@ -169,9 +169,9 @@ def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
 
 
 def show(front: DeskContext, token: str, form: AlertForm) -> Images:
-    """Look at the images. This is an access of its own; without it nothing can be typed.
+    """Look at the images. This is an access, and nothing can be typed before it.
 
-    The read is not named: an old read's number would reveal a planted mismatch.
+    The answer does not name the read, since the number of an old read would reveal a planted mismatch.
     """
     desk = front.desk
     _record(front, token, form.alert)
@@ -190,7 +190,7 @@ def show(front: DeskContext, token: str, form: AlertForm) -> Images:
     try:
         opened, unwitnessed = open_reads(front, entry, Call.ALERT_VERIFY, (read,), IMAGES)
     except DeskRefusal as error:
-        # another key service, or one with an older disk: open the record again
+        # the key service was replaced or has an older disk: open the record again
         if error.code == "other-alert":
             front.alert_facts.clear()
         raise
@@ -205,7 +205,7 @@ def show(front: DeskContext, token: str, form: AlertForm) -> Images:
 
 
 def transcribe(front: DeskContext, token: str, form: TranscribeForm) -> Compared:
-    """Type plate and state from the image; the answer shows the entry, slot by slot."""
+    """Type the plate and state that the image shows. The answer shows the entry, slot by slot."""
     record = _record(front, token, form.alert)
     try:
         state = known_state(form.state)
@@ -216,7 +216,7 @@ def transcribe(front: DeskContext, token: str, form: TranscribeForm) -> Compared
 
 
 def answer(front: DeskContext, token: str, form: AnswerForm) -> Compared:
-    """Say whether the vehicle fits. The alert's answer is computed from what was typed."""
+    """Say whether the vehicle matches. The answer is computed from what was typed."""
     record = _record(front, token, form.alert)
     return _taken(front, token, form.alert, AlertEvent.ANSWERED, record, {"fit": form.fit})
 
@@ -254,9 +254,10 @@ def figures(front: DeskContext, token: str, form: NothingForm) -> Figures:  # no
 
 
 def _record(front: DeskContext, token: str, number: str) -> Alert | None:
-    """What the unit recorded of an alert, opened as an access where this process has not.
+    """What the unit recorded of an alert. If this process has not opened it yet, opening it is an access.
 
-    Of a planted mismatch: what was recorded of its picture's alert. None: one of an older log, or no alert.
+    For a planted mismatch, this is the record of the alert that its picture is from. None if there is no such
+    alert, or it is from an older log.
     """
     desk = front.desk
     row = desk.book.alerts.find(number)
@@ -318,8 +319,11 @@ def _row(front: DeskContext, caller: Caller, name: str) -> AlertRow:
 
 
 def newest_line(front: DeskContext, name: str, user: str) -> AlertLine | None:
-    """An alert that a session has on its page, as it is now; None once it ended, or that person may not see
-    it. No entry: the session's own look has one."""
+    """The current state of an alert that a session has on its page; None once it has ended or its person may
+    not see it.
+
+    This makes no entry, because the session's own look at the alert has one.
+    """
     desk = front.desk
     now_us = desk.now_us()
     with desk.looking() as book:
@@ -332,7 +336,7 @@ def newest_line(front: DeskContext, name: str, user: str) -> AlertLine | None:
 
 
 def _recalled(row: AlertRow, at_us: int) -> AlertRow:
-    """An alert whose list no longer has its entry, before a sync brought the unit's own recall."""
+    """The row of an alert whose list no longer has its entry, before a sync brings the unit's own recall."""
     recalled = AlertStep(step=AlertEvent.RECALLED, user="", role="system", at_us=at_us)
     return AlertRow(row.known, row.state.after(recalled), row.number, row.hidden_from)
 

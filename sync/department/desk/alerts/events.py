@@ -1,16 +1,16 @@
-"""The alerts as a stream of server-sent events: number, state, sounded or silent, and counts. Nothing else.
+"""A stream of server-sent events about alerts: only number, state, sounded or silent, and counts.
 
     event: alert    {"alert", "state", "sounded", "open", "sounding", "overdue", "unopened"}
-    event: counts   {"open", "sounding", "overdue", "unopened"}: at the start, and where only they changed
-    event: again    more happened than is repeated: list the alerts again
+    event: counts   {"open", "sounding", "overdue", "unopened"}: at the start, and when only they changed
+    event: again    more happened than the stream repeats: list the alerts again
     event: end      {"refused", "what", "cure"}: locked, over, or no longer allowed; do not connect again
 
-`id` is the number of the access log's entry; Last-Event-ID resumes after it. Following is checked like
-alert/list, at the start and before every event, and never counts as use of the session. It is one entry of a
-session: a stream that resumes after that entry continues it, as a page does that follows another. What a
-unit sends is opened at once, as an access of the first who follows. A list that comes out without the entry
-of an open alert makes that alert "recalled" here, before its unit says so, and one that has it again makes it
-"listed": events without an `id`. HTML Living Standard, 9.2.
+`id` is the number of the access log's entry, and Last-Event-ID resumes after it. Following is checked like
+alert/list at the start and before every event, and does not count as use of the session. It is one entry per
+session: a stream that resumes after that entry continues it, as does a page that follows another. What a unit
+sends is opened at once, as an access by the first person who follows. When a new version of a list lacks the
+entry of an open alert, that alert becomes "recalled" here before its unit says so; when a version has it
+again, the alert becomes "listed". These events have no `id`. HTML Living Standard, 9.2.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ MOST_REPEATED = 1000
 THREADS = 4
 MOST_RESUMED = 1024
 KINDS = (AlertKnown.KIND, AlertStepTaken.KIND)
-LISTED = "listed"  # on its list again
+LISTED = "listed"  # its list has the entry again
 RETRY_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of the alerts that the person may see. `unopened`: received, and not opened yet."""
+    """Counts of the alerts that the person may see. `unopened`: received but not opened yet."""
 
     open: int
     sounding: int
@@ -62,11 +62,11 @@ class Counts:
 
 
 class AlertStream:
-    """One person's stream, an async iterator of bytes; `aclose` gives its place back.
+    """One person's stream, an async iterator of bytes. `aclose` frees its place.
 
-    `begun`: the first entry that is sent; `place`: the first that was not sent yet. `lacks`: by number of an
-    alert, whether its list lacked its entry when it was last compared. `unwitnessed`: it began while the
-    witness was away.
+    `begun`: the first entry that is sent; `place`: the first that has not been sent yet. `lacks`: by an
+    alert's number, whether its list lacked its entry at the last comparison. `unwitnessed`: the stream began
+    while the witness was away.
     """
 
     def __init__(self, token: str, watcher: Watcher, watchers: Watchers, place: int) -> None:
@@ -79,7 +79,7 @@ class AlertStream:
         self._events: AsyncIterator[bytes] = _nothing()
 
     def begin(self, events: AsyncIterator[bytes], *, unwitnessed: bool) -> None:
-        """Set what the stream sends, before it is read."""
+        """Set what the stream sends. Call this before the stream is read."""
         self._events, self.unwitnessed = events, unwitnessed
 
     def __aiter__(self) -> AlertStream:
@@ -89,7 +89,7 @@ class AlertStream:
         return await anext(self._events)
 
     async def aclose(self) -> None:
-        """Close the stream, read or not."""
+        """Close the stream, whether or not it was read."""
         self._watchers.leave(self.watcher)
         if isinstance(self._events, AsyncGenerator):
             await self._events.aclose()
@@ -101,21 +101,21 @@ async def _nothing() -> AsyncIterator[bytes]:
 
 
 class AlertEvents:
-    """Streams over one front."""
+    """The alert streams of one desk."""
 
     def __init__(self, front: DeskContext, *, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._front, self._heartbeat_s = front, heartbeat_s
         self._threads = anyio.CapacityLimiter(THREADS)
         self._opened_at = -1  # the bell's count when everything that waited was opened
         self._asking = threading.Lock()
-        self._compared: tuple[object, dict[int, bool | None]] = (None, {})  # of which lists and alerts
+        self._compared: tuple[object, dict[int, bool | None]] = (None, {})  # of these lists and alerts
         self._entered: OrderedDict[bytes, int] = OrderedDict()  # by session: its entry of following
-        self._left = dict[bytes, dict[int, bool | None]]()  # by session: what its newest stream said of lists
+        self._left = dict[bytes, dict[int, bool | None]]()  # by session: `lacks` of its newest stream
 
     async def follow(self, token: str, last_id: str = "") -> AlertStream:
-        """The stream of a session, from after `last_id` on; close it, whether or not it was read.
+        """Open the stream of a session, starting after `last_id`. Close it, whether or not it was read.
 
-        Raises DeskRefusal: as alert/list, for a `last_id` that is not a number, for too many streams.
+        Raises DeskRefusal as alert/list does, for a `last_id` that is not a number, and for too many streams.
         """
         return await anyio.to_thread.run_sync(self._begin, token, last_id, limiter=self._threads)
 
@@ -147,7 +147,7 @@ class AlertEvents:
         return stream
 
     def _resumed(self, token: str, after: int) -> bytes:
-        """The session whose entry already covers what comes after this number, else nothing."""
+        """The session whose entry already covers what comes after this number, or b""."""
         try:
             session = self._front.desk.still(token, Call.ALERT_LIST).session
         except DeskRefusal:
@@ -159,7 +159,7 @@ class AlertEvents:
         yield f"retry: {RETRY_MS}\n\n".encode()
         beat_s = (
             clock() + self._heartbeat_s
-        )  # kept, whatever rings: a ring that is not for this person shows nowhere
+        )  # kept whatever rings: a ring for other people must not show in this stream
         while not bell.closed and not stream.watcher.dropped:
             heard = bell.count
             try:
@@ -174,14 +174,14 @@ class AlertEvents:
                 yield b":\n\n"
 
     def _next(self, stream: AlertStream, heard: int) -> list[bytes]:
-        """What there is to send now. Raises DeskRefusal if the session may no longer follow."""
+        """The events to send now. Raises DeskRefusal if the session may no longer follow."""
         desk = self._front.desk
         caller = desk.still(stream.token, Call.ALERT_LIST)
         self._open(stream.token, heard)
         return list(self._lines(stream, caller))
 
     def _open(self, token: str, heard: int) -> None:
-        """Open what arrived. If that fails now, it stays counted and is retried at each heartbeat."""
+        """Open what arrived. What fails to open stays counted and is retried at each heartbeat."""
         if self._opened_at == heard and not self._front.planting.is_due(self._front.desk.now_us()):
             return
         try:
@@ -222,11 +222,12 @@ class AlertEvents:
             yield _event("counts", asdict(counts), number=size - 1)
 
     def _compare(self, stream: AlertStream) -> list[tuple[AlertRow, str]]:
-        """The open alerts that lost their entry or have it again since this stream compared them, and which.
+        """The open alerts that lost or regained their entry since this stream compared them, each with its
+        new state.
 
-        It compares again once a list's newest version is in place, not once its offer is entered: that may
-        be before. One stream opens the lists for all. An alert from before the stream that is compared for
-        the first time is no news.
+        It compares again once a list's newest version is in place, which may be later than the entry of its
+        offer. One stream opens the lists for all streams. The first comparison of an alert that is older than
+        the stream is no news.
         """
         front = self._front
         with front.desk.looking() as book:
@@ -278,8 +279,7 @@ def _facts(row: AlertRow, state: str, counts: Counts) -> dict[str, object]:
 
 
 def last_id_of(request: Request) -> str:
-    """The last event that a client says it saw: from the header or, on a page's first request, from
-    `after`."""
+    """The last event that a client says it saw, from the header or, on a page's first request, `after`."""
     return str(request.headers.get("last-event-id") or request.query_params.get("after", ""))
 
 

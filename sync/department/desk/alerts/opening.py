@@ -1,6 +1,6 @@
-"""Opens what units recorded of alerts, as an access of the person who asks, and enters what is then known.
+"""Opens what units recorded of alerts, as an access by the person who asks, and enters what it says.
 
-One at a time: two people who ask at once open a record once.
+One caller opens at a time, so that two people who ask at once open a record only once.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from sync.hot_lists.entry import ListEntry
 
 
 def open_waiting(front: DeskContext, token: str, *, touch: bool = True) -> Caller | None:
-    """Open what waits as the caller's access; None if nothing waits, and then nothing is entered.
+    """Open what waits, as the caller's access. If nothing waits, enter nothing and return None.
 
-    A planted mismatch that is due is opened and entered like an alert of a unit. `touch`: whether the session
+    A planted mismatch that is due is opened and entered like a unit's alert. `touch`: whether the session
     counts as used. Raises DeskRefusal, StorageError.
     """
     desk = front.desk
@@ -68,7 +68,7 @@ def _planned(front: DeskContext) -> list[tuple[Plant, SealedRecord]]:
 
 
 def _verifiers(front: DeskContext, at_us: int) -> frozenset[str]:
-    """Who may verify alerts."""
+    """The users who may verify alerts."""
     desk = front.desk
     with desk.looking() as book:
         roster = book.roster
@@ -82,7 +82,7 @@ def _take_in(
     waiting: Sequence[SealedRecord],
     planned: Sequence[tuple[Plant, SealedRecord]],
 ) -> None:
-    """Open what units recorded and enter what the desk then knows, all of it or nothing."""
+    """Open what units recorded and enter what it says: all of it or nothing."""
     desk = front.desk
     cover = desk.covered(entry.sequence)
     notes: list[Note] = []
@@ -108,7 +108,7 @@ def _take_in(
 def _add_planted(
     front: DeskContext, cover: Cover, notes: list[Note], planned: Sequence[tuple[Plant, SealedRecord]]
 ) -> None:
-    """Put each planted mismatch somewhere among the others: no number reveals it."""
+    """Put each planted mismatch at a random place among the others, so that its number does not reveal it."""
     newest = [one for one in reversed(notes) if isinstance(one, AlertKnown)]
     with front.desk.looking() as book:
         newest += [row.known for row in reversed(book.alerts.rows.values()) if not row.planted]
@@ -125,8 +125,10 @@ def gone(front: DeskContext, rows: Iterable[AlertRow]) -> frozenset[int]:
 
 
 def comparable(front: DeskContext, rows: Iterable[AlertRow]) -> list[AlertRow]:
-    """The open alerts to look up in their lists. Never a planted one: the vehicle of its picture was found,
-    and leaves the lists."""
+    """The open alerts to look up in their lists, without planted ones.
+
+    The vehicle in a planted alert's picture was found, so its entry leaves the lists.
+    """
     return [
         row
         for row in rows
@@ -136,9 +138,11 @@ def comparable(front: DeskContext, rows: Iterable[AlertRow]) -> list[AlertRow]:
 
 
 def compared(front: DeskContext, rows: Iterable[AlertRow]) -> dict[int, bool | None]:
-    """By number of an open alert, whether its list lacks its entry now; None: nothing says so. As at a unit:
-    one that says the same in other words takes its place, and a list that is not here withdraws nothing.
-    Each list is opened once: one takes a while."""
+    """By an open alert's number, whether its list now lacks its entry; None if nothing says so.
+
+    The rules are those of a unit: an entry that says the same in other words counts as the same entry, and a
+    list that is not here withdraws nothing. Each list is opened once, since that takes a while.
+    """
     wanted: dict[str, dict[int, ListEntry]] = {}
     for row in comparable(front, rows):
         record = front.alert_facts.get(row.known.alert)
@@ -160,9 +164,9 @@ def compared(front: DeskContext, rows: Iterable[AlertRow]) -> dict[int, bool | N
 def known_by(one: SealedRecord, record: Alert) -> AlertKnown:
     """The entry of an alert, as its unit recorded it.
 
-    Whether it is from before the unit joined is a matter of its place in the unit's log. Only while the
-    department cannot know that place (the first sync of a unit of an earlier version, which sends alerts
-    before all else), the unit's own two times decide.
+    Its place in the unit's log decides whether it is from before the unit joined. While the department cannot
+    know that place (in the first sync of a unit of an earlier version, which sends alerts first), the unit's
+    own two times decide.
     """
     entry = ListEntry.from_bytes(record.entry)
     before = record.at_us < one.vouched_us if one.before_joining is None else one.before_joining
@@ -186,7 +190,7 @@ def known_by(one: SealedRecord, record: Alert) -> AlertKnown:
 
 
 def access_of(action: str, elements: str, reads: tuple[str, ...]) -> Access:
-    """The access entry of an alert: its ground is the verification that 463.7 asks for."""
+    """The access entry of an alert. Its ground is the verification that 463.7 asks for."""
     return Access(
         action=action,
         elements=elements,

@@ -1,9 +1,10 @@
-"""Planted mismatches: a picture confirmed before, with its entry changed in one character (463.7). No I/O.
+"""Planted mismatches: a picture that was confirmed before, with one character of its entry changed (463.7).
+No I/O.
 
-Nothing that a verifier sees distinguishes one from a real alert: it is opened and entered as one, at a
-moment of its own, with everything that the entry of its picture says. Which alert is followed by one, and
-when, is drawn by the machine's random source, so that no one can choose it or derive it from a number. A
-person who has looked at the picture, or at another alert of its entry, never sees the planted one.
+Nothing that a verifier sees distinguishes it from a real alert. It is opened and entered like one, at its own
+time, with everything that the picture's entry says. The machine's random source draws which alert is followed
+by a planted one, and when, so that no one can choose it or derive it from a number. A person who has looked
+at the picture, or at another alert of its entry, never sees the planted alert.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ LOOK_ALIKES = {
     "U": "V", "V": "U", "W": "V", "X": "K", "Y": "V", "Z": "2",
 }  # fmt: skip
 WAIT_US = HOUR_US  # the longest time between an alert and the planted one that follows it
-OLDEST_US = 60 * DAY_US  # of a picture: the season fits, and no purge is near
-SAME_LIGHT_US = 2 * HOUR_US  # a picture of the night is not an alert of the day
-HEARD_WITHIN_US = 20 * SECOND_US  # followers hear of an alert so soon after it was raised
+OLDEST_US = 60 * DAY_US  # of a picture: from the same season, and not near its purge
+SAME_LIGHT_US = 2 * HOUR_US  # a night picture cannot pass for an alert of the day
+HEARD_WITHIN_US = 20 * SECOND_US  # how soon after an alert is raised its followers hear of it
 
 
 class Planting:
-    """When the next planted alerts are due, in memory alone. Thread-safe."""
+    """When the next planted alerts are due, only in memory. Thread-safe."""
 
     def __init__(self, chance: random.Random | None = None) -> None:
         """chance: the system's random source by default."""
@@ -41,13 +42,13 @@ class Planting:
         self._due: list[int] = []
 
     def consider(self, per_thousand: int, at_us: int) -> None:
-        """A real alert became known: draw whether a planted one follows, and when."""
+        """Draw whether a planted alert follows a real one that became known, and when."""
         with self._guard:
             if self._chance.randrange(1000) < per_thousand:
                 self._due.append(at_us + self._chance.randrange(WAIT_US))
 
     def owe(self, due_us: int) -> None:
-        """One more is due at `due_us`."""
+        """Add one that is due at `due_us`."""
         with self._guard:
             self._due.append(due_us)
 
@@ -57,14 +58,14 @@ class Planting:
             return any(due <= at_us for due in self._due)
 
     def take(self, at_us: int) -> list[int]:
-        """When each that is due came due; they are owed no longer."""
+        """Remove all that are due and return when each came due."""
         with self._guard:
             found = [due for due in self._due if due <= at_us]
             self._due = [due for due in self._due if due > at_us]
             return sorted(found)
 
     def raised_us(self, due_us: int, at_us: int) -> int:
-        """When a planted alert says that it was raised: as late as a real one before it became known."""
+        """When a planted alert says that it was raised: as long before it became known as a real alert."""
         if at_us - due_us > HEARD_WITHIN_US:
             return due_us
         return at_us - self._chance.randrange(SECOND_US // 5, 2 * SECOND_US)
@@ -75,7 +76,7 @@ class Planting:
             return self._chance.randrange(count + 1)
 
     def plan(self, alerts: AlertStates, due_us: int, verifiers: Collection[str], at_us: int) -> Plant | None:
-        """A planted mismatch that one of `verifiers` can work; None where no picture serves for it."""
+        """A planted mismatch that one of `verifiers` can work; None if no picture is suitable."""
         raised_us, wanted = self.raised_us(due_us, at_us), set(verifiers)
         seen = alerts.onlookers()
         found = [
@@ -107,7 +108,8 @@ class Plant:
         return self.row.known.alert
 
     def known(self, newest: Iterable[AlertKnown]) -> AlertKnown:
-        """Its entry. newest: alerts, the newest first; the first of the same list says whether it is old."""
+        """The entry that makes it known. newest: alerts, newest first; the first of the same list says
+        whether the list is old."""
         source = self.row.known
         typed = self.row.state.last(AlertEvent.TRANSCRIBED)
         plate = "" if typed is None else typed.plate.upper().replace(" ", "").replace("-", "")
@@ -133,7 +135,8 @@ class Plant:
 def _serves(row: AlertRow, at_us: int) -> bool:
     """Whether an alert's picture may be shown again: confirmed, closed, of this season and this light.
 
-    A unit's time that the desk does not believe says nothing of light, and would give a planted one away.
+    If the desk does not believe a unit's time, that time says nothing about the light and would give the
+    planted alert away.
     """
     known, typed = row.known, row.state.last(AlertEvent.TRANSCRIBED)
     if row.planted or known.recipients or not row.state.closed or typed is None or "?" in typed.plate:

@@ -1,4 +1,5 @@
-"""What the log says of alerts: open, overdue and cleared ones, sources, and how carefully people check.
+"""What the log says of alerts: which are open, overdue or cleared, how good sources are, how well people
+check.
 
 No I/O. An alert stays open until a person closes it.
 """
@@ -18,16 +19,17 @@ from sync.department.journal.entries import Entry
 from sync.department.policy.roles import Role
 from sync.hot_lists.entry import cleared_name
 
-SLACK_US = 10 * MINUTE_US  # by which a unit's clock may be ahead, and is still believed
+SLACK_US = 10 * MINUTE_US  # how far ahead a unit's clock is still believed
 NO_MAKERS: Mapping[bytes, Collection[str]] = {}
 
 
 @dataclass(slots=True)
 class AlertRow:
-    """One alert as the log has it. `number`: of the entry that made it known, and its name for people.
+    """One alert as the log has it. `number`: that of the entry that made it known; people name the alert by
+    it.
 
-    A planted mismatch has a number like any other: nothing that a verifier sees names it one. `hidden_from`:
-    those who saw its picture, or its entry, before.
+    A planted mismatch has a number like any other alert, since nothing that a verifier sees may reveal it.
+    `hidden_from`: the users who saw its picture or its entry before.
     """
 
     known: AlertKnown
@@ -37,27 +39,32 @@ class AlertRow:
 
     @property
     def since_us(self) -> int:
-        """When it was raised, as its unit says; when the desk learned of it, where that is earlier, or more
-        than a day later: the unit was offline, or its clock is wrong."""
+        """When its unit says that it was raised, or when the desk learned of it.
+
+        The desk's time counts if it is earlier (the unit's clock is wrong) or more than a day later (the unit
+        was offline, or its clock is wrong).
+        """
         told_us = self.state.raised_us - self.known.raised_us
         return self.known.raised_us if -SLACK_US <= told_us <= DAY_US else self.state.raised_us
 
     @property
     def planted(self) -> bool:
-        """Whether it is a mismatch on purpose."""
+        """Whether it is a planted mismatch."""
         return bool(self.known.planted_plate)
 
     def visible_to(self, user: str) -> bool:
-        """Whether the alert is for this person: a covert entry's for its recipients alone."""
+        """Whether this person may see the alert: that of a covert entry is only for its recipients."""
         return user not in self.hidden_from and self.may_be_known_to(user)
 
     def may_be_known_to(self, user: str) -> bool:
-        """Whether its entry is no covert one, or this person is named for it."""
+        """Whether its entry is not covert, or names this person."""
         return not self.known.recipients or user in self.known.recipients
 
     def fell_to(self, user: str, makers: Mapping[bytes, Collection[str]]) -> bool:
-        """Whether this person made its entry (`makers`: of each covert one), and took a step with it when no
-        recipient could."""
+        """Whether this person made its covert entry and took a step with the alert when no recipient could.
+
+        `makers`: who made each covert entry.
+        """
         steps = (step.user for step in self.state.steps)
         return user in makers.get(self.known.entry, ()) and user in steps
 
@@ -68,9 +75,9 @@ LEAST_PEOPLE = 2
 
 @dataclass(frozen=True, slots=True)
 class SourceShare:
-    """How many of a source's hits were looked at, how many of those rejected, and by how many people.
+    """How many of a source's hits were checked, how many of those were rejected, and by how many people.
 
-    A wrong character is the camera's error and not the source's (`misread`): it counts as a look.
+    A wrong character (`misread`) is the camera's error and not the source's, so it counts only as checked.
     """
 
     source: str
@@ -80,12 +87,12 @@ class SourceShare:
     misread: int = 0
 
     def muted(self, terms: AlertTerms) -> bool:
-        """Whether the source is silent: rejected too often, and not by one person alone."""
+        """Whether the source is silent: its hits were rejected too often, and by more than one person."""
         enough = self.checked >= terms.source_rejected_least and self.people >= LEAST_PEOPLE
         return enough and self.rejected * 100 > terms.source_rejected_percent * self.checked
 
     def muted_before(self, terms: AlertTerms) -> bool:
-        """By the rule of earlier versions, for what units received then."""
+        """The same by the rule of earlier versions, for what units received then."""
         rejected = self.rejected + self.misread
         enough = self.checked >= terms.source_rejected_least
         return enough and rejected * 100 > terms.source_rejected_percent * self.checked
@@ -102,14 +109,14 @@ class VerifierShare:
 
 @dataclass(slots=True)
 class Onlookers:
-    """Users by picture and by entry; the pictures of open alerts."""
+    """Who saw each picture and each entry, and which pictures have an open alert."""
 
     of_reads: dict[str, set[str]] = field(default_factory=dict)
     of_entries: dict[bytes, set[str]] = field(default_factory=dict)
     open_reads: set[str] = field(default_factory=set)
 
     def of(self, row: AlertRow) -> set[str]:
-        """Who saw the picture of a real alert, or its entry."""
+        """The users who saw the picture of a real alert, or its entry."""
         return self.of_reads.get(row.known.read, set()) | self.of_entries.get(row.known.entry, set())
 
 
@@ -124,8 +131,11 @@ class AlertStates:
     def known_to(
         self, user: str, roles: Collection[Role], makers: Mapping[bytes, Collection[str]] = NO_MAKERS
     ) -> AlertStates:
-        """The same without the alerts of covert entries that a person may not know of; of any, without a
-        user, as in a mail: no figure may differ from what `visible_to` shows each. `makers`: as `fell_to`."""
+        """The same without the alerts of covert entries that a person may not know of.
+
+        Without a user, as in a mail, all alerts of covert entries are left out. No figure may differ from
+        what `visible_to` shows that person. `makers`: as for `fell_to`.
+        """
         if Role.ADMINISTRATOR in roles:
             return self
         rows = {
@@ -136,8 +146,11 @@ class AlertStates:
         return AlertStates(rows, self.numbers, self.opened)
 
     def may_know_access(self, known: AlertStates, elements: str, records: Collection[str]) -> bool:
-        """Whether who knows `known` of these may know of an access, by its elements and its records: to one
-        alert by its number, or to what units raised. A step's record does not say of which alert it is."""
+        """Whether a person who knows the alerts `known` may know of an access, by its elements and records.
+
+        Such an access is to one alert by its number, or to what units raised. The record of a step does not
+        say which alert it belongs to.
+        """
         named = self.find(elements.rpartition(" ")[2])
         about = [one for one in records if one in self.rows] if named is None else [named.known.alert]
         return not about or any(one in known.rows for one in about)
@@ -156,13 +169,13 @@ class AlertStates:
                 self.opened.add(note.alert)
         elif isinstance(note, AlertStepTaken) and note.alert in self.rows:
             row = self.rows[note.alert]
-            if not note.unit or note.step not in row.state.steps:  # a unit's record, opened twice, is one
+            if not note.unit or note.step not in row.state.steps:  # a unit's record opened twice is one
                 row.state = row.state.after(note.step, entry.stamp.at_us)
         elif isinstance(note, AlertRecordsOpened):
             self.opened.update(note.records)
 
     def find(self, number: str) -> AlertRow | None:
-        """An alert by its number, or by the name of the unit's record."""
+        """Find an alert by its number, or by the name of the unit's record."""
         name = self.numbers.get(int(number)) if number.isascii() and number.isdigit() else number
         return None if name is None else self.rows.get(name)
 
@@ -178,19 +191,20 @@ class AlertStates:
         return found
 
     def _entry(self, row: AlertRow) -> bytes:
-        """The entry that is shown: of a planted one, that of its picture."""
+        """The entry that the alert shows; for a planted one, that of its picture."""
         shown = self.rows.get(row.known.record) if row.planted else None
         return row.known.entry if shown is None else shown.known.entry
 
     def open(self) -> list[AlertRow]:
-        """Open alerts: those that sounded first, the one that waits longest here first."""
+        """The open alerts: first those that sounded, each group with the longest waiting first."""
         found = [row for row in self.rows.values() if not row.state.closed]
         return sorted(
             found, key=lambda row: (bool(row.known.silent), row.state.raised_us, row.known.raised_us)
         )
 
     def first_of(self, row: AlertRow, user: str) -> str:
-        """The number of the oldest open alert of the same entry that a person may see; empty: it is this."""
+        """The number of the oldest open alert of the same entry that a person may see; empty if it is this
+        alert."""
         if row.planted or row.state.closed:
             return ""
         alike = [
@@ -215,10 +229,10 @@ class AlertStates:
         return found
 
     def cleared(self) -> frozenset[bytes]:
-        """Plates that people found not to be an entry's, each a `cleared_name`.
+        """The plates that people found not to match an entry, each as a `cleared_name`.
 
-        Another plate than the entry's: on one person's word. The entry's own plate, on another vehicle: on
-        that of two, because the wanted vehicle passes under it.
+        One person's word clears a plate that differs from the entry's. The entry's own plate on another
+        vehicle takes two people's word, because the wanted vehicle passes under that plate.
         """
         by = defaultdict[bytes, set[str]](set)
         for row in self.rows.values():
@@ -247,7 +261,7 @@ class AlertStates:
         ]
 
     def verifiers(self) -> list[VerifierShare]:
-        """Each verifier's planted mismatches that are closed: a figure of an open one would reveal it."""
+        """Each verifier's closed planted mismatches: a figure that counts an open one would reveal it."""
         shown, found = Counter[str](), Counter[str]()
         for row in self.rows.values():
             if not row.planted or not row.state.closed:

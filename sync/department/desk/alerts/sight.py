@@ -1,5 +1,8 @@
-"""Whose an alert is: everybody's on duty; of a covert entry its recipients'; where none of these may verify
-any more, that of the two who made the entry, so that it can be ended."""
+"""Who is shown an alert: everybody on duty, or for a covert entry only its recipients.
+
+If none of the recipients may verify any longer, the two people who made the entry are shown it, so that it
+can be ended.
+"""
 
 from __future__ import annotations
 
@@ -17,5 +20,5 @@ def sees(desk: Desk, row: AlertRow, user: str, at_us: int) -> bool:
 
 
 def open_for(desk: Desk, user: str, at_us: int) -> list[AlertRow]:
-    """The open alerts that a person is shown: those that sounded first, the oldest first."""
+    """The open alerts that a person is shown: first those that sounded, each group with the oldest first."""
     return [row for row in desk.book.alerts.open() if sees(desk, row, user, at_us)]

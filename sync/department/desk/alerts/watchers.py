@@ -1,4 +1,4 @@
-"""Who follows the alerts: a bounded number of streams, in sum and for each session. No I/O."""
+"""Who follows the alerts: a limited number of streams, in total and for each session. No I/O."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Watchers:
         return len(self._all)
 
     def join(self, session: bytes) -> Watcher:
-        """A place for a stream. A session's oldest gives way to its newest. Raises TooManyError."""
+        """Take a place for a stream. A session's oldest stream gives way to its newest. Raises
+        TooManyError."""
         with self._guard:
             mine = [one for one in self._all if one.session == session]
             if len(mine) >= MOST_A_SESSION:
@@ -49,6 +50,6 @@ class Watchers:
             return watcher
 
     def leave(self, watcher: Watcher) -> None:
-        """Give the place back; once more changes nothing."""
+        """Free the place. To call this again changes nothing."""
         with self._guard:
             self._all.pop(watcher, None)
