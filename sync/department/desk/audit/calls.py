@@ -1,4 +1,4 @@
-"""The audit at the desk: read the log, run the periodic audit, review findings (463.5 (b), (c))."""
+"""Audits at the desk: read the log, run the periodic audit, review findings (463.5 (b), (c))."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ from sync.department.journal.query_rules import asked_plate
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
 
-FOREVER_US = (1 << 53) - 1  # what JSON carries exactly; the year 2255
+FOREVER_US = (1 << 53) - 1  # the largest integer that JSON carries exactly; the year 2255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditForm:
-    """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate that the search
-    asks for, also as a likely misreading or by wildcards (one by place or unit alone asks for none). Empty:
-    all.
+    """Which accesses to read: a period, a user, a purpose, a plate. What is empty selects all.
 
-    `finding`: those of that finding alone, for its reviewer; -1 for any.
+    `user`: who ran the access, or in whose name. `plate`: what the search asks for, also as a likely
+    misreading or by wildcards; a search only by place or unit asks for no plate.
+
+    `finding`: only those of that finding, for its reviewer; -1 for any.
     """
 
     since_us: int = 0
@@ -52,7 +53,7 @@ class AuditForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodForm:
-    """The period of an audit; its end defaults to now, its start to the end of the last audit."""
+    """The period of an audit. It ends now by default, and starts where the last audit ended."""
 
     since_us: int = -1
     until_us: int = -1
@@ -69,7 +70,7 @@ class AuditCloseForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditReport:
-    """A periodic audit: its entry, how many accesses it went over, the findings it opened."""
+    """A periodic audit: its entry, how many accesses it examined, the findings it opened."""
 
     audit: int
     from_us: int
@@ -80,8 +81,9 @@ class AuditReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A finding with its state. `reviewer`: empty while it waits for one; `reason`: why it was disputed;
-    `note`: what its reviewer found.
+    """A finding with its state.
+
+    `reviewer`: empty while it waits for one; `reason`: why it was disputed; `note`: what its reviewer found.
     """
 
     finding: int
@@ -98,7 +100,7 @@ class Finding:
 
 
 def read(front: DeskContext, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
-    """Read ALPR Requests of the log; reading them is an entry too."""
+    """Read ALPR Requests from the log. Reading them makes an entry too."""
     wanted = [
         AuditFilter(
             since_us=form.since_us,
@@ -128,16 +130,16 @@ def read(front: DeskContext, token: str, form: AuditForm) -> tuple[AlprRequest, 
 
 
 def unfiled(front: DeskContext, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
-    """List every ALPR Request that has no RMS number, for the hand-over to the RMS; an entry too (463.5
-    b)."""
+    """List every ALPR Request without an RMS number, for the hand-over to the RMS (463.5 (b)). This makes an
+    entry."""
     return read_log(
         front, token, Call.RMS_FILE, "not filed", lambda one, _user: one.rms_number == rules.NOT_FILED
     )
 
 
 def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
-    """Run the periodic audit: detectors over the whole log, a sample of the period, findings with
-    reviewers."""
+    """Run the periodic audit: run the detectors over the whole log, sample the period, give each finding a
+    reviewer."""
     desk = front.desk
 
     def begin(caller: Caller) -> Plan[Entry]:
@@ -212,8 +214,10 @@ def _period_of(begun: Entry) -> tuple[int, int]:
 
 
 def _demand_same(begun: Entry, form: PeriodForm) -> None:
-    """Refuse another period while an audit is unfinished, so that no one draws samples until one suits.
-    Raises FormError."""
+    """Refuse another period while an audit is unfinished. Raises FormError.
+
+    Otherwise a person could draw samples until one suits.
+    """
     since, until = _period_of(begun)
     if form.since_us in {-1, since} and form.until_us in {-1, until}:
         return
@@ -237,7 +241,8 @@ def _demand_witnessed(desk: Desk, sequence: int) -> None:
 
 
 def look_daily(front: DeskContext) -> list[int]:
-    """Open findings for what the detectors see today: the fifth look-up of a plate waits for no audit.
+    """Open findings for what the detectors see today, so that a fifth look-up of a plate does not wait for an
+    audit.
 
     The system makes these entries; the periodic audit checks everything again and takes its sample. Without a
     reviewer, a finding waits for one.
@@ -257,9 +262,9 @@ def _concerned(desk: Desk, about: str, entries: Sequence[int]) -> set[str]:
 
 
 def assign(desk: Desk, flags: list[Flag], now_us: int, *, waits: bool = False) -> list[FindingOpened]:
-    """A reviewer who is not concerned for each flag, the least busy first.
+    """Assign each flag a reviewer whom it does not concern, the least busy first.
 
-    `waits`: open it without one where there is none. Raises NotYetError.
+    `waits`: open a finding without a reviewer if there is none. Raises NotYetError.
     """
     load: Counter[str] = Counter(entry.note.reviewer for entry in desk.book.findings.open_findings())
     opened = []
@@ -331,8 +336,10 @@ def close(front: DeskContext, token: str, form: AuditCloseForm) -> Entered:
 
 
 def _demand_reviewer(desk: Desk, number: int, user: str) -> None:
-    """Check that the caller is the reviewer. If the reviewer left, or is concerned, anyone else may act
-    who is not. Raises DeskRefusal."""
+    """Check that the caller may act as the reviewer. Raises DeskRefusal.
+
+    If the reviewer left or is concerned, anyone else who is not concerned may act.
+    """
     note = desk.book.findings.opened[number].note
     people = _concerned(desk, note.about, note.accesses)
     if note.reviewer == user and user not in people:

@@ -1,4 +1,4 @@
-"""Case numbers held against CAD and RMS: by a person, or daily from the drop folder (463.5 (a))."""
+"""Case numbers compared with CAD and RMS, by a person or daily from the drop folder (463.5 (a))."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CompareForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditCompared:
-    """A comparison: its entry, how many look-ups, how many of them under a number that exists."""
+    """A comparison: its entry, how many look-ups it compared, how many of them have a number that exists."""
 
     entry: int
     accesses: int
@@ -29,7 +29,7 @@ class AuditCompared:
 
 
 def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCompared:
-    """Compare the look-ups since the last comparison with an export; the next audit assigns those it lacks.
+    """Compare the look-ups since the last comparison with an export. The next audit assigns those it lacks.
 
     Your own look-ups wait for the next comparison, by another person or the system.
     """
@@ -56,14 +56,14 @@ def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCom
 
 
 def compared_to(desk: Desk) -> int:
-    """The time up to which look-ups were compared with CAD and RMS."""
+    """The time up to which look-ups have been compared with CAD and RMS."""
     last = desk.book.cases.last
     return last.note.to_us if last is not None else desk.book.opened_us
 
 
 def compare_daily(front: DeskContext, exports: Sequence[bytes]) -> int:
-    """The same by the system, with every CAD and RMS export in the drop folder: how many look-ups it
-    compared."""
+    """Compare as the system, with every CAD and RMS export in the drop folder, and count the compared
+    look-ups."""
     desk = front.desk
     numbers = frozenset[str]().union(*(cases.read_export(export) for export in exports))
     requests, source = front.requests.of(desk.log), b"".join(exports)

@@ -1,7 +1,7 @@
-"""Case numbers held against CAD and RMS: which look-ups name a case that does not exist (463.5 (a)). No I/O.
+"""Case numbers compared with CAD and RMS: which look-ups name a case that does not exist (463.5 (a)). No I/O.
 
-The export is a CSV file with the numbers that CAD or RMS gave out; a number is compared in capitals, without
-blanks and hyphens. A look-up is compared a day after it was made, so that the case can be entered.
+The export is a CSV file with the numbers that CAD or RMS gave out. Numbers are compared in capitals, without
+blanks and hyphens. A look-up is compared a day after it was made, so that there is time to enter the case.
 """
 
 from __future__ import annotations
@@ -23,15 +23,18 @@ from sync.department.policy.refusals import FormError
 CLAUSE = "463.5 (a)"
 GRACE_US = DAY_US
 MAX_EXPORT_BYTES = 32 << 20
-SEVERAL = 5  # look-ups of which a right export knows one
+SEVERAL = 5  # of so many look-ups, a correct export knows at least one
 COLUMNS = ("number", "case_number", "case", "incident", "incident_number", "cad_number", "rms_number")
 EXPORT = CsvTable("export", CLAUSE)
 
 
 @dataclass(slots=True)
 class Cases:
-    """What the log says of comparisons: the newest word on each access. `left`: those that no other person
-    than their own compared. `by_system`: the unknown ones of which the system's own export said so."""
+    """What the log says of comparisons: the newest result for each access.
+
+    `left`: accesses that only their own person compared. `by_system`: unknown ones that the system's own
+    export lacked.
+    """
 
     last: EntryOf[CasesCompared] | None = None
     compared: int = 0
@@ -69,12 +72,12 @@ class Cases:
 
 
 def number_key(number: str) -> str:
-    """A number as it is compared."""
+    """A number in the form in which it is compared."""
     return re.sub(r"[\s-]", "", number).upper()
 
 
 def read_export(data: bytes) -> frozenset[str]:
-    """The numbers of a CSV export, as they are compared. Raises FormError."""
+    """The numbers of a CSV export, each as a `number_key`. Raises FormError."""
     if len(data) > MAX_EXPORT_BYTES:
         raise FormError(f"an export has at most {MAX_EXPORT_BYTES >> 20} MiB", code="csv", clause=CLAUSE)
     names, lines = EXPORT.lines(data)
@@ -97,11 +100,13 @@ def compare(
     now_us: int,
     by: str = "",
 ) -> CasesCompared:
-    """Hold the look-ups from `since_us` to a day ago against the numbers of an export, and again those that
-    an earlier export lacked. `by`: the person who compares, whose own look-ups are left for the next
-    comparison; empty for the system. What the system's export lacked, the system's alone can find again.
+    """Compare the look-ups from `since_us` to a day ago, and those that an earlier export lacked, with an
+    export.
 
-    Raises FormError for an export without numbers, and for a person's that has none of several.
+    `by`: the person who compares, whose own look-ups are left for the next comparison; empty for the system.
+    Only the system's export can clear what the system's export lacked.
+
+    Raises FormError for an export without numbers, and for a person's export that has none of several.
     """
     until_us = now_us - GRACE_US
     every = [one for one in requests if one.action != "answer"]

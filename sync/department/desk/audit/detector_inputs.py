@@ -1,4 +1,4 @@
-"""What the detectors of the audit get: shifts, second hands, trainings, grants, reviewers, disputes."""
+"""The inputs of the audit's detectors: shifts, second hands, trainings, grants, reviewers, disputes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sync.department.journal.inquiry_entries import Access, InquiryAsked
 
 
 def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
-    """What the detectors say of these look-ups, with every person's shift as it was then."""
+    """Run the detectors over these look-ups, with every person's shift as it was then."""
     with desk.log.writing():
         desk.refresh()
         book, now_us = desk.book, desk.now_us()
@@ -48,7 +48,7 @@ def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
 
 
 def _shifts(desk: Desk) -> dict[str, list[tuple[int, Shift | None]]]:
-    """Every shift of each person, by when it was entered."""
+    """Every shift of each person, with when it was entered."""
     held: dict[str, list[tuple[int, Shift | None]]] = defaultdict(list)
     for entry in desk.log.entries(kinds=(AccountSet.KIND,)):
         note = entry.note
@@ -58,8 +58,10 @@ def _shifts(desk: Desk) -> dict[str, list[tuple[int, Shift | None]]]:
 
 
 def _judges(book: DeskState) -> set[str]:
-    """Who decided something for others: a second person, a reviewer, a judge, a trainer, an approver; not who
-    took an own proposal back."""
+    """The users who decided something for others, as second person, reviewer, judge, trainer or approver.
+
+    A person who withdrew an own proposal is not one of them.
+    """
     changes = book.changes
     others = {
         number: one
@@ -81,9 +83,9 @@ def _judges(book: DeskState) -> set[str]:
 
 
 def _trained_by_one_hand(book: DeskState) -> list[SingleMaking]:
-    """Trainings that a person recorded or gave who had also made or reset the account.
+    """Trainings recorded or given by a person who had also made or reset the account.
 
-    And those of a trainer that no one on the roster gave but the person who recorded them.
+    Also trainings of a trainer that only the person who recorded them could have given.
     """
     makers: dict[str, set[str]] = {}
     for one in book.roster.makings:
@@ -100,7 +102,7 @@ def _trained_by_one_hand(book: DeskState) -> list[SingleMaking]:
 
 
 def _trained(book: DeskState) -> list[SingleMaking]:
-    """Each training, once for each hand in it."""
+    """Each training, once for each person who took part in making it."""
     return [
         SingleMaking(entry=one.entry, user=one.user, by=by)
         for one in book.trainings.given
@@ -147,7 +149,7 @@ def _emergencies(book: DeskState) -> list[Emergency]:
 
 
 def disputed(desk: Desk) -> list[Flag]:
-    """Each dispute, about the person who made the disputed entry."""
+    """A flag for each dispute, about the person who made the disputed entry."""
     flags = []
     for entry in desk.book.queue.disputes:
         about = desk.log.entry(entry.note.entry)

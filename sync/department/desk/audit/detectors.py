@@ -14,10 +14,10 @@
                  (`ended_entries.py`)
     sample       drawn by the signed call with which the audit began
 
-Every kind of access is looked at: searches, images, holds, exports, deliveries, looks at an answer. One
-counts for the person in whose name it was made: the requester of a queued request, else the one who made it.
-Bursts and shifts are about the one who made it. What follows a search of the same plate under the same number
-within the hour belongs to that look.
+The detectors examine every kind of access: searches, images, holds, exports, deliveries, looks at an answer.
+An access counts for the person in whose name it was made: the requester of a queued request, else the person
+who made it. Bursts and shifts are about the person who made it. What follows a search of the same plate under
+the same number within the hour belongs to that look-up.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Shifts: TypeAlias = Sequence[tuple[int, Shift | None]]
 class LookUp:
     """One access as the detectors see it. The repr shows no plate.
 
-    `action`: as its entry has it; `reads`: what it names, where it is not a search.
+    `action`: as in its entry; `reads`: the reads that it names, if it is not a search.
     """
 
     sequence: int
@@ -69,14 +69,16 @@ class LookUp:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What was looked at: a plate in the one spelling of all that a search lists, exact and near;
-        else each read by its name."""
+        """What was looked at: for a search its plate, else each read by its name.
+
+        All spellings that a search lists, exact and near, are reduced to one.
+        """
         return (one_spelling(self.plate),) if self.plate else self.reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """What a detector found: who it is about, which entries, in which words (without a plate)."""
+    """What a detector found: whom it is about, which entries, and a text without a plate."""
 
     detector: str
     about: str
@@ -86,7 +88,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emergency:
-    """An emergency search. `justified`: the second person's word, None while there is none."""
+    """An emergency search. `justified`: the second person's decision, None while there is none."""
 
     access: int
     at_us: int
@@ -97,7 +99,7 @@ class Emergency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SingleMaking:
-    """An account, a credential or a training that came about by one hand."""
+    """An account, a credential or a training that one person alone made."""
 
     entry: int
     user: str
@@ -110,7 +112,7 @@ def detect(
     shifts: Mapping[str, Shifts],
     zone: tzinfo = UTC,
 ) -> list[Flag]:
-    """All flags over look-ups in order of time. `shifts`: each person's shifts, with when each was
+    """Return all flags over look-ups in order of time. `shifts`: each person's shifts, with when each was
     entered."""
     return [
         *same_plate(look_ups, terms),
@@ -121,7 +123,7 @@ def detect(
 
 
 def looks_of(look_ups: Sequence[LookUp]) -> Iterator[LookUp]:
-    """Accesses that are looks themselves: not the pictures that follow a search within its hour."""
+    """Accesses that count as look-ups: not the pictures that follow a search within its hour."""
     searched: dict[tuple[str, str, str], int] = {}
     for one in look_ups:
         key = one.user, fold(one.plate), one.number
@@ -192,7 +194,7 @@ def minutes_off(shift: Shift, minute: int) -> int:
 
 
 def _held(shifts: Shifts, at_us: int) -> list[Shift]:
-    """The shifts that a person had then and at any time in the day before."""
+    """The shifts that a person had then and at any time during the day before."""
     held: list[Shift | None] = []
     for from_us, shift in shifts:
         if from_us > at_us:
@@ -204,10 +206,10 @@ def _held(shifts: Shifts, at_us: int) -> list[Shift]:
 def off_shift(
     look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shifts], zone: tzinfo
 ) -> Iterator[Flag]:
-    """Flag look-ups outside the person's shift of that time, by the department's clock; one flag per person
-    and day.
+    """Flag look-ups outside the shift that the person had then, in the department's local time.
 
-    A shift entered within the day before excuses nothing that the earlier ones did not.
+    Each person and day gets one flag. A shift entered within the day before excuses nothing that the earlier
+    ones did not.
     """
     nights: dict[tuple[str, date], list[LookUp]] = defaultdict(list)
     for one in look_ups:
@@ -226,7 +228,7 @@ def off_shift(
 
 
 def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
-    """Flag case numbers that mean none, and a number that one person uses for everything."""
+    """Flag case numbers that are not real ones, and a number that one person uses for everything."""
     nothing: dict[str, list[LookUp]] = defaultdict(list)
     by_number: dict[str, list[LookUp]] = defaultdict(list)
     for one in look_ups:
@@ -256,7 +258,7 @@ def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
 
 
 def emergencies(glass: Sequence[Emergency], terms: DetectorTerms, now_us: int) -> Iterator[Flag]:
-    """Flag emergency searches not judged justified in time, and many by one person."""
+    """Flag emergency searches that were not judged justified in time, and many by one person."""
     by_person: dict[str, list[Emergency]] = defaultdict(list)
     for one in glass:
         by_person[one.user].append(one)
@@ -275,7 +277,7 @@ def emergencies(glass: Sequence[Emergency], terms: DetectorTerms, now_us: int) -
 
 
 def one_hand(makings: Sequence[SingleMaking], acted: frozenset[str]) -> Iterator[Flag]:
-    """Flag accounts that one person alone made, reset or trained, and that then opened content or approved
+    """Flag accounts that one person alone made, reset or trained and that then opened content or approved
     something."""
     by_user: dict[str, list[SingleMaking]] = defaultdict(list)
     for one in makings:
@@ -292,7 +294,7 @@ def one_hand(makings: Sequence[SingleMaking], acted: frozenset[str]) -> Iterator
 
 
 def no_reviewer(removed: Sequence[SingleMaking]) -> Iterator[Flag]:
-    """Reviewers who were removed while findings waited for them: about the person who removed them."""
+    """Flag each person who removed a reviewer while findings waited for that reviewer."""
     for one in removed:
         yield Flag(
             detector="no_reviewer",
@@ -316,7 +318,8 @@ def let_in(grants: Sequence[SingleMaking], makings: Sequence[SingleMaking]) -> I
 
 
 def sample(look_ups: Sequence[LookUp], per_thousand: int, seed: bytes) -> list[Flag]:
-    """A random sample, at least one where there is anything. Keyed by entry: growing logs keep the choice."""
+    """Flag a random sample, at least one of any. It is keyed by entry, so that a growing log keeps the
+    choice."""
     chosen = set(drawn([one.sequence for one in look_ups], per_thousand, seed))
     return [
         Flag(detector=SAMPLE, about=one.person, entries=(one.sequence,), detail="random sample")
@@ -326,10 +329,11 @@ def sample(look_ups: Sequence[LookUp], per_thousand: int, seed: bytes) -> list[F
 
 
 def seed_of(begun: Entry, salt: bytes) -> bytes:
-    """What draws the sample of the audit that begins with this entry. Raises StorageError.
+    """The seed that draws the sample of the audit that begins with this entry. Raises StorageError.
 
-    Root cannot choose the random number that the person signed, and the person does not know the salt: that
-    of the log's first credential entry, fixed since and in no answer. So neither tries until a sample suits.
+    Root cannot choose the random number that the person signed. The person does not know the salt, which is
+    that of the log's first credential entry, fixed since then and in no answer. So neither can try until a
+    sample suits.
     """
     said = digest_of(said_in(begun.signed)) if begun.signed else b""
     return hashlib.sha256(DRAW + salt + said).digest()

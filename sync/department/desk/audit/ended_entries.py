@@ -1,7 +1,7 @@
-"""Entries of the own hot list that a person ended who neither requested nor approved them (463.7).
+"""Entries of the own hot list ended by a person who neither requested nor approved them (463.7).
 
-One person may end an entry, because fewer alerts harm no one; a wanted vehicle that a friend took off the
-list passes unseen all the same, and only this finding says so. It names no case and no plate.
+One person may end an entry, because fewer alerts harm no one. But a wanted vehicle that a friend took off the
+list passes unseen, and only this finding shows it. It names no case and no plate.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from sync.hot_lists.entry import ListEntry
 
 
 def ended_by_others(desk: Desk) -> Iterator[Flag]:
-    """A flag for each such end, about the person who made it. By the signed calls; older ends have none."""
+    """A flag for each such end, about the person who made it. It comes from the signed calls, which older
+    ends lack."""
     made: dict[str, list[ListEntry]] = defaultdict(list)
     roles: dict[str, tuple[Role, ...]] = {}
     for entry in desk.log.entries(kinds=(AccountSet.KIND, DocumentSigned.KIND)):
         note, stamp = entry.note, entry.stamp
-        if isinstance(note, AccountSet):  # of all of them: who signs in one role knows what another one does
+        if isinstance(note, AccountSet):  # all roles: who signs in one knows what the others do
             roles[note.user] = desk.policy.effective_roles(note.roles)
         if not isinstance(note, DocumentSigned) or note.name != head_name(LOCAL) or not entry.signed:
             continue

@@ -1,4 +1,4 @@
-"""The events of the log at the desk: what a reviewer sees beside the accesses (463.5 (c))."""
+"""Events of the log at the desk: what a reviewer sees besides the accesses (463.5 (c))."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from sync.department.policy.roles import Call
 
 MAX_EVENTS = 10_000
 AT_ONCE = 500
-LEAD = 64  # a second person's word is an entry shortly before the one that it was for
+LEAD = 64  # a second person's decision is entered shortly before what it was for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsForm:
-    """Which events: a period, a user who did it or whom it is about, a kind. Empty: all; a page at a time.
+    """Which events to read: a period, a user who did it or whom it is about, a kind. What is empty selects
+    all.
 
-    `finding`: those of that finding alone, for its reviewer; -1 for any.
+    `finding`: only those of that finding, for its reviewer; -1 for any.
     """
 
     since_us: int = 0
@@ -44,7 +45,8 @@ class Events:
 
 
 def events(front: DeskContext, token: str, form: EventsForm) -> Events:
-    """Refusals, failed logons, accounts, resets, training, approvals: what no access shows (463.5 (c))."""
+    """List what no access shows: refusals, failed logons, accounts, resets, training, approvals (463.5
+    (c))."""
     desk = front.desk
     only: set[int] = set()
 

@@ -1,6 +1,6 @@
-"""What a reviewer sees beside the accesses: refusals, failed logons, accounts, resets, approvals. No I/O.
+"""What a reviewer sees besides the accesses: refusals, failed logons, accounts, resets, approvals. No I/O.
 
-One row for each entry of a kind that says who did what to whom, with the second person of each.
+Each entry of a kind that says who did what to whom gets a row, with its second person.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from sync.department.journal.entries import ASKED_FOR, ISSUED, KEPT, NOTES, REPL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRow:
-    """One event. `user`: who did it; `about`: to whom or what; `second`: the second person, if any."""
+    """One event. `user`: who did it; `about`: whom or what it concerns; `second`: the second person, if
+    any."""
 
     entry: int
     at_us: int
@@ -139,9 +140,9 @@ def _word(yes: bool) -> str:
 
 
 def rows_of(entries: Iterable[Entry]) -> list[EventRow]:
-    """A row for each entry, with the second person of an account, a credential or a grant beside it.
+    """A row for each entry, with the second person of an account, a credential or a grant.
 
-    A trainer who records the training is no second person.
+    A trainer who also records the training is not a second person.
     """
     rows: list[EventRow] = []
     pending: tuple[str, str, str] = ("", "", "")

@@ -1,6 +1,7 @@
 """The ALPR Requests of the log, kept in memory.
 
-The daily run, the list of what is overdue and every page of accesses read on from where the last one ended.
+The daily run, the list of what is overdue and every page of accesses continue reading where the last one
+ended.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ MOST_KEPT = 50_000  # some 60 MB
 
 
 class KeptRequests:
-    """The ALPR Requests of a log as far as it was read: what is asked again reads on from there.
+    """The ALPR Requests of a log as far as it was read. The next call continues reading there.
 
-    Up to `MOST_KEPT`; of a longer log nothing stays in memory. Thread-safe.
+    Keeps up to `MOST_KEPT`; nothing of a longer log stays in memory. Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -24,10 +25,10 @@ class KeptRequests:
         self._fold, self._size = RequestFold(), 0
 
     def of(self, log: AccessLog, end: int | None = None) -> list[AlprRequest]:
-        """Those of the first `end` entries, in order; without it, all. Raises SealError for a changed one."""
+        """The requests of the first `end` entries in order, or all. Raises SealError for a changed entry."""
         with self._guard:
             size = log.size()
-            if size < self._size:  # another log than the one that was read
+            if size < self._size:  # not the log that was read before
                 self._fold, self._size = RequestFold(), 0
             fold = self._fold
             try:

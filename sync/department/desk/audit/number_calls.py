@@ -1,4 +1,4 @@
-"""Numbers for the audit: accesses by purpose, person, action, day; and the auditor's bundle (463.5 (c))."""
+"""Figures for the audit: accesses by purpose, person, action and day; the auditor's bundle (463.5 (c))."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from sync.department.policy.roles import Call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumbersForm:
-    """The period to count; empty: all of it. `action`: search, image, export, ...; empty for every one."""
+    """The period to count; empty for the whole log. `action`: search, image, export and so on; empty for
+    all."""
 
     since_us: int = 0
     until_us: int = FOREVER_US
@@ -34,8 +35,10 @@ class NumbersForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbers:
-    """Accesses of a period. `by_person`: who ran them; `by_day`: YYYY-MM-DD, UTC. The largest first, days in
-    their order."""
+    """Counts of accesses in a period, the largest first.
+
+    `by_person`: by who ran them; `by_day`: by YYYY-MM-DD, UTC, in order of the days.
+    """
 
     accesses: int
     not_filed: int
@@ -47,7 +50,7 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundled:
-    """The auditor's bundle (ZIP): up to which entry it goes, and its SHA-256."""
+    """The auditor's bundle (ZIP), the entry up to which it goes, and its SHA-256."""
 
     entries: int
     digest: str
@@ -60,7 +63,7 @@ def _largest(counter: Counter[str]) -> tuple[Tally, ...]:
 
 
 def numbers(front: DeskContext, token: str, form: NumbersForm) -> Numbers:
-    """Count accesses by purpose, person, action and day; an entry too."""
+    """Count accesses by purpose, person, action and day. This makes an entry."""
     found = read_log(
         front,
         token,
@@ -80,7 +83,8 @@ def numbers(front: DeskContext, token: str, form: NumbersForm) -> Numbers:
 
 
 def bundled(front: DeskContext, token: str, form: NothingForm) -> Bundled:  # noqa: ARG001
-    """The auditor's bundle: the log's tree and the public counts, without a plate. An entry too."""
+    """Make the auditor's bundle: the log's tree and the public counts, without a plate. This makes an
+    entry."""
     desk = front.desk
 
     def plan(_caller: Caller) -> Plan[Entry]:

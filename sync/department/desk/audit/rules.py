@@ -1,7 +1,7 @@
-"""The audit of 463.5 (b) and (c): accesses as ALPR Requests, findings with a reviewer who is not the
-searcher.
+"""Rules of the audit (463.5 (b), (c)): accesses become ALPR Requests; no one reviews findings on own
+searches.
 
-No I/O: rows from entries, the CSV text, the state of findings, and who may review what.
+No I/O. Makes rows from entries and the CSV text, and decides the state of findings and who may review what.
 """
 
 from __future__ import annotations
@@ -100,10 +100,10 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate that the search
-    asks for (`_asks_for`). Empty: all.
+    """Which accesses to pick: a period, a user, a purpose, a plate. What is empty selects all.
 
-    `entries`: those alone, and what answered them where they are requests; None for any.
+    `user`: who ran the access, or in whose name. `plate`: what the search asks for (`_asks_for`). `entries`:
+    only these, and what answered them if they are requests; None for any.
     """
 
     since_us: int
@@ -137,13 +137,13 @@ class RequestFold:
             self._second[note.proposal] = entry.stamp.user
 
     def _change(self, access: int, **said: Any) -> None:
-        known = self.requests.get(access)  # a reading of the log also has a result
+        known = self.requests.get(access)  # reading the log has a result too
         if known is not None:
             self.requests[access] = replace(known, **said)
 
 
 def _request(entry: Entry, note: Access, second: str) -> AlprRequest:
-    """A request as it is made: without a result, not filed."""
+    """A new request: without a result, and not filed."""
     stamp = entry.stamp
     ground: Ground = note.ground
     return AlprRequest(
@@ -187,9 +187,11 @@ def pick(requests: Iterable[AlprRequest], wanted: AuditFilter) -> list[AlprReque
 
 
 def _asks_for(searched: str, wanted: str) -> bool:
-    """Whether a search for `searched` lists reads of the plate `wanted` (empty: any): as its own, as one that
-    a reader confuses with it, or by wildcards; of a `wanted` with wildcards, of some plate that fits it. One
-    by place or unit alone asks for no plate."""
+    """Whether a search for `searched` lists reads of the plate `wanted` (empty: any).
+
+    The plate may match exactly, as one that a reader confuses with it, or by wildcards. If `wanted` has
+    wildcards, some plate that fits it must be listed. A search only by place or unit asks for no plate.
+    """
     if not wanted or searched == wanted:
         return True
     if not searched:
@@ -200,7 +202,7 @@ def _asks_for(searched: str, wanted: str) -> bool:
 
 
 def csv_text(requests: Sequence[AlprRequest]) -> str:
-    """The hand-over to the RMS: one ALPR Request a line (RFC 4180)."""
+    """The hand-over to the RMS as CSV (RFC 4180), with one ALPR Request per line."""
     return csv_of_fields(CSV_COLUMNS, requests)
 
 
@@ -246,7 +248,7 @@ class Findings:
         return [entry for number, entry in self.opened.items() if number not in self.closed]
 
     def of(self, detector: str, about: str) -> tuple[set[int], set[int]]:
-        """(entries that findings of this kind covered, those of them that are open)."""
+        """(entries that findings of this kind cover, those of them in open findings)."""
         covered: set[int] = set()
         still_open: set[int] = set()
         for number, entry in self.opened.items():
@@ -267,8 +269,10 @@ def entries_of(findings: Findings, number: int) -> tuple[int, ...]:
 
 
 def reviewer_for(roster: Accounts, load: Mapping[str, int], searchers: set[str]) -> str:
-    """The least busy reviewer who ran none of the searches; the administrator if no reviewer is left. Raises
-    NotYetError if there is none."""
+    """The least busy reviewer who ran none of the searches, or the administrator if no reviewer is left.
+
+    Raises NotYetError if there is none.
+    """
     for role in (Role.REVIEWER, Role.ADMINISTRATOR):
         free = [user for user in roster.holders(role) if user not in searchers]
         if free:
@@ -282,10 +286,10 @@ def reviewer_for(roster: Accounts, load: Mapping[str, int], searchers: set[str])
 
 
 def new_findings(findings: Findings, flags: Sequence[Flag]) -> list[Flag]:
-    """Flags over entries that no finding covers yet, one per pattern.
+    """The flags over entries that no finding covers yet, one per pattern.
 
-    A closed finding covers only what it found; later entries make a new one. An open finding grows with its
-    pattern; entries that it does not name are flagged once it is closed.
+    A closed finding covers only what it found, so later entries make a new one. An open finding grows with
+    its pattern; entries that it does not name are flagged once it is closed.
     """
     known: dict[tuple[str, str], tuple[set[int], set[int]]] = {}
     fresh = []
@@ -304,7 +308,7 @@ def new_findings(findings: Findings, flags: Sequence[Flag]) -> list[Flag]:
 
 
 def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note: str) -> None:
-    """A finding is closed with a verdict and words, never by the person it is about. Raises DeskRefusal."""
+    """Demand a verdict, a note, and a reviewer whom the finding is not about. Raises DeskRefusal."""
     entry = findings.opened.get(number)
     if entry is None:
         raise FormError("there is no such finding", code="no-finding", clause="463.5 (c)")
