@@ -1,1 +1,1 @@
-"""Documents for units: hot lists, configurations, updates, signed by a call of a person."""
+"""Documents for units: hot lists, configurations and updates. A person's call signs each of them."""

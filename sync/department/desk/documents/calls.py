@@ -1,7 +1,7 @@
-"""Documents that units carry, signed at the desk: configurations and updates (463.4). Hot lists: `lists.py`.
+"""Configurations and updates for units, signed at the desk (463.4). For hot lists, see `lists.py`.
 
-Signing is a call of a person and an entry, and needs a second person: an update is every unit's software, and
-a configuration can blind every camera or take the alert page out of every car.
+Signing takes a person's call, an entry and a second person, because an update is every unit's software and a
+configuration can blind every camera or take the alert page out of every car.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from sync.errors import InvalidInputError
 CLAUSE = "463.4"
 KINDS = ("configuration", "update")
 MAX_CONFIGURATION_BYTES = 256 * 1024
-MAX_SETTINGS = 4000  # characters of all that a configuration sets: a second person reads it
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")  # as units take it
+MAX_SETTINGS = 4000  # characters of all settings of a configuration, since a second person reads them
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")  # the names that units accept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignForm:
     """A document to sign. `kind`: configuration or update; `name`: of an update.
 
-    `unit`: for that unit alone, by its id. `propose`: only ask for a second person; `approval`: the approved
-    proposal, or -1.
+    `unit`: the id of the only unit that it is for. `propose`: only ask for a second person; `approval`: the
+    approved proposal, or -1.
     """
 
     kind: str
@@ -56,7 +56,8 @@ class SignForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """A signed document: its entry, its name, its version; `proposal`: where a second person was asked."""
+    """A signed document: its entry, name and version. `proposal`: set if the call only asked for a second
+    person."""
 
     entry: int
     name: str
@@ -80,10 +81,9 @@ def name_of(form: SignForm) -> str:
 
 
 def check(form: SignForm, trusted: Callable[[], UpdateTrust]) -> str:
-    """What a document is in words: all that a configuration sets, or the release of an update. `trusted`:
-    asked for an update alone.
+    """Check a document and describe it: all settings of a configuration, or the release of an update.
 
-    Raises FormError for one that no unit takes.
+    `trusted`: called only for an update. Raises FormError for a document that no unit would accept.
     """
     demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
     if form.kind == "update":
@@ -108,7 +108,7 @@ def check(form: SignForm, trusted: Callable[[], UpdateTrust]) -> str:
 
 
 def _settings(sections: Mapping[str, object]) -> str:
-    """What a configuration sets, each `section.key = value`, in ASCII."""
+    """The settings of a configuration, each as `section.key = value` in ASCII."""
     named = (
         (f"{section}.{key}", value)
         for section, keys in sections.items()
@@ -121,8 +121,10 @@ def _settings(sections: Mapping[str, object]) -> str:
 
 
 def _summary(front: DeskContext, form: SignForm, said: str, now_us: int) -> str:
-    """A document in words for the second person: for which units, and what it is. Raises FormError for a unit
-    that is not there."""
+    """Describe a document to the second person: which units it is for, and what it is.
+
+    Raises FormError for an unknown unit.
+    """
     whose = "every unit"
     if form.unit:
         row = next((one for one in front.state.units(now_us) if one.unit == form.unit), None)
@@ -135,12 +137,12 @@ def _summary(front: DeskContext, form: SignForm, said: str, now_us: int) -> str:
 
 
 def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
-    """Sign a document and offer it to units; the entry comes first."""
+    """Sign a document and offer it to units. The entry comes first."""
     desk = front.desk
     desk.demand(token, Call.DOCUMENT_SIGN)
     try:
         name = name_of(form)
-        said = check(form, front.update_trust)  # before the desk is held: an update is large
+        said = check(form, front.update_trust)  # before the desk is locked, since an update is large
     except FormError as refusal:
         desk.refuse(token, Call.DOCUMENT_SIGN, refusal)
     digest = hashlib.sha256(form.body).digest()

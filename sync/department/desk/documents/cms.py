@@ -1,8 +1,8 @@
-"""A CMS signature with its content (RFC 5652), as RAUC makes it for bundles of the verity format. No I/O.
+"""A CMS signature with its content (RFC 5652), as RAUC makes it for bundles in the verity format. No I/O.
 
-Checked is what RAUC has OpenSSL check: the digest of the content and the signature over it, by a certificate
-for code signing that the keyring holds or that leads to one of it, in force when it signed. Certificates of
-the bundle alone prove nothing: without a keyring the signer is unknown.
+This checks what RAUC has OpenSSL check: the digest of the content and the signature over it, by a certificate
+for code signing that is in the keyring or leads to one in it, and was in force at signing. The bundle's own
+certificates prove nothing: without a keyring the signer is unknown.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DIGESTS: dict[str, type[hashes.HashAlgorithm]] = {
 }
 MAX_STEPS = 4  # from the signer's certificate to one of the keyring
 MAX_SIGNERS = 8
-MAX_CERTIFICATES = 16  # that are tried for a chain: MAX_STEPS of them, in each order
+MAX_CERTIFICATES = 16  # tried for a chain: MAX_STEPS of them, in each order
 
 
 @asn1.sequence
@@ -52,7 +52,7 @@ class _IssuerAndSerial:
 
 @asn1.sequence
 class _Signer:
-    """One signer: who, by issuer and serial or by key identifier; how; and what was signed."""
+    """One signer (by issuer and serial, or by key identifier), the algorithms, and what was signed."""
 
     version: int
     sid: Annotated[bytes, asn1.Implicit(0)] | _IssuerAndSerial
@@ -75,7 +75,7 @@ class _SignedData:
     digests: asn1.SetOf[asn1.TLV]
     encapsulated: _Encapsulated
     certificates: Annotated[asn1.SetOf[x509.Certificate] | None, asn1.Implicit(0)]
-    revoked: Annotated[asn1.SetOf[asn1.TLV] | None, asn1.Implicit(1)]  # RAUC reads them only if it is set to
+    revoked: Annotated[asn1.SetOf[asn1.TLV] | None, asn1.Implicit(1)]  # RAUC reads them only if configured to
     signers: Annotated[asn1.SetOf[_Signer], asn1.Size(1, MAX_SIGNERS)]
 
 
@@ -87,7 +87,7 @@ class _ContentInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedContent:
-    """A parsed signature: its content (None: the content is elsewhere), certificates and signers."""
+    """A parsed signature: its content (None if it is detached), certificates and signers."""
 
     content: bytes | None
     certificates: tuple[x509.Certificate, ...]
@@ -96,8 +96,10 @@ class SignedContent:
 
 @contextmanager
 def _read_strictly() -> Iterator[None]:
-    """What cryptography cannot read of a certificate (a version, a key, a name, extensions) is malformed: it
-    reads each part only when asked for it."""
+    """Turn what `cryptography` raises for an unreadable part of a certificate into `malformed`.
+
+    It parses a version, key, name or extension only when that is accessed.
+    """
     try:
         yield
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension):
@@ -120,9 +122,9 @@ def parse_signed(data: bytes) -> SignedContent:
 
 @_read_strictly()
 def check_signed(signed: SignedContent, content: bytes, keyring: Sequence[x509.Certificate]) -> None:
-    """Does each signature hold, by a certificate that leads to the keyring? Raises UpdateFileError.
+    """Check that each signature holds, by a certificate that leads to the keyring. Raises UpdateFileError.
 
-    keyring: empty if there is none here; then each certificate of the signature is taken for its own.
+    keyring: empty if there is none here; each certificate of the signature is then accepted as its own.
     """
     for signer in signed.signers:
         found = [one for one in signed.certificates if _is_of(signer.sid, one)]
@@ -144,7 +146,7 @@ def read_keyring(pem: bytes) -> tuple[x509.Certificate, ...]:
 
 
 def malformed() -> UpdateFileError:
-    """What is said of bytes that are no signature."""
+    """The error for bytes that are not a signature."""
     return UpdateFileError("the signature at the end of its RAUC bundle is none (CMS)")
 
 
@@ -175,7 +177,8 @@ def _attribute(signer: _Signer, oid: str) -> asn1.TLV | None:
 
 
 def _demand_holds(signer: _Signer, certificate: x509.Certificate, content: bytes) -> None:
-    """RFC 5652, 5.4: over the attributes, as a SET, of which one is the content's digest."""
+    """Check a signature over the attributes, as a SET, one of which is the content's digest (RFC 5652,
+    5.4)."""
     try:
         digest = DIGESTS[_algorithm(signer.digest)]()
     except KeyError:
@@ -205,7 +208,7 @@ def _demand_holds(signer: _Signer, certificate: x509.Certificate, content: bytes
 
 
 def _signed_at(signer: _Signer) -> datetime:
-    """When it was signed, as units judge it (`use-bundle-signing-time`). Raises UpdateFileError."""
+    """When the signer signed, as units read it (`use-bundle-signing-time`). Raises UpdateFileError."""
     said = _attribute(signer, SIGNING_TIME)
     if said is None:
         raise UpdateFileError("its RAUC bundle does not say when it was signed")
@@ -215,7 +218,7 @@ def _signed_at(signer: _Signer) -> datetime:
 
 
 def _demand_for_code(certificate: x509.Certificate) -> None:
-    """As RAUC's check-purpose=codesign. Raises UpdateFileError."""
+    """Check what RAUC's check-purpose=codesign checks. Raises UpdateFileError."""
     try:
         uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         keys = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -232,8 +235,10 @@ def _demand_leads(
     keyring: Sequence[x509.Certificate],
     at: datetime,
 ) -> None:
-    """Whether a certificate leads to a self-signed one of the keyring, each in force then, as OpenSSL asks
-    where no partial chain is allowed (`system.conf.in`). Raises UpdateFileError."""
+    """Demand a chain from a certificate to a self-signed one of the keyring. Raises UpdateFileError.
+
+    Each must be in force at that time. OpenSSL asks this if no partial chain is allowed (`system.conf.in`).
+    """
     known = tuple(dict.fromkeys((*keyring, *brought)))[:MAX_CERTIFICATES]
     late = False
     for chain in _chains((certificate,), known):
@@ -250,8 +255,10 @@ def _demand_leads(
 def _chains(
     chain: tuple[x509.Certificate, ...], known: Sequence[x509.Certificate]
 ) -> Iterator[tuple[x509.Certificate, ...]]:
-    """Every chain from its first certificate to a self-signed one: a CA that was renewed has two certificates
-    of one key and name."""
+    """Every chain from its first certificate to a self-signed one.
+
+    There can be several: a renewed CA has two certificates with the same key and name.
+    """
     if _issued(chain[-1], chain[-1]) or (len(chain) == 1 and _signed_by(chain[0], chain[0])):
         yield chain
     elif len(chain) < MAX_STEPS:
@@ -261,8 +268,10 @@ def _chains(
 
 
 def _issued(authority: x509.Certificate, certificate: x509.Certificate, between: int = 0) -> bool:
-    """Whether an authority may sign certificates and signed this one. between: certificates of authorities
-    under it, for its path length."""
+    """Whether an authority may sign certificates and signed this one.
+
+    between: how many certificates of authorities are under it, for its path length.
+    """
     try:
         limits = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
         if not limits.ca or (limits.path_length is not None and between > limits.path_length):

@@ -1,7 +1,7 @@
-"""Covert entries of the own list as the log has them: who requested and approved each. No I/O.
+"""Covert entries of the own list: who requested and who approved each, from the log. No I/O.
 
-Their alerts are for their recipients alone. Where none of these may verify any more (they left, or lost the
-role), the alerts fall to the two people who made the entry, and no one else learns that it exists.
+Only their recipients see their alerts. If none of them may verify any longer (they left or lost the role),
+the alerts fall to the two people who made the entry. No one else learns that it exists.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ from sync.hot_lists.entry import ListEntry
 
 @dataclass(slots=True)
 class CovertEntries:
-    """`seconds`: who approved a proposal for the own list; `makers`: of each covert entry by its digest, who
-    requested and who approved it."""
+    """Who made the covert entries.
+
+    `seconds`: who approved each proposal for the own list; `makers`: who requested and who approved each
+    covert entry, by its digest.
+    """
 
     seconds: dict[int, str] = field(default_factory=dict)
     makers: dict[bytes, tuple[str, str]] = field(default_factory=dict)
@@ -37,7 +40,7 @@ class CovertEntries:
         if isinstance(note, ChangeUsed) and note.about == head_name(LOCAL):
             self.seconds[note.proposal] = note.second
         elif isinstance(note, DocumentSigned) and note.name == head_name(LOCAL) and entry.signed:
-            with contextlib.suppress(*UNREADABLE):  # as an earlier version signed it, or malformed
+            with contextlib.suppress(*UNREADABLE):  # signed by an earlier version, or malformed
                 said = said_in(entry.signed)
                 form = said.fields()
                 if said.call == "hotlist/add" and form.get("recipients"):
@@ -47,7 +50,7 @@ class CovertEntries:
 
 
 def entry_of(form: Mapping[str, Any], user: str, approver: str, at_us: int) -> ListEntry:
-    """The entry that the fields of a `hotlist/add` make. Raises RecordError."""
+    """Make the entry that the fields of a `hotlist/add` describe. Raises RecordError."""
     return ListEntry(
         plate=normal_plate(form["plate"]),
         category=form["category"],
@@ -69,5 +72,5 @@ def entry_of(form: Mapping[str, Any], user: str, approver: str, at_us: int) -> L
 def is_heard(
     policy: Policy, roster: Accounts, recipients: Collection[str], barred: Collection[str], at_us: int
 ) -> bool:
-    """Whether one of the recipients may verify now: who requested or approved the entry does not."""
+    """Whether one of the recipients may verify now. `barred`: who requested or approved the entry."""
     return any(one not in barred and roster.may_verify(policy, one, at_us) for one in recipients)

@@ -1,7 +1,7 @@
-"""Hot lists at the desk: a source's file imported under the policy and offered to units by two people.
+"""Hot lists at the desk: two people import a source's file under the policy and offer it to units.
 
-The file is read before the proposal, so that the second person approves the resulting list. A list of
-another agency is taken only while the policy switches that agency on.
+The file is read before the proposal, so that the second person approves the resulting list. Another agency's
+list is accepted only while the policy switches that agency on.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ from sync.hot_lists.layout import shipped
 
 CLAUSE = "463.7"
 PUSH = "hotlist/push"
-MUCH_GONE = 10  # a removal of more than one part in so many asks whether the file is whole
+MUCH_GONE = 10  # if more than one entry in so many goes, the proposal asks whether the file is whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListForm:
     """A list to import and send. `layout`: one that comes with the project, e.g. ncic.
 
-    `category`: of every entry, where the file has no column for it; a line that says another is left out
-    and counted. `issuer`, `source`: who made the list and which extract it is; `agency`: another agency whose
-    list it is, empty for the department's own sources. `extracted_us`: when it was extracted; 0 for now.
-    `propose`, `approval`: as for every call that needs a second person.
+    `category`: that of every entry, if the file has no column for it; a line with another category is left
+    out and counted. `issuer`, `source`: who made the list, and which extract it is; `agency`: the other
+    agency whose list it is, empty for the department's own sources. `extracted_us`: when it was extracted; 0
+    for now. `propose`, `approval`: as for every call that needs a second person.
     """
 
     list_id: str
@@ -72,7 +72,7 @@ class ListForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """The result of a push. `proposal`: set if it only asked a second person."""
+    """The result of a push. `proposal`: set if it only asked for a second person."""
 
     entry: int
     list_id: str
@@ -87,7 +87,7 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListLine:
-    """The newest version of a list that is out."""
+    """The newest version of a list that units are offered."""
 
     list_id: str
     version: int
@@ -102,9 +102,9 @@ class ListLine:
 
 @contextmanager
 def reading(front: DeskContext, token: str) -> Iterator[None]:
-    """Wait for the turn to read a list: each takes seconds and much memory.
+    """Wait for the turn to read a list, since reading takes seconds and much memory.
 
-    If the turn is taken, enters and raises NotYetError, so that waiting callers hold no thread of the desk.
+    If the turn is taken, enters and raises NotYetError, so that callers who wait hold no thread of the desk.
     """
     if not front.reading.acquire(blocking=False):
         refusal = NotYetError(
@@ -134,7 +134,7 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
 def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     desk = front.desk
     digest, policy = hashlib.sha256(form.body).digest(), desk.policy_document
-    try:  # a long list takes seconds: no lock is held yet, so that other calls run
+    try:  # a long list takes seconds, so no lock is held yet and other calls run
         made, version = imported(desk, form, desk.now_us()), _version(front, form.list_id)
         change = _change(front, form, version, made)
     except FormError as refusal:
@@ -203,8 +203,11 @@ def _publish(front: DeskContext, form: ListForm, made: ImportedList, at_us: int)
 
 
 def _unsent(desk: Desk, form: ListForm, caller: Caller, facts: ListSent) -> Entry | None:
-    """The caller's entry of just this list under this approval, where the list never went out: a full disk
-    after the entry costs no second approval. facts: what the list comes to now, as it was entered then."""
+    """The caller's entry of exactly this list under this approval, if the list never went out.
+
+    It spares a second approval after a disk was full. facts: those of the list now, which the entry must
+    have.
+    """
     proposed = desk.book.changes.proposed.get(form.approval)
     if proposed is None or form.approval not in desk.book.changes.used:
         return None
@@ -226,7 +229,7 @@ def _unsent(desk: Desk, form: ListForm, caller: Caller, facts: ListSent) -> Entr
 
 
 def listed(front: DeskContext, token: str, _form: object) -> tuple[ListLine, ...]:
-    """The newest version of each list of a source; what the department looks for itself is `hotlist/own`."""
+    """List the newest version of each source's list. The department's own entries are in `hotlist/own`."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[ListLine, ...]]:
@@ -251,18 +254,19 @@ def _line(head: ListHead, now_us: int) -> ListLine:
 
 
 def _out(front: DeskContext, list_id: str) -> ListHead | None:
-    """The version of a list that is out, if any."""
+    """The version of a list that units are offered, if any."""
     return next((one for one in front.lists_out() if one.list_id == list_id), None)
 
 
 def _version(front: DeskContext, list_id: str) -> int:
-    """The number of the version that is out; 0 for none."""
+    """The number of the version that units are offered; 0 for none."""
     out = _out(front, list_id)
     return out.sequence if out is not None else 0
 
 
 def _change(front: DeskContext, form: ListForm, version: int, made: ImportedList) -> str:
-    """What a list changes of the one that is out, for the second person and for the log; no plate."""
+    """What a list changes in the version that units are offered, for the second person and the log; no
+    plate."""
     if not version:
         return "the first version"
     old, new = ({one.to_bytes() for one in of} for of in (front.list_entries(form.list_id), made.entries))
@@ -295,7 +299,8 @@ def _summarize(form: ListForm, made: ImportedList) -> ListSent:
 
 
 def demand_name(policy: Policy) -> None:
-    """Raises FormError for a department that no list can name: each would fail after two people signed it."""
+    """Refuse a department that no list can name: each list would fail after two people signed. Raises
+    FormError."""
     demand(
         is_words(policy.department),
         f"no hot list can bear the department's name: it has over {MAX_WORDS} characters, or invisible ones",
@@ -306,7 +311,7 @@ def demand_name(policy: Policy) -> None:
 
 
 def check_list(policy: Policy, form: ListForm, now_us: int) -> None:
-    """What the form of a list must say by the policy. Raises FormError naming each wrong field."""
+    """Check what the policy asks of a list's form. Raises FormError naming each wrong field."""
     terms = policy.alerts
     refuse_each(
         lambda: demand_name(policy),
@@ -369,7 +374,7 @@ def check_list(policy: Policy, form: ListForm, now_us: int) -> None:
 
 
 def imported(desk: Desk, form: ListForm, now_us: int) -> ImportedList:
-    """The entries of a list's file under the policy. Raises FormError."""
+    """Import the entries of a list's file under the policy. Raises FormError."""
     check_list(desk.policy, form, now_us)
     terms, layout = desk.policy.alerts, shipped()[form.layout]
     try:

@@ -1,8 +1,8 @@
-"""Entries that the department makes itself: case, requester, another person's approval, an end within days.
+"""Hot list entries that the department makes: case, requester, another person's approval, an end within days.
 
-A covert entry also needs an administrator among the two people and named recipients. The list is "local"; it
-goes out again with every entry and every withdrawal, one change at a time. The entry of the log never holds
-the plate.
+A covert entry also needs named recipients, and an administrator among the two people. The list is "local". It
+is sent again after every entry and every withdrawal, one change at a time. The log's entry never holds the
+plate.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ CLAUSE = "463.7"
 class LocalForm:
     """A vehicle that this department looks for. `until_us`: when the entry expires.
 
-    `recipients`: who alone sees the alert of a covert entry; none: everybody on duty. `propose`, `approval`:
-    as for every call that needs a second person.
+    `recipients`: the only people who see the alerts of a covert entry; empty for everybody on duty.
+    `propose`, `approval`: as for every call that needs a second person.
     """
 
     plate: str = field(repr=False)
@@ -66,10 +66,11 @@ class LocalForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawForm:
-    """End the entries of a case now. `plate`: only that vehicle's, as where it was typed wrong; empty: all.
+    """End the entries of a case now. `plate`: only that vehicle's, for example after a typing error; empty
+    for all.
 
-    One person may do it alone, because fewer alerts harm no one. If that person neither requested nor
-    approved them, the audit gets a finding.
+    One person may do this alone, because fewer alerts harm no one. If that person neither requested nor
+    approved the entries, the audit gets a finding.
     """
 
     case: str = field(repr=False)
@@ -79,8 +80,10 @@ class WithdrawForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalChanged:
-    """The entries of the local list that the caller may know of. `proposal`: a second person was asked, and
-    nothing changed yet."""
+    """The number of local entries that the caller may know of.
+
+    `proposal`: set if the call asked for a second person and has changed nothing yet.
+    """
 
     entry: int
     entries: int
@@ -89,7 +92,8 @@ class LocalChanged:
 
 
 def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
-    """Enter a vehicle that this department looks for, with a second person's approval; units get it."""
+    """Enter a vehicle that this department looks for, with a second person's approval, and send the list to
+    units."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Caller, list[ListEntry] | None]]:
@@ -118,8 +122,10 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
 
 
 def _without_older(held: list[ListEntry], fresh: ListEntry, caller: Caller) -> list[ListEntry]:
-    """What stays beside a fresh entry: it takes the place of one of the same vehicle, case and recipients
-    that ends sooner. Raises FormError where that one lasts as long: each vehicle would raise two alerts.
+    """The entries that remain beside a fresh one.
+
+    The fresh entry replaces one with the same vehicle, case and recipients that ends sooner. Raises FormError
+    if the older one lasts as long, since the vehicle would then raise two alerts.
     """
     vehicle = same_vehicle(fresh)
     older = [one for one in held if same_vehicle(one) == vehicle and knows(one, caller)]
@@ -135,8 +141,11 @@ def _without_older(held: list[ListEntry], fresh: ListEntry, caller: Caller) -> l
 
 
 def _proposal_words(policy: Policy, form: LocalForm) -> str:
-    """What everybody who may decide is shown unasked. The plate is not in it, nor the case of a covert entry:
-    they are in the form, whose opening (`change/show`) is an entry."""
+    """What the list of proposals shows to everybody who may decide.
+
+    It has neither the plate nor a covert entry's case. They are in the form, and opening that (`change/show`)
+    makes an entry.
+    """
     category = policy.alerts.category(form.category)
     ends = f"{category.says if category else form.category}, until {iso_text(form.until_us, to='second')}"
     if form.recipients:
@@ -145,8 +154,8 @@ def _proposal_words(policy: Policy, form: LocalForm) -> str:
 
 
 def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged:
-    """End the entries of a case that the caller may know of; units recall their open alerts with the next
-    conversation."""
+    """End the entries of a case that the caller may know of. Units recall their open alerts at the next
+    sync."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Caller, list[ListEntry]]]:
@@ -179,17 +188,19 @@ def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged
 
 
 def send_kept(front: DeskContext) -> None:
-    """Send the list that a crash or a full disk kept after its entry, and keep any list that went out just
-    before a crash. Raises FormError, StorageError."""
+    """Send the list that a crash or a full disk held back after its entry.
+
+    A list that went out just before a crash is kept. Raises FormError, StorageError.
+    """
     with _turn(front):
         pass
 
 
 @contextmanager
 def _turn(front: DeskContext) -> Iterator[None]:
-    """Wait for the turn to change the list, after taking in the newest version that went out.
+    """Wait for the turn to change the list, then take in the newest version that went out.
 
-    Another list that an interruption left unfinished does not block this one. Raises FormError, StorageError,
+    Another list that an interrupt left unfinished does not block this one. Raises FormError, StorageError,
     OSError.
     """
     with front.own_list.turn():
@@ -215,7 +226,7 @@ def _send_kept(front: DeskContext) -> None:
 
 
 def check_entry(policy: Policy, form: LocalForm, now_us: int) -> None:
-    """What the form of an entry must say by the policy. Raises FormError naming each wrong field."""
+    """Check what the policy asks of an entry's form. Raises FormError naming each wrong field."""
     terms = policy.alerts
 
     def check_category() -> None:
@@ -263,7 +274,7 @@ def check_entry(policy: Policy, form: LocalForm, now_us: int) -> None:
 
 
 def _state(text: str) -> str:
-    """The state as a list has it. Raises FormError."""
+    """The state as lists spell it. Raises FormError."""
     try:
         return known_state(text)
     except RecordError as error:
@@ -284,7 +295,7 @@ def _entry(desk: Desk, form: LocalForm, caller: Caller) -> ListEntry:
 
 
 def _demand_administrator(desk: Desk, caller: Caller, approver: str) -> None:
-    """A covert entry is signed by an administrator: as who asks, or as who approves."""
+    """Demand that an administrator requests or approves a covert entry."""
     for user in (caller.user, approver):
         roles = desk.policy.effective_roles(desk.book.roster.roles_of(user, caller.at_us))
         if Role.ADMINISTRATOR in roles:
@@ -298,7 +309,7 @@ def _demand_administrator(desk: Desk, caller: Caller, approver: str) -> None:
 
 
 def _demand_verifier(desk: Desk, form: LocalForm, caller: Caller, barred: Set[str]) -> None:
-    """A covert entry has a recipient who may verify its alerts: who requested or approved it does not."""
+    """Demand a recipient who may verify a covert entry's alerts, which its requester and approver may not."""
     known = desk.policy, desk.book.roster
     if form.recipients and not is_heard(*known, form.recipients, barred, caller.at_us):
         raise FormError(
@@ -345,7 +356,7 @@ def _digest(entries: Sequence[ListEntry]) -> bytes:
 
 
 def _keep(front: DeskContext, entries: Sequence[ListEntry]) -> None:
-    """Before the log names them. Raises FormError where there is no room."""
+    """Keep the entries before the log names them. Raises FormError if there is no room."""
     try:
         front.own_list.keep(entries, front.desk.log.size())
     except (StorageError, OSError) as error:
@@ -355,7 +366,7 @@ def _keep(front: DeskContext, entries: Sequence[ListEntry]) -> None:
 
 
 def _out(front: DeskContext, at_us: int, entries: Sequence[ListEntry]) -> None:
-    """Send the list. Raises FormError; the list stays saved then, for the next change or the daily run."""
+    """Send the list. Raises FormError; the list then stays saved for the next change or the daily run."""
     offer = Offer(
         list_id=LIST,
         issuer=front.desk.policy.department,
@@ -371,7 +382,7 @@ def _out(front: DeskContext, at_us: int, entries: Sequence[ListEntry]) -> None:
         cure = "it is entered, and goes out with the next change or the daily run: make room on the disk"
         raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
     front.own_list.drop()
-    front.bell.ring()  # who follows the alerts hears which of them lost their entry
+    front.bell.ring()  # those who follow the alerts hear which ones lost their entry
 
 
 def _changed(front: DeskContext, entry: Entry, caller: Caller, entries: Sequence[ListEntry]) -> LocalChanged:

@@ -1,7 +1,7 @@
-"""The department's own hot list entries, for people who sign them: case, who, until when; never the plate.
+"""The department's own hot list entries, for people who sign them: case, people, end; never the plate.
 
-Here is who may know of a covert entry. Of the whole list, which its coming and going changes, no person is
-shown a figure.
+This module decides who may know of a covert entry. No person is shown a figure of the whole list, since that
+changes when a covert entry comes or goes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from sync.hot_lists.entry import ListEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnEntry:
-    """One entry that has not ended. `until_us`: when it ends, -1 for never; `covert`: only named people see
-    its alerts."""
+    """One entry that has not ended.
+
+    `until_us`: when it ends, -1 for never; `covert`: whether only named people see its alerts.
+    """
 
     case: str = field(repr=False)
     category: str
@@ -34,7 +36,7 @@ class OwnEntry:
 
 
 class Onlooker(Protocol):
-    """Who is shown something: a caller, or the readers of a mail."""
+    """The person who is shown something: a caller, or the readers of a mail."""
 
     @property
     def user(self) -> str: ...
@@ -45,7 +47,7 @@ class Onlooker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Readers:
-    """Those of a mail, of whom no name is known: anyone, or the holders of roles."""
+    """The readers of a mail, whose names are not known: anyone, or the holders of roles."""
 
     user: str = ""
     roles: tuple[Role, ...] = ()
@@ -55,7 +57,7 @@ ANYONE = Readers()
 
 
 def knows(entry: ListEntry, one: Onlooker) -> bool:
-    """Whether a person may know that an entry of the own list is there."""
+    """Whether a person may know that an entry of the own list exists."""
     return (
         not entry.covert
         or Role.ADMINISTRATOR in one.roles
@@ -64,7 +66,7 @@ def knows(entry: ListEntry, one: Onlooker) -> bool:
 
 
 def same_vehicle(one: ListEntry) -> tuple[object, ...]:
-    """What two entries share of which the later one takes the place of the other."""
+    """A key that two entries share if the later one replaces the other."""
     return fold(one.plate), one.state, one.case, one.category, frozenset(one.recipients)
 
 
@@ -74,14 +76,17 @@ def own_known(front: DeskContext, onlooker: Onlooker) -> list[ListEntry]:
 
 
 def lists_shown(front: DeskContext) -> list[ListHead]:
-    """The newest version of each list but the own one: its versions, counts and ends would show when a covert
-    entry came, and each of its entries is shown to those who may know of it."""
+    """The newest version of each list except the own one.
+
+    The own list's versions, counts and ends would show when a covert entry came. Its entries are shown one by
+    one to those who may know of them.
+    """
     return [one for one in front.lists_out() if one.list_id != LOCAL]
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[OwnEntry, ...]:  # noqa: ARG001
-    """The department's own entries, the soonest to end first. A covert one: to its people and the
-    administrator."""
+    """List the department's own entries, the soonest to end first. Only its people and the administrator see
+    a covert one."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[OwnEntry, ...]]:

@@ -1,10 +1,10 @@
-"""A RAUC bundle of the verity format, as far as it can be judged without a unit. No I/O.
+"""A RAUC bundle in the verity format, checked as far as possible without a unit. No I/O.
 
     squashfs, a multiple of 4,096 bytes | its dm-verity tree | CMS signature, DER | its size, 8 bytes
 
-The CMS holds the manifest (RAUC's reference, "Bundle Formats"). A unit's RAUC takes no plain bundle, because
-the manifest of one is in a file system that it would have to mount unchecked, and no encrypted one, for which
-it has no key (`image/etc/rauc/system.conf.in`).
+The CMS holds the manifest (RAUC's reference, "Bundle Formats"). A unit's RAUC accepts no plain bundle, whose
+manifest is in a file system that it would have to mount unchecked. It accepts no encrypted bundle, because it
+has no key for one (`image/etc/rauc/system.conf.in`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from cryptography import x509
 from storage.errors import UpdateFileError
 from sync.department.desk.documents.cms import check_signed, parse_signed
 
-MAGIC = b"hsqs"  # of a squashfs
+MAGIC = b"hsqs"  # the first bytes of a squashfs
 SIZE_BYTES, MAX_SIGNATURE = 8, 64 << 10
-BLOCK, FAN = 4096, 128  # bytes of a block; SHA-256 digests in one
+BLOCK, FAN = 4096, 128  # bytes per block; SHA-256 digests per block
 SLOTS = frozenset({"system", "boot"})  # as the image's system.conf names them
 _SIZE = re.compile(r"[0-9]{1,12}")
 _CONTINUED = re.compile(r"^[^\S\n]+\S", re.MULTILINE)
@@ -29,8 +29,10 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def check_bundle(bundle: bytes, board: str, keyring: Sequence[x509.Certificate]) -> None:
-    """Would RAUC on a unit of this board take the bundle? keyring: empty if there is none here; who signed is
-    then left to the units. Raises UpdateFileError."""
+    """Check that RAUC on a unit of this board would accept the bundle. Raises UpdateFileError.
+
+    keyring: empty if there is none here; units then check who signed.
+    """
     if bundle[:4] != MAGIC or len(bundle) < BLOCK + SIZE_BYTES:
         raise UpdateFileError("its bundle is no RAUC bundle (it does not begin as a squashfs)")
     size = int.from_bytes(bundle[-SIZE_BYTES:], "big")
@@ -45,8 +47,10 @@ def check_bundle(bundle: bytes, board: str, keyring: Sequence[x509.Certificate])
 
 
 def _check_manifest(manifest: bytes, payload: memoryview, board: str) -> None:
-    """configparser, made as strict as the key files of GLib that RAUC reads: names as they are written, no
-    section for all, no continued line."""
+    """Check a manifest with a configparser as strict as GLib's key files, which RAUC reads.
+
+    Names keep their case, no section applies to all others, and no line continues.
+    """
     parser = configparser.RawConfigParser(
         strict=True, interpolation=None, delimiters=("=",), comment_prefixes=("#",), default_section=""
     )
@@ -93,9 +97,9 @@ def _check_manifest(manifest: bytes, payload: memoryview, board: str) -> None:
 
 
 def verity_tree(data: memoryview, salt: bytes) -> tuple[bytes, bytes]:
-    """(root digest, the tree without a superblock) of dm-verity, version 1, SHA-256, blocks of 4,096 bytes.
+    """(root digest, tree without a superblock) of dm-verity version 1, SHA-256, with blocks of 4,096 bytes.
 
-    Source: the kernel's admin-guide/device-mapper/verity.rst. data: a multiple of the block.
+    Source: the kernel's admin-guide/device-mapper/verity.rst. data: its size is a multiple of the block's.
     """
     digests = [_salted(salt, data[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
     levels: list[bytes] = []

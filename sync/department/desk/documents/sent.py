@@ -1,4 +1,4 @@
-"""Which documents the log says were offered to units: the newest version of each. No I/O."""
+"""Documents that were offered to units: the newest version of each, from the log. No I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sync.department.journal.machine_entries import DocumentSent
 
 
 def place_of(name: str, unit: str) -> str:
-    """A document of one unit, or of all, in a word."""
+    """The key of a document for one unit, or for all units."""
     return f"{name} {unit}"
 
 

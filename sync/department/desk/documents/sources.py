@@ -1,4 +1,5 @@
-"""What a new extract would change, and how often each source's hits were rejected. Counts; never a plate."""
+"""What a new extract would change, and how often each source's hits were rejected. Only counts, never a
+plate."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ class DiffForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListDiff:
-    """What would travel. `categories`: (category, entries now, entries then)."""
+    """What would be sent. `categories`: (category, entries now, entries then)."""
 
     list_id: str
     version: int
@@ -41,10 +42,11 @@ class ListDiff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceLine:
-    """One source: the entries that are out, its checked and rejected hits, and whether it is silent.
+    """One source: the entries that units are offered, its checked and rejected hits, and whether it is
+    silent.
 
-    `rejected`: for the state or the vehicle; a wrong character is the camera's error. `limit_percent`: once
-    two people rejected more than that, of at least `least` checked hits, its alerts are silent.
+    `rejected`: because of the state or the vehicle; a wrong character is the camera's error. `limit_percent`:
+    if two people reject more than this share of at least `least` checked hits, its alerts become silent.
     """
 
     source: str
@@ -58,11 +60,11 @@ class SourceLine:
 
 
 def diff(front: DeskContext, token: str, form: DiffForm) -> ListDiff:
-    """Compare a file with the newest version of its list: how many entries would go and come."""
+    """Compare a file with the newest version of its list, and count the entries that would go and come."""
     desk = front.desk
     desk.demand(token, Call.DOCUMENT_SIGN)
     try:
-        with reading(front, token):  # takes seconds: no lock is held, so that other calls run
+        with reading(front, token):  # takes seconds, so no lock is held and other calls run
             found = _compared(front, form)
     except FormError as refusal:
         desk.refuse(token, Call.DOCUMENT_SIGN, refusal)
@@ -104,8 +106,10 @@ def _compared(front: DeskContext, form: DiffForm) -> ListDiff:
 
 
 def sources(front: DeskContext, token: str, form: NothingForm) -> tuple[SourceLine, ...]:  # noqa: ARG001
-    """Each source with the share of its hits that people rejected; the department itself as a source for
-    those who sign its entries, with those that they may know of."""
+    """List each source with the share of its hits that people rejected.
+
+    The department itself is a source for those who sign its entries, with the entries that they may know of.
+    """
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[SourceLine, ...]]:

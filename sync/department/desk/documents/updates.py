@@ -1,6 +1,6 @@
-"""What an update must be before it is signed: all that units check of the file, as far as the desk can.
+"""Checks an update before it is signed: everything that units check in the file, as far as the desk can.
 
-A unit would refuse anything else at its console, weeks after two people signed it.
+Otherwise a unit would refuse it at its console, weeks after two people signed it.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 CLAUSE = "463.4"
-KEYS_FILE = "release-keys.txt"  # /usr/share/alpr of each image
+KEYS_FILE = "release-keys.txt"  # in /usr/share/alpr of each image
 KEYRING_FILE = "bundle-keyring.pem"  # /etc/rauc/keyring.pem of each image
-MAX_UPDATE_BYTES = MAX_DOCUMENT_BYTES - (64 << 10)  # with its name and its signature, what a sync delivers
+MAX_UPDATE_BYTES = MAX_DOCUMENT_BYTES - (64 << 10)  # with name and signature, as much as a sync delivers
 CURE = "send the update file as it was released: alpr-VERSION.update"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateTrust:
-    """Whom images believe, as copied from one into the home: the text of its release keys, and its keyring of
-    bundles (PEM). What is empty is left to the units."""
+    """Whom images trust, as copied from an image into the home.
+
+    This is the text of its release keys and its keyring for bundles (PEM). If one is empty, only the units
+    check it.
+    """
 
     keys: str = ""
     keyring: bytes = b""
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """What is in a home. Raises FormError where a file cannot be read."""
+        """Read both from a home. Raises FormError if a file cannot be read."""
         try:
             keys = _read(folder / KEYS_FILE).decode("utf-8")
         except UnicodeDecodeError:
@@ -48,7 +51,7 @@ class UpdateTrust:
 
 
 def check_update(body: bytes, trust: UpdateTrust) -> SystemRelease:
-    """The release of an update file, of which bundle, proof and manifest were checked. Raises FormError."""
+    """Check the bundle, proof and manifest of an update file, and return its release. Raises FormError."""
     if len(body) > MAX_UPDATE_BYTES:
         most, size = MAX_UPDATE_BYTES / 1e6, len(body) / 1e6
         cure = "install it from a stick: update /PATH at the unit's console"
@@ -71,7 +74,7 @@ def check_update(body: bytes, trust: UpdateTrust) -> SystemRelease:
 
 
 def release_words(release: SystemRelease, trust: UpdateTrust) -> str:
-    """A release for the person who is to approve it."""
+    """Describe a release to the person who is to approve it."""
     proven = (
         "is in the release log" if trust.keys else f"release log's signature not checked: no {KEYS_FILE} here"
     )
@@ -93,12 +96,12 @@ def _parsed(name: str, parse: Callable[[A], B], data: A) -> B:
 
 
 def document_refusal(what: str, cure: str = "") -> FormError:
-    """What the desk answers to a document that units would refuse."""
+    """The refusal of a document that units would refuse."""
     return FormError(what, code="document", clause=CLAUSE, cure=cure, fields=("body",))
 
 
 def _read(path: Path) -> bytes:
-    """A file of the home, or nothing. Raises FormError where it cannot be read."""
+    """Read a file of the home, or b"" if there is none. Raises FormError if it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
