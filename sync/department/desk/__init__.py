@@ -1,1 +1,1 @@
-"""The policy desk: one door for every call of a person; a folder for each noun."""
+"""The policy desk, which every call of a person passes through. Each noun has a folder."""

@@ -1,7 +1,7 @@
 """The desk's HTTP API: the table of operations as POST /desk/NOUN/VERB, with a bearer token and JSON.
 
     POST /desk/session/begin    {"user"} -> {"department", "salt", "scheme", "now_us"}
-    POST /desk/session/passkey  {"user"} -> {"options"}: what navigator.credentials.get() is given
+    POST /desk/session/passkey  {"user"} -> {"options"}: the argument of navigator.credentials.get()
     POST /desk/session/logon    {"user", "password" or "certificate", "code"} or {"passkey"} -> {"token", ...}
     POST /desk/session/prove-passkey {"proof"} -> {"options"}; POST /desk/session/prove {"password" or
                                 "certificate" and "nonce", "code", "proof"} or {"passkey"}: a fresh proof of
@@ -16,8 +16,8 @@
     GET  /desk/openapi.json     all of it described; GET /desk/transparency.json: the public counts
 
 A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (`ground/problem.py`): "refused",
-"clause", "what", "cure". Bodies have a limit and a clock; nothing is cached on the way; no message holds a
-plate.
+"clause", "what", "cure". Bodies have a size limit and a time limit, no answer may be cached, and no message
+holds a plate.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from sync.department.journal.statements import offering
 from sync.department.policy.refusals import FormError, NotProvenError
 
 MAX_BODY_BYTES = 1 << 20
-# with a session, where a form has bytes: 12 MiB as base64, and the rest
+# with a session, for a form that has bytes: 12 MiB as base64, and the other fields
 MAX_FILE_BYTES = (16 << 20) + (64 << 10)
-MAX_MARKS = 50_000  # lists, objects and items in a body that large: a file is one text, and has none
-LOOP_BYTES = 64 << 10  # what is read at once; more, in a thread
+MAX_MARKS = 50_000  # lists, objects and items in a body that large; a file is a single text
+LOOP_BYTES = 64 << 10  # a body up to this size is read at once, a larger one in a thread
 MEMORY_BYTES = 64 << 20
 SECONDS = 20.0
 STATEMENT = "statement"  # a header: the caller's signature of call and form
@@ -75,14 +75,14 @@ def statement_of(request: Request) -> bytes:
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from, as failed logons are counted."""
+    """The address of a request, by which failed logons are counted."""
     return request.client.host if request.client else "?"
 
 
 async def _body(
     request: Request, add: Callable[[int], None], desk: Calling, most: int = MAX_BODY_BYTES
 ) -> dict[str, Any]:
-    """The object of a body. Many small values cost much more than their bytes: see MAX_MARKS."""
+    """Read the object of a body. Many small values cost much more memory than their bytes: see MAX_MARKS."""
     data = await read_body(request, most, SECONDS, add)
     if len(data) > LOOP_BYTES:
         return await desk.reading(lambda: _read_object(data))
@@ -100,7 +100,7 @@ def _read_object(data: bytes) -> dict[str, Any]:
 
 
 def _may_send_file(request: Request, desk: Calling) -> bool:
-    """Whether a known session makes a call whose form has bytes; what it may do is judged later."""
+    """Whether a known session calls an operation whose form has bytes. Its rights are checked later."""
     known = OPERATIONS.get(_name_of(request))
     if known is None or bytes not in hints_of(known.form).values():
         return False
@@ -170,7 +170,7 @@ SESSION = {
 
 
 def routes(front: DeskContext | None, shared: Calling | None = None) -> list[BaseRoute]:
-    """The desk's routes; without a front (no desk yet) they answer 503. `shared`: with the pages."""
+    """The desk's routes; without a front (no desk yet) they answer 503. `shared`: the pages' `Calling`."""
     calling = shared if shared is not None or front is None else Calling(front)
     budget = Budget(MEMORY_BYTES)
     events = Sparingly("department.desk")
@@ -197,7 +197,7 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
     ) -> Callable[[Request], Any]:
         async def answer(request: Request, desk: Calling) -> Response:
             most = MAX_FILE_BYTES if files and _may_send_file(request, desk) else MAX_BODY_BYTES
-            # what was read of a body is held until the answer
+            # what was read of a body is kept until the answer
             with budget.taking() as add, watching() as mark:
                 value = await _body(request, add, desk, most)
                 answered = to_json(await work(request, value, desk))
@@ -214,7 +214,7 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
         return SearchStream(desk, token, begun, events)
 
     async def follow(request: Request, desk: Calling) -> Response:
-        """The stream of alerts; refused as alert/list is."""
+        """Answer with the stream of alerts. Refused as alert/list is."""
         return EventStream(await desk.alert_events.follow(bearer(request), last_id_of(request)))
 
     return [

@@ -1,6 +1,6 @@
-"""How a call reaches the desk from a server: its thread, its turn, made once; what an error is to the caller.
+"""How a call reaches the desk from a server: in a thread, in its turn, once; how errors are answered.
 
-The HTTP API and the pages share one `Calling`, so that both are bounded together and answer alike.
+The HTTP API and the pages share one `Calling`, so that they share its limits and answer alike.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from sync.errors import KeyServiceError, RefusedByDepartmentError, StoreAwayErro
 
 THREADS = 6
 LOGON_THREADS = 2  # each costs the memory of a password hash
-READING_THREADS = 2  # a large body, before its call is known: it takes no turn of a call
+READING_THREADS = 2  # for a large body before its call is known, which takes no call's turn
 LOGONS_WAITING = 64
 BODY_STATUS = {"too-large": 413, "too-slow": 408}
 BODY_CURES = {
@@ -52,9 +52,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorAnswer:
-    """What an error is to the caller. `code`: one word for programs; `clause`: the rule; `parts`: each wrong
-    field of a form, if there are several; `proof`: what proves the call that was refused for lack of it;
-    `after_s`: after how many seconds a client may ask again, where time alone helps."""
+    """What the caller gets to know of an error.
+
+    `code`: one word for programs; `clause`: the rule; `parts`: each wrong field of a form, if there are
+    several; `proof`: what proves a call that was refused for lack of a proof; `after_s`: after how many
+    seconds a client may ask again, if only time helps.
+    """
 
     status: int
     code: str
@@ -68,12 +71,12 @@ class ErrorAnswer:
 
     @property
     def codes(self) -> frozenset[str]:
-        """The codes of all that is wrong, and the fields of a form that are."""
+        """The codes of everything that is wrong, and the names of a form's wrong fields."""
         return frozenset({self.code, *self.fields}).union(*(one.codes for one in self.parts))
 
 
 def error_answer(error: BaseException, events: Sparingly) -> ErrorAnswer:
-    """The answer to an error: a refusal in its own words, of any other error only the kind."""
+    """The answer to an error: a refusal in its own words, and only the kind of any other error."""
     if isinstance(error, RecordError):
         error = FormError(str(error), code="form", clause="463.5")
     if isinstance(error, DeskRefusal):
@@ -86,17 +89,17 @@ def error_answer(error: BaseException, events: Sparingly) -> ErrorAnswer:
         )
     status, code, what, cure = words_of_unforeseen(error, events)
     if code == FULL:
-        pass  # whatever met it
+        pass  # whatever hit it
     elif isinstance(error, KeyServiceError):
         where = error.where or "the key service"
         what, cure = f"{where}: {error.what}", f"{error.cure or 'restore it'}; then {AGAIN}"
-    elif isinstance(error, StoreAwayError):  # not its place: a logon needs it too
+    elif isinstance(error, StoreAwayError):  # without its path: a logon gets this answer too
         what, cure = "the department's database does not answer", error.cure
     return ErrorAnswer(status=status, code=code, what=what, cure=cure)
 
 
 def problem_of(error: BaseException, events: Sparingly) -> Response:
-    """The same as problem details; a 401 says what the client is asked for (a fresh proof: RFC 9470)."""
+    """The answer to an error as problem details. A 401 says what it asks for (a fresh proof: RFC 9470)."""
     said = error_answer(error, events)
     wanted = ' error="insufficient_user_authentication"' if said.code == FRESH_PROOF else ""
     return problem(
@@ -126,7 +129,7 @@ def _refused(error: DeskRefusal) -> ErrorAnswer:
 
 
 def known_operation(name: str) -> Operation:
-    """One line of the table. Raises FormError."""
+    """Look up an operation in the table. Raises FormError."""
     known = OPERATIONS.get(name)
     if known is None:
         raise FormError("there is no such call", code="no-call", clause="463.5")
@@ -134,7 +137,7 @@ def known_operation(name: str) -> Operation:
 
 
 class Calling:
-    """Calls of one front, each in a thread, so many at once."""
+    """Makes the calls of one front, each in a thread, and only so many at once."""
 
     def __init__(self, front: DeskContext) -> None:
         self.front = front
@@ -145,11 +148,11 @@ class Calling:
         self._once = MadeOnce(front.desk.now_us)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
-        """Do some work in one of the threads."""
+        """Do `work` in one of the threads."""
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     async def reading(self, work: Callable[[], T]) -> T:
-        """Read a body that is too large to be read in the server's own turn."""
+        """Read, in a thread, a body that is too large for the event loop."""
         return await anyio.to_thread.run_sync(work, limiter=self._reading)
 
     async def begin(self, form: BeginForm, address: str) -> Begun:
@@ -158,14 +161,14 @@ class Calling:
         return await self.in_thread(lambda: self.front.desk.logons.begin(form.user, address))
 
     async def begin_passkey(self, form: BeginForm, address: str) -> Options:
-        """The options of a logon with a passkey; the answer goes into `logon`. Raises FormError,
+        """The options of a logon with a passkey. Its answer goes into `logon`. Raises FormError,
         TooManyError."""
         demand_plain(form, "BeginForm")
         desk = self.front.desk
         return Options(options=await self.in_thread(lambda: begin_passkey(desk, form.user, address)))
 
     async def logon(self, form: LogonForm, address: str) -> LoggedOn:
-        """A new session. Raises DeskRefusal."""
+        """Begin a session. Raises DeskRefusal."""
         demand_plain(form, "LogonForm")
         desk = self.front.desk
 
@@ -204,17 +207,17 @@ class Calling:
         await anyio.to_thread.run_sync(work, limiter=self._logons)
 
     async def begin_unlock(self, token: str) -> Options:
-        """The options of an unlock with a passkey; the answer goes into `unlock`. Raises DeskRefusal."""
+        """The options of an unlock with a passkey. Its answer goes into `unlock`. Raises DeskRefusal."""
         desk = self.front.desk
         return Options(options=await self.in_thread(lambda: begin_unlock(desk, token)))
 
     async def begin_proof(self, token: str, proof: str = "") -> Options:
-        """The options of a fresh proof with a passkey; the answer goes into `prove`. Raises DeskRefusal."""
+        """The options of a fresh proof with a passkey. Its answer goes into `prove`. Raises DeskRefusal."""
         desk = self.front.desk
         return Options(options=await self.in_thread(lambda: begin_proof(desk, token, proof)))
 
     async def prove(self, token: str, form: ProveForm, address: str) -> FreshlyProven:
-        """A fresh proof in an open session. Raises DeskRefusal."""
+        """Give a fresh proof in an open session. Raises DeskRefusal."""
         demand_plain(form, "ProveForm")
         logons, minutes = self.front.desk.logons, self.front.desk.policy.sessions.proof_minutes
 
@@ -258,8 +261,8 @@ class Calling:
     ) -> Any:
         """Make one call of the table. Raises DeskRefusal and the call's errors.
 
-        `key`: what makes it once; `typed`: what must be the same then, else `value` itself; `wrong`: what
-        could not be read of the form that `value` was made of.
+        `key`: a call with the same key is made only once; `typed`: what must then be the same, `value` itself
+        by default; `wrong`: the fields that could not be read from the form that `value` was made from.
         """
         known = known_operation(name)
 
@@ -278,7 +281,7 @@ class Calling:
         return await self.in_thread(work)
 
     async def once(self, key: str, name: str, typed: bytes, work: Callable[[], T]) -> T:
-        """Do what a page without a session asks, once per form: a form sent twice gets the first answer."""
+        """Do the work of a page without a session, once per form: a form sent twice gets the first answer."""
         made: T = await self.in_thread(lambda: self._once.run(key, "", name, typed, work))
         return made
 
@@ -287,6 +290,6 @@ class Calling:
         self.front.desk.demand(token, known.call)
 
     def _demand_turn(self) -> None:
-        """Let only so many logons wait for their turn. Raises TooManyError."""
+        """Limit how many logons wait for their turn. Raises TooManyError."""
         if self._logons.statistics().tasks_waiting >= LOGONS_WAITING:
             raise TooManyError("too many logons at once", clause="CJIS AC-7", cure="ask again", after_s=5)

@@ -1,5 +1,7 @@
 """What is overdue at the department: audits, training, purges, silent units, findings, filings, holds.
-No I/O."""
+
+No I/O.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ def overdue(
     user: str = "",
     roles: Collection[Role] = (),
 ) -> list[Overdue]:
-    """Everything overdue that the log knows of. `user`, `roles`: whose covert alerts count too."""
+    """Everything overdue that the log knows of. `user`, `roles`: the person whose covert alerts count too."""
     return [
         *_audits(policy, book, now_us),
         *_training(policy, book, now_us),
@@ -74,7 +76,7 @@ def open_incidents(listed: Iterable[StoredIncident], book: DeskState, now_us: in
 
 
 def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
-    """A server clock that is not believed, or that is behind the log: which clock, how far, what to do."""
+    """A server clock that is not believed or is behind the log: which clock, how far, what to do."""
     if doubt is not None:
         paused = (
             "; it moved while the machine ran: it was set, or the machine was paused; a witness, or two "
@@ -100,13 +102,13 @@ def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
 
 
 def witness(policy: Policy, problem: str, *, fork: bool = False) -> list[Overdue]:
-    """A log that no witness sees, from its first moment on, or that is not the one it saw (`fork`)."""
+    """A log that no witness sees, from its start on, or that is not the log that the witness saw (`fork`)."""
     kind = Late.FORK if fork else Late.WITNESS
     return [Overdue(kind=kind, clause=policy.witness.clause, what=problem)] if problem else []
 
 
 def claims(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
-    """What a witness claims alone against the log, and does not show: entered daily while it does."""
+    """What a single witness claims against the log without showing it. It is entered daily while it lasts."""
     return [
         Overdue(
             kind=Late.WITNESS,
@@ -121,7 +123,7 @@ def claims(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def keys_list(book: DeskState, now_us: int) -> list[Overdue]:
-    """A key service's list that lacks lines which the log had seen; reported for a month."""
+    """A key service's list that lacks lines that the log had seen. This is reported for a month."""
     if book.keys_set_back_us < 0 or now_us - book.keys_set_back_us >= SET_BACK_DAYS * DAY_US:
         return []
     since = iso_text(book.keys_set_back_us, to="second")
@@ -133,7 +135,8 @@ def keys_list(book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def held(book: DeskState, count: Callable[[int], int]) -> list[Overdue]:
-    """Open holds whose content is not here. `count`: how many reads are, by the access of a hold."""
+    """Open holds whose content is missing. `count`: how many reads of a hold are here, by its access
+    entry."""
     return [
         Overdue(
             kind=Late.HOLD,
@@ -161,7 +164,7 @@ def _audits(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def _training(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
-    """People with a call that touches data."""
+    """People without current training who have a call that touches data."""
     found = []
     for user, account in sorted(book.roster.accounts.items()):
         roles = policy.effective_roles(account.roles)
@@ -178,7 +181,7 @@ def _training(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def _passwords(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
-    """People whose password only allows its own change."""
+    """People whose password now only lets them change it."""
     found = []
     for user, account in sorted(book.roster.accounts.items()):
         set_us = book.roster.credential_us.get(user)
@@ -204,7 +207,7 @@ def _findings(book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def _reviewers(policy: Policy, book: DeskState) -> list[Overdue]:
-    """Findings that wait for a reviewer, because theirs left or there was none."""
+    """Findings that wait for a reviewer because theirs left or there was none."""
     waiting = [
         entry.sequence
         for entry in book.findings.open_findings()
@@ -221,8 +224,10 @@ def _reviewers(policy: Policy, book: DeskState) -> list[Overdue]:
 
 
 def _approvers(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
-    """No one is left to approve what the administrator proposes: no account that two people give is made or
-    reset."""
+    """Warns that no one is left to approve what the administrator proposes.
+
+    Until then no account that takes two people can be made or reset.
+    """
     roster = book.roster
     for user in roster.holders(Role.ADMINISTRATOR):
         able = approvers_beside(policy, roster, user, now_us)
@@ -282,7 +287,8 @@ def _redress(book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def _without_answerer(policy: Policy) -> list[Overdue]:
-    """Public requests that wait while the policy file, from before they existed, lets no role answer them."""
+    """Public requests that wait because the policy file, which is older than they are, lets no role answer
+    them."""
     if any(Call.REDRESS_ANSWER in calls for calls in policy.grants.values()):
         return []
     what = "no role may answer requests of the public: sign a policy that grants redress.answer to an office"
@@ -300,8 +306,10 @@ def _shares(book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def _night_keys(book: DeskState, now_us: int) -> list[Overdue]:
-    """Keys for grants at night of people who are designees no more: units take what they sign until the end
-    of the delegation. Those of a removed person end with the roster."""
+    """Keys for grants at night of people who are no longer designees.
+
+    Units accept what they sign until the delegation ends. Those of a removed person end with the roster.
+    """
     found = []
     for entry in book.grants.delegated.values():
         note = entry.note

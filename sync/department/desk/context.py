@@ -1,4 +1,4 @@
-"""What the desk's calls work with: the desk, the reads, the door to the keys, the vault of held content."""
+"""What the desk's calls work with: the desk, the reads, the key service, the vault of held content."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ from sync.hot_lists.entry import ListEntry
 
 
 class Vault(Protocol):
-    """Held content as ciphertext, named after the access entry under which it was sealed."""
+    """Stores held content as ciphertext, named after the access entry under which it was sealed."""
 
     def keep(self, access: int, reads: list[StoredRead]) -> tuple[bytes, ...]:
-        """Write and sync the reads of a hold: SHA-256 of each file."""
+        """Write the reads of a hold and sync them to disk; return the SHA-256 of each file."""
         ...
 
     def stored(self, access: int) -> list[StoredRead]:
@@ -48,11 +48,11 @@ class Vault(Protocol):
         ...
 
     def demand_whole(self, access: int, reads: int) -> None:
-        """Raise unless so many reads of a hold are here."""
+        """Raise unless this many reads of a hold are here."""
         ...
 
     def whole(self, access: int, names: tuple[str, ...], content: tuple[bytes, ...]) -> list[StoredRead]:
-        """The reads of a hold, still sealed: those of its entry, in the files that were sealed."""
+        """The reads of a hold, still sealed, checked against the entry's names and file digests."""
         ...
 
     def destroy(self, access: int) -> None:
@@ -69,24 +69,24 @@ class Vault(Protocol):
 
 
 class Incidents(Protocol):
-    """Incidents of units' logs, as the store has them."""
+    """The incidents of units' logs in the store."""
 
     def listed(self) -> list[StoredIncident]:
         """All of them, oldest first."""
         ...
 
     def settle(self, number: int, first: str, second: str, at_us: int) -> None:
-        """Note that two people closed one."""
+        """Note that two people closed an incident."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitRow:
-    """One unit as it last said of itself: numbers and fixed words, no place. -1: not known.
+    """One unit as it last described itself, in numbers and fixed words, without a place. -1: not known.
 
-    `silent`: it did not sync for days; `reset_us`: when the receipt of its factory reset came: it waits to be
-    taken out of service; `certificate_ends_us`: of its newest certificate; `clock_off`: how far its clock
-    was off when its newest report came.
+    `silent`: it has not synced for days; `reset_us`: when the receipt of its factory reset came, after which
+    it waits to be taken out of service; `certificate_ends_us`: the end of its newest certificate;
+    `clock_off`: how far its clock was off when its newest report came.
     """
 
     unit: str
@@ -108,7 +108,10 @@ class UnitRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferedDocument:
-    """What units are offered, in its newest version. `unit`: its id, `unit_name`; both empty: every unit."""
+    """The newest version of a document that units are offered.
+
+    `unit`, `unit_name`: the unit that it is for; both are empty if it is for every unit.
+    """
 
     name: str
     version: int
@@ -128,7 +131,7 @@ class KeptDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgedDay:
-    """A day of receipt (YYYY-MM-DD, UTC) that was purged, and what of it."""
+    """A day of receipt (YYYY-MM-DD, UTC) that was purged, and what was purged."""
 
     day: str
     records: int
@@ -145,7 +148,7 @@ class StoreState(Protocol):
         ...
 
     def joined(self) -> list[JoinedUnit]:
-        """Every unit, revoked ones too, with the codes by which it joined."""
+        """Every unit, including revoked ones, with the codes by which it joined."""
         ...
 
     def unit_logs(self) -> list[tuple[str, str, str]]:
@@ -165,7 +168,7 @@ class StoreState(Protocol):
         ...
 
     def offered(self) -> list[OfferedDocument]:
-        """Configurations and updates that units are offered, by name."""
+        """The configurations and updates that units are offered, by name."""
         ...
 
 
@@ -173,32 +176,26 @@ class StoreState(Protocol):
 class DeskContext:
     """One department's desk with its content behind it.
 
-    `notify_units`: offer units the current roster; if that fails, `compliance` says so.
-    `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
-    `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
-    `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys;
-    `ask_peers`: ask other offices' servers for theirs.
-    `close`: closes the desk and what was opened for it alone.
-    `keys_elsewhere`: whether the key service runs on a separate machine.
-    `offer_cleared`: offer units what was cleared; `enter_sent`: enter what units are offered;
-    `keys_list`: the key service's own list from a line on.
-    `alert_facts`: what units recorded of alerts, opened in this process; `opening`: held while it is.
-    `bell`: rung when an alert arrives or changes; `watchers`: who follows; `planting`: when planted
-    mismatches are due.
-    `pace`, `under_way`: how fast searches open reads here, and how far those under way came.
-    `requests`: what was accessed, as far as it was read.
-    `redress`: how often each address of the public asked; `public_counts`: what everyone may see.
-    `reading`: held while a long list is read: one at a time, in bounded memory.
-    `new_code`: a one-time code for a unit, of no use until `let_join` keeps it for a unit of that name (for
-    so many hours); `shut_out`: revoke a unit (name or
-    id, why); `purge`: what the daily run purges, now; `take_reset`: keep a destruction
-    receipt: its unit, reads not delivered, records.
-    `lacking`: what the store has less of than the log counted.
-    `finish_lists`: keep or drop what a kill left of lists that were on their way out; raises only of the
-    named one.
-    `lists_mark`: other once the newest version of a list is in place.
-    `update_trust`: whom the images believe about releases and bundles, as far as it was copied to the home.
-    `sign_document`: sign one (name, body, now, unit) with the command key and offer it; its version.
+    `notify_units`: offer units the current roster; if that fails, `compliance` says so. `send_down`: offer
+    policy, roster and day keys; if that fails, raise an error. `sign_document`: sign a document (name, body,
+    now, unit) with the command key and offer it; its version. `update_trust`: whom the images trust for
+    releases and bundles, as far as it was copied to the home. `exports`: the folder into which CAD or RMS
+    drops its case numbers, as CSV. `finish_lists`: keep or drop what a kill left of lists being sent; raises
+    only for the named one. `lists_mark`: changes once the newest version of a list is in place. `new_code`: a
+    one-time code for a unit, which is of no use until `let_join` keeps it. `let_join`: keep a code for the
+    unit of that name; for how many hours it is valid. `shut_out`: revoke a unit (name or id, why). `purge`:
+    purge now what the daily run purges. `take_reset`: keep a destruction receipt: its unit, reads not
+    delivered, records. `close`: close the desk and what was opened only for it. `lacking`: what the store has
+    less of than the log counted. `offer_cleared`: offer units the cleared plates; `enter_sent`: enter what
+    units are offered. `keys_list`: the key service's own list, from a line on. `alert_facts`: what units
+    recorded of alerts, opened in this process; `opening`: held during that. `bell`: rung when an alert
+    arrives or changes; `watchers`: who follows the alerts. `planting`: when planted mismatches are due.
+    `time`: the department's time, if the server's clock is behind it. `ending`: certificates and day keys;
+    `ask_peers`: ask other offices' servers for their certificates. `redress`: how often each address of the
+    public asked; `public_counts`: what everyone may see. `keys_elsewhere`: whether the key service runs on a
+    separate machine. `pace`, `under_way`: how fast searches open reads here, and how far those under way have
+    come. `reading`: held while a long list is read: one at a time, in bounded memory. `requests`: the ALPR
+    Requests, as far as the log was read.
     """
 
     desk: Desk

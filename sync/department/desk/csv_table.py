@@ -1,8 +1,8 @@
-"""A table as an office's program exports it: CSV in UTF-8 (RFC 4180), the columns named in its first line.
+"""A table that an office's program exports: CSV in UTF-8 (RFC 4180), with the names of the columns in its
+first line.
 
-Whatever is wrong is said with the line of the file on which it begins, and nothing is taken for less than
-it is: a quote that is never closed would swallow the lines behind it, and a cell too many belongs to no
-column. No I/O.
+An error names the line of the file on which it begins. Nothing is dropped silently: a quote that is never
+closed would swallow the lines after it, and an extra cell belongs to no column. No I/O.
 """
 
 from __future__ import annotations
@@ -26,19 +26,22 @@ def _header_cure(wanted: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """What a file holds. `what`: what it is called in a refusal, `clause`: the clause of one."""
+    """Reads a file. `what`: its name in a refusal; `clause`: the clause of a refusal."""
 
     what: str
     clause: str
 
     def wrong(self, what: str, cure: str) -> FormError:
-        """The refusal of such a file."""
+        """The refusal of the file."""
         return FormError(what, code="csv", clause=self.clause, cure=cure)
 
     def lines(self, data: bytes, *wanted: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-        """(names of the columns, in small letters; the line on which each row begins, with its cells, as
-        many as there are names). Blank lines are left out. `wanted`: the columns without which there is
-        nothing to read, for the cures. Raises FormError, the iterator too."""
+        """Read a file: the names of its columns in small letters, and its rows.
+
+        Each row is the line on which it begins and its cells, as many as there are names. Blank lines are
+        left out. `wanted`: the columns that the file needs, named in the cures. Raises FormError, as does the
+        iterator.
+        """
         if data.startswith(b"PK\x03\x04"):
             raise self.wrong(f"the {self.what} is a spreadsheet's own file", SAVE_CURE)
         try:
@@ -58,19 +61,21 @@ class CsvTable:
         return names, self._full(rows, names)
 
     def demand(self, names: Sequence[str], *wanted: str) -> None:
-        """Raises FormError for a column that the first line lacks."""
+        """Demand every wanted column in the first line. Raises FormError."""
         for name in wanted:
             if name not in names:
                 what = f"the {self.what}'s first line lacks a column: {name}"
                 raise self.wrong(what, _header_cure(wanted))
 
     def demand_whole(self, data: bytes, names: Sequence[str], *wanted: str) -> None:
-        """Raises FormError if a cut could have shortened a cell that is read: the last line has no end, and
-        does not reach a last column that is not read."""
+        """Demand that no cell which is read can have been cut short. Raises FormError.
+
+        A file may be cut if its last line has no end and does not reach a last column that is not read.
+        """
         if not is_open(data[-1:].decode("latin-1")):
             return
         cells: list[str] = []
-        with contextlib.suppress(csv.Error):  # whatever that is, it is not known to be whole
+        with contextlib.suppress(csv.Error):  # whatever this is, it may not be whole
             cells = next(csv.reader([data.splitlines()[-1].decode(errors="replace")], strict=True), [])
         if len(cells) != len(names) or names[-1] in wanted:
             raise self.wrong(f"the {self.what}'s last line has no line's end: was it cut?", OPEN_CURE)

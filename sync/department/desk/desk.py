@@ -1,9 +1,10 @@
-"""The one door: who asks, whether they may, the entry, the witness - in this order, for every call.
+"""The one way in for every call. It checks the person, the right and the training, then enters, then asks the
+witness.
 
-`Desk.act` is one transaction: newest state, session (open, not locked), role, training where the call touches
+`Desk.act` is one transaction: newest state, session (open, not locked), role, training if the call touches
 data, then the call's own decision, then its entries. A refusal is an entry too. `Desk.covered` has the entry
-co-signed before anything leaves: marked answers for the policy's grace at most while the witness is away,
-none if the witness refuses.
+co-signed before anything leaves. While the witness is away, answers are marked as unwitnessed, for the
+policy's grace at most; if the witness refuses, there is no answer.
 """
 
 from __future__ import annotations
@@ -72,12 +73,12 @@ FORKED = (
     "department verify says what is gone. If a backup was put back, the newer log has to come back; if two "
     "copies of this department ran, only one may continue"
 )
-LONGEST_REASON = 400  # of an absence in the log: what is wrong, and what to do
+LONGEST_REASON = 400  # characters of what an absence's entry says: what is wrong, what to do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A proven person and their call: which of their roles allows it, when. `proven`: as the stamp has it."""
+    """A person who is proven, for one call: the role that allows it, and when. `proven`: as in the stamp."""
 
     user: str
     role: Role
@@ -106,8 +107,7 @@ class Desk(LogState):
     def __init__(
         self, home: Path, key: Ed25519PrivateKey, links: WitnessLinks, *, clock: Callable[[], int] = now_us
     ) -> None:
-        """Open the desk of a home made by `create`. Raises HomeError, StorageError for a log that was
-        changed."""
+        """Open the desk of a home made by `create`. Raises HomeError, and StorageError for a changed log."""
         self._links = links
         self._fork = ""
         self._asked = False  # whether a witness was asked since the desk opened
@@ -130,7 +130,8 @@ class Desk(LogState):
         policy_document: bytes,
         clock: Callable[[], int] = now_us,
     ) -> Desk:
-        """A new log whose first entries are its key and the root file. Raises as the checks of both."""
+        """Create a log whose first entries are its key and the root file. Raises what the checks of both
+        raise."""
         root = open_first(root_file, describe(root_file)[0].digest())
         policy = checked_policy(root, policy_document)
         AccessLog.create(home / FOLDER, key).close()
@@ -158,10 +159,10 @@ class Desk(LogState):
     # calls ------------------------------------------------------------------------------------------------
 
     def act(self, token: str, call: Call, decide: Callable[[Caller], Plan[T]], *, touch: bool = True) -> T:
-        """Make one call. `decide` gives the notes to enter and what to make of the entries; it may refuse.
+        """Make one call. `decide` returns the notes to enter and what to make of the entries; it may refuse.
 
-        `touch`: whether the session counts as used; a stream's own calls keep no session open.
-        Raises DeskRefusal; the refusal itself is entered.
+        `touch`: whether the session counts as used; a stream's own calls do not keep it open. Raises
+        DeskRefusal, after entering the refusal.
         """
         refusal: DeskRefusal | None = None
         with self.deciding() as moment:
@@ -170,7 +171,7 @@ class Desk(LogState):
                 caller = self._caller(session, call, moment.at_us)
                 notes, finish = decide(caller)
                 asked = proofs.demanded()
-                if asked and not caller.proven:  # last: a refused call asks for no proof
+                if asked and not caller.proven:  # last, since a refused call needs no proof
                     raise self.unproven(session.digest, asked)
             except (DeskRefusal, RecordError) as error:
                 refusal = error if isinstance(error, DeskRefusal) else _malformed(call, error)
@@ -190,7 +191,7 @@ class Desk(LogState):
     def show(self, token: str, call: Call, look: Callable[[Caller], tuple[LogRead, T]]) -> T:
         """Make a call that only reads. Its entry is co-signed before the answer leaves.
 
-        `look` gives the entry and the answer; it may refuse. Raises as `act` and `covered` do.
+        `look` returns the entry and the answer; it may refuse. Raises what `act` and `covered` raise.
         """
 
         def plan(caller: Caller) -> Plan[tuple[int, T]]:
@@ -202,7 +203,8 @@ class Desk(LogState):
         return shown
 
     def unproven(self, session: bytes, use: ProvenUse) -> FreshProofError:
-        """The refusal of a call that lacks a fresh proof; its person can now prove just this call."""
+        """The refusal of a call that lacks a fresh proof. Its person can now give the proof for just this
+        call."""
         self.logons.challenges.ask(session, use)
         others = {one.use.use for one in self.book.sessions.open[session].proofs if one.use is not None}
         return FreshProofError.within(
@@ -210,7 +212,7 @@ class Desk(LogState):
         )
 
     def demand(self, token: str, call: Call, *, trained: bool = False) -> Caller:
-        """Check the role first; only a refusal is entered. `trained`: as `demand_trained`. Raises
+        """Check the role ahead of a call. Enters only a refusal. `trained`: check training too. Raises
         DeskRefusal."""
 
         def plan(caller: Caller) -> Plan[Caller]:
@@ -221,12 +223,14 @@ class Desk(LogState):
         return self.act(token, call, plan)
 
     def demand_trained(self, caller: Caller) -> None:
-        """Check the training of who handles a plate or reads in a call whose others need none (463.3). Raises
-        DeskRefusal."""
+        """Check the training of a person who handles a plate or reads (463.3). Raises DeskRefusal.
+
+        This is for calls that do not always need training.
+        """
         demand_current(self.policy, self.book.trainings, caller.user, caller.at_us, held=caller.roles)
 
     def refuse(self, token: str, call: Call, refusal: DeskRefusal) -> NoReturn:
-        """Enter why a call is refused, decided before `act`, and raise the refusal."""
+        """Enter a refusal that was decided before `act`, and raise it."""
 
         def decide(_caller: Caller) -> Plan[None]:
             raise refusal
@@ -253,7 +257,7 @@ class Desk(LogState):
         needed: bool = True,
         alone: bool = False,
     ) -> ChangeProposed | list[ChangeUsed]:
-        """See `changes.second_person`, for a call that is decided now, by a word that counts now."""
+        """Apply `changes.second_person` to a call that is decided now. The approval must still count now."""
         wanted = WantedChange(call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us)
         known = self.book.changes, self.book.roster
         made = changes.second_person(self.policy, *known, form, wanted, needed=needed, alone=alone)
@@ -267,7 +271,7 @@ class Desk(LogState):
         return made
 
     def follow_up(self, stamp: Stamp, *notes: Note) -> list[Entry]:
-        """Enter how a call ended, under that call's stamp with the current time."""
+        """Enter how a call ended, under the call's stamp with the current time."""
         with self.deciding() as moment:
             later = replace(stamp, at_us=moment.at_us)
             return [self.add(note, later) for note in notes]
@@ -328,7 +332,7 @@ class Desk(LogState):
                 error.what, code="forked", clause=self.policy.witness.clause, cure=error.cure
             ) from None
         except (LinkError, CheckpointError) as error:
-            if self._fork:  # a witness that then goes away has not taken it back
+            if self._fork:  # a witness that goes away afterwards has not withdrawn it
                 raise NotYetError(
                     self._fork, code="forked", clause=self.policy.witness.clause, cure=FORKED
                 ) from None
@@ -341,14 +345,14 @@ class Desk(LogState):
         except ForkedLogError as error:
             self._fork = error.what
             raise
-        if head.fresh:  # else its time, and what it says of a fork, are those of an earlier answer
+        if head.fresh:  # otherwise its time and its fork are from an earlier answer
             self._asked, self._fork = True, ""
             self._confirm(head.time_s)
         return head
 
     def look_for_fork(self) -> None:
-        """Have what is not co-signed yet co-signed, and ask once where nothing is; nothing is entered, and no
-        absence begins."""
+        """Have the rest of the log co-signed, or ask once if all of it is. Enters nothing, and begins no
+        absence."""
         witnesses = self.root.witnessing()
         if witnesses is None:
             return
@@ -359,12 +363,15 @@ class Desk(LogState):
 
     @property
     def fork(self) -> str:
-        """How the witness's log differs from this one, as it last said here; empty where it signed since."""
+        """How the witness's log differs from this one, as the witness last said; empty if it has signed
+        since."""
         return self._fork
 
     def ask_time(self) -> None:
-        """Ask the witnesses what time it is: they confirm the clock, or put it in doubt; one that saw another
-        log says so. An absent one says nothing."""
+        """Ask the witnesses for the time, which confirms the clock or puts it in doubt.
+
+        A witness that saw another log says so. One that is away is ignored.
+        """
         witnesses = self.root.witnessing()
         if witnesses is None:
             return
@@ -381,7 +388,7 @@ class Desk(LogState):
             self._clock.confirm(time_s * SECOND_US, "witness")
 
     def _enter_claims(self, claims: Sequence[tuple[str, str]]) -> None:
-        """Enter, once a day, what a single witness claims and does not show; compliance lists it."""
+        """Enter, once a day, what a single witness claims without showing it. Compliance lists it."""
         for name, claim in claims:
             log_events.warning("witness_claims", witness=name, claim=claim)
             with self.deciding() as moment:
@@ -402,7 +409,8 @@ class Desk(LogState):
         return "" if signed else "no witness has signed this log yet"
 
     def try_cover(self, sequence: int) -> None:
-        """As `covered`, if no answer leaves: an absent witness gets the entry with the next answer."""
+        """Do as `covered` does for a call without an answer: a witness that is away gets the entry with the
+        next answer."""
         with contextlib.suppress(NotYetError):
             self.covered(sequence)
 
@@ -441,5 +449,5 @@ class Desk(LogState):
 
 
 def _malformed(call: Call, error: RecordError) -> FormError:
-    """A malformed value is refused like anything else: entered, with the clause of its call."""
+    """The refusal of a malformed value, which is entered with the clause of its call like any other."""
     return FormError(str(error), code="form", clause=CALLS[call].clause)

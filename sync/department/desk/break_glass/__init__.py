@@ -1,1 +1,1 @@
-"""Breaking glass: an emergency search on one word, judged by a second person afterwards."""
+"""Breaking glass: an emergency search by one person, which a second person judges afterwards."""

@@ -1,4 +1,4 @@
-"""Breaking glass at the desk: search now, be judged later, see what waits (463.5 (a))."""
+"""Breaking glass at the desk: search now, judge afterwards, list what waits to be judged (463.5 (a))."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DETECTOR = "break_glass"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlassForm:
-    """A search to run now, on your word alone. `danger`: whose life, and how."""
+    """A search to run now, on your word alone. `danger`: whose life is in danger, and how."""
 
     query: Query
     ground: Ground
@@ -34,7 +34,7 @@ class GlassForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeForm:
-    """The second person's word on an emergency search. `access`: its access entry."""
+    """The second person's decision on an emergency search. `access`: its access entry."""
 
     access: int
     justified: bool
@@ -56,7 +56,7 @@ class GlassRow:
 
 
 def check_form(policy: Policy, form: GlassForm, now_us: int) -> None:
-    """What an emergency search must say by the policy. Raises FormError naming each wrong field."""
+    """Check what the policy asks of an emergency search. Raises FormError naming each wrong field."""
     refuse_each(
         lambda: check_ask(policy, form.query, form.ground, now_us),
         lambda: rules.check_emergency(policy, form.ground, form.danger),
@@ -64,7 +64,7 @@ def check_form(policy: Policy, form: GlassForm, now_us: int) -> None:
 
 
 def break_glass(front: DeskContext, token: str, form: GlassForm) -> Answer:
-    """Run an emergency search: its access, the danger and a finding are in the log before a key is used."""
+    """Run an emergency search. Its access, the danger and a finding are in the log before a key is used."""
     desk, query = front.desk, tidy(form.query)
 
     def plan(caller: Caller) -> Plan[Entry]:
@@ -92,7 +92,7 @@ def break_glass(front: DeskContext, token: str, form: GlassForm) -> Answer:
 
 
 def _finding(desk: Desk, caller: Caller, access: int) -> list[FindingOpened]:
-    """The finding that every emergency search opens. Without a reviewer, the daily detectors open it
+    """The finding that every emergency search opens. If there is no reviewer, the daily detectors open it
     later."""
     try:
         reviewer = reviewer_for(desk.book.roster, {}, {caller.user})
@@ -111,7 +111,7 @@ def _finding(desk: Desk, caller: Caller, access: int) -> list[FindingOpened]:
 
 
 def judge(front: DeskContext, token: str, form: JudgeForm) -> Entered:
-    """Judge an emergency search afterwards, as the second person."""
+    """Judge an emergency search afterwards, as its second person."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:

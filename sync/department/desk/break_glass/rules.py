@@ -1,7 +1,9 @@
-"""Breaking glass: a life is in danger, and one person searches with part of a plate (463.5 (a)). No I/O.
+"""Breaking glass: a life is in danger, and one person alone searches with part of a plate (463.5 (a)). No
+I/O.
 
-It runs now, with a CAD number; a second person judges it within the policy's hours, and a finding opens by
-itself. Only the second person is late: purpose, basis, number and reason are asked as of every search.
+The search runs now, with a CAD number. A second person judges it within the policy's hours, and a finding
+opens by itself. Only the second person comes later: purpose, basis, number and reason are asked as for every
+search.
 """
 
 from __future__ import annotations
@@ -36,12 +38,12 @@ class Glass:
         return [entry for access, entry in self.broken.items() if access not in self.judged]
 
     def overdue(self, now_us: int) -> list[EntryOf[GlassBroken]]:
-        """Those of them whose hours are over."""
+        """The waiting ones whose time is over."""
         return [entry for entry in self.waiting() if now_us >= entry.note.due_us]
 
 
 def check_emergency(policy: Policy, ground: Ground, danger: str) -> None:
-    """What is asked beside a search's own ground. Raises FormError naming each that is wrong."""
+    """Check what is asked besides a search's own ground. Raises FormError naming each wrong field."""
     refuse_each(
         lambda: demand(
             ground.number_kind == "cad",
@@ -62,7 +64,7 @@ def check_emergency(policy: Policy, ground: Ground, danger: str) -> None:
 def check_break(
     policy: Policy, glass: Glass, query: Query, ground: Ground, danger: str, *, user: str, now_us: int
 ) -> int:
-    """When the second person's word is due. Raises DeskRefusal."""
+    """Check an emergency search; return when the second person's decision is due. Raises DeskRefusal."""
     terms = policy.break_glass
     if terms.allowed:
         check_emergency(policy, ground, danger)

@@ -37,7 +37,7 @@ class DecideForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A decision, by its entry: of which proposal, and what that asks for."""
+    """A decision: its entry, its proposal, and what that proposal asks for."""
 
     entry: int
     proposal: int
@@ -48,7 +48,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeRow:
-    """A change that waits. `call`: what will be called; `about`: the user, hold or document it changes."""
+    """A change that waits. `call`: the call to make; `about`: the user, hold or document that it changes."""
 
     proposal: int
     at_us: int
@@ -98,7 +98,7 @@ class MyChange:
 
 
 def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[MyChange, ...]:  # noqa: ARG001
-    """List your proposals, newest first, and how far each came."""
+    """List your proposals with their state, newest first."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[MyChange, ...]]:
@@ -137,7 +137,8 @@ class ShowForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownProposal:
-    """A proposal as its person signed it. `fields`: (name, value) of the form, of a large file its digest."""
+    """A proposal as its proposer signed it. `fields`: (name, value) of the form; for a large file, its
+    digest."""
 
     proposal: int
     at_us: int
@@ -148,11 +149,11 @@ class ShownProposal:
 
 
 def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
-    """The whole form that a proposal asks to carry out, for the second person and for a review afterwards.
+    """Show the whole form that a proposal asks to carry out, to the second person or for a later review.
 
-    It comes from the proposer's signed call. The look is an entry; where the form is about plates or reads,
-    it takes current training, and the entry is co-signed first. A covert entry of the local list is shown to
-    administrators and to its recipients alone.
+    The form comes from the proposer's signed call. The look makes an entry. If the form is about plates or
+    reads, the look takes current training, and the entry is co-signed first. A covert entry of the local list
+    is shown only to administrators and to its recipients.
     """
     desk = front.desk
 
@@ -181,7 +182,7 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
 
 
 def _summary(desk: Desk, entry: EntryOf[ChangeProposed]) -> str:
-    """A proposal in words: of an account that gets another name, also the one that it has."""
+    """A proposal in words. For an account that gets another name, this includes its present name."""
     note, known = entry.note, desk.book.roster.accounts.get(entry.note.about)
     if note.call != "user/set" or known is None:
         return note.summary
@@ -190,8 +191,11 @@ def _summary(desk: Desk, entry: EntryOf[ChangeProposed]) -> str:
 
 
 def _is_of_its_people(entry: Entry, user: str) -> bool:
-    """Whether a proposal is everybody's, or this person's: of a covert entry its proposer's and its
-    recipients'. One whose recipients no rule can read names none."""
+    """Whether everybody may see a proposal, or this person may.
+
+    That of a covert entry is for its proposer and its recipients. If its recipients cannot be read, it has
+    none.
+    """
     try:
         said = form_of(entry.signed).get("recipients", [])
         recipients: tuple[str, ...] = read_field(tuple[str, ...], said, "recipients")
@@ -203,8 +207,8 @@ def _is_of_its_people(entry: Entry, user: str) -> bool:
 def may_know(desk: Desk, entry: Entry, user: str, at_us: int) -> bool:
     """Whether a person may know of a proposal.
 
-    A covert entry's: its people and administrators; if an administrator proposed it, everyone who may be the
-    second person.
+    That of a covert entry is known to its people and to administrators; if an administrator proposed it, to
+    everyone who may be the second person.
     """
     return _is_of_its_people(entry, user) or any(
         _is_administrator(desk, one, at_us) for one in (user, entry.stamp.user)
@@ -234,7 +238,7 @@ def _demand_administrator(desk: Desk, caller: Caller) -> None:
 
 
 def _words(value: Any, name: str = "") -> str:  # noqa: PLR0911 - one case per type
-    """A field of a form, for a person: of a record each part that says something, by its label."""
+    """A form's field for a person to read. A record shows each part that is not empty, with its label."""
     if isinstance(value, dict) and SHA256 in value:
         return f"SHA-256 {value[SHA256].hex()}"
     if isinstance(value, dict):
@@ -252,8 +256,10 @@ def _words(value: Any, name: str = "") -> str:  # noqa: PLR0911 - one case per t
 
 
 def decide(front: DeskContext, token: str, form: DecideForm) -> Decided:
-    """Enter the second person's yes or no, or the no of who proposed it. A yes to what is about plates or
-    reads takes current training."""
+    """Enter the second person's yes or no, or the proposer's own no.
+
+    A yes to a proposal about plates or reads takes current training.
+    """
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Decided]:

@@ -1,6 +1,6 @@
-"""A change that needs a second person: proposed, approved by another person, carried out once. No I/O.
+"""Changes that need a second person: proposed, approved by another person, carried out once. No I/O.
 
-An approval is good for exactly one form: its SHA-256 is in the proposal. The person who approves is neither
+An approval is good for exactly one form, whose SHA-256 is in the proposal. The person who approves is neither
 the proposer nor the person whom the change is about.
 """
 
@@ -22,7 +22,7 @@ CLAUSE = "463.4"
 
 
 class ChangeForm(Protocol):
-    """A form that may need a second person: with `propose` it only asks for one."""
+    """A form that may need a second person. With `propose`, it only asks for one."""
 
     @property
     def propose(self) -> bool: ...
@@ -33,7 +33,7 @@ class ChangeForm(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedChange:
-    """A call that may need a second person: by whom, about whom or what, in words."""
+    """A call that may need a second person: who makes it, whom or what it is about, and a summary."""
 
     call: str
     about: str
@@ -59,7 +59,7 @@ class ChangeStates:
             self.used.add(entry.note.proposal)
 
     def waiting(self, policy: Policy, now_us: int) -> list[EntryOf[ChangeProposed]]:
-        """Proposals without a decision that are still in time."""
+        """Proposals that have no decision and have not expired."""
         return [
             entry
             for number, entry in self.proposed.items()
@@ -72,7 +72,7 @@ def _in_time(policy: Policy, entry: Entry, now_us: int) -> bool:
 
 
 def state_of(policy: Policy, changes: ChangeStates, entry: Entry, now_us: int) -> str:
-    """How far a proposal came: waiting, approved, refused, made, out of date."""
+    """The state of a proposal: waiting, approved, refused, made, out of date."""
     decision = changes.decided.get(entry.sequence)
     if entry.sequence in changes.used:
         return "made"
@@ -91,14 +91,14 @@ def proposal_of(call: str, form: Any, about: str, summary: str) -> ChangePropose
 
 
 def no_proposal() -> FormError:
-    """The refusal of a number that is no proposal, or none that the person may know of."""
+    """The refusal of a number that is not a proposal, or not one that the person may know of."""
     return FormError("there is no such proposal", code="no-proposal", clause=CLAUSE)
 
 
 def to_decide(
     policy: Policy, changes: ChangeStates, number: int, second: str, now_us: int, *, granted: bool = True
 ) -> ChangeProposed:
-    """The proposal that a second person decides; who made it may refuse it. Raises DeskRefusal."""
+    """The proposal that a second person decides. Its proposer may only refuse it. Raises DeskRefusal."""
     entry = changes.proposed.get(number)
     if entry is None:
         raise no_proposal()
@@ -118,8 +118,10 @@ def to_decide(
 def to_use(
     policy: Policy, changes: ChangeStates, roster: Accounts, form: ChangeForm, wanted: WantedChange
 ) -> ChangeUsed:
-    """The second person's fresh, unused yes to exactly this form by this person; the desk asks whether it
-    counts still. Raises DeskRefusal."""
+    """The second person's fresh, unused yes to exactly this form by this person. Raises DeskRefusal.
+
+    The desk checks whether it still counts.
+    """
     number = form.approval
     entry, decision = changes.proposed.get(number), changes.decided.get(number)
     if number < 0:
@@ -131,7 +133,7 @@ def to_use(
         )
     digest = proposal_digest(wanted.call, form_fields(form))
     if entry is None or entry.stamp.user != wanted.user or entry.note.digest != digest:
-        raise DeskRefusal(  # of a number that is none, too: of some, a person may not know that they are
+        raise DeskRefusal(  # the same for a number that is not a proposal: a person may not know of some
             "there is no approval of that number for you and this change",
             code="other-approval",
             clause=CLAUSE,
@@ -155,7 +157,7 @@ def to_use(
 def _demand_new(
     policy: Policy, changes: ChangeStates, roster: Accounts, proposed: ChangeProposed, wanted: WantedChange
 ) -> None:
-    """One form waits once. Raises NotYetError naming the proposal that waits."""
+    """Refuse a form that already waits. Raises NotYetError naming the proposal that waits."""
     for entry in changes.waiting(policy, wanted.now_us):
         same = entry.note.digest == proposed.digest
         if same and entry.stamp.user == wanted.user and is_here(roster, entry):
@@ -163,7 +165,7 @@ def _demand_new(
 
 
 def already_proposed(number: int, clause: str) -> NotYetError:
-    """The refusal of a second proposal of the same."""
+    """The refusal of a second proposal of the same change."""
     return NotYetError(
         f"you proposed exactly this already: proposal {number} waits for a second person",
         code="proposed",
@@ -173,7 +175,7 @@ def already_proposed(number: int, clause: str) -> NotYetError:
 
 
 def used_for(used: ChangeUsed, about: str) -> ChangeUsed:
-    """The same approval for another of the people whom it is about."""
+    """The same approval for another of the people it is about."""
     return replace(used, about=about)
 
 
@@ -187,9 +189,9 @@ def second_person(
     needed: bool,
     alone: bool = False,
 ) -> ChangeProposed | list[ChangeUsed]:
-    """What two people owe a call: the proposal, where the form only asks; else the approval that it uses.
+    """What the log needs of two people: the proposal, if the form only asks; else the approval that it uses.
 
-    `needed`: whether this form needs a second person; `alone`: there is none yet. Raises DeskRefusal.
+    `needed`: whether this form needs a second person; `alone`: whether there is none yet. Raises DeskRefusal.
     """
     if form.propose:
         if not needed:
@@ -198,7 +200,7 @@ def second_person(
         _demand_new(policy, changes, roster, proposed, wanted)
         return proposed
     if not needed or alone:
-        if form.approval >= 0:  # the signed call would name a second person whom no entry has
+        if form.approval >= 0:  # the signed call would name a second person who is in no entry
             what, cure = "this needs no second person", "make the call without an approval"
             raise FormError(what, code="no-second", clause=CLAUSE, cure=cure, fields=("approval",))
         return []
