@@ -3,6 +3,7 @@
 HardwareError
 ├── MissingDriverError      a library or device file that a driver needs is not there
 ├── PartFailedError         the part is there, but answered wrongly or not at all
+│   ├── NotEndedError       a program did not end in its time, and may still be at work
 │   ├── SlotFailedError     the effaceable slot did not keep what was written to it
 │   ├── ChipFailedError     the chip with the unit's key refused, or does not open what was sealed
 │   ├── CameraStalledError  an open camera gives no frame
@@ -32,6 +33,10 @@ class MissingDriverError(HardwareError):
 
 class PartFailedError(HardwareError):
     """A part that is present failed; the message names the part."""
+
+
+class NotEndedError(PartFailedError):
+    """A program did not end in its time; what it asked of the system may still be at work."""
 
 
 class SlotFailedError(PartFailedError):

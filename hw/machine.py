@@ -5,16 +5,17 @@ Promise: no shell, no secret in an argument list, no call that can hang for ever
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from hw.errors import MissingDriverError, PartFailedError
+from hw.errors import MissingDriverError, NotEndedError, PartFailedError
 from hw.program import find, run
 
 SERVICE = "alpr-reader"
 LIMIT_S = 60.0
-INSTALL_LIMIT_S = 900.0  # a slot of some hundred megabytes on a slow card
+INSTALL_LIMIT_S = 1260.0  # more than alpr-update@.service has: some hundred MB, onto a slow card
 OUTPUT_LIMIT = 256 * 1024
 CURES = {
     "nmcli": "install NetworkManager (apt install network-manager)",
@@ -44,7 +45,7 @@ class Machine(Protocol):
     def install_update(self, source: str) -> str:
         """Give a bundle to the image's installer, which checks its signature; returns the last output line.
 
-        Raises MissingDriverError, PartFailedError.
+        Raises MissingDriverError, PartFailedError; NotEndedError where it may still be written.
         """
 
 
@@ -103,7 +104,8 @@ class SystemdMachine:
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             secret = given.strip()
             shown = last.replace(secret, "***") if secret else last
-            raise PartFailedError(f"{program}: {shown[:160]}")
+            failed = NotEndedError if done.returncode == os.EX_TEMPFAIL else PartFailedError
+            raise failed(f"{program}: {shown[:160]}")
         return done.stdout[-OUTPUT_LIMIT:]
 
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from hw.errors import MissingDriverError, PartFailedError
+from hw.errors import MissingDriverError, NotEndedError, PartFailedError
 
 
 def find(program: str, cure: str, search_path: str | None = None) -> str:
@@ -21,7 +21,8 @@ def find(program: str, cure: str, search_path: str | None = None) -> str:
 def run(
     *command: str, limit_s: float, given: str = "", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run it to its end, whatever its status. given: standard input. Raises PartFailedError after limit_s."""
+    """Run it to its end, whatever its status. given: standard input. Raises PartFailedError; after limit_s
+    NotEndedError."""
     name = Path(command[0]).name
     try:
         return subprocess.run(  # noqa: S603 - a fixed program, words as they are, no shell
@@ -29,6 +30,6 @@ def run(
             timeout=limit_s, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise PartFailedError(f"{name} did not end in {limit_s:g} s") from None
+        raise NotEndedError(f"{name} did not end in {limit_s:g} s") from None
     except OSError as error:
         raise PartFailedError(f"{name}: {error.strerror}") from None

@@ -17,6 +17,7 @@ from sync.documents import Carried, open_kept
 from sync.membership import SyncFolder
 
 KIND = "update"
+LAID_OUT = f"{KIND}.bundle"
 _FILE = re.compile(r"update_([A-Za-z0-9._-]{1,57})\.cbor")
 
 
@@ -47,12 +48,19 @@ def laid_out(folder: SyncFolder, name: str) -> Iterator[Path]:
     """A bundle of the inbox as its own file, while the `with` runs. Raises UnitRefusedError."""
     if name not in _names(folder):
         raise UnitRefusedError(f"no sync delivered a bundle {name}; from a medium: update /PATH/OF/BUNDLE")
-    path = folder.path / f"{KIND}.bundle"
+    path = folder.path / LAID_OUT
     files.replace(path, _opened(folder, name).body)
     try:
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def remove_left(folder: SyncFolder) -> None:
+    """Remove what an installation laid out whose process was killed, or lost power: it takes much room."""
+    for name in (LAID_OUT, f"{LAID_OUT}.new"):
+        with contextlib.suppress(OSError):
+            (folder.path / name).unlink()
 
 
 def _names(folder: SyncFolder) -> list[str]:

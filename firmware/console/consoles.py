@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+from firmware.console.bundles import remove_left
 from firmware.console.enrolling import join_at_console
 from firmware.console.errors import UnitRefusedError
 from firmware.console.failed_logins import FailedLogins
@@ -67,6 +68,7 @@ def consoles(
     """
     failures, use = FailedLogins(home / "console.lockout", boottime_s), grant_use(home, ledger)
     stopping = threading.Event()
+    remove_left(SyncFolder.of(home))
     unit = FieldUnit(
         Parts(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
@@ -105,6 +107,7 @@ def console_alone(
     )  # fmt: skip
     health.watch_lists(lists)
     camera = _OwnCamera(config, clock)
+    remove_left(folder)
     unit = FieldUnit(
         Parts(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),

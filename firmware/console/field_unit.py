@@ -41,7 +41,7 @@ from firmware.settings.software import software_version
 from hw.camera import Frame
 from hw.clock import Clock, TimeState
 from hw.clock_discipline import DisciplinedClock
-from hw.errors import HardwareError
+from hw.errors import HardwareError, NotEndedError
 from hw.lamps import Lamps
 from hw.machine import Machine
 from hw.vitals import Board, NetworkLink, can_reach
@@ -58,7 +58,7 @@ from sync.health import Alarm
 from sync.membership import SyncFolder
 
 MEDIA = (Path("/media"), Path("/mnt"), Path("/run/media"))  # where sticks and cards are mounted
-KEEP_POWER = "leave power, and a vehicle's ignition, on until it is installed"  # up to 15 minutes
+KEEP_POWER = "leave power, and a vehicle's ignition, on until it is installed"  # up to 20 minutes
 DEFAULT = "default"  # as a value: the setting as it was made
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres", "rotation")
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
@@ -102,7 +102,7 @@ class FieldUnit:
         self._parts = parts
         self._folder = SyncFolder.of(parts.home)
         self._setting, self._installing = threading.Lock(), threading.Lock()  # several consoles have one unit
-        self._was_reset = self._restarts = False
+        self._was_reset = self._restarts = self._may_write = False
         self._by_hand_us = 0
 
     # -- who and when ---
@@ -354,15 +354,29 @@ class FieldUnit:
 
     def _installed(self, source: str) -> str:
         if "/" in source:
-            return self._parts.machine.install_update(_bundle_at(source, self._parts.home))
+            return self._handed_on(_bundle_at(source, self._parts.home))
         if not self._folder.is_member():
             raise UnitRefusedError("not enrolled: no sync can deliver a bundle")
         with laid_out(self._folder, source) as path:
-            return self._parts.machine.install_update(str(path))
+            return self._handed_on(str(path))
+
+    def _handed_on(self, path: str) -> str:
+        self._may_write = False
+        try:
+            return self._parts.machine.install_update(path)
+        except NotEndedError:
+            self._may_write = True
+            raise
 
     def reboot(self) -> None:
-        """See Unit.reboot. It would cut an installation off."""
+        """See Unit.reboot. It would cut an installation off: one that may still be written is named once."""
         with self._installing_alone():
+            if self._may_write:
+                self._may_write = False
+                raise UnitRefusedError(
+                    "the update may still be written, and a restart would cut it off: give `update` again in "
+                    "some minutes, it says when it is done; a second reboot restarts all the same"
+                )
             self._parts.machine.reboot()
             self._restarts = True
 

@@ -23,7 +23,7 @@ from firmware.frames.frame_tap import FrameTap
 from firmware.health.report import HealthWatch
 from firmware.run.prepared_home import prepare_home
 from hw.clock import SetClock
-from hw.errors import CameraStalledError
+from hw.errors import CameraStalledError, NotEndedError
 from hw.machine import RememberedMachine
 from hw.serial_port import loopback_pair
 from hw.vitals import ScriptedBoard
@@ -178,6 +178,44 @@ def test_no_console_restarts_or_resets_a_unit_while_another_installs(
     with pytest.raises(UnitRefusedError, match="the unit is restarting: install once"):
         list(place.unit.update(str(bundle)))
     assert place.machine.asked == [f"update {bundle}", "reboot"]
+
+
+def test_a_restart_names_once_an_update_that_may_still_be_written(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its command had ended after 15 minutes, so nothing kept the restart from cutting the writing off."""
+    monkeypatch.setattr(field_unit, "MEDIA", (tmp_path,))
+    bundle = tmp_path / "a"
+    bundle.touch()
+
+    def late(_path: str) -> str:
+        raise NotEndedError("not installed yet")
+
+    for ends in (False, True):
+        with monkeypatch.context() as slow:
+            slow.setattr(place.machine, "install_update", late)
+            with pytest.raises(NotEndedError):
+                list(place.unit.update(str(bundle)))
+        if ends:
+            list(place.unit.update(str(bundle)))
+        else:
+            with pytest.raises(UnitRefusedError, match="may still be written"):
+                place.unit.reboot()
+        place.unit.reboot()
+        place.unit._restarts = False
+    assert place.machine.asked == ["reboot", f"update {bundle}", "reboot"]
+
+
+def test_what_an_installation_left_that_was_killed_goes_with_the_next_start(place: Place) -> None:
+    left = [place.path / "sync" / name for name in ("update.bundle", "update.bundle.new")]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    with consoles(
+        place.path, place.ledger, clock=place.clock, tap=FrameTap(), retune=lambda _settings: None,
+        health=HealthWatch(board=ScriptedBoard(), now=place.clock.now),
+    ):  # fmt: skip
+        assert not any(path.exists() for path in left)
 
 
 @pytest.mark.parametrize("path", ["../../x", "media/usb/a", "/media/../etc/passwd", "/media/usb/none"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hw.errors import HardwareError, MissingDriverError, PartFailedError
+from hw.errors import HardwareError, MissingDriverError, NotEndedError, PartFailedError
 from hw.machine import Machine, RememberedMachine, SystemdMachine
 
 STAND_IN = """#!{python}
@@ -15,6 +15,9 @@ name = pathlib.Path(sys.argv[0]).name
 given = sys.stdin.read() if name == "nmcli" else ""
 with open("{log}", "a") as log:
     log.write(" ".join([name, *sys.argv[1:]]) + "\\n")
+if "still-written" in sys.argv:
+    print("not installed yet", file=sys.stderr)
+    sys.exit(75)
 if name == "journalctl":
     print("one\\ntwo\\nthree")
 if "echoes" in sys.argv:
@@ -82,6 +85,11 @@ def test_a_passphrase_stands_in_no_argument_list(stand_ins: Path) -> None:
     asked = (stand_ins / "asked").read_text()
     assert "wifi connect depot" in asked
     assert "passphrase" not in asked
+
+
+def test_an_update_that_outlasts_its_command_may_still_be_written(stand_ins: Path) -> None:
+    with pytest.raises(NotEndedError, match="not installed yet"):
+        SystemdMachine(search_path=str(stand_ins)).install_update("still-written")
 
 
 def test_a_name_with_shell_signs_in_it_is_a_name(stand_ins: Path) -> None:

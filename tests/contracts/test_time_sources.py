@@ -28,7 +28,7 @@ from hw.chrony import (
     parse_report,
     report,
 )
-from hw.errors import MissingDriverError, PartFailedError
+from hw.errors import MissingDriverError, NotEndedError, PartFailedError
 from hw.pps import KernelPulses, PulseSource, ScriptedPulses
 from hw.rtc import BatteryClock, KernelRtc, ScriptedRtc
 from tests.tools.ports import free_port
@@ -115,7 +115,7 @@ def test_a_wrong_answer_from_the_daemon_is_no_estimate(tmp_path: Path, script: s
 
 
 def test_a_silent_daemon_is_a_failed_part(tmp_path: Path) -> None:
-    with pytest.raises(PartFailedError, match="did not end in"):
+    with pytest.raises(NotEndedError, match="did not end in"):
         FakeChronyc(tmp_path, "exec sleep 300", limit_s=0.2).daemon.tracking()
 
 

@@ -269,3 +269,20 @@ def test_file_of_the_trial_that_makes_no_sense_stops_nothing(unit: Unit, text: s
     (unit.folder / "trial.json").write_bytes(text.encode("latin-1"))
     assert unit.trials.settle(unit.machine.slots, 1) == "nothing is on trial"
     assert commit.main() == 0
+
+
+def test_the_bundle_of_an_installation_that_was_cut_off_goes_and_one_that_is_being_read_stays(
+    unit: Unit, put: Callable[..., None]
+) -> None:
+    bundle = unit.folder / "bundle.raucb"
+    bundle.touch()
+    unit.trials.remove_left()  # cut off before anything was on trial
+    assert not bundle.exists()
+    with pytest.raises(PowerCutError):
+        put(2, cut="write")
+    bundle.touch()
+    unit.trials.remove_left()
+    assert bundle.exists()  # by its trial, RAUC may still be at it in this start of the machine
+    unit.starts += 1
+    unit.trials.remove_left()
+    assert not bundle.exists()

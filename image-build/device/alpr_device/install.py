@@ -237,7 +237,7 @@ def main() -> int:
     except UpdateRefusedError as error:
         status, line = 1, f"refused: {error}"
     except StillWritingError as error:
-        status, line = 1, str(error)
+        status, line = os.EX_TEMPFAIL, str(error)
     except DeviceError as error:
         status, line = 1, f"not installed: {error}"
     print(line, file=sys.stderr)

@@ -21,6 +21,7 @@ from alpr_device.errors import DeviceError
 from alpr_device.image_facts import image_facts
 from alpr_device.slots import SLOTS, BootSlots, board_slots
 from storage import files
+from storage.update_file import BUNDLE
 
 FOLDER = events.EVENTS.parent
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -120,6 +121,11 @@ class SlotTrials:
         else:
             self._keep(before)
 
+    def remove_left(self) -> None:
+        """Remove the bundle of an installation that was cut off: it takes much room. Raises OSError."""
+        if self.late() is None:
+            (self._folder / BUNDLE).unlink(missing_ok=True)
+
     def drop(self) -> None:
         """Nothing is on trial."""
         self._file.unlink(missing_ok=True)
@@ -188,7 +194,9 @@ def _is_sound(held: SlotTrial) -> bool:
 def main() -> int:
     """For alpr-trial.service."""
     try:
-        print(f"trial: {SlotTrials().settle(board_slots(), image_facts().version)}", file=sys.stderr)
+        trials = SlotTrials()
+        trials.remove_left()
+        print(f"trial: {trials.settle(board_slots(), image_facts().version)}", file=sys.stderr)
     except (DeviceError, OSError) as error:
         print(f"trial: {error}", file=sys.stderr)
         return 1
