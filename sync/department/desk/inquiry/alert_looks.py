@@ -1,4 +1,4 @@
-"""Looks at alerts among the accesses: each is shown to those who may know of its alert, and to auditors."""
+"""Looks at alerts among the accesses, which only those who may know of the alert and auditors are shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sync.department.policy.roles import Call
 
 
 def _sight(desk: Desk, caller: Caller) -> Callable[[str, str, Collection[str]], bool]:
-    """Whether a person is shown an access of this action, with these elements and reads."""
+    """Make a function of (action, elements, reads) that says whether the caller is shown such an access."""
     audits = Call.AUDIT_READ in desk.policy.calls_by(caller.roles)  # they see each in the log, and file it
     with desk.looking() as book:
         alerts = book.alerts
@@ -25,7 +25,7 @@ def _sight(desk: Desk, caller: Caller) -> Callable[[str, str, Collection[str]], 
 
 
 def shown_to(desk: Desk, caller: Caller, found: Iterable[AlprRequest]) -> Iterator[AlprRequest]:
-    """Those that a person may see, without what a look at alerts would give away."""
+    """The requests that a person may see, without what a look at alerts would reveal."""
     sees = _sight(desk, caller)
     for one in found:
         if sees(one.action, one.data_elements, one.reads):
@@ -35,7 +35,7 @@ def shown_to(desk: Desk, caller: Caller, found: Iterable[AlprRequest]) -> Iterat
 
 
 def demand_shown(desk: Desk, caller: Caller, sequence: int) -> Access:
-    """An access that a person may see. Raises FormError, the same as for an entry that is none."""
+    """An access that a person may see. Raises the same FormError as for an entry that is not an access."""
     note = desk.access(sequence)
     if not _sight(desk, caller)(note.action, note.elements, note.reads):
         raise FormError("there is no such access", code="no-access", clause="463.5 (b)")

@@ -1,4 +1,4 @@
-"""Inquiries at the desk: ask, propose, approve, run, answer, see one's own, dispute (463.2, 463.5)."""
+"""Inquiries at the desk: ask, propose, approve, run, answer, list own accesses, dispute (463.2, 463.5)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from sync.department.journal.inquiry_entries import (
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
 
-AT_ONE_GO = 5_000  # reads that a search opens without steps: some three seconds
+AT_ONE_GO = 5_000  # the most reads that a search opens without steps, in about three seconds
 
 
 def ask(front: DeskContext, token: str, form: AskForm) -> Entered:
@@ -87,7 +87,7 @@ def propose(front: DeskContext, token: str, form: ProposeForm) -> Entered:
 
 
 def _waiting(desk: Desk, now_us: int) -> Iterator[EntryOf[SearchProposed]]:
-    """Proposals that a second person can decide."""
+    """The proposals that a second person can decide."""
     return (one for one in desk.book.queue.waiting() if rules.can_be_run(desk.book.roster, one, now_us))
 
 
@@ -151,7 +151,7 @@ def decline(front: DeskContext, token: str, form: DeclineForm) -> Entered:
 
 
 def run(front: DeskContext, token: str, form: RunForm) -> Answer:
-    """Run a search. The access entry is in the log, and covered by the witness, before a key is used."""
+    """Run a search. Its access entry is in the log and co-signed before a key is used."""
     desk = front.desk
     query, ground, request = pending_search(front, form.query, form.ground, form.request, form.proposal)
 
@@ -161,7 +161,7 @@ def run(front: DeskContext, token: str, form: RunForm) -> Answer:
 
 
 def answer(front: DeskContext, token: str, form: RequestForm) -> Answer:
-    """Show the requester the answer to their own request, while it is available; each look is an access."""
+    """Show the requester the answer to their own request while it is available. Each look is an access."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, tuple[str, ...]]]:
@@ -195,7 +195,7 @@ def answer(front: DeskContext, token: str, form: RequestForm) -> Answer:
 
 
 def my_requests(front: DeskContext, token: str, form: NothingForm) -> tuple[MyRequest, ...]:  # noqa: ARG001
-    """One's own requests, the newest first: waiting, out of date, answered, or declined with its reason."""
+    """List your requests, newest first: waiting, out of date, answered, or declined with the reason."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[MyRequest, ...]]:
@@ -239,13 +239,14 @@ def read_log(
     check: Callable[[], None] | None = None,
     audits: bool = False,
 ) -> tuple[AlprRequest, ...]:
-    """ALPR Requests for a person who may read them. `wanted` is given each one and the caller's name;
-    `check` may refuse. `audits`: an auditor's, who also sees which records a look at alerts opened, and how
-    many: to a verifier an old one would reveal a planted mismatch, and a look at the alert of a covert entry
-    is shown to none but those who may know of it.
+    """Read ALPR Requests for a person who may read them.
 
-    The entry first, co-signed; then the reading, outside the transaction; then the
-    entry of how many there were.
+    `wanted` gets each request and the caller's name; `check` may refuse. `audits`: the caller is an auditor
+    and also sees which records a look at alerts opened, and how many. To a verifier, an old record would
+    reveal a planted mismatch, and a look at a covert entry's alert is shown only to those who may know of it.
+
+    The entry comes first and is co-signed. The reading follows, outside the transaction, then the entry of
+    the number of requests.
     """
     desk = front.desk
 
@@ -273,10 +274,10 @@ def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[AlprRequest
 
 
 def dispute(front: DeskContext, token: str, form: DisputeForm) -> Entered:
-    """Dispute an access or request in your name; the next audit assigns it to a reviewer.
+    """Dispute an access or request in your name. The next audit assigns it to a reviewer.
 
-    The way to correct a mistake, such as another case's number: the entry stays as it is, and the reason,
-    which says what is right, stays with the finding.
+    This is also how to correct a mistake, such as another case's number. The entry stays unchanged, and the
+    reason, which says what is right, stays with the finding.
     """
     desk = front.desk
 

@@ -1,4 +1,4 @@
-"""Filing ALPR Requests in the RMS: one by one, by case, or as the RMS exported its numbers (463.5 (b))."""
+"""Filing of ALPR Requests in the RMS: one by one, by case, or from an export of RMS numbers (463.5 (b))."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXPORT = CsvTable("export", CLAUSE)
 
 
 def check_rms_number(text: str) -> str:
-    """An RMS number without blanks around it. Raises FormError."""
+    """Return an RMS number without blanks around it. Raises FormError."""
     number = text.strip()
     if not RMS_NUMBER.fullmatch(number) or not any(one.isdigit() for one in number):
         raise FormError(
@@ -65,17 +65,17 @@ def file_case(front: DeskContext, token: str, form: FileCaseForm) -> FiledMany:
 def file_many(front: DeskContext, token: str, form: FileManyForm) -> FiledMany:
     """Enter RMS numbers of an import: all lines, or none if one is wrong.
 
-    A line of a case is of its accesses that have no number yet; where all of them have this one, from an
-    earlier part of the file, there is nothing to enter for it.
+    A line that names a case is for its accesses without a number. If all of them already have this number,
+    from an earlier part of the file, nothing is entered for the line.
     """
     return _enter(front, token, form.filings, again=True)
 
 
 def _enter(front: DeskContext, token: str, filings: Iterable[Filing], *, again: bool) -> FiledMany:
-    """`again`: whether a case that has its number already may be named."""
+    """Enter RMS numbers. `again`: whether a case that already has its number may be named."""
     desk, lines = front.desk, list(filings)
     size = desk.log.size()
-    rows = front.requests.of(desk.log, size)  # before the transaction: it may be long
+    rows = front.requests.of(desk.log, size)  # before the transaction, since this may take long
 
     def plan(caller: Caller) -> Plan[FiledMany]:
         if not 0 < len(lines) <= MAX_FILINGS:
@@ -83,7 +83,7 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], *, again: 
             raise FormError(what, code="filings", clause=CLAUSE, cure=CUT_CURE)
         known = _Known(shown_to(desk, caller, _filed_since(desk.log, size, rows)), again=again)
         numbers: dict[int, str] = {}
-        wrong: dict[str, FormError] = {}  # by their words: a case may be on many lines
+        wrong: dict[str, FormError] = {}  # keyed by text, since a case may be on many lines
         for at, one in enumerate(lines, 1):
             try:
                 rms_number = check_rms_number(one.rms_number)
@@ -109,8 +109,10 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], *, again: 
 
 
 def _filed_since(log: AccessLog, size: int, rows: Iterable[AlprRequest]) -> Iterator[AlprRequest]:
-    """The same rows with the numbers that accesses got after the first `size` entries: of another person who
-    filed them at the same time."""
+    """The same rows with the numbers from entries after the first `size`.
+
+    Another person may file the same accesses at the same time.
+    """
     notes = (entry.note for entry in log.entries(size, kinds=(Filed.KIND,)))
     since = {access: rms for note in notes if isinstance(note, Filed) for access, rms in note.numbers()}
     for row in rows:
@@ -118,7 +120,7 @@ def _filed_since(log: AccessLog, size: int, rows: Iterable[AlprRequest]) -> Iter
 
 
 def _place(at: int, one: Filing) -> str:
-    """What a refusal calls a line: its number in a file is not known here."""
+    """The name of a line in a refusal, since its number in a file is not known here."""
     if one.number:
         return f"case {one.number}"
     return f"access {one.access}" if one.access >= 0 else f"number {at} of the filings"
@@ -136,13 +138,15 @@ class _Known:
             self._rows[row.number].append(row)
 
     def one(self, access: int) -> list[int]:
-        """That access. Raises FormError, the same for one that the person may not see."""
+        """The given access. Raises FormError, the same for an access that the person may not see."""
         demand(access in self._entries, "there is no such access", code="no-access", clause=CLAUSE)
         return [access]
 
     def of_case(self, number: str, rms_number: str) -> list[int]:
-        """Those of a case that have no RMS number yet. Raises FormError if there is none, but for a case
-        whose accesses have just this number."""
+        """The accesses of a case without an RMS number. Raises FormError if there are none.
+
+        It raises nothing for a case whose accesses all have just this number.
+        """
         rows = self._rows.get(number, [])
         found = [row.entry for row in rows if row.rms_number == NOT_FILED]
         if not found and not (self._again and any(row.rms_number == rms_number for row in rows)):

@@ -1,4 +1,4 @@
-"""What the inquiry calls are sent and what they answer. No I/O."""
+"""The forms and the answers of the inquiry calls. No I/O."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class AskForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposeForm:
-    """A search without a full plate, for a second person; `request`: the queue entry it answers, or -1.
+    """A search without a full plate, for a second person. `request`: the queue entry that it answers, or -1.
 
-    Without `query` and `ground`: as the request has them.
+    `query`, `ground`: by default those of the request.
     """
 
     query: Query | None = None
@@ -31,9 +31,10 @@ class ProposeForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunForm:
-    """A search to run now. `request`: the queue entry it answers; `proposal`: the approved proposal; or -1.
+    """A search to run now. `request`: the queue entry that it answers; `proposal`: the approved proposal; or
+    -1.
 
-    Without `query` and `ground`: as the proposal or the request has them.
+    `query`, `ground`: by default those of the proposal or the request.
     """
 
     query: Query | None = None
@@ -44,7 +45,7 @@ class RunForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InquiryDecideForm:
-    """A second person's word on a proposal."""
+    """A second person's decision on a proposal."""
 
     proposal: int
     granted: bool
@@ -68,7 +69,7 @@ class RequestForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeForm:
-    """An entry that was made by you or in your name, and should not have been, or that has a mistake."""
+    """An entry made by you or in your name that should not exist or has a mistake."""
 
     entry: int
     reason: str
@@ -76,7 +77,7 @@ class DisputeForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageForm:
-    """Images of one read that a search of yours found."""
+    """A read that a search of yours found, to see its images."""
 
     read: str
     access: int
@@ -85,7 +86,7 @@ class ImageForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerImageForm:
-    """Images of one read in the answer to a request of yours."""
+    """A read in the answer to a request of yours, to see its images."""
 
     request: int
     read: str
@@ -101,7 +102,7 @@ class PageForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileForm:
-    """An access that was filed in the RMS as an ALPR Request."""
+    """An access that was filed in the RMS as an ALPR Request, and its RMS number."""
 
     access: int
     rms_number: str
@@ -109,7 +110,7 @@ class FileForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileCaseForm:
-    """All accesses under one case, action or CAD number that were filed in the RMS under one number."""
+    """All accesses under one case, action or CAD number, which were filed in the RMS under one number."""
 
     number: str
     rms_number: str
@@ -145,24 +146,25 @@ class NothingForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
-    """A call that only makes an entry: its number."""
+    """The answer of a call that only makes an entry: the entry's number."""
 
     entry: int
 
 
 def first_entered(entries: list[Entry]) -> Entered:
-    """The answer of a call whose first note is what it was for."""
+    """The answer of a call whose first note is its own entry."""
     return Entered(entry=entries[0].sequence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A search's answer, the newest read first. `count`: all matches; `reads`: those of this page.
+    """A search's answer, newest read first. `count`: how many matches in all; `reads`: the matches on this
+    page.
 
-    `near`, `near_count`: reads that fit the plate by what readers confuse (O and 0, I and 1, B and 8, S and
-    5, an unreadable character): verify each against its picture. `next`: the next page's cursor, or empty.
-    `days_left_out`: days of receipt that were left out though what came on them is still here: their year is
-    over (463.8), or their key is gone.
+    `near`, `near_count`: reads that match the plate if characters that readers confuse count as equal (O and
+    0, I and 1, B and 8, S and 5, an unreadable one); verify each against its picture. `next`: the next page's
+    cursor, or empty. `days_left_out`: days of receipt whose reads are still here but were left out, because
+    their year is over (463.8) or their key is gone.
     """
 
     access: int
@@ -177,10 +179,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a search would open: days and reads, and how long that takes about.
+    """What a search would open: days and reads, and about how long that takes.
 
-    `opens_all`: without a whole plate (wildcards, a place, a unit) every read is opened. `days_left_out`: as
-    in its answer.
+    `opens_all`: every read is opened, because there is no whole plate (wildcards, a place, a unit).
+    `days_left_out`: as in the answer.
     """
 
     days: int
@@ -192,7 +194,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BegunSearch:
-    """A search that is carried out step by step: its access entry, its query, what it will open.
+    """A search that runs step by step: its access entry, its query, what it will open.
 
     `days_left_out`: days that it leaves out, as in an answer.
     """
@@ -208,7 +210,7 @@ class BegunSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepForm:
-    """The next step of a search of yours: its access entry, its query again, where the last step ended."""
+    """The next step of your search: its access entry, its query again, and where the last step ended."""
 
     access: int
     query: Query
@@ -217,9 +219,10 @@ class StepForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one step found, the newest first. `opened`, `found`: of all steps so far, of `of` reads in all.
+    """What one step found, newest first. `opened`, `found`: totals of all steps so far, out of `of` reads.
 
-    `after`: where the next step begins; empty once the search is done. `cancelled`: it was, during this step.
+    `after`: where the next step begins; empty once the search is done. `cancelled`: whether it was cancelled
+    during this step.
     """
 
     access: int
@@ -234,7 +237,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopForm:
-    """End a search of yours that is carried out step by step; what was found until then stays found."""
+    """A search of yours that runs step by step and is to end now. What it has found stays found."""
 
     access: int
 
@@ -264,7 +267,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Images:
-    """Images of a read: JPEG or PNG. `read`: LOG/number; empty for an alert, which is named by its own."""
+    """Images of a read: JPEG or PNG. `read`: LOG/number; empty for an alert, which has its own name."""
 
     access: int
     read: str
@@ -275,8 +278,10 @@ class Images:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MyRequest:
-    """A request of yours. `state`: waiting, out of date (ask again), answered, declined; `reason`: why it was
-    declined."""
+    """A request of yours.
+
+    `state`: waiting, out of date (ask again), answered, declined; `reason`: why it was declined.
+    """
 
     request: int
     at_us: int

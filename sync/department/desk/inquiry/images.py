@@ -1,4 +1,4 @@
-"""Images of reads at the desk: of one's own search, or in the answer to one's request (463.5 (b))."""
+"""Images of reads at the desk: from an own search, or in the answer to an own request (463.5 (b))."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def answer_image(front: DeskContext, token: str, form: AnswerImageForm) -> Image
 
 
 def answered_request(desk: Desk, number: int, caller: Caller) -> tuple[InquiryAsked, tuple[str, ...]]:
-    """A request of the caller's with the reads of its answer, while it can be seen. Raises DeskRefusal."""
+    """The caller's request with the reads of its answer, while they can be seen. Raises DeskRefusal."""
     asked = desk.book.queue.asked.get(number)
     answered = desk.book.queue.answered.get(number)
     if asked is None or asked.stamp.user != caller.user:

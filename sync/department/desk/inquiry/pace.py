@@ -1,4 +1,4 @@
-"""How long a search takes, from how long the last ones took; and how far each one came. No I/O."""
+"""How long a search takes, from the pace of the last ones, and how far each search has come. No I/O."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-FIRST_PER_S = 1500.0  # reads opened a second, before any search was timed
-TOKENS_S = 0.002  # to make the tokens of one day
-STEP_S = 1.0  # how long a step takes about
-LEAST, MOST = 200, 2000  # one entry names every read that matched
+FIRST_PER_S = 1500.0  # reads per second, before any search was timed
+TOKENS_S = 0.002  # seconds to make the tokens of one day
+STEP_S = 1.0  # about how long a step takes
+LEAST, MOST = 200, 2000  # the most: one entry names every read that matched
 SHARE = 0.3  # of the newest time in the pace
 REMEMBERED = 500
 
 
 @dataclass(slots=True)
 class SearchPace:
-    """Reads that a search opens a second here, as it was timed. Thread-safe."""
+    """The measured pace of searches here, in reads per second. Thread-safe."""
 
     per_s: float = FIRST_PER_S
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def took(self, reads: int, seconds: float) -> None:
-        """Learn from a part that was opened; a handful of reads is ignored."""
+        """Learn from a part that was opened. A handful of reads is ignored."""
         if reads >= LEAST and seconds > 0:
             with self._guard:
                 self.per_s += SHARE * (reads / seconds - self.per_s)
 
     def seconds(self, days: int, reads: int) -> float:
-        """About how long a search of so many days takes, of which it opens so many reads."""
+        """About how many seconds a search takes that covers `days` and opens `reads`."""
         return round(days * TOKENS_S + reads / self.per_s, 2)
 
     def step(self) -> int:
@@ -38,8 +38,10 @@ class SearchPace:
 
 @dataclass(slots=True)
 class SearchProgress:
-    """How far one search came. `busy`: held during a step; `asked_to_stop`: seen by the step under way;
-    `ended`: its last entry was made."""
+    """How far one search has come.
+
+    `busy`: held during a step; `asked_to_stop`: seen by the step under way; `ended`: its last entry was made.
+    """
 
     of: int = 0
     opened: int = 0
@@ -50,7 +52,7 @@ class SearchProgress:
 
 
 class UnderWay:
-    """The searches under way by their access entry; the log says the same of each. Thread-safe."""
+    """The searches under way, by access entry. The log holds the same facts. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -62,7 +64,7 @@ class UnderWay:
             return self._known.get(access)
 
     def put(self, access: int, progress: SearchProgress) -> SearchProgress:
-        """Store it, unless another thread already did."""
+        """Store the progress of a search, unless another thread already did. Returns what is stored."""
         with self._guard:
             kept = self._known.setdefault(access, progress)
             while len(self._known) > REMEMBERED:

@@ -1,4 +1,4 @@
-"""One's own searches without a full plate: whether a second person agreed, and until when (463.5 (a))."""
+"""A person's own searches without a full plate: whether a second person agreed, until when (463.5 (a))."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sync.department.policy.roles import Call
 class MyProposal:
     """A search of yours that takes a second person. `state`: waiting, approved, refused, run, out of date.
 
-    `second`, `reason`: who decided, and why; `until_us`: how long an approval can be used, else -1.
+    `second`, `reason`: who decided, and why; `until_us`: until when an approval can be used, else -1.
     """
 
     proposal: int
@@ -33,7 +33,7 @@ class MyProposal:
 
 
 def proposals(front: DeskContext, token: str, form: NothingForm) -> tuple[MyProposal, ...]:  # noqa: ARG001
-    """Your searches that take a second person, the newest first: waiting, approved, refused, run."""
+    """List your searches that take a second person, newest first: waiting, approved, refused, run."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[MyProposal, ...]]:

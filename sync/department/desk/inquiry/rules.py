@@ -1,7 +1,7 @@
-"""Inquiries: what one must say, when it needs a second person, and the queue of requests. No I/O.
+"""Rules of inquiries: what one must state, when it needs a second person, the queue of requests. No I/O.
 
-463.2 (purpose), 463.5 (a) (basis with its number), 463.5 (c) (who runs one). Without a full plate a search
-needs a case number and a second person, who agrees to exactly that search, once.
+The clauses are 463.2 (purpose), 463.5 (a) (basis with its number) and 463.5 (c) (who runs one). Without a
+full plate, a search needs a case number and a second person, who agrees to exactly that search, once.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ from sync.department.policy.refusals import (
     refuse_each,
 )
 
-TAKEN_US = 5 * MINUTE_US  # an answer that was cut off can be made again after that
-SAME_US = 10 * MINUTE_US  # two ranges of one search that was proposed twice
+TAKEN_US = 5 * MINUTE_US  # an answer that was cut off can be made again after this time
+SAME_US = 10 * MINUTE_US  # how far apart the ranges of one search proposed twice may end
 
 
 def is_full(policy: Policy, plate: str) -> bool:
-    """A plate without wildcards that is long enough to be one."""
+    """Whether a plate has no wildcards and is long enough to be a plate."""
     return len(plate) >= policy.inquiry.full_plate_min and not set(plate) & {"*", "?"}
 
 
 def check_ask(policy: Policy, query: Query, ground: Ground, now_us: int) -> None:
-    """What is searched for, and why. Raises FormError naming each field that is wrong."""
+    """Check what is searched for, and why. Raises FormError naming each wrong field."""
     refuse_each(lambda: check_query(policy.inquiry, query, now_us), lambda: check_ground(policy, ground))
 
 
 def check_form(policy: Policy, form: AskForm | RunForm | ProposeForm, now_us: int) -> None:
-    """The same, of what could be read of a form. Raises FormError."""
+    """Check as much of a form as could be read. Raises FormError."""
     if form.query is not None and form.ground is not None:
         check_ask(policy, form.query, form.ground, now_us)
 
 
 def check_ground(policy: Policy, ground: Ground) -> None:
-    """Purpose, basis, number and justification. Raises FormError naming each that is wrong."""
+    """Check purpose, basis, number and justification. Raises FormError naming each wrong field."""
     refuse_all(list(_wrong_ground(policy, ground)))
 
 
@@ -98,18 +98,19 @@ def _wrong_ground(policy: Policy, ground: Ground) -> Iterator[FormError]:
 
 
 def example_of(policy: Policy, kind: str) -> str:
-    """A number of this kind as the policy writes it; "" where it gives none."""
+    """A number of this kind as the policy writes it; "" if it gives no example."""
     return next((one.text for one in policy.inquiry.numbers if one.kind == kind), "")
 
 
 def is_number(policy: Policy, number: str, kind: str) -> bool:
-    """Whether a number can be one by the signed policy: of its kind, and not one that means no number."""
+    """Whether the signed policy allows a number: it has the form of its kind, and is not one that means no
+    number."""
     return policy.inquiry.is_number(number, kind)
 
 
 def check_wide(policy: Policy, query: Query, ground: Ground) -> bool:
-    """Whether the query needs a second person. Raises FormError if it needs a case number too and
-    lacks it."""
+    """Whether the query needs a second person. Raises FormError if it also needs a case number and lacks
+    it."""
     if is_full(policy, query.plate):
         return False
     if ground.number_kind != "case":
@@ -157,19 +158,19 @@ class InquiryQueue:
 
 
 def is_old(entry: Entry, now_us: int) -> bool:
-    """Whether a request or a proposal waited too long: the key service opens nothing for it."""
+    """Whether a request or a proposal waited too long, so that the key service opens nothing for it."""
     return now_us - entry.stamp.at_us >= WAITS_US
 
 
 def can_be_run(roster: Accounts, entry: Entry, now_us: int) -> bool:
-    """Whether a request or a proposal is young, and of a person who is here."""
+    """Whether a request or a proposal is not too old, and its person is still on the roster."""
     return is_here(roster, entry) and not is_old(entry, now_us)
 
 
 def demand_young(
     entry: Entry, code: str, now_us: int, clause: str, cure: str = "have it asked for or proposed again"
 ) -> None:
-    """What waited too long is asked for again. Raises DeskRefusal."""
+    """Refuse what waited too long and must be asked for again. Raises DeskRefusal."""
     if is_old(entry, now_us):
         days = counted(WAITS_US // DAY_US, "day")
         what = f"that has waited for {days}, and its reason may be gone"
@@ -179,8 +180,8 @@ def demand_young(
 def request_to_run(
     queue: InquiryQueue, number: int, query: Query, ground: Ground, runner: str, *, now_us: int
 ) -> Entry:
-    """The open request that a search answers: it must be that search, and another person's. Raises
-    DeskRefusal."""
+    """The open request that a search answers. Raises DeskRefusal unless it is another person's and the same
+    search."""
     entry = queue.asked.get(number)
     if entry is None:
         raise FormError("there is no such request", code="no-request", clause="463.5 (b)")
@@ -197,7 +198,7 @@ def request_to_run(
 
 
 def demand_open(queue: InquiryQueue, number: int) -> None:
-    """A request gets one answer. Raises DeskRefusal."""
+    """Refuse a second answer to a request. Raises DeskRefusal."""
     answered = queue.answered.get(number)
     if answered is not None:
         did = f"{'declined' if answered.note.access < 0 else 'answered'} that request"
@@ -205,7 +206,7 @@ def demand_open(queue: InquiryQueue, number: int) -> None:
 
 
 def demand_untaken(queue: InquiryQueue, number: int, user: str, now_us: int) -> None:
-    """Raises NotYetError while another person is answering a request."""
+    """Refuse a request that another person is answering now. Raises NotYetError."""
     taken = queue.taken.get(number)
     if taken is not None and taken.stamp.user != user and 0 <= now_us - taken.stamp.at_us < TAKEN_US:
         what, cure = f"{taken.stamp.user} is answering that request", "list the queue again"
@@ -213,8 +214,10 @@ def demand_untaken(queue: InquiryQueue, number: int, user: str, now_us: int) -> 
 
 
 def same_waiting(waiting: Iterable[EntryOf[SearchProposed]], wanted: SearchProposed, user: str) -> int:
-    """The person's own proposal of the same search among those that wait, or -1. A range that ends now,
-    proposed again a little later, is the same."""
+    """The person's own waiting proposal of the same search, or -1.
+
+    A range that ends now counts as the same if it is proposed again a little later.
+    """
     for entry in waiting:
         note = entry.note
         if entry.stamp.user != user:
@@ -229,7 +232,8 @@ def same_waiting(waiting: Iterable[EntryOf[SearchProposed]], wanted: SearchPropo
 
 
 def proposal_to_decide(queue: InquiryQueue, number: int, second: str, *, now_us: int) -> Entry:
-    """The proposal that a second person decides: another person's, not decided yet. Raises DeskRefusal."""
+    """The proposal that a second person decides. Raises DeskRefusal if it is their own or is already
+    decided."""
     entry = queue.proposed.get(number)
     if entry is None:
         raise FormError(

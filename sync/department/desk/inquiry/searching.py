@@ -1,7 +1,6 @@
 """How a search runs at the desk: its checks, its entry, its pages (463.5).
 
-The entry first, then the witness's co-signature, then the keys, then the entry of how it ended, then the
-answer.
+The order is: the entry, the witness's co-signature, the keys, the entry of how the search ended, the answer.
 """
 
 from __future__ import annotations
@@ -39,17 +38,17 @@ from sync.department.journal.query_rules import check_query, plate_of
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 from sync.department.policy.roles import Call, allowing_role
 
-NAMED = 12  # units, in a refusal
-MUCH = "much"  # the word of a refusal: carry it out step by step
+NAMED = 12  # how many units a refusal names
+MUCH = "much"  # a refusal's word: run the search step by step
 
 
 def tidy(query: Query) -> Query:
-    """The query with its plate in the normal form. Raises FormError for letters that no plate has."""
+    """The query with its plate in normal form. Raises FormError for letters that no plate has."""
     return replace(query, plate=plate_of(query.plate))
 
 
 def demand_asked(front: DeskContext, query: Query, ground: Ground, now_us: int) -> None:
-    """What is searched for, and why. Raises FormError naming each field that is wrong."""
+    """Check what is searched for, and why. Raises FormError naming each wrong field."""
     refuse_each(
         lambda: check_query(front.desk.policy.inquiry, query, now_us),
         lambda: demand_unit(front, query),
@@ -58,8 +57,10 @@ def demand_asked(front: DeskContext, query: Query, ground: Ground, now_us: int) 
 
 
 def demand_unit(front: DeskContext, query: Query) -> None:
-    """Check that the unit exists: a misspelled one would return no results, as if nothing had passed. Raises
-    FormError."""
+    """Check that the unit exists. Raises FormError.
+
+    A misspelled unit would return no results, as if nothing had passed.
+    """
     if query.unit and not front.reads.knows_unit(query.unit):
         names = [one.name for one in front.state.units(front.desk.now_us())]
         meant = alike(query.unit, names)
@@ -77,13 +78,13 @@ def demand_unit(front: DeskContext, query: Query) -> None:
 def pending_search(
     front: DeskContext, query: Query | None, ground: Ground | None, request: int, proposal: int
 ) -> tuple[Query, Ground, int]:
-    """(query, ground, request) of a search: as given, else of the proposal or request that waits.
+    """(query, ground, request) of a search: as given, else those of the waiting proposal or request.
 
     Raises FormError if there is neither.
     """
     if query is not None and ground is not None:
         return tidy(query), ground, request
-    with front.desk.log.writing():  # no other thread takes entries in meanwhile
+    with front.desk.log.writing():  # no other thread takes in entries meanwhile
         front.desk.refresh()
         queue = front.desk.book.queue
     entry = queue.proposed.get(proposal) or queue.asked.get(request)
@@ -102,8 +103,10 @@ def pending_search(
 
 
 def check_search(front: DeskContext, caller: Caller, query: Query, ground: Ground, request: int) -> str:
-    """Check what applies to every search. Returns in whose name it is made ("" for one's own). Raises
-    DeskRefusal."""
+    """Check what applies to every search. Raises DeskRefusal.
+
+    Returns in whose name the search is made, "" for the caller's own.
+    """
     desk = front.desk
     demand_asked(front, query, ground, caller.at_us)
     if request < 0:
@@ -125,7 +128,8 @@ def check_search(front: DeskContext, caller: Caller, query: Query, ground: Groun
 
 
 def is_exact(query: Query) -> bool:
-    """A plate of its own, without wildcards: found by its tokens, and only what fits it is opened."""
+    """Whether a query has a plate without wildcards: tokens then find it, and only matching reads are
+    opened."""
     return bool(query.plate) and not set(query.plate) & {"*", "?"}
 
 
@@ -153,7 +157,7 @@ def plan_search(
             query, ground, on_behalf_of=name, request=request, approval=proposal if wide else -1
         )
         notes: list[Note] = [access]
-        if request >= 0:  # two dispatchers at once: the first one answers it
+        if request >= 0:  # of two dispatchers at once, the first one answers it
             notes.append(RequestTaken(request=request))
         if wide:
             wanted = SearchProposed(query=query, ground=ground, request=request)
@@ -172,7 +176,7 @@ def plan_search(
 
 
 def _demand_few(front: DeskContext, query: Query, most: int) -> None:
-    """Refuse a large search here: it is to be begun and run step by step. Raises NotYetError."""
+    """Refuse a large search, which must run step by step. Raises NotYetError."""
     days, reads = front.reads.extent(query)
     if reads > most:
         raise NotYetError(
@@ -201,7 +205,7 @@ def search_entry(
 
 
 def carry_out(front: DeskContext, entry: Entry, query: Query, *, request: int = -1) -> Answer:
-    """Answer a search whose access entry was made: the first page."""
+    """Answer a search whose access entry was made, with its first page."""
     desk = front.desk
     name_logs_of(front, query)
     cover = desk.covered(entry.sequence)
@@ -215,8 +219,11 @@ def carry_out(front: DeskContext, entry: Entry, query: Query, *, request: int = 
 
 
 def enter_answer(front: DeskContext, entry: Entry, request: int, access: int, reads: Sequence[str]) -> Entry:
-    """Enter the answer to a request after the result: where a session that ended meanwhile signs no answer,
-    or another person declined the request, the result stays. Raises DeskRefusal."""
+    """Enter the answer to a request, after the search's result. Raises DeskRefusal.
+
+    The result stays even if the session has ended and signs no answer, or another person declined the
+    request.
+    """
     desk = front.desk
     with desk.deciding():
         rules.demand_open(desk.book.queue, request)
@@ -225,7 +232,7 @@ def enter_answer(front: DeskContext, entry: Entry, request: int, access: int, re
 
 
 def more(front: DeskContext, token: str, form: PageForm) -> Answer:
-    """The next page of your own search, within the hour that its entry opens content for."""
+    """Show the next page of your own search, within the hour for which its entry opens content."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Entry, Query]]:
@@ -259,7 +266,7 @@ def more(front: DeskContext, token: str, form: PageForm) -> Answer:
 
 
 def estimate(front: DeskContext, token: str, form: AskForm) -> Estimate:
-    """How much a search would open, before it is made. No key is used; asking is an entry."""
+    """Estimate how much a search would open before it is made. This uses no key, and makes an entry."""
     desk, query = front.desk, tidy(form.query)
 
     def plan(caller: Caller) -> Plan[None]:
@@ -288,7 +295,7 @@ def _answer(front: DeskContext, access: int, query: Query, page: ResultPage, *, 
 
 
 def on_local_clock(front: DeskContext, reads: Sequence[FoundRead]) -> tuple[FoundRead, ...]:
-    """The same reads with the department's time beside UTC."""
+    """The same reads, with the department's local time beside UTC."""
     zone = front.desk.policy.zone
     return tuple(replace(one, local_time=local(one.first_us, zone).isoformat()) for one in reads)
 
@@ -300,7 +307,7 @@ def result_of(entry: Entry, cover: Cover, count: int, reads: Sequence[str]) -> A
 
 @contextlib.contextmanager
 def note_refusal(front: DeskContext, entry: Entry, call: Call) -> Iterator[None]:
-    """Enter a refusal that comes after the access entry as the way the access ended."""
+    """Enter a refusal after the access entry as the end of the access."""
     try:
         yield
     except DeskRefusal as error:

@@ -1,12 +1,11 @@
-"""A search that names no whole plate, step by step: what it will open, a part at a time, until it is done or
-cancelled (463.5).
+"""A search without a whole plate, run step by step until it is done or cancelled (463.5).
 
     begin   the access entry; how much the search opens and about how long; nothing is opened
     step    the entry of this part, co-signed; the part is opened; the entry of what it found
     stop    the entry of how far it went; no further step is made
 
-Each step says where the next one begins, so that a search resumes after a cut line or a restart of the
-server; what was never asked for is never opened. The log says of every part that it was opened before it is.
+Each step says where the next one begins, so that a search resumes after a broken connection or a restart of
+the server. What no step asks for is never opened. Every part is entered in the log before it is opened.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ STEP_KINDS = (SearchStep.KIND, AccessEnded.KIND, SearchEnded.KIND)
 
 
 def begin(front: DeskContext, token: str, form: RunForm) -> BegunSearch:
-    """Begin a search that opens every read of its time: returns how many, and about how long. Nothing is
+    """Begin a search that opens every read of its time. It answers how many and about how long; nothing is
     opened yet."""
     desk = front.desk
     query, ground, request = pending_search(front, form.query, form.ground, form.request, form.proposal)
@@ -65,7 +64,7 @@ def begin(front: DeskContext, token: str, form: RunForm) -> BegunSearch:
 
 
 def step(front: DeskContext, token: str, form: StepForm) -> Step:
-    """Open the next part of a search of yours."""
+    """Open the next part of your search."""
     query = tidy(form.query)
     source = _own(front, token, form.access)
     progress = _progress(front, form.access)
@@ -122,7 +121,7 @@ def _how(after: str, *, stopped: bool) -> str:
 
 
 def stop(front: DeskContext, token: str, form: StopForm) -> StoppedSearch:
-    """Cancel a search of yours. A step in progress ends first; what it opened is in the log."""
+    """Cancel your search. A step under way ends first; what it opened is in the log."""
     _own(front, token, form.access)
     progress = _progress(front, form.access)
     progress.asked_to_stop = True
@@ -136,7 +135,7 @@ def stop(front: DeskContext, token: str, form: StopForm) -> StoppedSearch:
 
 
 def _own(front: DeskContext, token: str, access: int) -> Entry:
-    """The entry of a search of the caller's own. Raises DeskRefusal."""
+    """The entry of the caller's own search. Raises DeskRefusal."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entry]:
@@ -171,7 +170,8 @@ def _enter_found(  # noqa: PLR0917 - a step, and what is known of its search
     found: list[FoundRead],
     how: str,
 ) -> bool:
-    """Enter what a step found, and the end where it is one; whether the witness did not see it."""
+    """Enter what a step found and, if it was the last, the end. Returns whether the witness did not see
+    it."""
     desk, number, access = front.desk, source.sequence, source.note
     names = tuple(one.read for one in found)
     notes: list[Note] = [AccessEnded(access=number, count=progress.found, reads=names, unwitnessed=False)]
@@ -190,7 +190,7 @@ def _ending(access: int, progress: SearchProgress, how: str) -> SearchEnded:
 
 
 def _progress(front: DeskContext, access: int) -> SearchProgress:
-    """The progress of a search: from this process, else from the log."""
+    """The progress of a search, from this process or else from the log."""
     known = front.under_way.get(access)
     if known is not None:
         return known

@@ -1,12 +1,13 @@
 """A search as a stream: POST /desk/inquiry/stream makes each step and writes it as a line of JSON.
 
     {"event": "begin", ...}    as inquiry/begin answers: how much, about how long
-    {"event": "step", ...}     as inquiry/step answers: what was found, how far it came
+    {"event": "step", ...}     as inquiry/step answers: what was found, how far it has come
     {"event": "end", "how": "done" or "cancelled", ...}    as inquiry/stop answers
     {"event": "refused", "refused", "clause", "what", "cure"}    instead of the next step; nothing more comes
 
-The body and the Statement are those of inquiry/begin. A client that is gone, and a server that stops, cancel
-the search: the step under way ends within a few hundred reads, and the log says how far it went.
+The body and the Statement are those of inquiry/begin. If the client disconnects or the server stops, the
+search is cancelled: the step under way ends within a few hundred reads, and the log says how far the search
+went.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MEDIA_TYPE = "application/x-ndjson"
 
 
 class SearchStream(LastingAnswer):
-    """The answer of a search that was begun."""
+    """The streamed answer of a search that was begun."""
 
     media_type = MEDIA_TYPE
 
