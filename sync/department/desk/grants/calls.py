@@ -1,9 +1,10 @@
-"""Maintenance grants at the desk: issued by the administrator, entered, listed (463.3).
+"""Maintenance grants at the desk: the administrator issues them, enters those signed elsewhere, lists them
+(463.3).
 
 The entry comes first and is co-signed; only then is the grant signed and handed over. A grant that can
-destroy a unit's reads, or replace its software, needs a second person first; a repair grant does not. A
-vendor must be on the roster as one; other holders are personnel, on the roster and trained, and the grant
-ends with the training.
+destroy a unit's reads or replace its software first needs a second person; a repair grant does not. A vendor
+must be on the roster as a vendor. Other holders are trained personnel on the roster, and the grant ends with
+their training.
 """
 
 from __future__ import annotations
@@ -56,10 +57,10 @@ MAX_TEXT = 120
 class GrantForm:
     """Who is let in, with which key, what for, where, for how long.
 
-    `commands`: repair alone, where none is named; `hours`: from the moment of issue, left out: as usual for
-    the role; `to_us`: no later than that, -1: not said. `destroy_log`: the first digits of the id of the only
-    log that a reset may end, as the console shows them. `propose`: only ask for a second person; `approval`:
-    the approved proposal, or -1.
+    `commands`: if empty, only repair; `hours`: from the moment of issue, by default the usual time of the
+    role; `to_us`: the latest end, -1 for none. `destroy_log`: the first digits of the id of the only log that
+    a reset may end, as the console shows them. `propose`: only ask for a second person; `approval`: the
+    approved proposal, or -1.
     """
 
     person: str
@@ -81,7 +82,7 @@ class GrantForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedForm:
-    """A grant file that a designee signed with their delegated key, to be entered."""
+    """A grant file to enter, which a designee signed with their delegated key."""
 
     bundle: bytes = field(repr=False)
 
@@ -96,8 +97,10 @@ class LendForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
-    """A grant as it is handed over: its entry, its id, when it ends, the file. `proposal`: where a second
-    person was asked, and nothing else is given."""
+    """A grant as it is handed over: its entry, its id, when it ends, the file.
+
+    `proposal`: set, without anything else, if the call only asked for a second person.
+    """
 
     entry: int
     grant_id: str
@@ -109,7 +112,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lent:
-    """A delegation and the designee's new key (raw), handed over once. The repr shows neither."""
+    """A delegation and the designee's new raw key, handed over once. The repr shows neither."""
 
     entry: int
     delegation: bytes = field(repr=False)
@@ -145,9 +148,9 @@ def _holder(line: str) -> bytes:
 
 
 def check_purpose(purpose: str) -> None:
-    """463.3: access is for maintenance and repair. Raises FormError.
+    """Demand maintenance or repair as the purpose (463.3). Raises FormError.
 
-    The first word is the purpose, what follows a colon says of what: "repair: rear camera".
+    The first word is the purpose; what follows a colon names the object: "repair: rear camera".
     """
     if purpose.partition(":")[0].strip().lower() not in PURPOSES:
         raise FormError(
@@ -160,7 +163,7 @@ def check_purpose(purpose: str) -> None:
 
 
 def _check_hours(form: GrantForm) -> None:
-    """Raises FormError for hours that no grant of this role lasts."""
+    """Refuse more hours than a grant of this role can last. Raises FormError."""
     most = LIMIT_US[form.role] // HOUR_US
     if form.hours is not None and not 1 <= form.hours <= most:
         raise FormError(
@@ -176,13 +179,14 @@ def _check_end(to_us: int, now_us: int) -> None:
 
 
 def _check_text(form: GrantForm, name: str) -> None:
-    """Raises FormError for a text that no grant holds."""
+    """Refuse a text that a grant cannot hold. Raises FormError."""
     fits = 1 <= len(getattr(form, name)) <= MAX_TEXT
     demand(fits, f"GrantForm.{name}: has 1 to {MAX_TEXT} characters", code=name, clause=CLAUSE)
 
 
 def _check_log(form: GrantForm) -> None:
-    """Records and holds are numbered in one log: another log's are others. Raises FormError."""
+    """Demand the log that the form's records and holds are in, since their numbers belong to one log. Raises
+    FormError."""
     names = form.destroy_up_to > 0 or form.destroy_holds
     if "factory-reset" in form.commands and names and not form.destroy_log:
         raise FormError(
@@ -194,10 +198,10 @@ def _check_log(form: GrantForm) -> None:
 
 
 def _whose_log(front: DeskContext, form: GrantForm, units: tuple[str, ...]) -> str:
-    """What a second person reads of the log that a reset may end; empty without one.
+    """What a second person reads about the log that a reset may end; empty without a reset.
 
-    A unit that opened a log and has not synced since has one that no department knows. Raises FormError for
-    a log of another unit.
+    If a unit opened a log and has not synced since, no department knows that log. Raises FormError for a log
+    of another unit.
     """
     if not form.destroy_log:
         return ""
@@ -214,7 +218,7 @@ def _whose_log(front: DeskContext, form: GrantForm, units: tuple[str, ...]) -> s
 
 
 def check_grant(_policy: Policy, form: GrantForm, now_us: int) -> None:
-    """What the form of a grant must say. Raises FormError naming each wrong field."""
+    """Check the form of a grant. Raises FormError naming each wrong field."""
     unknown = "GrantForm.commands: names no console command"
     refuse_each(
         *(partial(_check_text, form, name) for name in ("organisation", "work_order")),
@@ -243,7 +247,10 @@ def _account_of(desk: Desk, person: str, role: GrantRole) -> AccountSet:
 
 
 def _demand_own_key(desk: Desk, person: str, key: bytes, *fields: str) -> None:
-    """Who agreed to a grant, or gave it, does not get in under another name. Raises FormError."""
+    """Refuse the key of another person who agreed to the grant or gave it. Raises FormError.
+
+    No one may use a grant under another name.
+    """
     accounts = desk.book.roster.accounts.values()
     owners = [one.user for one in accounts if one.active and key in one.ssh_keys]
     if owners and person not in owners:
@@ -257,7 +264,7 @@ def _demand_own_key(desk: Desk, person: str, key: bytes, *fields: str) -> None:
 
 
 def _end(desk: Desk, person: str, role: GrantRole, now_us: int, to_us: int) -> int:
-    """When the grant ends: with the holder's training, except a vendor's. Raises DeskRefusal."""
+    """When the grant ends: no later than its holder's training, except for a vendor. Raises DeskRefusal."""
     if Role.VENDOR in _account_of(desk, person, role).roles:
         return to_us
     training.demand_current(desk.policy, desk.book.trainings, person, now_us, who=f"{person} has")
@@ -361,7 +368,7 @@ def _summary(grant: Grant, names: Mapping[str, str], ends: str) -> str:
 
 
 def refused_by_form(error: StorageError) -> FormError:
-    """The refusal of a grant that cannot be, by the field of the form."""
+    """The refusal of an impossible grant, naming the field of the form."""
     name = error.where.removeprefix("Grant.")
     if name not in GrantForm.__dataclass_fields__:
         return FormError(str(error), code="grant", clause=CLAUSE, cure=error.cure)
@@ -402,7 +409,8 @@ def enter(front: DeskContext, token: str, form: SignedForm) -> Entered:
 
 
 def _demand_repair(grant: Grant) -> None:
-    """What two people give is issued here, before it is signed. Raises DeskRefusal."""
+    """Demand a repair grant: one that takes two people is issued at the desk, before it is signed. Raises
+    DeskRefusal."""
     if takes_two_people(grant.commands):
         grave = sorted(TWO_PERSON_COMMANDS.intersection(grant.commands))
         raise DeskRefusal(
@@ -442,7 +450,7 @@ def lend(front: DeskContext, token: str, form: LendForm) -> Lent:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[GrantRow, ...]:  # noqa: ARG001
-    """All grants, the newest first."""
+    """List all grants, newest first."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[GrantRow, ...]]:

@@ -1,7 +1,7 @@
-"""Revokes maintenance grants at the desk: by id, by person, by key, and permanently (463.3).
+"""Revokes maintenance grants at the desk for good: by id, by person or by key (463.3).
 
-Units sync one signed list of names that were taken back and never forget one, so a name must be right, and
-no name on the list gets another grant.
+Units sync one signed list of revoked names and never forget a name. So a name must be right, and no name on
+the list gets another grant.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ID_OR_KEY = re.compile(r"[0-9a-f]{32}|SHA256:[A-Za-z0-9+/]{43}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeForm:
-    """Grants to take back: grant ids, persons, or SHA256:... of keys; and why."""
+    """Grants to revoke, by grant id, person or SHA256:... of a key; and why."""
 
     names: tuple[str, ...]
     reason: str
@@ -31,7 +31,7 @@ class RevokeForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revoked:
-    """How many names are in the list that units sync; `ended`: valid grants that were revoked."""
+    """How many names are in the list that units sync. `ended`: how many valid grants were revoked."""
 
     entry: int
     names: int
@@ -39,7 +39,7 @@ class Revoked:
 
 
 def revoke(front: DeskContext, token: str, form: RevokeForm) -> Revoked:
-    """Take grants back; units learn it with their next sync."""
+    """Revoke grants. Units learn of it at their next sync."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[int, int, int]]:
@@ -61,9 +61,10 @@ def revoke(front: DeskContext, token: str, form: RevokeForm) -> Revoked:
 
 
 def _demand_known(desk: Desk, name: str) -> None:
-    """A typing error in a name would leave its grant valid, and report it revoked. Raises FormError.
+    """Demand a known name. Raises FormError.
 
-    An id or a key may be of a grant that a designee signed and that is not entered yet.
+    A typing error would leave a grant valid and report it as revoked. An unknown id or key is accepted, since
+    it may belong to a grant that a designee signed and that is not entered yet.
     """
     if _ID_OR_KEY.fullmatch(name) or name in desk.book.roster.accounts or desk.book.grants.knows(name):
         return
@@ -76,7 +77,7 @@ def _demand_known(desk: Desk, name: str) -> None:
 
 
 def demand_not_taken_back(desk: Desk, grant: Grant) -> None:
-    """Units keep the revoked names: a new grant under one would open nothing."""
+    """Refuse a grant under a revoked name. Units keep those names, so it would open nothing."""
     if {grant.person, grant.holder.fingerprint} & desk.book.grants.revoked:
         raise DeskRefusal(
             "this person or key was revoked permanently: units would refuse the grant",

@@ -22,8 +22,10 @@ from sync.department.store.incidents import StoredIncident
 
 @dataclass(slots=True)
 class Grants:
-    """Grants that were issued, with the second person of each that needed one; who may sign
-    some at night (the newest delegation of each); what was taken back."""
+    """The grants that were issued, with the second person of each that needed one.
+
+    Also who may sign grants at night (the newest delegation of each person), and what was revoked.
+    """
 
     issued: dict[str, EntryOf[GrantIssued]] = field(default_factory=dict)
     delegated: dict[str, EntryOf[GrantDelegated]] = field(default_factory=dict)
@@ -32,7 +34,7 @@ class Grants:
     _used: tuple[str, str, str] = ("", "", "")
 
     def resets(self) -> list[GrantIssued]:
-        """The grants that gave a unit up to a factory reset, and were not revoked."""
+        """The grants that allowed a unit's factory reset and were not revoked."""
         given = (entry.note for entry in self.issued.values())
         return [one for one in given if "factory-reset" in one.commands and one.grant_id not in self.revoked]
 
@@ -65,13 +67,13 @@ class Grants:
         )
 
     def in_force(self, note: GrantIssued, now_us: int) -> bool:
-        """Not ended, not revoked by its id, its holder's name or key."""
+        """Whether a grant has neither ended nor been revoked by its id or by its holder's name or key."""
         taken = {note.grant_id, note.person, note.holder} & self.revoked
         return note.from_us <= now_us < note.to_us and not taken
 
 
 def demand_grant(grants: Grants, user: str, now_us: int) -> None:
-    """463.3: a vendor is at the department's server while a grant for it is in force. Raises DeskRefusal."""
+    """Demand a grant in force for a vendor at the department's server (463.3). Raises DeskRefusal."""
     for entry in grants.issued.values():
         note = entry.note
         if note.person == user and DEPARTMENT in note.units and grants.in_force(note, now_us):
@@ -89,7 +91,7 @@ _Word: TypeAlias = EntryOf[IncidentSettled]
 
 @dataclass(slots=True)
 class Settled:
-    """Incidents of which one person said that they are settled, and those that a second one closed."""
+    """Incidents that one person called settled, and incidents that a second person closed."""
 
     first: dict[int, _Word] = field(default_factory=dict)
     closed: dict[int, _Word] = field(default_factory=dict)
@@ -99,9 +101,11 @@ class Settled:
             (self.closed if entry.note.second else self.first)[entry.note.incident] = entry
 
     def words(self, incident: StoredIncident, people: SecondHands) -> tuple[_Word | None, _Word | None]:
-        """The first and the second person's words on an incident; the first ends with the role that gave it,
-        unless the second has followed. A store that was set back gives a number again: what was said of
-        another incident under it is no word on this one."""
+        """The first and the second person's statements on an incident.
+
+        The first one ends with the role that gave it, unless the second has followed. A store that was set
+        back reuses numbers, so statements on another incident with this number do not count.
+        """
         first, second = (_on(one.get(incident.number), incident) for one in (self.first, self.closed))
         if first is not None and second is None:
             counts = people.keeps_first_word(first.note, first.stamp.user)
@@ -122,7 +126,7 @@ def _on(word: _Word | None, incident: StoredIncident) -> _Word | None:
 def to_settle(
     settled: Settled, incident: StoredIncident, people: SecondHands, person: str, finding: str
 ) -> bool:
-    """Whether this word is the second one. Raises DeskRefusal for a person who gave the first."""
+    """Whether this statement is the second one. Raises DeskRefusal for the person who gave the first."""
     clause = "463.8"
     known, closed = settled.words(incident, people)
     if closed is not None:

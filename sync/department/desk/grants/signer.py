@@ -1,4 +1,5 @@
-"""Signs, lends and takes back maintenance grants with the command key (463.3); the desk says who may ask."""
+"""Signs, delegates and revokes maintenance grants with the command key (463.3). The desk decides who may
+ask."""
 
 from __future__ import annotations
 
@@ -47,8 +48,10 @@ class GrantOffice:
         return command_key(self.home)
 
     def unit_ids(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The ids of enrolled units by id or name; the department's own server by its word. Raises
-        InvalidInputError."""
+        """The ids of enrolled units, given by id or name, or the word for the department's own server.
+
+        Raises InvalidInputError.
+        """
         with self.store.read() as connection:
             rows = connection.execute(select(units.c.unit_id, units.c.name)).all()
         by_name = {row.name: row.unit_id for row in rows} | {row.unit_id: row.unit_id for row in rows}
@@ -64,18 +67,19 @@ class GrantOffice:
         return tuple(by_name[name] for name in names)
 
     def unit_names(self) -> dict[str, str]:
-        """Unit id to name, of every unit that was ever enrolled."""
+        """A map from unit id to name of every unit that was ever enrolled."""
         with self.store.listing() as connection:
             return {
                 row.unit_id: row.name for row in connection.execute(select(units.c.unit_id, units.c.name))
             }
 
     def sign(self, grant: Grant) -> Bundle:
-        """Raises RecordError, GrantLimitError, HomeError."""
+        """Sign a grant with the command key. Raises RecordError, GrantLimitError, HomeError."""
         return issue(grant, self._command())
 
     def opened(self, data: bytes) -> tuple[Grant, str]:
-        """(the grant of a file, who signed it) once its signatures hold. Raises GrantError, RecordError."""
+        """(the grant of a file, who signed it), after its signatures are checked. Raises GrantError,
+        RecordError."""
         bundle = Bundle.parse(data)
         grant = open_bundle(bundle, [self._command().public_key()])
         grant.check()
@@ -85,7 +89,7 @@ class GrantOffice:
         return grant, codec.from_bytes(Delegation, payload).designee
 
     def lend(self, designee: str, days: int, now_us: int) -> tuple[Delegation, bytes, bytes]:
-        """(the delegation, signed, the designee's new key, raw). Raises RecordError, HomeError."""
+        """(the delegation, its signed bytes, the designee's new raw key). Raises RecordError, HomeError."""
         key = Ed25519PrivateKey.generate()
         made = Delegation(
             format=FORMAT,
@@ -97,7 +101,7 @@ class GrantOffice:
         return made, delegate(made, self._command()), key.private_bytes_raw()
 
     def revoke(self, names: Sequence[str], now_us: int) -> int:
-        """Revoke grants by id, person or fingerprint; returns how many names are in the list now."""
+        """Revoke grants by id, person or fingerprint. Returns how many names are now in the list."""
         command = self._command()
         with self.store.write() as connection:
             documents.in_turn(connection)
@@ -115,7 +119,10 @@ class GrantOffice:
         return len(whole)
 
     def _drop_unsigned(self, connection: sa.Connection, command: Ed25519PrivateKey, now_us: int) -> None:
-        """Raises HomeError where names would be lost: the row is no list of ours, and the file is gone."""
+        """Drop an offered list that this department did not sign. Raises HomeError if its file is gone too.
+
+        Names would then be lost.
+        """
         held = documents.version_out(connection, REVOCATIONS)
         drop_unsigned(connection, REVOCATIONS, "", public_of(command), now_us)
         path = self.home.path / "revocations.cbor"
@@ -127,7 +134,8 @@ class GrantOffice:
             )
 
     def _revoked(self, command: Ed25519PrivateKey, offered: bytes) -> set[str]:
-        """What the file says and what units are `offered`: neither alone, after a loss, takes a name back."""
+        """The names in the file and in what units are `offered`. With both, the loss of one restores no
+        grant."""
         path = self.home.path / "revocations.cbor"
         names: set[str] = set()
         for message in (path.read_bytes() if path.exists() else b"", offered):

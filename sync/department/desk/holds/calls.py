@@ -1,4 +1,4 @@
-"""Holds at the desk: place, export onto portable media, book into evidence, release by two (463.8)."""
+"""Holds at the desk: place, export onto portable media, book into evidence, release by two people (463.8)."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ MAX_SEARCHES = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldForm:
-    """Reads to hold: on which ground, by whose authority, under which number; and why they are opened.
+    """Reads to hold: on which ground, by whose authority, under which number, and why they are opened.
 
-    `accesses`: searches of yours that found them; where they did not, a second person agrees: `propose` asks
-    for one, `approval` is the approved proposal.
+    `accesses`: your searches that found them. For reads that these did not find, a second person agrees:
+    `propose` asks for one, `approval` is the approved proposal.
     """
 
     reads: tuple[str, ...]
@@ -60,7 +60,8 @@ class HoldForm:
 class ExportForm:
     """A hold to download; `medium`: the portable medium, as it will be labeled.
 
-    `accesses`, `propose`, `approval`: as to place it. Who placed a hold on their own searches has them.
+    `accesses`, `propose`, `approval`: as for `HoldForm`. A person who placed the hold after own searches
+    needs none of them.
     """
 
     hold: int
@@ -81,8 +82,11 @@ class BookForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskReleaseForm:
-    """A hold that may end. `evidence_item`: what it was booked under; empty, with the `reason`, for one that
-    was never exported, such as one that was placed by mistake."""
+    """A hold that may end.
+
+    `evidence_item`: the item number under which it was booked. For a hold that was never exported, such as
+    one placed by mistake, it is empty, and `reason` says why.
+    """
 
     hold: int
     evidence_item: str = ""
@@ -91,7 +95,7 @@ class AskReleaseForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseForm:
-    """A hold that ends. `evidence_item`: as the first person gave it; empty if it was never exported."""
+    """A hold to end. `evidence_item`: as the first person gave it; empty if it was never exported."""
 
     hold: int
     evidence_item: str = ""
@@ -107,7 +111,8 @@ class Booked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A hold: its entry, how many reads. `proposal`: the proposal, where a second person was asked; or -1."""
+    """A hold: its entry, how many reads. `proposal`: set if the call only asked for a second person, else
+    -1."""
 
     hold: int
     reads: int
@@ -141,9 +146,11 @@ def _access(action: str, form_ground: Ground, reads: tuple[str, ...], number: st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRow:
-    """A hold and how far it came. `state`: placed, export begun (and not ended), exported, booked, release
-    asked, released; `asked_by`: the first of the two people of its release, or empty; `reason`: that
-    person's, for one never exported."""
+    """A hold and its state.
+
+    `state`: placed, export begun (and not ended), exported, booked, release asked, released; `asked_by`: the
+    first of the two people for its release, or empty; `reason`: that person's, if it was never exported.
+    """
 
     hold: int
     at_us: int
@@ -192,7 +199,7 @@ def _item(booked: EntryOf[HoldBooked] | None) -> str:
 
 
 def _asked(desk: Desk, number: int, caller: Caller) -> str:
-    """Who asked for a hold's release, while that request is valid."""
+    """The person who asked for a hold's release, while that request is valid."""
     return holds.asked_by(desk.book.holds, number, desk.book.signers.second, caller.at_us)
 
 
@@ -208,20 +215,22 @@ def _state(known: holds.Holds, number: int, asked: str) -> str:
 
 
 def _found(front: DeskContext, accesses: tuple[int, ...], caller: Caller) -> set[str]:
-    """The reads that searches of the caller found. Raises FormError for too many of them."""
+    """The reads that the caller's searches found. Raises FormError for too many searches."""
     if len(accesses) > MAX_SEARCHES:
         raise FormError(f"name at most {MAX_SEARCHES} searches", code="accesses", clause="463.8")
     return set().union(*(found_by(front, access, caller.user) for access in accesses))
 
 
 def _asks_two(form: HoldForm | ExportForm) -> bool:
-    """Whether the form asks for a second person, which is always allowed: a key service whose disk was lost
-    knows no earlier search."""
+    """Whether the form asks for a second person.
+
+    That is always allowed, since a key service whose disk was lost knows no earlier search.
+    """
     return form.propose or form.approval >= 0
 
 
 def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
-    """Hold reads: their content goes under a key of the hold's own, so that their day can still be purged."""
+    """Hold reads. Their content is sealed under the hold's own key, so that their day can still be purged."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, tuple[int, ...]]]:
@@ -270,7 +279,7 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
 
 
 def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
-    """Download a hold as a package that a stranger can verify."""
+    """Download a hold as a package that anyone can verify."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, HoldPlaced | None, tuple[SheetPerson, ...]]]:
@@ -328,7 +337,7 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
 def _sheet(
     desk: Desk, form: ExportForm, held: HoldPlaced, entry: Entry, people: tuple[SheetPerson, ...]
 ) -> package_words.Facts:
-    """What the cover sheet says of an export: on which ground, by whose authority, who made it."""
+    """The facts on an export's cover sheet: on which ground, by whose authority, who made it."""
     ground = desk.policy.hold_ground(held.ground)
     hold = package_words.SheetHold(
         sequence=form.hold,
@@ -359,7 +368,8 @@ def book(front: DeskContext, token: str, form: BookForm) -> Booked:
 
 
 def ask_release(front: DeskContext, token: str, form: AskReleaseForm) -> Entered:
-    """The first person asks for a release, with the item number; or why, if it was never exported."""
+    """Ask for a release as the first person, with the item number or, if it was never exported, the
+    reason."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
@@ -372,7 +382,7 @@ def ask_release(front: DeskContext, token: str, form: AskReleaseForm) -> Entered
 
 
 def release(front: DeskContext, token: str, form: ReleaseForm) -> Entered:
-    """The second person releases; the hold's key and content are destroyed once the entry is co-signed."""
+    """Release a hold as the second person. Its key and content are destroyed once the entry is co-signed."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entered, int]]:
@@ -389,12 +399,12 @@ def release(front: DeskContext, token: str, form: ReleaseForm) -> Entered:
 
 
 def finish(front: DeskContext) -> None:
-    """Complete what a crash or an absent witness interrupted: destroy released keys, and content that no hold
-    names.
+    """Complete what a crash or an absent witness interrupted: destroy released keys, and content without a
+    hold.
 
     Content without a hold is destroyed only if a witness saw its access and a day of entries followed. A log
-    restored from a backup has neither, so it destroys nothing that it does not know. Raises DeskRefusal while
-    the witness is away; retried the next day.
+    restored from a backup has neither, so it destroys nothing unknown to it. Raises DeskRefusal while the
+    witness is away; the next day's run retries.
     """
     desk = front.desk
     here = set(front.vault.kept())

@@ -1,4 +1,4 @@
-"""Holds and evidence of 463.8: five grounds and no other, export, booking, release by two. No I/O."""
+"""Holds and evidence (463.8): five grounds and no other, export, booking, release by two people. No I/O."""
 
 from __future__ import annotations
 
@@ -34,8 +34,11 @@ MAX_READS = 1000
 
 @dataclass(slots=True)
 class Holds:
-    """What the log says of holds. `begun`: those of which an export began, and the entry that began the
-    first. No entry can say that nothing left by it: only the desk could write that."""
+    """What the log says of holds.
+
+    `begun`: the holds of which an export began, with the entry that began the first. No entry can prove that
+    nothing left, because only the desk itself would say so.
+    """
 
     placed: dict[int, EntryOf[HoldPlaced]] = field(default_factory=dict)
     exported: dict[int, EntryOf[HoldExported]] = field(default_factory=dict)
@@ -71,7 +74,7 @@ class Holds:
         return [entry for number, entry in self.placed.items() if number not in self.released]
 
     def held_reads(self) -> set[str]:
-        """Reads under any open hold: a purge passes over them."""
+        """The reads under any open hold, which a purge leaves."""
         return {read for entry in self.open_holds() for read in entry.note.reads}
 
 
@@ -91,7 +94,8 @@ class _Wanted(Protocol):
 
 
 def check_hold(policy: Policy, form: _Wanted, _now_us: int) -> None:
-    """A ground, an authority, a number, reads, and why. Raises FormError naming each that is wrong."""
+    """Demand a ground, an authority, a number, reads and a reason. Raises FormError naming each wrong
+    field."""
 
     def check_reads() -> None:
         each_once = 0 < len(form.reads) <= MAX_READS and len(set(form.reads)) == len(form.reads)
@@ -129,7 +133,7 @@ def check_hold(policy: Policy, form: _Wanted, _now_us: int) -> None:
 
 
 def searches_of(holds: Holds, number: int, user: str) -> tuple[int, ...]:
-    """The searches that a hold rests on, for the person who placed it; none for others."""
+    """The searches that a hold is based on, for the person who placed it; none for others."""
     entry = holds.placed.get(number)
     if entry is None or entry.stamp.user != user:
         return ()
@@ -138,7 +142,7 @@ def searches_of(holds: Holds, number: int, user: str) -> tuple[int, ...]:
 
 
 def content_of(holds: Holds, access: int) -> tuple[bytes, ...]:
-    """The SHA-256 of each file of a hold; none in an older log."""
+    """The SHA-256 of each file of a hold; an older log has none."""
     rests = holds.rests.get(access)
     return rests.note.content if rests is not None else ()
 
@@ -159,8 +163,11 @@ def placed(holds: Holds, number: int) -> HoldPlaced:
 
 
 def asked_by(holds: Holds, number: int, second: SecondHands, now_us: int) -> str:
-    """The first of two persons for a release, or empty: that word ends after a week, and with the account or
-    its role; one for a hold that was never exported ends with an export."""
+    """The first of the two people for a release, or empty.
+
+    A request ends after a week, and with its person's account or role. If the hold was never exported, an
+    export ends it too.
+    """
     entry = holds.asked.get(number)
     if entry is None or not 0 <= now_us - entry.stamp.at_us < ASKED_DAYS * DAY_US:
         return ""
@@ -170,8 +177,10 @@ def asked_by(holds: Holds, number: int, second: SecondHands, now_us: int) -> str
 
 
 def to_book(holds: Holds, number: int, item: str, asked: str) -> None:
-    """Booking follows the export; booking again corrects an error. `asked`: as `asked_by` has it. Raises
-    DeskRefusal."""
+    """Check a booking, which follows the export. Booking again corrects an error. Raises DeskRefusal.
+
+    `asked`: as from `asked_by`.
+    """
     placed(holds, number)
     if number not in holds.exported:
         cure = f"{_unended(holds, number)}: export it again" if number in holds.begun else ""
@@ -205,8 +214,10 @@ def _booked_as(holds: Holds, number: int, item: str) -> None:
 
 
 def to_ask_release(holds: Holds, number: int, item: str, asked: str, reason: str = "") -> None:
-    """The first of two persons, with the item number it was booked under; or with none and the reason, if it
-    was never exported. Raises DeskRefusal."""
+    """Check the first person's request for a release. Raises DeskRefusal.
+
+    It names the item number of the booking; if the hold was never exported, a reason instead.
+    """
     _booked_as(holds, number, item)
     if not item:
         demand_words(reason, "say why it ends without an export", code="reason", clause=CLAUSE)
@@ -220,7 +231,7 @@ def to_ask_release(holds: Holds, number: int, item: str, asked: str, reason: str
 
 
 def to_release(holds: Holds, number: int, item: str, asked: str, second: str) -> None:
-    """The second person. Raises DeskRefusal."""
+    """Check the second person's release. Raises DeskRefusal."""
     _booked_as(holds, number, item)
     if not asked:
         raise NotYetError(

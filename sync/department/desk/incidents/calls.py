@@ -1,7 +1,7 @@
-"""Incidents at the desk: see them, and close them by the word of two different people (463.8).
+"""Incidents at the desk: list them, and close each with two people's statements (463.8).
 
-A unit's log that contradicts its past was closed when that was seen; here two people say what it was. Their
-words are entries; the store's table only repeats them.
+A unit's log that contradicts its past was closed when that was noticed. Here two people state what had
+happened. Their statements are entries, which the store's table only repeats.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from sync.department.store.incidents import StoredIncident
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleForm:
-    """An incident as its person saw it in the list (its number, kind, unit and time), and what was found out
-    about it."""
+    """An incident as the list showed it (number, kind, unit and time), and what was found out about it."""
 
     incident: int
     kind: str
@@ -32,7 +31,7 @@ class SettleForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settling:
-    """One person's word: its entry, and whether the incident is closed with it."""
+    """One person's statement: its entry, and whether it closed the incident."""
 
     entry: int
     closed: bool
@@ -56,7 +55,7 @@ class IncidentRow:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[IncidentRow, ...]:  # noqa: ARG001
-    """All incidents, the open ones first."""
+    """List all incidents, open ones first."""
     desk = front.desk
 
     def plan(_caller: Caller) -> Plan[tuple[IncidentRow, ...]]:
@@ -87,7 +86,7 @@ def _row(front: DeskContext, one: StoredIncident) -> IncidentRow:
 
 
 def close(front: DeskContext, token: str, form: SettleForm) -> Settling:
-    """Say that an incident is settled; when a second person says so too, it is closed."""
+    """State that an incident is settled. When a second person states that too, it is closed."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Settling]:
@@ -120,8 +119,7 @@ def close(front: DeskContext, token: str, form: SettleForm) -> Settling:
 
 
 def repeat(front: DeskContext) -> None:
-    """Write into the store what the log says of closed incidents: after each closing, and daily. Raises
-    StoreError."""
+    """Copy closed incidents from the log into the store, after each closing and daily. Raises StoreError."""
     book = front.desk.book
     for one in front.incidents.listed():
         first, second = book.settled.words(one, book.signers.second)
