@@ -47,7 +47,7 @@ class OverdueForm:
 def overdue_now(
     front: DeskContext, now_us: int, *, filings: bool = True, onlooker: Onlooker = ANYONE
 ) -> list[Overdue]:
-    """Everything overdue that log, store and clock know of; of covert entries' alerts, as `endings_now`."""
+    """Everything overdue that log, store and clock know of. `onlooker`: as for `endings_now`."""
     desk = front.desk
     requests = front.requests.of(desk.log) if filings else []
     user, roles = onlooker.user, onlooker.roles
@@ -60,7 +60,7 @@ def overdue_now(
         claims = compliance.claims(desk.policy, book, now_us)
     found += front.overdue_from_store(now_us)
     found += incidents_open
-    if desk.root.witnesses:  # that none is named is reported with the hourly heads
+    if desk.root.witnesses:  # the hourly heads report it if none is named
         found += compliance.witness(desk.policy, desk.witness_problem(), fork=bool(desk.fork))
         found += claims
     doubt = front.time.doubt() if front.time is not None else None
@@ -74,9 +74,9 @@ def endings_now(
     *,
     onlooker: Onlooker = ANYONE,
 ) -> list[Ending]:
-    """Everything of these kinds that ends, the soonest first; what ended for good a while ago is left out.
+    """Everything of these kinds that ends, soonest first, without what ended for good a while ago.
 
-    Of the own hot list, what the onlooker may know.
+    Of the own hot list, it has what the onlooker may know.
     """
     desk = front.desk
     with desk.looking() as book:
@@ -92,9 +92,7 @@ def endings_now(
             found += unheard(desk.policy, desk.book, own, now_us)
         except (ExplainedError, OSError) as error:
             where = error.where if isinstance(error, ExplainedError) else str(error.filename or "")
-            found.append(
-                unreadable_lists(where)
-            )  # one damaged file hides no other end, and is itself reported
+            found.append(unreadable_lists(where))  # a damaged file is reported and hides no other end
     return by_date(
         one
         for one in found
@@ -103,14 +101,14 @@ def endings_now(
 
 
 def overdue(front: DeskContext, token: str, form: OverdueForm) -> tuple[Overdue, ...]:
-    """What is overdue: audits, training, purges, silent units, findings, requests not filed."""
+    """List what is overdue: audits, training, purges, silent units, findings, requests not filed."""
     desk = front.desk
     caller = desk.demand(token, Call.COMPLIANCE_READ)
     return tuple(overdue_now(front, desk.now_us(), filings=form.filings, onlooker=caller))
 
 
 def ending_soon(front: DeskContext, token: str, form: NothingForm) -> tuple[Ending, ...]:  # noqa: ARG001
-    """What ends within the policy's days of notice: of people, of the server, of units."""
+    """List what ends within the policy's days of notice, for people, the server and units."""
     desk = front.desk
     caller = desk.demand(token, Call.COMPLIANCE_READ)
     now_us = desk.now_us()
@@ -118,7 +116,7 @@ def ending_soon(front: DeskContext, token: str, form: NothingForm) -> tuple[Endi
 
 
 def listed(front: DeskContext, token: str, form: CalendarForm) -> tuple[Ending, ...]:
-    """List everything that ends, soonest first: to each person what concerns them or is theirs to renew."""
+    """List everything that ends, soonest first. Each person sees what concerns them or is theirs to renew."""
     desk = front.desk
     if not set(form.kinds) <= set(SEEN_WITH):
         raise FormError(

@@ -1,7 +1,7 @@
 """What ends: passwords, training, designations, grants, certificates, keys, hot lists, and when. No I/O.
 
-One list. The calendar shows all of it, to each person what concerns them; `compliance` prints, and mails say,
-what of it ends within the policy's days of notice.
+There is one list. The calendar shows each person the part that concerns them. `compliance` and mails show
+what ends within the policy's days of notice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sync.department.policy.roles import CALLS, Call, Role
 from sync.hot_lists.document import ListHead
 from sync.hot_lists.entry import ListEntry
 
-REVIEW_DAYS = 365  # a policy is read again once a year, and a hold is asked about
+REVIEW_DAYS = 365  # once a year a policy is reviewed, and each hold is asked about
 
 
 SEEN_WITH = {
@@ -52,12 +52,12 @@ PASSES = frozenset({"grant", "delegation", "list-entry"})
 
 
 def advice(one: Ending) -> str:
-    """What to do about it, and with which command."""
+    """What to do about an end, and with which command."""
     return f"{one.cure}: {one.command}" if one.command else one.cure
 
 
 def of_people(policy: Policy, book: DeskState, now_us: int) -> list[Ending]:
-    """What ends by the log alone."""
+    """What ends, as far as the log alone says."""
     found = (
         *_passwords(policy, book),
         *_trainings(policy, book),
@@ -73,7 +73,7 @@ def of_people(policy: Policy, book: DeskState, now_us: int) -> list[Ending]:
 
 
 def of_units(units: Iterable[UnitRow]) -> list[Ending]:
-    """Certificates of units; a unit that was reset waits to be revoked, and renews none."""
+    """The ends of units' certificates, except for reset units, which wait to be revoked and renew none."""
     cure = "the unit renews it when it syncs; enroll it again if that is too late"
     return [
         ending_at(
@@ -91,7 +91,7 @@ def of_units(units: Iterable[UnitRow]) -> list[Ending]:
 
 
 def of_lists(lists: Iterable[ListHead], own: Iterable[ListEntry]) -> list[Ending]:
-    """Hot lists, and the department's own entries: whose, never of which vehicle."""
+    """The ends of hot lists and of the department's own entries: whose they are, never which vehicle."""
     cure, command = "send its next version", "department hotlist push"
     again = "enter it again with a second person, if the vehicle is still looked for"
     return [
@@ -118,7 +118,8 @@ def of_lists(lists: Iterable[ListHead], own: Iterable[ListEntry]) -> list[Ending
 
 
 def unheard(policy: Policy, book: DeskState, own: Iterable[ListEntry], now_us: int) -> list[Ending]:
-    """Covert entries none of whose recipients may verify any more: due now. Whose, never of which vehicle."""
+    """Covert entries whose recipients may all no longer verify, as due now: whose they are, never which
+    vehicle."""
     return [
         Ending(
             kind="recipients",
@@ -139,7 +140,7 @@ def unheard(policy: Policy, book: DeskState, own: Iterable[ListEntry], now_us: i
 
 
 def unreadable_lists(where: str) -> Ending:
-    """That a list which is kept here does not open: due now. `where`: its file, as far as it is known."""
+    """A list kept here that does not open, as due now. `where`: its file, as far as it is known."""
     named = f" ({PurePath(where).name})" if where else ""
     return Ending(
         kind="hot-list",
@@ -154,18 +155,18 @@ def unreadable_lists(where: str) -> Ending:
 
 
 def by_date(found: Iterable[Ending]) -> list[Ending]:
-    """The soonest first."""
+    """Sort by date, the soonest first."""
     return sorted(found, key=lambda one: (one.ends_us, one.kind, one.about))
 
 
 def soon(policy: Policy, found: Iterable[Ending], now_us: int) -> list[Ending]:
-    """What ends within the days of notice, and what a newer policy has overtaken; the soonest first."""
+    """What ends within the days of notice, and what a newer policy has superseded, soonest first."""
     days = policy.people.notice_days
     return by_date(one for one in found if one.ends_us == 0 or one.is_soon(now_us, days))
 
 
 def seen_by(found: Iterable[Ending], user: str, calls: Collection[Call]) -> list[Ending]:
-    """What of it a person who may make these calls sees; of their own, always."""
+    """The ends that a person with these calls sees. People always see their own."""
     return [
         one
         for one in found
@@ -189,7 +190,7 @@ def _passwords(policy: Policy, book: DeskState) -> Iterator[Ending]:
 
 
 def _trained(policy: Policy, book: DeskState) -> list[str]:
-    """People with a call that touches data."""
+    """The users who have a call that touches data."""
     return [
         user
         for user in _active(book)
@@ -217,7 +218,7 @@ def _trainings(policy: Policy, book: DeskState) -> Iterator[Ending]:
 
 
 def _overtaken(policy: Policy, book: DeskState) -> Iterator[Ending]:
-    """463.9 (b), (c): a training reviewed the policy of its day; a newer one is in force."""
+    """Trainings that reviewed an older policy than the one in force (463.9 (b), (c))."""
     for user in _trained(policy, book):
         done = book.trainings.newest.get(user)
         if done is not None and done.policy_version < policy.version:
@@ -272,8 +273,11 @@ def _delegations(book: DeskState) -> Iterator[Ending]:
 
 
 def _holds(book: DeskState) -> Iterator[Ending]:
-    """463.8: a hold keeps its reads past their year, and without a question each year for good. A release
-    answers it, another export, or booking it again under its item number."""
+    """When each hold is to be asked about again (463.8).
+
+    A hold keeps its reads past their year, and without a yearly question it would keep them forever. A
+    release, another export, or booking it again under its item number answers the question.
+    """
     cure = "release it; or, where the case still needs it, book it again (or export it, if it never was)"
     command, holds = "department hold list", book.holds
     for entry in holds.open_holds():
@@ -285,7 +289,7 @@ def _holds(book: DeskState) -> Iterator[Ending]:
 
 
 def _reviews(policy: Policy, book: DeskState) -> Iterator[Ending]:
-    """What the department does again in time: the periodic audit, the review of its policy."""
+    """When the department's periodic audit and the review of its policy are due again."""
     ends = [entry.note.to_us for entry in book.findings.audits]
     due_us = max(ends, default=book.opened_us) + policy.audit.every_days * DAY_US
     name = "the time without a periodic audit"

@@ -1,6 +1,6 @@
-"""What each field of each form is, in a label and a line: for the API's reference and the pages. No I/O.
+"""A label and a line of help for each field of each form, for the API's reference and the pages. No I/O.
 
-By the form and the field, else by the field alone.
+Words are looked up by form and field, else by the field alone.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ def words_of(form: type[Any] | str, name: str) -> FieldWords:
 
 
 def label_of(name: str, form: str = "") -> str:
-    """The label of a field, or its name with blanks where it has none."""
+    """The label of a field; if it has none, its name with blanks."""
     words = _BY_FORM.get(f"{form}.{name}") or _BY_FIELD.get(name)
     return words.label if words is not None else name.replace("_", " ")
 
@@ -257,5 +257,5 @@ _NAMED = re.compile(r"\b(?P<form>[A-Z]\w*Form)\.(?:\w+(?:\[\d+\])?\.)*(?P<name>[
 
 
 def in_labels(said: str) -> str:
-    """A refusal with the labels of the fields that it names: "Lasts: ..." for "GrantForm.hours: ..."."""
+    """Replace the names of fields in a refusal by their labels: "Lasts: ..." for "GrantForm.hours: ..."."""
     return _NAMED.sub(lambda one: f"{label_of(one['name'], one['form'])}: ", said)

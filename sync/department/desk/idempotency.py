@@ -1,6 +1,7 @@
 """A call that is sent twice is made once: the same key, session, call and body get the first answer.
 
-Kept in memory for ten minutes, bounded, without the form. A restart forgets: the call is made again then.
+A limited number of answers is kept in memory for ten minutes, without the forms. After a restart, the call is
+made again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sync.department.policy.refusals import FormError, NotYetError
 
 REMEMBERED = 500
 KEY = re.compile(r"[\x21-\x7e]{8,100}")
-UNDER_WAY = "idempotency"  # the word of a refusal: the same call, sent before, has no answer yet
+UNDER_WAY = "idempotency"  # a refusal's word: the same call was sent before and has no answer yet
 LIFE_US = 10 * MINUTE_US
 
 
@@ -47,10 +48,12 @@ class MadeOnce:
         make: Callable[[], Any],
         check: Callable[[], None] = lambda: None,
     ) -> Any:
-        """The answer of `make`, or the one that this key got before. An empty key: always make it.
+        """Return the answer of `make`, or the one that this key got before. With an empty key, always make
+        the call.
 
-        `check` may refuse a remembered answer: the session was locked or ended meanwhile. Raises FormError
-        for a malformed key or one of another body, NotYetError while the first is under way.
+        `check` may refuse a remembered answer, as when the session was locked or ended in the meantime.
+        Raises FormError for a malformed key or one that was used with another body, and NotYetError while the
+        first call is under way.
         """
         if not key:
             return make()

@@ -1,7 +1,7 @@
-"""JSON to the desk's forms and answers to JSON, strictly. No I/O.
+"""Reads JSON into the desk's forms, strictly, and writes answers as JSON. No I/O.
 
-A form is a frozen dataclass; fields with a default may be left out, unknown ones are refused by name. Bytes
-travel as base64, times as UTC microseconds or ISO 8601 text ending in Z.
+A form is a frozen dataclass. Fields with a default may be left out, and unknown fields are refused by name.
+Bytes are sent as base64, times as UTC microseconds or ISO 8601 text ending in Z.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from sync.department.policy.refusals import DeskRefusal, FormError, UnreadError,
 
 T = TypeVar("T")
 MAX_LIST = 10_000
-MAX_INT = 1 << 53  # what JSON carries exactly (RFC 8259, 6)
+MAX_INT = 1 << 53  # the largest integer that JSON carries exactly (RFC 8259, 6)
 
 
 def read_json(data: bytes) -> Any:
-    """JSON in which no object names a field twice: of two plates, one would go unseen. Raises FormError."""
+    """Read JSON in which no object names a field twice. Raises FormError.
+
+    Of two plates under one name, one would be ignored.
+    """
     try:
         return json.loads(data, object_pairs_hook=_once)
     except (ValueError, RecursionError):
@@ -41,7 +44,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_form(cls: type[T], value: Any) -> T:
-    """The form of a JSON object. Raises FormError naming each wrong field; never shows a value."""
+    """Read a form from a JSON object. Raises FormError naming each wrong field, never a value."""
     try:
         return from_plain(cls, _prepared(cls, value, cls.__name__))
     except DeskRefusal:
@@ -56,7 +59,7 @@ def _malformed(error: StorageError) -> FormError:
 
 
 class PartOfForm:
-    """A form without the fields that could not be read: a check that comes to one of them ends there."""
+    """A form without the fields that could not be read. A check that reaches one of them ends there."""
 
     def __init__(self, read: dict[str, Any]) -> None:
         self._read = read
@@ -69,7 +72,7 @@ class PartOfForm:
 
 
 def read_fields(value: Any) -> dict[str, Any]:
-    """The fields of a form, or of the part of one that could be read; of anything else none."""
+    """The fields of a form or of a `PartOfForm`; anything else has none."""
     if isinstance(value, PartOfForm):
         return value._read
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -80,8 +83,11 @@ def read_fields(value: Any) -> dict[str, Any]:
 def read_part(
     cls: Any, value: Any, unread: frozenset[str] = frozenset(), where: str = ""
 ) -> tuple[PartOfForm, list[FormError]]:
-    """What can be read of a JSON object, and what is wrong with the rest. `unread`: fields that the sender
-    knows to be wrong, those of a record within the form after its name and a dot."""
+    """Read as much of a form as possible from a JSON object; return it with what is wrong in the rest.
+
+    `unread`: fields that the sender knows to be wrong. Those of a record within the form follow its name and
+    a dot.
+    """
     where = where or cls.__name__
     if not isinstance(value, dict):
         return PartOfForm({}), [_malformed(RecordError("is not an object", where=where))]
@@ -115,7 +121,7 @@ def read_part(
 
 
 def demand_counts(form: Any, where: str) -> None:
-    """Raises FormError naming each negative whole number: none means anything, but for a default of -1."""
+    """Refuse negative integers other than a default of -1. Raises FormError naming each."""
     refuse_all(list(_negative_in(form, where)))
 
 
@@ -135,7 +141,7 @@ def _negative_in(value: Any, where: str, default: Any = None) -> Iterator[FormEr
 
 
 def _prepared(cls: Any, value: Any, where: str) -> Any:
-    """The same object with defaults filled in and bytes and times decoded."""
+    """The same object, with defaults filled in and with bytes and times decoded."""
     if not isinstance(value, dict):
         raise RecordError("is not an object", where=where)
     hints = hints_of(cls)
@@ -177,7 +183,7 @@ def _value(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: PLR091
 
 
 def to_json(value: Any) -> Any:
-    """JSON values of an answer: dataclasses as objects, bytes as base64."""
+    """Turn an answer into JSON values: dataclasses into objects, bytes into base64."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {one.name: to_json(getattr(value, one.name)) for one in dataclasses.fields(value)}
     if isinstance(value, enum.StrEnum):

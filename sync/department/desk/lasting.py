@@ -1,5 +1,4 @@
-"""An answer that lasts: sent part after part until the parts end, the connection is cut, or its reader takes
-nothing."""
+"""Answers sent part by part, until the parts end, the connection is cut, or the reader takes nothing."""
 
 from __future__ import annotations
 
@@ -14,12 +13,12 @@ from starlette.types import Receive, Scope, Send
 from sync.department.ground.problem import NO_STORE
 from sync.department.journal.marking import WORDS
 
-SEND_S = 20.0  # a reader that takes nothing for so long is dropped
+SEND_S = 20.0  # a reader that takes nothing for this long is dropped
 HEADERS = {**NO_STORE, "x-accel-buffering": "no"}
 
 
 class AnswerParts(Protocol):
-    """What is sent; closed when nothing more is."""
+    """The parts that are sent. They are closed when no more is sent."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
@@ -27,7 +26,7 @@ class AnswerParts(Protocol):
 
 
 class LastingAnswer(StreamingResponse):
-    """One such answer. `unwitnessed`: it began while the witness was away."""
+    """One such answer. `unwitnessed`: whether it began while the witness was away."""
 
     def __init__(self, parts: AnswerParts, *, unwitnessed: bool, send_s: float = SEND_S) -> None:
         super().__init__(parts, headers=HEADERS | ({"X-Not-Witnessed": WORDS} if unwitnessed else {}))
@@ -42,7 +41,7 @@ class LastingAnswer(StreamingResponse):
                 group.cancel_scope.cancel()
 
     def gone(self) -> None:
-        """The connection was cut."""
+        """Note that the connection was cut."""
 
     async def _send_all(self, send: Send) -> None:
         async with aclosing(self._parts) as parts:

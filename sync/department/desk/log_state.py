@@ -1,8 +1,9 @@
-"""The access log of a desk and the state folded from it: the one place where an entry is made.
+"""The access log of a desk and the state folded from it. Entries are made only here.
 
-`deciding` is one transaction on the newest state; what is added there is signed where an entry needs it, and
-a book that a rolled-back entry reached is read again, before another thread decides on it. The book changes
-only under the log's lock: what goes through a part of it outside of a decision does so `looking`.
+`deciding` is one transaction on the newest state. It signs the entries that need a signature, and if a
+rolled-back entry reached the book, it reads the book again before another thread decides on it. The book
+changes only under the log's lock; code that iterates over a part of it outside of a decision does so in
+`looking`.
 """
 
 from __future__ import annotations
@@ -67,13 +68,13 @@ SIGNED = (Access, AccountSet, CredentialSet, PasskeySet, *typing.get_args(DECISI
 
 
 class _Named:
-    """What a signed form may only name by number, as the key service knows it."""
+    """Looks up what a signed form names only by number, as the key service knows it."""
 
     def __init__(self, book: DeskState, at_us: int) -> None:
         self._book, self._at_us = book, at_us
 
     def asked(self, number: int) -> Waiting | None:
-        """A request or a proposal that is young enough."""
+        """A request or a proposal that is not too old."""
         queue = self._book.queue
         entry = queue.asked.get(number) or queue.proposed.get(number)
         if entry is None or self._at_us - entry.stamp.at_us >= WAITS_US:
@@ -87,10 +88,11 @@ class _Named:
 
 
 class LogState:
-    """The log of one department's desk, and the book of what it says."""
+    """The log of one department's desk, and the book that is folded from it."""
 
     def __init__(self, home: Path, key: Ed25519PrivateKey, *, clock: Callable[[], int] = now_us) -> None:
-        """Raises HomeError, StorageError for a log that was changed, NewerError for a newer version's."""
+        """Open the log. Raises HomeError, StorageError for a changed log, NewerError for a newer version's
+        log."""
         self.log = AccessLog(home / FOLDER, key)
         self.log.on_undone = self.read_again
         self._snapshot_at, self._undone = 0, False
@@ -117,7 +119,7 @@ class LogState:
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[DeskState]:
-        """The book, while no other thread adds entries."""
+        """Use the book while no other thread adds entries."""
         with self.log.paused():
             yield self.book
 
@@ -138,7 +140,7 @@ class LogState:
                     snapshot.write(self.log, book)
 
     def read_again(self) -> None:
-        """After entries that were rolled back: the book has them. Where that fails, the next call does it."""
+        """Rebuild the book, which has entries that were rolled back. If that fails, the next call does it."""
         self._used_calls.forget()
         self._undone = True
         self.refresh()
@@ -168,8 +170,11 @@ class LogState:
         return self._clock()
 
     def phone_times(self) -> tuple[int, ...]:
-        """The times that a person's phone may show: the system clock's, the department's own, and the last
-        confirmed one, run on. People have to get in to put a clock right."""
+        """The times that a person's phone may show.
+
+        They are the system clock's, the department's own, and the last confirmed time plus what has elapsed.
+        People must be able to log on to correct a clock.
+        """
         clock, now_us = self._clock, self._clock()
         if not isinstance(clock, DepartmentTime):
             return (now_us,)
@@ -192,7 +197,7 @@ class LogState:
         return entry
 
     def _signed(self, note: Note, stamp: Stamp) -> bytes:
-        """The statement of the call under way, for an entry that needs one. Raises NotYetError."""
+        """The statement of the call under way, if the entry needs one. Raises NotYetError."""
         unlocks = isinstance(note, SessionEnded) and note.certificate
         if not unlocks and not isinstance(note, (*SIGNED, PersonKeySet, SessionKeySet)):
             return b""
@@ -236,7 +241,7 @@ class LogState:
     def _demand_fitting(self, entry: Entry, note: Access, said: Statement) -> None:
         """Check that an access fits its signed call.
 
-        Otherwise it would be entered, open nothing, and be reported by `verify` forever. Raises
+        Otherwise it would be entered and open nothing, and `verify` would report it forever. Raises
         UnsignedError.
         """
         if not fits_access(said, note, _Named(self.book, entry.stamp.at_us)):
@@ -254,7 +259,7 @@ class LogState:
         )
 
     def system(self, *notes: Note) -> list[Entry]:
-        """Make entries of no person: a purge, the witness's absence, the ceremony of init."""
+        """Make entries that no person makes: a purge, the witness's absence, the ceremony of init."""
         with self.deciding() as moment:
             stamp = system_stamp(self.root, moment.at_us)
             return [self.add(note, stamp) for note in notes]
@@ -263,8 +268,8 @@ class LogState:
         return Deciding(self)
 
     def set_root(self, root_file: bytes, policy_document: bytes) -> Root:
-        """Put a new root file in force: 2 of 3 keys, a higher version, its policy. Raises StorageError
-        kinds."""
+        """Put a new root file in force: signed by 2 of 3 keys, a higher version, with its policy. Raises
+        StorageError."""
         with self.deciding() as moment:
             trial = DeskState(root=self.book.root, rules=self.book.rules)
             entry = self._root_candidate(root_file, policy_document)
@@ -277,7 +282,8 @@ class LogState:
         return root_entry(root, root_file, checked_policy(root, policy_document), policy_document)
 
     def set_credential(self, credential: Credential, stamp: Stamp, *, authenticator: str = ISSUED) -> None:
-        """Keep a credential: sealed beside the log, its digest in it. `authenticator`: the entry's word."""
+        """Keep a credential sealed beside the log, with its digest in the log. `authenticator`: the entry's
+        value."""
         key = credential_key(self.log)
         with self.deciding() as moment:
             self.log.put_credential(
@@ -304,7 +310,7 @@ class LogState:
         return credential if credential.digest() == known.digest else None
 
     def secret_of(self, use: bytes, text: str) -> bytes:
-        """32 bytes that stay the same and that no one else can compute."""
+        """32 bytes that stay the same for a use and a text, and that no one else can compute."""
         return hmac.digest(credential_key(self.log), use + b"\x00" + text.encode(), "sha256")
 
 

@@ -1,4 +1,4 @@
-"""What a logon and an unlock send. The repr shows no secret."""
+"""The forms and answers of logons, unlocks and proofs. No repr shows a secret."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginForm:
-    """The user who is going to log on, before the password is typed."""
+    """The user who is about to log on, before the password is typed."""
 
     user: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """What a client makes a person's key with.
+    """What a client needs to make a person's key.
 
-    `department`: the access log's id; `now_us`: the department's time. An unknown name is answered
-    too; so is a person without a key yet, who logs on with the password itself.
+    `department`: the access log's id; `now_us`: the department's time. An unknown name gets an answer too, as
+    does a person who has no key yet and logs on with the password itself.
     """
 
     department: bytes
@@ -28,11 +28,11 @@ class Begun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogonForm:
-    """User, password and the code of the moment; `post`: a staffed post, where the person sits at one.
+    """User, password and current code. `post`: the staffed post at which the person sits, if any.
 
-    `certificate`: instead of the password, a session's key that the person's key certified. `passkey`:
-    instead of user, password and code, an authenticator's answer as JSON. `proves`: it is a fresh proof too,
-    for the session of one command; not with a passkey.
+    `certificate`: replaces the password by a session key that the person's key certified. `passkey`: replaces
+    user, password and code by an authenticator's answer as JSON. `proves`: whether the logon is a fresh proof
+    too, for the session of one command; not with a passkey.
     """
 
     user: str = ""
@@ -46,8 +46,11 @@ class LogonForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnlockForm:
-    """The same person's password and code, for a locked session, or instead of the password a new certificate
-    of the session's own key by theirs; or a passkey's answer as JSON, alone."""
+    """The same person's password and code, for a locked session.
+
+    `certificate`: replaces the password by a new certificate of the session's key, made by the person's key.
+    `passkey`: replaces all of them by a passkey's answer as JSON.
+    """
 
     password: str = field(default="", repr=False)
     code: str = field(default="", repr=False)
@@ -57,9 +60,12 @@ class UnlockForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProveForm:
-    """A fresh proof of one call in an open session: password and code, or instead of the password a
-    certificate by the person's key over the call's challenge, with the challenge's `nonce`; or a passkey's
-    answer as JSON, alone. `proof`: as the call's refusal named it; else the call that was refused last."""
+    """A fresh proof for one call in an open session: password and code.
+
+    `certificate`: replaces the password by the person's key's signature over the call's challenge, with the
+    challenge's `nonce`. `passkey`: replaces all of them by a passkey's answer as JSON. `proof`: as named in
+    the call's refusal; by default that of the last refused call.
+    """
 
     password: str = field(default="", repr=False)
     code: str = field(default="", repr=False)
@@ -71,14 +77,14 @@ class ProveForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskProofForm:
-    """A passkey is asked for a fresh proof. `proof`: as for `ProveForm`."""
+    """Asks for the options of a fresh proof by passkey. `proof`: as for `ProveForm`."""
 
     proof: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshlyProven:
-    """A fresh proof: its entry, how (code or passkey), of which call, and until when it is good."""
+    """A fresh proof: its entry, its kind (code or passkey), its call, and until when it is good."""
 
     entry: int
     how: str
@@ -88,10 +94,12 @@ class FreshlyProven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Me:
-    """Whose a session is, in which roles, until when; `locks_after_min`: idle minutes to its lock, -1: never.
+    """A session's person, roles and end. `locks_after_min`: after how many idle minutes it locks, -1 for
+    never.
 
     `must_change`: why only the password can be changed: first-password, password-expired, or empty;
-    `replaces_authenticator`: that change makes a new authenticator too, because another person made this one.
+    `replaces_authenticator`: whether that change makes a new authenticator too, because another person made
+    the present one.
     """
 
     user: str
@@ -107,6 +115,6 @@ class Me:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedOn(Me):
-    """A session as its logon answers it: the same, and its token."""
+    """The answer to a logon: the session and its token."""
 
     token: str = field(repr=False)

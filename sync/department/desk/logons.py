@@ -1,4 +1,4 @@
-"""Logging on, unlocking and logging off: by password and code, by a key of the person's, or by a passkey."""
+"""Logging on, unlocking and logging off: by password and code, by the person's key, or by a passkey."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Logons:
     def logon(
         self, user: str, password: str, code: str, *, post: str = "", address: str = "", proves: bool = False
     ) -> str:
-        """A session's token. Raises LockedError, TooManyError, NotProvenError.
+        """Log on and return the session's token. Raises LockedError, TooManyError, NotProvenError.
 
-        `address`: where the logon comes from; failures count for the name from there. `proves`: it is a fresh
-        proof too, for the session of one command.
+        `address`: where the logon comes from; failures are counted for the name from there. `proves`: whether
+        it is a fresh proof too, for the session of one command.
         """
         proven = self._proven(user, password, address)
         session = Ed25519PrivateKey.generate() if proven.key is not None else None
@@ -62,8 +62,10 @@ class Logons:
         return given.text()
 
     def begin(self, user: str, address: str = "") -> Begun:
-        """The input from which a client makes a person's key. An unknown name is answered as the account that
-        it looks like. Raises TooManyError."""
+        """What a client needs to make a person's key. Raises TooManyError.
+
+        An unknown name is answered like the account that it looks like.
+        """
         self._state.throttle.demand_pace(address, self._state.now_us(), begins=True)
         with self._state.deciding() as moment:
             terms, secret = self._state.policy.security, self._state.secret_of(b"salt", user)
@@ -86,14 +88,15 @@ class Logons:
         address: str,
         proves: bool,
     ) -> str:
-        """The same for a session's key that the person's key certified elsewhere: no password comes here."""
+        """Log on with a session key that the person's key certified elsewhere, so that no password comes
+        here."""
         proven = self._certified(user, certificate, address)
         secret = sessions.new_token()
         self._open(user, proven, code, post, address, secret, lambda _at_us: certificate, proves=proves)
         return secret
 
     def logon_passkey(self, answer: str, *, post: str = "", address: str = "") -> str:
-        """A session's token for an authenticator's answer to `begin_passkey`. Raises as `logon`."""
+        """Log on with an authenticator's answer to `begin_passkey`. Raises as `logon`."""
         self._state.throttle.demand_pace(address, self._state.now_us())
         try:
             challenge = challenge_of(answer)
@@ -112,8 +115,10 @@ class Logons:
     def unlock(
         self, token: str, password: str, code: str, *, certificate: bytes = b"", address: str = ""
     ) -> None:
-        """Open a locked session again, by the same person: with the password, or with a fresh certificate of
-        their key. Raises as `logon`."""
+        """Open a locked session again with the person's password or a fresh certificate by their key.
+
+        Raises as `logon`.
+        """
         session, log_id = self.session_of(token), self._state.log.log_id
         signers = self._state.book.signers
         signer = signers.sessions.get(session.digest) if signers.form >= BY_OWN_HAND else None
@@ -135,7 +140,7 @@ class Logons:
         self._enter_unlock(token, address, judge)
 
     def unlock_passkey(self, token: str, answer: str, *, address: str = "") -> None:
-        """The same by a passkey's answer to `begin_unlock`; the entry of the proof comes first. Raises as
+        """Unlock with a passkey's answer to `begin_unlock`. The entry of the proof comes first. Raises as
         `unlock`."""
         self._state.throttle.demand_pace(address, self._state.now_us())
         session = self.session_of(token)
@@ -153,7 +158,7 @@ class Logons:
             return sessions.find(self._state.book.sessions, token)
 
     def _enter_unlock(self, token: str, address: str, judge: Callable[[int], tuple[str, list[Note]]]) -> None:
-        """Enter an unlock, or its failure. `judge`: (why it fails or "", the entries) at a time."""
+        """Enter an unlock or its failure. `judge`: (why it fails or "", the entries) at a given time."""
         with self._state.deciding() as moment:
             session = sessions.find(self._state.book.sessions, token)
             account = self._state.book.roster.accounts.get(session.user)
@@ -194,10 +199,13 @@ class Logons:
         proof: str = "",
         address: str = "",
     ) -> Entry:
-        """A fresh proof of one refused call in an open session: by the password, or a certificate that the
-        person's key made for that call with `nonce`, and an unused code. `proof`: as the refusal names it.
-        Its entry. Raises as `unlock`; LockedError for a locked session; FormError if no call asked for it."""
-        if certificate and not nonce:  # no wrong password: it counts as no failure
+        """Give a fresh proof for one refused call in an open session, and return its entry.
+
+        It takes an unused code and the password, or a certificate that the person's key made for that call
+        with `nonce`. `proof`: as named in the refusal. Raises as `unlock`, LockedError for a locked session,
+        and FormError if no call asked for a proof.
+        """
+        if certificate and not nonce:  # not a wrong password, so it counts as no failure
             raise FormError(
                 "the proof is made as by a command that is older than the department's server",
                 code="old-command",
@@ -233,7 +241,7 @@ class Logons:
         return self._enter_proof(token, address, judge)
 
     def prove_passkey(self, token: str, answer: str, *, address: str = "") -> Entry:
-        """The same by a passkey's answer to the challenge that this session was given. Raises as `prove`."""
+        """Give a fresh proof with a passkey's answer to this session's challenge. Raises as `prove`."""
         self._state.throttle.demand_pace(address, self._state.now_us())
         judged = self._answered(self._open_session(token), answer, address)
 
@@ -246,8 +254,10 @@ class Logons:
     def _answered(
         self, session: Session, answer: str, address: str, *, unlocks: bool = False
     ) -> Callable[[], tuple[str, FreshProof]]:
-        """What judges a passkey's answer, whose challenge is used up now: (why it fails or "", the proof).
-        Raises LockedError, FormError, NotProvenError."""
+        """Use up the challenge of a passkey's answer, and return a function that judges the answer.
+
+        That returns (why it fails or "", the proof). Raises LockedError, FormError, NotProvenError.
+        """
         now_us = self._state.now_us()
         self._state.throttle.demand_open(self._state.policy.sessions, address, session.user, now_us)
         try:
@@ -291,8 +301,8 @@ class Logons:
         return session
 
     def _enter_proof(self, token: str, address: str, judge: Callable[[int], tuple[str, list[Note]]]) -> Entry:
-        """Enter a proof, or its failure. `judge`: (why it fails or "", the entries; the proof is the last) at
-        a time."""
+        """Enter a proof or its failure. `judge`: (why it fails or "", the entries, the proof last) at a given
+        time."""
         with self._state.deciding() as moment:
             session = sessions.find(self._state.book.sessions, token)
             account = self._state.book.roster.accounts.get(session.user)
@@ -321,19 +331,19 @@ class Logons:
         return True
 
     def _proven(self, user: str, password: str, address: str) -> Proven:
-        """What a password proves. Costs its hash, outside of any transaction."""
+        """What a password proves. This computes its hash, outside of any transaction."""
         self._demand_turn(user, address)
         with self._state.deciding():
             credential, known = self._state.credential(user), self._state.book.signers.keys.get(user)
             terms = self._state.policy.security
-            if credential is None:  # costs what the account that it looks like costs
+            if credential is None:  # takes as long as for the account that it looks like
                 secret = self._state.secret_of(b"salt", user)
                 credential = people.nobody(terms)
                 known = stand_in(user, secret, self._state.book.signers.keys)
         return prove(terms, self._state.log.log_id, user, credential, known, password)
 
     def _demand_turn(self, user: str, address: str) -> None:
-        """Raises TooManyError, LockedError."""
+        """Refuse too many failures. Raises TooManyError, LockedError."""
         now_us, throttle = self._state.now_us(), self._state.throttle
         throttle.demand_pace(address, now_us)
         throttle.demand_open(self._state.policy.sessions, address, user, now_us)
@@ -360,7 +370,7 @@ class Logons:
         *,
         proves: bool = False,
     ) -> None:
-        """Enter a logon and the keys that it brings. Raises NotProvenError."""
+        """Enter a logon and the keys that come with it. Raises NotProvenError."""
         with self._state.deciding() as moment:
             credential = self._state.credential(user)
             if proven.passkey:
@@ -405,7 +415,8 @@ class Logons:
             self._state.add(SessionKeySet(session=session, user=stamp.user, certificate=certificate), stamp)
 
     def _staffs(self, account: AccountSet | None, post: str) -> bool:
-        """Check that only dispatchers and communications personnel take a staffed post."""
+        """Whether the account may take this post: only dispatchers and communications personnel take a
+        staffed one."""
         held = self._state.book.roster.roles_of(account.user, self._state.now_us()) if account else ()
         roles = self._state.policy.effective_roles(held)
         return post in self._state.policy.sessions.staffed_posts and not STAFFS_POSTS.isdisjoint(roles)
@@ -417,7 +428,7 @@ class Logons:
         if credential is None or not matches:
             return "password", 0
         used = self._state.book.roster.used_steps.get(user, -1)
-        # a phone's clock may be right when the server's is not
+        # a phone's clock may be right when the server's is wrong
         for now_us in (*self._state.phone_times(), at_us):
             if (step := people.totp_step(credential, code, now_us, used)) is not None:
                 return "", step
@@ -426,7 +437,7 @@ class Logons:
     def _enter_failure(
         self, user: str, account: AccountSet | None, reason: str, address: str, stamp: Stamp
     ) -> None:
-        """Count a failed logon or unlock, and enter it: one entry a minute and name."""
+        """Count a failed logon or unlock and enter it, with at most one entry per minute and name."""
         throttle, terms = self._state.throttle, self._state.policy.sessions
         locks = throttle.failed(terms, address, user, stamp.at_us, code=reason == "code")
         name = user if account is not None else ""

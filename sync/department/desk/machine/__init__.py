@@ -1,1 +1,1 @@
-"""What two people decide about the machine: that its clock is right, that a backlog may be purged."""
+"""What two people decide about the server: that its clock is right, that a backlog may be purged."""

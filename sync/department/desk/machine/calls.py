@@ -1,4 +1,4 @@
-"""Two people's word on the server's clock and on a backlog of purges (463.8)."""
+"""Two people's decisions on the server's clock and on a backlog of purges (463.8)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockForm:
-    """That the server's clock is right; `day`: the day that it is now (YYYY-MM-DD, UTC), from elsewhere.
+    """A statement that the server's clock is right. `day`: today's date (YYYY-MM-DD, UTC), from another
+    source.
 
     `propose` asks for a second person; `approval` is the approved proposal.
     """
@@ -37,7 +38,7 @@ class ClockForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeForm:
-    """That days of receipt up to `through` (YYYY-MM-DD) may be purged at once."""
+    """Permission to purge the days of receipt up to `through` (YYYY-MM-DD) at once."""
 
     through: str
     reason: str
@@ -49,7 +50,7 @@ def confirm_clock(front: DeskContext, token: str, form: ClockForm) -> Entered:
     """Trust the server's clock, when two people say that it is right."""
     desk, time = front.desk, front.time
     desk.demand(token, Call.CHANGE_APPROVE)
-    desk.ask_time()  # a command beside the server has not heard yet what put the clock in doubt
+    desk.ask_time()  # a command beside the server does not know yet what put the clock in doubt
 
     def plan(caller: Caller) -> Plan[tuple[Entry, bool]]:
         doubt: Doubt | None = time.doubt() if time is not None else None

@@ -1,10 +1,10 @@
-"""Which units the log lets in, and which the store holds: root can enroll and revoke past the desk. No I/O.
+"""Compares the units that the log admits with those in the store, since root can bypass the desk. No I/O.
 
 A person signs for each one-time code, and the entry holds the code's digest; the store keeps which unit used
-which code. A unit that joined by none of them, a code that no person signed for, a revocation that the log
-does not know, and one that the store took back, are named by `department verify` and by `compliance`. The
-server does not admit a unit that the log revoked last, and revokes it again in a store that took it back, or
-that was restored from a backup.
+which code. `department verify` and `compliance` name a unit that joined by none of them, a code that no
+person signed for, a revocation that the log does not know, and one that the store lost. The server does not
+admit a unit that the log revoked last. It revokes the unit again in a store that lost the revocation or was
+restored from a backup.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ TAKEN_BACK = (
 
 @dataclass(slots=True)
 class JoinedUnits:
-    """What the entries so far say. `codes`: by the digest of a code, its entry; `names`: the name that each
-    was made for; `revoked`: by name or id, the newest revocation; `signatures`: digests of the calls that
-    made codes, one code each; `listed`: ids of units from before, `listed_revoked` of those that were
-    revoked; `listed_at`: the entry that lists them."""
+    """What the entries so far say of units.
+
+    `codes`: by the digest of a code, its entry; `names`: the name for which each was made; `revoked`: by name
+    or id, the newest revocation; `signatures`: digests of the calls that made codes, one code each; `listed`:
+    ids of units from before, `listed_revoked`: ids of those that were revoked; `listed_at`: the entry that
+    lists them.
+    """
 
     codes: dict[bytes, int] = field(default_factory=dict)
     names: dict[bytes, str] = field(default_factory=dict)
@@ -49,7 +52,7 @@ class JoinedUnits:
         note = entry.note
         if isinstance(note, UnitCodeIssued) and note.digest:
             call = hashlib.sha256(entry.signed).digest()
-            if call not in self.signatures:  # one signed call gives one code
+            if call not in self.signatures:  # one signed call makes one code
                 self.signatures.add(call)
                 self.codes[note.digest], self.names[note.digest] = entry.sequence, note.name
         elif isinstance(note, UnitRevoked):
