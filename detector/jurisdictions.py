@@ -1,12 +1,11 @@
 """Plate formats of the states and countries that the reader can name, as a soft prior over texts.
 
-A prior, never a filter: every jurisdiction gives a share of its mass to texts of no format at all,
-so a vanity plate stays possible and clear pixels win. Formats are written as ``A`` any letter, ``L``
-a letter that the issuer uses (without its ``skips``), ``9`` a digit. Sources: Wikipedia, "United
-States license plate designs and serial formats" and the pages of the single states, "Vehicle
-registration plates of Europe" and of the single countries (read 2026); where a series was replaced,
-its predecessors on the road are listed too. A share is a rough figure: a factor of two is half a
-nat, far below what one clear character weighs.
+It is a prior, never a filter: every jurisdiction gives a share of its mass to texts without a format, so that
+vanity plates remain possible and clear pixels win. In a format, ``A`` is any letter, ``L`` a letter that the
+issuer uses (all but its ``skips``) and ``9`` a digit. Sources: Wikipedia, "United States license plate
+designs and serial formats" and the pages of the states, "Vehicle registration plates of Europe" and the pages
+of the countries (read 2026). Replaced series that are still on the road are listed too. A share is a rough
+figure: a factor of two is about half a nat, far less than one clear character weighs.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from .plates import ALPHABET, CLASSES, NO_CHARACTER
 
 F64 = NDArray[np.float64]
 
-_STATE_VANITY = 0.18  # texts of no format: vanity, special and older plates; measured on US crops: 15 to 20 %
+_STATE_VANITY = 0.18  # texts without a format: vanity, special and older plates; 15 to 20 % of US crops
 _ELSEWHERE_VANITY = 0.06
 _TEXTS_KEPT = 128  # candidates of the plates in view
-# How long texts of no format are: 1 to 10 characters (US vanity plates end at 7 or 8).
+# Shares of the lengths of texts without a format, 1 to 10 characters (US vanity plates have at most 7 or 8)
 _LENGTHS = (0.002, 0.01, 0.04, 0.12, 0.2, 0.24, 0.28, 0.08, 0.02, 0.008)
 
 # code: (formats with their weights, letters that the issuer skips)
@@ -82,7 +81,7 @@ _US: dict[str, tuple[str, str]] = {
     "WV": ("9AA999:2 9A9999:2 AAA999 AA9999", "IQ"),
     "WY": ("99999 9999A 99999A 9999 999AA", "IOQ"),
 }
-# Europe (United Kingdom included) is one code to the reader; each country's series, by cars on the road.
+# Europe (United Kingdom included) is one code for the reader; series of each country, by cars on the road.
 _EU = (
     "AA99AAA:8 A999AAA:3 A99AAA AAA999A AAA999 "  # United Kingdom: current, prefix, suffix series
     "AA999AA:14 9999AA99 999AAA99 "  # France, Italy, Albania
@@ -114,10 +113,10 @@ _WORLD: dict[str, tuple[str, str]] = {
 }
 
 STATES, COUNTRIES = tuple(_US), tuple(_WORLD)
-# A jurisdiction less probable than this is a guess: it is left out of a read. Of drawn plates 21 of the 722
-# named from 0.8 on were wrong, 7 of the 530 from here on; of calibration plates 1 of 51 and none of 47.
+# A jurisdiction less probable than this is a guess and is left out of a read. Of drawn plates, 21 of the 722
+# named from 0.8 up were wrong, and 7 of the 530 from here up; of calibration plates, 1 of 51 and none of 47.
 NAMED_FROM = 0.95
-NO_PLACE = "unknown"  # the code under which a net sums up every issuer that it cannot name
+NO_PLACE = "unknown"  # a net's code for all issuers that it cannot name
 
 
 _SHAPES = str.maketrans({sign: "9" if sign.isdigit() else "A" for sign in ALPHABET})
@@ -125,7 +124,7 @@ _SHAPES = str.maketrans({sign: "9" if sign.isdigit() else "A" for sign in ALPHAB
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One series: ``shape`` in letters A and digits 9, the letters it skips, its share of the plates."""
+    """One series: its ``shape`` in A and 9, the letters that it skips, and its share of the plates."""
 
     shape: str
     skips: frozenset[str]
@@ -133,13 +132,13 @@ class Format:
 
     @property
     def lift(self) -> float:
-        """How much likelier a text of the series is than any text of its length (36 ** -length)."""
+        """How much likelier a text of the series is than a random text of its length (36 ** -length)."""
         letters = self.shape.count("A")
         return (36.0 / (26 - len(self.skips))) ** letters * 3.6 ** (len(self.shape) - letters)
 
 
 def formats_of(code: str) -> tuple[Format, ...]:
-    """The series of a jurisdiction, shares adding up to 1; none for a code that is not known."""
+    """The series of a jurisdiction, with shares that add up to 1; none for an unknown code."""
     text, skips = _US.get(code.removeprefix("US-"), ("", "")) if code.startswith("US-") else ("", "")
     text, skips = _WORLD.get(code, (text, skips))
     series = []
@@ -153,20 +152,20 @@ def formats_of(code: str) -> tuple[Format, ...]:
 
 
 def shape_of(text: str) -> str:
-    """``7ABC123`` as ``9AAA999``."""
+    """The shape of a text: ``7ABC123`` gives ``9AAA999``."""
     return text.translate(_SHAPES)
 
 
 class FormatPrior:
-    """How much likelier each jurisdiction makes a text, in the order of the codes that a net can name.
+    """How much likelier each jurisdiction makes a text, in the order of a net's codes.
 
-    Everything is relative to 36 ** -length: the nets have seen enough patternless texts to know how
-    many characters there are, and a prior over whole texts would always prefer the shorter one.
+    Everything is relative to 36 ** -length. The nets were trained on enough random texts to count the
+    characters, and a prior over whole texts would always prefer the shorter one.
     """
 
     def __init__(self, codes: Sequence[str]) -> None:
         self.codes = tuple(codes)
-        self.lifts = lru_cache(_TEXTS_KEPT)(self._lifts)  # frame after frame asks for the same few texts
+        self.lifts = lru_cache(_TEXTS_KEPT)(self._lifts)  # successive frames need the same few texts
         self._by_shape: dict[str, list[tuple[int, Format, float]]] = {}
         self._vanity = np.ones(len(self.codes))
         for index, code in enumerate(self.codes):
@@ -178,7 +177,7 @@ class FormatPrior:
                 self._by_shape.setdefault(one.shape, []).append((index, one, gain))
 
     def _lifts(self, text: str) -> F64:
-        """p(text | jurisdiction) / 36 ** -length of each code, (J,), vanity included; read-only."""
+        """p(text | jurisdiction) / 36 ** -length for each code, (J,), vanity included; read-only."""
         out = self._vanity * _length_share(len(text))
         for index, series, gain in self._by_shape.get(shape_of(text), ()):
             if series.skips.isdisjoint(text):
@@ -187,8 +186,10 @@ class FormatPrior:
         return out
 
     def log_slot_prior(self, text: str, chances: F64) -> F64:
-        """log lift of ``text``, the jurisdictions having the probabilities ``chances`` (J,), with each slot
-        replaced by each class: (S, 37); last: left out."""
+        """log lift (S, 37) of ``text`` with each slot replaced by each class; the last leaves the slot out.
+
+        chances: probabilities (J,) of the jurisdictions.
+        """
         free = float(self._vanity @ chances) * _length_share(len(text))
         odds = chances.tolist()
         out = np.full((len(text), CLASSES), free)
@@ -215,13 +216,13 @@ class FormatPrior:
         return np.asarray(np.log(np.maximum(out, 1e-300)))
 
     def fits(self, text: str, chances: F64) -> float:
-        """How probable it is (0..1) that the text's jurisdiction issues such a text as a series."""
+        """Probability (0..1) that the text belongs to a series of its jurisdiction."""
         weights = chances * self.lifts(text)
         free = chances * self._vanity * _length_share(len(text))
         return 1.0 - float(free.sum()) / max(float(weights.sum()), 1e-300)
 
     def informed(self, text: str, chances: F64, weight: float) -> F64:
-        """Jurisdiction probabilities (J,) once the text is known: chances x p(text | j) ** weight."""
+        """Jurisdiction probabilities (J,) given the text: chances x p(text | j) ** weight."""
         joint = chances * self.lifts(text) ** weight
         return np.asarray(joint / max(float(joint.sum()), 1e-300))
 

@@ -1,8 +1,8 @@
 """Decides whether a text is on a plate or is lettering: a badge, a poster, a clock printed into the picture.
 
-Lettering has no sheet: nothing steps from light to dark around it. A small logistic model over where the
-picture steps, in and around the box, and over the kind of the text, not over what the nets say of it; its
-weights are in ``models/lettering.toml``, fitted by ``detector.training.fit_lettering``.
+Lettering has no plate around it, so there are no edges around the text. The model is a small logistic one
+over the edges in and around the box and over the kind of text; it does not use the nets' scores. Its weights
+are in ``models/lettering.toml``, fitted by ``detector.training.fit_lettering``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .rectify import cut_patch, mean_and_deviation
 
 F64 = NDArray[np.float64]
 
-MARGIN = (0.5, 0.8)  # of the box's size, around it in all
+MARGIN = (0.5, 0.8)  # of the box's size, added around it in total
 SIZE = (48, 144)
 BOX_X, TEXT_Y = slice(24, 120), slice(14, 34)  # the box, and the rows of its text
 _ACROSS = slice(30, 114)
@@ -32,12 +32,12 @@ _BINS = 12
 _OF_TEXT = 5  # inputs that the text gives
 LEAST_SPREAD = 6.0
 _LONG_WORD, _LONG_NUMBER = 4, 6
-SURE_PLATE = 0.1  # from here on a text is trusted in full: the net itself reads hardly any lettering
+SURE_PLATE = 0.1  # from here up a text is fully trusted: the net itself reads hardly any lettering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextSigns:
-    """What the text and its box say. fits: how probable a series of the jurisdiction is, 0..1."""
+    """The signs from the text and its box. fits: probability that it is of a series of its state, 0..1."""
 
     text: str
     fits: float
@@ -45,17 +45,17 @@ class TextSigns:
 
 
 def cut_wide(luma: U8, box: PlateBox) -> U8:
-    """A box with its surroundings, uint8 (48, 144). Raises DegenerateCornersError."""
+    """Cuts out a box with its surroundings, uint8 (48, 144). Raises DegenerateCornersError."""
     return cut_patch(luma, box.corners, SIZE, MARGIN).luma
 
 
 def signs_of(wide: U8, signs: TextSigns) -> F64:
-    """The model's inputs, float64 (N,). wide: what ``cut_wide`` gives of the box."""
+    """The model's inputs, float64 (N,). wide: what ``cut_wide`` gives for the box."""
     return np.concatenate([steps_around(wide), _of_text(signs)])
 
 
 def steps_around(wide: U8) -> F64:
-    """Where a patch (48, 144) that shows a box with its surroundings steps from one tone to another."""
+    """Edge strengths of a patch (48, 144) that shows a box with its surroundings."""
     luma = wide.astype(np.float32)
     mean, deviation = mean_and_deviation(luma)
     luma -= mean
@@ -74,7 +74,7 @@ def steps_around(wide: U8) -> F64:
 
 @lru_cache(maxsize=8)
 def _parts(length: int, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where as many parts of a row begin as ``numpy.array_split`` makes, and their sizes."""
+    """Starts and sizes of the parts of a row, divided as by ``numpy.array_split``."""
     short, longer = divmod(length, count)
     sizes = np.full(count, short)
     sizes[:longer] += 1
@@ -131,5 +131,5 @@ class Lettering:
         return chance(self.bias + float(self.weights @ signs))
 
     def trust(self, signs: F64) -> float:
-        """What the confidence of a text is multiplied by, 0..1."""
+        """The factor for the confidence of a text, 0..1."""
         return min(1.0, self.plate(signs) / SURE_PLATE)

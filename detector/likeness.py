@@ -1,4 +1,4 @@
-"""How alike two texts are: whether two readings can be of one plate, whether one is a part of another."""
+"""Compares texts: whether two readings can be of one plate, and whether one is a part of the other."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Literal
 
 Likeness = Literal["same", "misread", "unclear", "neighbor", "different"]
 
-TRUSTED = 0.59  # confidence from which a text may be found again far from where it was expected
-TELLS_NOTHING = 0.47  # confidence below which a vote is not yet a plate's text: too far away, or blurred
-SURE = 0.88  # confidence from which one other character proves another plate
+TRUSTED = 0.59  # confidence from which a text may reappear far from where it was expected
+TELLS_NOTHING = 0.47  # a vote less sure than this is not a plate's text: too far away, or blurred
+SURE = 0.88  # confidence from which one different character proves a different plate
 LEAST_CHARACTERS = 4  # shorter texts are fragments and prove nothing
-NEAR_SHARE = 0.8  # of the characters alike: one other in five, two in ten
+NEAR_SHARE = 0.8  # of the characters are alike: one in five may differ, or two in ten
 DIFFERENT_SHARE = 0.55
-# Log-likelihood of another text below a frame's own best from which the frame contradicts it. On the
-# train clips frames of one plate stay above -10, of two plates below -24; blur and clutter are at -4 to -9.
+# A frame contradicts a text if its log-likelihood is this far below that of the frame's own best. On the
+# train clips, frames of one plate stay above -10 and of two plates below -24; blur and clutter: -4 to -9.
 DIFFERENT_NATS = -18.0
-# The same for a text that differs in one character: down to here the frame may have misread it.
+# For a text that differs in one character: down to here, the frame may have misread it.
 MISREAD_NATS = -5.0
 _PAIRS_KEPT = 128  # the texts in view are compared in every frame
-LEAST_PART = 2  # characters that a part of a text has at least
-_TWINS = str.maketrans("OI", "01")  # one die in many jurisdictions: no proof of another plate
-_FAR_TWINS = str.maketrans("OQDIBSZG", "00018526")  # a letter and a digit that few px do not distinguish
+LEAST_PART = 2  # characters in a part of a text, at least
+_TWINS = str.maketrans("OI", "01")  # many jurisdictions press both with one die: no proof of another plate
+_FAR_TWINS = str.maketrans("OQDIBSZG", "00018526")  # a letter and a digit that look alike in a few px
 
 
 def same_text(first: str, second: str) -> bool:
-    """Whether two texts are the same, O/0 and I/1 aside; never of fragments."""
+    """Whether two texts are the same apart from O/0 and I/1; False for fragments."""
     return min(len(first), len(second)) >= LEAST_CHARACTERS and first.translate(_TWINS) == second.translate(
         _TWINS
     )
 
 
 def from_afar(text: str) -> str:
-    """A text as it looks in a few px, letters and digits that look alike being one."""
+    """A text as it looks from afar: letters and digits that look alike become one."""
     return text.translate(_FAR_TWINS)
 
 
 def near_text(first: str, second: str) -> bool:
-    """Whether two texts differ in so little that one may be a misreading of the other."""
+    """Whether two texts differ so little that one may be a misreading of the other."""
     return (
         min(len(first), len(second)) >= LEAST_CHARACTERS
         and shared(first.translate(_TWINS), second.translate(_TWINS)) >= NEAR_SHARE
@@ -48,8 +48,8 @@ def near_text(first: str, second: str) -> bool:
 def of_other_kinds(first: str, second: str) -> bool:
     """Whether two texts differ only where one has a letter and the other a digit that looks like it.
 
-    No two plates of one series do: a series has its letters and digits at the same places. Plates of two
-    series may, so that it proves nothing of what was read from near.
+    Two plates of one series never do: a series has its letters and digits in fixed places. Plates of two
+    series may, so this proves nothing for texts read at close range.
     """
     differ = [(a, b) for a, b in zip(first, second, strict=False) if a != b]
     alike = len(first) == len(second) and from_afar(first) == from_afar(second)
@@ -57,7 +57,7 @@ def of_other_kinds(first: str, second: str) -> bool:
 
 
 def is_part(part: Sequence[object], whole: Sequence[object]) -> bool:
-    """Whether a text is what remains of another if something hides one stretch of it, or both its ends."""
+    """Whether a text is what remains of another if something hides one stretch of it, or both ends."""
     missing = len(whole) - len(part)
     if missing < 1 or len(part) < LEAST_PART:
         return False
@@ -70,7 +70,7 @@ def is_part(part: Sequence[object], whole: Sequence[object]) -> bool:
 
 
 def is_rest(part: str, whole: str) -> bool:
-    """Whether a text begins or ends a longer one, but for a character that was half hidden."""
+    """Whether a longer text begins or ends with this one, except for one half-hidden character."""
     if not LEAST_CHARACTERS <= len(part) < len(whole):
         return False
     return whole.endswith(part[1:]) or whole.startswith(part[:-1])

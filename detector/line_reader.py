@@ -1,4 +1,4 @@
-"""Reads a two-line plate line by line; marks a box that shows signs of two lines without a sure reading."""
+"""Reads a two-line plate line by line, and marks a box that seems to have two lines but cannot be read."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from .two_lines import (
 )
 
 LINE_OVERLAP, _OTHER_OVERLAP = 0.03, -0.01  # of the plate's height that the cuts of two lines share
-LINES_TRUST = 0.8  # in the text of both: the net was trained on plates of one line
-SPLITS = (-0.08, -0.04, 0.04, 0.08)  # where else the lines of a still may part, shares of the height
-LINE_LOOKS = 4  # of a still's: if they differ, the text is in doubt
-LINES_AGREE = 3  # of the looks at a line of a still
-LINE_SURE = 0.4  # of each line's look, that both together are the text
-ONE_OF_TWO_TRUST = 0.4  # in the text of one line, if the box shows signs of two
-# But for a look at the whole box that gives so many characters so surely: over two lines it gives none, or
-# scraps of the larger one. The signs then come of a steep view or of what is printed over and under the line.
+LINES_TRUST = 0.8  # in the text of both lines: the net was trained on single lines
+SPLITS = (-0.08, -0.04, 0.04, 0.08)  # other places to divide the lines of a still, as shares of the height
+LINE_LOOKS = 4  # at a line of a still: if they differ, the text is doubtful
+LINES_AGREE = 3  # of the looks at a line of a still must give the same text
+LINE_SURE = 0.4  # least sureness of each line's look for both to be the text
+ONE_OF_TWO_TRUST = 0.4  # in the text of one line, if the box seems to have two
+# An exception is a look at the whole box that gives so many characters so surely: on two lines it would give
+# none, or scraps of the larger one. Then a steep view, or print above and below the line, causes the signs.
 WHOLE_CHARACTERS, WHOLE_SURE, WHOLE_TRUST = 5, 0.5, 0.8
 
-Pair = tuple[Look, Look]  # at the upper and at the lower line
+Pair = tuple[Look, Look]  # at the upper and the lower line
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:
-    """A plate of two lines. ``looks``: both as one text, none if a line is not surely read.
+    """A plate with two lines. ``looks``: both lines as one text; empty if a line cannot be read for sure.
 
-    ``trust``: what the confidence of the text is multiplied by.
+    ``trust``: the factor for the confidence of the text.
     """
 
     looks: tuple[Look, ...]
@@ -53,7 +53,7 @@ class LineReader:
         self._looker = looker
 
     def each(self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch) -> Pair | None:
-        """The looks at either line of a box that may have two, else None. Raises DegenerateCornersError."""
+        """The looks at both lines of a box that may have two, else None. Raises DegenerateCornersError."""
         gap = self._gap(box, first)
         if gap is None:
             return None
@@ -69,10 +69,10 @@ class LineReader:
         still: bool,
         pair: Pair | None = None,
     ) -> Lines | None:
-        """Both lines of a plate, None if it has one.
+        """Reads both lines of a plate; None if it has one.
 
-        ``first``: the look at the whole box. ``still``: no other frame of this plate comes, so that the lines
-        are parted at more places. ``pair``: what ``each`` gave. Raises DegenerateCornersError.
+        ``first``: the look at the whole box. ``still``: there is no other frame of this plate, so the lines
+        are divided at more places. ``pair``: what ``each`` gave. Raises DegenerateCornersError.
         """
         gap = self._gap(box, first)
         if gap is None:
@@ -91,13 +91,13 @@ class LineReader:
             one_line = len(first.path) >= WHOLE_CHARACTERS and first.sureness >= WHOLE_SURE
             return Lines(looks=(), trust=WHOLE_TRUST if one_line else ONE_OF_TWO_TRUST)
         looks = [_joined(*one) for one in surest[:LINE_LOOKS]]
-        if not still:  # once more, cut differently: if the looks differ, the text is in doubt
+        if not still:  # again, cut differently: if the looks differ, the text is doubtful
             other = self._pair(luma, box.corners, gap.place, watch, overlap=_OTHER_OVERLAP)
             looks += [_joined(*other)] if all(line.path for line in other) else []
         return Lines(looks=tuple(looks), trust=LINES_TRUST)
 
     def _gap(self, box: PlateBox, first: Look) -> RowGap | None:
-        """The gap between the lines of a box that may have two."""
+        """The gap between the lines, or None if the box cannot have two."""
         if box.aspect >= MOST_ASPECT:
             return None
         gap = find_gap(first.patch.luma, self._looker.card.patch.margin_y)
@@ -111,9 +111,9 @@ class LineReader:
 
 
 def _surest(pairs: list[Pair]) -> list[Pair]:
-    """The surest looks at the upper line beside the surest at the lower; none if one line is unsure.
+    """Pairs the surest looks at the upper line with the surest at the lower; none if a line is unsure.
 
-    Of several looks at a line a few must agree on its text: halves of characters give another with every cut.
+    Some of several looks at a line must agree on its text: half characters read differently in every cut.
     """
     sides = []
     for side in zip(*pairs, strict=True):
@@ -126,7 +126,7 @@ def _surest(pairs: list[Pair]) -> list[Pair]:
 
 
 def _joined(upper: Look, lower: Look) -> Look:
-    """Both lines of a plate as one look; the patch is still one line's."""
+    """Joins both lines of a plate into one look; the patch remains that of one line."""
     columns = join_columns(upper.columns, lower.columns).astype(np.float64)
     outputs = {name: value for name, value in lower.outputs.items() if name == "jurisdiction"}
     return Look(lower.patch, columns, best_path(columns), upper.sureness * lower.sureness, outputs)

@@ -1,4 +1,4 @@
-"""One look at a patch of a frame: what is cut out there and what the reader's net says of it."""
+"""One look at a plate: cuts a patch out of a frame and runs the reader's net on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ F64 = NDArray[np.float64]
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Milliseconds by stage, on the clock on the wall; ``lap`` books the time since the last lap."""
+    """Elapsed milliseconds by stage; ``lap`` adds the time since the last lap."""
 
     ms: dict[str, float] = field(default_factory=dict)
     last: float = field(default_factory=time.perf_counter)
@@ -34,7 +34,7 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What one look gave. ``columns``: float64 (T, 37) probabilities, blank last; ``path``: the text alone.
+    """What one look gave. ``columns``: float64 (T, 37) probabilities, blank last; ``path``: its text.
 
     ``sureness``: product of the columns' largest probabilities.
     """
@@ -47,33 +47,33 @@ class Look:
 
     @property
     def text_sureness(self) -> float:
-        """How sure the look is of the text that it gives: not at all if it gives none."""
+        """How sure the look is of its text; 0 if it gives none."""
         return self.sureness if self.path else 0.0
 
 
 class Looker:
-    """The reader's net behind what cuts its patches out of a frame."""
+    """Cuts patches out of frames and runs the reader's net on them."""
 
     def __init__(self, net: Net, card: ReaderCard) -> None:
         self.net = net
         self.card = card
 
     def look(self, luma: U8, corners: Corners | F64, margin: tuple[float, float], watch: Stopwatch) -> Look:
-        """One look. luma: uint8 (H, W); margin: shares of the plate's width and height around it.
+        """Takes one look. luma: uint8 (H, W); margin: shares of the plate's width and height around it.
 
-        Raises DegenerateCornersError, and NetAnswerError where the net's columns come to no number.
+        Raises DegenerateCornersError, or NetAnswerError if the net's columns contain a NaN.
         """
         patch = cut_patch(luma, corners, self.net.size, margin)
         columns, sureness, outputs = self._columns(patch.luma, watch)
         return Look(patch, columns, best_path(columns), sureness, outputs)
 
     def look_at(self, patch: U8, watch: Stopwatch) -> tuple[Labels, float]:
-        """The text that a patch of the net's size gives, and how sure it is. Raises NetAnswerError."""
+        """Reads a patch of the net's size: its text and how sure it is. Raises NetAnswerError."""
         columns, sureness, _ = self._columns(patch, watch)
         return best_path(columns), sureness
 
     def columns_at(self, patch: U8, watch: Stopwatch) -> F64:
-        """The columns, float64 (T, 37), that a patch of the net's size gives. Raises NetAnswerError."""
+        """Runs the net on a patch of its size: columns, float64 (T, 37). Raises NetAnswerError."""
         return self._columns(patch, watch)[0]
 
     def _columns(self, patch: U8, watch: Stopwatch) -> tuple[F64, float, dict[str, NetOutput]]:
@@ -84,10 +84,10 @@ class Looker:
         rules = self.card.text
         columns = column_probabilities(outputs["columns"].real(), rules.temperature, rules.smoothing)
         sureness = float(np.prod(columns.max(axis=1)))
-        if not 0.0 <= sureness <= 1.0:  # one that is no number anywhere ends up here
+        if not 0.0 <= sureness <= 1.0:  # a NaN in any column ends up here
             raise NetAnswerError(self.card.model.file, f"its columns come to a probability of {sureness:g}")
         return columns, sureness, outputs
 
     def first(self, luma: U8, corners: Corners, watch: Stopwatch) -> Look:
-        """The look with the margin of the first one. Raises what ``look`` raises."""
+        """Takes the first look, with its margin. Raises what ``look`` raises."""
         return self.look(luma, corners, (self.card.patch.margin_x, self.card.patch.margin_y), watch)

@@ -1,4 +1,4 @@
-"""What the frames showed of two passes: both at once, or one only while the other was missed near there."""
+"""Records which passes frames showed together, and which only while another was missed nearby."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from .passes import LiveTrack
 from .place_fit import between, may_have_strayed
 from .plates import PlateBox
 
-_GLIMPSE, _GLIMPSE_US = 2, 200_000  # sightings of what a jump of the picture tore off; time beside its pass
-_MOST_BETWEEN, _MISSED_US = 5, 400_000  # sightings of it while its pass was missed, never for longer
+_GLIMPSE, _GLIMPSE_US = 2, 200_000  # sightings that a jump of the picture tore off; time beside its pass
+_MOST_BETWEEN, _MISSED_US = 5, 400_000  # most sightings of it while its pass was missed, and for how long
 _WIDER = 1.25
-_TURNS = 4  # so often two passes were seen in turn, never at once: one plate, now read so, now otherwise
-_SPARSE_INTERVALS = 2.5  # at a few frames a second: the one that shows it, and both that show its pass
+_TURNS = 4  # two passes seen in turn this often, never together, are one plate read in two ways
+_SPARSE_INTERVALS = 2.5  # at a few frames per second: the frame that shows it, and both that show its pass
 
 Pair = tuple[int, int]
 
 
 class Meetings:
-    """Of the passes that are live, by their ids."""
+    """The meetings of live passes, by their ids."""
 
     def __init__(self) -> None:
         self._met: set[Pair] = set()  # one frame showed both
         self._near: set[Pair] = set()  # one began where the other was missed
-        self._between: dict[Pair, int] = {}  # the later one's sightings while the earlier was missed briefly
-        self._turns: dict[Pair, int] = {}  # how often one was missed briefly, and the other seen meanwhile
+        self._between: dict[Pair, int] = {}  # sightings of the later one while the earlier was briefly missed
+        self._turns: dict[Pair, int] = {}  # how often one was briefly missed while the other was seen
 
     def met(self, one: LiveTrack, other: LiveTrack) -> bool:
-        """Whether one frame showed both: they are two vehicles'."""
+        """Whether a frame showed both, so that they are two vehicles."""
         return _pair(one, other) in self._met
 
     def may_be_one(self, one: LiveTrack, other: LiveTrack) -> bool:
@@ -38,12 +38,12 @@ class Meetings:
         return pair in self._near and pair not in self._met
 
     def show(self, present: Iterable[LiveTrack]) -> None:
-        """Takes the passes that one frame shows."""
+        """Records the passes that one frame shows."""
         ids = sorted(track.pass_id for track in present)
         self._met.update((one, other) for one in ids for other in ids if one < other)
 
     def begin(self, track: LiveTrack, missed: Iterable[LiveTrack], time_us: int, box: PlateBox) -> None:
-        """A new pass, in a frame that does not show others."""
+        """Records a new pass, in a frame in which the others were missed."""
         self._near.update(
             _pair(track, other) for other in missed if may_have_strayed(other.motion, time_us, box)
         )
@@ -51,7 +51,7 @@ class Meetings:
     def again(
         self, track: LiveTrack, time_us: int, box: PlateBox, tracks: Iterable[LiveTrack], pace: Pace
     ) -> None:
-        """A pass is seen again, before it takes the sighting: counts what was seen since it was missed."""
+        """Before a pass takes a sighting, counts what was seen while it was missed."""
         last_us = track.motion.last_us
         for other in tracks:
             if other.motion.last_us <= last_us:
@@ -74,16 +74,16 @@ class Meetings:
         return sparse and between(track.motion, other.motion, time_us, box)
 
     def is_glimpse(self, glimpse: LiveTrack, track: LiveTrack, pace: Pace) -> bool:
-        """Whether a pass is a moment of another that was missed: no vehicle is in view for so short a time.
+        """Whether a pass is a moment of another that was missed; no vehicle is in view for so short a time.
 
-        At a few frames a second one may be, but not far away just before or after the other was nearer, nor
-        at the very place between two sightings of the other.
+        At a few frames per second one may be, but not far away just before or after the other was nearer,
+        nor in exactly the other's place between two of its sightings.
         """
         if not self.may_be_one(glimpse, track):
             return False
         sightings, apart_us = glimpse.motion.sightings, apart(track, glimpse)
         within = self._between.get(_pair(track, glimpse))
-        # what glare left of it in one frame
+        # the part that glare left of it in one frame
         rest = sightings == 1 and apart_us <= 0 and is_rest(glimpse.vote.leader, track.vote.leader)
         if within == sightings <= _MOST_BETWEEN:
             return rest or glimpse.spelt_nearly(track) or (sightings == 1 and glimpse.is_far)
@@ -105,13 +105,13 @@ class Meetings:
 
 
 def _as_wide(moment: PlateBox, before: PlateBox, after: PlateBox) -> bool:
-    """Whether a plate is about as wide as the one that was missed: as far away, which another lane is not."""
+    """Whether a plate is about as wide as the missed one: as far away, which another lane would not be."""
     least, most = sorted((before.width_px, after.width_px))
     return least / _WIDER <= moment.width_px <= most * _WIDER
 
 
 def apart(one: LiveTrack, other: LiveTrack) -> int:
-    """Microseconds between two passes' own sightings, at most 0 if they overlap."""
+    """Microseconds between the sightings of two passes; at most 0 if they overlap."""
     return max(one.began_us - other.motion.last_us, other.began_us - one.motion.last_us)
 
 

@@ -1,7 +1,8 @@
-"""How one plate moves through the picture: constant velocity, growth, and the direction they give.
+"""How one plate moves through the picture: velocity, growth, and the direction that follows from them.
 
-A vehicle at a constant speed is not at a constant one in the picture: one over the plate's width changes
-evenly, and its place with the width. Between frames that show it much nearer or farther, that is what counts.
+A vehicle at constant speed does not move at constant speed in the picture: the reciprocal of the plate's
+width changes linearly with time, and its place linearly with the width. This matters between frames that show
+it much nearer or farther.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import math
 
 from .plates import Direction, PlateBox
 
-_FOLLOW = 0.5  # share of a new velocity that is believed at once: boxes jitter by some per cent
-_GROWN = 0.14  # log of the size's change that gives direction: three times the detector's jitter
+_FOLLOW = 0.5  # weight of a new velocity: boxes jitter by a few percent
+_GROWN = 0.14  # log of the change of size that shows a direction: three times the detector's jitter
 _STILL_WIDTHS = 0.6  # a parked plate's center stays within this many plate widths
 _PARKED_S = 2.0
-_SAME_WIDTHS = 0.05  # within so many widths all frames show a plate by the same px
-_STRAY_SHARE = 0.3  # of a new error of the prediction in what is usual
-_APPROACH = 0.15  # log of the size's change between two sightings from which the distance explains the way:
-# the place is then off by 0.2 to 0.6 widths (median), with a constant velocity by 0.6 to 2.4
-_NEAREST = 1.0  # log of the size's change that is believed ahead: a plate that passes the camera has no place
+_SAME_WIDTHS = 0.05  # within this many widths, all frames show a plate on the same px
+_STRAY_SHARE = 0.3  # weight of a new prediction error in the usual one
+_APPROACH = 0.15  # log of the change of size between sightings from which the distance predicts the place:
+# it is then off by 0.2 to 0.6 widths (median); with constant velocity, by 0.6 to 2.4
+_NEAREST = 1.0  # log of the largest predicted change of size: a plate that passes the camera has no place
 _SMOOTH = 3  # sightings that the first and the last size are averaged over
 
 
@@ -56,7 +57,7 @@ class Motion:
         self._high = (math.log(max(box.height_px, 1.0)),) * 2
 
     def take(self, time_us: int, box: PlateBox) -> None:
-        """One more sighting, later than all before."""
+        """Adds a sighting, which must be later than all before."""
         seconds = max((time_us - self.last_us) / 1e6, 1e-3)
         (x0, y0), (x1, y1) = self.box.center, box.center
         if self.sightings > 1:
@@ -109,7 +110,7 @@ class Motion:
         return max(self.box.width_px, 1.0)
 
     def predicted(self, time_us: int) -> tuple[float, float, float]:
-        """Center x, y and width in px at a later time; growth is believed for half a second."""
+        """Predicts center x, y and width in px; growth is extrapolated for at most half a second."""
         if self._predicted is not None and self._predicted[0] == time_us:
             return self._predicted[1]
         seconds = (time_us - self.last_us) / 1e6
@@ -122,9 +123,9 @@ class Motion:
         return where
 
     def _approached(self, ahead_s: float) -> tuple[float, float] | None:
-        """Where the plate will be, if the change of its distance explains its way. None if it hardly grew.
+        """Predicts the center from the change of distance; None if the plate hardly grew.
 
-        In central projection one over the width is linear in time, and the place is linear in the width.
+        In central projection, the reciprocal of the width is linear in time, and the place in the width.
         """
         if self._before is None:
             return None
@@ -133,7 +134,7 @@ class Motion:
         if min(wide, high) < math.exp(_APPROACH) and max(wide, high) > math.exp(-_APPROACH):
             return None
         if abs(math.log(wide / max(high, 0.01))) > _APPROACH:
-            return None  # a side that an obstacle or the picture's edge hides is no change of distance
+            return None  # a side hidden by an obstacle or the picture's edge is no change of distance
         passed = ahead_s * 1e6 / max(self.last_us - before_us, 1)
         inverse = 1.0 + passed * (1.0 - wide)  # of the width to come, in widths of the last box
         grown = 1.0 / max(inverse, math.exp(-_NEAREST)) - 1.0
@@ -142,7 +143,7 @@ class Motion:
         return x1 + share * (x1 - x0), y1 + share * (y1 - y0)
 
     def leaves(self, time_us: int, frame_shape: tuple[int, int]) -> bool:
-        """Whether the plate has driven out of the picture (H, W) by then, by its own motion."""
+        """Whether its motion will have taken the plate out of the picture (H, W) by then."""
         x, y, width = self.predicted(time_us)
         reach = width / 2
         return not (reach <= x <= frame_shape[1] - reach and reach / 3 <= y <= frame_shape[0] - reach / 3)
@@ -154,18 +155,18 @@ class Motion:
 
     @property
     def unmoved(self) -> bool:
-        """Whether every sighting was at the very place of the first: they show one view of the plate."""
+        """Whether every sighting was in exactly the place of the first: they show one view of the plate."""
         return self._wander < _SAME_WIDTHS
 
     @property
     def _growth(self) -> float:
-        """Log of the size's change; a side that appears from behind something is not growth."""
+        """Log of the change of size; a side that appears from behind something is not growth."""
         wide, high = (late - early / min(self.sightings, _SMOOTH) for early, late in (self._wide, self._high))
         return math.copysign(min(abs(wide), abs(high)), wide) if wide * high > 0 else 0.0
 
     @property
     def direction(self) -> Direction:
-        """Growing plates come towards the camera, shrinking ones go away, still ones are parked."""
+        """The direction: growing plates approach the camera, shrinking ones recede, still ones are parked."""
         if self.sightings < 2:
             return "unknown"
         if self._growth >= _GROWN:

@@ -1,7 +1,7 @@
-"""Sees what hides a part of a plate: a post, a hand, tape, a leaf, glare, the corner of another vehicle.
+"""Detects what hides a part of a plate: a post, a hand, tape, a leaf, glare, the corner of another vehicle.
 
-A small net looks at the plate with its surroundings and says of each column whether something hides a
-character there, also just beyond an end of the box, for a box ends where what can be seen of a plate ends.
+A small net looks at the plate with its surroundings and says for each column whether something hides a
+character there. The columns reach beyond the ends of the box, since a box ends where the visible part ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ObstacleFinder:
     """The net with the array code around it."""
 
     def __init__(self, net: Net, card: ObstacleCard) -> None:
-        """Raises CardError for a card of other patches than those that ``lettering.cut_wide`` cuts."""
+        """Raises CardError if the card's patches are not those that ``lettering.cut_wide`` cuts."""
         for key, said, cut in (
             ("patch.margin_x", card.patch.margin_x, MARGIN[0]),
             ("patch.margin_y", card.patch.margin_y, MARGIN[1]),
@@ -37,7 +37,7 @@ class ObstacleFinder:
         self.card = card
 
     def log_odds(self, wide: U8) -> F64:
-        """Log-odds (C,) that something hides a character, of columns of equal width.
+        """Log-odds (C,) that something hides a character, for columns of equal width.
 
         wide: uint8 (48, 144), what ``lettering.cut_wide`` gives. Raises NetAnswerError.
         """
@@ -47,6 +47,6 @@ class ObstacleFinder:
         return odds
 
     def trust(self, wide: U8) -> float:
-        """What the confidence of a text is multiplied by, 0..1. Raises NetAnswerError."""
+        """The factor for the confidence of a text, 0..1. Raises NetAnswerError."""
         clear = chance(-float(self.log_odds(wide).max()))
         return min(1.0, clear / chance(-self.card.hiding.clear_below))

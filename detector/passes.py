@@ -1,4 +1,4 @@
-"""One vehicle's pass while it lasts: its motion, its vote, its best picture."""
+"""A vehicle's pass while it lasts: its motion, its vote and its best picture."""
 
 from __future__ import annotations
 
@@ -31,37 +31,36 @@ from .place_fit import on_same_px, runs_out, shared_end
 from .plates import U8, Confirmation, Evidence, PlateBox, PlateReading, PlateText, VehiclePass
 from .vote import Decoding, Vote
 
-_BETTER = 0.015  # a picture must be this much better to replace the kept one: copying a frame costs 2 ms
-_RECHECK_US = 250_000  # a settled plate is read again after this, then after twice as long, and so on:
-_RECHECK_MOST_US = 8_000_000  # what hid a part may be gone, or another vehicle may have stopped there
-_WIDENED = 1.1  # a box wider by this than any that was read, for its height, may show what was hidden
-_NOT_SHOWN = 0.5  # off a picture's quality: it does not show the text that the vote says
-_CLEAR = 0.1  # power of a look's sureness that brings it near the text's confidence, which costs more
-_CUT = 0.3  # off the quality of a picture in which the plate runs out
-_MOST_CREDIT = 32  # confirmed frames that outweigh as many readings of another text
-_AS_NEAR = 0.8  # of the kept picture's width: from farther away, another text says little
-_MOVED_WIDTHS = 2.0  # a settled plate that went this far is read again
+_BETTER = 0.015  # a picture replaces the kept one if it is this much better: copying a frame costs 2 ms
+_RECHECK_US = 250_000  # a settled plate is read again after this time, then after twice as long, and so on:
+_RECHECK_MOST_US = 8_000_000  # an obstacle may be gone, or another vehicle may have stopped there
+_WIDENED = 1.1  # a box this much wider for its height than any that was read may show what was hidden
+_NOT_SHOWN = 0.5  # subtracted from a picture's quality if it does not show the vote's text
+_CLEAR = 0.1  # exponent that makes a look's sureness comparable to the confidence, which costs more
+_CUT = 0.3  # subtracted from the quality of a picture whose edge cuts the plate
+_MOST_CREDIT = 32  # most confirmed frames that count against readings of another text
+_AS_NEAR = 0.8  # of the kept picture's width: a different text from farther away says little
+_MOVED_WIDTHS = 2.0  # a settled plate that moved this far is read again
 _GREW = 1.3  # or that grew by so much
-_NEARER = 1.05  # than any look that gave the text: no such look outweighs another text
-# Two witnesses of unlike kind separate a vehicle from clutter that looks like a plate for a moment: the
-# detector was sure at least once, or the text is. A glimpse in one frame from afar
-# has the detector alone.
+_NEARER = 1.05  # than any look that gave the text: none of them outweighs another text
+# Two kinds of evidence separate a vehicle from clutter that briefly looks like a plate: the detector was sure
+# at least once, or the text is. A glimpse in one frame from afar has only the detector.
 _LEAST_READABLE = 2
-_FAR_PX = 30.0  # the best picture of a narrower plate shows characters of four px: readings differ in several
-_NEAR_PX, _LEAST_CONFIDENCE = 40.0, 0.025  # a plate that stayed too far to be read has not passed here
-_ALIKE_PX = 45.0  # of a narrower plate a B may be read for an 8, surely
-_WIDE_PX = 80.0  # of wider plates, no pass of 4,490 was read wrongly; the average of frames costs 10 ms
+_FAR_PX = 30.0  # characters of narrower plates are under four px wide: readings differ in several of them
+_NEAR_PX, _LEAST_CONFIDENCE = 40.0, 0.025  # a plate that stayed too far away to be read has not passed here
+_ALIKE_PX = 45.0  # on a narrower plate, a B may be read as a sure 8
+_WIDE_PX = 80.0  # wider plates: none of 4,490 passes was read wrongly, and an average costs 10 ms
 _FEW = 3  # sightings
-_GUESSED = 0.2  # confidence of a far plate's only look: a guess, of a vehicle that others show better
-_UNSURE = 0.76  # no text that the card calls sure gives way to one that was read elsewhere
-_SAME_VIEW = 0.95  # correlation of two patches of one view; plates of one series reach it too, on other px
+_GUESSED = 0.2  # confidence of a far plate's only look: a guess, and other passes show the vehicle better
+_UNSURE = 0.76  # a text that the card calls sure does not yield to one read elsewhere
+_SAME_VIEW = 0.95  # correlation of two patches of one view; two plates of one series reach it too, elsewhere
 _SURE_PLATE, _SURE_TEXT = 0.9, 0.47
 _GLIMPSE_PLATE = 0.97
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sighting:
-    """One plate in one frame, read or left unread. ``confirmed``: one look gave the text of its pass."""
+    """One plate in one frame, read or not. ``confirmed``: one look gave the text of its pass."""
 
     sequence: int
     time_us: int
@@ -80,21 +79,21 @@ class _Best:
 
 
 class LiveTrack:
-    """The state behind one pass id."""
+    """The state of one live pass."""
 
     def __init__(self, pass_id: int, decoding: Decoding, first: Sighting, reading: PlateReading) -> None:
         self.pass_id = pass_id
         self.motion = self._motion_before = Motion(first.time_us, first.box)
         self.vote = Vote(decoding)
-        self.looks = 0  # frames that were read, or confirmed the text
+        self.looks = 0  # frames that were read or that confirmed the text
         self._given = LookHistory()
         self._views = Views()
-        self._average: tuple[int, Evidence | None] = (0, None)  # by how many looks there were
-        self._credit, self._spared = 0, 0  # frames that looks confirmed; left unread since the last look
+        self._average: tuple[int, Evidence | None] = (0, None)  # with the number of looks it is from
+        self._credit, self._spared = 0, 0  # confirmed frames; frames not read since the last look
         self.rival: LiveTrack | None = None  # another vehicle that may have taken this one's place
-        self.gave_way = False  # it has, and this one was not seen since
+        self.gave_way = False  # it has taken it, and this vehicle was not seen since
         self._first_box = self._began_box = first.box
-        self.began_us = first.time_us  # by its own sightings, whatever it took over since
+        self.began_us = first.time_us  # of its own sightings, whatever it took over since
         self._best: _Best | None = None
         self._top_plateness = 0.0
         self._recheck_us = _RECHECK_US
@@ -104,7 +103,7 @@ class LiveTrack:
         self._count(first, reading)
 
     def take(self, sighting: Sighting) -> bool:
-        """One more sighting of this vehicle; True when its frame is now the best picture."""
+        """Adds a sighting of this vehicle; True if its frame is now the best picture."""
         self.gave_way = False
         self.motion.take(sighting.time_us, sighting.box)
         if sighting.reading is not None:
@@ -123,12 +122,12 @@ class LiveTrack:
         return self._keep(_Best(quality, self.vote.leader, sighting.sequence, look.box, look.patch))
 
     def follow(self, sighting: Sighting) -> None:
-        """A sighting at this vehicle's place whose text says that it may be another one: not counted."""
+        """Follows a sighting in this vehicle's place that may be another vehicle, without counting it."""
         self._motion_before = copy.copy(self.motion)
         self.motion.take(sighting.time_us, sighting.box)
 
     def yield_place(self) -> None:
-        """The sighting last followed was the rival's: it is not of this pass."""
+        """Gives the last followed sighting to the rival: it was not of this pass."""
         self.motion, self.gave_way = self._motion_before, True
 
     def _count(self, sighting: Sighting, reading: PlateReading) -> bool:
@@ -152,7 +151,7 @@ class LiveTrack:
         return self._keep(_Best(quality, reading.leader, sighting.sequence, reading.box, reading.patch))
 
     def _keep(self, picture: _Best) -> bool:
-        """Keeps a picture if it shows better what the vote says than the one before."""
+        """Keeps a picture if it shows the vote's text better than the one before."""
         shown = 0.0 if self._shows(picture.leader) else _NOT_SHOWN
         if picture.quality - shown < self.picture_quality + _BETTER:
             return False
@@ -160,20 +159,21 @@ class LiveTrack:
         return True
 
     def _contradicted_by(self, box: PlateBox, reading: PlateReading) -> bool:
-        """Whether one more reading trusts another text, and is from as near as the kept picture."""
+        """Whether a reading is sure of another text and was taken from as near as the kept picture."""
         if self._agrees(reading) or box.width_px < _AS_NEAR * self._best_px:
             return False
         return reading.confidence >= TRUSTED
 
     def _agrees(self, reading: PlateReading) -> bool:
-        """Whether one more reading gives the text of the vote, or what an obstacle leaves of it."""
+        """Whether a reading gives the vote's text, or what an obstacle leaves of it."""
         mine, its = self.vote.leader, reading.leader
         return same_text(mine, its) or is_part(its, mine)
 
     def _outweighed(self, box: PlateBox, reading: PlateReading) -> bool:
-        """Whether a frame that a look confirmed, and which has no vote, outweighs another text.
+        """Whether a confirmed frame, which has no vote, outweighs a reading of another text.
 
-        Not if this reading may show more: a longer text, a nearer or wider box, one that left the edge.
+        It does not if the reading may show more: a longer text, a nearer or wider box, or one that has left
+        the picture's edge.
         """
         if not self._credit or self._agrees(reading) or is_part(self.vote.leader, reading.leader):
             return False
@@ -182,11 +182,11 @@ class LiveTrack:
         return self.vote.settled and not whole_now and not nearer and not self._shows_more(box)
 
     def _shows_more(self, box: PlateBox) -> bool:
-        """Whether a box is nearer, or wider for its height, than those that were read."""
+        """Whether a box is nearer, or wider for its height, than any that was read."""
         return box.width_px > _GREW * self._read_box.width_px or box.aspect > _WIDENED * self._widest_read
 
     def _looked_at(self, sighting: Sighting, *, agrees: bool) -> None:
-        """Looks at a settled plate ever more seldom, but at each frame after one that shows another text."""
+        """Looks at a settled plate less and less often, but at each frame after one with another text."""
         self._look_us, self._look_box = sighting.time_us, sighting.box
         self._credit = min(self._credit + (self._spared if agrees else self._spared // 2), _MOST_CREDIT)
         self._spared = 0
@@ -194,17 +194,17 @@ class LiveTrack:
             self._recheck_us = min(max(2 * self._recheck_us, _RECHECK_US), _RECHECK_MOST_US) if agrees else 0
 
     def _shows(self, leader: str) -> bool:
-        """Whether a picture with that text shows what the vote says at present: an O is a 0 there."""
+        """Whether a picture with that text shows the vote's present text; an O counts as a 0."""
         return leader == self.vote.leader or same_text(leader, self.vote.leader)
 
     def begin_with(self, far: LiveTrack) -> None:
-        """Takes over when and where a vehicle was first seen while it could not be read; not its text."""
+        """Takes over when and where a vehicle was first seen before it could be read, but not its text."""
         self.motion.join(far.motion)
         if far.motion.first_us <= self.motion.first_us:
             self._first_box = far._first_box
 
     def absorb(self, other: LiveTrack) -> None:
-        """Takes over what another pass saw of the same vehicle; its own best picture stays."""
+        """Takes over what another pass saw of the same vehicle; keeps its own best picture."""
         self.looks += other.looks
         self._given.join(other._given)
         self._views.join(other._views)
@@ -220,26 +220,26 @@ class LiveTrack:
 
     @property
     def picture_quality(self) -> float:
-        """How well the kept picture shows what the vote says."""
+        """How well the kept picture shows the vote's text."""
         if self._best is None:
             return -math.inf
         return self._best.quality - (0.0 if self._shows(self._best.leader) else _NOT_SHOWN)
 
     @property
     def text(self) -> PlateText:
-        """What the vote says at present."""
+        """The vote's present text."""
         return self.vote.verdict().text
 
     def spelt_like(self, reading: PlateReading) -> bool:
-        """Whether one more reading has this plate's text, or its rival's."""
+        """Whether a reading has this plate's text, or its rival's."""
         rival = self.rival is not None and near_text(self.rival.vote.leader, reading.leader)
         return rival or near_text(self.vote.leader, reading.leader)
 
     def likeness(self, reading: PlateReading) -> Likeness:
-        """Whether one more reading is of this plate: by its text, in doubt by its columns.
+        """Whether a reading is of this plate: by its text and, in doubt, by its columns.
 
-        ``misread``: as good as the same, for one of the two is in doubt where they differ. ``neighbor``:
-        both are sure, and differ in a character; only the place can show whether it is one plate.
+        ``misread``: as good as the same, since one of the two is unsure where they differ. ``neighbor``: both
+        are sure and differ in a character; only the place can show whether they are one plate.
         """
         mine, its = self.vote.leader, reading.leader
         far = min(self._best_px, reading.box.width_px) < _ALIKE_PX
@@ -247,7 +247,7 @@ class LiveTrack:
             return "same"
         if is_part(mine, its) or is_part(its, mine) or reading.evidence.cut or self.vote.cut:
             return self._unless_different(reading)
-        other_kinds = far and of_other_kinds(mine, its)  # near ones are two plates', though of two series
+        other_kinds = far and of_other_kinds(mine, its)  # at close range they are two plates, of two series
         if other_kinds or near_text(mine, its):
             sure = min(self.vote.confidence, reading.confidence)
             if sure >= TRUSTED and (other_kinds or self._may_be_misread(reading)):
@@ -260,7 +260,7 @@ class LiveTrack:
         if is_part(mine, its) or is_part(its, mine):
             return "unclear"
         alike = shared(mine, its) >= DIFFERENT_SHARE
-        sure = sorted((self.vote.confidence, reading.confidence)) if alike else [0.0]  # it costs a verdict
+        sure = sorted((self.vote.confidence, reading.confidence)) if alike else [0.0]  # costs a verdict
         if alike and (sure[0] < TRUSTED or sure[1] < SURE):
             return "unclear"
         if self.vote.supports(reading.evidence) < DIFFERENT_NATS:
@@ -268,17 +268,17 @@ class LiveTrack:
         return "neighbor" if sure[0] >= SURE else "unclear"
 
     def _may_be_misread(self, reading: PlateReading) -> bool:
-        """Whether the slot in which this vote and a reading differ is in doubt in one of them."""
+        """Whether one of this vote and a reading is unsure of the slot in which they differ."""
         return (
             self.vote.supports(reading.evidence) >= MISREAD_NATS
             or self.vote.allows(reading.leader) >= MISREAD_NATS
         )
 
     def wants_text(self, now_us: int, box: PlateBox, frame_shape: tuple[int, int]) -> bool | str:
-        """Whether reading this plate once more can be worth its time, or its text, to be confirmed by a look.
+        """Whether another reading of this plate is worth its time; or its text, for a look to confirm.
 
-        A text that was settled while a part of the plate was hidden or outside the picture is read again, and
-        one in doubt, which more frames may make sure.
+        A settled text is read again if a part of the plate was hidden or outside the picture, or if it is
+        doubtful and more frames may make it sure.
         """
         if self.rival is not None or not self.vote.settled:
             return True
@@ -295,7 +295,7 @@ class LiveTrack:
 
     @property
     def tells_nothing(self) -> bool:
-        """Whether this plate could not be read: it was too far away so far, or showed for a moment only."""
+        """Whether this plate could not be read, since it was too far away or visible only for a moment."""
         if self.came_near and self.motion.sightings >= _FEW:
             return False
         if self.is_far:
@@ -303,9 +303,9 @@ class LiveTrack:
         return self.vote.confidence < TELLS_NOTHING
 
     def begins(self, near: LiveTrack) -> bool:
-        """Whether a nearer pass may be this plate's, which was too far away to be read, or read right.
+        """Whether a nearer pass may show this plate, which was too far away to be read, or read right.
 
-        What the frames are sure of gives way only to what came nearer: others pass by as far away.
+        A sure text yields only to a plate that came nearer; other vehicles pass by as far away.
         """
         if self.is_far and same_text(from_afar(self.vote.leader), from_afar(near.vote.leader)):
             return True
@@ -313,14 +313,14 @@ class LiveTrack:
         return nearer and self.tells_nothing
 
     def spelt_nearly(self, near: LiveTrack) -> bool:
-        """Whether this text may be a misreading of a nearer pass's."""
+        """Whether this text may be a misreading of a nearer pass's text."""
         mine, its = self.vote.leader, near.vote.leader
         far = self.is_far and near_text(from_afar(mine), from_afar(its))
         return far or near_text(mine, its)
 
     @property
     def came_near(self) -> bool:
-        """Whether the best picture shows this plate so near that its text is read alike again and again."""
+        """Whether the best picture shows this plate near enough for consistent readings."""
         return self._best_px >= _NEAR_PX
 
     @property
@@ -330,16 +330,16 @@ class LiveTrack:
 
     @property
     def yields_text(self) -> bool:
-        """Whether another text at the very place, without a gap, is this plate's, better read."""
+        """Whether another text in exactly this place, without a gap, is a better reading of this plate."""
         once = self.looks == 1 and not self.came_near
         sure = seen_from(self._best_px, self.vote.confidence)
         return sure < (SURE if self.is_far or once else TELLS_NOTHING)
 
     def is_misread_by(self, rival: LiveTrack) -> bool:
-        """Whether a rival that was followed without a gap has another text of this very picture of a plate.
+        """Whether a rival that was followed without a gap is only another reading of the same view.
 
-        No vehicle comes to be on another's very px within a few frames. The look rules out what is shown to a
-        camera in place of a road, one picture after the other.
+        No vehicle reaches exactly another's px within a few frames. Comparing the patches rules out pictures
+        that are shown to the camera one after the other.
         """
         if self._best is None or rival._best is None:
             return False
@@ -348,17 +348,17 @@ class LiveTrack:
         return alike(self._best.patch, rival._best.patch) >= _SAME_VIEW
 
     def uncovers(self, hidden: LiveTrack) -> bool:
-        """Whether this plate, at another's very place, is that one, which came out from behind something.
+        """Whether this plate is the one seen in exactly this place before, no longer partly hidden.
 
-        The last character that showed was cut in half and misread, so that its text is no part of this one.
+        The last visible character was cut in half and misread, so that the old text is no part of this one.
         """
         wider = self.motion.box.aspect > _WIDENED * hidden.motion.box.aspect
         return wider and is_rest(hidden.vote.leader, self.vote.leader)
 
     def shows_rest_of(self, whole: LiveTrack) -> bool:
-        """Whether this text is of the part of another's plate that was not hidden, its end misread.
+        """Whether this text is the visible part of another's plate, with its end misread.
 
-        The other's plate began where this one's is, wider, and one end of box and of text are the same.
+        The other's plate began where this one is, was wider, and shares one end of the box and of the text.
         """
         if self._best is None:
             return False
@@ -370,7 +370,7 @@ class LiveTrack:
         return end == "right" and mine[-at_least:] == its[-at_least:]
 
     def nears(self, far: LiveTrack) -> bool:
-        """Whether this pass begins or ends nearer than the one sighting of another, which was far."""
+        """Whether this pass begins or ends nearer than another's single sighting, which was far away."""
         if far.motion.sightings > 1 or far.came_near:
             return False
         after = self.began_us > far.motion.last_us
@@ -383,7 +383,7 @@ class LiveTrack:
 
     @property
     def worth_telling(self) -> bool:
-        """Whether this is a vehicle's plate rather than clutter that looked like one for a moment."""
+        """Whether this is a vehicle's plate rather than clutter that briefly looked like one."""
         text = self.text
         if text.readable < _LEAST_READABLE:
             return False
@@ -399,11 +399,11 @@ class LiveTrack:
         return self._top_plateness >= _GLIMPSE_PLATE or (text.confidence >= _SURE_TEXT and not too_far)
 
     def ended(self, together: SeeTogether) -> VehiclePass:
-        """The pass as it is reported: less sure of its text if the plate never came near, or looks differ.
+        """The pass as reported, with a lower confidence if the plate never came near or if looks differ.
 
-        together: what a reader sees in the average of its frames. Another text may win by it; none gets
-        surer, for the average may err as its frames do. A plate that never moved is as sure as one of its
-        frames: frames of one view err alike.
+        together: what a reader sees in the average of the frames. It may make another text win but makes none
+        surer, since the average may err as its frames do. The text of a plate that never moved is only as
+        sure as one of its frames: frames of one view err alike.
         """
         best = self._best
         if best is None:
@@ -430,7 +430,7 @@ class LiveTrack:
         )
 
     def _seen_together(self, together: SeeTogether) -> Evidence | None:
-        """What the average of its frames gives, once for as many looks; a wide plate needs none."""
+        """Reads the average of its frames, once per number of looks; not needed for a wide plate."""
         if self._best_px >= _WIDE_PX:
             return None
         if self._average[0] != self.looks:
@@ -441,5 +441,5 @@ class LiveTrack:
 def _quality(box: PlateBox, sureness: float, trust: float = 1.0, *, cut: bool) -> float:
     """How well a picture shows its text: clear, near and whole."""
     near = 0.08 * math.log2(max(box.width_px, 1.0) / 100.0)
-    whole = 0.3 * math.log(max(box.aspect, 0.1))  # what hides an end of a plate makes its box narrower
+    whole = 0.3 * math.log(max(box.aspect, 0.1))  # an obstacle at an end of the plate makes its box narrower
     return trust * math.pow(sureness, _CLEAR) + near + whole - (_CUT if cut else 0.0)

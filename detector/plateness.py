@@ -1,4 +1,4 @@
-"""Decides from one look at a box whether it holds a plate: a small logistic model, weights from the card."""
+"""Decides from one look whether a box holds a plate: a small logistic model with weights from the card."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .ctc import Labels
 from .plates import NO_CHARACTER
 
 MOST_CHARACTERS = 7  # more make it no likelier
-LEGIBLE = 4  # so many clear characters no clutter shows by chance
+LEGIBLE = 4  # clutter does not show this many clear characters by chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class PlateSigns:
     score: float
 
     def values(self) -> tuple[float, ...]:
-        """In the order of SIGNS."""
+        """The values in the order of SIGNS."""
         return tuple(getattr(self, name) for name in SIGNS)
 
 
@@ -41,7 +41,10 @@ SIGNS = tuple(place.name for place in fields(PlateSigns))
 
 
 def signs_of_look(columns: NDArray[np.floating], path: Labels, width_px: float, score: float) -> PlateSigns:
-    """columns: (T, 37) probabilities, blank last; path: the text that they give; score: the detector's."""
+    """Derives the signs from a look.
+
+    columns: (T, 37) probabilities, blank last; path: their text; score: the detector's.
+    """
     best = columns.max(axis=1)
     clear = np.sort(best[columns.argmax(axis=1) != NO_CHARACTER])[-LEGIBLE:]
     return PlateSigns(
@@ -54,6 +57,6 @@ def signs_of_look(columns: NDArray[np.floating], path: Labels, width_px: float, 
 
 
 def plateness(signs: PlateSigns, rules: PlateRules) -> float:
-    """Probability that the box holds a plate, whatever its text; plates and false boxes have equal weight."""
+    """Probability that the box holds a plate, whatever its text; plates and false boxes weigh the same."""
     total = rules.bias + sum(getattr(rules, name) * getattr(signs, name) for name in SIGNS)
     return chance(total)

@@ -1,4 +1,4 @@
-"""Cuts a plate out of the full-resolution frame: no perspective, size and contrast as the net expects."""
+"""Cuts a plate out of a full-resolution frame: removes perspective, sets size and contrast for the net."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .plates import F32, U8, Corners, Point
 
 F64 = NDArray[np.float64]
 Points = Sequence[Sequence[float]]
-LEAST_SIDE_PX = 2.0  # a quad with a shorter side holds no characters
+LEAST_SIDE_PX = 2.0  # a quad with a shorter side shows no characters
 _NOWHERE = (math.inf, math.inf)
 _TONES = np.arange(256, dtype=np.float32)
 
 
 class Patch(NamedTuple):
-    """luma: uint8 (height, width), contrast as in the frame; to_frame: 3x3, patch px to frame px."""
+    """A patch. luma: uint8 (height, width), contrast of the frame; to_frame: 3x3, patch px to frame px."""
 
     luma: U8
     to_frame: F64
@@ -31,18 +31,18 @@ class Patch(NamedTuple):
 def projection(source: F64, target: F64) -> F64:
     """The 3x3 projective map that takes four source points (4, 2) to four target points (4, 2).
 
-    Solved by way of the unit square (Heckbert 1989, Fundamentals of Texture Mapping, 2.2.3), so no
+    Solved through the unit square (Heckbert 1989, Fundamentals of Texture Mapping, 2.2.3), which avoids an
     8x8 system. Raises DegenerateCornersError if three points of either are on one line.
     """
     return _projection(source.tolist(), target.tolist())
 
 
 def mapped(points: F64, matrix: F64) -> F64:
-    """Points (N, 2) through a 3x3 projective map; infinite where they vanish."""
+    """Maps points (N, 2) by a 3x3 projective map; points at infinity become infinite."""
     return np.array(_mapped(points.tolist(), matrix.tolist()))
 
 
-# What follows counts in plain numbers: arrays of so few cost several times as much.
+# The rest uses plain numbers: arrays this small cost several times as much.
 
 
 def _projection(source: Points, target: Points) -> F64:
@@ -59,12 +59,12 @@ def _mapped(points: Points, matrix: Points) -> list[Point]:
 
 
 def cut_patch(luma: U8, corners: Corners | F64, size: tuple[int, int], margin: tuple[float, float]) -> Patch:
-    """The plate inside ``corners``, enlarged by ``margin``, as a patch of ``size``.
+    """Cuts out the plate inside ``corners``, enlarged by ``margin``, as a patch of ``size``.
 
     luma: uint8 (H, W). corners: px (4, 2), clockwise from top-left. size: (height, width).
-    margin: shares (x, y) of the plate's size added in all, half on either side. Where the plate is
-    larger than the patch it is averaged down first, so that fine lines do not alias; outside the
-    frame the patch is black. Raises DegenerateCornersError.
+    margin: shares (x, y) of the plate's size, added in total: half on either side. A plate larger than the
+    patch is averaged down first, so that fine lines do not alias. Outside the frame, the patch is black.
+    Raises DegenerateCornersError.
     """
     quad = [(float(x), float(y)) for x, y in corners]
     _check(quad)
@@ -103,9 +103,9 @@ def cut_patch(luma: U8, corners: Corners | F64, size: tuple[int, int], margin: t
 
 
 def normalized(patch: U8, rules: PatchRules) -> U8:
-    """The patch with mean and deviation set to the card's, clipped to uint8.
+    """Sets a patch's mean and deviation to those of the card, clipped to uint8.
 
-    Nearly flat patches keep some of their flatness (``least_deviation``), else noise would be all there is.
+    Nearly flat patches are stretched less (``least_deviation``), since only their noise would show.
     """
     mean, deviation = mean_and_deviation(patch.astype(np.float32))
     spread = max(deviation, rules.least_deviation)
@@ -115,7 +115,7 @@ def normalized(patch: U8, rules: PatchRules) -> U8:
 
 
 def mean_and_deviation(values: F32) -> tuple[float, float]:
-    """Of a patch, float32 (h, w): what ``numpy`` calls mean and std, in a third of their time."""
+    """Mean and standard deviation of a patch, float32 (h, w), in a third of numpy's time."""
     mean = np.add.reduce(values, axis=None) / np.float32(values.size)
     away = values - mean
     away *= away
@@ -123,21 +123,21 @@ def mean_and_deviation(values: F32) -> tuple[float, float]:
 
 
 def row_steps(patch: U8) -> F32:
-    """How much a patch (h, w) changes from px to px along each row, mean, float32 (h,)."""
+    """Mean change from px to px along each row of a patch (h, w), float32 (h,)."""
     luma = patch.astype(np.float32)
     steps = luma[:, 1:] - luma[:, :-1]
     return np.asarray(np.add.reduce(np.abs(steps, out=steps), axis=1) / np.float32(steps.shape[1]))
 
 
 def corners_in_frame(offsets: NDArray[np.float32], patch: Patch) -> F64:
-    """The net's corners, (8,) in units of the patch from its center, as frame px (4, 2)."""
+    """Converts the net's corners, (8,) in units of the patch from its center, to frame px (4, 2)."""
     height, width = patch.luma.shape
     points = (offsets.astype(np.float64).reshape(4, 2) + 0.5) * (width, height)
     return mapped(points, patch.to_frame)
 
 
 def _check(points: Sequence[Point]) -> None:
-    """Refuses a quad that is not convex and clockwise, or has a side too short to mean anything."""
+    """Refuses a quad that is not convex and clockwise, or that has too short a side."""
     if not all(math.isfinite(value) for point in points for value in point):
         raise DegenerateCornersError("a corner is not a finite number")
     sides = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(points, [*points[1:], points[0]], strict=True)]
@@ -166,7 +166,7 @@ def _from_square(quad: Points) -> F64:
 
 
 def _inverse(matrix: F64) -> F64:
-    """The inverse up to a factor (the adjugate), which is all that a projective map needs."""
+    """The inverse up to a factor (the adjugate), which suffices for a projective map."""
     (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
     out = np.array(
         [

@@ -7,16 +7,16 @@ from PIL import Image
 
 from .plates import U8
 
-_ROWS = 360  # at a time, a multiple of ten, so that the steps between stay in the processor's cache
+_ROWS = 360  # at a time, so that intermediate results stay in the processor's cache; a multiple of ten
 
 
 def scaled(luma: U8, size: tuple[int, int]) -> U8:
-    """luma, uint8 (H, W), as uint8 of size (height, width).
+    """Scales luma, uint8 (H, W), to uint8 of size (height, width).
 
-    Down: Pillow's box filter, each px the mean of those whose centers it covers. Up: bilinear. Five to
-    three on both sides, a 1280x720 camera's case, uses arrays, rows first, because those are side by
-    side: the same but for rounding, in two thirds of the time. So does five to two, a 1920x1080 camera's
-    case, in Pillow's two steps and half of its time.
+    Down: Pillow's box filter; each px is the mean of those whose centers it covers. Up: bilinear. Five to
+    three on both sides, the case of a 1280x720 camera, uses arrays, rows first because they are contiguous:
+    the result is the same except for rounding, in two thirds of the time. Five to two, the case of a
+    1920x1080 camera, is done in Pillow's two steps and half of its time.
     """
     height, width = size
     if luma.shape[0] * 3 == height * 5 and luma.shape[1] * 3 == width * 5:
@@ -25,12 +25,12 @@ def scaled(luma: U8, size: tuple[int, int]) -> U8:
         parts = (luma[top : top + _ROWS] for top in range(0, len(luma), _ROWS))
         return np.concatenate([_five_to_four(_halved(part)) for part in parts])
     filter_ = Image.Resampling.BOX if luma.shape[1] > width else Image.Resampling.BILINEAR
-    # reducing_gap does whole factors by integer sums
+    # reducing_gap handles integer factors by integer sums
     return np.asarray(Image.fromarray(luma).resize((width, height), filter_, reducing_gap=1.0))
 
 
 def _five_to_three(luma: U8) -> U8:
-    """Rows, then columns, each rounded as Pillow rounds: halves up."""
+    """Rows, then columns, each rounded half up, as in Pillow."""
     height, width = luma.shape
     five = luma.reshape(height // 5, 5, width)
     rows = np.empty((height // 5, 3, width), np.uint8)
@@ -38,14 +38,14 @@ def _five_to_three(luma: U8) -> U8:
     rows[:, 1] = five[:, 2]
     rows[:, 2] = _mean(five[:, 3], five[:, 4])
     flat = rows.reshape(-1)
-    pairs = _mean(flat[:-1], flat[1:])  # of all neighbors: strides would cost more than what is not needed
+    pairs = _mean(flat[:-1], flat[1:])  # of all neighbors: strides would cost more than the unused means
     out = np.empty((len(flat) // 5, 3), np.uint8)
     out[:, 0], out[:, 1], out[:, 2] = pairs[::5], flat[2::5], pairs[3::5]
     return out.reshape(height // 5 * 3, -1)
 
 
 def _five_to_four(luma: U8) -> U8:
-    """Columns, then rows, as Pillow does, halves up: the middle two of five become one."""
+    """Columns, then rows, rounded half up, as in Pillow: the middle two of five become one."""
     flat = luma.reshape(-1)
     pairs = _mean(flat[:-1], flat[1:])
     columns = np.empty((len(flat) // 5, 4), np.uint8)
@@ -58,7 +58,7 @@ def _five_to_four(luma: U8) -> U8:
 
 
 def _halved(luma: U8) -> U8:
-    """Means of 2x2 px, halves up, as Pillow's reduce gives them: a word holds two px side by side."""
+    """Means of 2x2 px, rounded half up, as Pillow's reduce gives them: a word holds two adjacent px."""
     words = np.ascontiguousarray(luma).view(np.uint16).reshape(len(luma) // 2, 2, -1)
     above, below = words[:, 0], words[:, 1]
     total = above & 255
@@ -71,7 +71,7 @@ def _halved(luma: U8) -> U8:
 
 
 def _mean(a: U8, b: U8) -> U8:
-    """Mean of two bytes, halves up, without a wider type."""
+    """Mean of two bytes, rounded half up, without a wider type."""
     half = a ^ b
     np.right_shift(half, 1, out=half)
     out = a | b

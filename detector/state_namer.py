@@ -17,14 +17,14 @@ _LEAST = 1e-6
 
 
 class StateNamer:
-    """The namer's net with the array code around it."""
+    """The namer's net and the array code around it."""
 
     def __init__(self, net: Net, card: NamerCard) -> None:
         self._net = net
         self.card = card
 
     def named(self, luma: U8, corners: Corners, evidence: Evidence) -> Evidence:
-        """The evidence with what both nets say of its jurisdiction; as it is if the corners span nothing.
+        """Adds what both nets say about the jurisdiction; unchanged if the corners span no area.
 
         luma: uint8 (H, W) full frame; corners: the plate's in it. Raises NetAnswerError.
         """
@@ -39,7 +39,7 @@ class StateNamer:
         return replace(evidence, place=chances.astype(np.float32))
 
     def log_chances(self, luma: U8, corners: Corners) -> NDArray[np.float64]:
-        """The net's own log-probabilities (J,), none below those of one in a million.
+        """The net's own log-probabilities (J,), with a floor of one in a million.
 
         luma: uint8 (H, W) full frame. Raises DegenerateCornersError, NetAnswerError.
         """

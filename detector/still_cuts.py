@@ -1,7 +1,7 @@
-"""How the plate of a still picture is cut out again: a little wider, narrower, higher or shifted.
+"""Further cuts of the plate in a still picture: a little wider, narrower, higher or shifted.
 
-A pass brings other cuts with every frame; one picture has to bring its own. A character at the edge of a
-cut, or one that a sticker touches, changes from cut to cut while the others stay.
+Every frame of a pass is another cut; a single picture needs its own. A character at the edge of a cut, or one
+that a sticker touches, changes from cut to cut while the others remain.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ CUTS = (
 
 
 def more_cuts(corners: Corners) -> tuple[NDArray[np.float64], ...]:
-    """Corners px (4, 2) of each further cut of a plate; the plate's own axes are what stretches."""
+    """Corners px (4, 2) of each further cut of a plate, stretched along the plate's own axes."""
     quad = np.array(corners, np.float64)
     middle = quad.mean(axis=0)
     along = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
     across = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
     axes = np.stack([along, across], axis=1)
-    shares = (quad - middle) @ np.linalg.pinv(axes).T  # of a quad that spans nothing: all zero
+    shares = (quad - middle) @ np.linalg.pinv(axes).T  # all zero for a quad without area
     return tuple(
         (shares * (wide, high) + (right, down)) @ axes.T + middle for wide, high, right, down in CUTS
     )

@@ -1,9 +1,9 @@
 """Tests whether nothing moved since the detector last looked, so that its boxes can be used again.
 
-A vehicle that appears changes the mean of some 8x8 px of what the net sees by more than the noise does. The
-light of the whole picture must not have changed either, and every few frames the detector looks anyway. The
-means are taken of the camera's picture: one in which nothing moved need not be shrunk to the net's size.
-Where something always moves, as from a moving car, they are taken of the shrunk one, which has fewer px.
+A vehicle that appears changes the mean of some cell of 8x8 px in the net's picture by more than noise does.
+The light of the whole picture must not have changed either, and every few frames the detector looks anyway.
+The means are those of the camera's picture, so that a still one need not be shrunk to the net's size. Where
+something always moves, as from a moving car, they are those of the shrunk picture, which has fewer px.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .plates import U8, PlateBox, Point
 
 Cells = NDArray[np.int16]
 
-_CELL = 8  # px of the net's picture, both ways
-_MOST_CELL = 257  # px of the camera's: the sum of so many bytes is a word of 16 bits
-_LEAST_STEP = 3  # luma: less is not a vehicle
-_NOISE_STEPS = 8.0  # times the usual change of a cell: the largest of thousands by noise alone is 6 of these
-_MOST_USUAL = 2.0  # a picture that changed by so much everywhere is another one
+_CELL = 8  # px of the net's picture, on each side
+_MOST_CELL = 257  # px of the camera's picture: the sum of so many bytes fits into 16 bits
+_LEAST_STEP = 3  # luma: a smaller change is not a vehicle
+_NOISE_STEPS = 8.0  # times the usual change of a cell; noise in thousands of cells reaches 6
+_MOST_USUAL = 2.0  # a picture that changed this much everywhere is a different one
 _JITTER = 0.15  # of a box's width: how far the detector's boxes err in a still scene
 _MOST_REFUSED = 32  # boxes remembered
 MOST_REUSED = 15  # frames in a row
@@ -41,31 +41,31 @@ class _Refused:
 
 
 class StillScene:
-    """What the detector saw last, and in which of its boxes no plate is. One camera's frames, in order."""
+    """The detector's last boxes, and which of them hold no plate, for one camera's frames in order."""
 
     def __init__(self) -> None:
         self._cells: Cells | None = None
         self._newest: Cells | None = None
-        self._usual = 0.0  # change of a cell between the last two pictures
+        self._usual = 0.0  # usual change of a cell between the last two pictures
         self._frame_shape: tuple[int, ...] = ()
         self._boxes: tuple[PlateBox, ...] = ()
         self._refused: list[_Refused] = []
         self._reused = 0
-        self._moved = 0  # pictures in a row in which something did
-        self.repeated = False  # the picture asked about last is the one before it once more: noise differs
+        self._moved = 0  # pictures in a row in which something moved
+        self.repeated = False  # the last picture repeats the one before it: otherwise the noise would differ
 
     @property
     def restless(self) -> bool:
-        """Whether something always moves: the next picture is shrunk anyway, and means of that cost less."""
+        """Whether something always moves; then the next picture is shrunk anyway, and its means cost less."""
         return self._moved >= RESTLESS
 
     def boxes_of(
         self, picture: U8, frame_shape: tuple[int, ...], shrinks: float = 1.0
     ) -> tuple[PlateBox, ...] | None:
-        """The boxes last found if the picture still shows the same, else None.
+        """The last boxes if the picture still shows the same, else None.
 
-        picture: uint8 (h, w), what the net's input is made of; shrinks: how many of its px become one px of
-        that, along a side; frame_shape: of the frame that the boxes belong to.
+        picture: uint8 (h, w), from which the net's input is made; shrinks: how many of its px become one px
+        of the input along a side; frame_shape: that of the frame to which the boxes belong.
         """
         cells = means(picture, min(max(round(_CELL * shrinks), 1), _MOST_CELL))
         before = self._newest
@@ -87,11 +87,11 @@ class StillScene:
         return self._boxes
 
     def keep(self, boxes: tuple[PlateBox, ...]) -> None:
-        """What the detector found in the picture that was asked about last."""
+        """Keeps what the detector found in the last picture passed to ``boxes_of``."""
         self._cells, self._boxes, self._reused = self._newest, boxes, 0
 
     def refuse(self, box: PlateBox) -> None:
-        """The reader's net sees no plate in this box; nor will it while nothing moves there."""
+        """Notes that the reader's net saw no plate in this box; this holds while nothing moves there."""
         cells = self._newest
         if cells is None:
             return
@@ -103,7 +103,7 @@ class StillScene:
         self._refused.append(_Refused(box.center, box.width_px, rows, columns, cells[rows, columns]))
 
     def refused(self, box: PlateBox) -> bool:
-        """Whether a box was refused, and nothing moved in it since."""
+        """Whether a box was refused and nothing has moved in it since."""
         if self._newest is None:
             return False
         center, width = box.center, box.width_px
@@ -128,7 +128,7 @@ class StillScene:
 
 
 def means(picture: U8, side: int) -> Cells:
-    """Mean of each side x side px of a picture, uint8 (h, w), as int16; the last row may overlap another."""
+    """Means of side x side px of a picture, uint8 (h, w), as int16; the last row may overlap another."""
     rows, wide = len(picture) // side * side, picture.shape[1]
     sums = np.add.reduce(picture[:rows].reshape(-1, side, wide), axis=1, dtype=np.uint16)
     if rows < len(picture):
@@ -143,6 +143,6 @@ def means(picture: U8, side: int) -> Cells:
 
 
 def _alike(center: Point, width_px: float, other: _Refused) -> bool:
-    """Whether two boxes are one that jitters."""
+    """Whether two boxes are the same apart from jitter."""
     near = math.dist(center, other.center) < _JITTER * width_px
     return near and abs(math.log(max(width_px, 1.0) / max(other.width_px, 1.0))) < _JITTER

@@ -1,4 +1,4 @@
-"""Finds upright strokes in a plate's patch that the text has no character for: an I or a 1 left out."""
+"""Finds upright strokes in a plate's patch without a character in the text: an I or 1 that was missed."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from .plates import ALPHABET, U8
 from .rectify import row_steps
 
 _THIN = frozenset(ALPHABET.index(sign) for sign in "I1")
-_BAND = 0.4  # of the print's most: rows of the line of characters
-_LEAST_PEAKS = 3  # characters that show how far apart they are
-_BEYOND_PITCH = 0.6  # of that distance: a stroke farther from every character is none of theirs
-_LEVEL = 0.06  # of the patch's height: how thick level strokes are, which the steps along a row do not show
-_FULL, _EMPTY = 0.75, 0.1  # share of the band's rows that are ink: in a stroke, in the gap beside it
+_BAND = 0.4  # of the largest print: rows with more belong to the line of characters
+_LEAST_PEAKS = 3  # characters needed to know how far apart they are
+_BEYOND_PITCH = 0.6  # of that distance: a stroke farther from every character is not a part of one
+_LEVEL = 0.06  # of the patch's height: thickness of level strokes, which changes along a row do not show
+_FULL, _EMPTY = 0.75, 0.1  # share of the band's rows with ink: in a stroke, and in the gap beside it
 _LEAST_GAP = 2  # columns, on one side; one on the other
-_BEYOND, _GOES_ON = 4, 0.5  # rows above and below, and the share of ink there where none is beside
+_BEYOND, _GOES_ON = 4, 0.5  # rows above and below, and the share of ink there without ink beside it
 _MOST_WIDE, _LEAST_HIGH = 0.055, 0.3  # of the patch's width, of its height
 
 
 def lacks_strokes(text: Labels, strokes: Sequence[int]) -> bool:
-    """Whether a text has fewer I and 1 than most frames show upright strokes. strokes: of each frame."""
+    """Whether a text has fewer I and 1 than most frames show upright strokes. strokes: count per frame."""
     thin = sum(label in _THIN for label in text)
     return bool(strokes) and sum(count > thin for count in strokes) * 2 > len(strokes)
 
 
 def count_thin(patch: U8, columns: NDArray[np.floating]) -> int:
-    """The I and 1 that a look at a patch gives, and the strokes that it seems to have left out.
+    """Counts the I and 1 that a look at a patch gives, and the strokes that it seems to have missed.
 
-    Left out are strokes beyond the first or the last character, and a second one where the look gives one
-    I or 1; those within other characters are parts of them. patch: uint8 (h, w); columns: (T, 37) of it.
+    Missed are strokes beyond the first or last character, and a second stroke where the look gives one I
+    or 1; strokes within other characters are parts of those. patch: uint8 (h, w); columns: its (T, 37).
     """
     peaks = character_places(columns, patch.shape[1])
     thin = [place for place, label in peaks if label in _THIN]
@@ -55,13 +55,13 @@ def count_thin(patch: U8, columns: NDArray[np.floating]) -> int:
 
 
 def character_places(columns: NDArray[np.floating], width: int) -> list[tuple[float, int]]:
-    """Place in px and class of each character of a look's best path."""
+    """The place in px and the class of each character of a look's best path."""
     step = width / len(columns)
     return [((start + stop) / 2 * step, label) for start, stop, label in character_runs(columns)]
 
 
 def thin_strokes(patch: U8) -> list[float]:
-    """Where upright strokes with a gap on both sides are, x in px. patch: uint8 (h, w)."""
+    """The x, in px, of upright strokes with a gap on both sides. patch: uint8 (h, w)."""
     band = character_rows(patch)
     if band is None:
         return []
@@ -88,14 +88,14 @@ def thin_strokes(patch: U8) -> list[float]:
 
 
 def _stands_clear(share: Sequence[float], left: int, right: int) -> bool:
-    """Whether there is a gap on both sides of a stroke; a plate's rim may be close behind one of them."""
+    """Whether there is a gap on both sides of a stroke; a plate's rim may be close beyond one gap."""
     before, after = share[left - _LEAST_GAP : left], share[right + 1 : right + 1 + _LEAST_GAP]
     wide = max(before) <= _EMPTY or max(after) <= _EMPTY
     return wide and before[-1] <= _EMPTY and after[0] <= _EMPTY
 
 
 def _goes_on(ink: NDArray[np.bool_], top: int, foot: int, left: int, right: int) -> bool:
-    """Whether a stroke runs on above or below the line of characters, as a rim does, and its sides do not."""
+    """Whether a stroke, but not its sides, continues above or below the characters, as a rim does."""
     for rows in (ink[max(top - _BEYOND, 0) : max(top, 1)], ink[foot : foot + _BEYOND]):
         free = ~rows[:, [left - 1, right + 1]].any(axis=1)
         if free.any() and rows[free, left : right + 1].mean() > _GOES_ON:
@@ -111,7 +111,7 @@ def _edge(share: Sequence[float], at: int, step: int) -> int:
 
 
 def character_rows(patch: U8) -> tuple[int, int] | None:
-    """Rows of the line of characters, from and to."""
+    """The first and last row of the line of characters."""
     steps = row_steps(patch[:, 10:-10])
     middle = int(np.argmax(np.convolve(steps, np.full(9, 1 / 9), "same")))
     printed = (steps >= _BAND * steps.max()).tolist()
@@ -128,7 +128,7 @@ def character_rows(patch: U8) -> tuple[int, int] | None:
 
 
 def _ink(patch: U8, top: int, foot: int) -> NDArray[np.bool_]:
-    """Where the rarer of two tones of the band is."""
+    """Marks the rarer of the two tones of the band."""
     upto = np.cumsum(np.bincount(patch[top:foot].reshape(-1)))
     low, high = (_between(upto, share * float(upto[-1] - 1)) for share in (0.08, 0.92))
     dark = patch < math.ceil((low + high) / 2)
@@ -137,7 +137,7 @@ def _ink(patch: U8, top: int, foot: int) -> NDArray[np.bool_]:
 
 
 def _between(upto: NDArray[np.intp], place: float) -> float:
-    """The tone at a place between two of a sorted row. upto: how many there are of each tone and below."""
+    """The interpolated tone at a place in a sorted row. upto: how many px have each tone or a lower one."""
     before = int(place)
     first, second = np.searchsorted(upto, (before, before + 1), "right").tolist()
     return float(first + (place - before) * (second - first))

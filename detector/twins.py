@@ -1,4 +1,4 @@
-"""Texts that differ in nothing but O/0 and I/1: many jurisdictions press both with one die."""
+"""Texts that differ only in O/0 and I/1, which many jurisdictions press with one die."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ TWIN_CLASSES = tuple([ALPHABET.index(a), ALPHABET.index(b)] for a, b in ("O0", "
 
 
 def among_twins(summed: F64, mean: F64, lifts: F64, prior_weight: float) -> F64:
-    """Totals of texts that differ in nothing but O/0 and I/1, along the last axis.
+    """Totals of texts that differ only in O/0 and I/1, along the last axis.
 
-    Many jurisdictions press both with one die, and then every frame errs alike: what the twins have
-    together is as all frames say; between them all frames count as one, and the formats in full.
+    With one die for both, every frame errs alike. So the frames decide what the twins get together; between
+    the twins, all frames count as one and the formats count in full.
     """
     together = np.logaddexp.reduce(summed + prior_weight * lifts, axis=-1, keepdims=True)
     share = mean + lifts
@@ -26,7 +26,7 @@ def among_twins(summed: F64, mean: F64, lifts: F64, prior_weight: float) -> F64:
 
 
 def twins_among(texts: list[Labels]) -> list[list[int]]:
-    """Indices of texts that differ in nothing but O/0 and I/1, a list each; of those that have a twin."""
+    """Groups the indices of texts that differ only in O/0 and I/1; texts without a twin are left out."""
     groups: dict[Labels, list[int]] = {}
     for index, text in enumerate(texts):
         groups.setdefault(as_twin(text), []).append(index)
@@ -34,5 +34,5 @@ def twins_among(texts: list[Labels]) -> list[list[int]]:
 
 
 def as_twin(text: Labels) -> Labels:
-    """The text with each O a 0 and each I a 1."""
+    """Replaces each O by 0 and each I by 1."""
     return tuple(_TWIN_OF.get(label, label) for label in text)

@@ -1,7 +1,7 @@
-"""Signs of a plate with two lines, as motorcycles carry, and where its lines are. Pure functions.
+"""Detects plates with two lines, as on motorcycles, and where the lines are. Pure functions.
 
-The reader's net reads one line. A box that is high for its width, with a gap in the middle of what is
-printed there, is looked at again line by line.
+The reader's net reads one line. A box that is high for its width and has a gap in the middle of its print is
+read again line by line.
 """
 
 from __future__ import annotations
@@ -18,30 +18,34 @@ from .likeness import shared
 from .plates import ALPHABET, U8, Corners, Point
 from .rectify import row_steps
 
-# Log-odds of two lines by what the box alone shows, then by the looks at either line too: logistic models
-# fitted on 774 rendered plates of aspect 2 and less, 397 of them with two lines.
-_NEVER_ONE_LINE = 1.18  # but in a view so steep that half of the line is lost
+# Log-odds of two lines from the box, then also from the looks at both lines: logistic models, fitted on 774
+# rendered plates of aspect 2 and less, 397 of them with two lines.
+_NEVER_ONE_LINE = 1.18  # except in a view so steep that half of the line is lost
 MOST_ASPECT = 2.0  # 12 by 6 inches seen from the front
 _BY_BOX, _WORTH_A_LOOK = (10.03, -7.51, 4.42), -3.5
 _BY_LOOKS = (13.63, -7.46, 0.53, -1.08, 0.90, 0.81)
-_MIDDLE = (18 / 48, 31 / 48)  # rows of a patch among which a gap is looked for
-_EDGE = 6 / 48  # rows at the top and at the foot that show the plate's rim
+_MIDDLE = (18 / 48, 31 / 48)  # rows of a patch in which to look for a gap
+_EDGE = 6 / 48  # rows at the top and bottom that show the plate's rim
 _SIDE = 10 / 144  # the same of columns
-_MUCH_ALIKE = 0.6  # of the characters of the whole text and of a part's: no line of two has so many of both
-_NAME_LETTERS = 5  # so many letters and no digit are a state's name, not a line of a serial
+_MUCH_ALIKE = 0.6  # of the characters of both the whole text and a part's: no line of two shares so many
+_NAME_LETTERS = 5  # so many letters without a digit are a state's name, not a line of a serial
 _FIRST_DIGIT = ALPHABET.index("0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowGap:
-    """The emptiest row in the middle of a plate. place: share of the plate's height; depth: see above."""
+    """The emptiest row in the middle of a plate.
+
+    place: share of the plate's height. depth: the print above or below, whichever is less, over that of the
+    row.
+    """
 
     place: float
     depth: float
 
 
 def find_gap(patch: U8, margin_y: float) -> RowGap:
-    """patch: uint8 (h, w), a plate cut out with that margin, as ``rectify.cut_patch`` takes it."""
+    """Finds the emptiest middle row. patch: uint8 (h, w), cut by ``rectify.cut_patch`` with that margin."""
     height, width = patch.shape
     side = round(_SIDE * width)
     steps = row_steps(patch[:, side : width - side + 1])
@@ -55,14 +59,14 @@ def find_gap(patch: U8, margin_y: float) -> RowGap:
 
 
 def may_have_two_lines(aspect: float, gap: RowGap) -> bool:
-    """Whether it is worth looking line by line. aspect: width over height of the box."""
+    """Whether reading line by line is worthwhile. aspect: width over height of the box."""
     bias, by_aspect, by_depth = _BY_BOX
     odds = bias + by_aspect * aspect + by_depth * math.log(max(gap.depth, 1e-3))
     return aspect < _NEVER_ONE_LINE or (aspect < MOST_ASPECT and odds >= _WORTH_A_LOOK)
 
 
 def has_two_lines(aspect: float, gap: RowGap, first: float, upper: float, lower: float) -> bool:
-    """first, upper, lower: how sure the look at the whole box is, and those at either line."""
+    """Whether a plate has two lines. first, upper, lower: sureness of the looks at the box and its lines."""
     if aspect < _NEVER_ONE_LINE:
         return True
     bias, *weights = _BY_LOOKS
@@ -71,10 +75,10 @@ def has_two_lines(aspect: float, gap: RowGap, first: float, upper: float, lower:
 
 
 def shows_one_line(aspect: float, whole: str, upper: str, lower: str) -> bool:
-    """Whether the texts read of a box and of either part of it are those of one line.
+    """Whether the texts of a box and of its two parts are those of a single line.
 
-    Under a state's name, or over a dealer's frame, one part shows the whole text, a character more or less,
-    and the other nothing, or a stroke of something: the net is as sure of no text as of any.
+    Below a state's name, or above a dealer's frame, one part shows the whole text, give or take a character,
+    and the other nothing or a stray stroke: the net can be as sure of no text as of any.
     """
     if aspect < _NEVER_ONE_LINE or not whole:
         return False
@@ -83,7 +87,7 @@ def shows_one_line(aspect: float, whole: str, upper: str, lower: str) -> bool:
 
 
 def line_corners(corners: Corners, place: float, overlap: float) -> tuple[Corners, Corners]:
-    """The corners of the upper and of the lower line, parted at that share of the height, give or take."""
+    """The corners of the upper and lower line, divided at ``place``; each extends by ``overlap``."""
     a, b, c, d = corners
     upper, lower = place + overlap, place - overlap
     return (a, b, _between(b, c, upper), _between(a, d, upper)), (
@@ -95,13 +99,13 @@ def line_corners(corners: Corners, place: float, overlap: float) -> tuple[Corner
 
 
 def is_serial_line(labels: tuple[int, ...]) -> bool:
-    """Whether a text can be a line of a serial: not the name of a state."""
+    """Whether a text can be a line of a serial rather than the name of a state."""
     letters = all(label < _FIRST_DIGIT for label in labels)
     return bool(labels) and not (letters and len(labels) >= _NAME_LETTERS)
 
 
 def join_columns(upper: NDArray[np.floating], lower: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Columns (T, 37) of two lines as those of one text, (2 T + 1, 37), with a sure gap between them."""
+    """Joins the columns (T, 37) of two lines to those of one text, (2 T + 1, 37), with a gap between."""
     gap = sure_gaps(1, upper.shape[1])
     return np.concatenate([upper, gap, lower]).astype(np.float32)
 

@@ -1,7 +1,7 @@
-"""Notices a camera that hangs upside down: vehicle after vehicle shows its plate turned by 180 degrees.
+"""Notices a camera that is mounted upside down: one vehicle after another shows its plate upside down.
 
-One plate proves little (``flipped.py``). Of the passes of a camera each counts one for or against, so that a
-few vehicles in a row decide, and as many later ones decide again.
+One plate proves little (``flipped.py``). Each pass of a camera counts for or against, so that a few vehicles
+in a row decide, and as many later ones can reverse that.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import replace
 from .ocr import CUT_TRUST
 from .plates import U8, VehiclePass
 
-# More turned passes than upright ones. A turned plate counts as turned two times in three, an upright one
-# once in 200: eight by chance is nothing that a camera lives to see.
+# Excess of turned passes that decides. A turned plate counts as turned two times in three, an upright one
+# once in 200: eight by chance will not happen in a camera's lifetime.
 _MOST = 8
-_REMEMBERED = 8  # texts that have counted: one vehicle that is seen again and again is no new evidence
+_REMEMBERED = 8  # texts that have counted: a vehicle that is seen again is no new evidence
 
 
 class WayUp:
-    """What the passes of one camera say of how it hangs. One thread counts; any may ask or reset."""
+    """The evidence for a camera's orientation. One thread counts; any thread may ask or reset."""
 
     def __init__(
         self,
@@ -29,15 +29,15 @@ class WayUp:
         upside_down: bool = False,
         decided: Callable[[bool], None] = lambda _upside_down: None,
     ) -> None:
-        """turned: whether a pass's patch shows a turned plate, ``PlateReader.turned``. upside_down: as it was
-        decided before. decided: called with each decision that differs from the one before."""
+        """turned: ``PlateReader.turned``, whether a pass's patch shows a turned plate. upside_down: the last
+        decision of an earlier run. decided: called whenever the decision changes."""
         self._turned, self._decided = turned, decided
         self.upside_down = upside_down
         self._more_turned = _MOST if upside_down else 0
         self._counted: deque[int] = deque(maxlen=_REMEMBERED)  # hashes, which do not outlive the process
 
     def reset(self) -> None:
-        """The camera hangs in another way: nothing is known of it."""
+        """Forgets everything, since the camera was turned."""
         self._more_turned = 0
         self._counted.clear()
         self._decide(upside_down=False)
@@ -48,7 +48,7 @@ class WayUp:
             self._decided(upside_down)
 
     def count(self, ended: VehiclePass) -> None:
-        """One more pass has ended."""
+        """Counts a pass that has ended."""
         text = hash(ended.text.leader)
         says = 0 if text in self._counted else self._turned(ended.best_patch)
         if not says:
@@ -59,7 +59,7 @@ class WayUp:
             self._decide(upside_down=self._more_turned == _MOST)
 
     def doubted(self, one: VehiclePass) -> VehiclePass:
-        """The pass, which is not sure while the camera seems to hang upside down."""
+        """Returns the pass, with no sure text while the camera seems to be upside down."""
         if not self.upside_down:
             return one
         return replace(one, text=replace(one.text, confidence=CUT_TRUST * one.text.confidence))
