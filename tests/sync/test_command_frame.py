@@ -303,9 +303,9 @@ def test_the_reference_pages_are_those_of_the_commands(program: Program) -> None
 def test_every_command_is_explained_in_a_page_that_a_person_wrote(program: Program) -> None:
     written = "\n".join(
         " ".join(path.read_text(encoding="utf-8").split())
-        for pattern in ("README.md", "*/README.md", "sync/department/**/README.md")
+        for pattern in ("README.md", "*/*.md", "sync/department/**/*.md")
         for path in ROOT.glob(pattern)
-        if path not in PAGES.values()
+        if path not in PAGES.values() and path.name != "HTTP.md"
     )
     typed = rf"{program.program} (?:--home \S+ )?"
     missing = [name for name in program.table if not re.search(rf"{typed}{name}\b", written)]

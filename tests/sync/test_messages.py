@@ -195,7 +195,7 @@ def test_a_vouch_is_bound_to_its_key_and_its_words() -> None:
 
 
 def test_the_page_names_every_refusal_and_which_are_incidents() -> None:
-    page = (Path(__file__).resolve().parents[2] / "sync" / "README.md").read_text()
+    page = (Path(__file__).resolve().parents[2] / "sync" / "PROTOCOL.md").read_text()
     for code, what in messages.REFUSALS.items():
         incident = "yes" if code in messages.INCIDENTS else "no"
         assert f"| `{code}` | {what} | {incident} | " in page
