@@ -15,6 +15,7 @@ from sync.department.commands import desk_access
 from sync.department.desk.changes.calls import _words
 from sync.department.desk.field_help import in_labels
 from sync.department.desk.holds.calls import Placed
+from sync.department.desk.people.calls import AccountEntered
 from sync.department.policy.refusals import FormError
 from sync.department.server import ceremony
 from sync.root_file import RootWitness
@@ -31,6 +32,14 @@ def test_a_call_that_only_proposed_names_the_next_command(capsys: pytest.Capture
     out = capsys.readouterr().out
     assert out.startswith("proposal 41; another person: department change approve 41")
     assert "hold: -" not in out
+
+
+def test_no_warning_is_not_shown_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = desk_access.Terminal(Common(Path()), None)
+    terminal.show(AccountEntered(entry=16))
+    terminal.show(AccountEntered(entry=17, warning="no one is left to approve"))
+    shown = capsys.readouterr().out
+    assert shown == "entry: 16\nentry: 17\nwarning: no one is left to approve\n"
 
 
 def test_a_refused_field_has_its_label_at_the_terminal() -> None:

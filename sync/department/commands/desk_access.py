@@ -46,6 +46,7 @@ from sync.plate_option import HELP, PLATE
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
 NO_USER = f"log on once: export {TOKEN}=$(department user login USER); or give --user USER"
 NO_ENTRY = -1  # in an answer: there is no such entry
+WARNING = "warning"  # a field of answers that is not shown where there is none
 BUSY_S, BUSY_TRIES = 10.0, 60  # ten minutes: other long lists may come before this one
 EXAMPLE_TIME = "e.g. 2026-10-01T08:30:00Z, or 2026-10-01 for midnight UTC"
 
@@ -93,7 +94,8 @@ class Terminal:
         else:
             value = to_json(answer)
             for name in columns or value:
-                print(_lines(name, value.get(name)))
+                if name != WARNING or value.get(name):
+                    print(_lines(name, value.get(name)))
         return DONE
 
     def rows(self, rows: Sequence[Any], columns: Sequence[str] = ()) -> None:
