@@ -18,11 +18,14 @@ from desk_server import serving
 from desk_twins import Department
 from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from sync.department.desk.api import routes
 from sync.department.desk.operations import OPERATIONS
-from sync.department.ground.listener import quiet_loop
-from sync.department.ground.problem import HANDLERS, MEDIA_TYPE, Unfailing, exact
+from sync.department.ground.listener import BoundedServer, Bounds, quiet_loop
+from sync.department.ground.problem import HANDLERS, MEDIA_TYPE, Paced, Unfailing, exact
 
 MEMBERS = {"type", "title", "status", "detail", "refused", "clause", "what", "cure"}
 
@@ -199,3 +202,19 @@ def test_an_application_that_fails_before_any_route_answers_too() -> None:
         answer = client.get("/")
         assert told(answer)["status"] == 503
         assert answer.headers["retry-after"].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("most", "status", "after"), [(1, 200, None), (1, 503, "60"), (1, 429, "7"), (0, 200, "60")]
+)
+def test_every_door_says_when_to_ask_again(most: int, status: int, after: str | None) -> None:
+    async def app(_request: Request) -> Response:
+        return Response(b"signed", status, {"retry-after": "7"} if status == 429 else {})
+
+    door = BoundedServer(Starlette(routes=[Route("/", app)]), "127.0.0.1", 0, None, Bounds(open=1)).config.app
+    assert isinstance(door, Paced)
+    door._most = most
+    with serving(door) as client:
+        for _ in range(2):
+            answer = client.get("/")
+            assert (answer.status_code, answer.headers.get("retry-after")) == (status if most else 503, after)

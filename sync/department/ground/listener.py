@@ -23,6 +23,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sync.department.ground.problem import Paced
 from sync.department.ground.sparingly import SparingHandler, Sparingly
 from sync.networks import network_of
 
@@ -246,7 +247,7 @@ class BoundedServer(uvicorn.Server):
         (the loopback) nor its environment variable decides whom to believe.
         """
         config = uvicorn.Config(
-            app,
+            Paced(app, 2 * bounds.open),
             host=host,
             port=port,
             http=BoundedHttp,
@@ -257,7 +258,6 @@ class BoundedServer(uvicorn.Server):
             server_header=False,
             proxy_headers=bool(proxy),
             forwarded_allow_ips=[proxy],
-            limit_concurrency=2 * bounds.open,
             h11_max_incomplete_event_size=HEADER_BYTES,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=10,

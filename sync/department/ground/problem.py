@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -133,3 +134,31 @@ class Unfailing:
             answer = unforeseen(error, self._events)
             if scope["type"] == "http" and not started:
                 await answer(scope, receive, send)
+
+
+class Paced:
+    """An application that answers at most so many requests at once, and says with each answer that will be
+    another one later when to ask again. For every door: an answer for units and other servers has no form of
+    its own for that."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app, self._most, self._running = app, most, 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=list(message.get("headers", ())))
+                for name, value in retry_headers(message["status"]).items():
+                    headers.setdefault(name, value)
+                message = {**message, "headers": headers.raw}
+            await send(message)
+
+        if scope["type"] == "http" and self._running >= self._most:
+            busy = problem(503, "busy", "too many requests at once", headers={"connection": "close"})
+            await busy(scope, receive, send)
+            return
+        self._running += 1
+        try:
+            await self._app(scope, receive, sent)
+        finally:
+            self._running -= 1
