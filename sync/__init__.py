@@ -1,5 +1,5 @@
-"""The uplink and the department end that receives the reads.
+"""The uplink of a unit, and the department that receives its reads.
 
-Promises: nothing lost and nothing twice, over any number of cut connections;
-a signature proves the sender, not the connection.
+Promises: nothing is lost and nothing is taken twice, over any number of cut connections; the sender is proved
+by a signature, not by the connection.
 """

@@ -1,7 +1,7 @@
-"""Hands closed logs over to the department, record by record, after everything else was sent.
+"""Hands closed logs over to the department, record by record, once everything else has been sent.
 
-Resumable: each signed answer that lacks nothing is kept beside the log; its records are not offered again.
-What cannot be read or does not verify stays, and so does the alarm: that needs a person.
+Resumable: each signed answer that lacks nothing is kept beside the log, and its records are not offered
+again. What cannot be read or does not verify stays, and so does the alarm, since that needs a person.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ MOST_LEAF_BYTES = 256 * 1024  # in one message
 
 @dataclass(slots=True, kw_only=True)
 class Delivered:
-    """What one conversation handed over. bad: elements that the department could not take; unopenable: under
-    a day key that it has no more. paused: it ended before everything was there."""
+    """What one conversation handed over.
+
+    bad: elements that the department could not take. unopenable: elements under a day key that it no longer
+    has. paused: the conversation ended before everything was delivered.
+    """
 
     records: int = 0
     bad: int = 0
@@ -43,7 +46,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Records of a closed log, and elements of them with their stored bytes; none makes it an offer."""
+    """Records of a closed log, and some of their elements with stored bytes; without elements, an offer."""
 
     leaves: tuple[bytes, ...]
     items: tuple[messages.ParcelElement, ...] = ()
@@ -51,7 +54,7 @@ class Parcel:
 
 
 class ClosedDelivery:
-    """Hands over through one link, signed by the log that is open now. Not for two threads."""
+    """Hands over through one link, signed by the log that is open now. Not thread-safe."""
 
     def __init__(
         self, outbox: Outbox, link: Link, department: Ed25519PublicKey, *, parcel_bytes: int
@@ -60,7 +63,7 @@ class ClosedDelivery:
         self._parcel_bytes = parcel_bytes
 
     def run(self, folder: SyncFolder, may_continue: Callable[[], bool] = lambda: True) -> Delivered:
-        """Every closed log that is not handed over. Raises LinkError, RefusedByDepartmentError."""
+        """Hands over every closed log that still waits. Raises LinkError, RefusedByDepartmentError."""
         done = Delivered()
         for beside in sorted(one.parent for one in (folder.path / "old").glob("*/store")):
             if (beside / ANSWERS / WHOLE).exists():
@@ -98,15 +101,15 @@ class ClosedDelivery:
             whole = whole and not answer.lacking
             if not answer.lacking:
                 files.replace(beside / ANSWERS / f"{answer.first:016d}.cbor", signed)
-        if shut:  # they come once they are open again
+        if shut:  # they are sent once they can be read again
             log_events.warning("closed_log_waits", log=beside.name, records=len(shut), what=what)
-        elif whole:  # what verifies is there; it need not be looked through again
+        elif whole:  # everything that verifies is delivered; the log need not be read again
             files.replace(beside / ANSWERS / WHOLE, b"")
 
     def _portion(
         self, handover: Handover, some: Sequence[HandedRecord]
     ) -> tuple[ClosedHeld, bytes, list[messages.Bad]]:
-        """(the last answer about these records, as it was signed, which elements were bad)."""
+        """Returns the last answer about these records, its signed bytes, and the bad elements."""
         offer = Parcel(tuple(one.leaf for one in some))
         answer, signed = self._ask(handover, offer)
         bad = list[messages.Bad]()
@@ -151,8 +154,9 @@ def header_of(
 
 
 def portions(records: Iterable[HandedRecord], shut: Sequence[int] = ()) -> Iterator[list[HandedRecord]]:
-    """As many records as one offer takes; none across one that is shut, since the answer names a range. shut:
-    the numbers of those so far, in order: each is found before the next record comes.
+    """Groups records into offers; no group spans an unreadable record, since an answer names a range.
+
+    shut: the numbers of the unreadable records so far, in order; it grows as records are read.
     """
     some: list[HandedRecord] = []
     size = 0
@@ -168,7 +172,7 @@ def portions(records: Iterable[HandedRecord], shut: Sequence[int] = ()) -> Itera
 
 
 def cut(records: Iterable[HandedRecord], most_bytes: int) -> Iterator[Parcel]:
-    """Parcels of about this size. What the folder lost is sent empty: it is noted as gone."""
+    """Cuts records into parcels of about this size. What the folder lost is sent empty and noted as gone."""
     leaves: list[bytes] = []
     items: list[messages.ParcelElement] = []
     parts: list[bytes] = []

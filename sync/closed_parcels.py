@@ -1,10 +1,10 @@
-"""Records of a closed log on their way to the department: offered by their leaves, then sent. No I/O.
+"""How records of a closed log travel to the department: offered by their leaves, then sent. No I/O.
 
     4-byte header length || COSE header (ClosedHeader) || the elements' stored bytes, in the header's order
 
-The unit's newer log signs the header, for the key of the closed one went with its slot; each leaf carries the
-closed log's own signature. A header without items is an offer. The signed answer says which of these records
-still lack content; one that lacks none is the department's word that it has them.
+The unit's newer log signs the header, since the closed log's key was lost with its slot; each leaf carries
+the closed log's own signature. A header without items is an offer. The signed answer says which of these
+records still lack content; if none does, the answer proves that the department has them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ MAX_CLOSED_LEAVES = 200  # in one message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedHeader(Message):
-    """Unit: these records of a closed log, rising; these keys, and of these records these elements."""
+    """Unit: records of a closed log in rising order, with these keys and these of their elements."""
 
     KIND: ClassVar[str] = "closed"
     LIMIT: ClassVar[int] = MAX_HEADER_BYTES
-    log_id: bytes  # who sends it
-    closed: bytes  # whose records they are
+    log_id: bytes  # the log that sends it
+    closed: bytes  # the closed log
     keys: tuple[SealedKey, ...]
     leaves: tuple[bytes, ...] = field(repr=False)
     items: tuple[ParcelElement, ...]
@@ -57,9 +57,9 @@ class ClosedHeader(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedHeld(Message):
-    """Department: these records are held. `lacking`: those of which content is still wanted.
+    """Department: these records are held. `lacking`: those whose content is still wanted.
 
-    first, last: of the records named; digest: of their leaves, as `digest_of` has it.
+    first, last: of the records named; digest: `digest_of` their leaves.
     """
 
     KIND: ClassVar[str] = "closed-held"

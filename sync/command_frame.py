@@ -1,19 +1,19 @@
-"""The command-line frame of both programs, `reader` and `department`, on click. No command of its own.
+"""The command-line frame of both programs, `reader` and `department`, built on click. It has no commands.
 
-A program is a table of commands; the module of a command is imported only when that command is asked for, so
-that `reader status` starts quickly on a Pi. A command is one function, and its docstring is its help:
+A program is a table of commands. The module of a command is imported only when the command runs, so that
+`reader status` starts quickly on a Pi. A command is one function, and its docstring is its help:
 
     @verb("audit", example="reader audit --since 30d --csv > alpr-requests.csv")
     @click.option("--csv", "as_csv", is_flag=True, help="print CSV")
     def audit(common: Common, *, as_csv: bool) -> int:          # the exit status
 
-A command with verbs of its own is a `noun`, and each verb is a function under `@NOUN.verb(...)`. Every
-command takes `--home DIR` and `--json`, before or after its verb. Exit status: 0 done, 1 the check found
-something wrong, 2 usage or configuration, 3 something that the machine lacks. Results go to stdout,
-everything else to stderr; an error is one line: what, where, what to do.
+A command with verbs is a `noun`, and each verb is a function under `@NOUN.verb(...)`. Every command takes
+`--home DIR` and `--json`, before or after its verb. Exit status: 0 done, 1 the check found something wrong,
+2 usage or configuration, 3 something that the machine lacks. Results go to stdout, everything else to stderr;
+an error is one line: what, where, what to do.
 
-It is in `sync` because both programs import that room: `firmware` and `sync.department` do not import each
-other.
+It is in `sync` because both programs import that room, while `firmware` and `sync.department` may not import
+each other.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from click.shell_completion import CompletionItem, shell_complete
 from sync.errors import DONE, MISUSE
 from sync.plain_output import plain_output
 
-MOST_SIGNS = 2000  # of an error; a value of the command line may be longer than a screen
+MOST_SIGNS = 2000  # characters of an error message: a value from the command line may fill more than a screen
 INTERRUPTED, PIPE_CLOSED = 130, 141  # as a shell counts SIGINT and SIGPIPE
 
 Explain: TypeAlias = Callable[[Exception, "Common"], tuple[str, int]]
@@ -48,11 +48,11 @@ _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content
 
 @dataclass(slots=True)
 class Common:
-    """The options that every command takes. `home`: the data folder; `json`: one JSON object a line."""
+    """The options that every command takes. `home`: the data folder; `json`: one JSON object per line."""
 
     home: Path
     json: bool = False
-    command: str = ""  # the command asked for, e.g. "verify"
+    command: str = ""  # the command that runs, e.g. "verify"
     before: Before | None = None  # called with the parameters of the command before it runs
 
 
@@ -90,12 +90,12 @@ class _Documented(click.Command):
         self.example = example
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Its own, then those that every command takes; --help is last."""
+        """The command's own options, then the common ones; --help is last."""
         own = super().get_params(ctx)
         return [*own[:-1], *_common_options(_variable(ctx)), *own[-1:]]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The example, unbroken, so that it can be copied."""
+        """Writes the example on one line, so that it can be copied."""
         formatter.write(f"\nexample: {self.example}\n")
 
 
@@ -103,7 +103,7 @@ class Verb(_Documented):
     """A command: one function."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call it, after what the program does before every command. Raises click.BadParameter."""
+        """Call the function, after the program's `before`. Raises click.BadParameter."""
         for parameter in self.params:
             _demand_text(ctx, parameter)
         common = ctx.find_object(Common)
@@ -113,16 +113,16 @@ class Verb(_Documented):
 
 
 class Noun(_Documented, click.Group):
-    """A command with verbs of its own."""
+    """A command with verbs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Verbs in the order of their definition."""
+        """The verbs in the order of their definition."""
         return list(self.commands)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, but name the verbs there are. Raises click.UsageError."""
+        """As in click, but the error lists the verbs. Raises click.UsageError."""
         if not ctx.resilient_parsing and args[0] not in self.commands and not args[0].startswith("-"):
             ctx.fail(f"no verb {args[0]!r}: one of {', '.join(self.commands)}")
         return super().resolve_command(ctx, args)
@@ -139,11 +139,11 @@ class Noun(_Documented, click.Group):
 
 
 class Program(click.Group):
-    """A program: the table `name: (module, what it does)`; the order is that of `--help`.
+    """A program: the table `name: (module, what it does)`, in the order of `--help`.
 
-    `variable`: the environment variable of the home; `default_home`: where it is without one;
-    `spelled`: other spellings of commands, which are taken and not listed; `looked_for`: words under which
-    people look for something that other commands do, and those.
+    `variable`: the environment variable that names the home; `default_home`: the home without it;
+    `spelled`: other spellings of commands, accepted but not listed; `looked_for`: words that people try, with
+    the commands that do what they look for.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class Program(click.Group):
 
     @property
     def program(self) -> str:
-        """Its name on the command line."""
+        """The program's name on the command line."""
         return cast("str", self.name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -192,7 +192,7 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, but name the commands there are. Raises click.UsageError."""
+        """As in click, but the error lists the commands. Raises click.UsageError."""
         args = [self._spelled.get(args[0], args[0]), *args[1:]]
         common = ctx.find_object(Common)
         if common is not None:
@@ -206,19 +206,19 @@ class Program(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The table itself: no module is imported for it."""
+        """Lists the commands from the table, without importing their modules."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in self.table.items()])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """What the exit status says, and an example."""
+        """Explains the exit status and gives an example."""
         formatter.write(
             "\nExit status: 0 done, 1 the check found something wrong, 2 usage or configuration,\n"
             f"3 something that this machine lacks\nexample: {self.example}\n"
         )
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Names of commands by the table, then options."""
+        """Completes commands from the table, then options."""
         named = [(name, about) for name, (_, about) in self.table.items() if name.startswith(incomplete)]
         return [
             *(CompletionItem(name, help=about) for name, about in named),
@@ -226,7 +226,7 @@ class Program(click.Group):
         ]
 
     def common(self) -> Common:
-        """The options before anything was typed."""
+        """The options before the command line is parsed."""
         return Common(home=Path(os.environ.get(self.variable) or self._default_home))
 
     def _show_version(self, context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -236,10 +236,9 @@ class Program(click.Group):
 
 
 def _loaded(name: str) -> ModuleType:
-    """A module. Its import makes many objects and no garbage: garbage collection takes a
-    sixth of the startup time.
+    """Imports a module without garbage collection, which would take a sixth of the startup time.
 
-    What it made stays, so that no later look passes over it.
+    An import makes many objects and no garbage. The objects are frozen, so that later collections skip them.
     """
     module, collects = sys.modules.get(name), gc.isenabled()
     if module is not None:
@@ -255,14 +254,14 @@ def _loaded(name: str) -> ModuleType:
 
 
 def _nearest(word: str, names: Iterable[str]) -> str:
-    """The names that a mistyped word may mean; empty if none."""
+    """The names that a mistyped word may mean; empty if there are none."""
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistyped word needs it
 
     return ", ".join(get_close_matches(word, list(names), n=2, cutoff=0.7))
 
 
 def version_of(distribution: str) -> str:
-    """The installed version of a distribution; "unknown" where it runs from a bare source tree."""
+    """The installed version of a distribution; "unknown" when it runs from a bare source tree."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to load
 
     try:
@@ -272,7 +271,7 @@ def version_of(distribution: str) -> str:
 
 
 def verb(name: str, *, example: str) -> Callable[[Callable[..., int]], Verb]:
-    """A decorator: this function is the command `name`. It gets a `Common` first, and returns the status."""
+    """A decorator: this function is the command `name`. It takes a `Common` first and returns the status."""
 
     def make(function: Callable[..., int]) -> Verb:
         return click.command(name, cls=Verb, example=example)(click.pass_obj(function))
@@ -281,12 +280,12 @@ def verb(name: str, *, example: str) -> Callable[[Callable[..., int]], Verb]:
 
 
 def noun(name: str, about: str, *, example: str) -> Noun:
-    """A command with verbs of its own."""
+    """A command with verbs."""
     return Noun(name, help=about, example=example, subcommand_metavar="VERB ...")
 
 
 def collected(name: str, make: Callable[..., Any], *options: Decorator) -> Decorator:
-    """A decorator: these options, collected into one argument `name` by `make`, whose parameters they are."""
+    """A decorator that collects these options, the parameters of `make`, into one argument `name`."""
     keys = tuple(inspect.signature(make).parameters)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -313,8 +312,8 @@ def run_program(
 ) -> int:
     """Run one command; returns the exit status.
 
-    `known`: the errors that end a command with one line; `explain`: that line without the program's name, and
-    the status; `before`: what to do once the command line is understood.
+    `known`: the errors that end a command with one line; `explain`: gives that line, without the program's
+    name, and the status; `before`: called once the command line has been parsed.
     """
     if _completed(program):
         return DONE
@@ -329,7 +328,7 @@ def run_program(
 
 
 def _invoke(program: Program, words: list[str], common: Common) -> int:
-    """Parse and run; what was typed wrongly, an interrupt and a closed pipe each give their status."""
+    """Parse and run; a mistyped command line, an interrupt and a closed pipe each give their own status."""
     try:
         with program.make_context(program.program, words, obj=common) as context:
             return int(program.invoke(context))
@@ -342,7 +341,7 @@ def _invoke(program: Program, words: list[str], common: Common) -> int:
         return _refuse(program, _misuse(program, misuse), MISUSE)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:  # whatever read our output has closed, as `head` does: flush nothing into it
+    except BrokenPipeError:  # the reader of our output has closed it, as `head` does: flush nothing into it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
 
@@ -353,7 +352,7 @@ def _variable(context: click.Context) -> str:
 
 
 def _demand_text(context: click.Context, parameter: click.Parameter) -> None:
-    """Words of a command line are UTF-8; a path may be any bytes. Raises click.BadParameter."""
+    """Raises click.BadParameter unless the words are UTF-8; a path may be any bytes."""
     value = context.params.get(parameter.name or "")
     for one in value if isinstance(value, tuple) else [value]:
         if isinstance(one, str) and not one.isascii() and any("\ud800" <= sign <= "\udfff" for sign in one):
@@ -361,7 +360,7 @@ def _demand_text(context: click.Context, parameter: click.Parameter) -> None:
 
 
 def _plain(said: str) -> str:
-    """What click says of a value, without the names of its types."""
+    """Click's message about a value, without the names of types."""
     said = re.sub(r"(.*) is not a valid integer(?: range)?", r"\1 is not a whole number", said)
     said = re.sub(r"(.*) is not a valid float(?: range)?", r"\1 is not a number", said)
     said = re.sub(r"(.*) is not in the range (\S+?)<=x<=(\S+)", r"\1 is not within \2 to \3", said)
@@ -369,7 +368,7 @@ def _plain(said: str) -> str:
 
 
 def _misuse(program: Program, error: click.ClickException) -> str:
-    """What was typed wrongly, and where to read how it is typed."""
+    """Says what was mistyped and which help to read."""
     said = _plain(" ".join(error.format_message().split()).rstrip("."))
     context = error.ctx if isinstance(error, click.UsageError) else None
     path = context.command_path if context else program.program
@@ -378,7 +377,7 @@ def _misuse(program: Program, error: click.ClickException) -> str:
 
 
 def _refuse(program: Program, message: str, status: int) -> int:
-    """One line on stderr. What came from outside moves no cursor: control characters are replaced."""
+    """Print one line to stderr. Control characters from outside are replaced."""
     line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(message.split()))
     line = line if len(line) <= MOST_SIGNS else f"{line[:MOST_SIGNS]}..."
     print(f"{program.program}: {line}", file=sys.stderr)
@@ -386,7 +385,7 @@ def _refuse(program: Program, message: str, status: int) -> int:
 
 
 def _completed(program: Program) -> bool:
-    """Whether the shell asked for completions, and got them."""
+    """Whether the shell asked for completions, which were then printed."""
     variable = f"_{program.program.upper()}_COMPLETE"
     instruction = os.environ.get(variable)
     if not instruction:

@@ -24,13 +24,13 @@ EXIT_STATUS = (
     ("2", "Usage or configuration."),
     ("3", "Something that this machine lacks."),
 )
-PROGRAMS = {"reader": "firmware.cli", "department": "sync.department.cli"}  # imported only when asked for
+PROGRAMS = {"reader": "firmware.cli", "department": "sync.department.cli"}  # imported only when needed
 COMMON = frozenset({"--home DIR", "--json", "-h, --help"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandPage:
-    """One command of a page. `words`: what leads to it, e.g. "department hold place"."""
+    """One command's page. `words`: how to call it, e.g. "department hold place"."""
 
     words: str
     usage: str
@@ -41,7 +41,7 @@ class CommandPage:
 
 
 def pages(program: Program) -> Iterator[CommandPage]:
-    """The page of the program, then of every command in the order of the help."""
+    """The page of the program, then one for every command, in the order of the help."""
     context = click.Context(program, info_name=program.program, **program.context_settings)
     yield _page(program, context, program.example)
     yield from _below(program, context)
@@ -97,12 +97,12 @@ def manual(page: CommandPage, version: str) -> str:
 
 
 def _paragraphs(text: str) -> list[str]:
-    """Paragraphs divided by .PP; each line safe for roff."""
+    """Paragraphs separated by .PP; each line is safe for roff."""
     return [line for part in text.split("\n\n") for line in (".PP", _roff(" ".join(part.split())))][1:]
 
 
 def _roff(text: str) -> str:
-    """The text as roff prints it: no request, no escape, and hyphens that can be copied."""
+    """Escapes text for roff: no requests, no escapes, and hyphens that can be copied."""
     safe = text.replace("\\", "\\e").replace("-", "\\-").replace("\n", " ")
     return f"\\&{safe}" if safe[:1] in {".", "'"} else safe
 
@@ -129,7 +129,7 @@ def _lower(text: str) -> str:
 
 
 def write_manual(program: Program, version: str, folder: Path) -> list[Path]:
-    """Write one page a command, e.g. `reader-verify.1`; returns the files. Raises OSError."""
+    """Write one page per command, e.g. `reader-verify.1`; returns the files. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for page in pages(program):

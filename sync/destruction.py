@@ -1,8 +1,9 @@
-"""The word of a unit that is reset: what it destroyed that its department never had. Message, file, print.
+"""The destruction receipt of a unit that is reset: what it destroyed that its department never had.
 
-Signed by the unit's log key, before that key goes. It is sent at once; where the department does not answer
-it is kept in HOME/destroyed and goes with the first sync after the unit has joined again, and it is printed
-as text, for `department incident receipt FILE`. It names counts and record numbers, nothing of a read.
+The unit's log key signs it before that key is destroyed. It is sent at once. If the department does not
+answer, the receipt is kept in HOME/destroyed and sent with the first sync after the unit has joined again; it
+is also printed as text, for `department incident receipt FILE`. It holds counts and record numbers, but
+nothing of a read.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ _GRANT = re.compile(r"[A-Za-z0-9._-]{0,64}")
 class Destroyed(messages.Message):
     """Unit: this log ends here, by a factory reset.
 
-    size, checkpoint: of the log then; undelivered: reads and hits that no receipt covered, in `ranges` of
-    record numbers (first, last; the first 200); holds: evidence that was held; grant_id: empty for none.
+    size, checkpoint: of the log at that time; undelivered: how many reads and hits no receipt covered;
+    ranges: their record numbers (first, last; at most 200 ranges); holds: evidence that was held; grant_id:
+    empty for none.
     """
 
     KIND: ClassVar[str] = "destroyed"
@@ -81,7 +83,7 @@ class DestroyedHeld(messages.Message):
 
 
 def ranges_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Rising (first, last) pairs that hold exactly these numbers; the first 200 pairs."""
+    """Rising (first, last) pairs that cover exactly these numbers; at most the first 200."""
     found: list[tuple[int, int]] = []
     for one in sorted(set(numbers)):
         if found and one == found[-1][1] + 1:
@@ -94,12 +96,12 @@ def ranges_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
 
 
 def as_text(message: bytes) -> list[str]:
-    """A receipt as lines that a person can hand over."""
+    """A receipt as lines of text that a person can copy."""
     return [BEGIN, *textwrap.wrap(base64.b64encode(message).decode(), 64), END]
 
 
 def of_text(data: bytes) -> bytes:
-    """The receipt of a file: as printed, or as it is. Raises MessageError."""
+    """The receipt in a file, printed or binary. Raises MessageError."""
     if BEGIN.encode() not in data:
         return data
     inside = data.partition(BEGIN.encode())[2].partition(END.encode())[0]
@@ -119,7 +121,7 @@ def keep(home: Path, log_id: bytes, message: bytes) -> None:
 
 
 def drop(home: Path, log_id: bytes) -> None:
-    """The department has it. Raises OSError."""
+    """Delete a receipt that the department has. Raises OSError."""
     _path(home, log_id).unlink(missing_ok=True)
 
 
@@ -133,7 +135,7 @@ def kept(home: Path) -> list[Path]:
 
 
 def send(link: Link, department: Ed25519PublicKey, message: bytes) -> None:
-    """Hand one receipt in. Raises LinkError, RefusedByDepartmentError."""
+    """Deliver one receipt. Raises LinkError, RefusedByDepartmentError."""
     data = link.post("destroyed", [message])
     try:
         held = messages.open_message(DestroyedHeld, data, department)
@@ -146,7 +148,7 @@ def send(link: Link, department: Ed25519PublicKey, message: bytes) -> None:
 def send_kept(
     home: Path, link: Link, department: Ed25519PublicKey, may_continue: Callable[[], bool] = lambda: True
 ) -> int:
-    """Hand in what was kept; how many. One that is refused stays. Raises LinkError."""
+    """Deliver the kept receipts; returns how many. One that is refused stays. Raises LinkError."""
     done = 0
     for path in kept(home)[:MOST_KEPT]:
         if not may_continue():

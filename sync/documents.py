@@ -1,7 +1,7 @@
-"""Documents that the department sends down and the unit only carries: hot lists, configuration, updates.
+"""Documents that the department sends and the unit only carries: hot lists, configuration, updates.
 
-The body names itself, so that a list cannot be passed off as another, and an old one never as a new one.
-Policy, roster and day keys are the ledger's own and are put into force there.
+The body contains its name and version, so that a list cannot be passed off as another list or as a newer one.
+Policy, roster and day keys belong to the ledger, which puts them into force.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AT_THE_UNIT = frozenset({"unit", "parts", "site", "camera.source"})
 
 
 def named_at_the_unit(sections: Mapping[str, object]) -> str:
-    """The first setting of a configuration's sections that is set at the unit alone, or empty."""
+    """The first setting in a configuration that may be set only at the unit, or empty."""
     for section, keys in sections.items():
         for key in keys if isinstance(keys, dict) else ():
             if section in AT_THE_UNIT or f"{section}.{key}" in AT_THE_UNIT:
@@ -34,7 +34,7 @@ def named_at_the_unit(sections: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """A signed document's body. `expires_us`: after this it no longer counts (hot lists); None for never."""
+    """A signed document's body. `expires_us`: when it stops counting (hot lists); None for never."""
 
     name: str
     version: int
@@ -52,12 +52,12 @@ FRAME_BYTES = 1 << 20  # around a document: its name, its signature, the seal of
 
 
 def inbox_file(name: str) -> str:
-    """What a document's file in the inbox is called."""
+    """The name of a document's file in the inbox."""
     return name.replace("/", "_") + ".cbor"
 
 
 def open_kept(inbox: Path, name: str, member: Member, taken: FileInForce | None = None) -> Carried:
-    """The document of this name in a unit's inbox, checked again. Raises OSError, StorageError.
+    """Opens the document of this name in a unit's inbox and checks it again. Raises OSError, StorageError.
 
     taken: the newest of this name in the unit's log, see `demand_current`.
     """
@@ -68,9 +68,9 @@ def open_kept(inbox: Path, name: str, member: Member, taken: FileInForce | None 
 
 
 def demand_current(carried: Carried, message: bytes, taken: FileInForce | None) -> None:
-    """A file can be set back alone: one older than the log took, or another of that version, is refused.
+    """Raises RecordError for a file older than the log's, or a different one of the same version.
 
-    A newer one was written just before the power went, ahead of its entry. Raises RecordError.
+    An old file may have been put back. A newer one was written just before a power cut, ahead of its entry.
     """
     if taken is None or carried.version > taken.version:
         return
@@ -79,12 +79,12 @@ def demand_current(carried: Carried, message: bytes, taken: FileInForce | None) 
 
 
 def context_of(name: str) -> bytes:
-    """The COSE context of a document: its kind is the name up to the slash."""
+    """The COSE context of a document. Its kind is the name up to the slash."""
     return f"alpr-reader/document/{name.partition('/')[0]}/v1".encode()
 
 
 def open_carried(message: bytes, name: str, command: Ed25519PublicKey, unit_id: str) -> Carried:
-    """The body, once the command key is found to have signed it for this unit. Raises StorageError."""
+    """The body, if the command key signed it for this unit. Raises StorageError."""
     payload = envelope.open_signed(message, command, context=context_of(name), limit=MAX_DOCUMENT_BYTES)
     carried = codec.from_bytes(Carried, payload, limit=MAX_DOCUMENT_BYTES)
     if carried.name != name:

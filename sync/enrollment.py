@@ -1,8 +1,8 @@
-"""Joining a department: from the one-time code to a certificate, and keeping it. The unit's end.
+"""How a unit joins a department, from the one-time code to a certificate, and renews the certificate.
 
-Order of belief: the code names the digest of the root file; the root file names the CA, the department's
-log key and the command key; only then does the secret leave the unit, over TLS that this CA vouches for.
-Cut off at any point, the same code works again for the same unit until it expires.
+Order of trust: the code names the digest of the root file; the root file names the CA, the department's log
+key and the command key; only then does the secret leave the unit, over TLS with a certificate of this CA.
+After an interruption at any point, the same code works again for the same unit until it expires.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ log_events = structlog.get_logger("uplink")
 
 
 class Joiner(Protocol):
-    """What joining asks of a unit's ledger."""
+    """What joining needs from a unit's ledger."""
 
     @property
     def log_public(self) -> bytes:
         """The log's public key, 32 bytes."""
 
     def passed_us(self) -> int:
-        """What has surely passed, UTC; 0 where that is not known."""
+        """A UTC time that has surely passed; 0 if unknown."""
 
     def clock_us(self) -> int:
-        """What the clock says, UTC; 0 where it knows no time."""
+        """The clock's UTC time; 0 if it has none."""
 
     def sign(self, body: bytes, context: bytes) -> bytes:
-        """COSE_Sign1 by the log key."""
+        """Sign with the log key; returns a COSE_Sign1."""
 
     def take_membership(self, enrollment: UnitEnrollment) -> None:
-        """Log that the unit belongs to a department; the same one again changes nothing."""
+        """Log that the unit belongs to a department; repeating the same one changes nothing."""
 
     def take_document(self, name: str, message: bytes) -> None:
         """Put a document that the command key signed into force. Raises StorageError, OutdatedError."""
 
 
 def fetch_root(code: EnrollmentCode) -> Root:
-    """The root file that the code's digest names. The line is not trusted, and need not be."""
+    """Fetch the root file that the code's digest names. The connection need not be trusted."""
     try:
         return open_first(_fetch(code.address, "root", MAX_ROOT_BYTES), code.root_digest)
     except StorageError as error:
@@ -70,15 +70,17 @@ def fetch_root(code: EnrollmentCode) -> Root:
 
 
 def fetch_authority(address: str, named: bytes) -> bytes:
-    """The CA's newest certificate (DER), over the key that the root file names. As untrusted."""
+    """Fetch the CA's newest certificate (DER), for the key that the root file names. Untrusted likewise."""
     newest = _fetch(address, "authority", MAX_ROOT_BYTES)
     check_named_authority(newest, named)
     return newest
 
 
 def check_named_authority(newest: bytes, named: bytes) -> None:
-    """Raises NotEnrolledError unless this certificate is a CA's over the key (SubjectPublicKeyInfo, DER)
-    that the root file names."""
+    """Raises NotEnrolledError unless this is a CA certificate for the key that the root file names.
+
+    named: the key, SubjectPublicKeyInfo in DER.
+    """
     try:
         certificate = x509.load_der_x509_certificate(newest)
         certificate.verify_directly_issued_by(certificate)
@@ -91,7 +93,7 @@ def check_named_authority(newest: bytes, named: bytes) -> None:
 
 
 def _fetch(address: str, name: str, limit: int) -> bytes:
-    """A public file of the department. What comes is believed by what it says alone. Raises LinkError."""
+    """Fetch a public file of the department; the caller checks its content. Raises LinkError."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # see above
@@ -113,7 +115,7 @@ def _fetch(address: str, name: str, limit: int) -> bytes:
 
 
 def check_authority(newest: bytes, known: bytes) -> None:
-    """Raises NotEnrolledError unless both certificates are over the same key and name."""
+    """Raises NotEnrolledError unless both certificates have the same key and name."""
     try:
         first, second = (x509.load_der_x509_certificate(one) for one in (known, newest))
         same = (first.public_key(), first.subject) == (second.public_key(), second.subject)
@@ -126,7 +128,7 @@ def check_authority(newest: bytes, known: bytes) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trusted:
-    """What a root file names for units. Log and command key: 32 bytes of Ed25519; CA: certificate, DER."""
+    """What a root file names for units. Log and command key: 32 bytes, Ed25519; CA: certificate in DER."""
 
     department: bytes
     command: bytes
@@ -134,10 +136,10 @@ class Trusted:
 
 
 def check_no_other(folder: SyncFolder, named: Trusted) -> None:
-    """Raises NotEnrolledError if the unit belongs to a department that has none of these keys, NotPlainError,
-    NotOwnerError if what says so may not be read.
+    """Raises NotEnrolledError if the unit belongs to a department that has none of these keys.
 
-    What it holds is sealed to that department and owed to it: another one could neither open nor purge it.
+    Its content is sealed to that department and owed to it; another one could neither open nor purge it.
+    Raises NotPlainError or NotOwnerError if the membership may not be read.
     """
     files.demand_own(folder.path / "member.cbor", home=folder.path.parent)
     try:
@@ -155,7 +157,7 @@ def check_no_other(folder: SyncFolder, named: Trusted) -> None:
 
 
 def _authority_key(certificate: bytes) -> bytes:
-    """SubjectPublicKeyInfo, DER, of a certificate (DER)."""
+    """The SubjectPublicKeyInfo (DER) of a certificate (DER)."""
     key = x509.load_der_x509_certificate(certificate).public_key()
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
@@ -174,8 +176,8 @@ def join(joiner: Joiner, folder: SyncFolder, text: str, *, software: str) -> Mem
     request = messages.EnrollRequest(secret=code.secret, vouch=vouch, software=software)
     key = Ed25519PublicKey.from_public_bytes(department)
     pem = x509.load_der_x509_certificate(authority).public_bytes(Encoding.PEM)
-    # A new unit has no word of a department, and a stolen key of an ended certificate must not get the
-    # secret. A clock that is ahead refuses a good one here, where a person is there to set it.
+    # A new unit has no time from a department, and the stolen key of an expired certificate must not get the
+    # secret. A clock that is ahead refuses a good certificate, but a person is there to set it.
     context = server_context(pem, passed_us=max(joiner.passed_us(), joiner.clock_us()))
     link = HttpsLink(code.address, context, key, prefix="/enrol/")
     try:
@@ -209,7 +211,7 @@ def join(joiner: Joiner, folder: SyncFolder, text: str, *, software: str) -> Mem
         try:
             joiner.take_document(document.name, document.message)
         except OutdatedError:
-            continue  # enrolled again: already current
+            continue  # enrolled again, and already current
     folder.save_member(member)
     return member
 
@@ -226,9 +228,9 @@ def check_certificate(der: bytes, authority: bytes, folder: SyncFolder) -> None:
 
 
 def open_link(folder: SyncFolder, member: Member, *, passed_us: int, bytes_per_s: int = 0) -> HttpsLink:
-    """The link of an enrolled unit; passed_us: see `unit_context`.
+    """Open the link of an enrolled unit; passed_us: see `unit_context`.
 
-    Raises NotEnrolledError when its certificate is not there.
+    Raises NotEnrolledError if its certificate is missing.
     """
     try:
         files.demand_plain(folder.certificate, folder.tls_key)  # OpenSSL would wait at a pipe
@@ -242,9 +244,9 @@ def open_link(folder: SyncFolder, member: Member, *, passed_us: int, bytes_per_s
 
 
 def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public: bytes, at_us: int) -> bool:
-    """A new certificate when the old one ends soon; whether there is one. Raises as the link does.
+    """Renew the certificate if it expires soon; returns whether it did. Raises as the link does.
 
-    at_us: UTC, by the department where it has said it: it is the department that takes no ended one.
+    at_us: UTC, the department's time if known, since the department refuses expired certificates.
     """
     if folder.certificate_days_left(at_us) > RENEW_BEFORE_DAYS:
         return False
@@ -253,7 +255,7 @@ def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public
     except NotEnrolledError as error:
         if folder.certificate_days_left(at_us) < 0:
             raise
-        log_events.error("not_renewed", what=str(error))  # noqa: TRY400 - until it ends, reads are delivered
+        log_events.error("not_renewed", what=str(error))  # noqa: TRY400 - until it expires, reads are delivered
         return False
     data = link.post("renew", [vouch])
     try:
@@ -265,7 +267,7 @@ def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public
 
 
 def take_renewed(folder: SyncFolder, member: Member, answer: messages.Renewed) -> None:
-    """Keep a new certificate, and the CA's own where that was made again. Raises NotEnrolledError."""
+    """Keep a new certificate, and the CA's if that was renewed too. Raises NotEnrolledError."""
     check_certificate(answer.certificate, member.authority, folder)
     if answer.authority != member.authority:
         check_authority(answer.authority, member.authority)

@@ -1,7 +1,7 @@
 """The one-time enrollment code: 128 random bits, the root file's digest, and where to go. No I/O.
 
 ALPR1-<base32 of: secret (16) || root digest (32) || address || first 4 bytes of SHA-256 of all that>
-The digest makes the unit believe one root file alone; the secret makes the department believe one unit.
+By the digest, the unit trusts only one root file; by the secret, the department trusts only one unit.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EnrollmentCode:
         return cls(secret=os.urandom(SECRET_BYTES), root_digest=root_digest, address=address)
 
     def digest(self) -> bytes:
-        """What the department keeps of the secret."""
+        """The digest of the secret, which the department keeps."""
         return hashlib.sha256(b"alpr-enrollment-code\x00" + self.secret).digest()
 
     def text(self) -> str:
@@ -69,6 +69,6 @@ class EnrollmentCode:
             root_digest=body_bytes[SECRET_BYTES : SECRET_BYTES + 32],
             address=address,
         )
-        if code.text() != clean:  # the last letter holds bits that say nothing
+        if code.text() != clean:  # the last letter has unused bits
             raise NotEnrolledError("the enrollment code has a copying error", cure=cure)
         return code

@@ -1,8 +1,8 @@
-"""Every way the sync room can refuse, as one family with fields.
+"""The errors of the sync room, one family with fields.
 
     SyncError
     ├── MessageError             wire bytes that are too large, too deep, or not of the schema
-    ├── NotEnrolledError         this unit has no department yet, or the code does not work
+    ├── NotEnrolledError         this unit has no department, or its code does not work
     │   └── UnitKeyError         the chip that holds this unit's keys does not answer
     ├── RefusedByDepartmentError the other end refused; `code` says why, in one word
     │   └── BatchRefusedError    a batch that contradicts what the department holds: an incident
@@ -12,14 +12,14 @@
         ├── HomeError            absent, foreign, locked or damaged
         ├── InvalidInputError    a setting, option or file that is unknown, out of range or beyond the policy
         ├── StoreError           the store refuses: a record that contradicts another
-        │   └── StoreAwayError   the database does not answer: exit status 3
+        │   └── StoreAwayError   the database does not answer; exit status 3
         │       └── DatabaseFullError   the disk under it is full
-        ├── KeyServiceError      a key that is not there, was destroyed, or does not open
-        │   ├── OlderKeyServiceError  an earlier version, which does not know what it was asked
+        ├── KeyServiceError      a key that is missing, was destroyed, or does not open
+        │   ├── OlderKeyServiceError  an older version, which does not know the request
         │   └── KeyServiceAwayError   no answer, or it does not admit this department: exit status 3
-        ├── NewerError           what a newer version wrote, by rules that this one does not know
+        ├── NewerError           data of a newer version, by rules that this one does not know
         ├── ClockInDoubtError    the server's clock is not confirmed, and this cannot be undone
-        └── LackingError         something that this machine does not offer: exit status 3
+        └── LackingError         something that this machine lacks; exit status 3
 
 No message ever carries plate text, image bytes or key bytes.
 """
@@ -47,13 +47,13 @@ class NotEnrolledError(SyncError):
 
 
 class UnitKeyError(NotEnrolledError):
-    """The chip with the unit's keys refuses or does not answer; without them nothing can act for it."""
+    """The chip with the unit's keys refuses or does not answer; nothing works without these keys."""
 
     exit_status = 3
 
 
 class RefusedByDepartmentError(SyncError):
-    """The department answered no. `code`: one word of `messages.REFUSALS`; `held`: the log's size there."""
+    """The department refused. `code`: one of `messages.REFUSALS`; `held`: the log's size there."""
 
     def __init__(
         self, what: str, *, code: str, where: str = "", cure: str = "", held: int | None = None
@@ -64,25 +64,25 @@ class RefusedByDepartmentError(SyncError):
 
 
 class BatchRefusedError(RefusedByDepartmentError):
-    """Fork, rollback, gap or wrong device: an incident at both ends."""
+    """A fork, a rollback, a gap or the wrong device: an incident at both ends."""
 
 
 class LinkError(SyncError):
-    """No answer, or half of one. Nothing was lost; the uplink tries again."""
+    """No answer, or half of one. Nothing is lost; the uplink retries."""
 
 
 class NotStoredError(LinkError):
-    """The department answered that it cannot store now."""
+    """The department cannot store anything now."""
 
 
 class DeskAwayError(LinkError):
-    """The desk elsewhere gives no answer, or cannot do what it was asked: its database or keys are away."""
+    """A remote desk does not answer, or cannot act because its database or its keys are unavailable."""
 
     exit_status = 3
 
 
 class DepartmentError(SyncError):
-    """Base of the department's own faults."""
+    """Base of the department's own errors."""
 
 
 class HomeError(DepartmentError):
@@ -98,11 +98,11 @@ class InvalidInputError(DepartmentError):
 
 
 class StoreError(DepartmentError):
-    """A write that would contradict what the store holds."""
+    """A write that would contradict the store."""
 
 
 class StoreAwayError(StoreError):
-    """The database does not take a connection: nothing was checked, and nothing is wrong with the store."""
+    """The database accepts no connection: nothing was checked, and the store may be in order."""
 
     exit_status = 3
 
@@ -112,21 +112,21 @@ class DatabaseFullError(StoreAwayError):
 
 
 class KeyServiceError(DepartmentError):
-    """A key that is not there, was destroyed, or does not open what it was given."""
+    """A key is missing, was destroyed, or does not open what it was given."""
 
 
 class OlderKeyServiceError(KeyServiceError):
-    """A key service of an earlier version, which does not know what it was asked."""
+    """A key service of an older version does not know the request."""
 
 
 class KeyServiceAwayError(KeyServiceError):
-    """The key service gives no answer, or does not admit this department: nothing was asked of its keys."""
+    """The key service does not answer, or does not admit this department; no key was used."""
 
     exit_status = 3
 
 
 class NewerError(DepartmentError):
-    """What a newer version of these programs wrote: this one would read it by other rules."""
+    """Data of a newer version of these programs, which this version would misread."""
 
     exit_status = 2
 
@@ -135,7 +135,7 @@ class NewerError(DepartmentError):
 
 
 class ClockInDoubtError(DepartmentError):
-    """The server's clock shows a time that nothing else confirms; irreversible steps wait."""
+    """The server's clock shows a time that nothing else confirms, so irreversible steps wait."""
 
 
 class LackingError(DepartmentError):
@@ -145,5 +145,5 @@ class LackingError(DepartmentError):
 
 
 def refuse(code: str, what: str, *, held_size: int | None = None) -> RefusedByDepartmentError:
-    """A refusal, to be raised."""
+    """Make a refusal, for the caller to raise."""
     return RefusedByDepartmentError(what, code=code, held=held_size)

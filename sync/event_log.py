@@ -1,7 +1,7 @@
 """Structured events on stderr, for both programs.
 
-What a read holds (plate, state, place, time, direction) and secrets never get into an event: keys that could
-carry them are withheld by name. A stderr that is closed ends nothing: no thread dies of reporting an error.
+The content of a read (plate, state, place, time, direction) and secrets never get into an event: keys that
+could carry them are withheld by name. A closed stderr ends no thread that reports an error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 def withhold_plates(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: keys that could carry a read or a secret are withheld."""
+    """A structlog processor that withholds keys that could carry a read or a secret."""
     for key, value in event.items():
         if key in _NEVER:
             event[key] = WITHHELD
@@ -36,7 +36,7 @@ def withhold_plates(_logger: Any, _method: str, event: MutableMapping[str, Any])
 
 
 def events_to_stderr() -> None:
-    """Send every room's events to stderr as it is then, withheld alike; stdout is for results."""
+    """Send every room's events to the current stderr, with the same keys withheld; stdout is for results."""
     structlog.configure(
         logger_factory=lambda *_names: structlog.PrintLogger(lasting(sys.stderr)),
         wrapper_class=structlog.make_filtering_bound_logger("info"),
@@ -58,7 +58,7 @@ def _processors(stream: TextIO) -> list[Any]:
 
 
 def event_log(stream: TextIO | None = None) -> structlog.typing.FilteringBoundLogger:
-    """A logger of its own, no global set-up: JSON lines, or plain ones on a terminal."""
+    """A separate logger without global setup: JSON lines, or plain lines on a terminal."""
     stream = lasting(sys.stderr if stream is None else stream)
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(stream),

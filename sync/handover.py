@@ -1,14 +1,14 @@
-"""A closed log on its way to its department: what a folder of it holds, read record by record, each checked.
+"""Reads the folder of a closed log, to hand it over to the department; checks each record.
 
 HOME/sync/old/LOG/store       the ledger and its sealed images, as they were when the log was closed
 HOME/sync/old/LOG/keys.cbor   its epoch keys, each sealed to a day key of the department (a ParcelHeader)
-HOME/sync/old/LOG/answers/    the department's signed words on what it has of it (`sync.closed_parcels`)
+HOME/sync/old/LOG/answers/    the department's signed answers on what it has (`sync.closed_parcels`)
 
-Each sync hands it over (`sync.closed_delivery`). Where the unit cannot, the folder is copied whole to the
+Each sync hands the log over (`sync.closed_delivery`). If the unit cannot, the whole folder is copied to the
 department's machine: `department incident import FOLDER`. Nothing in it is trusted: every leaf must carry the
 signature of the log's key, which the department knows from the unit's enrollment, and every stored element
-must be the one that its leaf names. After an import the department sends the unit a signed document
-`handed-over/LOG`. With it, or with an answer for each record, the log is no longer an alarm.
+must be the one that its leaf names. After an import, the department sends the unit a signed document
+`handed-over/LOG`. That document, or an answer for each record, ends the alarm for the log.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ DOCUMENT = "handed-over"
 ANSWERS = "answers"
 AT_ONCE = 200
 MAX_RECORDS = 1 << 40
-EMPTY_RUNS = 50  # portions of nothing readable after which a damaged ledger is taken to end
+EMPTY_RUNS = 50  # unreadable portions after which a damaged ledger is assumed to end
 
 
 @dataclass(frozen=True, slots=True)
 class HandedRecord:
-    """One record that verifies. elements: (name, stored bytes) of those that are there and unaltered.
+    """A record that verifies. elements: (name, stored bytes) of those that are present and unaltered.
 
-    lost: the names of those that the leaf promises, and that are gone or altered.
+    lost: the names of those that the leaf lists but that are gone or altered.
     """
 
     sequence: int
@@ -76,10 +76,10 @@ class BadRecord:
 
 
 class Answered:
-    """The records of a closed log that the department says it holds whole."""
+    """The records of a closed log that the department says it has in full."""
 
     def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """ranges: (first, last) of each answer."""
+        """Merge the answers. ranges: (first, last) of each."""
         self._firsts: list[int] = []
         self._lasts: list[int] = []
         for first, last in sorted(ranges):
@@ -108,12 +108,12 @@ class Handover:
         try:
             self.public = home.read_public_key().public
             self.log_id = log_id_of(self.public)
-        except LedgerError:  # its records name it; the holder of that log's key checks them
+        except LedgerError:  # its records name the log; the holder of that log's key checks them
             self.log_id = self._named_by_records()
 
     @property
     def size(self) -> int:
-        """How many records the folder says that it holds."""
+        """How many records the folder claims to have."""
         return self._log.size()
 
     def records(
@@ -123,11 +123,11 @@ class Handover:
         shut: Callable[[int, PermissionError], None] | None = None,
         there: Container[int] = (),
     ) -> Iterator[HandedRecord | BadRecord]:
-        """Every record from `first` on, in order: what verifies, and what does not.
+        """Every record from `first` on, in order, whether or not it verifies.
 
-        there: those that the department has, which are left out unread. shut: called with the number of a
-        record whose image this user may not read, which is then left out.
-        Raises PermissionError for it without.
+        there: records that the department has; they are skipped without being read. shut: called with the
+        number of a record whose image this user may not read; the record is then skipped. Without `shut`,
+        such a record raises PermissionError.
         """
         for sequence, data in self._rows(first):
             if sequence in there:
@@ -148,7 +148,7 @@ class Handover:
                 yield BadRecord(sequence, str(error))
 
     def _rows(self, first: int) -> Iterator[tuple[int, bytes | None]]:
-        """(sequence, leaf) of every row that can be read; None if the ledger is damaged."""
+        """(sequence, leaf) of every row; the leaf is None where the ledger is damaged."""
         sql = "SELECT sequence, leaf FROM leaves WHERE sequence >= ? AND sequence < ? ORDER BY sequence"
         last, known = self._last()
         at, empty = first, 0
@@ -171,7 +171,7 @@ class Handover:
             return sequence, None
 
     def _last(self) -> tuple[int, bool]:
-        """The highest number of a record, and whether that is known."""
+        """The highest record number, and whether it is known."""
         try:
             (last,) = self._db.execute("SELECT max(sequence) FROM leaves").fetchone()
             if type(last) is int and last < MAX_RECORDS:
@@ -213,17 +213,17 @@ class Handover:
             return None
         try:
             return image_bytes(self._home.blobs / f"{leaf.epoch:08d}" / digest.hex())
-        except PermissionError:  # as root left it: what is sent as gone would be given up, repaired or not
+        except PermissionError:  # if it were sent as gone, it would be given up, even if repaired
             raise
-        except (OSError, LedgerError):  # a failing card: what else there is of the record is handed over
+        except (OSError, LedgerError):  # a failing card: the rest of the record is handed over
             return None
 
 
 @contextlib.contextmanager
 def open_handover(folder: Path) -> Iterator[Handover]:
-    """The folder of a closed log, for reading; nothing is written there. Raises StorageError, OSError.
+    """Open the folder of a closed log read-only. Raises StorageError, OSError.
 
-    A folder without readable keys is opened all the same: its records verify, and nothing of them opens.
+    A folder without readable keys can be opened too: its records verify, but their content cannot be opened.
     """
     home = Home(folder)
     home.need()
@@ -234,7 +234,7 @@ def open_handover(folder: Path) -> Iterator[Handover]:
 
 
 def kept_keys(folder: Path) -> tuple[messages.SealedKey, ...]:
-    """The epoch keys beside a closed log; none where the file is absent or damaged. Raises OSError."""
+    """The epoch keys beside a closed log; none if the file is absent or damaged. Raises OSError."""
     with contextlib.suppress(FileNotFoundError, StorageError):
         data = files.read_bounded(folder / KEYS_FILE, MAX_KEYS_BYTES)
         return codec.from_bytes(messages.ParcelHeader, data, limit=MAX_KEYS_BYTES).keys
@@ -243,7 +243,7 @@ def kept_keys(folder: Path) -> tuple[messages.SealedKey, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ClosedLog:
-    """A log that was closed on this unit. reads: those in it that no receipt covers; -1 where unreadable."""
+    """A log that was closed on this unit. reads: how many no receipt covers; -1 if unreadable."""
 
     folder: Path
     reads: int
@@ -254,9 +254,9 @@ class ClosedLog:
 
 
 def closed_logs(folder: SyncFolder) -> list[ClosedLog]:
-    """The closed logs whose content the department does not have yet, by its own signed word."""
+    """The closed logs whose content the department has not yet acknowledged in a signed answer."""
     found = []
-    with contextlib.suppress(OSError):  # the folder of them is shut to this user
+    with contextlib.suppress(OSError):  # this user may not read the folder
         for path in sorted((folder.path / "old").glob("*/store")):
             beside = path.parent
             if not _is_handed_over(folder, beside.name):
@@ -265,7 +265,7 @@ def closed_logs(folder: SyncFolder) -> list[ClosedLog]:
 
 
 def answered(beside: Path, log_id: bytes, department: Ed25519PublicKey) -> Answered:
-    """The records of a closed log that the department says it holds whole."""
+    """Read the answers kept beside a closed log: the records that the department has in full."""
     found = []
     for path in sorted((beside / ANSWERS).glob("*.cbor")):
         with contextlib.suppress(OSError, StorageError, SyncError):
@@ -283,7 +283,7 @@ def _is_handed_over(folder: SyncFolder, name: str) -> bool:
 
 
 def _left(folder: SyncFolder, beside: Path) -> int:
-    """Reads of a closed log that the department does not say that it has; -1 where they cannot be counted."""
+    """How many reads of a closed log the department has not acknowledged; -1 if that is unknown."""
     undelivered = _undelivered(beside)
     if undelivered is None:
         return -1
@@ -298,7 +298,7 @@ def _left(folder: SyncFolder, beside: Path) -> int:
 
 @functools.cache
 def _undelivered(beside: Path) -> tuple[int, ...] | None:
-    """Reads and hits of a closed log that were neither received nor purged; None if that is unreadable."""
+    """Reads and hits of a closed log that were neither received nor purged; None if it is unreadable."""
     home = Home(beside)
     try:
         with schema.evidence(home.database, written=False) as database:
@@ -311,5 +311,5 @@ def _undelivered(beside: Path) -> tuple[int, ...] | None:
                     )
                     found += [int(row[0]) for row in rows if not book.is_received(int(row[0]))]
             return tuple(found)
-    except Exception:  # noqa: BLE001 - a closed log may be damaged in any way, and then it counts as not delivered
+    except Exception:  # noqa: BLE001 - however a closed log is damaged, it counts as not delivered
         return None

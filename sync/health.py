@@ -1,6 +1,6 @@
-"""A unit's report on itself, as it travels with each conversation. Numbers and words of fixed lists; no I/O.
+"""A unit's health report, sent with each conversation. Numbers and words from fixed lists. No I/O.
 
-Promise: no field can carry a plate: there is no free text in it but the software's version.
+Promise: no field can carry a plate, since the only free text is the software's version.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sync.messages import Message, need
 
 
 class Alarm(StrEnum):
-    """Everything that can be wrong at a unit: its name on the wire, and the words for a person."""
+    """Everything that can be wrong at a unit: the name on the wire, and the words for a person."""
 
     words: str
 
@@ -40,7 +40,7 @@ class Alarm(StrEnum):
     SYNC_LATE = "sync_late", "sync is overdue"
     CONFIGURATION_REFUSED = "configuration_refused", "a configuration was refused"
     CLOSED_LOG = "closed_log", "a closed log has reads that the department lacks"
-    # custody does not follow the clock, or it walked: storage.clock_trust
+    # custody does not follow the clock, or the clock drifted: see storage.clock_trust
     CLOCK_IN_DOUBT = "clock_in_doubt", "the clock is in doubt"
     PURGE_FAILED = (
         "purge_failed",
@@ -71,7 +71,7 @@ _VERSION = re.compile(r"[A-Za-z][A-Za-z0-9.+ _-]{0,63}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthMessage(Message):
-    """Unit: how I am. None: not fitted, or not known yet. Answered by HealthHeld."""
+    """Unit: its state. None: not fitted, or not known yet. Answered by HealthHeld."""
 
     KIND: ClassVar[str] = "health"
     LIMIT: ClassVar[int] = 8 * 1024

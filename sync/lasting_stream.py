@@ -1,7 +1,7 @@
-"""An output stream that outlives its reader: once it is closed, what is written is dropped and nothing ends.
+"""An output stream that may lose its reader: once it is closed, output is dropped and the program continues.
 
-It also makes sure that the three standard descriptors are open: a file that got one of their numbers, even a
-ledger, would be written into by whatever prints.
+The module also keeps the three standard descriptors open: printing would otherwise write into a file, even a
+ledger, that got one of their numbers.
 """
 
 from __future__ import annotations
@@ -41,26 +41,26 @@ class _LastingStream:
         except ValueError:  # closed
             return
         except OSError as error:
-            if error.errno == errno.EPIPE:  # permanent; else the interpreter's last flush would fail on it
+            if error.errno == errno.EPIPE:  # for good, or the interpreter's last flush would fail
                 with contextlib.suppress(OSError, ValueError):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 def lasting(stream: TextIO) -> TextIO:
-    """The same stream, that raises nothing when it is written to."""
+    """Wraps a stream so that writing to it never raises."""
     if isinstance(stream, _LastingStream):
         return stream
     return cast("TextIO", _LastingStream(stream))
 
 
 def open_standard_streams() -> None:
-    """Put /dev/null where a process was started with a standard stream closed."""
+    """Open /dev/null in place of each standard stream that was closed when the process started."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for as long as we live
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - until the process ends
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115

@@ -1,4 +1,4 @@
-"""The ledger behind uplink and enrollment: `Outgoing` of the storage room, membership, carried documents."""
+"""The ledger behind the uplink and enrollment: storage's `Outgoing`, plus membership and documents."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from sync.hot_lists.held import (
     snapshot_of,
 )
 
-RECORD_DOCUMENT_BYTES = 256 * 1024  # larger documents are in the inbox, the log holds their digest
+RECORD_DOCUMENT_BYTES = 256 * 1024  # larger documents are in the inbox, and the log has their digest
 
 
 class LedgerOutbox(Outgoing):
-    """One open ledger as the uplink and the enrollment see it. Thread-safe."""
+    """One open ledger as the uplink and enrollment see it. Thread-safe."""
 
     def __init__(self, ledger: Ledger, inbox: Path) -> None:
         super().__init__(ledger)
@@ -44,7 +44,7 @@ class LedgerOutbox(Outgoing):
         return self._ledger.public_key.public.public_bytes_raw()
 
     def stored(self, sequence: int, name: str) -> bytes:
-        """The stored bytes of an element; the leaf is parsed once for all of a record's elements."""
+        """The stored bytes of an element; a record's leaf is parsed once for all of its elements."""
         with self._store.lock:
             leaf = self._parsed
             if leaf is None or leaf.sequence != sequence:
@@ -52,12 +52,12 @@ class LedgerOutbox(Outgoing):
             return self._store.stored(leaf, name)
 
     def received_to(self) -> int:
-        """The first record after all receipts; what a receipt left out was given up, and is an incident."""
+        """The first record after all receipts; what a receipt left out was given up and is an incident."""
         with self._store.lock:
             return self._store.book.received.end()
 
     def left(self) -> tuple[int, int]:
-        """Reads, alerts and their steps that no receipt covers, and records newer than every anchor."""
+        """How many reads, alerts and steps no receipt covers, and how many records no anchor covers."""
         status = self._ledger.status()
         return status.unreceived, status.newer_than_anchors
 
@@ -68,7 +68,7 @@ class LedgerOutbox(Outgoing):
         return None if row is None else str(row[0])
 
     def take_membership(self, enrollment: UnitEnrollment) -> None:
-        """Log that the unit belongs to a department; the same one again changes nothing."""
+        """Log that the unit belongs to a department; repeating the same one changes nothing."""
         held = self._ledger.standing.enrollment
         same = held is not None and (held.unit, held.command_key, held.department) == (
             enrollment.unit,
@@ -79,7 +79,7 @@ class LedgerOutbox(Outgoing):
             self._ledger.standing.enroll(enrollment)
 
     def take_document(self, name: str, message: bytes) -> None:
-        """Put a document that the command key signed into force, and log it. Raises StorageError."""
+        """Put a document signed by the command key into force and log it. Raises StorageError."""
         if name in DOCUMENTS:
             super().take_document(name, message)
             self._keep(name, message)
@@ -98,9 +98,9 @@ class LedgerOutbox(Outgoing):
         if carried.version <= (self.document_version(name) if again else known):
             raise OutdatedError(f"version {carried.version} is not newer than the one in force", where=name)
         self._keep(name, message)
-        if again:  # its file was lost here, and the log has it
+        if again:  # its file was lost here, but the log has it
             return
-        is_listed = is_hot_list(name)  # who is looked for is kept as long as its list, not as long as the log
+        is_listed = is_hot_list(name)  # wanted plates are kept as long as their list, not as long as the log
         with store.adding():
             record = Configuration(
                 name=name,
@@ -115,14 +115,14 @@ class LedgerOutbox(Outgoing):
             )
 
     def _keep(self, name: str, message: bytes) -> None:
-        """The document as it came, for anyone who puts it to use and for a log that replaces this one."""
+        """Keep the document as received, for its users and for a log that replaces this one."""
         files.make_dirs(self._inbox)
         if is_hot_list(name):
             message = seal_document(self._ledger.hot_list_key(), name, message)
         files.replace(self._inbox / inbox_file(name), message)
 
     def document_version(self, name: str) -> int:
-        """As logged; the one before where a hot list's document was lost since: then it is fetched again."""
+        """The logged version; one less if a hot list's document was lost, so that it is fetched again."""
         version = super().document_version(name)
         if not version or not is_hot_list(name):
             return version
@@ -132,7 +132,7 @@ class LedgerOutbox(Outgoing):
         return version - 1 if lost else version
 
     def wants_document(self, name: str) -> bool:
-        """Whether a document is of use here: a hot list's snapshot only where no delta leads to its head."""
+        """Whether a document is useful here: a hot list's snapshot only if no delta leads to its head."""
         list_id = snapshot_of(name)
         return list_id is None or needs_snapshot(self._lists, list_id)
 
@@ -141,12 +141,12 @@ class LedgerOutbox(Outgoing):
         return lists_folder(self._inbox.parent.parent)
 
     def opened_because(self) -> tuple[str | None, str | None]:
-        """(last co-signed checkpoint of the log before this one, why it was left), from the first record."""
+        """The last co-signed checkpoint of the previous log and why it was left, from the first record."""
         opened = self._store.book.opened
         return (None, None) if opened is None else (opened.previous, opened.reason)
 
     def sealed_keys(self) -> list[EpochKeyForDay]:
-        """Every epoch key that can still be sealed to a day key: for a log that is being given up."""
+        """Every epoch key that can still be sealed to a day key, for a log that is being given up."""
         with self._store.lock:
             epochs = [facts.epoch for facts in self._store.book.epochs.values()
                       if facts.key_class in {KeyClass.READ, KeyClass.HIT}]  # fmt: skip

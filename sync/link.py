@@ -1,4 +1,4 @@
-"""One conversation with the department, behind one small Protocol: who sends needs to know no HTTP."""
+"""One conversation with the department, behind a small Protocol: senders need not know HTTP."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Link(Protocol):
     """How many messages may be on their way at once, each from its own thread."""
 
     def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
-        """Send one message, in pieces; the answer. Raises LinkError, RefusedByDepartmentError."""
+        """Send one message, in pieces; returns the answer. Raises LinkError, RefusedByDepartmentError."""
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
 
     @property
     def sent_bytes(self) -> int:

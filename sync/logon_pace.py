@@ -1,4 +1,4 @@
-"""How fast one address may try to log on, at the desk and at the page in the car. No I/O."""
+"""Limits how fast one address may try to log on, at the desk and at the page in the car. No I/O."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections import OrderedDict
 
 from storage.times import MINUTE_US
 
-A_MINUTE = 30  # a station's morning shift behind one address
+A_MINUTE = 30  # enough for a station's morning shift behind one address
 BURST = 60
 
 
 class LogonPace:
-    """A budget for each address, which time fills again. Its owner holds a lock."""
+    """A budget for each address that refills with time. The owner must hold a lock."""
 
     def __init__(self, remembered: int) -> None:
-        """remembered: of how many addresses; the one that was heard of last is forgotten last."""
+        """remembered: how many addresses to keep; the least recent one is forgotten first."""
         self._remembered = remembered
         self._left: OrderedDict[str, tuple[float, int]] = OrderedDict()
 

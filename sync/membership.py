@@ -1,11 +1,11 @@
-"""What a unit keeps of its department, in HOME/sync: its keys (0600), certificate, and whom it believes.
+"""What a unit keeps in HOME/sync: its keys (0600), its certificate, and the department that it trusts.
 
 unit.key    the unit key (P-256), where no chip holds it    member.cbor  department, addresses, keys
 unit.chip   instead: the public half of the chip's key      inbox/       signed documents as they came
 tls.key     the TLS key (P-256), where there is no chip     status.json  how the last attempts went
 tls.sealed  instead: sealed by the chip                     tls.pem      the certificate, renewed in time
 
-A key that the chip sealed is opened into memory alone (an anonymous tmpfs file), while OpenSSL reads it.
+A key that the chip sealed is opened only in memory (an anonymous tmpfs file), while OpenSSL reads it.
 """
 
 from __future__ import annotations
@@ -45,29 +45,29 @@ LAST_TIME_US = 253_402_300_800_000_000
 
 
 class Chip(UnitKey, Protocol):
-    """A unit key in a chip that seals small secrets, too. The hardware room has the drivers."""
+    """A unit key in a chip that can also seal small secrets. The hardware room has the drivers."""
 
     def seal(self, secret: bytes) -> bytes:
-        """So that this chip alone opens it."""
+        """Seal a secret so that only this chip can open it."""
 
     def unseal(self, sealed: bytes) -> bytes:
-        """What was sealed."""
+        """Open a sealed secret."""
 
 
 def page_host(unit_id: str) -> str:
-    """The name by which a unit's certificate serves the page in the car (RFC 6762: of the local link)."""
+    """The host name of a unit's page in the car, in its certificate (RFC 6762: local link)."""
     return f"unit-{unit_id}.local"
 
 
 def unit_of_page(host: str) -> str:
-    """The unit's id in such a name; empty for another name."""
+    """The unit's id in such a host name; empty for any other name."""
     found = re.fullmatch(r"unit-([0-9a-f]{32})\.local", host)
     return found[1] if found else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """Whom this unit belongs to. Keys are raw Ed25519 bytes; `authority` is DER."""
+    """The department that this unit belongs to. Keys are raw Ed25519 bytes; `authority` is DER."""
 
     department: str
     unit_id: str
@@ -92,7 +92,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class SyncFolder:
-    """HOME/sync. `chip`: where the unit's keys are; None: in files of this folder."""
+    """HOME/sync. `chip`: holds the unit's keys; None if they are in files of this folder."""
 
     path: Path
     chip: Chip | None = None
@@ -102,7 +102,7 @@ class SyncFolder:
         return cls(home / "sync", chip)
 
     def make(self) -> None:
-        """Durably: a power cut after an enrollment must not take it along with the folder's name."""
+        """Make the folder durably: a power cut after an enrollment must not lose its name."""
         files.make_dirs(self.path)
 
     @property
@@ -119,19 +119,22 @@ class SyncFolder:
 
     @property
     def wanted(self) -> Path:
-        """Touched to ask a running reader for a conversation now."""
+        """The file that is touched to ask a running reader for a conversation now."""
         return self.path / "wanted"
 
     def is_member(self) -> bool:
-        """Also where this user may not look: nothing takes the place of a membership that is only shut."""
+        """Whether there is a membership; True if it is unreadable, so that it is never replaced."""
         try:
             return (self.path / "member.cbor").exists()
         except OSError:
             return True
 
     def lost_membership(self) -> bool:
-        """Whether this unit was enrolled and no longer knows where: the certificate came before member.cbor,
-        so a power cut in the first enrollment leaves the same, and the same helps."""
+        """Whether this unit was enrolled but its membership is gone.
+
+        The certificate is written before member.cbor, so a power cut in the first enrollment looks the same
+        and has the same cure.
+        """
         return self.certificate.exists() and not self.is_member()
 
     def member(self) -> Member:
@@ -167,10 +170,10 @@ class SyncFolder:
         files.replace(self.path / "member.cbor", codec.to_bytes(member))
 
     def unit_key(self) -> UnitKey:
-        """The unit key; made at first use, in the chip where there is one.
+        """The unit key; made at first use, in the chip if there is one.
 
-        Raises NotEnrolledError when it was in a chip that is not the one here, or in a file that is gone: the
-        department knows this unit, and its log, by that key alone.
+        Raises NotEnrolledError if it was in another chip, or in a file that is gone: the department knows
+        this unit and its log only by that key.
         """
         chip, path = self._chip(), self.path / "unit.key"
         if chip is None:
@@ -186,7 +189,7 @@ class SyncFolder:
         return chip
 
     def _own(self, key: UnitKey, where: Path) -> UnitKey:
-        """The same, if it is the key that the department enrolled. Raises NotEnrolledError."""
+        """Returns the key if it is the one that the department enrolled. Raises NotEnrolledError."""
         if self.is_member() and self.member().unit_id != unit_id_of(key.public_der()):
             raise NotEnrolledError("is another unit's key", where=str(where), cure=UNIT_KEY_CURE)
         return key
@@ -204,7 +207,7 @@ class SyncFolder:
         return self.chip
 
     def tls_private(self) -> ec.EllipticCurvePrivateKey:
-        """The TLS key; made at first use, and sealed by the chip where there is one."""
+        """The TLS key; made at first use, and sealed by the chip if there is one."""
         chip = self._chip()
         if chip is None:
             return _p256_key(self.tls_key)
@@ -217,7 +220,7 @@ class SyncFolder:
 
     @contextlib.contextmanager
     def tls_key_file(self) -> Iterator[Path]:
-        """A file with the TLS key for OpenSSL: the one on disk, or one in memory for this block."""
+        """A file with the TLS key for OpenSSL: on disk, or in memory for the duration of this block."""
         if self._chip() is None:
             yield self.tls_key
             return
@@ -234,13 +237,12 @@ class SyncFolder:
         files.replace(self.certificate, pem)
 
     def certificate_days_left(self, at_us: int) -> int:
-        """Days until the certificate ends; below zero once it has."""
+        """Days until the certificate expires; negative once it has."""
         certificate = x509.load_pem_x509_certificate(files.read_bounded(self.certificate, MAX_KEY_BYTES))
         return (int(certificate.not_valid_after_utc.timestamp()) * SECOND_US - at_us) // DAY_US
 
     def ended_certificate(self, at_us: int) -> str:
-        """That the department admits this unit no more, and what helps; empty while it does, or where no
-        certificate can be read."""
+        """Says that the certificate has expired and what to do; empty if it has not or cannot be read."""
         try:
             certificate = x509.load_pem_x509_certificate(files.read_bounded(self.certificate, MAX_KEY_BYTES))
         except (OSError, ValueError, StorageError):
@@ -252,7 +254,7 @@ class SyncFolder:
         return f"this unit's certificate ended on {day}, if its clock is right: {NEW_CODE}"
 
     def status(self) -> dict[str, Any]:
-        """The last attempts, as `save_status` wrote them, less what is damaged; empty before the first."""
+        """The last attempts, as `save_status` wrote them, without damaged values; empty before the first."""
         try:
             value = json.loads(files.read_bounded(self.path / "status.json", MAX_KEY_BYTES))
         except (OSError, ValueError, RecursionError, StorageError):
@@ -262,9 +264,9 @@ class SyncFolder:
         return {name: fact for name, fact in value.items() if _sound(name, fact)}
 
     def save_status(self, **facts: object) -> None:
-        """Written whole, not synced: a power cut or a full disk may lose it, and nothing depends on it.
+        """Write the status, without fsync: a power cut or a full disk may lose it, and nothing depends on it.
 
-        What says nothing new is not written: a waiting unit looks once a second, for years, on one card.
+        Unchanged facts are not written: a waiting unit calls this every second, for years, on one card.
         """
         before = self.status()
         if before == before | facts and (self.path / "status.json").exists():
@@ -275,7 +277,7 @@ class SyncFolder:
 
 
 def _sound(name: str, fact: object) -> bool:
-    """Whether this can be a fact of status.json: words, or a count or a time before the year 10000."""
+    """Whether a value of status.json is plausible: words, a count, or a time before the year 10000."""
     if name in STATUS_WORDS:
         return isinstance(fact, str)
     return type(fact) is int and 0 <= fact < LAST_TIME_US
@@ -313,7 +315,7 @@ def make_vouch(
     previous: str | None = None,
     reason: str | None = None,
 ) -> bytes:
-    """The unit key's word for the log key and the TLS key; for a log that replaces another, which and why."""
+    """Sign the log key and the TLS key with the unit key; for a log that replaces another, which and why."""
     vouch = Vouch(
         unit=unit.public_der(),
         log_public=log_public,

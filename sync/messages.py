@@ -1,8 +1,8 @@
 """Every message between a unit and its department: schema, version, limits. No I/O.
 
-A message is COSE_Sign1 (Ed25519) over deterministic CBOR; its context names its kind, so that one kind
-never passes as another. A unit signs with its log key, the department with its log key. Sizes and depth
-are checked before anything is decoded; unknown, missing and mistyped fields are refused by name.
+A message is COSE_Sign1 (Ed25519) over deterministic CBOR. Its context names its kind, so that one kind never
+passes as another. A unit and the department each sign with their own log key. Sizes and depth are checked
+before anything is decoded; unknown, missing and mistyped fields are refused by name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sync.errors import MessageError
 
 VERSION = 1
 CONTENT_TYPE = "application/cbor"
-DEPARTMENTS = "alpr-department/"  # how the name of each begins, in co-signatures
+DEPARTMENTS = "alpr-department/"  # prefix of a department's name in co-signatures
 CONTEXT = "alpr-reader/sync/v1/"
 NONCE_BYTES = 16
 MAX_NOTE = 8 * 1024
@@ -31,14 +31,14 @@ MAX_LEAVES_BYTES = 4 << 20
 MAX_ITEMS = 8192
 MAX_KEYS = 512
 MAX_HEADER_BYTES = 1 << 20
-MAX_ELEMENT_BYTES = (16 << 20) + 1024  # storage's largest element, its frame and its tag
+MAX_ELEMENT_BYTES = (16 << 20) + 1024  # storage's largest element with its frame and tag
 MAX_PARCEL_BYTES = MAX_ELEMENT_BYTES + MAX_HEADER_BYTES
 MAX_SMALL_BYTES = 64 * 1024
 MAX_DOCUMENT_BYTES = 64 << 20
 MAX_PART_BYTES = 256 * 1024
 MAX_PROOF = 130
 NO_DAY_KEY = "this day key is not here: destroyed after its year, or another department's"
-MAX_TRIES = 3  # a record that is bad this often is an incident, and holds nothing up
+MAX_TRIES = 3  # a record that is bad this often is an incident and no longer holds up the others
 
 REFUSALS = {
     "malformed": "a message that is over its limit or not of its schema",
@@ -70,7 +70,7 @@ def need(good: bool, what: str, where: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """Base: each kind names KIND and LIMIT (bytes, signed)."""
+    """Base of all messages. Each kind sets KIND and LIMIT (bytes, signed)."""
 
     KIND: ClassVar[str] = ""
     LIMIT: ClassVar[int] = MAX_SMALL_BYTES
@@ -78,17 +78,17 @@ class Message:
     version: int = VERSION
 
     def check(self) -> None:
-        """Raises RecordError for another version, and for a field out of its range."""
+        """Raises RecordError for another version or a field out of range."""
         need(self.version == VERSION, f"version {self.version} is unknown, {VERSION} is known", self.KIND)
         self.check_fields()
 
     def check_fields(self) -> None:
-        """What a kind demands of its own fields."""
+        """Checks the fields of this kind. Raises RecordError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello(Message):
-    """Unit: here I am, this is my newest checkpoint. Asks what the department holds."""
+    """Unit: opens a conversation with its newest checkpoint, and asks what the department holds."""
 
     KIND: ClassVar[str] = "hello"
     log_id: bytes
@@ -111,7 +111,7 @@ class Hello(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentRef:
-    """A signed document that waits for a unit: its name and version."""
+    """The name and version of a signed document that waits for a unit."""
 
     name: str
     version: int
@@ -119,7 +119,7 @@ class DocumentRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State(Message):
-    """Department: what is held of this log. `complete_to`: all content before it is here, save `again`."""
+    """Department: what it holds of this log. `complete_to`: all content before it is held, except `again`."""
 
     KIND: ClassVar[str] = "state"
     log_id: bytes
@@ -138,7 +138,7 @@ class State(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafBatch(Message):
-    """Unit: leaves from `first` on, and the newest checkpoint that they lead to (`proof`: consistency)."""
+    """Unit: leaves from `first` on, and the newest checkpoint that covers them (`proof`: consistency)."""
 
     KIND: ClassVar[str] = "leaves"
     LIMIT: ClassVar[int] = MAX_LEAVES_BYTES
@@ -158,7 +158,7 @@ class LeafBatch(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeavesHeld(Message):
-    """Department: the log's size here, and the co-signed checkpoint once it is all here."""
+    """Department: the size of its copy of the log, and the co-signed checkpoint once it is complete."""
 
     KIND: ClassVar[str] = "leaves-held"
     log_id: bytes
@@ -181,7 +181,7 @@ class SealedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParcelElement:
-    """One element in a parcel. `length` 0: its bytes are no more (purged before they could be sent)."""
+    """One element in a parcel. `length` 0: its bytes were purged before they could be sent."""
 
     sequence: int
     name: str
@@ -194,7 +194,7 @@ class ParcelElement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParcelHeader(Message):
-    """Unit: these keys and these elements follow. With `leaf`: one alert, ahead of its turn."""
+    """Unit: the keys and elements that follow. With `leaf`: one alert, ahead of its turn."""
 
     KIND: ClassVar[str] = "parcel"
     LIMIT: ClassVar[int] = MAX_HEADER_BYTES
@@ -213,7 +213,7 @@ class ParcelHeader(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bad:
-    """An element that could not be taken, and why. `final`: it is an incident now; do not send it again."""
+    """An element that could not be taken, and why. `final`: it is an incident; do not send it again."""
 
     sequence: int
     name: str
@@ -222,7 +222,7 @@ class Bad:
 
 
 def part_keyless(bad: Iterable[Bad]) -> tuple[list[Bad], list[Bad]]:
-    """(those that arrived damaged, those whose day key the department has no more: no damage of a card)."""
+    """Splits bad elements into damaged ones and those whose day key the department no longer has."""
     damaged, keyless = list[Bad](), list[Bad]()
     for one in bad:
         (keyless if one.reason == NO_DAY_KEY else damaged).append(one)
@@ -230,7 +230,7 @@ def part_keyless(bad: Iterable[Bad]) -> tuple[list[Bad], list[Bad]]:
 
 
 def summed_up(bad: Iterable[Bad], *, final: bool) -> list[str]:
-    """One line a reason: how many elements, from which record to which."""
+    """One line per reason: how many elements, and from which record to which."""
     by_reason: dict[str, list[int]] = {}
     for one in bad:
         if one.final is final:
@@ -243,7 +243,7 @@ def summed_up(bad: Iterable[Bad], *, final: bool) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParcelHeld(Message):
-    """Department: everything else in the parcel is opened, matched and synced."""
+    """Department: everything in the parcel except `bad` was opened, matched and synced."""
 
     KIND: ClassVar[str] = "parcel-held"
     LIMIT: ClassVar[int] = MAX_HEADER_BYTES
@@ -254,7 +254,7 @@ class ParcelHeld(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptWanted(Message):
-    """Unit: a receipt, please, for the records from `first` on."""
+    """Unit: asks for a receipt for the records from `first` on."""
 
     KIND: ClassVar[str] = "receipt-wanted"
     log_id: bytes
@@ -268,8 +268,8 @@ class ReceiptWanted(Message):
 class Receipt(Message):
     """Department: the content of these records was opened, matched to its commitments and synced.
 
-    `ranges`: (first, last) pairs, both included. Only this lets a unit destroy content early; a
-    co-signed checkpoint acknowledges leaves alone. `note` says what is known of the day keys' end.
+    `ranges`: inclusive (first, last) pairs. Only a receipt lets a unit destroy content early; a co-signed
+    checkpoint acknowledges only leaves. `note` says what is known about the day keys' end.
     """
 
     KIND: ClassVar[str] = "receipt"
@@ -291,7 +291,7 @@ class Receipt(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentWanted(Message):
-    """Unit: this document from this byte on."""
+    """Unit: asks for a document from this byte on."""
 
     KIND: ClassVar[str] = "document-wanted"
     log_id: bytes
@@ -305,7 +305,7 @@ class DocumentWanted(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentPart(Message):
-    """Department: a piece of a document; the whole is signed by the key that its kind asks for."""
+    """Department: a piece of a document; the whole is signed by the key that its kind requires."""
 
     KIND: ClassVar[str] = "document-part"
     LIMIT: ClassVar[int] = MAX_PART_BYTES + 1024
@@ -323,7 +323,7 @@ class DocumentPart(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollRequest(Message):
-    """Unit, signed by its log key: the one-time code's secret, and the unit key's word for the others."""
+    """Unit, signed by its log key: the secret of the one-time code, and the vouch of the unit key."""
 
     KIND: ClassVar[str] = "enrol"
     secret: bytes = field(repr=False)
@@ -336,7 +336,7 @@ class EnrollRequest(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedDocument:
-    """A document as the command key signed it; `name` says which, and so in which context."""
+    """A document as the command key signed it; `name` determines its context."""
 
     name: str
     message: bytes = field(repr=False)
@@ -344,7 +344,7 @@ class SignedDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollAnswer(Message):
-    """Department: you are this unit of ours. Certificates are DER; `unit_address` is HOST:PORT."""
+    """Department: the unit is enrolled. Certificates are DER; `unit_address` is HOST:PORT."""
 
     KIND: ClassVar[str] = "enrolled"
     LIMIT: ClassVar[int] = MAX_HEADER_BYTES
@@ -364,7 +364,7 @@ class EnrollAnswer(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewLog(Message):
-    """Unit, signed by the new log's key: the unit key's word for it, with what it replaces and why."""
+    """Unit, signed by the new log's key: the unit key's vouch for it, with what it replaces and why."""
 
     KIND: ClassVar[str] = "new-log"
     vouch: bytes
@@ -372,17 +372,17 @@ class NewLog(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed(Message):
-    """Department: a new certificate (DER) for the TLS key in the vouch; or the new log is taken."""
+    """Department: a new certificate (DER) for the TLS key in the vouch; also says that a new log is taken."""
 
     KIND: ClassVar[str] = "renewed"
     unit_id: str
     certificate: bytes
-    authority: bytes  # the CA's certificate as it is now (DER); its key never changes without a new root
+    authority: bytes  # the CA's current certificate (DER); its key never changes without a new root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal(Message):
-    """Department: no, because `code` (one of REFUSALS)."""
+    """Department: a refusal; `code` is one of REFUSALS."""
 
     KIND: ClassVar[str] = "refusal"
     code: str
@@ -401,7 +401,7 @@ def _check_hashes(hashes: Sequence[bytes], where: str) -> None:
 
 
 def department_origin(public: Ed25519PublicKey) -> str:
-    """The department's name in co-signatures: bound to its log key."""
+    """The department's name in co-signatures, derived from its log key."""
     return DEPARTMENTS + hashlib.sha256(envelope.raw_public(public)).hexdigest()[:16]
 
 
@@ -415,7 +415,7 @@ Signer = Callable[[bytes, bytes], bytes]
 
 
 def seal_message(message: Message, key: Ed25519PrivateKey | Signer) -> bytes:
-    """The signed bytes. Raises MessageError when over the kind's own limit."""
+    """Sign a message. Raises MessageError if it is over the kind's limit."""
     body, context = codec.to_bytes(message), context_of(type(message))
     if isinstance(key, Ed25519PrivateKey):
         data = envelope.sign(body, key, context=context)
@@ -427,7 +427,7 @@ def seal_message(message: Message, key: Ed25519PrivateKey | Signer) -> bytes:
 
 
 def open_message(kind: type[M], data: bytes, public: Ed25519PublicKey) -> M:
-    """The message, once its signature holds and every field is right. Raises MessageError, SignatureError."""
+    """Open a message and check its signature and every field. Raises MessageError, SignatureError."""
     try:
         payload = envelope.open_signed(data, public, context=context_of(kind), limit=kind.LIMIT)
         return codec.from_bytes(kind, payload, limit=kind.LIMIT)
@@ -438,7 +438,7 @@ def open_message(kind: type[M], data: bytes, public: Ed25519PublicKey) -> M:
 
 
 def claimed_field(kind: type[Message], data: bytes, name: str) -> bytes:
-    """A byte field that a message claims, before its signature can be checked. Raises MessageError."""
+    """A byte field of a message whose signature cannot be checked yet. Raises MessageError."""
     try:
         payload = envelope.split(data, limit=kind.LIMIT)[1]
         value = envelope.decode(payload, limit=kind.LIMIT)
@@ -451,7 +451,7 @@ def claimed_field(kind: type[Message], data: bytes, name: str) -> bytes:
 
 
 def claimed_log(kind: type[Message], data: bytes) -> bytes:
-    """The log id that a message claims. Raises MessageError."""
+    """The log id that an unchecked message claims. Raises MessageError."""
     log_id = claimed_field(kind, data, "log_id")
     if len(log_id) != 32:
         raise MessageError("log_id malformed", where=kind.KIND)
@@ -461,8 +461,8 @@ def claimed_log(kind: type[Message], data: bytes) -> bytes:
 def traveling(leaf: Leaf) -> tuple[str, ...]:
     """Names of the elements of a record that go to the department, in the leaf's order.
 
-    Reads and hits go whole; of open records the entry, never a wrapped key; access entries and held
-    content stay on the unit.
+    Reads and hits go in full. Of open records, the entry goes but never a wrapped key. Access entries and
+    held content stay on the unit.
     """
     if leaf.key_class in {KeyClass.READ, KeyClass.HIT}:
         return tuple(leaf.elements)

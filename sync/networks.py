@@ -1,4 +1,4 @@
-"""Which addresses count as one host, where a stranger is slowed down, locked out or cut off. No I/O."""
+"""Which addresses count as one host when strangers are slowed down, locked out or cut off. No I/O."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import ipaddress
 
 
 def network_of(address: str, *, wide: bool = False) -> str:
-    """An IPv4 address, or the /64 that one IPv6 subscriber has; of any other text 64 characters.
+    """An IPv4 address, or the /64 of one IPv6 subscriber; of any other text, the first 64 characters.
 
-    `wide`: the /24, or the /48, around it.
+    `wide`: the surrounding /24 or /48.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

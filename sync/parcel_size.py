@@ -1,4 +1,4 @@
-"""How many bytes a unit puts into one parcel, by how its link does. No I/O."""
+"""How many bytes a unit puts into one parcel, depending on its link. No I/O."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ FIRST_PARCEL, LEAST_PARCEL, MOST_PARCEL = 1 << 20, 4 << 10, 8 << 20
 
 @dataclass(slots=True)
 class ParcelSize:
-    """How much goes into one parcel: grows on a good link, shrinks on a bad one.
+    """The size of a parcel, which grows on a good link and shrinks on a bad one.
 
-    After a cut it grows fast to half of what was cut, and slowly beyond.
+    After a cut, it grows fast to half of the size that was cut, and slowly beyond.
     """
 
     size: int = field(default=FIRST_PARCEL)
@@ -19,7 +19,7 @@ class ParcelSize:
 
     @classmethod
     def of(cls, known: object) -> ParcelSize:
-        """As it was when the last conversation ended; the usual one where that is not known."""
+        """The size at the end of the last conversation; the usual size if that is unknown."""
         return cls(known) if isinstance(known, int) and LEAST_PARCEL <= known <= MOST_PARCEL else cls()
 
     def went_well(self) -> None:

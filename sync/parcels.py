@@ -1,4 +1,4 @@
-"""How a parcel is put together and cut: stored elements beside a signed header. No I/O.
+"""The format of a parcel: a signed header followed by stored elements. No I/O.
 
     4-byte header length || COSE header (ParcelHeader) || the elements' stored bytes, in the header's order
 
@@ -14,12 +14,12 @@ from sync.messages import MAX_HEADER_BYTES, MAX_PARCEL_BYTES, ParcelElement
 
 
 def frame_parcel(header: bytes, bodies: Iterable[bytes]) -> list[bytes]:
-    """The pieces of a parcel, ready to be sent one after the other."""
+    """The pieces of a parcel, to be sent in order."""
     return [len(header).to_bytes(4, "big"), header, *bodies]
 
 
 def split_parcel(data: bytes) -> tuple[bytes, memoryview]:
-    """(signed header, the rest). Raises MessageError."""
+    """Splits a parcel into its signed header and the rest. Raises MessageError."""
     if len(data) > MAX_PARCEL_BYTES + 4:
         raise MessageError(f"at most {MAX_PARCEL_BYTES} bytes", where="parcel")
     length = int.from_bytes(data[:4], "big")
@@ -29,7 +29,7 @@ def split_parcel(data: bytes) -> tuple[bytes, memoryview]:
 
 
 def cut_items(items: Sequence[ParcelElement], body: memoryview) -> list[bytes]:
-    """The elements' bytes, in order. Raises MessageError when the lengths do not add up."""
+    """The elements' bytes, in order. Raises MessageError if the lengths do not add up."""
     if sum(item.length for item in items) != len(body):
         raise MessageError("the lengths in the header do not add up to the body", where="parcel")
     parts, at = [], 0

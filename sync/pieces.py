@@ -1,9 +1,9 @@
-"""One element in pieces, for a line that does not live long enough to carry it whole. No I/O.
+"""One element in pieces, for a connection that is cut before it can carry the whole element. No I/O.
 
     4-byte header length || COSE header (PieceHeader) || the piece's bytes
 
-The department keeps what came in order and says how much that is; the unit continues from there, after any
-number of cut connections. The last piece makes the element, which is then taken like any other.
+The department keeps what arrived in order and says how much that is. The unit continues from there, after any
+number of cut connections. The last piece completes the element, which is then taken like any other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sync.messages import MAX_ELEMENT_BYTES, MAX_HEADER_BYTES, MAX_KEYS, Bad, Me
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceHeader(Message):
-    """Unit: bytes `offset` to `offset` + `length` of an element of `total` bytes; none asks what is held."""
+    """Unit: bytes `offset` to `offset` + `length` of an element of `total` bytes; 0 asks what is held."""
 
     KIND: ClassVar[str] = "piece"
     log_id: bytes
@@ -38,7 +38,7 @@ class PieceHeader(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceHeld(Message):
-    """Department: the first `held` bytes are here. `done`: it is whole, and was taken or is among `bad`."""
+    """Department: has the first `held` bytes. `done`: the element is complete, and was taken or is `bad`."""
 
     KIND: ClassVar[str] = "piece-held"
     LIMIT: ClassVar[int] = MAX_HEADER_BYTES

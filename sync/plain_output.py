@@ -1,8 +1,8 @@
-"""What a program prints moves no cursor: names of files, sentences of a package, errors from outside.
+"""Keeps text from outside from controlling the terminal: file names, texts in packages, foreign errors.
 
-Text that came from outside is shown by every command, so it is the standard streams that replace control
-characters, those that turn the direction of writing, and bytes of a name that are no text. Lines and tabs
-stay. JSON escapes such characters itself; what a command writes as bytes is not text.
+Every command shows text from outside, so the standard streams themselves replace control characters, those
+that change the direction of writing, and undecodable bytes of names. Line ends and tabs stay. JSON escapes
+such characters itself; what a command writes as bytes is not touched.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ORDERS = re.compile(
 
 
 def plain(text: str) -> str:
-    """text without what a terminal could take for an order."""
+    """Replaces the characters that a terminal could take as commands."""
     return _ORDERS.sub("?", text)
 
 
@@ -41,7 +41,7 @@ class _PlainStream:
 
 @contextlib.contextmanager
 def plain_output() -> Iterator[None]:
-    """For as long as the block runs, stdout and stderr print plain text."""
+    """Makes stdout and stderr print plain text for the duration of the block."""
     out, err = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = cast("TextIO", _PlainStream(out)), cast("TextIO", _PlainStream(err))
     try:

@@ -1,7 +1,7 @@
-"""A plate as the value of an option: as it is given, or asked for where that is `-`. Reads standard input.
+"""A plate as the value of an option. For `-`, the command reads the plate from standard input.
 
-The shell keeps a command line in its history, and every user of the machine reads it while the command runs:
-both have no entry, no purge and no key.
+The shell keeps a command line in its history, and every user of the machine can see it while the command
+runs; neither is logged, purged or encrypted.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class TypedPlate(click.ParamType[str]):
     name = "plate"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Raises click.BadParameter where no line came."""
-        if value != ASKED or (ctx is not None and ctx.resilient_parsing):  # a shell that completes the line
+        """Raises click.BadParameter if no line came."""
+        if value != ASKED or (ctx is not None and ctx.resilient_parsing):  # the shell is completing the line
             return str(value)
         if sys.stdin.isatty():
             return str(click.prompt("plate", err=True))

@@ -1,7 +1,7 @@
-"""A new log where the old one can no longer be believed: set the old one aside, open another, say why.
+"""Replaces a log that can no longer be trusted: sets it aside, opens another and records why.
 
-The new log's first record holds the last co-signed checkpoint and the reason. What still verifies of the old
-log is delivered first; its folder is kept under HOME/sync/old, with the epoch keys sealed to the department's
+The new log's first record has the last co-signed checkpoint and the reason. What still verifies of the old
+log is delivered first. Its folder is kept under HOME/sync/old, with the epoch keys sealed to the department's
 day keys, so that the department can open what could not be delivered. Two people close the incident there.
 """
 
@@ -48,16 +48,16 @@ from sync.vouch import UnitKey
 
 log_events = structlog.get_logger("uplink")
 REASON_CHARS = 500
-MOST_A_DAY = 3  # logs that a unit closes in a day: more mean two units with one identity
+MOST_A_DAY = 3  # logs that a unit closes in a day; more would mean two units with one identity
 LOOKED_AT = "looked-at"
 OPEN_TRIES, OPEN_AGAIN_S = 4, 0.5
 PASSING = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 def keep_keys(folder: SyncFolder, log_id: bytes, keys: Iterable[EpochKeyForDay]) -> None:
-    """Put the old log's epoch keys beside it, each openable by the department alone.
+    """Put the old log's epoch keys beside it, each sealed so that only the department can open it.
 
-    Those that a rollover which was cut off kept there stay: the slot may hold the next log's by now.
+    Keys kept by an interrupted rollover stay, since the slot may already hold those of the next log.
     """
     beside = _make_old(folder, log_id)
     found = {
@@ -71,7 +71,7 @@ def keep_keys(folder: SyncFolder, log_id: bytes, keys: Iterable[EpochKeyForDay])
 
 
 def keep_all_keys(old: Home, slot: EffaceableSlot, clock: WallClock, folder: SyncFolder) -> Salvage:
-    """As `keep_keys`, of all that the slot opens of a log that no process holds.
+    """As `keep_keys`, for all keys that the slot opens of a log that no process holds.
 
     Raises LedgerError, sqlite3.Error, OSError.
     """
@@ -81,9 +81,7 @@ def keep_all_keys(old: Home, slot: EffaceableSlot, clock: WallClock, folder: Syn
 
 
 def _make_old(folder: SyncFolder, log_id: bytes) -> Path:
-    """The folder that keeps a closed log. Its name lasts before the log goes into it: else a power cut could
-    take the log with it.
-    """
+    """Make and sync the folder for a closed log, so that a power cut cannot lose the log with the folder."""
     old = folder.path / "old"
     files.make_dir(old)
     files.make_dir(old / log_id.hex()[:16])
@@ -91,10 +89,10 @@ def _make_old(folder: SyncFolder, log_id: bytes) -> Path:
 
 
 def demand_no_copy(folder: SyncFolder, *, at_us: int | None = None) -> None:
-    """Raises LedgerError if logs were closed again and again: a copy of this unit closes them in turn.
+    """Raises LedgerError if logs were closed again and again, since a copy of this unit must be closing them.
 
-    Opening one more would close the other's, for ever. It continues once a person has looked, which
-    `looked_at` notes.
+    Another new log would close the copy's in turn, forever. The unit continues once a person has looked,
+    which `looked_at` records.
     """
     old = folder.path / "old"
     looked_ns = (old / LOOKED_AT).stat().st_mtime_ns if (old / LOOKED_AT).exists() else 0
@@ -109,7 +107,7 @@ def demand_no_copy(folder: SyncFolder, *, at_us: int | None = None) -> None:
 
 
 def looked_at(folder: SyncFolder) -> None:
-    """A person has looked: new logs may be opened again."""
+    """Record that a person has looked, so that new logs may be opened again."""
     mark = folder.path / "old" / LOOKED_AT
     files.make_dirs(mark.parent)
     files.replace(mark, b"")
@@ -127,9 +125,9 @@ def roll_over(
 ) -> Ledger:
     """Set the home's log aside and open a new one for the same department. No process may hold the home.
 
-    start: the old log's time, so that no clock which was set back makes an ended grant good again in the new
-    one; None where nothing of it can be read. Raises LedgerError, SlotError, NotEnrolledError. A cut
-    half-way is ended by calling it again.
+    start: the old log's time, so that a clock that was set back cannot make an expired grant valid again;
+    None if it cannot be read. After an interruption, calling this again completes it. Raises LedgerError,
+    SlotError, NotEnrolledError.
     """
     member, paths = folder.member(), Home(home)
     if paths.exists() or paths.is_rest():
@@ -154,7 +152,7 @@ def roll_over(
 
 
 def _name_slot(paths: Home, slot: EffaceableSlot) -> None:
-    """Write slot.uri again where it is gone or wrong: by it the slot of the log set aside is found."""
+    """Rewrite slot.uri if it is missing or wrong: it names the slot of the log that is set aside."""
     with contextlib.suppress(OSError, StorageError):
         with contextlib.suppress(LedgerError):
             if paths.read_slot_uri() == slot.uri:
@@ -164,10 +162,8 @@ def _name_slot(paths: Home, slot: EffaceableSlot) -> None:
 
 
 def _erase_old_slots(folder: SyncFolder) -> None:
-    """Destroy the key-encryption key of a closed log that was in a file of its own, once its keys are beside
-    it for the department alone.
-    """
-    with contextlib.suppress(OSError):  # the folder is shut to this user, or the card fails: the next start
+    """Destroy a closed log's key-encryption key if it is in a file, once its keys are sealed beside it."""
+    with contextlib.suppress(OSError):  # the folder is unreadable or the card fails: retry at the next start
         for keys in (folder.path / "old").glob(f"*/{KEYS_FILE}"):
             with contextlib.suppress(OSError, StorageError):
                 if kept_keys(keys.parent):
@@ -182,12 +178,12 @@ def open_or_roll_over(
     *,
     on_new_log: Callable[[str], None] = lambda _reason: None,
 ) -> Ledger:
-    """Open the home's log; one that contradicts an anchor, or is damaged, gives way to a new one.
+    """Open the home's log; if it contradicts an anchor or is damaged, replace it by a new one.
 
-    So does one whose slot is a file that is damaged: it is on the same card. What a chip holds, or not, says
-    which unit this is, and stays an error. on_new_log: called with the reason of a new log. Also finishes an
-    interrupted rollover. A unit of no department has no one to close the incident, so the error remains.
-    Raises as `Ledger.open` and `roll_over`.
+    The same holds if its slot is a damaged file, which is on the same card. A wrong or missing key in a chip
+    remains an error, since the chip identifies the unit. A unit without a department also keeps the error,
+    since nothing could close the incident. on_new_log: called with the reason for a new log. Also completes
+    an interrupted rollover. Raises as `Ledger.open` and `roll_over`.
     """
     paths = Home(home)
     if paths.exists() or (paths.is_rest() and folder.is_member()):
@@ -198,7 +194,7 @@ def open_or_roll_over(
                 raise
             old, reason = paths, str(error)
         else:
-            _erase_old_slots(folder)  # a power cut may have come before it
+            _erase_old_slots(folder)  # a power cut may have prevented it
             return ledger
     else:
         left = last_set_aside(folder)
@@ -210,9 +206,7 @@ def open_or_roll_over(
     previous = start = None
     with contextlib.suppress(StorageError):
         start = LogStart(us=load_slot(slot).anchor_us)
-    with contextlib.suppress(
-        StorageError, sqlite3.Error
-    ):  # of a damaged ledger not even this may be readable
+    with contextlib.suppress(StorageError, sqlite3.Error):  # a damaged ledger may not give even this
         kept = keep_all_keys(old, slot, clock, folder)
         previous = kept.previous
         start = None if start is None else replace(start, lead_us=kept.lead_us)
@@ -221,8 +215,9 @@ def open_or_roll_over(
 
 
 def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool) -> Ledger:
-    """The home's log. Raises as Ledger.open; an error of the card that may pass only once it has not passed:
-    what it ends is a whole log.
+    """Open the home's log. Raises as Ledger.open, but retries an error of the card that may be temporary.
+
+    The error would end a whole log.
     """
     tries = 1
     while True:
@@ -236,7 +231,7 @@ def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether the card, or another process, and no content, caused an error."""
+    """Whether the card or another process, rather than content, caused an error."""
     for cause in causes_of(error):
         code = getattr(cause, "sqlite_errorcode", None) or 0
         if code & 0xFF in PASSING or (isinstance(cause, OSError) and cause.errno == errno.EIO):
@@ -245,7 +240,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _whole(ledger: Ledger, folder: SyncFolder) -> Ledger:
-    """The log with its membership, where a power cut came between it and the log before."""
+    """Add the membership to a log if a power cut separated it from the log before."""
     try:
         if folder.is_member() and ledger.standing.enrollment is None:
             _take_over(ledger, folder.member(), folder)
@@ -256,13 +251,13 @@ def _whole(ledger: Ledger, folder: SyncFolder) -> Ledger:
 
 
 def last_set_aside(folder: SyncFolder) -> Home | None:
-    """The log that was set aside last, with the name of its slot beside it; None if none was."""
+    """The last log that was set aside, with the name of its slot beside it; None if there is none."""
     stores = sorted((folder.path / "old").glob("*/store"), key=lambda path: path.stat().st_ctime_ns)
     return Home(stores[-1].parent) if stores else None
 
 
 def _day_keys(folder: SyncFolder) -> tuple[DayKey, ...]:
-    """The day keys as the department sent them last; none if they do not verify."""
+    """The day keys that the department sent last; none if they do not verify."""
     try:
         signed = files.read_bounded(folder.inbox / f"{DAY_KEYS}.cbor", messages.MAX_DOCUMENT_BYTES)
         public = folder.member().command_public()
@@ -275,7 +270,7 @@ def _day_keys(folder: SyncFolder) -> tuple[DayKey, ...]:
 
 
 def _log_id_in(paths: Home, slot: EffaceableSlot) -> bytes:
-    with contextlib.suppress(StorageError):  # log.pub may be another log's; so may the slot, of the next one
+    with contextlib.suppress(StorageError):  # log.pub may be another log's; the slot may be the next one's
         content = load_slot(slot)
         if opening.is_log_of(paths, content):
             return content.log_id
@@ -288,9 +283,9 @@ def _log_id_in(paths: Home, slot: EffaceableSlot) -> bytes:
 
 
 def _take_over(ledger: Ledger, member: Member, folder: SyncFolder) -> None:
-    """The same department, and its documents as they came, without asking it, in one transaction.
+    """Take over the department and its documents from the old log, offline and in one transaction.
 
-    A document that is damaged, too, comes again with the next sync.
+    A damaged document is fetched again with the next sync.
     """
     outbox = LedgerOutbox(ledger, folder.inbox)
     department = member.department_public()
@@ -319,6 +314,6 @@ def _take_over(ledger: Ledger, member: Member, folder: SyncFolder) -> None:
 def registration(
     outbox: LedgerOutbox, folder: SyncFolder, unit: UnitKey, *, previous: str | None, reason: str | None
 ) -> bytes:
-    """The message by which the department learns of the new log."""
+    """The message that announces the new log to the department."""
     vouch = make_vouch(folder, unit, outbox.log_public, previous=previous, reason=reason)
     return messages.seal_message(messages.NewLog(vouch=vouch), outbox.sign)

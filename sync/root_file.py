@@ -1,8 +1,8 @@
-"""The root file: which policy, which witness and which keys hold, set by 2 of 3 offline keys. No I/O.
+"""The root file: names the policy, witnesses and keys in force; signed by 2 of 3 offline keys. No I/O.
 
-As in TUF: the file carries its own three public keys and a threshold of two; the version only rises; a new
-root is signed by two keys of the old one and two of the new. A first root is trusted by its digest, which
-came by another way (the enrollment code, a printed page).
+As in TUF, the file contains its own three public keys and a threshold of two; the version only rises; and a
+new root is signed by two keys of the old one and two of the new. The first root is trusted by its digest,
+which arrives on another path (the enrollment code, a printed page).
 
 File, deterministic CBOR: {"root": payload, "signatures": [COSE_Sign1 over SHA-256(payload), ...]}.
 Order of the checks: size and form, signatures by known keys (each key counts once), version, content.
@@ -25,9 +25,9 @@ from storage.errors import CheckpointError, EnvelopeError, OutdatedError, Record
 FORMAT = 2
 THRESHOLD = 2
 HOLDERS = 3
-LOG = "log"  # the name of the key of the access log, which never changes: it says whose file it is
-KEY_SERVICE = "key-service"  # the name of the key that signs the key service's list
-MAX_WITNESSES = 7  # a note has 16 signatures: the log's, and two of each
+LOG = "log"  # the key of the access log, which never changes: it identifies the department
+KEY_SERVICE = "key-service"  # the key that signs the key service's list
+MAX_WITNESSES = 7  # a note has at most 16 signatures: the log's, and two per witness
 MAX_WITNESS_KEYS = 2  # Ed25519 and ML-DSA-44
 CONTEXT = b"alpr-department/root/v1"
 MAX_ROOT_BYTES = 256 * 1024
@@ -35,7 +35,7 @@ MAX_ROOT_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootKey:
-    """One of the three offline keys: whose office keeps it, and its 32 public bytes."""
+    """One of the three offline keys: the office that keeps it, and its 32 public bytes."""
 
     holder: str
     public: bytes
@@ -55,7 +55,7 @@ class NamedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootWitness:
-    """One witness: the C2SP vkeys that it co-signs with (any of them counts), and its URL prefix."""
+    """One witness: its C2SP vkeys, of which any one counts, and its URL prefix."""
 
     keys: tuple[str, ...]
     url: str
@@ -79,8 +79,8 @@ class RootWitness:
 class Root:
     """What two of three offices sign.
 
-    `witnesses`: who co-signs the access log, `quorum` of them each tree head; none in a root file of before
-    the first one. `public_witnesses`: who is shown the log of hourly heads.
+    `witnesses`: those that co-sign the access log, `quorum` of them each tree head; empty before the first
+    one was named. `public_witnesses`: those that see the log of hourly heads.
     """
 
     format: int
@@ -111,7 +111,7 @@ class Root:
             if len(which) > MAX_WITNESSES:
                 raise RecordError(f"names more than {MAX_WITNESSES} witnesses", where="root.witnesses")
             every = [CosignerKey.parse(text) for one in which for text in one.keys]
-            raw = {key.raw for key in every}  # by another name it is no other witness's
+            raw = {key.raw for key in every}  # one witness's key must not be another's under a different name
             if len(raw) != len(every) or len({key.name for key in every}) != len(which):
                 raise RecordError("names one witness twice", where="root.witnesses")
         if not min(1, len(self.witnesses)) <= self.quorum <= len(self.witnesses):
@@ -120,18 +120,18 @@ class Root:
             )
 
     def digest(self) -> bytes:
-        """SHA-256 of the payload: what an enrollment code and a printed page carry."""
+        """SHA-256 of the payload, as in an enrollment code and on a printed page."""
         return hashlib.sha256(to_bytes(self)).digest()
 
     def witnessing(self) -> Witnesses | None:
-        """Who must co-sign a tree head of the access log, or None if no witness is named yet."""
+        """The witnesses that must co-sign a tree head of the access log; None if none is named yet."""
         if not self.witnesses:
             return None
         keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in self.witnesses)
         return Witnesses(keys, self.quorum)
 
     def public_witnessing(self) -> Witnesses | None:
-        """Who is shown the log of hourly heads; one of them is enough. None if none is named."""
+        """The witnesses of the log of hourly heads, of which one is enough; None if none is named."""
         if not self.public_witnesses:
             return None
         keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in self.public_witnesses)
@@ -148,13 +148,13 @@ class _File:
 
 
 def sign(root: Root, key: Ed25519PrivateKey) -> bytes:
-    """One office's signature over a root: COSE_Sign1 over the digest."""
+    """One office's signature over a root, a COSE_Sign1 over its digest."""
     root.check()
     return envelope.sign(root.digest(), key, context=CONTEXT)
 
 
 def assemble(root: Root, signatures: Iterable[bytes]) -> bytes:
-    """The root file. Whether enough signatures hold is for the reader to find."""
+    """Make a root file. Whether it has enough valid signatures is checked when it is opened."""
     root.check()
     return to_bytes(_File(root=to_bytes(root), signatures=tuple(signatures)))
 
@@ -180,7 +180,7 @@ def _parse(data: bytes) -> tuple[Root, tuple[bytes, ...]]:
 
 
 def _signers(digest: bytes, signatures: Sequence[bytes], keys: Iterable[RootKey]) -> set[str]:
-    """Holders of `keys` whose signature holds. A bad signature by one of the keys raises SignatureError."""
+    """The holders of `keys` whose signature is valid. An invalid one by such a key raises SignatureError."""
     found = set()
     for key in keys:
         public = Ed25519PublicKey.from_public_bytes(key.public)
@@ -204,7 +204,7 @@ def _demand(found: set[str], which: str) -> None:
 
 
 def open_first(data: bytes, expected_digest: bytes) -> Root:
-    """The root that a pinned digest names. Raises EnvelopeError, RecordError, SignatureError."""
+    """Open the root with a known digest. Raises EnvelopeError, RecordError, SignatureError."""
     root, signatures = _parse(data)
     if root.digest() != expected_digest:
         raise SignatureError("is not the root whose digest was given", where="root")
@@ -213,9 +213,9 @@ def open_first(data: bytes, expected_digest: bytes) -> Root:
 
 
 def open_next(data: bytes, current: Root) -> Root:
-    """The root that follows `current`. Raises as `open_first`, and OutdatedError unless the version rises."""
+    """Open the root that follows `current`. Raises as `open_first`, or OutdatedError for an old version."""
     root, signatures = _parse(data)
-    if root.other(LOG) != current.other(LOG):  # an office may keep a key of two departments, or two foundings
+    if root.other(LOG) != current.other(LOG):  # an office may keep keys of two departments or foundings
         raise RecordError(
             "names the access log of another department",
             where="root.others",
@@ -242,20 +242,19 @@ def open_next(data: bytes, current: Root) -> Root:
 
 
 def describe(data: bytes) -> tuple[Root, tuple[str, ...]]:
-    """A root file that is not yet trusted, and which of its own holders signed it: for the signing
-    table."""
+    """An untrusted root file, and which of its own holders signed it, for the signing ceremony."""
     root, signatures = _parse(data)
     return root, tuple(sorted(_signers(root.digest(), signatures, root.keys)))
 
 
 def signed_by(data: bytes, by: Root) -> tuple[str, ...]:
-    """The offices of `by` whose signature a root file has. Raises as `describe`."""
+    """The offices of `by` that signed a root file. Raises as `describe`."""
     root, signatures = _parse(data)
     return tuple(sorted(_signers(root.digest(), signatures, by.keys)))
 
 
 def add_signature(data: bytes, key: Ed25519PrivateKey) -> bytes:
-    """The same file with one more signature; signing twice changes nothing."""
+    """Add a signature to a root file; signing twice changes nothing."""
     root, signatures = _parse(data)
     kid = envelope.key_id(key.public_key())
     kept = tuple(one for one in signatures if envelope.split(one)[3] != kid)

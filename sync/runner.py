@@ -1,14 +1,14 @@
-"""The uplink over time: when to sync, how often to retry, the results of the last attempts.
+"""The uplink over time: when to sync, how often to retry, and how the last attempts ended.
 
-`attempt` runs one conversation and keeps the account of it; `run` does that by the schedule until it is
-stopped, in a thread of the reader's process. A refused log is an incident: it is written into the log
-and reported to anyone who can open a new one; reading continues meanwhile. So is a log whose own time is
-far ahead of its department's, once everything was sent; and one with a damaged page, which a start does not
-read: what is on it would be asked for again and again, and everything after it wait.
+`attempt` runs one conversation and records its outcome. `run` does so by the schedule until it is stopped, in
+a thread of the reader's process. A refused log is an incident: it is written into the log and reported, so
+that a new log can be opened; reading continues meanwhile. The same goes for a log whose own time is far ahead
+of its department's, once everything was sent, and for one with a damaged page, which a start does not read:
+the department would ask for that page again and again, and everything after it would wait.
 
-The account and the events are of what the schedule, or a person, started. What an alert started leaves no
-trace in either: a technician sees them, and would learn when a wanted vehicle passed, and by a plate driven
-past whether it is on a list.
+Status and events cover only what the schedule or a person started. What an alert started leaves no trace in
+either. A technician can see both, and would learn when a wanted vehicle passed, or, by driving a plate past,
+whether it is on a list.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from sync.uplink import Conversation, SyncProgress
 
 log_events = structlog.get_logger("uplink")
 LOOK_S = 1.0
-WELL = frozenset({"done", "paused", "bad-records"})  # outcomes after which the line is not backed off from
+WELL = frozenset({"done", "paused", "bad-records"})  # outcomes without a back-off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,8 @@ class Attempt:
     """How one attempt ended. `outcome`: done, paused, bad-records, link, refused, log-refused, log-damaged,
     error.
 
-    gives_way: why this log shall give way to a new one; empty if it need not. for_alert: an alert started it,
-    and nothing that a technician sees may show it.
+    gives_way: why this log must be replaced by a new one; empty if it need not be. for_alert: an alert
+    started it, and nothing that a technician sees may show it.
     """
 
     outcome: str
@@ -61,12 +61,12 @@ class Attempt:
 
     @property
     def reached(self) -> bool:
-        """Whether the schedule let the unit reach its department, if not to the end of what waits."""
+        """Whether the department was reached by the schedule, even if not everything was sent."""
         return self.progress.done or (self.outcome == "paused" and not self.for_alert)
 
 
 def _ended(progress: SyncProgress, handed: Delivered) -> tuple[str, str]:
-    """Outcome and words of a conversation that the line let end."""
+    """Outcome and description of a conversation that ended normally."""
     if progress.bad or handed.bad:
         return "bad-records", f"{progress.bad + handed.bad} sealed parts were refused"
     if not progress.done:
@@ -75,13 +75,13 @@ def _ended(progress: SyncProgress, handed: Delivered) -> tuple[str, str]:
     said = [f"{purged} sealed parts were purged here before they could be sent"] if purged else []
     if over:
         said.append(f"of {over} sealed parts the department has no key: destroyed after its year, or lost")
-    if handed.paused:  # this log is there: nothing is late, and the alarm of the closed log stays
+    if handed.paused:  # this log is delivered, so nothing is late; the alarm of the closed log stays
         said.append("a closed log waits in part for the next sync")
     return "done", "; ".join(said)
 
 
 def _until_no(may_continue: Callable[[], bool]) -> Callable[[], bool]:
-    """The same, but its first no holds: what was left out then is not sent because it says yes later."""
+    """Wraps `may_continue` so that its first no is final, and what was skipped then is not sent later."""
     said_no = False
 
     def ask() -> bool:
@@ -121,18 +121,18 @@ class Runner:
         self._alert_tried_us, self._alert_failures = 0, 0
         self._refusal_noted = status.get("outcome") == "log-refused"
         self._metered = (int(status.get("metered_day", 0)), int(status.get("metered_bytes", 0)))
-        self._counted = 0  # bytes of the conversation that runs, as of the last look
+        self._counted = 0  # bytes of the current conversation that were counted
         self._draw = when.draw()
 
     def nudge(self) -> None:
-        """An alert was raised: sync now, regardless of the window."""
+        """Sync now, regardless of the window, because an alert was raised."""
         self._nudge.set()
         self._wake.set()
 
     def hang_up(self) -> None:
-        """Cut the conversation that runs, from another thread; what was on its way is sent again.
+        """Cut the current conversation from another thread; what was on its way is sent again.
 
-        The caller that set `stop` of `run` calls this too, so that it is seen at once.
+        A caller that sets the `stop` of `run` also calls this, so that `run` notices at once.
         """
         self._wake.set()
         link = self._link
@@ -146,9 +146,9 @@ class Runner:
         for_alert: bool = False,
         may_continue: Callable[[], bool] = lambda: True,
     ) -> Attempt:
-        """One conversation. Never raises for the link or the department; NotEnrolledError passes.
+        """Hold one conversation. Of link and department errors, raises only NotEnrolledError.
 
-        for_alert: it is not the schedule's, and is no part of the account.
+        for_alert: an alert started it, so it is not recorded in the status.
         """
         member = self._folder.member()
         started = self._now_us()
@@ -204,8 +204,10 @@ class Runner:
         *,
         alerts_only: bool,
     ) -> tuple[str, str, str]:
-        """Hold the conversation: (outcome, words, why this log is replaced by a new one or ""). Never raises
-        for the link or the department."""
+        """Hold the conversation; returns (outcome, description, why this log must be replaced or "").
+
+        Never raises for the link or the department.
+        """
         try:
             with naming_damage(self._folder.path.parent):
                 handed = self._converse(conversation, link, member, may_continue, alerts_only=alerts_only)
@@ -215,12 +217,12 @@ class Runner:
                 outcome, what = _ended(conversation.progress, handed)
                 return outcome, f"{gives_way}: a new log takes its place" if gives_way else what, gives_way
         except LinkError as error:
-            # TLS 1.3 shows an ended certificate as no answer: the server's alert comes after the handshake
+            # in TLS 1.3 an expired certificate looks like no answer: the alert comes after the handshake
             ended = self._folder.ended_certificate(self._perhaps_us())
             return "link", f"{ended}; {error}" if ended else str(error), ""
         except BatchRefusedError as error:
             what = f"{error.code}: {error.what}"
-            if not self._refusal_noted:  # else it is in the log already
+            if not self._refusal_noted:  # otherwise it is already in the log
                 self._outbox.note_incident("log-refused", what)
             with contextlib.suppress(LinkError, RefusedByDepartmentError, StorageError):
                 conversation.deliver(may_continue)
@@ -241,7 +243,7 @@ class Runner:
         *,
         alerts_only: bool,
     ) -> Delivered:
-        """This log's part, and the closed logs' after it. Raises as both do."""
+        """Deliver this log, then the closed ones. Raises as both do."""
         renew_if_due(self._folder, member, link, self._outbox.log_public, self._likely_us())
         try:
             conversation.run(alerts_only=alerts_only, may_continue=may_continue)
@@ -253,16 +255,15 @@ class Runner:
         return self._hand_over(conversation, link, member, may_continue)
 
     def _likely_us(self) -> int:
-        """The time by which a certificate ends: the department's, as it said it in this start of the machine,
-        or before; the clock's where it never did."""
+        """The time for renewing a certificate: the department's last known time, else the clock's."""
         return self._outbox.department_us() or self._outbox.passed_us() or self._now_us()
 
     def _perhaps_us(self) -> int:
-        """The same, to name a cause that holds if the clock is right: the last word may be months old."""
+        """The time for naming a cause that holds if the clock is right: the last known may be months old."""
         return self._outbox.department_us() or max(self._outbox.passed_us(), self._now_us())
 
     def _ends_by_time(self, conversation: Conversation, may_continue: Callable[[], bool]) -> str:
-        """Why the department's time ends this log, by what it co-signs over a record made for that; or ""."""
+        """Why the department's time ends this log, checked by a record that it co-signs now; or ""."""
         question = self._outbox.question_time()
         if question is None:
             return ""
@@ -272,7 +273,7 @@ class Runner:
     def _hand_over(
         self, conversation: Conversation, link: HttpsLink, member: Member, may_continue: Callable[[], bool]
     ) -> Delivered:
-        """The logs that were closed, once all of this one is there. Raises LinkError."""
+        """Deliver the closed logs, once all of this one is delivered. Raises LinkError."""
         if not conversation.progress.done:
             return Delivered()
         send_kept(self._folder.path.parent, link, member.department_public(), may_continue)
@@ -288,7 +289,7 @@ class Runner:
             conversation.progress.sent_bytes = link.sent_bytes
 
     def _register(self, link: HttpsLink, member: Member) -> None:
-        """Notify the department of a log that replaces another."""
+        """Announce a log that replaces another to the department."""
         previous, reason = self._outbox.opened_because()
         message = registration(
             self._outbox, self._folder, self._folder.unit_key(), previous=previous, reason=reason
@@ -300,7 +301,7 @@ class Runner:
         log_events.info("new_log_registered", reason=reason)
 
     def _count_metered(self, sent_bytes: int) -> None:
-        """What was sent since the last look counts by the network, and to the day, of this one."""
+        """Count what was sent since the last call to the present day, if the present network is metered."""
         since, self._counted = sent_bytes - self._counted, sent_bytes
         day = self._now_us() // DAY_US
         used = self._metered[1] if self._metered[0] == day else 0
@@ -310,7 +311,7 @@ class Runner:
         progress = made.progress
         self._failures = 0 if made.outcome in WELL else self._failures + 1
         self._alert_failures = 0 if made.outcome in WELL else self._alert_failures
-        if made.outcome != "paused":  # that continues as soon as what paused it is over
+        if made.outcome != "paused":  # it continues as soon as the cause of the pause is over
             self._tried_us = started
         self._draw = when.draw()
         unreceived, newer = self._outbox.left()
@@ -338,7 +339,7 @@ class Runner:
 
     def _past(self) -> Past:
         now_us = self._now_us()
-        self._tried_us = min(self._tried_us, now_us)  # no wait after a clock was set back
+        self._tried_us = min(self._tried_us, now_us)  # so that a clock that was set back causes no wait
         self._alert_tried_us = min(self._alert_tried_us, now_us)
         today = now_us // DAY_US
         used = self._metered[1] if self._metered[0] == today else 0
@@ -352,7 +353,7 @@ class Runner:
         )
 
     def run(self, stop: threading.Event) -> None:
-        """By the schedule, until `stop` is set."""
+        """Sync by the schedule until `stop` is set."""
         while not stop.is_set():
             asked = self._asked()
             alert = self._nudge.is_set() or self._hit_waits()
@@ -384,8 +385,9 @@ class Runner:
             self._wake.clear()
 
     def _may_send(self, stop: threading.Event, *, asked: bool) -> bool:
-        """Whether the conversation that runs may send more: what keeps one from starting ends it, too, if no
-        person asked for it.
+        """Whether the current conversation may send more.
+
+        Unless a person asked for it, whatever would keep it from starting also ends it.
         """
         if self._link is not None:
             self._count_metered(self._link.sent_bytes)
@@ -396,7 +398,7 @@ class Runner:
         return closed is None
 
     def _hit_waits(self) -> bool:
-        """Whether a hit was stored since the last look; it is tried at once, once."""
+        """Whether a hit was stored since the last call; it is tried at once, but only once."""
         hits = self._outbox.hits_from(self._hits_to)
         if hits:
             self._hits_to = hits[-1] + 1
@@ -404,9 +406,9 @@ class Runner:
         return bool(hits)
 
     def _asked(self) -> bool:
-        """Whether `reader sync now` asked for a conversation; asking once is enough."""
+        """Whether `reader sync now` asked for a conversation; clears the request."""
         try:
             self._folder.wanted.unlink()
-        except OSError:  # no one asked; or no one could, where it is a folder or the folder is shut
+        except OSError:  # there is no request, or it is a folder, or the folder is unreadable
             return False
         return True

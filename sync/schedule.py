@@ -1,8 +1,8 @@
-"""When the unit syncs: windows, interval, jitter, network conditions, back-off. Pure. No I/O.
+"""When the unit syncs: windows, interval, jitter, network conditions, back-off. No I/O.
 
-`decide` looks at facts and gives Go or Wait with its reason; nothing here sleeps. An alert overrides
-windows and conditions, never the absence of a network. What an alert starts moves nothing of the schedule:
-else the time of a sync would show that a wanted vehicle passed.
+`decide` takes facts and returns Go or Wait with its reason; nothing here sleeps. An alert overrides windows
+and conditions, but needs a network. What an alert starts does not shift the schedule; otherwise the time of a
+sync would show that a wanted vehicle passed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from storage.times import DAY_US, MINUTE_US, SECOND_US
 from sync.errors import InvalidInputError
 
 DAY_MINUTES = 1440
-ALERT_RETRY_S = 15  # the longest that an alert waits for a line that failed
+ALERT_RETRY_S = 15  # the longest wait of an alert after a failed attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Minutes of the UTC day in which the unit may sync; `start` > `end` runs over midnight."""
+    """Minutes of the UTC day in which the unit may sync; `start` > `end` spans midnight."""
 
     start_min: int
     end_min: int
@@ -40,7 +40,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """The configuration of the uplink. Rates in bytes a second, 0 for no cap."""
+    """The configuration of the uplink. Rates are bytes per second, 0 for no cap."""
 
     windows: tuple[Window, ...] = ()
     interval_s: int = 900
@@ -71,7 +71,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """What the unit sees around it. `network`: the name of its current network, None without one."""
+    """The conditions around the unit. `network`: the name of its current network, None without one."""
 
     network: str | None = "any"
     metered: bool = False
@@ -82,7 +82,7 @@ class Conditions:
 class Past:
     """How the last attempts went. Times in microseconds UTC; 0 for never.
 
-    ``alert_tried_us``, ``alert_failures``: of those that an alert started; the others are of the rest.
+    ``alert_tried_us``, ``alert_failures``: for attempts that an alert started; the others exclude these.
     """
 
     tried_us: int = 0
@@ -95,7 +95,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """Sync now. `for_alert`: not by the schedule. `alerts_only`: conditions allow only the alerts."""
+    """Sync now. `for_alert`: because of an alert. `alerts_only`: conditions allow only alerts."""
 
     alerts_only: bool = False
     for_alert: bool = False
@@ -103,7 +103,7 @@ class Go:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not before `until_us`, because `why`."""
+    """Do not sync before `until_us`, because of `why`."""
 
     until_us: int
     why: str
@@ -118,10 +118,9 @@ def decide(
     day_us: int | None = None,
     alert: bool,
 ) -> Go | Wait:
-    """Whether to sync now. `past.jitter_draw` in -1 to 1 spreads units apart.
+    """Decide whether to sync now. `past.jitter_draw`, -1 to 1, spreads the units out.
 
-    now_us: by the clock of `past`. day_us: the time of day by which windows open, where the
-    department has said it.
+    now_us: by the clock of `past`. day_us: the department's time, if known, by which windows open.
     """
     if conditions.network is None:
         return Wait(now_us + MINUTE_US, "no network")
@@ -135,7 +134,7 @@ def decide(
 
 
 def _planned(schedule: Schedule, past: Past, closed: Wait | None, now_us: int) -> Go | Wait:
-    """What the schedule says, whether an alert waits or not."""
+    """What the schedule says, regardless of alerts."""
     if past.failures and (held := next_retry_us(schedule, past)) > now_us:
         return Wait(held, f"backing off after {past.failures} failures")
     if closed is not None:
@@ -149,7 +148,7 @@ def _planned(schedule: Schedule, past: Past, closed: Wait | None, now_us: int) -
 def closed_by(
     schedule: Schedule, conditions: Conditions, past: Past, now_us: int, day_us: int | None
 ) -> Wait | None:
-    """What keeps all but alerts from being sent now; None where nothing does. Times: see `decide`."""
+    """What keeps everything but alerts from being sent now, or None. Times: see `decide`."""
     soon = now_us + MINUTE_US
     if schedule.networks and conditions.network not in schedule.networks:
         return Wait(soon, f"network {conditions.network} is not among those allowed")
@@ -168,13 +167,13 @@ def closed_by(
 
 
 def next_retry_us(schedule: Schedule, past: Past) -> int:
-    """Exponential back-off with the same jitter, from the last attempt."""
+    """When to retry: exponential back-off with the same jitter, from the last attempt."""
     seconds = _doubled_s(schedule, past.failures)
     return past.tried_us + int(seconds * SECOND_US * (1 + schedule.jitter * past.jitter_draw))
 
 
 def _alert_retry_us(schedule: Schedule, past: Past) -> int:
-    """The same of what an alert started, which is tried again sooner."""
+    """When to retry what an alert started, which is sooner."""
     seconds = min(_doubled_s(schedule, past.alert_failures), ALERT_RETRY_S)
     return past.alert_tried_us + int(seconds * SECOND_US * (1 + schedule.jitter * past.jitter_draw))
 

@@ -1,7 +1,6 @@
-"""Settings in TOML: each field with its type, range and reason; from text to frozen dataclasses and back.
+"""Settings in TOML, as frozen dataclasses: each field has a type, a range and a reason. No I/O.
 
-Both programs load theirs here: a unit's sections (`load_sections`), a department's one table (`load_table`).
-No I/O.
+Both programs use it: a unit has sections (`load_sections`), a department has one table (`load_table`).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Section = TypeVar("Section")
 
 
 class SettingError(ValueError):
-    """A setting that is unknown, ill-typed or out of range. The program says it with its own error."""
+    """A setting that is unknown, mistyped or out of range. Each program turns it into its own error."""
 
     def __init__(self, file: str, key: str, reason: str) -> None:
         self.file, self.key, self.reason = file, key, reason
@@ -37,7 +36,7 @@ def setting(
     high: float | None = None,
     example: Any = None,
 ) -> Any:
-    """A dataclass field with a range and a reason. Default None: may be left out; `example` shows a value."""
+    """A dataclass field with a range and a reason. Default None: it is optional; `example` shows a value."""
     return dataclasses.field(
         default=default,
         metadata={"why": why, "low": low, "high": high, "example": example},
@@ -45,8 +44,11 @@ def setting(
 
 
 def load_sections(text: str, file: str, whole: type[Section], *, part: bool = False) -> Section:
-    """Parse TOML into `whole`, a dataclass of sections. `part`: it says what differs, which may be nothing.
-    Raises SettingError with file, key and reason."""
+    """Parse TOML into `whole`, a dataclass of sections.
+
+    `part`: the text holds only what differs, which may be nothing. Raises SettingError with file, key and
+    reason.
+    """
     document = _parse(text, file)
     sections = hints_of(whole)
     for name in document:
@@ -60,8 +62,10 @@ def load_sections(text: str, file: str, whole: type[Section], *, part: bool = Fa
 
 
 def load_table(text: str, file: str, kind: type[Section], retired: Mapping[str, Any]) -> Section:
-    """Parse TOML without sections into the dataclass `kind`. `retired`: keys that an older version wrote,
-    each with the one value that is passed over. Raises SettingError."""
+    """Parse TOML without sections into the dataclass `kind`.
+
+    `retired`: keys that an older version wrote, each with the one value that is ignored. Raises SettingError.
+    """
     table = _parse(text, file)
     _check_says(table, file)
     for name, value in retired.items():
@@ -77,7 +81,7 @@ def _parse(text: str, file: str) -> dict[str, Any]:
     if flaw is not None:
         raise SettingError(file, "the end", "; ".join(flaw))
     try:
-        return tomllib.loads(text.removeprefix("\ufeff"))  # which editors put there that save for Windows
+        return tomllib.loads(text.removeprefix("\ufeff"))  # added by editors on Windows
     except RecursionError:
         raise SettingError(file, "not TOML", "nested too deep") from None
     except ValueError as error:  # TOMLDecodeError, and numbers of thousands of digits
@@ -109,12 +113,12 @@ def _load_fields(table: dict[str, Any], file: str, section: str, kind: type[Sect
     }
     try:
         return kind(**values)
-    except ValueError as error:  # two fields that do not fit together
+    except ValueError as error:  # two fields that contradict each other
         raise SettingError(file, section or "the file", str(error)) from error
 
 
 def checked(value: Any, field: dataclasses.Field[Any], hint: Any, file: str, key: str) -> Any:
-    """The value in the field's type. Raises SettingError when it has another, or is outside the range."""
+    """The value in the field's type. Raises SettingError if it has another type or is out of range."""
     kind, _ = without_none(hint)
     if type(value) is int and value.bit_length() > 63:
         raise SettingError(file, key, "is too large a number")
@@ -133,7 +137,7 @@ def checked(value: Any, field: dataclasses.Field[Any], hint: Any, file: str, key
 
 
 def write_sections(whole: Any) -> str:
-    """TOML of a dataclass of sections, every key with its reason and range; load_sections reads it back."""
+    """Write a dataclass of sections as TOML that load_sections reads; each key has its reason and range."""
     lines: list[str] = []
     for part in dataclasses.fields(whole):
         section = getattr(whole, part.name)
@@ -143,7 +147,7 @@ def write_sections(whole: Any) -> str:
 
 
 def write_table(whole: Any) -> str:
-    """TOML of a dataclass without sections, every key with its reason and range; load_table reads it back."""
+    """Write a dataclass without sections as TOML that load_table reads; each key has its reason and range."""
     return "\n".join(_lines(whole)) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""How bytes reach the department: HTTPS with the unit's certificate, the driver of `sync.link`.
+"""The driver of `sync.link`: HTTPS to the department with the unit's certificate.
 
-`HttpsLink` is the only place that knows HTTP. Every way that a connection can fail becomes LinkError; a
-signed refusal becomes its own error. The bandwidth cap is kept while a body is being sent.
+Only `HttpsLink` knows HTTP. Every failure of a connection becomes LinkError; a signed refusal becomes its own
+error. The bandwidth cap applies while a body is being sent.
 """
 
 from __future__ import annotations
@@ -46,13 +46,14 @@ ADDRESS_CURE = (
 
 
 def demand_address(text: str) -> None:
-    """Raises LinkError for what is not HOST:PORT, or HOST, of a server: a request to it raises other errors
-    than a line does.
+    """Raises LinkError unless the text is a server's HOST or HOST:PORT.
+
+    A request to anything else would raise errors unlike those of a connection.
     """
     try:
         url = httpx.URL(f"https://{text}")
         host = url.host.removesuffix(".")
-        host.encode("idna")  # as the look-up does: labels of 1 to 63 letters, RFC 1035
+        host.encode("idna")  # as the lookup does: labels of 1 to 63 letters, RFC 1035
         good = all(host.split(".")) and not _NO_ADDRESS.search(text) and (url.port or 443) < 65536
     except (httpx.InvalidURL, UnicodeError):
         good = False
@@ -61,9 +62,10 @@ def demand_address(text: str) -> None:
 
 
 class _PassedTime(ssl.SSLContext):
-    """Judges the server's certificate by the time that has surely passed, `passed_us`, and by no clock that
-    may be years off: that unit could never sync, and so never hear the time. A certificate that begins later
-    is no danger: the department's CA alone makes one.
+    """Checks the server's certificate by `passed_us`, a time that has surely passed, not by the clock.
+
+    A unit whose clock is years off could otherwise never sync, and so never learn the time. A certificate
+    that begins later is no danger, since only the department's CA makes one.
     """
 
     passed_us = 0
@@ -80,9 +82,9 @@ class _PassedTime(ssl.SSLContext):
 
 
 def unit_context(authority: bytes, certificate: Path, key: Path, *, passed_us: int) -> ssl.SSLContext:
-    """TLS 1.3 towards the department: its CA (PEM) alone is believed, the unit's certificate is shown.
+    """TLS 1.3 to the department: trusts only its CA (PEM) and presents the unit's certificate.
 
-    passed_us: what has surely passed, UTC; 0 where that is not known.
+    passed_us: a UTC time that has surely passed; 0 if unknown.
     """
     context = server_context(authority, passed_us=passed_us)
     context.load_cert_chain(certificate, key)
@@ -90,7 +92,7 @@ def unit_context(authority: bytes, certificate: Path, key: Path, *, passed_us: i
 
 
 def server_context(authority: bytes, *, passed_us: int) -> ssl.SSLContext:
-    """The same without a client certificate: for enrollment."""
+    """As `unit_context`, without a client certificate, for enrollment."""
     context = _PassedTime(ssl.PROTOCOL_TLS_CLIENT)
     context.passed_us = passed_us
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -101,7 +103,7 @@ def server_context(authority: bytes, *, passed_us: int) -> ssl.SSLContext:
 
 
 class _Turn:
-    """The right to send a body: one body at a time, while other messages wait for their answers."""
+    """The right to send a body. Only one body is sent at a time, while other messages wait for answers."""
 
     def __init__(self, wire: threading.Lock) -> None:
         self._wire, self._mine = wire, False
@@ -115,17 +117,17 @@ class _Turn:
         self.sent()
 
     def sent(self) -> None:
-        """The body has left; the next may start."""
+        """Release the turn: the body has been sent, and the next may start."""
         if self._mine:
             self._mine = False
             self._wire.release()
 
 
 class HttpsLink:
-    """HTTPS to HOST:PORT. Connections are kept while they live; bodies go out one after the other.
+    """HTTPS to HOST:PORT. Connections are reused; bodies are sent one after the other.
 
-    A second message may be sent while the department works on the first: its server is never idle, and a
-    thin line still carries one body at a time.
+    A second message may be sent while the department works on the first, so that its server is never idle,
+    but a slow connection still carries one body at a time.
     """
 
     depth = 2
@@ -159,7 +161,7 @@ class HttpsLink:
             line.close()
 
     def hang_up(self) -> None:
-        """Close the connections from another thread: a call of `post` that waits gets LinkError at once."""
+        """Close the connections from another thread; a waiting `post` raises LinkError at once."""
         self._hung_up = True
         with self._count:
             for line in self._lines:
@@ -171,7 +173,7 @@ class HttpsLink:
         if event == "connection.connect_tcp.complete":
             line = info["return_value"].get_extra_info("socket").dup()
             with self._count:
-                while len(self._lines) >= self.depth:  # connections that were opened again
+                while len(self._lines) >= self.depth:  # reopened connections
                     self._lines.pop(0).close()
                 self._lines.append(line)
             if self._hung_up:
@@ -194,7 +196,7 @@ class HttpsLink:
                     extensions={"trace": self._note_line},
                 ) as response,
             ):
-                turn.sent()  # an answer to half a body is an answer too
+                turn.sent()  # the answer may come before the whole body was sent
                 data = _bounded(response)
                 status = response.status_code
         except httpx.HTTPError as error:
@@ -220,12 +222,12 @@ class HttpsLink:
                         time.sleep(ahead)
                 sent += len(part)
                 yield part
-        if self._rate:  # the next body must not start before this one's time is over
+        if self._rate:  # the next body must not start before this one's time is up
             time.sleep(max(0.0, sent / self._rate - (time.monotonic() - started)))
         turn.sent()
 
     def _refused(self, name: str, status: int, data: bytes) -> Exception:
-        """The error that a signed refusal names; anything unsigned says nothing about us."""
+        """The error for a signed refusal; an unsigned one says nothing about this unit."""
         try:
             refusal = messages.open_message(messages.Refusal, data, self._department)
         except (MessageError, StorageError):
@@ -250,7 +252,7 @@ class HttpsLink:
 
 
 def link_error(error: httpx.HTTPError, name: str, address: str) -> LinkError:
-    """What httpx raised, with what TLS said behind it: a clock that is wrong shows there first."""
+    """A LinkError for what httpx raised, with the TLS error behind it, where a wrong clock shows first."""
     behind = next((one for one in causes_of(error) if isinstance(one, ssl.SSLError)), None)
     if behind is not None and (isinstance(behind, ssl.SSLCertVerificationError) or behind.reason):
         what, cure = _of_tls(behind)
@@ -261,18 +263,18 @@ def link_error(error: httpx.HTTPError, name: str, address: str) -> LinkError:
 
 
 def _of_tls(error: ssl.SSLError) -> tuple[str, str]:
-    """(what TLS said, what to look at): our clock, our certificate, or who answers there at all."""
+    """The TLS error and what to check: this unit's clock, its certificate, or the server that answers."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code == HAS_EXPIRED:
             return f"TLS: {error.verify_message}", CLOCK_WRONG
         return f"TLS: {error.verify_message}", NOT_THE_DEPARTMENT
-    if "_ALERT_" in error.reason:  # the other end refused what it was shown
+    if "_ALERT_" in error.reason:  # the other end refused our certificate
         return f"TLS: {error.reason}", "is this unit's certificate expired or revoked? ask the administrator"
     return f"TLS: {error.reason}", NOT_THE_DEPARTMENT
 
 
 def reason_of(error: BaseException) -> str:
-    """What the system said: refused, unreachable, no such name."""
+    """The system's reason: refused, unreachable, no such name."""
     behind = next((one for one in causes_of(error) if isinstance(one, OSError)), None)
     return (behind.strerror if behind is not None else None) or type(error).__name__
 

@@ -1,8 +1,8 @@
 """One conversation of a unit with its department: alerts, health, leaves, elements, receipt, documents.
 
-Resumable at every point: what is held there is asked first, a message that was sent twice is taken once,
-and a cut connection costs at most the parcel on its way. Content leaves the unit's custody only by the
-department's receipt, which the ledger logs; its purge follows by the ledger's own rules.
+Resumable at every point: the unit first asks what the department holds, a message that was sent twice is
+taken once, and a cut connection costs at most the parcel on its way. Content leaves the unit's custody only
+by the department's receipt, which the ledger logs; its purge follows the ledger's own rules.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ LEAVES_AT_ONCE = 1024
 HIT_LEAVES_AT_ONCE = 64
 ALERTS_AT_ONCE = 64
 HITS_LOOKED_AT = 512  # the newest
-UNREADABLE = b"\0"  # of no element
-NEAR = 200  # records; a backlog of so few is as fast as a single alert
+UNREADABLE = b"\0"  # never the bytes of an element
+NEAR = 200  # records: a backlog this short is sent as fast as a single alert
 
 
 @dataclass(slots=True, kw_only=True)
 class SyncProgress:
-    """What one conversation did so far."""
+    """What one conversation has done so far."""
 
     leaves: int = 0
     elements: int = 0
     alerts: int = 0
     sent_bytes: int = 0
     bad: int = 0
-    purged: int = 0  # elements that a purge of this unit had destroyed before they could be sent
-    unopenable: int = 0  # elements under a day key that the department has no more
+    purged: int = 0  # elements that this unit purged before they could be sent
+    unopenable: int = 0  # elements under a day key that the department no longer has
     received: tuple[tuple[int, int], ...] = ()
     documents: tuple[str, ...] = ()
     cosigned_size: int = 0
@@ -55,7 +55,7 @@ class SyncProgress:
 
 @dataclass(slots=True)
 class _Parcel:
-    """One parcel as it is filled."""
+    """A parcel while it is filled."""
 
     keys: list[messages.SealedKey] = field(default_factory=list)
     items: list[messages.ParcelElement] = field(default_factory=list)
@@ -65,7 +65,7 @@ class _Parcel:
 
 
 class Conversation:
-    """Runs one conversation over one link. Not for two threads."""
+    """Runs one conversation over one link. Not thread-safe."""
 
     def __init__(
         self,
@@ -81,21 +81,21 @@ class Conversation:
         self._parcel_size, self._now_us, self._health = parcel_size, now_us, health
         self.progress = SyncProgress()
         self._sent_keys: set[int] = set()
-        self._purged: set[tuple[int, str]] = set()  # elements that were found purged here
+        self._purged: set[tuple[int, str]] = set()  # elements found to be purged here
         self._resent_from: int | None = None
         self._shut_epochs: set[int] = set()
-        self._asked_again = frozenset[int]()  # records of which something was refused before
+        self._asked_again = frozenset[int]()  # records with something that was refused before
         self._alerts_to = 0  # alerts before this record are reported
-        self._unstored: NotStoredError | None = None  # an alert of this conversation waits; nothing else does
+        self._unstored: NotStoredError | None = None  # an alert that had to wait; nothing else does
         self._unstored_epochs: set[int] = set()
-        self._joined_at: int | None = None  # the record of the unit's joining, if it is not there yet
+        self._joined_at: int | None = None  # the record of the unit's joining, if not yet delivered
 
     def run(
         self, *, alerts_only: bool = False, may_continue: Callable[[], bool] = lambda: True
     ) -> SyncProgress:
         """Sync until everything is delivered. Raises LinkError, RefusedByDepartmentError, StorageError.
 
-        `may_continue` is asked between messages; when it says no, the rest waits for the next time.
+        `may_continue` is called between messages; when it returns False, the rest waits for the next time.
         """
         try:
             state = self._hello()
@@ -106,7 +106,7 @@ class Conversation:
                     state_size = self._leaves(state, may_continue)
                     self._elements(state, state_size, may_continue)
             except NotStoredError:
-                if not alerts_only:  # new day keys may be what it waits for
+                if not alerts_only:  # it may be waiting for new day keys
                     self._take(state, may_continue)
                 raise
             if not alerts_only:
@@ -122,7 +122,7 @@ class Conversation:
         return self.progress
 
     def deliver(self, may_continue: Callable[[], bool] = lambda: True) -> SyncProgress:
-        """Send the content of the records that are held there, and fetch the receipt: for a refused log."""
+        """For a refused log: send the content of the records that are held, and fetch the receipt."""
         state = self._hello()
         self._elements(state, min(state.size, self._outbox.size()), may_continue)
         self._receipt()
@@ -170,14 +170,14 @@ class Conversation:
         return state
 
     def _show_fork(self, state: messages.State, error: ForkedLogError) -> None:
-        """The department co-signed another past: show it ours, so that it is an incident there as well."""
+        """Show the department a log whose past contradicts its co-signature: an incident there too."""
         self._leaves(state, lambda: True)
         raise BatchRefusedError(error.what, code="fork", held=state.size)
 
     # --- leaves -------------------------------------------------------------------------------------------
 
     def _leaves(self, state: messages.State, may_continue: Callable[[], bool]) -> int:
-        """Send the leaves that are not there; the size that is held then."""
+        """Send the missing leaves; returns the size that the department then holds."""
         held = state.size
         while may_continue():
             self._send_new_alerts()
@@ -239,21 +239,21 @@ class Conversation:
                 self._taken(*waiting.popleft())
 
     def _depth(self) -> int:
-        """Parcels on their way: on a bad link one, so that a cut costs no more than that."""
+        """How many parcels may be on their way: one on a bad link, so that a cut costs no more."""
         return self._link.depth if self._parcel_size.size >= FIRST_PARCEL else 1
 
     def _taken(self, parcel: _Parcel, answer: Future[bytes]) -> None:
-        """Wait for the answer to a parcel, and take note of it."""
+        """Wait for the answer to a parcel and process it."""
         self._note(parcel, self._open(messages.ParcelHeld, answer.result()))
 
     def _parcels(self, numbers: Iterator[int]) -> Iterator[_Parcel]:
-        """Fill parcels, record by record, up to the size that the link bears."""
+        """Fill parcels, record by record, up to the size that the link can carry."""
         parcel = _Parcel()
         for data in self._leaves_of(numbers):
             leaf = leaves.unchecked(data)
             stored_of = {name: self._stored(leaf, name) for name in messages.traveling(leaf)}
             if None in stored_of.values() and leaf.sequence in self._asked_again:
-                continue  # shut still: to answer again would use up the department's patience with it
+                continue  # still unreadable: another answer would use up one of the department's tries
             for name, given in stored_of.items():
                 stored = UNREADABLE if given is None else given
                 full = parcel.size + len(stored) > self._parcel_size.size
@@ -265,7 +265,7 @@ class Conversation:
                 parcel.items.append(one)
                 parcel.parts.append(stored)
                 parcel.size += len(stored)
-                if parcel.size > self._parcel_size.size < FIRST_PARCEL:  # the line was cut with less on it
+                if parcel.size > self._parcel_size.size < FIRST_PARCEL:  # the connection was cut by less
                     parcel.in_pieces = True
                     yield parcel
                     parcel = _Parcel()
@@ -273,7 +273,7 @@ class Conversation:
             yield parcel
 
     def _in_pieces(self, parcel: _Parcel, may_continue: Callable[[], bool]) -> None:
-        """Send one element by pieces of the size that the line bears, from where it was cut."""
+        """Send one element in pieces of the size that the link can carry, from where it was cut."""
         stored = parcel.parts[0]
         answer = self._piece(parcel, 0, 0)
         while not answer.done and may_continue():
@@ -300,7 +300,7 @@ class Conversation:
         return self._open(PieceHeld, self._link.post("piece", pieces))
 
     def _leaves_of(self, numbers: Iterator[int]) -> Iterator[bytes]:
-        """The leaves of these records; neighbors are read together."""
+        """The leaves of these records; adjacent ones are read together."""
         run: list[int] = []
         for number in numbers:
             if run and (number != run[-1] + 1 or len(run) >= LEAVES_AT_ONCE):
@@ -311,16 +311,19 @@ class Conversation:
             yield from self._outbox.leaves(run[0], len(run))
 
     def _stored(self, leaf: leaves.Leaf, name: str) -> bytes | None:
-        """The stored bytes, empty if they are no more, None if they are shut to this user. A damaged blob is
-        an incident, not a stop; of one that the card does not give, or that is shut, UNREADABLE goes, of the
-        latter only once: the department takes it three times."""
+        """The stored bytes; empty if they were purged, None if this user may not read them.
+
+        A damaged blob is an incident but does not stop the sync. For one that the card does not give, or that
+        this user may not read, UNREADABLE is sent; for the latter only once, since the department gives up
+        after three.
+        """
         try:
             return self._outbox.stored(leaf.sequence, name)
-        except KeyLostError:  # a purge's own record in the log says so
+        except KeyLostError:  # the log has a record of the purge
             self._purged.add((leaf.sequence, name))
             return b""
         except ShutError as error:
-            if leaf.epoch not in self._shut_epochs:  # one line for each folder, not for each image
+            if leaf.epoch not in self._shut_epochs:  # one line per folder, not per image
                 self._shut_epochs.add(leaf.epoch)
                 log_events.warning("image_shut", record=leaf.sequence, name=name, why=error.what)
             return None
@@ -332,14 +335,16 @@ class Conversation:
             return b""
 
     def _add_key(self, parcel: _Parcel, leaf: leaves.Leaf) -> None:
-        """Each parcel brings the keys it needs, until one that brought them was answered: two may be on
-        their way, and arrive in any order."""
+        """Add the key that a leaf needs, unless a parcel with it was answered.
+
+        Two parcels may be on their way and arrive in any order.
+        """
         epoch = leaf.epoch
         if not epoch or epoch in self._sent_keys or any(key.epoch == epoch for key in parcel.keys):
             return
         key = self._outbox.key_for_department(epoch)
         if key is None:
-            self._sent_keys.add(epoch)  # it is gone; asking again would not bring it back
+            self._sent_keys.add(epoch)  # it is gone for good; there is no need to ask again
         else:
             parcel.keys.append(messages.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed))
 
@@ -371,9 +376,9 @@ class Conversation:
     # --- alerts, receipts, documents ----------------------------------------------------------------------
 
     def _alerts(self, state: messages.State, *, near: int) -> None:
-        """Alerts go ahead of everything; the hits they are of too where those are `near` records off.
+        """Send alerts ahead of everything, and their hits too if they are at most `near` records away.
 
-        Each goes with its leaf, the newest alert first: an old one is not what a person waits for.
+        Each goes with its leaf, the newest alert first, since people wait for that one.
         """
         hits = self._outbox.hits_from(state.complete_to)
         self._alerts_to = max(hits[-1] + 1 if hits else 0, state.complete_to)
@@ -389,7 +394,7 @@ class Conversation:
                 self._send_alert(number, *self._outbox.leaves(number, 1))
 
     def _send_new_alerts(self) -> None:
-        """What was raised since this conversation began does not wait for its end."""
+        """Send the alerts that were raised since this conversation began, without waiting for its end."""
         hits = self._outbox.hits_from(self._alerts_to)
         for number in hits:
             (data,) = self._outbox.leaves(number, 1)
@@ -399,11 +404,12 @@ class Conversation:
             self._alerts_to = hits[-1] + 1
 
     def _send_alert(self, number: int, data: bytes) -> None:
-        """Send a single record, with its leaf and the key it needs. One that cannot be stored now, as where
-        its key is lost there, keeps neither the log nor an alert under another key.
+        """Send a single record with its leaf and the key that it needs.
 
-        The record of the unit's joining goes before the first, once, and keeps no alert: by its place the
-        department knows which alerts are from before, and until it has it by the unit's clock.
+        If it cannot be stored now, for example because its key is lost at the department, it holds up neither
+        the log nor alerts under other keys. The record of the unit's joining is sent once, before the first
+        alert, but holds up no alert. By its place the department knows which alerts are older; until it has
+        the record, it goes by the unit's clock.
         """
         epoch, first = leaves.unchecked(data).epoch, self._joined_at
         self._joined_at = None
@@ -415,14 +421,14 @@ class Conversation:
             self._unstored_epochs.add(epoch)
 
     def _send_ahead(self, number: int, data: bytes) -> bool:
-        """Whether it could be stored now."""
+        """Send a record ahead of its turn; returns whether it could be stored now."""
         sent, self._sent_keys = self._sent_keys, set()
         parcel = _Parcel()
         leaf = leaves.unchecked(data)
         for name in messages.traveling(leaf):
             stored = self._stored(leaf, name)
             if stored is None:
-                continue  # its turn in the log comes
+                continue  # it will be sent in its turn in the log
             self._add_key(parcel, leaf)
             parcel.items.append(messages.ParcelElement(sequence=number, name=name, length=len(stored)))
             parcel.parts.append(stored)
@@ -439,7 +445,7 @@ class Conversation:
         return True
 
     def _send_health(self) -> None:
-        """How the unit is, ahead of a backlog that may take hours."""
+        """Send the health report, ahead of a backlog that may take hours."""
         report = self._health()
         if report is None:
             return
@@ -452,12 +458,12 @@ class Conversation:
             self._ask("health", replace(report, alarms=known), HealthHeld)
 
     def _take(self, state: messages.State, may_continue: Callable[[], bool]) -> None:
-        """Fetch what the department has for the unit."""
+        """Fetch the receipt and the documents that the department has for the unit."""
         self._receipt()
         self._documents(state, may_continue)
 
     def _receipt(self) -> None:
-        """Ask for the receipt of what was sent, and log it: from then on the content may go."""
+        """Ask for the receipt of what was sent and log it; from then on, the content may be purged."""
         first = self._outbox.received_to()
         if self._resent_from is not None:
             first = min(first, self._resent_from)
@@ -482,7 +488,7 @@ class Conversation:
             except (StorageError, RefusedByDepartmentError) as error:
                 log_events.warning("document_refused", name=ref.name, why=str(error))
                 self._outbox.note_incident("document-refused", f"{ref.name}: {type(error).__name__}")
-            except OSError as error:  # the inbox is full, or shut to this unit: the next sync brings it again
+            except OSError as error:  # the inbox is full or not writable: the next sync fetches it again
                 why = error.strerror or type(error).__name__
                 log_events.warning("document_not_kept", name=ref.name, file=error.filename, why=why)
 

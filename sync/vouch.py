@@ -1,7 +1,7 @@
-"""The unit key's word for its other keys: COSE_Sign1 with ECDSA on P-256 (ESP256, RFC 9864). No I/O.
+"""How the unit key vouches for the other keys: COSE_Sign1 with ECDSA on P-256 (ESP256, RFC 9864). No I/O.
 
-The unit key (P-256, in the chip where there is one, else a file) signs one kind of statement: these are my
-log key (Ed25519) and my TLS key (P-256). `previous` and `reason` are in it when a log replaces another.
+The unit key (P-256, in a chip if there is one, else in a file) signs one kind of statement: it names the
+unit's log key (Ed25519) and TLS key (P-256). If a log replaces another, `previous` and `reason` are included.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ VERSION = 1
 
 
 class UnitKey(Protocol):
-    """The unit's own key. It never leaves its place."""
+    """The unit's own key, which never leaves the chip or file."""
 
     def public_der(self) -> bytes:
-        """SubjectPublicKeyInfo of the P-256 key."""
+        """SubjectPublicKeyInfo (DER) of the P-256 key."""
 
     def sign(self, data: bytes) -> bytes:
         """ECDSA with SHA-256 over `data`, DER."""
@@ -38,7 +38,7 @@ class UnitKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileUnitKey:
-    """The unit key where there is no chip: a PKCS 8 file, 0600."""
+    """The unit key without a chip: a PKCS 8 file, 0600."""
 
     private: ec.EllipticCurvePrivateKey
 
@@ -51,7 +51,7 @@ class FileUnitKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vouch:
-    """The statement. `log_public`: 32 bytes; `tls_public`: SubjectPublicKeyInfo, P-256."""
+    """The signed statement. `log_public`: 32 bytes; `tls_public`: SubjectPublicKeyInfo, P-256."""
 
     version: int = VERSION
     unit: bytes
@@ -87,7 +87,7 @@ def p256(der: bytes, where: str = "public key") -> ec.EllipticCurvePublicKey:
 
 
 def unit_id_of(unit_der: bytes) -> str:
-    """32 hex digits that name a unit by its key."""
+    """The id of a unit: 32 hex digits derived from its key."""
     return hashlib.sha256(unit_der).hexdigest()[:32]
 
 
@@ -96,7 +96,7 @@ def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
 
 
 def sign_vouch(vouch: Vouch, key: UnitKey) -> bytes:
-    """The signed statement."""
+    """Sign a statement with the unit key."""
     payload = codec.to_bytes(vouch)
     kid = hashlib.sha256(key.public_der()).digest()[:8]
     protected = cbor2.dumps({1: ALG_ESP256, 4: kid}, canonical=True)
@@ -106,7 +106,7 @@ def sign_vouch(vouch: Vouch, key: UnitKey) -> bytes:
 
 
 def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
-    """(protected, payload, signature) of a COSE_Sign1 message. Raises EnvelopeError."""
+    """Split a COSE_Sign1 message into (protected, payload, signature). Raises EnvelopeError."""
     if data[:1] != envelope.TAG_SIGN1:
         raise EnvelopeError("not a COSE_Sign1 message")
     parts = envelope.decode(data[1:], limit=MAX_VOUCH_BYTES)
@@ -119,7 +119,7 @@ def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def open_vouch(data: bytes, unit_der: bytes | None = None) -> Vouch:
-    """The statement, once the unit key that it names signed it; that key must be `unit_der`, if given.
+    """Open a statement that is signed by the unit key that it names; `unit_der`, if given, must be that key.
 
     Raises MessageError.
     """
