@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alpr_image.workshop import PROJECT, BuildError, run
+from storage.grant_format import REPAIR_COMMANDS
 from tests.tools.ports import free_ports
 
 SEEN_BY_UNIT = "10.0.2.2"
@@ -75,7 +76,7 @@ class Office:
         return self.department("enroll", "--name", unit).strip().splitlines()[-1]
 
     def grant(self, unit: str) -> None:
-        """A technician's grant for this unit, 30 days."""
+        """A technician's grant for this unit, 30 days, `update` included: there is no desk to ask."""
         out = self.folder / f"{PERSON}.grant"
         out.unlink(missing_ok=True)
         self.department(
@@ -95,6 +96,7 @@ class Office:
             unit,
             "--for",
             "30d",
+            *(f"--command={name}" for name in sorted({*REPAIR_COMMANDS, "update"})),
             "--out",
             str(out),
         )

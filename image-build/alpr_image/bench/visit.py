@@ -139,6 +139,7 @@ def first_visit(story: BenchStory, hands: Hands, office: Office) -> None:
         # parts of reads that the enrollment destroyed are given up by name at the first sync
         ("sync now", lambda text: "done: " in text),
         ("storage", lambda text: re.search(r"^enrolled +True", text, re.MULTILINE) is not None),
+        ("update", lambda text: "software" in text and "not available" not in text),
     ):
         with story.step(f"logged in: {command}") as facts:
             facts.append(asked(hands, command, good))
