@@ -1,4 +1,4 @@
-"""A list of people at once: one form, one second person, all accounts with their first passwords (463.3)."""
+"""Adds a list of people at once: one form, one second person, all accounts and first passwords (463.3)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class ImportForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """First passwords and authenticators, shown once; `proposal`: where a second person was asked, or -1."""
+    """First passwords and authenticators, shown once. `proposal`: set if a second person was asked, else
+    -1."""
 
     people: tuple[HandedOver, ...] = field(repr=False)
     proposal: int = -1

@@ -52,9 +52,9 @@ from sync.department.policy.system_terms import SecurityTerms
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountForm:
-    """A person as the roster is to show them. `active` False removes them.
+    """A person as the roster will show them. `active` False removes them.
 
-    `ssh_keys`: lines of public key files, with which they prove themselves at a unit; `ends_us`: when a
+    `ssh_keys`: lines of public key files, for the keys that let them in at a unit; `ends_us`: when a
     designation ends, -1 for the policy's longest. `propose`: only ask for a second person; `approval`: the
     approved proposal, or -1.
     """
@@ -84,7 +84,8 @@ class UserForm:
 class CredentialForm:
     """A new first password for a person, and why. `propose`, `approval`: as for an account.
 
-    `keep_authenticator`: the person lost the password alone, and logs on with it and the phone's next code.
+    `keep_authenticator`: the person lost only the password, and logs on with the new one and the phone's next
+    code.
     """
 
     user: str
@@ -96,7 +97,10 @@ class CredentialForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoverForm:
-    """The office of 463.4 goes to `user`; the caller keeps `keep_roles`, or leaves the roster with none."""
+    """The hand-over of the administrator's office (463.4) to `user`.
+
+    The caller keeps `keep_roles`, or leaves the roster if there are none.
+    """
 
     user: str
     reason: str
@@ -109,8 +113,8 @@ class HandoverForm:
 class HandedOver:
     """A first password and authenticator secret, shown once. The repr shows neither.
 
-    `password` empty: one's own; `totp_uri` empty: the authenticator stays. `entry`: the proposal, where the
-    call only asked for a second person; -1 otherwise.
+    `password`: empty if the person chose their own; `totp_uri`: empty if the authenticator stays. `entry`:
+    the proposal, if the call only asked for a second person, else -1.
     """
 
     user: str
@@ -121,10 +125,10 @@ class HandedOver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A person of the roster with the state of their training: current, expired or none.
+    """A person on the roster, with the state of their training: current, expired or none.
 
-    `shift`: by the department's clock, or empty; `ssh_keys`: fingerprints; `ssh_lines`: the keys themselves;
-    `designation_ends_us`: 0 if there is none.
+    `shift`: in the department's local time, or empty; `ssh_keys`: fingerprints; `ssh_lines`: the keys
+    themselves; `designation_ends_us`: 0 if there is no designation.
     """
 
     user: str
@@ -142,14 +146,16 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountEntered(Entered):
-    """The entry of an account, or of its proposal. `warning`: who is left to approve, if one person or
-    no one."""
+    """The entry of an account or of its proposal.
+
+    `warning`: who is left to approve, if that is one person or no one.
+    """
 
     warning: str = ""
 
 
 def set_account(front: DeskContext, token: str, form: AccountForm) -> AccountEntered:
-    """Add, change or remove a person, by another person."""
+    """Add, change or remove another person."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[AccountEntered]:
@@ -190,7 +196,7 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> AccountEnt
 
 
 def check_account(policy: Policy, form: AccountForm, now_us: int) -> None:
-    """What the form of an account must say by the policy. Raises FormError naming each wrong field."""
+    """Check what the policy asks of an account's form. Raises FormError naming each wrong field."""
     refuse_each(
         lambda: rules.check_account(policy, form),
         lambda: _blobs(form.ssh_keys),
@@ -199,7 +205,7 @@ def check_account(policy: Policy, form: AccountForm, now_us: int) -> None:
 
 
 def _designation(policy: Policy, form: AccountForm, now_us: int) -> list[DesignationSet]:
-    """The end of a designation, where the roles have one. Raises FormError beyond the policy's longest."""
+    """The end of a designation, if the roles have one. Raises FormError beyond the policy's longest."""
     if Role.DESIGNEE not in form.roles or not form.active:
         return []
     days = policy.people.designation_days_max
@@ -217,8 +223,10 @@ def _designation(policy: Policy, form: AccountForm, now_us: int) -> list[Designa
 def second_of(
     desk: Desk, caller: Caller, call: str, form: Any, *, needed: bool
 ) -> ChangeProposed | list[ChangeUsed]:
-    """The second person of a change of the roster; the entry of who `acts_alone` shows one hand. Raises
-    DeskRefusal."""
+    """The second person of a change to the roster. Raises DeskRefusal.
+
+    For an administrator who `acts_alone`, the entry shows that one person made the change.
+    """
     signers = desk.book.signers
     shown = accounts_shown(signers.form, signers.accounts)
     about, summary = words_of(call, to_plain(form), caller.user, shown) or ("", "")
@@ -227,7 +235,7 @@ def second_of(
 
 
 def hand_office_over(front: DeskContext, token: str, form: HandoverForm) -> Entered:
-    """Make another person the administrator of 463.4, and stop being it, in one step of two people."""
+    """Make another person the administrator (463.4) and stop being it, in one step that takes two people."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
@@ -262,7 +270,7 @@ def hand_office_over(front: DeskContext, token: str, form: HandoverForm) -> Ente
 
 
 def _blobs(lines: tuple[str, ...]) -> tuple[bytes, ...]:
-    """Public key lines in binary form. Raises FormError."""
+    """Decode public key lines into binary form. Raises FormError."""
     try:
         return tuple(SshPublicKey.from_line(line).blob for line in lines)
     except SshSignatureError as error:
@@ -272,8 +280,10 @@ def _blobs(lines: tuple[str, ...]) -> tuple[bytes, ...]:
 
 
 def new_credential(front: DeskContext, token: str, form: CredentialForm) -> HandedOver:
-    """A new first password for another person, and a new authenticator secret unless theirs is kept; ends
-    their sessions."""
+    """Make a new first password for another person, and a new authenticator secret unless theirs is kept.
+
+    This ends their sessions.
+    """
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[HandedOver]:
@@ -303,7 +313,7 @@ def new_credential(front: DeskContext, token: str, form: CredentialForm) -> Hand
 
 
 def hand_over(desk: Desk, user: str, caller: Caller, *, keep_authenticator: bool = False) -> HandedOver:
-    """Make and enter a credential; gives what its owner needs. Raises FormError."""
+    """Make and enter a credential, and return what its owner needs. Raises FormError."""
     password, terms = one_time_password(), desk.policy.security
     if not keep_authenticator:
         credential = rules.new_credential(terms, user, password, caller.at_us, first=True)
@@ -324,9 +334,9 @@ def hand_over(desk: Desk, user: str, caller: Caller, *, keep_authenticator: bool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordForm:
-    """Your own password, changed. `new_authenticator`: a new secret for the phone too.
+    """A new password of your own. `new_authenticator`: also a new secret for the phone.
 
-    `code`: of the new authenticator, which `user/authenticator` gave this session, where there is one.
+    `code`: a code of the new authenticator, if `user/authenticator` gave this session one.
     """
 
     old: str = field(repr=False)
@@ -336,8 +346,8 @@ class PasswordForm:
 
 
 def new_authenticator(front: DeskContext, token: str, form: NothingForm) -> HandedOver:  # noqa: ARG001
-    """The secret of a new authenticator for yourself. It replaces the one before in `user/password` alone,
-    with a code of it."""
+    """Make the secret of a new authenticator for yourself. Only `user/password`, with a code of it, puts it
+    in force."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[HandedOver]:
@@ -349,10 +359,11 @@ def new_authenticator(front: DeskContext, token: str, form: NothingForm) -> Hand
 
 
 def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOver:
-    """Set your own password. The authenticator stays, unless another person made it or a new one is asked.
-    That needs a code of the new one, from `user/authenticator`; until the code is right, nothing changes.
+    """Set your own password. The authenticator stays, unless another person made it or you ask for a new one.
 
-    `user/me` shows beforehand which of the two it is.
+    A new one, from `user/authenticator`, needs a code of it; nothing changes until the code is right.
+
+    `user/me` shows beforehand whether a new one is needed.
     """
     desk = front.desk
 
@@ -383,7 +394,7 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
         key = keys.next_key(terms, log_id, caller.user, form.new, certified_by, caller.at_us)
         used = AuthenticatorKept(user=caller.user, used_step=used_step)
         made = HandedOver(user=caller.user, password="", totp_uri="")
-        desk.follow_up(caller.stamp(), used, key)  # dated after the credential, which took its time
+        desk.follow_up(caller.stamp(), used, key)  # dated after the credential, which takes time to make
         secrets.forget(caller.session)
         return [], lambda _entries: made
 
@@ -391,7 +402,7 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
 
 
 def _must_change(terms: SecurityTerms, known: rules.Credential | None, now_us: int) -> bool:
-    """Whether this password opens nothing but its own change."""
+    """Whether this password only lets its owner change it."""
     if known is None or known.first:
         return True
     try:
@@ -418,7 +429,7 @@ def lift_lockout(front: DeskContext, token: str, form: UserForm) -> Entered:
 
 
 def roster(front: DeskContext, token: str, form: NothingForm) -> tuple[Person, ...]:  # noqa: ARG001
-    """The whole roster for people who record training; for others, only themselves."""
+    """List the whole roster to people who record training, and to others only themselves."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Person, ...]]:

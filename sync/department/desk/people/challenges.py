@@ -1,4 +1,5 @@
-"""What waits for an authenticator's answer at the desk, in memory: for five minutes, and so much of it."""
+"""Logons and proofs that wait for an authenticator's answer: in memory, for five minutes, limited in
+number."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingLogon:
-    """A logon that waits for an authenticator: the session's key, and what the authenticator is to sign."""
+    """A logon that waits for an authenticator: the session's key, and what the authenticator will sign."""
 
     user: str
     key: Ed25519PrivateKey = field(repr=False)
@@ -41,7 +42,7 @@ class WaitingLogon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingProof:
-    """A fresh proof that waits for an authenticator: of which session, for what."""
+    """A fresh proof that waits for an authenticator: its session, and what it proves."""
 
     session: bytes
     at_us: int
@@ -59,7 +60,7 @@ class Challenges:
         self._asked: OrderedDict[tuple[bytes, str], ProvenUse] = OrderedDict()
 
     def add(self, one: WaitingLogon) -> bytes:
-        """Keep a logon; its challenge."""
+        """Keep a logon and return its challenge."""
         challenge = hashlib.sha256(one.certificate).digest()
         with self._guard:
             self._logons[challenge] = one
@@ -68,12 +69,13 @@ class Challenges:
         return challenge
 
     def _drop_logon(self) -> None:
-        """The oldest of the address that has the most waiting: a stranger pushes out a stranger's own."""
+        """Drop the oldest logon of the address with the most, so that a flood only displaces its own
+        logons."""
         busiest, _ = Counter(one.address for one in self._logons.values()).most_common(1)[0]
         del self._logons[next(name for name, one in self._logons.items() if one.address == busiest)]
 
     def take(self, challenge: bytes, now_us: int) -> WaitingLogon:
-        """The logon of a challenge, once. Raises NotProvenError."""
+        """Remove and return the logon of a challenge. Raises NotProvenError."""
         with self._guard:
             found = self._logons.pop(challenge, None)
         if found is None or not 0 <= now_us - found.at_us < LIFE_US:
@@ -85,19 +87,22 @@ class Challenges:
         return found
 
     def ask(self, session: bytes, use: ProvenUse) -> None:
-        """A call of this session was refused for the lack of a proof: the next one may be of it."""
+        """Note a call that this session was refused for lack of a proof, so that its next proof may be for
+        it."""
         with self._guard:
             self._asked[session, use.name] = use
             self._asked.move_to_end((session, use.name))
             own = [key for key in self._asked if key[0] == session]
-            for key in own[:-MOST_OF_SESSION]:  # a session pushes out its own
+            for key in own[:-MOST_OF_SESSION]:  # a session displaces only its own
                 del self._asked[key]
             while len(self._asked) > MOST_WAITING:
                 self._asked.popitem(last=False)
 
     def asked(self, session: bytes, name: str = "") -> ProvenUse:
-        """What a refused call of this session asks a proof for, by `ProvenUse.name`; else the newest such
-        call. Raises FormError where there is none."""
+        """The use for which a refused call of this session needs a proof: the named one, else the newest.
+
+        `name`: a `ProvenUse.name`. Raises FormError if there is none.
+        """
         with self._guard:
             wanted = (one for one in reversed(self._asked) if one[0] == session and name in {"", one[1]})
             found = next(wanted, None)
@@ -112,7 +117,7 @@ class Challenges:
         )
 
     def add_proof(self, department: bytes, session: bytes, use: ProvenUse, now_us: int) -> bytes:
-        """The challenge of a fresh proof in this session, for one use."""
+        """Make the challenge of a fresh proof in this session, for one use."""
         nonce = os.urandom(NONCE_BYTES)
         challenge = use.challenge(department, session, nonce)
         with self._guard:
@@ -122,8 +127,10 @@ class Challenges:
         return challenge
 
     def take_proof(self, challenge: bytes, session: bytes, now_us: int, *, unlocks: bool) -> WaitingProof:
-        """What a challenge of this session is for, once; `unlocks`: to open it again. Raises
-        NotProvenError."""
+        """Remove and return what waits for a challenge of this session. Raises NotProvenError.
+
+        `unlocks`: whether the challenge is for an unlock.
+        """
         with self._guard:
             found = self._proofs.pop(challenge, None)
         of_this = found is not None and (found.session, found.use.use == UNLOCK) == (session, unlocks)

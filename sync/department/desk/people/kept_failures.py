@@ -1,8 +1,8 @@
-"""Failed logons on the disk, so that a restart of the server gives no new attempts.
+"""Failed logons kept on disk, so that a restart of the server allows no further attempts.
 
-`HOME/desk/failed-logons.sqlite` holds times under keyed hashes of names and networks: what a person typed
-into the field of the name may be a password. It is no record: who deletes it has the counters of a fresh
-start. A disk that fails leaves what is in memory.
+`HOME/desk/failed-logons.sqlite` holds times under keyed hashes of names and networks, since a person may type
+a password into the name's field. It is not a record: to delete it resets the counters. If the disk fails, the
+failures in memory still count.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ CREATE TABLE IF NOT EXISTS failures (
 ) STRICT, WITHOUT ROWID;
 """
 HASH_BYTES = 16
-EVERYWHERE = b""  # in place of a network: wrong codes, which count from wherever they come
+EVERYWHERE = b""  # in place of a network, for wrong codes, which count wherever they come from
 
 Who = tuple[bytes, bytes]
 """(hash of a name, hash of a network, or EVERYWHERE)."""
 
 
 class KeptFailures:
-    """The times of failures by name and network. Not thread-safe: the throttle's lock is in front of it."""
+    """The times of failures by name and network. Not thread-safe: use it under the throttle's lock."""
 
     def __init__(self, folder: Path | None, secret: bytes) -> None:
-        """`folder`: None keeps nothing. `secret`: makes the hashes."""
+        """Open the file. `folder`: None to keep nothing; `secret`: the key of the hashes."""
         self._secret = hashlib.sha256(secret).digest()
         self._db: sqlite3.Connection | None = None
         if folder is not None:
@@ -48,18 +48,18 @@ class KeptFailures:
                 log_events.warning("failed_logons_not_kept", file=FILE, kind=type(error).__name__)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         if self._db is not None:
             self._db.close()
             self._db = None
 
     def hash_of(self, text: str) -> bytes:
-        """The digest kept of a name or a network."""
+        """The digest under which a name or a network is kept."""
         data = text.encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, key=self._secret, digest_size=HASH_BYTES).digest()
 
     def all(self) -> Iterator[tuple[Who, list[int]]]:
-        """What is kept, the oldest first."""
+        """Everything that is kept, oldest first."""
         if self._db is None:
             return
         with contextlib.suppress(sqlite3.Error, ValueError):
@@ -75,11 +75,11 @@ class KeptFailures:
         )
 
     def drop(self, who: Who) -> None:
-        """Forget them."""
+        """Forget the failures of a name from one network."""
         self._run("DELETE FROM failures WHERE name = ? AND network = ?", *who)
 
     def drop_name(self, name: bytes) -> None:
-        """Forget a name's from everywhere."""
+        """Forget the failures of a name from everywhere."""
         self._run("DELETE FROM failures WHERE name = ?", name)
 
     def _run(self, query: str, *values: object) -> None:

@@ -1,7 +1,7 @@
-"""A person's password as a key at the desk: what a logon proves with it, and the entries that follow.
+"""A person's password as a key: what a logon proves with it, and the entries that follow.
 
-The server sees a password that is typed into a browser: it makes the key in memory, signs the session's
-certificate and forgets it. A command makes the key on its own machine and sends the certificate alone.
+The server sees a password that is typed into a browser. It makes the key in memory, signs the session's
+certificate and forgets the key. A command makes the key on its own machine and sends only the certificate.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ from sync.department.policy.system_terms import SecurityTerms
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proven:
-    """What a password proved. `key`: the person's; `fresh`: their first one, to be entered."""
+    """What a password proved. `key`: the person's key; `fresh`: their first one, which is yet to be
+    entered."""
 
     matches: bool
-    passkey: bool = False  # of an authenticator that verified its user: no code is asked for
+    passkey: bool = False  # the authenticator verified its user, so no code is needed
     key: Ed25519PrivateKey | None = field(default=None, repr=False)
     fresh: PersonKeySet | None = None
 
 
 def scheme_of(terms: SecurityTerms) -> str:
-    """How a new password makes its key."""
+    """The scheme by which a new password makes its key."""
     if terms.approved:
         return pbkdf2_scheme()
     return argon2_scheme(terms.argon2_memory_kib, terms.argon2_passes)
@@ -48,7 +49,7 @@ def scheme_of(terms: SecurityTerms) -> str:
 def new_key(
     terms: SecurityTerms, department: bytes, user: str, password: str
 ) -> tuple[Ed25519PrivateKey, PersonKeySet]:
-    """A key for a new password, under a fresh salt; without the certificate of the key before it."""
+    """A key for a new password, with a fresh salt and without a certificate by the previous key."""
     salt, scheme = new_salt(), scheme_of(terms)
     key = derive_key(password, salt, scheme, department=department, user=user)
     public = key.public_key().public_bytes_raw()
@@ -63,9 +64,10 @@ def prove(  # noqa: PLR0917 - a person, and what is known of them
     known: PersonKeySet | None,
     password: str,
 ) -> Proven:
-    """Hold a password against the person's key; before they had one, against its hash, and make the key.
+    """Check a password against the person's key, or, before they have one, against its hash, and make the
+    key.
 
-    An unknown person costs as much as a wrong password. A first password has no key.
+    An unknown person takes as long as a wrong password. A first password has no key.
     """
     if credential is None or credential.first or known is None:
         matches = rules.password_matches(credential or rules.nobody(terms), password)
@@ -82,18 +84,19 @@ def prove(  # noqa: PLR0917 - a person, and what is known of them
 
 
 def like(user: str, secret: bytes, users: Iterable[str]) -> str | None:
-    """Whose account a name without one looks like: it stays the same while that account does. None if there
-    is none. `secret`: 32 bytes of this name that only the server can make.
+    """The user whose account an unknown name imitates, or None if there are no accounts.
 
-    Schemes, salts and passkeys of the accounts here differ by their ages. What an unknown name is answered
-    has the same spread, so that no answer reveals which names exist.
+    It stays the same while that account does. `secret`: 32 bytes for this name that only the server can make.
+
+    Schemes, salts and passkeys differ with the age of an account. Answers to unknown names are spread in the
+    same way, so that no answer reveals which names exist.
     """
     others = (one for one in users if one != user)
     return max(others, key=lambda one: hashlib.sha256(secret + one.encode()).digest(), default=None)
 
 
 def stand_in(user: str, secret: bytes, keys: Mapping[str, PersonKeySet]) -> PersonKeySet | None:
-    """A key for a name that has none: no password makes it. None where no account has a key."""
+    """A key for an unknown name, which no password makes; None if no account has a key."""
     other = like(user, secret, keys)
     if other is None:
         return None
@@ -112,8 +115,10 @@ def certified(  # noqa: PLR0917 - a certificate, and what it must say
     use: str = SESSION,
     of: bytes = b"",
 ) -> bool:
-    """Whether a certificate for a session, or another use, is of this person's key, and a few minutes old.
-    `of`: the 32 bytes that it must certify."""
+    """Whether this person's key made a certificate for this use in the last few minutes.
+
+    `of`: the 32 bytes that it must certify.
+    """
     if known is None:
         return False
     try:
@@ -132,7 +137,7 @@ def next_key(  # noqa: PLR0917 - a person, and what is known of them
     before: Ed25519PrivateKey | None,
     at_us: int,
 ) -> PersonKeySet:
-    """The key of a new password, certified by the one before it."""
+    """The key of a new password, certified by the previous key."""
     _, made = new_key(terms, department, user, password)
     if before is None:
         return made

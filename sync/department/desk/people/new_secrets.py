@@ -1,10 +1,10 @@
-"""New authenticators that wait for their first code: the newest of each session, in memory, for a while. No
-I/O.
+"""New authenticators that wait for their first code: the newest of each session, in memory. No I/O.
 
 A secret is in force only once its owner has typed a code of it, so that a picture that was not scanned, or a
-phone that did not keep it, shuts no one out: until then the password and the authenticator before hold. Each
-time it is asked another one is made, and the code says which one the phone has: a copy of the session sees
-none that its owner scans. The newest few hold; of those that they replaced, a code says that.
+phone that did not keep it, locks no one out. Until then, the password and the previous authenticator apply.
+Each request makes another secret, and the code shows which one the phone has, so that a copy of the session
+never sees the one that its owner scans. Only the newest few are valid; the refusal of a code from a replaced
+one says so.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class NewSecrets:
         self._waiting: OrderedDict[bytes, list[tuple[str, int]]] = OrderedDict()
 
     def make(self, session: bytes, now_us: int) -> str:
-        """A new secret for the session."""
+        """Make a new secret for the session."""
         secret = pyotp.random_base32()
         with self._guard:
             known = self._waiting.pop(session, [])
@@ -43,9 +43,11 @@ class NewSecrets:
         return secret
 
     def confirmed(self, session: bytes, code: str, now_us: int, *phones: int) -> tuple[str, int]:
-        """(the session's new secret of which `code` is one, the time step of the code, which is used now).
-        `phones`: the times that phones may show, which are right where the server's clock is not. Raises
-        FormError."""
+        """(the session's new secret that `code` belongs to, the code's time step). Raises FormError.
+
+        This uses up the code. `phones`: the times that phones may show, which may be right when the server's
+        clock is wrong.
+        """
         with self._guard:
             known = self._waiting.get(session, [])
         waiting = [secret for secret, made_us in known if now_us - made_us <= WAITS_US]
@@ -72,6 +74,6 @@ class NewSecrets:
         return FormError(what, code=NONE_WAITS, clause=CLAUSE, cure=cure)
 
     def forget(self, session: bytes) -> None:
-        """One of the session's secrets is in force, and none of them waits any more."""
+        """Forget the session's secrets, one of which is now in force."""
         with self._guard:
             self._waiting.pop(session, None)

@@ -1,4 +1,4 @@
-"""Whether the person whom a call names, or who gave a word that it needs, is on the roster. No I/O."""
+"""Checks that the person whom a call names, or whose decision it needs, is on the roster. No I/O."""
 
 from __future__ import annotations
 
@@ -41,14 +41,16 @@ def demand_active(
 
 
 def unknown(user: str, *, clause: str, cure: str = CURE, fields: tuple[str, ...] = ()) -> FormError:
-    """The refusal of a name that no person of the roster has."""
+    """The refusal of a name that no person on the roster has."""
     what = f"{user[:LONGEST]} is not on the roster" if user else "no user is named"
     return FormError(what, code="no-such-user", clause=clause, cure=cure, fields=fields)
 
 
 def check_same_person(roster: Accounts, account: AccountSet) -> None:
-    """A removed account comes back as the person whose it was: training, requests and look-ups under its
-    user name are that person's. Raises FormError."""
+    """Demand that a removed account comes back as the same person. Raises FormError.
+
+    Training, requests and look-ups under its user name are that person's.
+    """
     before = roster.accounts.get(account.user)
     if before is None or before.active or not account.active:
         return
@@ -63,12 +65,13 @@ def check_same_person(roster: Accounts, account: AccountSet) -> None:
 
 
 def _words(name: str) -> list[str]:
-    """A name's words, whichever way a keyboard composes their accents (NFC, Unicode Standard Annex 15)."""
+    """The words of a name, whichever way a keyboard composes their accents (NFC, Unicode Standard Annex
+    15)."""
     return unicodedata.normalize("NFC", name).split()
 
 
 def demand_approver(second: SecondHands, call: Call, number: int, user: str, clause: str) -> None:
-    """An approval that still counts: of proposal or request `number`, by `user`. Raises DeskRefusal."""
+    """Demand that the approval of proposal or request `number` by `user` still counts. Raises DeskRefusal."""
     if not second.counts(call, number, user):
         raise DeskRefusal(
             "the person who approved it may approve no more",
@@ -79,7 +82,7 @@ def demand_approver(second: SecondHands, call: Call, number: int, user: str, cla
 
 
 def approvers_beside(policy: Policy, roster: Accounts, user: str, now_us: int) -> list[str]:
-    """Who may approve what `user` proposes."""
+    """The users who may approve what `user` proposes."""
     return [
         one
         for one in roster.credentials
@@ -88,8 +91,7 @@ def approvers_beside(policy: Policy, roster: Accounts, user: str, now_us: int) -
 
 
 def fewer_approvers(policy: Policy, roster: Accounts, account: AccountSet, user: str, now_us: int) -> str:
-    """A warning where this account leaves one person, or no one, to approve what `user` proposes; else
-    empty."""
+    """A warning if this account leaves one person or no one to approve what `user` proposes; else empty."""
     before = approvers_beside(policy, roster, user, now_us)
     stays = account.active and Call.CHANGE_APPROVE in calls_of(policy, account.roles)
     left = [one for one in before if one != account.user]
@@ -99,13 +101,16 @@ def fewer_approvers(policy: Policy, roster: Accounts, account: AccountSet, user:
 
 
 def one_approves(able: Sequence[str], user: str) -> str:
-    """What to do where one person, or no one, may approve what `user` proposes."""
+    """What to do if only one person, or no one, may approve what `user` proposes."""
     return f"{f'{able[0]} alone' if able else 'no one'} may approve what {user} proposes: {ANOTHER_APPROVER}"
 
 
 def acts_alone(policy: Policy, roster: Accounts, signers: Signers, user: str) -> bool:
-    """Whether the administrator changes the roster without a second person: until another could approve, and
-    where two offices named this one after the last of these had left."""
+    """Whether the administrator may change the roster without a second person.
+
+    That holds until another person could approve, and again if two offices named this administrator after the
+    last approver had left.
+    """
     named_alone = signers.named_at >= 0 and not signers.second.approved_once - {user}
     return named_alone or not has_approvers(policy, roster, user)
 
@@ -113,8 +118,10 @@ def acts_alone(policy: Policy, roster: Accounts, signers: Signers, user: str) ->
 def demand_someone(
     policy: Policy, roster: Accounts, user: str, about: str, now_us: int, *, alone: bool
 ) -> None:
-    """A proposal waits for a person who is there: neither `user` nor whom it is about. `alone`: see
-    `acts_alone`. Raises DeskRefusal."""
+    """Demand that a person is there to decide a proposal: neither `user` nor whom it is about.
+
+    `alone`: see `acts_alone`. Raises DeskRefusal.
+    """
     able = approvers_beside(policy, roster, user, now_us)
     if set(able) <= {about}:
         cure = (
@@ -131,13 +138,14 @@ def demand_someone(
 
 
 def is_here(roster: Accounts, entry: Entry) -> bool:
-    """Whether the person of an entry was on the roster ever since: a proposal ends when its person leaves."""
+    """Whether the person of an entry has been on the roster ever since. A proposal ends when its person
+    leaves."""
     account = roster.accounts.get(entry.stamp.user)
     return account is not None and account.active and roster.left.get(account.user, -1) < entry.sequence
 
 
 def demand_proposer(roster: Accounts, entry: Entry, clause: str) -> None:
-    """A proposal of a person who is here. Raises DeskRefusal."""
+    """Demand that a proposal's person is still on the roster. Raises DeskRefusal."""
     if not is_here(roster, entry):
         what = "the person who proposed it was removed since: it ends by itself"
         raise DeskRefusal(what, code="proposer-gone", clause=clause, cure="have it proposed again")

@@ -1,11 +1,11 @@
-"""Passkeys at the desk (FIDO2): register one, remove one, log on with one. For a page, or any client.
+"""Passkeys at the desk (FIDO2): register one, remove one, log on with one, from a page or any other client.
 
     begin_passkey(desk, user) -> options   the options of navigator.credentials.get(), as JSON
     desk.logons.logon_passkey(answer) -> token    the authenticator's answer, as JSON; no password, no code
 
-The challenge of a logon is the digest of the certificate of a fresh session key, so that the authenticator
-itself makes that key its person's: root at the server has nothing that could sign another. A passkey must
-verify its user (a PIN, a finger), so no code is asked for beside it.
+The challenge of a logon is the digest of a fresh session key's certificate. So the authenticator itself makes
+that key its person's, and root at the server has nothing that could sign for another key. A passkey must
+verify its user (by PIN or finger), so no code is needed besides it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sync.networks import network_of
 
 MAX_ANSWER = 16 * 1024
 
-MOST_EXCLUDED = 256  # passkeys of others that a registration names
+MOST_EXCLUDED = 256  # the most passkeys of others that a registration names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasskeyForm:
-    """A new passkey: what its owner calls it, and the authenticator's answer as JSON."""
+    """A new passkey: its owner's name for it, and the authenticator's answer as JSON."""
 
     name: str
     response: str = field(repr=False)
@@ -58,7 +58,7 @@ class PasskeyIdForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasskeyRow:
-    """A passkey of one's own."""
+    """One of your passkeys."""
 
     name: str
     credential_id: bytes
@@ -66,7 +66,8 @@ class PasskeyRow:
 
 
 def begin_passkey(desk: Desk, user: str, address: str = "") -> str:
-    """The options of a logon with a passkey, as JSON. An unknown name gets some too. Raises TooManyError."""
+    """The options of a logon with a passkey, as JSON. An unknown name gets options too. Raises
+    TooManyError."""
     now_us, site = desk.now_us(), desk.logons.site
     desk.throttle.demand_pace(address, now_us, begins=True)
     key = Ed25519PrivateKey.generate()
@@ -86,7 +87,7 @@ def begin_passkey(desk: Desk, user: str, address: str = "") -> str:
 
 
 def _authentication(rp_id: str, challenge: bytes, ids: list[bytes]) -> str:
-    """The options of an answer by one of these passkeys, as JSON."""
+    """The options, as JSON, for an answer by one of these passkeys."""
     import webauthn  # noqa: PLC0415 - a large library, needed where a passkey is used
     from webauthn.helpers import structs  # noqa: PLC0415
 
@@ -100,8 +101,10 @@ def _authentication(rp_id: str, challenge: bytes, ids: list[bytes]) -> str:
 
 
 def _ids(desk: Desk, user: str) -> list[bytes]:
-    """The ids of a person's passkeys; for a name without one, as many and as long as those of the account
-    that it looks like."""
+    """The ids of a person's passkeys.
+
+    An unknown name gets as many, of the same lengths, as the account that it imitates.
+    """
     secret = desk.secret_of(b"passkey", user)
     with desk.looking() as book:
         known, other = book.signers.passkeys, like(user, secret, book.roster.accounts)
@@ -113,9 +116,11 @@ def _ids(desk: Desk, user: str) -> list[bytes]:
 
 
 def begin_proof(desk: Desk, token: str, proof: str = "") -> str:
-    """The options of a fresh proof with a passkey, as JSON, for a call of this open session that was refused
-    for the lack of one (`proof`: as its refusal names it, else the last one): the authenticator signs what it
-    is for. Raises DeskRefusal."""
+    """The options, as JSON, of a fresh proof by passkey for a call that this open session was refused.
+
+    `proof`: as named in the refusal; by default that of the last refused call. The authenticator signs what
+    the proof is for. Raises DeskRefusal.
+    """
     caller = desk.still(token, Call.POLICY_READ)
     use = desk.logons.challenges.asked(caller.session, proof)
     challenge = desk.logons.challenges.add_proof(desk.log.log_id, caller.session, use, caller.at_us)
@@ -131,7 +136,7 @@ def begin_unlock(desk: Desk, token: str) -> str:
 
 
 def _asked_of(desk: Desk, user: str, challenge: bytes) -> str:
-    """What the authenticators of this person are asked. Raises FormError where there is none."""
+    """The options for the authenticators of this person. Raises FormError if they have no passkey."""
     known = desk.book.signers.passkeys.get(user, ())
     if not known:
         raise FormError(
@@ -144,14 +149,15 @@ def _asked_of(desk: Desk, user: str, challenge: bytes) -> str:
 
 
 def _registration_challenge(desk: Desk, session: bytes) -> bytes:
-    """Of one session; the answer is entered once, so it need not be remembered."""
+    """The challenge of a registration in one session. Its answer is entered once, so it need not be
+    remembered."""
     return desk.secret_of(b"registration", session.hex())
 
 
 def registration(front: DeskContext, token: str, form: NothingForm) -> Options:  # noqa: ARG001
-    """The options of navigator.credentials.create() for a passkey of your own.
+    """Make the options of navigator.credentials.create() for a passkey of your own.
 
-    An authenticator that holds the passkey of any account makes no second one: one person is not two.
+    An authenticator that holds any account's passkey makes no second one, so that one person cannot be two.
     """
     import webauthn  # noqa: PLC0415 - a large library, needed where a passkey is used
     from webauthn.helpers import structs  # noqa: PLC0415
@@ -184,7 +190,7 @@ def registration(front: DeskContext, token: str, form: NothingForm) -> Options: 
 
 
 def register(front: DeskContext, token: str, form: PasskeyForm) -> Entered:
-    """Register a passkey of your own; the session's key signs it."""
+    """Register a passkey of your own. The session's key signs it."""
     import webauthn  # noqa: PLC0415 - a large library, needed where a passkey is used
     from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415
 
@@ -242,7 +248,7 @@ def remove(front: DeskContext, token: str, form: PasskeyIdForm) -> Entered:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[PasskeyRow, ...]:  # noqa: ARG001
-    """Your own passkeys."""
+    """List your own passkeys."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[PasskeyRow, ...]]:

@@ -1,8 +1,8 @@
-"""What a new password may be: long, and not one that is guessed first (NIST SP 800-63B, 5.1.1.2). No I/O.
+"""Checks new passwords: long, and not among those guessed first (NIST SP 800-63B, 5.1.1.2). No I/O.
 
-Refused are common passwords, also with digits, signs and the usual replacements of letters; the user's name
-and words of the department's name; and runs of repeated or sequential characters. No mix of kinds of
-characters is asked, and the reason never shows the password.
+This refuses common passwords, also with digits, signs and the usual replacements of letters; the user's name
+and words of the department's name; and runs of repeated or sequential characters. It asks for no mix of kinds
+of characters, and its reason never shows the password.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import re
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import FormError
 
-MAX_PASSWORD = 256  # characters; the hash takes long for more
-RUN = 4  # characters of a run that is refused
-LEAST_OWN = 4  # letters beside common words
+MAX_PASSWORD = 256  # characters, since hashing more takes long
+RUN = 4  # the length of a run that is refused
+LEAST_OWN = 4  # the fewest letters besides common words
 CURE = "a sentence of your own is good: several words that do not belong together"
 LISTED = """
 abcabc access account admin administrator alexander alpr amanda america andrea andrew angel anthony april
@@ -44,7 +44,7 @@ _REPEATED = re.compile(r"(.)\1{3,}|(.{2,})\2{2,}", re.DOTALL)
 
 
 def check_password(policy: Policy, user: str, password: str) -> None:
-    """Raises FormError, with the reason, for a new password that is too short or guessed first."""
+    """Refuse a new password that is too short or guessed first. Raises FormError with the reason."""
     least = policy.security.password_min
     if not least <= len(password) <= MAX_PASSWORD:
         raise _refused(f"a password has {least} to {MAX_PASSWORD} characters")
@@ -75,7 +75,7 @@ def weakness_of(password: str, user: str, department: str) -> str:
 
 
 def _is_common(text: str) -> bool:
-    """Whether a text is common words, and next to no letters beside them."""
+    """Whether a text consists of common words and hardly any other letters."""
     rest = text
     for word in _LONGEST_FIRST:
         rest = rest.replace(word, " ")

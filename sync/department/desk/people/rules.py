@@ -1,8 +1,8 @@
-"""People at the desk: the roster, their credentials, and lock-outs. Passwords, TOTP (RFC 6238).
+"""People at the desk: the roster, credentials and lock-outs; passwords and TOTP (RFC 6238).
 
-A credential record (password hash, TOTP secret) is sealed beside the log, and its digest in it: a record
-that was swapped is refused even with the right password. Passwords are argon2id (RFC 9106),
-or PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is good once.
+A credential record (password hash, TOTP secret) is sealed beside the log, and its digest is in the log, so
+that a swapped record is refused even with the right password. Passwords are hashed with argon2id (RFC 9106),
+or with PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is accepted once.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ from sync.department.policy.refusals import DeskRefusal, NotYetError, demand, re
 from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role, roles_at
 from sync.department.policy.system_terms import SecurityTerms
 
-READABLE = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that looks like another on paper
+READABLE = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no two that look alike on paper
 FIRST_PASSWORD_LETTERS = 16  # 92 bits
 NEW_USER_NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 ARGON2, PBKDF2 = "argon2id", "pbkdf2-sha256"
 TOTP_CODE = re.compile(r"[0-9]{6}")
 TOTP_STEP_S = 30
-TOTP_SLACK = 1  # steps either way
+TOTP_SLACK = 1  # time steps either way
 MAX_SSH_KEYS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What proves a person. The repr shows nothing."""
+    """What a person's logon is checked against. The repr shows nothing."""
 
     user: str
     scheme: str
@@ -69,13 +69,13 @@ class Credential:
     first: bool
 
     def digest(self) -> bytes:
-        """What the log's entry says of it. The password hash's random salt keeps it from being guessed."""
+        """The digest in the log's entry. The random salt of the password hash keeps it from being guessed."""
         return hashlib.sha256(b"alpr-department/credential/v1\x00" + to_bytes(self)).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Making:
-    """An account was made, widened or reset. `second`: who approved it; empty if one hand did it alone."""
+    """An account was made, widened or reset. `second`: who approved it; empty if one person did it alone."""
 
     entry: int
     user: str
@@ -86,7 +86,7 @@ class Making:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewerRemoved:
-    """An account lost the role of a reviewer. `entry`: that did it; `by`: whose call it was."""
+    """An account lost the role of a reviewer. `entry`: the entry that did it; `by`: the caller."""
 
     entry: int
     user: str
@@ -97,10 +97,9 @@ class ReviewerRemoved:
 class Accounts:
     """What the log's entries say of people: accounts, credential digests, failed logons, used codes.
 
-    `makings`: by whose hands each account and each credential came about; `approvers`: who ever held a role
-    and had set their own password; `own_secrets`: whose authenticator no other person ever saw;
-    `removed_reviewers`: who took the reviewer's role from whom; `left`: the entry that last removed an
-    account.
+    `makings`: who made each account and each credential; `approvers`: who ever held a role and had set their
+    own password; `own_secrets`: the users whose authenticator no other person ever saw; `removed_reviewers`:
+    who took the reviewer's role from whom; `left`: the entry that last removed an account.
     """
 
     accounts: dict[str, AccountSet] = field(default_factory=dict)
@@ -146,7 +145,7 @@ class Accounts:
                 del self.failures[note.user][:-32]
 
     def _take_proof(self, user: str, totp_step: int) -> None:
-        """A code that was taken again in an open session: it is used, and past failures are forgotten."""
+        """Note a code that was accepted in an open session: it is used, and past failures are forgotten."""
         if totp_step >= 0:
             self.used_steps[user] = totp_step
             self.failures.pop(user, None)
@@ -177,16 +176,16 @@ class Accounts:
 
     def _set_credential(self, entry: Entry, note: CredentialSet) -> None:
         self.credentials[note.user] = note
-        self.used_steps.pop(note.user, None)  # codes of another secret; the next entry says which are used
+        self.used_steps.pop(note.user, None)  # those of the old secret; the next entry says which are used
         self.credential_us[note.user] = entry.stamp.at_us
-        if not note.first:  # in an older log too, the change of a first password made a new secret
+        if not note.first:  # in an older log too, changing a first password made a new secret
             self.own_secrets.add(note.user)
         elif note.authenticator != KEPT:
             self.own_secrets.discard(note.user)
         if not note.first:
             self.ever_own.add(note.user)
             self.fresh.discard(note.user)
-        elif note.user in self.fresh:  # the first one of an account that was just made
+        elif note.user in self.fresh:  # the first credential of a new account
             self.fresh.discard(note.user)
         else:
             self._make(entry, note.user, "credential")
@@ -217,7 +216,7 @@ class Accounts:
         return Call.ALERT_VERIFY in calls_of(policy, self.roles_of(user, now_us))
 
     def holders(self, role: Role) -> list[str]:
-        """Active people with a role, by name."""
+        """The active users with a role, sorted."""
         return sorted(one.user for one in self.accounts.values() if one.active and role in one.roles)
 
 
@@ -235,7 +234,7 @@ class _Account(Protocol):
 
 
 def check_account(policy: Policy, account: _Account) -> None:
-    """What an account must say. Raises FormError naming each field that is wrong."""
+    """Check what an account says. Raises FormError naming each wrong field."""
     clause = "463.3"
 
     def check_roles() -> None:
@@ -271,7 +270,7 @@ def check_account(policy: Policy, account: _Account) -> None:
 
 
 def check_ssh_keys(roster: Accounts, account: AccountSet) -> None:
-    """A key proves one person: the holder of two accounts would be two. Raises FormError."""
+    """Refuse a key that another account has, since one person would then count as two. Raises FormError."""
     demand(
         not ssh_owner(account, roster.accounts.values()),
         "that SSH key is another person's",
@@ -287,19 +286,19 @@ def calls_of(policy: Policy, roles: Iterable[Role]) -> set[Call]:
 
 
 def searches(policy: Policy, roles: Iterable[Role]) -> bool:
-    """Whether one of these roles opens content of its choice."""
+    """Whether one of these roles may search for any content."""
     return not SEARCHES.isdisjoint(calls_of(policy, roles))
 
 
 def takes_two(policy: Policy, roles: Iterable[Role]) -> bool:
-    """Whether an account with these roles is made, widened and reset by two people (463.3, 463.4)."""
+    """Whether it takes two people to make, widen or reset an account with these roles (463.3, 463.4)."""
     return not TAKES_TWO.isdisjoint(calls_of(policy, roles))
 
 
 def has_approvers(policy: Policy, roster: Accounts, user: str) -> bool:
-    """Whether a person other than `user` ever could approve: until then the first administrator acts alone.
+    """Whether anyone except `user` could ever approve. Until then, the first administrator acts alone.
 
-    A role that was taken away still counts, so that this state never comes back.
+    A role that was taken away still counts, so that this state never returns.
     """
     return any(
         Call.CHANGE_APPROVE in calls_of(policy, roster.ever_roles.get(other, ()))
@@ -311,11 +310,13 @@ def has_approvers(policy: Policy, roster: Accounts, user: str) -> bool:
 def account_needs_second(
     policy: Policy, roster: Accounts, account: AccountSet, *, designated_us: int = 0
 ) -> bool:
-    """Whether setting this account needs a second person: it gains a role that two people give, or an account
-    with such a role gets another name, and so may get another person, an SSH key, or a designation that ends
-    later (`designated_us`) than the one it had.
+    """Whether setting this account needs a second person.
 
-    Taking a role, a key or an account away never waits.
+    It does if the account gains a role that takes two people. It does if an account with such a role gets
+    another name (and so perhaps another person), an SSH key, or a designation that ends later than
+    `designated_us`.
+
+    To take a role, a key or an account away never waits.
     """
     renews = account.active and designated_us > roster.designations.get(account.user, designated_us)
     gained = gains(account, roster.accounts.get(account.user))
@@ -323,13 +324,14 @@ def account_needs_second(
 
 
 def credential_needs_second(policy: Policy, roster: Accounts, user: str) -> bool:
-    """Whether a new credential needs a second person; the first one of a new account came with that."""
+    """Whether a new credential needs a second person. The first one of a new account came with that
+    approval."""
     account = roster.accounts.get(user)
     return account is not None and user not in roster.fresh and takes_two(policy, account.roles)
 
 
 def check_one_administrator(roster: Accounts, account: AccountSet) -> None:
-    """463.4 names one administrator: another one comes by a handover. Raises DeskRefusal."""
+    """Refuse a second administrator, since 463.4 names one and another takes over. Raises DeskRefusal."""
     before = roster.accounts.get(account.user)
     was = before is not None and before.active and Role.ADMINISTRATOR in before.roles
     if (
@@ -350,7 +352,7 @@ _ARGON2 = PasswordHasher()  # verifies with the parameters in each hash
 
 
 def hash_password(terms: SecurityTerms, password: str) -> tuple[str, str]:
-    """(scheme, hash) of a new password in the profile in force."""
+    """(scheme, hash) of a new password, under the profile in force."""
     if terms.approved:
         salt = os.urandom(16)
         value = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, PBKDF2_ROUNDS)
@@ -360,12 +362,12 @@ def hash_password(terms: SecurityTerms, password: str) -> tuple[str, str]:
 
 
 def is_password(password: str) -> bool:
-    """Whether a text can be a password at all; one that cannot is not hashed."""
+    """Whether a text can be a password at all. Others are not hashed."""
     return len(password) <= MAX_PASSWORD and is_line(password)
 
 
 def password_matches(credential: Credential, password: str) -> bool:
-    """Constant-time comparison under the credential's scheme."""
+    """Compare a password with the credential's hash, under its scheme and in constant time."""
     if not is_password(password):
         return False
     if credential.scheme == PBKDF2:
@@ -384,20 +386,22 @@ def password_matches(credential: Credential, password: str) -> bool:
 def new_credential(
     terms: SecurityTerms, user: str, password: str, now_us: int, *, first: bool, totp: str = ""
 ) -> Credential:
-    """A credential, with a fresh TOTP secret unless one is kept. `first`: another person made it, so it
-    opens only its own change."""
+    """Make a credential, with a fresh TOTP secret unless one is kept.
+
+    `first`: another person made it, so its owner can only change it.
+    """
     scheme, hashed = hash_password(terms, password)
     secret = totp or pyotp.random_base32()
     return Credential(user=user, scheme=scheme, password=hashed, totp=secret, set_us=now_us, first=first)
 
 
 def expires_us(terms: SecurityTerms, set_us: int) -> int:
-    """When a password of `set_us` opens nothing but its own change."""
+    """From when on a password set at `set_us` only lets its owner change it."""
     return set_us + terms.password_max_days * DAY_US
 
 
 def demand_in_date(terms: SecurityTerms, set_us: int, now_us: int) -> None:
-    """An expired password opens only its own change. Raises NotYetError."""
+    """Refuse an expired password, which its owner can only change. Raises NotYetError."""
     if now_us > expires_us(terms, set_us):
         raise NotYetError(
             "this password has expired: set a new one first",
@@ -408,7 +412,7 @@ def demand_in_date(terms: SecurityTerms, set_us: int, now_us: int) -> None:
 
 
 def demand_approved(terms: SecurityTerms, credential: Credential | None) -> None:
-    """In the FIPS profile an older password opens only its own change. Raises NotYetError."""
+    """Refuse an older password in the FIPS profile, which its owner can only change. Raises NotYetError."""
     if terms.approved and (credential is None or credential.scheme != PBKDF2):
         raise NotYetError(
             "this password was hashed before the FIPS profile came into force: set it again",
@@ -419,7 +423,7 @@ def demand_approved(terms: SecurityTerms, credential: Credential | None) -> None
 
 
 def nobody(terms: SecurityTerms) -> Credential:
-    """What an unknown user's password is held against: a wrong name takes as long as a wrong password."""
+    """The credential for unknown users, so that a wrong name takes as long as a wrong password."""
     return _nobody(terms.profile, terms.argon2_memory_kib, terms.argon2_passes)
 
 
@@ -435,24 +439,24 @@ def _nobody(profile: str, memory_kib: int, passes: int) -> Credential:
 
 
 def one_time_password() -> str:
-    """A first password that is handed over once."""
+    """Make a first password, which is handed over once."""
     return "".join(secrets.choice(READABLE) for _ in range(FIRST_PASSWORD_LETTERS))
 
 
 def totp_uri(user: str, secret: str, department: str) -> str:
-    """What a phone's authenticator scans."""
+    """The URI that a phone's authenticator scans."""
     return pyotp.TOTP(secret).provisioning_uri(name=user, issuer_name=f"{department} ALPR")
 
 
 def totp_step(credential: Credential, code: str, now_us: int, used: int) -> int | None:
-    """As `step_of`, of a person's secret."""
+    """The time step of a code under a credential's secret; see `step_of`."""
     return step_of(credential.totp, code, now_us, used)
 
 
 def step_of(secret: str, code: str, now_us: int, used: int) -> int | None:
-    """The time step that `code` belongs to, newer than `used`; None if it is none of the last or next.
+    """The time step of `code`, newer than `used` and at most one step off; None if there is none.
 
-    Anything but six ASCII digits is not a code: `compare_digest` raises for other characters.
+    Only six ASCII digits are a code, since `compare_digest` raises for other characters.
     """
     if not TOTP_CODE.fullmatch(code):
         return None
@@ -465,7 +469,7 @@ def step_of(secret: str, code: str, now_us: int, used: int) -> int | None:
 
 
 def parse_roles(names: str) -> tuple[Role, ...]:
-    """Roles from a comma-separated list. Raises RecordError."""
+    """Parse a comma-separated list of roles. Raises RecordError."""
     given = [name.strip() for name in names.split(",") if name.strip()]
     for name in given:
         if name not in set(Role):

@@ -1,4 +1,4 @@
-"""Lists of people as offices keep them: CSV of the roster, sign-in sheet of a class. No I/O."""
+"""Reads the lists of people that offices keep: CSV of a roster, sign-in sheet of a class. No I/O."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _wrong = TABLE.wrong
 
 
 def _rows(data: bytes, *wanted: str) -> list[tuple[int, dict[str, str]]]:
-    """(line, cells) of a CSV file with these columns, in whatever case. Raises FormError."""
+    """(line, cells) of each row of a CSV file with these columns, in any case. Raises FormError."""
     names, lines = TABLE.lines(data, *wanted)
     TABLE.demand(names, *wanted)
     TABLE.demand_whole(data, names, *wanted)
@@ -34,8 +34,10 @@ def _rows(data: bytes, *wanted: str) -> list[tuple[int, dict[str, str]]]:
 
 
 def read_sign_in(data: bytes) -> tuple[str, ...]:
-    """The users of a sign-in sheet: a column `user`; where there is a column `signed`, those with a mark in
-    it. Raises FormError naming the line."""
+    """The users in the column `user` of a sign-in sheet. Raises FormError naming the line.
+
+    If there is a column `signed`, only those with a mark in it.
+    """
     users, wrong = [], []
     for line, row in _rows(data, "user"):
         if not row.get("signed", "x"):
@@ -51,8 +53,10 @@ def read_sign_in(data: bytes) -> tuple[str, ...]:
 
 
 def read_people(data: bytes) -> tuple[tuple[str, str, tuple[Role, ...]], ...]:
-    """(user, name, roles) of a list of people: columns `user`, `name`, `roles` (separated by blanks or
-    semicolons). Raises FormError naming the line."""
+    """(user, name, roles) of each person in a list. Raises FormError naming the line.
+
+    Its columns are `user`, `name` and `roles`, which blanks or semicolons separate.
+    """
     people, wrong = [], []
     for line, row in _rows(data, "user", "name", "roles"):
         try:

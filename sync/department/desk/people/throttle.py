@@ -1,13 +1,13 @@
-"""Failed logons: who must wait, and what the log records of it.
+"""Failed logons: who must wait, and what the log records.
 
-A lock (CJIS AC-7) covers a name *from an address*: a stranger who guesses under a person's name locks out
-the stranger's address, not the person. Unknown names lock too, so no answer reveals which names exist. The
+A lock (CJIS AC-7) covers a name *from an address*: a stranger who guesses under a person's name locks out the
+stranger's address, not the person. Unknown names lock too, so that no answer reveals which names exist. The
 log gets one entry per minute and name, with the number of failures.
 
-Wrong codes after a right password or key count for the name alone, from wherever they come: only a person who
-has the password can cause them, and a million codes are soon tried from a network full of addresses. An IPv6
-network (/64), which one household has, is one address. What locks is kept over a restart
-(`kept_failures.py`); the pace of an address is not.
+Wrong codes after a right password or key count for the name alone, wherever they come from: only a person who
+has the password can cause them, and a network full of addresses soon tries a million codes. An IPv6 network
+(/64), which one household has, counts as one address. Locks survive a restart (`kept_failures.py`); the pace
+of an address does not.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class LogonThrottle:
     """What a department remembers of failed logons. Thread-safe."""
 
     def __init__(self, open_kept: Callable[[], KeptFailures] = lambda: KeptFailures(None, b"")) -> None:
-        """`open_kept`: called when the first logon comes."""
+        """Make a throttle. `open_kept`: called at the first logon."""
         self._guard = threading.Lock()
         self._open_kept, self._opened = open_kept, False
         self._kept = KeptFailures(None, b"")
@@ -47,12 +47,12 @@ class LogonThrottle:
         self._codes: OrderedDict[Who, list[int]] = OrderedDict()
 
     def close(self) -> None:
-        """Let the file go; what is in memory stays."""
+        """Close the file; what is in memory stays."""
         with self._guard:
             self._kept.close()
 
     def _who(self, user: str, address: str | None) -> Who:
-        """The digests of a name and its address, or (None) of any address; what was kept is read first."""
+        """The digests of a name and its address; None stands for any address. What was kept is read first."""
         if not self._opened:
             self._opened, self._kept = True, self._open_kept()
             for who, times in self._kept.all():
@@ -66,9 +66,9 @@ class LogonThrottle:
         self._kept.put(who, times)
 
     def demand_pace(self, address: str, now_us: int, *, begins: bool = False) -> None:
-        """An address tries so often and no more. Raises TooManyError. A command on this machine has none.
+        """Limit how often an address tries. Raises TooManyError. A command on this machine has no limit.
 
-        `begins`: what a logon is begun with, which is counted apart.
+        `begins`: whether this is the request that begins a logon, which is counted separately.
         """
         if not address:
             return
@@ -78,7 +78,7 @@ class LogonThrottle:
             raise TooManyError("too many logons from this address", clause="CJIS AC-7", cure="wait a minute")
 
     def demand_open(self, terms: SessionTerms, address: str, user: str, now_us: int) -> None:
-        """Raises LockedError for a name that failed too often from this address."""
+        """Refuse a name that failed too often from this address. Raises LockedError."""
         with self._guard:
             times = _past(self._failures.get(self._who(user, address), ()), now_us)
         if _rule(terms).locked(times, now_us):
@@ -90,7 +90,8 @@ class LogonThrottle:
             )
 
     def demand_codes(self, user: str, now_us: int) -> None:
-        """Raises LockedError for a name whose code was guessed at, from wherever, with the right password."""
+        """Refuse a name with too many wrong codes after the right password, from anywhere. Raises
+        LockedError."""
         with self._guard:
             times = _past(self._codes.get(self._who(user, None), ()), now_us)
         if CODES.locked(times, now_us):
@@ -104,7 +105,7 @@ class LogonThrottle:
     def failed(
         self, terms: SessionTerms, address: str, user: str, now_us: int, *, code: bool = False
     ) -> bool:
-        """Count a failure. `code`: the password or key was right. Whether this one locks the name."""
+        """Count a failure, and return whether it locks the name. `code`: the password or key was right."""
         with self._guard:
             who = self._who(user, address)
             times = self._failures.get(who, [])
@@ -152,12 +153,12 @@ def _rule(terms: SessionTerms) -> LockoutRule:
 
 
 def _past(times: Iterable[int], now_us: int) -> list[int]:
-    """Those that are not in times to come: a clock that was ahead would lock a person for as long."""
+    """Drop times in the future, since a clock that was ahead would lock a person for that long."""
     return [at for at in times if at <= now_us + MINUTE_US]
 
 
 def _keep(table: OrderedDict[K, V], key: K, value: V) -> list[K]:
-    """Keep the newest; the oldest goes where there are too many: which went."""
+    """Store a value as the newest. Drops the oldest ones above the limit and returns their keys."""
     table[key] = value
     table.move_to_end(key)
     return [table.popitem(last=False)[0] for _ in range(len(table) - REMEMBERED)]

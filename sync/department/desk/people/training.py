@@ -1,7 +1,7 @@
-"""Training of 463.9: who records it, what a record must say, and who is current. No I/O.
+"""Training (463.9): who records it, what a record must say, and who is current. No I/O.
 
-Training is conducted by the CCAT supervisor, yearly, with all three topics; the administrator records the
-supervisor's own. A person without current training makes no call that touches data (463.3).
+The CCAT supervisor conducts training yearly, in all three topics. The administrator records the supervisor's
+own. A person without current training makes no call that touches data (463.3).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sync.department.policy.roles import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedTraining:
-    """One training as it was recorded: its entry, of whom, by whom, with which trainer."""
+    """One recorded training: its entry, whose it is, who recorded it, and the trainer."""
 
     entry: int
     user: str
@@ -31,8 +31,10 @@ class RecordedTraining:
 
 @dataclass(slots=True)
 class Trainings:
-    """What the log's training entries add up to: each person's newest training, and who gave each one.
-    `topics`: when each topic of the policy came."""
+    """What the log says of training: each person's newest training, and who gave each one.
+
+    `topics`: when each topic of the policy was added.
+    """
 
     newest: dict[str, TrainingDone] = field(default_factory=dict)
     given: list[RecordedTraining] = field(default_factory=list)
@@ -57,7 +59,7 @@ def ends_us(policy: Policy, done: TrainingDone) -> int:
 
 
 def is_whole(policy: Policy, trainings: Trainings, done: TrainingDone, now_us: int) -> bool:
-    """Whether a training is in every topic that is asked for now."""
+    """Whether a training covers every topic that is now required."""
     came = topics_came(trainings.topics, (topic.id for topic in policy.training.topics), 0)
     return in_topics(came, done.topics, held_us=done.held_us, at_us=now_us)
 
@@ -71,13 +73,13 @@ def demand_current(
     who: str = "you have",
     held: tuple[Role, ...] = (),
 ) -> None:
-    """Raises DeskRefusal unless `user` was trained within the year, in every topic that is in force.
+    """Demand that `user` was trained within the year, in every topic in force. Raises DeskRefusal.
 
-    `who`: whose training it is, in the words of the refusal; `held`: the person's roles, for whom to ask.
+    `who`: subject and verb of the refusal; `held`: the person's roles, which decide whom to ask.
     """
     done = trainings.newest.get(user)
     terms = policy.training
-    if terms.conducted_by in held:  # there may be no other one
+    if terms.conducted_by in held:  # there may be no other supervisor
         recorder = policy.title(terms.conductor_recorded_by)
         cure = f"be trained by another person, and have the {recorder} enter it under Training"
     else:
@@ -109,7 +111,7 @@ def check_record(
     roles: tuple[Role, ...],
     now_us: int,
 ) -> None:
-    """Whether `recorder`, who holds `roles`, may enter this record. Raises DeskRefusal."""
+    """Check that `recorder`, who holds `roles`, may enter this record. Raises DeskRefusal."""
     terms = policy.training
     person = demand_active(roster, record.user, clause="463.9")
     if record.user == recorder:
@@ -162,7 +164,7 @@ class _Held(Protocol):
 
 
 def check_class(policy: Policy, record: _Held, now_us: int) -> None:
-    """What a record must say of its class by the policy. Raises FormError naming each wrong field."""
+    """Check what the policy asks of a class's record. Raises FormError naming each wrong field."""
     terms, clause = policy.training, "463.9"
 
     def check_topics() -> None:

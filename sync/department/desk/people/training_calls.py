@@ -1,4 +1,4 @@
-"""Training as calls: of one person, and of a class by its sign-in sheet (463.9)."""
+"""Training at the desk: record that of one person, or of a class by its sign-in sheet (463.9)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_CLASS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingForm:
-    """463.9: what a training record says."""
+    """A training record of one person (463.9)."""
 
     user: str
     trainer: str
@@ -38,7 +38,7 @@ class TrainingForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassForm:
-    """463.9: one class with its sign-in sheet. `users`: everybody who signed."""
+    """One class with its sign-in sheet (463.9). `users`: everybody who signed."""
 
     users: tuple[str, ...]
     trainer: str
@@ -50,13 +50,13 @@ class ClassForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRecorded:
-    """The entries of a class, one a person, in the order of the sign-in sheet."""
+    """The entries of a class, one per person, in the order of the sign-in sheet."""
 
     entries: tuple[int, ...]
 
 
 def check_class(policy: Policy, form: ClassForm, now_us: int) -> None:
-    """What a class must say by the policy. Raises FormError naming each wrong field."""
+    """Check what the policy asks of a class. Raises FormError naming each wrong field."""
     refuse_each(
         lambda: demand(
             not named_twice(form.users),
@@ -77,7 +77,7 @@ def check_class(policy: Policy, form: ClassForm, now_us: int) -> None:
 
 
 def check_one(policy: Policy, form: TrainingForm, now_us: int) -> None:
-    """What one person's training must say by the policy. Raises FormError naming each wrong field."""
+    """Check what the policy asks of one person's training. Raises FormError naming each wrong field."""
     training.check_class(policy, form, now_us)
 
 
@@ -95,7 +95,7 @@ def record_training(front: DeskContext, token: str, form: TrainingForm) -> Enter
 
 
 def record_class(front: DeskContext, token: str, form: ClassForm) -> ClassRecorded:
-    """Enter a training of several people: all of them, or none if one record would be refused."""
+    """Enter the training of several people: all of them, or none if one record is refused."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[ClassRecorded]:
