@@ -1,1 +1,1 @@
-"""Redress: a person from the public asks, the department answers."""
+"""Redress: a member of the public asks, the department answers."""

@@ -1,4 +1,4 @@
-"""Redress at the desk: anyone asks; the administrator or the designee sees it and answers."""
+"""Redress at the desk: anyone asks, and the administrator or a designee sees the request and answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RedressForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperForm:
-    """A request that came on paper, as the form has it. `received_us`: when; its days count from then."""
+    """A request that came on a paper form. `received_us`: when it came; its days count from then."""
 
     about: str
     contact: str = field(repr=False)
@@ -41,7 +41,7 @@ class PaperForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The number of a request, to be named when asking after it; the days until it must be answered."""
+    """The number of a request, for asking about it, and the number of days until it must be answered."""
 
     request: int
     days: int
@@ -58,8 +58,11 @@ class RedressAnswerForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedressRow:
-    """A request with its state. `at_us`: when it was made, or its paper form came; `entered_by`: who entered
-    that form, else empty. `outcome`, `note`, `answered_by`: empty while it waits."""
+    """A request with its state.
+
+    `at_us`: when it was made or its paper form came; `entered_by`: who entered that form, else empty;
+    `outcome`, `note`, `answered_by`: empty while it waits.
+    """
 
     request: int
     at_us: int
@@ -76,7 +79,7 @@ class RedressRow:
 def ask(front: DeskContext, address: str, form: RedressForm) -> Asked:
     """Take a request from the public, without a session. Raises FormError, TooManyError.
 
-    The address is used for the pace alone and kept nowhere.
+    The address is only used for the pace and kept nowhere.
     """
     desk = front.desk
     note = _asked(form)
@@ -90,7 +93,7 @@ def ask(front: DeskContext, address: str, form: RedressForm) -> Asked:
 
 
 def _asked(form: RedressForm | PaperForm) -> RedressAsked:
-    """The entry of a request, its blanks tidied. Raises FormError."""
+    """The entry of a request, with blanks tidied. Raises FormError."""
     tidy = replace(form, contact=" ".join(form.contact.split()), words=" ".join(form.words.split()))
     demand_plain(tidy, type(form).__name__)
     rules.check_asked(tidy)
@@ -99,12 +102,13 @@ def _asked(form: RedressForm | PaperForm) -> RedressAsked:
 
 
 def check_paper(_policy: Policy, form: PaperForm, now_us: int) -> None:
-    """What a paper form must say. Raises FormError naming each wrong field."""
+    """Check a paper form. Raises FormError naming each wrong field."""
     refuse_each(lambda: rules.check_asked(form), lambda: rules.check_received(form.received_us, now_us))
 
 
 def enter(front: DeskContext, token: str, form: PaperForm) -> Asked:
-    """Enter a request that came on paper: its number, and the days until it must be answered."""
+    """Enter a request that came on paper. It answers the request's number and the days until it must be
+    answered."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
@@ -119,7 +123,7 @@ def enter(front: DeskContext, token: str, form: PaperForm) -> Asked:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[RedressRow, ...]:  # noqa: ARG001
-    """List requests from the public: waiting ones first, oldest first."""
+    """List requests from the public: those that wait first, each group with the oldest first."""
     desk = front.desk
 
     def look(_caller: Caller) -> tuple[LogRead, tuple[RedressRow, ...]]:

@@ -1,7 +1,7 @@
-"""Redress: what a person from the public may ask, how often, and what waits. No I/O.
+"""Redress: what a member of the public may ask, how often, and what waits. No I/O.
 
-Anyone may ask, so the form is small, names no plate and no person, and is bounded by address and
-by day: a stranger can neither fill the log nor hide an honest request among many.
+Anyone may ask, so the form is small, names no plate and no person, and is limited per address and per day: a
+stranger can neither fill the log nor hide an honest request among many.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ OUTCOMES = {
     "referred": "referred to another office",
     "unclear": "it could not be determined",
 }
-A_DAY = 100  # requests that one day takes, from everybody
-AN_HOUR = 3  # requests that one address makes
-A_DAY_OF_AREA = 10  # requests that a provider's network (/24, IPv6 /48) makes in a day
+A_DAY = 100  # requests per day, from everybody
+AN_HOUR = 3  # requests per hour, from one address
+A_DAY_OF_AREA = 10  # requests per day, from a provider's network (/24, IPv6 /48)
 ANSWER_DAYS = 30
 OLDEST_US = 366 * DAY_US  # an older paper form has the wrong date
 REMEMBERED = 10_000
@@ -64,8 +64,10 @@ class Requests:
 
 
 class AddressPace:
-    """How often each address asked in the last hour, and each wider network in the last day: one person with
-    a few addresses takes no other person's place. Forgotten with the process. Thread-safe."""
+    """How often each address asked in the last hour, and each wider network in the last day.
+
+    So one person with a few addresses cannot use up the places of others. Only in memory. Thread-safe.
+    """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -103,12 +105,12 @@ def is_paper(entry: EntryOf[RedressAsked]) -> bool:
 
 
 def due_us(entry: EntryOf[RedressAsked]) -> int:
-    """When a request must be answered: so many days after it was made, or its paper form came."""
+    """When a request must be answered: so many days after it was made or its paper form came."""
     return (entry.note.received_us or entry.stamp.at_us) + ANSWER_DAYS * DAY_US
 
 
 def check_received(received_us: int, now_us: int) -> None:
-    """Raises FormError if the paper form is dated in the future, or years ago."""
+    """Refuse a paper form that is dated in the future or years ago. Raises FormError."""
     if not now_us - OLDEST_US <= received_us <= now_us:
         raise FormError(
             "a paper form must have been received within the last year",
@@ -119,7 +121,7 @@ def check_received(received_us: int, now_us: int) -> None:
 
 
 def demand_room(requests: Requests, now_us: int) -> None:
-    """Raises TooManyError once the day has its number of requests."""
+    """Refuse a request once the day has its limit. Raises TooManyError."""
     today = 0
     for entry in reversed(requests.asked.values()):
         if now_us - entry.stamp.at_us >= DAY_US:
@@ -163,7 +165,7 @@ def check_asked(form: _AskedForm) -> None:
 
 
 def check_answer(requests: Requests, number: int, outcome: str, note: str) -> None:
-    """Check that the request is open, and the outcome and words. Raises DeskRefusal."""
+    """Check the outcome and the note, and that the request is open. Raises DeskRefusal."""
     if number not in requests.asked:
         raise FormError("there is no such request", code="no-request", clause=CLAUSE)
     answered = requests.answered.get(number)

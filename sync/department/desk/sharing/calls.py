@@ -40,7 +40,8 @@ from sync.department.policy.roles import Call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareForm:
-    """463.6 (a): the agency's written request as it came. `agency_kind`: law-enforcement, prosecutor, ...."""
+    """An agency's written request as it came (463.6 (a)). `agency_kind`: law-enforcement, prosecutor and so
+    on."""
 
     agency: str
     agency_kind: str
@@ -56,7 +57,7 @@ class ShareForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """A request that was recorded; `routed`: where it was sent instead of being answered here, or empty."""
+    """A request that was recorded. `routed`: where it was sent if it is not answered here, else empty."""
 
     entry: int
     routed: str
@@ -72,8 +73,11 @@ class ReviewForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionForm:
-    """Approved or refused, with a note. `agency_kind`, `agency_state`: to approve, what the agency is by its
-    letter; nothing is approved where that is not what was entered."""
+    """A decision on a request, with a note.
+
+    `agency_kind`, `agency_state`: for an approval, what the agency is according to its letter. Unless that is
+    what was entered, nothing is approved.
+    """
 
     request: int
     approved: bool
@@ -84,7 +88,7 @@ class DecisionForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverForm:
-    """What to deliver under an approved request: `scope`, or everything approved."""
+    """What to deliver under an approved request: `scope`, by default everything approved."""
 
     request: int
     ground: Ground
@@ -93,8 +97,11 @@ class DeliverForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """The package (ZIP) that leaves, how many reads are in it, its entry; `transfer`: under the agreement;
-    `days_left_out`: days of receipt that it leaves out (463.8), as a search does."""
+    """The package (ZIP) that leaves, how many reads are in it, and its entry.
+
+    `transfer`: which transfer under the agreement it is; `days_left_out`: days of receipt that it leaves out
+    (463.8), as a search does.
+    """
 
     entry: int
     count: int
@@ -107,10 +114,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareRow:
-    """A written request and how far it came. `state`: asked, reviewed, approved, refused or routed.
+    """A written request. `state`: asked, reviewed, approved, refused or routed.
 
-    `agency_kind`, `agency_state`: what the agency is, as entered; empty where it was routed away.
-    `transfers`: packages that left under its agreement, or under itself where it names none.
+    `agency_kind`, `agency_state`: what the agency is, as entered; empty if the request was routed away.
+    `transfers`: packages that left under its agreement, or under the request if it names none.
     """
 
     request: int
@@ -139,7 +146,7 @@ class SharingRequestForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """The written request itself, as it came, and the scope that was asked for."""
+    """The written request as it came, and the scope that was asked for."""
 
     request: int
     name: str
@@ -148,7 +155,7 @@ class Letter:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ShareRow, ...]:  # noqa: ARG001
-    """List all written requests, newest first; reading them is an entry."""
+    """List all written requests, newest first. Reading them makes an entry."""
     desk = front.desk
 
     def look(_caller: Caller) -> tuple[LogRead, tuple[ShareRow, ...]]:
@@ -207,7 +214,7 @@ def _routed(entry: Entry, note: ShareRouted) -> ShareRow:
 
 
 def letter(front: DeskContext, token: str, form: SharingRequestForm) -> Letter:
-    """Read a written request, to review it or long after; reading it is an entry (463.6 b, c)."""
+    """Read a written request, to review it or later. Reading it makes an entry (463.6 (b), (c))."""
     desk = front.desk
 
     def look(_caller: Caller) -> tuple[LogRead, Letter]:
@@ -256,7 +263,7 @@ def record(front: DeskContext, token: str, form: ShareForm) -> Recorded:
 
 
 def _counts(desk: Desk, request: int, approver: str) -> bool:
-    """Whether a person's approval counts still: not where they left since."""
+    """Whether a person's approval still counts. It does not if they have left since."""
     try:
         demand_approver(desk.book.signers.second, Call.SHARE_APPROVE, request, approver, "463.6 (b)")
     except DeskRefusal:
@@ -336,7 +343,7 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
 
 
 def _demand_deliverable(desk: Desk, form: DeliverForm, scope: Scope, caller: Caller) -> ShareAsked:
-    """The approved request that a delivery is for. Raises DeskRefusal."""
+    """The approved request that a delivery is for. Raises DeskRefusal if it allows no such delivery."""
     shares = desk.book.shares
     asked = sharing.to_deliver(desk.policy, shares, form.request, scope, caller.at_us)
     decision = shares.decided[form.request]
@@ -383,8 +390,11 @@ def _access_of(form: DeliverForm, query: Query, asked: ShareAsked) -> Access:
 def _search_each(
     front: DeskContext, searches: list[tuple[Query, Entry]], shown: tuple[str, ...]
 ) -> tuple[list[OpenedRead], list[Cover], int]:
-    """Run each search and enter its result: the reads it opened, the covers of all entries, how many days of
-    receipt were left out. Raises FormError where a plate has more reads than one delivery holds."""
+    """Run each search and enter its result.
+
+    Returns the opened reads, the covers of all entries, and how many days of receipt were left out. Raises
+    FormError if a plate has more reads than one delivery holds.
+    """
     desk = front.desk
     limit = desk.policy.inquiry.results_max
     found: list[OpenedRead] = []
@@ -394,7 +404,7 @@ def _search_each(
         cover = desk.covered(entry.sequence)
         page = front.reads.find(front.door, cover, query, limit)
         left_out = max(left_out, front.reads.days_left_out(query) + page.days_shut)
-        names = tuple(one.read for one in page.reads)  # near matches are not what the agency asked for
+        names = tuple(one.read for one in page.reads)  # the agency did not ask for near matches
         with note_refusal(front, entry, Call.SHARE_DELIVER):
             if page.next:
                 what = f"one delivery holds at most {limit} reads a plate"

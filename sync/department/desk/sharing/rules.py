@@ -1,8 +1,8 @@
-"""Sharing with other agencies: 463.6 and the gate of California Civil Code 1798.90.55 (b). No I/O.
+"""Sharing with other agencies: 463.6 and California Civil Code 1798.90.55 (b). No I/O.
 
-Written request (agency, person, purpose, the letter), review, approval by the administrator or a designee,
-retention of all of it, and a delivery that cannot exceed the scope. An agency that is neither law enforcement
-nor a prosecutor is routed to records release; federal and out-of-state receivers are refused.
+It takes a written request (agency, person, purpose, the letter), a review, an approval by the administrator
+or a designee, retention of all of it, and a delivery that cannot exceed the scope. An agency that is neither
+law enforcement nor a prosecutor is routed to records release. Federal and out-of-state receivers are refused.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from sync.department.policy.refusals import (
 
 GATE = "Civil Code 1798.90.55 (b)"
 MAX_LETTER_BYTES = 512 * 1024
-MOST_PLATES = 100  # in a request, and in a delivery: each is a search and its entries, made while others wait
+MOST_PLATES = 100  # per request and per delivery: each is a search with its entries, while others wait
 AGAIN = "enter the agency's request again, and have it reviewed and approved"
-ANSWER_DAYS = 14  # a written request waits no longer for review and decision
+ANSWER_DAYS = 14  # the longest that a written request waits for review and decision
 
 
 def is_late(asked_us: int, now_us: int) -> bool:
-    """Whether a written request of this time should have been reviewed and decided."""
+    """Whether a written request of this time should have been decided by now."""
     return now_us - asked_us >= ANSWER_DAYS * DAY_US
 
 
@@ -83,7 +83,8 @@ class Shares:
 
 
 def gate(policy: Policy, kind: str, state: str) -> None:
-    """Who may receive at all: 1798.90.55 (b). Raises DeskRefusal. `state`: two letters, or US."""
+    """Refuse agencies that may receive nothing (1798.90.55 (b)). Raises DeskRefusal. `state`: two letters, or
+    US."""
     terms = policy.sharing
     if not terms.may_get(kind, terms.home_state):
         raise DeskRefusal("this kind of agency gets no ALPR data", code="share-gate", clause=GATE)
@@ -94,7 +95,8 @@ def gate(policy: Policy, kind: str, state: str) -> None:
 
 
 def routes_away(policy: Policy, kind: str) -> bool:
-    """Not law enforcement and not a prosecutor: processed under the records release policy (463.6)."""
+    """Whether an agency is neither law enforcement nor a prosecutor, so that records release handles it
+    (463.6)."""
     return kind not in {*policy.sharing.allowed_kinds, "federal", "out-of-state"}
 
 
@@ -123,8 +125,10 @@ class _Request(Protocol):
 
 
 def check_asker(request: _Request) -> None:
-    """Who asks, and the letter: of every written request, answered here or not. Raises FormError naming each
-    wrong field."""
+    """Check who asks, and the letter, whether or not the request is answered here.
+
+    Raises FormError naming each wrong field.
+    """
 
     def check_letter() -> None:
         size, most = -(-len(request.letter) // 1024), MAX_LETTER_BYTES // 1024
@@ -147,7 +151,8 @@ def check_asker(request: _Request) -> None:
 
 
 def check_form(policy: Policy, form: _Request, now_us: int) -> None:
-    """What a written request must say, answered here or not. Raises FormError naming each wrong field."""
+    """Check a written request, whether or not it is answered here. Raises FormError naming each wrong
+    field."""
 
     def check_answered() -> None:
         if not routes_away(policy, form.agency_kind):
@@ -157,7 +162,8 @@ def check_form(policy: Policy, form: _Request, now_us: int) -> None:
 
 
 def check_request(policy: Policy, request: _Request, now_us: int) -> None:
-    """463.6 (a) 3, the scope and the agreement. Raises FormError naming each wrong field."""
+    """Check the purpose (463.6 (a) 3), the scope and the agreement. Raises FormError naming each wrong
+    field."""
     number = "the agency's case or request number"
 
     def check_agreement() -> None:
@@ -182,8 +188,10 @@ def check_request(policy: Policy, request: _Request, now_us: int) -> None:
 
 
 def _check_scope(policy: Policy, scope: Scope, now_us: int) -> None:
-    """Full plates and a time that is over: what could not be delivered is not asked for either, and an
-    approval feeds no agency with what is read later. Raises FormError."""
+    """Demand full plates and a time that is over. Raises FormError.
+
+    A request must not ask for what cannot be delivered, and an approval must not cover later reads.
+    """
 
     def check_time() -> None:
         what = "a request is for what was read until now, and for at most "
@@ -230,11 +238,12 @@ def _demand_few(scope: Scope, cure: str) -> None:
 
 
 def demand_new(shares: Shares, asked: ShareAsked, now_us: int, counts: Callable[[int, str], bool]) -> None:
-    """One letter is entered once: entered twice, it would be approved and delivered twice. Raises NotYetError
-    naming the request that waits, or may be delivered still, under the same number of the same agency, if it
-    covers what is asked: who writes again under a case's number asks for more.
+    """Refuse a letter that was entered before, which would be approved and delivered twice.
 
-    counts: whether a person's approval of a request counts still.
+    Raises NotYetError naming a request of the same agency under the same number that waits, or may still be
+    delivered, if it covers what is asked. An agency that writes again under a case's number asks for more.
+
+    counts: whether a person's approval of a request still counts.
     """
 
     def covers(one: Scope, other: Scope) -> bool:
@@ -264,7 +273,7 @@ def demand_new(shares: Shares, asked: ShareAsked, now_us: int, counts: Callable[
 
 
 def to_review(shares: Shares, number: int) -> EntryOf[ShareAsked]:
-    """The request a reviewer looks at. Raises DeskRefusal."""
+    """The request that a reviewer looks at. Raises DeskRefusal."""
     entry = shares.asked.get(number)
     if entry is None:
         raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
@@ -276,13 +285,16 @@ def to_review(shares: Shares, number: int) -> EntryOf[ShareAsked]:
 
 
 def demand_fresh(shares: Shares, number: int, now_us: int) -> None:
-    """What waited too long is approved no more, only refused. Raises DeskRefusal."""
+    """Refuse to approve what waited too long; it can still be refused. Raises DeskRefusal."""
     demand_young(shares.asked[number], "old-request", now_us, "463.6 (b)", AGAIN)
 
 
 def demand_agency(asked: ShareAsked, kind: str, state: str) -> None:
-    """Who approves a request says what the agency is, from its letter, as who entered it did: the gate rests
-    on these two words. `state`: as `ShareAsked.state`. Raises FormError."""
+    """Demand that the approver names the agency's kind and state as entered. Raises FormError.
+
+    The approver reads them in the letter, as did the person who entered it, because `gate` depends on them.
+    `state`: as `ShareAsked.state`.
+    """
 
     def check(name: str, said: str, entered: str, what: str) -> None:
         demand(
@@ -310,8 +322,10 @@ def demand_agency(asked: ShareAsked, kind: str, state: str) -> None:
 def to_decide(
     policy: Policy, shares: Shares, number: int, approver: str, *, approved: bool = True
 ) -> ShareAsked:
-    """The reviewed request that an approver decides; not the person who entered it. What the gate forbids
-    since it was entered is still refused (`approved`). Raises DeskRefusal."""
+    """The reviewed request that an approver, who did not enter it, decides. Raises DeskRefusal.
+
+    If it is `approved`, `gate` is applied again, since the policy may have changed.
+    """
     entry = to_review(shares, number)
     if number not in shares.reviewed:
         raise NotYetError("that request has not been reviewed", code="not-reviewed", clause="463.6 (b)")
@@ -325,7 +339,8 @@ def to_decide(
 
 
 def scope_of(shares: Shares, number: int) -> Scope:
-    """Everything that a request asked for and that was read by then. Raises FormError if there is none."""
+    """Everything that a request asked for and that had been read by then. Raises FormError for an unknown
+    request."""
     entry = shares.asked.get(number)
     if entry is None:
         raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
@@ -334,8 +349,10 @@ def scope_of(shares: Shares, number: int) -> Scope:
 
 
 def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope, now_us: int) -> ShareAsked:
-    """The approved request under which something leaves, never more than its scope, nor what was read after
-    it was entered, nor long after its approval. Raises DeskRefusal."""
+    """The approved request for a delivery. Raises DeskRefusal.
+
+    Nothing leaves beyond its scope, nor what was read after it was entered, nor long after its approval.
+    """
     entry = shares.asked.get(number)
     decision = shares.decided.get(number)
     if entry is None:

@@ -1,1 +1,1 @@
-"""Transparency: what the public may know of the department's ALPR, computed from the log alone."""
+"""Transparency: what the public may know of the department's ALPR, computed only from the log."""

@@ -1,4 +1,4 @@
-"""An auditor's bundle: the access log's tree and the public counts, checked offline, with no plate inside.
+"""An auditor's bundle: the access log's tree and the public counts, checked offline, without any plate.
 
 A ZIP of:
 
@@ -10,9 +10,9 @@ A ZIP of:
     facts.json       what each other counted entry adds to the counts: the department's word, signed here
     counts.json      the public counts
 
-What is proven: that no entry was added, changed or removed since the witnesses saw it, how many there are of
-each kind, and what the opened ones say. How the others divide, by purpose for instance, is the department's
-word, signed; the auditor names entries, and a reviewer shows exactly those on the spot (`audit list`).
+It proves that no entry was added, changed or removed since the witnesses saw it, how many there are of each
+kind, and what the opened ones say. How the others divide, for instance by purpose, is the department's signed
+claim. The auditor names entries, and a reviewer shows exactly those on the spot (`audit list`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ BUNDLE_CONTEXT = b"alpr-department/audit-bundle/v1"
 OPENED = frozenset(one.KIND for one in (AccessLogOpened, RootSet, DayCounted, Purged, WitnessAway))
 FILES = ("checkpoint", "counts.json", "facts.json", "leaves.bin", "openings.bin")
 MAX_BYTES = 2 << 30
-MOST_FILES = 100  # more are not even read
+MOST_FILES = 100  # a bundle with more is not read
 _LENGTH = struct.Struct(">I")
 
 
@@ -81,8 +81,10 @@ class BundleOpening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleReport:
-    """What came of the check. `opened`: entries that the bundle opens; `claimed`: those whose part in the
-    counts is the department's word."""
+    """The result of a check.
+
+    `opened`: how many entries the bundle opens; `claimed`: how many count only by the department's claim.
+    """
 
     department: str
     entries: int
@@ -94,7 +96,7 @@ class BundleReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a bundle is made of."""
+    """The content of a bundle before it is packed."""
 
     leaves: Iterable[bytes]
     openings: Iterable[BundleOpening]
@@ -103,7 +105,7 @@ class Content:
 
 
 def build(content: Content, sign: Callable[[bytes], bytes]) -> bytes:
-    """The bundle's bytes. `sign`: by the log's key, for BUNDLE_CONTEXT."""
+    """Build the bundle's bytes. `sign`: signs with the log's key, for BUNDLE_CONTEXT."""
     files = {
         "checkpoint": content.counts.checkpoint.encode(),
         "counts.json": _json(to_json(content.counts)),
@@ -150,9 +152,9 @@ def is_bundle(data: bytes) -> bool:
 
 @verdict("bundle")
 def check(data: bytes, log_key: Ed25519PublicKey, witnesses: Witnesses) -> BundleReport:
-    """Check a bundle with keys that came from elsewhere. What is wrong with it, the report says.
+    """Check a bundle with keys from another source. The report names what is wrong with it.
 
-    Raises PackageError, StorageError kinds for bytes that are not a bundle of that log.
+    Raises PackageError or a StorageError for bytes that are not a bundle of that log.
     """
     files = _files(data)
     signed = envelope.open_signed(files[HEAD], log_key, context=BUNDLE_CONTEXT, limit=1 << 16)
@@ -192,7 +194,7 @@ def _files(data: bytes) -> Mapping[str, bytes]:
 
 
 def _leaves(data: bytes, log_key: Ed25519PublicKey) -> tuple[list[str], list[bytes], list[bytes]]:
-    """(kind, commitment, leaf hash) of each entry, as three lists. Raises StorageError kinds."""
+    """(kinds, commitments, leaf hashes) of the entries, as three lists. Raises a StorageError."""
     log_id = log_id_of(log_key)
     kinds, marks, hashes = [], [], []
     for place, leaf in enumerate(_unframed(data, "leaves.bin")):
@@ -209,7 +211,7 @@ def _leaves(data: bytes, log_key: Ed25519PublicKey) -> tuple[list[str], list[byt
 def _witnessed(
     note: str, log_key: Ed25519PublicKey, tree: Tree, witnesses: Witnesses, problems: list[str]
 ) -> int:
-    """The size that the witnesses co-signed; 0 with a problem."""
+    """The size that the witnesses co-signed; 0 after adding a problem."""
     try:
         head = open_checkpoint(note, note_key_of(log_key))
         enough = witnesses.witnessed(note)
@@ -227,7 +229,7 @@ def _witnessed(
 
 
 def _opened(data: bytes, kinds: list[str], marks: list[bytes]) -> list[Entry]:
-    """The opened entries, each matched to its leaf. Raises PackageError, StorageError kinds."""
+    """The opened entries, each matched to its leaf. Raises PackageError or a StorageError."""
     found: dict[int, Entry] = {}
     for part in _unframed(data, "openings.bin"):
         one = codec.from_bytes(BundleOpening, part, limit=8 << 20)
@@ -259,7 +261,7 @@ def _counts(data: bytes) -> Transparency:
 
 
 def _check_facts(facts: list[Fact], claims: list[Fact], kinds: list[str], problems: list[str]) -> None:
-    """One fact for each counted entry, of its kind; what can be opened is opened and not claimed."""
+    """Check that each counted entry has one fact of its kind, and that none claims what can be opened."""
     times_listed = Counter(one.entry for one in facts)
     for entry, times in times_listed.items():
         if times > 1:
@@ -296,7 +298,7 @@ def _recount(  # noqa: PLR0917 - what a recount rests on
     seen = Seen(
         department=policy.department,
         policy_version=policy.version,
-        as_of_us=counts.as_of_us,  # the newest entry is sealed; its time is the department's word
+        as_of_us=counts.as_of_us,  # the newest entry is sealed, and its time is the department's claim
         entries=size,
         witnesses=tuple(one.keys[0].partition("+")[0] for one in root.witnesses),
         quorum=root.quorum,

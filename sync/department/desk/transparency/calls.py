@@ -1,4 +1,4 @@
-"""The public counts at the desk: the same as everybody sees, for a wanted person may have an account here."""
+"""The public counts at the desk: what everybody sees, since a wanted person may have an account here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from sync.department.policy.roles import Call
 
 
 def read(front: DeskContext, token: str, form: NothingForm) -> Transparency:  # noqa: ARG001
-    """The public counts, up to the end of the last week."""
+    """Show the public counts up to the end of the last week."""
     front.desk.demand(token, Call.POLICY_READ)
     return front.public_counts.newest(front.desk)

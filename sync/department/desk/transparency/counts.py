@@ -1,4 +1,4 @@
-"""The public counts of a desk, computed from its log once a week, however many ask."""
+"""The public counts of a desk, computed from its log once a week, however many people ask."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sync.department.desk.transparency.rules import Seen, Transparency
 
 
 def counted(desk: Desk) -> Transparency:
-    """The exact counts up to the newest co-signed tree head, for an auditor: nothing that no witness saw."""
+    """The exact counts for an auditor, up to the newest co-signed tree head."""
     size, checkpoint = desk.log.cosigned()
     return rules.count(facts_of(desk.log.entries(0, size, KINDS)), seen_now(desk, size, checkpoint))
 
 
 def seen_now(desk: Desk, size: int, checkpoint: str) -> Seen:
-    """What is beside the first `size` entries."""
+    """What the counts need besides the first `size` entries."""
     return Seen(
         department=desk.policy.department,
         policy_version=desk.policy.version,
@@ -32,10 +32,10 @@ def seen_now(desk: Desk, size: int, checkpoint: str) -> Seen:
 
 
 def published(desk: Desk, week_us: int) -> Transparency:
-    """What everyone may see: up to the newest tree head that was co-signed over entries of before `week_us`.
+    """The counts that everyone may see, up to the newest tree head co-signed over entries before `week_us`.
 
-    The counts of an hour would reveal to a driver who passed a camera whether that raised a hit, and when a
-    person made a look-up; so would the size of the log.
+    Hourly counts would reveal to a driver who passed a camera whether that raised a hit, and when a person
+    made a look-up. So would the size of the log.
     """
     size, checkpoint = desk.log.cosigned(desk.log.size_at(week_us))
     facts = list(facts_of(desk.log.entries(0, size, KINDS)))
@@ -43,13 +43,13 @@ def published(desk: Desk, week_us: int) -> Transparency:
 
 
 def week_of(us: int) -> int:
-    """When the week (from Monday, UTC) of this moment began."""
+    """When the week of this time began (Monday, UTC)."""
     monday = (us // DAY_US + 3) // 7 * 7 - 3
     return monday * DAY_US
 
 
 class PublicCounts:
-    """The counts as they are given away, on the page and as JSON: the same for a week. Thread-safe."""
+    """The published counts, on the page and as JSON, which stay the same for a week. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

@@ -1,6 +1,6 @@
 """What each entry of the access log adds to the public counts: no plate, no person, no case. No I/O.
 
-The counts are made of these facts and nothing else, so that an auditor who is given them counts the same.
+The counts come from these facts and nothing else, so that an auditor who gets them counts the same.
 """
 
 from __future__ import annotations
@@ -40,15 +40,13 @@ COUNTED: tuple[type[Note], ...] = (
     RedressAsked, Refused, RootSet, ShareAsked, ShareDecided, ShareDelivered, ShareRouted, WitnessAway,
 )  # fmt: skip
 KINDS = tuple(kind.KIND for kind in COUNTED)
-AGAIN = (
-    "again"  # of a refusal that only asked for a proof or a logon again, which every hold and export meets
-)
+AGAIN = "again"  # a refusal that only asked again for a proof or a logon, as for every hold and export
 ASKS_AGAIN = frozenset({FRESH_PROOF, "session-locked", "session-over"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """What one entry adds: `words` and `numbers` as its kind has them (`_words_of`, `_numbers_of`)."""
+    """What one entry adds. Its kind decides `words` and `numbers` (`_words_of`, `_numbers_of`)."""
 
     entry: int
     kind: str
@@ -57,7 +55,8 @@ class Fact:
 
 
 def facts_of(entries: Iterable[Entry]) -> Iterator[Fact]:
-    """The facts of entries, in their order from the first: a test's answer is held against its alert."""
+    """The facts of entries, in order from the first, since the answer to a planted mismatch needs its
+    alert."""
     planted: dict[str, Wanted] = {}
     for entry in entries:
         note = entry.note

@@ -1,7 +1,7 @@
-"""Public facts: counts over the access log, with no plate, no person and no case. No I/O.
+"""The public counts over the access log, without any plate, person or case. No I/O.
 
-The counts come from the facts of the log's entries and nothing else, so that any holder of the log counts the
-same; the newest co-signed checkpoint says which log it was, and the witness that none was taken out of it.
+They come from the facts of the log's entries and nothing else, so that any holder of the log counts the same.
+The newest co-signed checkpoint shows which log it was, and the witness that no entry was taken out of it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MISREAD = frozenset({AlertAnswer.WRONG_CHARACTER.value, AlertAnswer.WRONG_STATE.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """How many there were of one kind: an action, a purpose, a detector, a verdict."""
+    """How many entries there were of one kind: an action, a purpose, a detector, a verdict."""
 
     name: str
     count: int
@@ -44,7 +44,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agency:
-    """What left for one agency. `transfers`: packages; `reads`: how many reads were in them."""
+    """What one agency received. `transfers`: how many packages; `reads`: how many reads were in them."""
 
     agency: str
     requests: int
@@ -56,7 +56,7 @@ class Agency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emergencies:
-    """Searches on one person's word, and how a second person judged them."""
+    """Searches by one person alone, and how a second person judged them."""
 
     searches: int
     justified: int
@@ -66,7 +66,8 @@ class Emergencies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseNumbers:
-    """Look-ups held against CAD and RMS. `share`: of those with a number that exists, or -1 before any."""
+    """Look-ups compared with CAD and RMS. `share`: the share whose number exists, or -1 before any
+    comparison."""
 
     compared: int
     existing: int
@@ -75,12 +76,12 @@ class CaseNumbers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hits:
-    """Alerts of 463.7. `silent`: those that did not sound; `covert`: those that only named people see.
+    """Alerts (463.7). `silent`: those that did not sound; `covert`: those that only named people see.
 
-    `answered`: hits that a person held against the picture; `misreads`: those whose plate or state was read
-    wrong; `other_vehicle`: those where the plate fits and the vehicle does not. `tests`: looks at planted
-    mismatches that are closed; `catch_rate`: the share of them that was caught, or -1 before any. While one
-    is open it counts as a hit, for the counts would name it otherwise.
+    `answered`: hits that a person compared with the picture; `misreads`: those whose plate or state was
+    misread; `other_vehicle`: those where the plate matches but the vehicle does not. `tests`: closed planted
+    mismatches; `catch_rate`: the share of them that was caught, or -1 before any. An open one counts as a
+    hit, since the counts would otherwise reveal it.
     """
 
     raised: int
@@ -96,9 +97,9 @@ class Hits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HotList:
-    """The newest version of a hot list that was sent. `agency`: whose, where another one shares it.
+    """The newest version of a hot list that was sent. `agency`: the agency that shares it, if any.
 
-    `categories`: of entries that are not covert; for the public, `entries` leaves the covert ones out too.
+    `categories`: counts of entries that are not covert; for the public, `entries` leaves covert ones out too.
     """
 
     list_id: str
@@ -121,9 +122,9 @@ class Redress:
 class Transparency:
     """The public counts. `checkpoint`: the newest co-signed tree head.
 
-    `silent_sources`: sources of which too many hits were wrong; they make no sound once two people found so.
-    `refusals`: without those that only asked for a proof or a logon again.
-    `witnesses`: by name; `quorum`: how many of them must co-sign a tree head.
+    `silent_sources`: sources with too many wrong hits; they make no sound once two people found so.
+    `refusals`: without those that only asked for a proof or a logon again. `witnesses`: by name; `quorum`:
+    how many of them must co-sign a tree head.
     """
 
     format: int
@@ -160,7 +161,8 @@ class Transparency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What is beside the entries: whose log it is, how far it goes, who co-signs it, the policy's terms."""
+    """What the counts need besides the entries: whose log it is, its size, who co-signs it, the policy's
+    terms."""
 
     department: str
     policy_version: int
@@ -174,7 +176,7 @@ class Seen:
 
 @dataclass(slots=True)
 class _Sums:
-    """What the facts add up to."""
+    """The running sums over the facts."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     accesses: Counter[str] = field(default_factory=Counter)
@@ -213,9 +215,12 @@ def count(facts: Iterable[Fact], seen: Seen) -> Transparency:
 
 
 def for_public(facts: Sequence[Fact], seen: Seen) -> Transparency:
-    """The same without what would reveal a covert entry to a wanted person: its hits and answers count as
-    covert hits alone, covert numbers and that of signed lists are whole tens, the rest dropped, and what was
-    opened of alerts is left out, as is a list without open entries. The auditor's bundle is exact."""
+    """The same without what would reveal a covert entry to a wanted person.
+
+    Its hits and answers count only as covert hits. Covert numbers and the number of signed lists are rounded
+    down to tens. What was opened of alerts is left out, as is a list without open entries. The auditor's
+    bundle is exact.
+    """
     whole = count(facts, seen)
     hidden = {one.words[0] for one in facts if one.kind == AlertKnown.KIND and one.numbers[2]}
     alerts = {AlertKnown.KIND, AlertStepTaken.KIND}
@@ -230,7 +235,8 @@ def for_public(facts: Sequence[Fact], seen: Seen) -> Transparency:
 
 
 def _open_list(one: HotList) -> HotList:
-    """A list without its covert entries; one of an earlier version, whose categories count them, in tens."""
+    """A list without its covert entries. If an earlier version's categories count them, its number is in
+    tens."""
     overt, categories = one.entries - one.covert, one.categories
     if sum(each.count for each in categories) != overt:
         overt = _tens(overt)
@@ -326,7 +332,7 @@ def _hits(sums: _Sums) -> Hits:
 
 
 def silent_before(facts: Iterable[Fact], terms: AlertTerms) -> tuple[str, ...]:
-    """The silent sources by the rule of earlier versions: misreadings counted against their source."""
+    """The silent sources by the rule of earlier versions, where misreadings counted against their source."""
     sums = _Sums()
     for fact in facts:
         _add_alert(sums, fact)
