@@ -72,7 +72,7 @@ PRIMITIVES: dict[Any, dict[str, Any]] = {
 
 
 class _Schemas:
-    """Schemas of dataclasses, each once, by name."""
+    """The schemas of dataclasses, each once, by name."""
 
     def __init__(self) -> None:
         self.made: dict[str, dict[str, Any]] = {}
@@ -80,7 +80,7 @@ class _Schemas:
         self._typed = _typed_records()
 
     def of(self, hint: Any) -> dict[str, Any]:  # noqa: PLR0911 - one case per kind of type
-        """The schema of a type of forms and answers. Raises TypeError for another."""
+        """The schema of a type that forms and answers use. Raises TypeError for any other type."""
         if hint is None or hint is type(None):
             return {"type": "object", "properties": {}}
         if hint in PRIMITIVES:
@@ -105,7 +105,7 @@ class _Schemas:
     def _named(self, cls: type[Any]) -> str:
         if cls in self._names:
             return self._names[cls]
-        name = self._names[cls] = cls.__name__  # which the product defines once
+        name = self._names[cls] = cls.__name__  # unique among the product's forms and answers
         self.made[name] = {}
         hints = hints_of(cls)
         properties = {
@@ -142,7 +142,7 @@ class _Schemas:
 
 
 def _typed_records() -> frozenset[type[Any]]:
-    """The forms of the table and the records in them: their texts are measured at the door."""
+    """The forms of the table and the records in them, the length of whose texts is checked."""
     found: set[type[Any]] = set()
     left = [one.form for one in OPERATIONS.values()]
     while left:
@@ -269,7 +269,7 @@ def _call(
 
 
 def _problems() -> dict[str, Any]:
-    """The answers that say no."""
+    """The responses of refusals."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": what, "content": content}
@@ -279,7 +279,7 @@ def _problems() -> dict[str, Any]:
 
 
 def _events() -> dict[str, Any]:
-    """The stream of alerts: what a client does that is not a call of the table."""
+    """The path of the stream of alerts, which is not a call of the table."""
     rule, stream = CALLS[Call.ALERT_LIST], {"schema": {"type": "string"}}
     return {
         "operationId": "alert.events",
@@ -301,7 +301,7 @@ def _events() -> dict[str, Any]:
 
 
 def _search_stream(schemas: _Schemas) -> dict[str, Any]:
-    """A search as a stream: what a client does that is not a call of the table."""
+    """The path of a search as a stream, which is not a call of the table."""
     rule, known = CALLS[Call.INQUIRY_RUN], OPERATIONS["inquiry/begin"]
     about = "A search step by step, as newline-delimited JSON."
     made = _call(schemas, "inquiry/stream", about, known.form, None)

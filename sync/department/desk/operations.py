@@ -1,6 +1,6 @@
-"""The table of everything that can be asked of the desk by a person: name, call, form, function.
+"""The table of everything that a person can ask of the desk: name, call, form, function.
 
-The HTTP API, the commands and the attack tests all go by this table; there is no other way in.
+The HTTP API, the commands and the attack tests all use this table. There is no other way in.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class PolicyText:
 
 
 def policy(front: DeskContext, token: str, form: NothingForm) -> PolicyText:  # noqa: ARG001
-    """The policy in force."""
+    """Show the policy in force."""
     desk = front.desk
 
     def plan(_caller: Caller) -> Plan[PolicyText]:
@@ -70,8 +70,11 @@ def policy(front: DeskContext, token: str, form: NothingForm) -> PolicyText:  # 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One line of the table. `call` is what the role and the training are checked for; `check`: what the
-    form itself must say by the policy, which the call asks too."""
+    """One line of the table.
+
+    `call`: what the role and the training are checked for; `check`: checks the form itself against the
+    policy, as the call does too.
+    """
 
     call: Call
     form: type[Any]
@@ -80,8 +83,11 @@ class Operation:
     name: str = ""
 
     def read(self, front: DeskContext, value: Any, wrong: Sequence[FormError] = ()) -> Any:
-        """The form of a JSON object. `wrong`: what its sender could not read of it. Raises FormError naming
-        each wrong field: of a form that cannot be read, what could be is checked too."""
+        """Read the form from a JSON object. Raises FormError naming each wrong field.
+
+        `wrong`: what its sender could not read of it. If the form cannot be read, the part that could be read
+        is checked too.
+        """
         try:
             refuse_all(wrong)
             return read_form(self.form, value)
@@ -98,7 +104,7 @@ class Operation:
     def run(self, front: DeskContext, token: str, form: Any) -> Any:
         """Make the call. Raises DeskRefusal; FormError for texts with invisible characters, negative numbers.
 
-        Where the token holds the session's key and no statement came with the call, it is signed here.
+        If the token holds the session's key and no statement came with the call, the call is signed here.
         """
         demand_plain(form, self.form.__name__)
         demand_counts(form, self.form.__name__)

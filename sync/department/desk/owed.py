@@ -1,4 +1,4 @@
-"""What should have been done by now, and what ends: one line of either. No I/O."""
+"""Records of one thing that is overdue and of one thing that ends. No I/O."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Late(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
-    """One thing that should have been done."""
+    """One thing that should have been done by now."""
 
     kind: Late
     clause: str
@@ -54,12 +54,12 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """One thing that ends, or that a newer policy has overtaken (`ends_us` 0).
+    """One thing that ends, or that a newer policy has superseded (`ends_us` 0).
 
-    `kind`: one of `endings.SEEN_WITH`; `about`: whose it is, by user name, or what; `name`: that person's,
-    where one is on the roster; `what`: a line that says what ends when; `cure`, `command`: what to do, and
-    with which command; `lasts_min`: for how long a grant, or the certificate of another office's server, was
-    given, 0 for all else.
+    `kind`: one of `endings.SEEN_WITH`; `about`: the user whose it is, or what it is; `name`: that person's
+    name, if they are on the roster; `what`: a line that says what ends when; `cure`, `command`: what to do,
+    and with which command; `lasts_min`: for how long a grant or the certificate of another office's server
+    was given, 0 for all else.
     """
 
     kind: str
@@ -73,8 +73,10 @@ class Ending:
     lasts_min: int = 0
 
     def is_soon(self, now_us: int, days: int) -> bool:
-        """Whether it ends within so many days, or within its kind's own notice; of what lasts for less than
-        four times that, within the last quarter."""
+        """Whether it ends within so many days, or within its kind's own notice.
+
+        For what lasts less than four times that, the notice is its last quarter.
+        """
         notice_us = min(days, NOTICE_DAYS.get(self.kind, days)) * DAY_US
         if self.lasts_min:
             notice_us = min(notice_us, self.lasts_min * MINUTE_US // 4)
@@ -84,7 +86,7 @@ class Ending:
 def ending_at(  # noqa: PLR0917 - the columns of a table
     kind: str, clause: str, about: str, ends_us: int, name: str, cure: str, command: str = ""
 ) -> Ending:
-    """A line of what ends then, under this name."""
+    """Make the record of what ends at `ends_us`, with a line that uses this name."""
     what = f"{name} ends {iso_text(ends_us, to='second')}"
     return Ending(
         kind=kind, clause=clause, about=about, ends_us=ends_us, what=what, cure=cure, command=command

@@ -1,10 +1,12 @@
-"""Which calls ask for a fresh proof: what leaves the desk, what keeps it beyond its year, who else gets in,
-which unit is shut out.
+"""Which calls ask for a fresh proof.
 
-A stolen session (a screen left open, a stolen cookie) opens what its person could open, but removes nothing,
-gives no one access, shuts no unit out, hides no entry, registers no passkey and replaces no password or
-authenticator. Asking a second person (`propose`) does none of that yet. A proof is of the one call that asked
-for it, made once. `demanding` says to the door that the call under way asks for one.
+These are calls by which content leaves the desk or is kept beyond its year, another person gets in, or a unit
+is shut out.
+
+A stolen session (a screen left open, a stolen cookie) opens what its person could open. But it removes
+nothing, gives no one access, shuts no unit out, hides no entry, registers no passkey and replaces no password
+or authenticator. To ask a second person (`propose`) does none of that yet. A proof is for the one call that
+asked for it, made once. Within `demanding`, `Desk.act` knows that the call under way asks for a proof.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ Asks = Callable[[Any, DeskState], bool]
 
 
 def _made_now(form: Any, _book: DeskState) -> bool:
-    """The act itself, and not the question to a second person."""
+    """Whether the form acts now and does not only ask a second person."""
     return not getattr(form, "propose", False)
 
 
@@ -31,14 +33,14 @@ def _covert(form: Any, book: DeskState) -> bool:
 
 
 def _second_word(form: Any, book: DeskState) -> bool:
-    """A yes to an act that itself asks for a proof."""
+    """Whether the form is a yes to a call that itself asks for a proof."""
     entry = book.changes.proposed.get(form.proposal)
     note = entry.note if entry is not None else None
     return bool(form.granted) and isinstance(note, ChangeProposed) and note.call in PROVEN_CALLS
 
 
 def _asked_by_the_call(_form: Any, _book: DeskState) -> bool:
-    """The call asks by the state of its person: a password that must be changed opens nothing else."""
+    """Always false: the call itself asks, unless its person must change the password."""
     return False
 
 
@@ -72,7 +74,7 @@ def asks(name: str, form: Any, book: DeskState) -> bool:
 
 @contextlib.contextmanager
 def demanding(use: ProvenUse, *, must: bool) -> Iterator[None]:
-    """The call that is made inside can be proven by a fresh proof of this use, and `must` be."""
+    """Within this, a fresh proof of this use can prove the call, and if `must`, has to."""
     before = _demanded.set((use, must))
     try:
         yield
@@ -81,11 +83,11 @@ def demanding(use: ProvenUse, *, must: bool) -> Iterator[None]:
 
 
 def provable() -> ProvenUse | None:
-    """What a fresh proof of the call under way is of."""
+    """The use that a fresh proof of the call under way is for."""
     return _demanded.get()[0]
 
 
 def demanded() -> ProvenUse | None:
-    """What the call under way asks a fresh proof for; None if it asks for none."""
+    """The use for which the call under way asks a fresh proof; None if it asks for none."""
     use, must = _demanded.get()
     return use if must else None

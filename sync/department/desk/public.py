@@ -33,8 +33,10 @@ def _description() -> bytes:
 
 
 def public_routes(front: DeskContext, events: Sparingly) -> list[BaseRoute]:
-    """GET /desk/openapi.json, GET /desk/transparency.json, POST /desk/redress. None needs a session; the
-    first two are cheap, the third is small and rare."""
+    """The routes GET /desk/openapi.json, GET /desk/transparency.json and POST /desk/redress.
+
+    None needs a session. The first two are cheap; the third is small and rare.
+    """
     budget, limiter = Budget(MEMORY_BYTES), anyio.CapacityLimiter(1)
 
     async def openapi(_request: Request) -> Response:

@@ -1,7 +1,7 @@
-"""Sessions: a token a logon, locked after 30 idle minutes, over after the day's work. No I/O.
+"""Sessions: each logon gets a token, which locks after 30 idle minutes and ends after the day's work. No I/O.
 
-The log holds the SHA-256 of each token that was given out; a token without such an entry opens nothing,
-so a session row planted in a database does not either.
+The log holds the SHA-256 of each token that was given out. A token without such an entry opens nothing, so
+neither does a session row planted in a database.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TOKEN_BYTES = 32
 
 
 def new_token() -> str:
-    """A session token, 256 random bits; given to the person only."""
+    """Make a session token of 256 random bits, which only its person gets."""
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
@@ -35,8 +35,10 @@ def digest_of(token: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionProof:
-    """A fresh proof in a session, in words with its entry, and when. `use`: the one call that it proves;
-    None: the logon of a command, which proves what that command does."""
+    """A fresh proof in a session: in words, with its entry, and when.
+
+    `use`: the one call that it proves; None for the logon of a command, which proves what that command does.
+    """
 
     words: str
     at_us: int
@@ -45,10 +47,11 @@ class SessionProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One logon. `locked`: idle too long; it opens again only with password and code, or a passkey.
+    """One logon. `locked`: whether it was idle too long and opens again only with password and code, or a
+    passkey.
 
-    `proofs`: those of its last minutes that no call has used yet. A browser's logon is none, nor is an
-    unlock; `locked_us`: when it was locked last.
+    `proofs`: the fresh proofs of its last minutes that no call has used yet; a browser's logon and an unlock
+    are not fresh proofs. `locked_us`: when it was last locked.
     """
 
     digest: bytes
@@ -110,14 +113,14 @@ class Sessions:
             self.open[session] = replace(known, proofs=(*kept, made))
 
     def _use_up(self, entry: Entry) -> None:
-        """A proof of one call is used up by the first entry of that call."""
+        """Use up a call's proof by the first entry of that call."""
         words, known = entry.stamp.proven, self.open.get(entry.stamp.session)
         if words and known is not None and any(one.words == words and one.use for one in known.proofs):
             kept = tuple(one for one in known.proofs if one.words != words or one.use is None)
             self.open[known.digest] = replace(known, proofs=kept)
 
     def _end_others(self, user: str, but: bytes) -> None:
-        """A new credential, or a removal, ends every session of a user but the one that set it."""
+        """End every session of a user except `but`, which set the new credential."""
         for digest in [one.digest for one in self.open.values() if one.user == user and one.digest != but]:
             del self.open[digest]
 
@@ -133,7 +136,10 @@ def find(sessions: Sessions, token: str) -> Session:
 
 
 def idle_too_long(policy: Policy, session: Session, last_used_us: int, now_us: int) -> bool:
-    """CJIS AC-11; a staffed post named by the policy is exempt. A clock that ran back counts as idle."""
+    """Whether a session was idle too long (CJIS AC-11). A staffed post that the policy names is exempt.
+
+    A clock that ran back counts as idle.
+    """
     if session.post and session.post in policy.sessions.staffed_posts:
         return False
     since = max(last_used_us, session.proven_us)
@@ -141,14 +147,15 @@ def idle_too_long(policy: Policy, session: Session, last_used_us: int, now_us: i
 
 
 def locked_words(policy: Policy, session: Session, last_used_us: int) -> str:
-    """Why a session is locked: by its person, who was not idle for long, or by its idle minutes."""
+    """Why a session is locked: its person locked it, or it was idle too long."""
     if session.locked and not idle_too_long(policy, session, last_used_us, session.locked_us):
         return "locked by you"
     return f"locked after {policy.sessions.lock_minutes} idle minutes"
 
 
 def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int) -> None:
-    """Raises LockedError for a locked or idle session, NotProvenError for one whose hours are over."""
+    """Demand an open session. Raises LockedError if it is locked or idle, NotProvenError if its hours are
+    over."""
     hours = policy.sessions.longest_hours
     if now_us - session.opened_us >= hours * HOUR_US:
         what = f"this session ended after {counted(hours, 'hour')}"
@@ -163,8 +170,10 @@ def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int
 
 
 def fresh_proof(policy: Policy, session: Session, now_us: int, use: ProvenUse | None) -> str:
-    """The proof that an entry of this session names now, in words; empty if there is none of this use in the
-    policy's minutes. `use`: what the call asks it for."""
+    """The proof, in words, that an entry of this session now names; empty if there is none.
+
+    `use`: what the call asks the proof for. It must be from within the policy's minutes.
+    """
     good_us = policy.sessions.proof_minutes * MINUTE_US
     good = [one for one in session.proofs if one.use in {None, use} and 0 <= now_us - one.at_us < good_us]
     return good[-1].words if good else ""

@@ -1,5 +1,7 @@
-"""Whom a package's cover sheet names, as the log has them: the desk enters them, `verify` holds the entry
-against the log. No I/O."""
+"""The people whom a package's cover sheet names, from the log. No I/O.
+
+The desk enters them, and `verify` compares the entry with the log.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +22,26 @@ from sync.department.journal.malformed import form_of
 
 
 def of_export(book: DeskState, hold: int, user: str, approval: int) -> tuple[SheetPerson, ...]:
-    """Who placed a hold and exports it, and the second person of each. `approval`: the proposal on which the
-    export rests, or -1. Raises KeyError for a hold or a decision that is none."""
+    """Who placed a hold and who exports it, with the second person of each.
+
+    `approval`: the proposal that allowed the export, or -1. Raises KeyError if the hold or the decision does
+    not exist.
+    """
     placed = book.holds.placed[hold]
     parts = [(PLACED, placed.stamp.user), *_agreed(book, AGREED_HOLD, approval_in(placed.signed))]
     return _named(book, [*parts, (EXPORTED, user), *_agreed(book, AGREED_EXPORT, approval)])
 
 
 def of_delivery(book: DeskState, request: int, user: str) -> tuple[SheetPerson, ...]:
-    """Who delivers, and who approved the request. Raises KeyError for one that no person decided."""
+    """Who delivers, and who approved the request. Raises KeyError for a request that no person decided."""
     return _named(book, [(DELIVERED, user), (AGREED_REQUEST, book.shares.decided[request].stamp.user)])
 
 
 def again(book: DeskState, entry: EntryOf[Access]) -> tuple[SheetPerson, ...]:
-    """The people of the entry of an access, as the log before it has them. Raises KeyError, and TypeError for
-    a hold that is no number."""
+    """The people of an access's entry, from the log before it.
+
+    Raises KeyError, and TypeError for a hold that is not a number.
+    """
     note, user = entry.note, entry.stamp.user
     if note.action == "delivery":
         return of_delivery(book, note.request, user)

@@ -1,4 +1,4 @@
-"""The statement of a call whose session's key travels with the token, as a browser's does: signed here."""
+"""Signs a call here if the token holds its session's key, as a browser's token does."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sync.department.journal.statements import offered, offering, sign_call
 
 @contextlib.contextmanager
 def signing(desk: Desk, token: str, name: str, form: Any) -> Iterator[None]:
-    """What is done inside is this call, with the statement that came, or one by the token's key."""
+    """Run what is inside as this call, with the statement that came or one by the token's key."""
     given = read_token(token)
     if given.key is None or name not in SIGNED_CALLS or offered():
         yield
         return
-    at_us = max(desk.now_us(), desk.log.newest_us())  # as the entry will be stamped, under any clock
+    at_us = max(desk.now_us(), desk.log.newest_us())  # the time of the entry's stamp, under any clock
     statement = sign_call(given.key, desk.log.log_id, given.user, name, form, at_us)
     with offering(statement):
         yield

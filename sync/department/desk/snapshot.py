@@ -1,11 +1,11 @@
-"""The desk's folded state, kept beside the log: a long log is not folded again at each start.
+"""Keeps the desk's folded state beside the log, so that a start need not fold a long log again.
 
-A snapshot holds the book as the first `seen` entries add up to it, and the signed tree head of those. It is
-sealed under the key that seals credentials, and taken only where that head is the log's own; anything else
-is ignored, and the entries are folded from the first. `department verify` folds them and compares.
+A snapshot holds the book folded from the first `seen` entries, and their signed tree head. It is sealed under
+the key that seals credentials, and used only if that head is the log's own. Anything else is ignored, and all
+entries are folded. `department verify` folds them and compares.
 
-The form follows the types of the book: a class that changes makes every older snapshot unreadable, and so
-ignored.
+Its form follows the types of the book, so that a changed class makes every older snapshot unreadable, and it
+is ignored.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from sync.errors import HomeError
 
 FILE = "book.snapshot"
 ELEMENT = "snapshot"
-WRITTEN = 2  # rises where the same types are written in another way; 2: entries as signed
-EVERY = 500  # entries folded before another one is written, which costs what reading some 60 accesses does
+WRITTEN = 2  # rises if the same types are written differently; 2: entries as signed
+EVERY = 500  # entries between snapshots; writing one takes as long as reading about 60 accesses
 
 
 @functools.cache
 def form() -> bytes:
-    """SHA-256 over the types that a book holds and their encoding; a snapshot of another form is ignored."""
+    """SHA-256 over the types in a book and their encoding. A snapshot of another form is ignored."""
     seen: dict[str, str] = {}
 
     def walk(hint: Any) -> None:
@@ -58,12 +58,12 @@ def form() -> bytes:
 
 
 def to_bytes(book: DeskState) -> bytes:
-    """A book's parts, in their canonical form."""
+    """A book's parts in canonical form."""
     return envelope.encode(as_plain(DeskState, book))
 
 
 def write(log: AccessLog, book: DeskState) -> None:
-    """Save a book of this log. Raises OSError, HomeError."""
+    """Save the book of this log. Raises OSError, HomeError."""
     content = envelope.encode([form(), book.seen, log.signed_head(book.seen), to_bytes(book)])
     key = credential_key(log)
     files.replace(log.folder / FILE, sealing.wrap(key, log.log_id, 0, ELEMENT, content))

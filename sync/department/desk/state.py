@@ -1,7 +1,7 @@
-"""What the access log adds up to: the desk's whole memory, folded from its entries. No I/O.
+"""The desk's whole state, folded from the entries of the access log. No I/O.
 
-Nothing here is stored anywhere else. Each part belongs to its noun's module; `apply` feeds it every entry
-that changes state, in order, and `policy` and `root` are those of the newest root entry.
+It has no other source. Each part belongs to its noun's module, and `apply` feeds it every entry that changes
+state, in order. `policy` and `root` are those of the newest root entry.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ class DeskState:
         self.keys_list = note
 
     def apply(self, entry: Entry) -> None:
-        """Take in one entry. Raises StorageError kinds for a root entry that does not follow the last.
+        """Take in one entry. Raises a StorageError for a root entry that does not follow the last one.
 
-        What a person did counts only as that person signed it; `department verify` names the rest.
+        A person's act counts only as that person signed it. `department verify` names the rest.
         """
         note = entry.note
         self.seen = entry.sequence + 1

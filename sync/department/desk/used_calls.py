@@ -1,7 +1,7 @@
-"""Signed calls that made an access in the last hour: none makes the same one again. Read from the log.
+"""Signed calls that made an access in the last hour, from the log. None of them may make it again.
 
-A client whose call was cut off may send it again with the same signature. The key service opens nothing for
-the second entry, and `verify` would name it for ever: so it is never made.
+A client whose call was cut off may send it again with the same signature. The key service opens nothing for a
+second entry, and `verify` would name it forever, so it is never made.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from sync.department.journal.unsigned import UnsignedError
 
 
 class UsedCalls:
-    """Signed calls that the log's newest accesses already used. Not thread-safe: call it within a
-    transaction."""
+    """The signed calls that the log's newest accesses used. Not thread-safe: use it within a transaction."""
 
     def __init__(self, log: AccessLog) -> None:
         self._log = log
         self.forget()
 
     def forget(self) -> None:
-        """Read them again after a rollback."""
+        """Forget the calls, so that they are read again after a rollback."""
         self._seen, self._used = -1, dict[bytes, int]()
 
     def demand_new(self, entry: Entry) -> None:
-        """Raises UnsignedError for an access, not made yet, whose signed call made it before."""
+        """Refuse a new access whose signed call already made it. Raises UnsignedError."""
         since_us = entry.stamp.at_us - KEPT_US
         start = self._seen if self._seen >= 0 else self._log.size_at(since_us)
         for one in self._log.entries(start, entry.sequence, (Access.KIND,)):
@@ -43,7 +42,7 @@ class UsedCalls:
 
 
 def _digest(entry: Entry) -> bytes:
-    """Of an access and its signed call; of no call where that is malformed."""
+    """The digest of an access and its signed call, or of no call if that is malformed."""
     if not isinstance(entry.note, Access):
         raise TypeError("an access")
     try:

@@ -1,4 +1,4 @@
-"""Who a session is: what a logon answers beside the token, and what a client can ask again."""
+"""Whose a session is: what a logon answers besides the token, and what a client can ask again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sync.department.policy.roles import Call
 
 
 def logged_on(desk: Desk, token: str) -> LoggedOn:
-    """The session of a token that was just given out. Raises NotProvenError."""
+    """The answer to a logon, for a token that was just given out. Raises NotProvenError."""
     known = _session_of(desk, token)
     return LoggedOn(token=token, **{one.name: getattr(known, one.name) for one in fields(Me)})
 
@@ -47,7 +47,7 @@ def _session_of(desk: Desk, token: str) -> Me:
 
 
 def me(front: DeskContext, token: str, form: NothingForm) -> Me:  # noqa: ARG001
-    """Whose session this is, what ends when, and whether a new password makes a new authenticator too."""
+    """Show whose session this is, when it ends, and whether a new password makes a new authenticator too."""
     desk = front.desk
 
     def plan(_caller: Caller) -> Plan[Me]:

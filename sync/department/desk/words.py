@@ -1,8 +1,8 @@
-"""What counts as words: texts that people type are plain, printable, bounded, and say something. No I/O.
+"""Checks the texts that people type: plain, printable, not too long, not empty of words. No I/O.
 
-Control characters, bidirectional and zero-width characters, lone surrogates and private-use code points are
-refused in every text at the door, by the rule that `verify` has for packages (`storage.evidence.is_line`):
-none reaches a terminal, a log or a second reader's eye.
+Every text is refused that has control characters, bidirectional or zero-width characters, lone surrogates or
+private-use code points. It is the rule that `verify` has for packages (`storage.evidence.is_line`): none of
+them reaches a terminal, a log or a second reader.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ LONGEST_OF = {
 
 
 def demand_plain(value: Any, where: str) -> None:
-    """Raises FormError naming each field whose text has invisible characters or is too long, at any depth."""
+    """Refuse texts with invisible characters and long ones, at any depth. Raises FormError naming each
+    field."""
     refuse_all(list(_wrong_in(value, where)))
 
 
@@ -63,6 +64,6 @@ def _wrong_in(value: Any, where: str) -> Iterator[FormError]:
 
 
 def demand_words(text: str, what: str, *, code: str, clause: str, least: int = 2) -> None:
-    """Raises FormError for a text with fewer than `least` letters and digits."""
+    """Refuse a text with fewer than `least` letters and digits. Raises FormError."""
     if weight(text) < least:
         raise FormError(what, code=code, clause=clause)

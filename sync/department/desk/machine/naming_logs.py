@@ -1,4 +1,5 @@
-"""The entries that say which log is which unit's: daily, and before the keys answer a search of one unit."""
+"""Entries that say which log belongs to which unit: made daily, and before the keys answer a search of one
+unit."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from sync.department.journal.inquiry_entries import Query
 
 
 def name_logs(front: DeskContext) -> list[Entry]:
-    """Enter whose the logs are that no entry names yet: the entries."""
+    """Enter the units of logs that no entry names yet, and return the entries."""
     desk, logs = front.desk, front.state.unit_logs()
     with desk.log.writing():
         desk.refresh()
@@ -16,7 +17,7 @@ def name_logs(front: DeskContext) -> list[Entry]:
 
 
 def name_logs_of(front: DeskContext, query: Query) -> None:
-    """The same once a search of one unit is entered, in a tree head for the keys. Raises NotYetError."""
+    """Name logs after a search of one unit is entered, with a tree head for the keys. Raises NotYetError."""
     made = name_logs(front) if query.unit else []
     if made:
         front.desk.covered(made[-1].sequence)

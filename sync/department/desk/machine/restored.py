@@ -1,4 +1,5 @@
-"""Two people's word that the store was restored from a backup, with what it lacks of what the log counted."""
+"""Two people's statement that the store was restored from a backup, with what it lacks of what the log
+counted."""
 
 from __future__ import annotations
 
@@ -24,8 +25,10 @@ MOST_DAYS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreForm:
-    """That the store was restored from the backup of a day (YYYY-MM-DD, UTC), and why. `lost`: the digest of
-    the losses; without it they are named, with it two people sign for just these.
+    """A statement that the store was restored from the backup of a day (YYYY-MM-DD, UTC), and why.
+
+    `lost`: the digest of the losses. Without it, the refusal names them; with it, two people sign for exactly
+    these losses.
 
     `propose` asks for a second person; `approval` is the approved proposal.
     """
@@ -38,7 +41,7 @@ class RestoreForm:
 
 
 def enter_restore(front: DeskContext, token: str, form: RestoreForm) -> Entered:
-    """Enter what the store lacks, by two people's word: `verify` names just that as lost, and no more."""
+    """Enter what the store lacks, by two people's statement. `verify` then accepts exactly these losses."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
@@ -71,7 +74,7 @@ def enter_restore(front: DeskContext, token: str, form: RestoreForm) -> Entered:
 
 
 def _day_of_loss(one: LostRows) -> int:
-    """The day (since 1970) of a loss; of rows the last; -1 of a log, which has none."""
+    """The day (since 1970) of a loss, for rows the last day; -1 for a log, which has no day."""
     what, of, *_ = one
     if what == "rows":
         return int(of.rpartition(" ")[2])
@@ -79,7 +82,7 @@ def _day_of_loss(one: LostRows) -> int:
 
 
 def _in_words(lost: Sequence[LostRows]) -> str:
-    """How many reads, of which days, rows and records of logs."""
+    """Describe losses: how many reads of which days, how many rows, how many records of logs."""
     missing = {what: sum(many - here for one, _, many, here, _ in lost if one == what) for what, *_ in lost}
     elements = [(of[:10], of[11:], many - here) for what, of, many, here, _ in lost if what == "elements"]
     days = sorted({day for day, _, _ in elements})

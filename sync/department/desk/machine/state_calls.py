@@ -1,4 +1,4 @@
-"""The state of units and of retention, to be seen at the desk (463.8)."""
+"""The state of units and of retention, shown at the desk (463.8)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from sync.department.policy.system_terms import purge_due_us
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetainedDay:
-    """One day of receipt (YYYY-MM-DD, UTC). `due_us`: when it is to be purged; `reads`: -1 before the count.
+    """One day of receipt (YYYY-MM-DD, UTC). `due_us`: when its purge is due; `reads`: -1 before they are
+    counted.
 
     `purged_us`: -1 while it is kept; `receipt`: SHA-256 of the signed purge receipt, or empty.
     """
@@ -31,7 +32,8 @@ class RetainedDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """What goes when. `held_reads`: under open holds, which outlive their day; `days`: the oldest first."""
+    """What is purged when. `held_reads`: those under open holds, which outlive their day; `days`: oldest
+    first."""
 
     keep_days: int
     held_reads: int
@@ -50,7 +52,8 @@ def units(front: DeskContext, token: str, form: NothingForm) -> tuple[UnitRow, .
 
 
 def offered(front: DeskContext, token: str, form: NothingForm) -> tuple[OfferedDocument, ...]:  # noqa: ARG001
-    """Each configuration and update that units are offered, in its newest version, signed as it travels."""
+    """List the newest version of each configuration and update that units are offered, with its signed
+    bytes."""
 
     def plan(_caller: Caller) -> Plan[tuple[OfferedDocument, ...]]:
         rows = tuple(front.state.offered())

@@ -1,5 +1,6 @@
-"""What a person does about units and the store: let a unit join, revoke it, purge what is due, bring a closed
-log. Each is an entry before it is done (463.4, 463.8).
+"""Calls about units and the store: let a unit join, revoke it, purge what is due, bring a closed log.
+
+Each is entered before it is carried out (463.4, 463.8).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ log_events = structlog.get_logger("department.desk")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitForm:
-    """A new unit, by the name that it will have; or one whose certificate ended, by its own."""
+    """A new unit, by the name that it will have, or a unit whose certificate ended, by its name."""
 
     name: str
 
@@ -47,7 +48,8 @@ class RevokeUnitForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BringForm:
-    """A closed log that was brought on its unit's card: its id in hex, what of it verifies, and why."""
+    """A closed log that was brought on its unit's card: its id in hex, how much of it verifies, and the
+    reason."""
 
     log: str
     records: int
@@ -57,7 +59,7 @@ class BringForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitCode:
-    """The one-time code with which a unit of this name joins, and for how many hours it is good."""
+    """The one-time code with which a unit of this name joins, and for how many hours it is valid."""
 
     entry: int
     name: str
@@ -66,8 +68,10 @@ class UnitCode:
 
 
 def issue_code(front: DeskContext, token: str, form: UnitForm) -> UnitCode:
-    """Make the code with which a new unit joins, or one whose certificate ended comes back: no other unit can
-    use that. The entry comes first."""
+    """Make the code with which a new unit joins, or a unit whose certificate ended comes back.
+
+    No other unit can use the latter. The entry comes first.
+    """
 
     def plan(caller: Caller) -> Plan[int]:
         if not 1 <= len(form.name) <= MAX_NAME or not form.name.isprintable():
@@ -107,7 +111,7 @@ def _is_cut_off(unit: UnitRow, at_us: int) -> bool:
 
 
 def revoke(front: DeskContext, token: str, form: RevokeUnitForm) -> Entered:
-    """Take a unit out of service; the entry comes first."""
+    """Take a unit out of service. The entry comes first."""
 
     def plan(caller: Caller) -> Plan[int]:
         demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
@@ -132,8 +136,10 @@ def revoke(front: DeskContext, token: str, form: RevokeUnitForm) -> Entered:
 
 
 def repeat_revocations(front: DeskContext) -> list[str]:
-    """Revoke again, in the store, the units that the log revoked last: their names. At the server's start and
-    daily: a store that was restored from a backup took them back."""
+    """Revoke again, in the store, units whose newest entry in the log is a revocation. Returns their names.
+
+    The server does so at its start and daily, because a store restored from a backup lacks the revocations.
+    """
     units = front.state.joined()
     with front.desk.looking() as book:
         back = [one for one in units if not one.revoked and book.joined.ended(one)]
@@ -145,7 +151,7 @@ def repeat_revocations(front: DeskContext) -> list[str]:
 
 
 def purge(front: DeskContext, token: str, form: NothingForm) -> tuple[PurgedDay, ...]:  # noqa: ARG001
-    """Purge what is due now, as the daily run does; the entry comes first."""
+    """Purge what is due now, as the daily run does. The entry comes first."""
 
     def plan(_caller: Caller) -> Plan[int]:
         return [PurgeAsked()], lambda made: made[0].sequence
@@ -158,14 +164,14 @@ def purge(front: DeskContext, token: str, form: NothingForm) -> tuple[PurgedDay,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetForm:
-    """The destruction receipt that a unit printed when it was reset, as bytes."""
+    """The destruction receipt, as bytes, that a unit printed when it was reset."""
 
     receipt: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetTaken:
-    """What a receipt says. `undelivered`: reads that the department never had."""
+    """What a receipt says. `undelivered`: how many reads the department never received."""
 
     entry: int
     unit: str
@@ -174,7 +180,7 @@ class ResetTaken:
 
 
 def hand_reset(front: DeskContext, token: str, form: ResetForm) -> ResetTaken:
-    """Hand in the destruction receipt of a unit that could not send it; the entry comes first."""
+    """Hand in the destruction receipt of a unit that could not send it. The entry comes first."""
 
     def plan(_caller: Caller) -> Plan[int]:
         digest = hashlib.sha256(form.receipt).digest()
@@ -190,7 +196,7 @@ def hand_reset(front: DeskContext, token: str, form: ResetForm) -> ResetTaken:
 
 
 def bring(front: DeskContext, token: str, form: BringForm) -> Entered:
-    """Enter that a closed log is taken in from its unit's card, ahead of taking it in."""
+    """Enter that a closed log is taken in from its unit's card, before it is taken in."""
 
     def plan(_caller: Caller) -> Plan[int]:
         demand_words(form.reason, "say where the card comes from", code="reason", clause="463.8")

@@ -52,7 +52,7 @@ class LogonThrottle:
             self._kept.close()
 
     def _who(self, user: str, address: str | None) -> Who:
-        """The digests of a name and its address; None stands for any address. What was kept is read first."""
+        """The digests of a name and its address; None means any address. What was kept is read first."""
         if not self._opened:
             self._opened, self._kept = True, self._open_kept()
             for who, times in self._kept.all():
