@@ -1,1 +1,1 @@
-"""The desk in a browser: pages over the table of operations. Nothing is decided here."""
+"""The desk in a browser: pages over the table of operations. They decide nothing."""

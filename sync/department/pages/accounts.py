@@ -1,4 +1,4 @@
-"""One's own account: the password, the authenticator, what ends when."""
+"""A person's own account: the password, the authenticator, what ends when."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sync.department.policy.roles import Call
 
 
 async def show(visit: Visit) -> Response:
-    """Who you are here, and what ends when."""
+    """Show the person's account, and what ends when."""
     await visit.demand("policy/read")
     passkeys = await visit.call("user/passkeys") if visit.may(Call.TRAINING_READ) else None
     return visit.page("account.html", drafts=visit.memory.drafts(visit.person.user), passkeys=passkeys)
 
 
 async def passkey_options(visit: Visit) -> Response:
-    """What the browser's authenticator is asked, for a new passkey."""
+    """Answer the browser with the options for a new passkey."""
     made = await visit.call("user/passkey-options")
     return visit.data(made.options)
 
@@ -41,8 +41,11 @@ async def passkey(visit: Visit) -> Response:
 
 
 async def password(visit: Visit) -> Response:
-    """The form of a new password; with a new authenticator, where another person made the one before or the
-    address asks for it. A refused form comes back without a picture: the one that was scanned still waits."""
+    """Show the form for a new password.
+
+    It has a new authenticator if another person made the present one or the address asks for it. A refused
+    form comes back without a picture, since the one that was scanned still waits.
+    """
     await visit.demand("policy/read")
     least, uri = visit.calling.front.desk.policy.security.password_min, ""
     asked = visit.values.get("new_authenticator", visit.request.query_params.get("new_authenticator", ""))
@@ -56,13 +59,16 @@ async def password(visit: Visit) -> Response:
 
 
 async def must_change(visit: Visit) -> Response:
-    """The same form, if nothing else is available until the password is changed."""
+    """Show the same form when nothing else is available until the password is changed."""
     return await password(visit)
 
 
 async def set_password(visit: Visit) -> Response:
-    """Change it. The authenticator stays, unless another person made it or a new one is asked: that one is in
-    force with its first code."""
+    """Change the password.
+
+    The authenticator stays, unless another person made it or a new one is asked for. The new one is in force
+    from its first code.
+    """
     values = visit.values
     if values.get("new", "") != values.get("again", ""):
         raise FormError(
@@ -84,7 +90,7 @@ async def set_password(visit: Visit) -> Response:
     if shield.signs(visit.token):
         visit.say(f"The password is changed. {what}; other sessions have ended.")
         return visit.to("/account")
-    # a session that another person's password opened signs nothing: the person logs on with what is their own
+    # a session that another person's password opened signs nothing, so the person logs on with their own
     await logon.end(visit)
     visit.token, visit.who = "", None
     answer = visit.page("authenticator.html", what=what)

@@ -1,7 +1,7 @@
-"""Alerts: the live list, and each alert's way from its picture to its end (463.7).
+"""Alerts: the live list, and the steps of each alert from its picture to its end (463.7).
 
-The picture first, then plate and state as a person reads them, and only then the entry. What was opened stays
-with the session that opened it; another session looks again, as a separate access.
+The picture comes first, then the plate and state that a person reads, and only then the entry. What was
+opened stays with its session; another session looks again, as a separate access.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Work:
 
     @property
     def size(self) -> int:
-        """Bytes of its pictures."""
+        """The size of its pictures in bytes."""
         return 0 if self.images is None else len(self.images.patch) + len(self.images.overview)
 
 
 async def show(visit: Visit) -> Response:
-    """The open alerts: those that sound, then those that are overdue."""
+    """Show the open alerts: first those that sound, then those that are overdue."""
     lines = sorted(await visit.call("alert/list"), key=lambda line: (not _sounds(line), not line.overdue))
     shown = cut(visit, lines, "open", texts=_texts)
     return visit.page("alerts.html", lines=shown, sounding=sum(one.sounded for one in lines))
@@ -49,7 +49,7 @@ def _sounds(line: AlertLine) -> bool:
 
 
 def _texts(line: AlertLine) -> tuple[str, ...]:
-    """What a person may look for: what the list shows of an alert."""
+    """The texts of an alert that a person may search in: those that the list shows."""
     states = {
         "entry withdrawn": line.recalled,
         "not verified": _sounds(line),
@@ -62,12 +62,12 @@ def _texts(line: AlertLine) -> tuple[str, ...]:
 
 
 async def events(visit: Visit) -> Response:
-    """The alerts as they come. Following is not use of the session."""
+    """Stream the alerts as they come. Following does not count as use of the session."""
     return EventStream(await visit.calling.alert_events.follow(visit.token, last_id_of(visit.request)))
 
 
 async def one(visit: Visit) -> Response:
-    """One alert: what is known to this session, and the one next step."""
+    """Show one alert: what this session knows of it, and its next step."""
     return _page(visit, await _work(visit))
 
 
@@ -90,13 +90,13 @@ def _name(visit: Visit) -> str:
 
 
 async def _work(visit: Visit) -> Work:
-    """What this session knows of the alert of the address. Raises FormError for one that is not open."""
+    """What this session knows of the alert in the address. Raises FormError if it is not open."""
     await visit.demand("alert/list")
     name = _name(visit)
     known = visit.shelf.get(f"alert/{name}", visit.now_us)
     if isinstance(known, Work):
         if known.images is not None:
-            await visit.demand("alert/show")  # a picture is kept for people who may still open it
+            await visit.demand("alert/show")  # a kept picture is only for people who may still open it
         await _renew(visit, known, name)
         return known
     lines: tuple[AlertLine, ...] = await visit.call("alert/list")
@@ -107,7 +107,10 @@ async def _work(visit: Visit) -> Work:
 
 
 async def _renew(visit: Visit, work: Work, name: str) -> None:
-    """Others work on the alert, too, and its entry can be withdrawn. Raises FormError once it ended."""
+    """Bring the alert up to date, since others work on it too and its entry can be withdrawn.
+
+    Raises FormError once it has ended.
+    """
     front, user = visit.calling.front, visit.person.user
     line = await visit.calling.in_thread(lambda: newest_line(front, name, user))
     if line is None:
@@ -158,7 +161,7 @@ async def _close(visit: Visit, name: str) -> Response:
 
 
 async def picture(visit: Visit) -> Response:
-    """A picture that this session opened."""
+    """Answer with a picture that this session opened."""
     await visit.demand("alert/show")
     known = visit.shelf.get(f"alert/{_name(visit)}", visit.now_us)
     if not isinstance(known, Work) or known.images is None:

@@ -1,9 +1,9 @@
 """The routes of the pages: the checks before a page, and the answer to a refused one.
 
-In this order: the form's origin, its size, its session's mark; then the page's own calls, which ask for
-session, role and training as every call does. A refused form comes back as it was filled in, with what,
-clause and cure. A form that met a lock is kept on the server and comes back, unsent, after the unlock; so
-does one that asks for a fresh proof.
+The checks are, in this order: the form's origin, its size, its session's mark; then the page's own calls,
+which check session, role and training as every call does. A refused form comes back as it was filled in, with
+what was wrong, the clause and the cure. A form that meets a lock or asks for a fresh proof is kept on the
+server and comes back, unsent, after the unlock or the proof.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ from sync.department.pages.visit import Handler, Page, Visit
 from sync.department.pages.wording import in_page_words
 from sync.department.policy.refusals import FRESH_PROOF, FormError, NotProvenError
 
-MAX_FIELDS = 50_000  # a long form has hundreds; each costs much more than its bytes
-MAX_FORM_BYTES = 12 << 20  # a letter of an agency, or a year of RMS numbers
+MAX_FIELDS = 50_000  # a long form has hundreds; each takes much more memory than its bytes
+MAX_FORM_BYTES = 12 << 20  # an agency's letter, or a year of RMS numbers
 MAX_LOGON_BYTES = 32 << 10  # without a session
 MEMORY_BYTES = 48 << 20
 SECONDS = 20.0
@@ -93,7 +93,7 @@ PAGES: tuple[Page, ...] = (
 
 
 class _Elsewhere(BaseRoute):
-    """Paths that no page has, answered as a page; those of the programs keep their own form of error."""
+    """Answers paths that no page has with a page. Those for programs keep their own form of error."""
 
     def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
         self._route = Route("/{path:path}", answer, methods=["GET"])
@@ -112,7 +112,7 @@ class _Elsewhere(BaseRoute):
 def routes(
     calling: Calling | None, pages: tuple[Page, ...] = PAGES, street_map: StreetMap | None = None
 ) -> list[BaseRoute]:
-    """The pages' routes; without a desk they say how one is made."""
+    """The pages' routes. Without a desk, they say how to create one."""
     if calling is None:
         return [Route("/", _no_desk, methods=["GET"])]
     server = _Pages(calling, street_map)
@@ -133,7 +133,7 @@ async def _no_desk(_request: Request) -> Response:
 
 
 def _pairs(data: bytes) -> list[tuple[str, str]]:
-    """The fields of a form that brings no file. Raises ValueError for what is none, or has too many."""
+    """The fields of a form without a file. Raises ValueError for other bytes, or too many fields."""
     text = data.decode()
     return parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MAX_FIELDS)
 
@@ -167,7 +167,7 @@ class _Pages:
         self._events = Sparingly("department.pages")
 
     def endpoint(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
-        """The page's answer to every request."""
+        """Make the function that answers a page's requests."""
 
         async def answer(request: Request) -> Response:
             visit = Visit(request, self._calling, self._memory, shield.new_nonce(), shield.token_of(request))
@@ -177,7 +177,7 @@ class _Pages:
                 await self._find_person(visit)
                 if sent:
                     shield.demand_own(request)
-                    is_known = bool(self._owner(visit))  # also of an ended session: its form is kept
+                    is_known = bool(self._owner(visit))  # an ended session's form is kept too
                     if not (is_known or page.to_all):
                         _demand_session(visit, sent=True)
                     visit.values = await self._form(request, MAX_FORM_BYTES if is_known else MAX_LOGON_BYTES)
@@ -205,17 +205,17 @@ class _Pages:
         with contextlib.suppress(NotProvenError):
             visit.who = await self._calling.in_thread(lambda: whoami.logged_on(desk, visit.token))
         if visit.who is not None and not visit.who.must_change and not shield.signs(visit.token):
-            visit.who = None  # nothing that it did would be proven to be its person's: log on again
+            visit.who = None  # its calls would not be proven to be its person's: log on again
 
     async def _form(self, request: Request, limit: int) -> Values:
-        """The fields of a body. Raises FormError, RefusedByDepartmentError."""
+        """Read the fields of a body. Raises FormError, RefusedByDepartmentError."""
         with self._budget.taking() as add:
             data = await read_body(request, limit, SECONDS, add)
             kind = request.headers.get("content-type", "").partition(";")[0].strip()
             if kind == "multipart/form-data":
                 try:
                     parser = MultiPartParser(request.headers, _pieces(data))
-                    parser.spool_max_size = len(data) + 1  # in memory: a list in a temporary file is in clear
+                    parser.spool_max_size = len(data) + 1  # in memory: a temporary file would be plain text
                     parsed = await parser.parse()
                 except (MultiPartException, KeyError):
                     raise FormError("the form is malformed", code="form", clause="463.5") from None
@@ -231,7 +231,7 @@ class _Pages:
 
     @staticmethod
     def _restore(visit: Visit) -> None:
-        """Fill in the form of this page that a lock kept."""
+        """Fill in this page's form that was kept at a lock."""
         draft = visit.memory.take_draft(visit.person.user, visit.request.url.path)
         if draft is not None:
             visit.values, visit.restored = Values(draft.pairs), True
@@ -257,7 +257,7 @@ class _Pages:
                 visit.refusal = replace(visit.refusal, what=what, cure=cure)
             status, visit.who = visit.refusal.status, None
             if not visit.token and not sent:
-                visit.refusal = None  # a first visit is no mistake
+                visit.refusal = None  # a first visit is not a mistake
             return await logon.show(visit, status)
         if visit.refusal.code in OWN_PASSWORD_FIRST:
             return await accounts.must_change(visit)
@@ -267,16 +267,16 @@ class _Pages:
                 return await again(visit)
             except Exception as second:  # noqa: BLE001 - the form cannot be shown: only the refusal is
                 if error_answer(second, self._events).code in SESSION_GONE | {LOCKED}:
-                    return await self._refused(page, visit, second, sent=sent)  # which keeps what was typed
+                    return await self._refused(page, visit, second, sent=sent)  # this keeps what was typed
         return visit.page("refused.html")
 
     @staticmethod
     def _owner(visit: Visit) -> str:
-        """Who made the request, or has the ended session that it names."""
+        """The user who made the request, or whose ended session it names."""
         return visit.who.user if visit.who else visit.memory.owner(visit.session) if visit.token else ""
 
     def _keep_draft(self, visit: Visit) -> bool:
-        """Keep what was typed for its person; whether there was anything."""
+        """Keep what was typed for its person. Returns whether there was anything."""
         kept = visit.values.kept()
         user = self._owner(visit)
         if not (user and any(value for _, value in kept)):

@@ -1,7 +1,7 @@
-"""Requests for a search: ask, see the answer, what was looked up in one's name; and the queue that runs them.
+"""Requests for a search: ask, see the answer, see accesses in one's own name; the queue that runs them.
 
-463.5 (c): an officer or analyst asks, communications or the CCAT supervisor run it. 463.5 (a): a second
-person agrees to a search without a full plate.
+An officer or analyst asks, and communications or the CCAT supervisor run the search (463.5 (c)). A second
+person agrees to a search without a full plate (463.5 (a)).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sync.department.policy.roles import Call
 
 
 async def show(visit: Visit) -> Response:
-    """The form of a request, and your requests."""
+    """Show the form of a request, and the person's requests."""
     rows = await visit.call("inquiry/requests")
     shown = cut(visit, rows, "requests", texts=_texts)
     return visit.page("ask.html", rows=shown, **grounds.carried(visit), **await search_fields(visit))
@@ -39,7 +39,7 @@ async def send(visit: Visit) -> Response:
 
 
 async def answer(visit: Visit) -> Response:
-    """Look at the answer to your own request: a separate access."""
+    """Show the answer to the person's own request, as a separate access."""
     number = int(visit.request.path_params["number"])
     rows = await visit.call("inquiry/requests")
     row = next((one for one in rows if one.request == number), None)
@@ -51,13 +51,13 @@ async def answer(visit: Visit) -> Response:
 
 
 async def mine(visit: Visit) -> Response:
-    """What was accessed by the person or in their name, the newest first."""
+    """Show what was accessed by the person or in their name, newest first."""
     rows = await visit.call("inquiry/mine")
     return visit.page("mine.html", rows=cut(visit, rows[::-1], "looks", texts=_look_texts))
 
 
 async def dispute(visit: Visit) -> Response:
-    """Dispute an access that you did not make, or that has a mistake."""
+    """Dispute an access that the person did not make, or that has a mistake."""
     number = visit.values.number("entry")
     await visit.call("inquiry/dispute", entry=number, reason=visit.values.text("reason"))
     visit.say(f"Entry {number} is disputed: the next audit assigns it to a reviewer.")
@@ -65,7 +65,7 @@ async def dispute(visit: Visit) -> Response:
 
 
 async def queue(visit: Visit) -> Response:
-    """Requests that wait to be run, proposals that wait for a second person."""
+    """Show requests that wait to be run, and proposals that wait for a second person."""
     rows = await visit.call("inquiry/queue")
     requests = [one for one in rows if one.kind == "request"]
     proposals = [one for one in rows if one.kind != "request"]
@@ -85,7 +85,7 @@ def _entry(row: Any) -> int:
 
 
 def _texts(row: Any) -> Iterator[str]:
-    """The searchable words of a request or proposal: never the plate."""
+    """The searchable texts of a request or proposal, never the plate."""
     yield from (str(getattr(row, name)) for name in ("entry", "request", "proposal") if hasattr(row, name))
     yield from (
         getattr(row, "user", ""),
@@ -100,7 +100,7 @@ def _look_texts(row: Any) -> Iterator[str]:
 
 
 def asker_of(visit: Visit, row: Any) -> str:
-    """Whose request a proposal answers; empty if none."""
+    """The person whose request a proposal answers; empty if none."""
     asked = visit.calling.front.desk.book.queue.asked.get(row.request)
     return asked.stamp.user if asked is not None else ""
 
@@ -111,7 +111,7 @@ def _is_wide(row: Any) -> bool:
 
 
 async def take(visit: Visit) -> Response:
-    """Run, propose, decline a request; approve or refuse a proposal."""
+    """Run, propose or decline a request, or approve or refuse a proposal."""
     number, what = int(visit.request.path_params["number"]), visit.values.get("do", "")
     reason = visit.values.text("reason")
     if what == "run":

@@ -1,5 +1,5 @@
-"""The audit: accesses with their filters, charts by purpose and person, findings, the RMS, events (463.5
-(b), (c))."""
+"""The audit: accesses with filters, charts by purpose and person, findings, the RMS, events (463.5 (b),
+(c))."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _event_kinds(_visit: Visit) -> Options:
 
 
 def _asked(visit: Visit, *names: str) -> dict[str, Any]:
-    """The filters of the page's address. A plate is none of them: addresses are kept by browsers."""
+    """The filters in the page's address, which has no plate because browsers keep addresses."""
     typed = Values(tuple(visit.request.query_params.multi_items()))
     zone = visit.calling.front.desk.policy.zone
     found: dict[str, Any] = {}
@@ -272,13 +272,13 @@ FILING = Sheet(
 
 
 async def requests_csv(visit: Visit) -> Response:
-    """The same accesses as a spreadsheet."""
+    """Answer with the same accesses as a spreadsheet."""
     found = await visit.call("audit/read", **_asked(visit, "since_us", "until_us", "user", "purpose"))
     return download(File(name="alpr-requests.csv", kind="text/csv", data=csv_text(found).encode()), visit)
 
 
 async def unfiled_csv(visit: Visit) -> Response:
-    """The export for the RMS."""
+    """Answer with the export for the RMS."""
     found = await visit.call("inquiry/unfiled")
     return download(
         File(name="alpr-requests-to-file.csv", kind="text/csv", data=csv_text(found).encode()), visit

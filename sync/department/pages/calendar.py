@@ -18,7 +18,7 @@ from sync.department.policy.roles import Call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalPage:
-    """A page where something that ends is renewed. `calls`: who may do it there."""
+    """A page where something that ends is renewed. `calls`: the calls that allow it there."""
 
     path: str
     title: str
@@ -44,13 +44,13 @@ PLACES = {
     "audit": RenewalPage(path="/audit", title="Audit", calls=(Call.AUDIT_RUN,)),
 }
 """Kinds that a page renews. A password is its owner's; the rest is renewed by the server or by root keys."""
-MOST_A_DAY = 8  # of what ends on one day, in the month; the table below has all of it
+MOST_A_DAY = 8  # of one day's ends in the month; the table below shows all
 OWN_PASSWORD = RenewalPage(path="/account/password", title="My account", calls=(Call.POLICY_READ,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarRow:
-    """One line: what ends, where this person renews it; `past`: it has ended and should not have."""
+    """One line: what ends, and where this person renews it. `past`: it has ended and should not have."""
 
     ending: Ending
     place: RenewalPage | None
@@ -80,7 +80,7 @@ def _texts(row: CalendarRow) -> tuple[str, ...]:
 
 
 async def show(visit: Visit) -> Response:
-    """One month, and everything by its date. Raises FormError."""
+    """Show one month, and everything that ends by its date. Raises FormError."""
     found = await visit.call("calendar/list")
     asked = visit.request.query_params
     kinds = [(kind, word_of(kind)) for kind in SEEN_WITH if any(one.kind == kind for one in found)]

@@ -1,4 +1,4 @@
-"""Changes: what waits for a second person, and one's own proposals until they are carried out (463.4)."""
+"""Changes: what waits for a second person, and own proposals until they are carried out (463.4)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _shown(answer: ShownProposal) -> str:
 
 
 async def _kept(visit: Visit) -> dict[str, Any]:
-    """Approved proposals whose form this session still has."""
+    """The approved proposals whose form this session still has."""
     rows = await visit.call("change/mine")
     kept = visit.shelf.get(PROPOSALS, visit.now_us) or {}
     shown = cut(visit, rows, "mine", key=lambda one: one.proposal, texts=_texts)
@@ -36,7 +36,7 @@ async def _kept(visit: Visit) -> dict[str, Any]:
 
 
 def _texts(row: MyChange) -> tuple[str, ...]:
-    """The searchable words of a proposal, without its plate."""
+    """The searchable texts of a proposal, without its plate."""
     return (str(row.proposal), act_of(row.call), row.about, row.summary, row.state, row.second)
 
 
@@ -107,7 +107,7 @@ async def carry_out(visit: Visit) -> Response:
         )
     ask, value, path = kept[number]
     answer = await visit.call(ask.operation, **value, approval=number)
-    return answered(ask, answer, visit, path)  # the form stays kept: sent twice, it gets the same answer
+    return answered(ask, answer, visit, path)  # the form is kept, so that sent twice it gets the same answer
 
 
 _SHOW, *_REST = pages_of(SHEET)

@@ -1,4 +1,4 @@
-"""Bar charts as SVG shapes: plain numbers in, places in pixels out. No I/O."""
+"""Bar charts as SVG shapes: numbers in, positions in pixels out. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_BARS = 20
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: its words, number, top and length in pixels."""
+    """One bar: its label, its number, its top and length in pixels."""
 
     label: str
     count: int
@@ -36,7 +36,7 @@ class Chart:
 
 
 def chart_of(title: str, counts: Iterable[tuple[str, int]]) -> Chart:
-    """The chart of named counts; of more than can be seen, how many were left out."""
+    """Make the chart of named counts, with how many were left out if there are too many to see."""
     rows = [(label if label[:1].isdigit() else word_of(label), number) for label, number in counts]
     most = max((number for _label, number in rows), default=0)
     bars = tuple(

@@ -13,7 +13,7 @@ from sync.department.policy.refusals import FormError
 
 
 async def show(visit: Visit) -> Response:
-    """The form of an emergency search."""
+    """Show the form of an emergency search."""
     await visit.demand("inquiry/break-glass")
     terms = visit.calling.front.desk.policy.break_glass
     return visit.page(
@@ -25,7 +25,7 @@ async def show(visit: Visit) -> Response:
 
 
 async def send(visit: Visit) -> Response:
-    """Run it: its access, the danger and a finding are in the log before a key is used."""
+    """Run an emergency search. Its access, the danger and a finding are in the log before a key is used."""
     ground = grounds.ground_of(visit.values) | {"number_kind": "cad"}
     query, wrong = query_of(visit)
     danger = visit.values.text("danger")
@@ -35,13 +35,13 @@ async def send(visit: Visit) -> Response:
 
 
 async def waiting(visit: Visit) -> Response:
-    """Emergency searches that wait for a second person."""
+    """Show emergency searches that wait for a second person."""
     rows = await visit.call("inquiry/emergencies")
     return visit.page("emergencies.html", rows=cut(visit, rows, "emergencies"))
 
 
 async def judge(visit: Visit) -> Response:
-    """Judge one as the second person."""
+    """Judge an emergency search as its second person."""
     number, word = visit.values.number("access"), visit.values.get("justified", "")
     if word not in {"yes", "no"}:
         raise FormError("say whether it was justified", code="justified", clause="463.5 (a)")

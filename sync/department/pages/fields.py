@@ -1,7 +1,7 @@
-"""Fields of a call's form, made from the form itself: what a page shows, and what the call is sent. No I/O.
+"""Fields of a call's form, made from the form itself: what a page shows, and what the call gets. No I/O.
 
-Labels and help are those of the API's reference (`desk/field_help.py`). What HTML cannot send otherwise is
-turned here: files, local times, lists of one a line.
+Labels and help are those of the API's reference (`desk/field_help.py`). What HTML cannot send directly is
+converted here: files, local times, lists with one item per line.
 """
 
 from __future__ import annotations
@@ -45,13 +45,16 @@ CHOSEN = {
     "maintenance or repair (463.3)": "463.3",
 }
 """Help on how a field is typed, and what is said instead where the page offers a choice."""
-SECOND = ("propose", "approval")  # buttons, and a number that only a second person's yes brings
+SECOND = ("propose", "approval")  # a button, and a number that comes with a second person's yes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field. `kind`: text, lines, number, time, date, file, tick, choice, many. `name`: as the call has
-    it, with the record that it is in before a dot."""
+    """One field.
+
+    `kind`: text, lines, number, time, date, file, tick, choice, many. `name`: as in the call, after the name
+    of its record and a dot, if it is in one.
+    """
 
     name: str
     kind: str
@@ -66,7 +69,7 @@ class Field:
 def fields_of(
     form: type[Any], options: Mapping[str, Options], skip: frozenset[str] = frozenset()
 ) -> list[Field]:
-    """The fields of a form in their order, without its ground, `skip` and what asks for a second person."""
+    """The fields of a form in order, without its ground, `skip`, and those that ask for a second person."""
     hints = hints_of(form)
     found: list[Field] = []
     for one in dataclasses.fields(form):
@@ -101,7 +104,7 @@ def fields_of(
 
 
 def _name(name: str, hints: Mapping[str, Any]) -> str:
-    """A field's name on the page: apart from that of the ground on the same page."""
+    """A field's name on the page, which differs from those of the ground on the same page."""
     return f"own.{name}" if Ground in hints.values() and name in Ground.__dataclass_fields__ else name
 
 
@@ -124,8 +127,10 @@ def _kind(name: str, hint: Any, options: Mapping[str, Options]) -> tuple[str, Op
 def value_of(
     form: type[Any], values: Values, moment_us: Moments, skip: frozenset[str]
 ) -> tuple[dict[str, Any], list[FormError]]:
-    """What was typed, as the call's JSON has it, and each field that is missing or malformed. Empty fields
-    with a default are left out. `moment_us`: the time typed in a field of this name."""
+    """What was typed, as the call's JSON, and each missing or malformed field.
+
+    Empty fields with a default are left out. `moment_us`: returns the time typed in a field of this name.
+    """
     wrong: list[FormError] = []
     return _read(form, values, moment_us, skip, "", wrong), wrong
 
@@ -192,7 +197,7 @@ def _value(name: str, hint: Any, values: Values, moment_us: Moments) -> Any:  # 
 
 
 def _shift(text: str) -> dict[str, int]:
-    """A shift as people write it: 22:00-06:00. Raises FormError."""
+    """Parse a shift as people write it: 22:00-06:00. Raises FormError."""
     try:
         shift = Shift.parse(text)
     except RecordError as error:

@@ -1,4 +1,4 @@
-"""The foot of every page: whether the witness saw the log, and where the keys are."""
+"""The footer of every page: whether the witness saw the log, and where the keys are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sync.department.desk.context import DeskContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foot:
-    """`well`: whether answers leave with a witness's signature."""
+    """The footer's content. `well`: whether answers leave with a witness's signature."""
 
     witness: str
     well: bool
@@ -20,7 +20,7 @@ class Foot:
 
 
 def foot_of(front: DeskContext, now_us: int) -> Foot:
-    """The state as this process knows it; nothing is asked of the witness."""
+    """The footer as this process knows it, without asking the witness."""
     desk = front.desk
     size, signed = desk.log.size(), desk.log.cosigned()[0]
     away = desk.book.away

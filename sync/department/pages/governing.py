@@ -70,13 +70,13 @@ POLICY = Sheet(
 
 
 async def policy_file(visit: Visit) -> Response:
-    """The signed policy file, unchanged."""
+    """Answer with the signed policy file, unchanged."""
     found = await visit.call("policy/read")
     return download(File(name="policy.toml", kind="text/plain", data=found.document), visit)
 
 
 async def trust(visit: Visit) -> Response:
-    """Witnesses, keys, root file: a stranger checks this department with them."""
+    """Answer with witnesses, keys and root file, with which anyone can check this department."""
     await visit.demand("policy/read")
     desk = visit.calling.front.desk
     size, checkpoint = desk.log.cosigned()
@@ -95,8 +95,10 @@ async def trust(visit: Visit) -> Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetUpStep:
-    """One step of the set-up. `commands`: how it is done without this page, in their order; `path`: where it
-    is done here, or seen (`link`)."""
+    """One step of the set-up.
+
+    `commands`: how to do it without this page, in order; `path`: where to do or see (`link`) it here.
+    """
 
     title: str
     why: str
@@ -107,7 +109,7 @@ class SetUpStep:
 
 
 def _witness_commands(log_key: str) -> tuple[str, ...]:
-    """How a witness is made at its office, and named here."""
+    """The commands that create a witness at its office and name it here."""
     at_office = "--folder /srv/witness"
     return (
         f"department witness init --name attorney.example.gov/w1 {at_office}",
@@ -120,7 +122,7 @@ def _witness_commands(log_key: str) -> tuple[str, ...]:
 
 
 def keys_left(home: Path) -> list[str]:
-    """The root keys that are still in a home; of a folder that this process may not read, the folder."""
+    """The root keys that are still in a home, or the folder itself if this process may not read it."""
     folder = home / "root-keys"
     try:
         return sorted(one.name for one in folder.iterdir())
@@ -131,7 +133,7 @@ def keys_left(home: Path) -> list[str]:
 
 
 def steps(visit: Visit) -> list[SetUpStep]:
-    """The steps, each with whether it was done."""
+    """The steps, each with whether it is done."""
     desk, front = visit.calling.front.desk, visit.calling.front
     with desk.looking() as book:
         accounts = [one for one in book.roster.accounts.values() if one.active]
@@ -211,7 +213,7 @@ def steps(visit: Visit) -> list[SetUpStep]:
 
 
 async def setup(visit: Visit) -> Response:
-    """The set-up, for the administrator; shown before the first password is replaced, too."""
+    """Show the set-up to the administrator, even before the first password is replaced."""
     first = bool(visit.person.must_change) and visit.may(Call.USER_MANAGE)
     await visit.demand("policy/read" if first else "user/set")
     return visit.page("setup.html", steps=await visit.calling.in_thread(lambda: steps(visit)))

@@ -1,7 +1,7 @@
-"""Purpose, basis, number and reason of a look: as fields, and carried on through one case's looks.
+"""Purpose, basis, number and reason of a look: their fields, carried on through the looks for one case.
 
-What a session gave last is filled in for its next look, and shown; a number that this person named before
-brings its purpose, basis and reason back. Nothing is taken from anywhere else.
+What a session gave last is filled in for its next look, and shown. A number that this person named before
+brings its purpose, basis and reason back. Nothing comes from anywhere else.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ REMEMBERED = 12
 
 
 def ground_of(values: Values) -> dict[str, str]:
-    """The ground as typed, in the form of the calls."""
+    """The ground as typed, in the calls' form."""
     return {name: values.text(name) for name in FIELDS}
 
 
 def remember(visit: Visit, ground: Mapping[str, str]) -> None:
-    """Carry a ground that a call took on to the session's next look."""
+    """Keep a ground that a call accepted for the session's next look."""
     known = _known(visit)
     known.pop(ground["number"], None)
     known[ground["number"]] = dict(ground)
@@ -32,12 +32,12 @@ def remember(visit: Visit, ground: Mapping[str, str]) -> None:
 
 
 def _known(visit: Visit) -> dict[str, Mapping[str, str]]:
-    """The grounds of this session's looks by their numbers, the newest last."""
+    """The grounds of this session's looks by number, newest last."""
     return dict(visit.shelf.get("grounds", visit.now_us) or {})
 
 
 def carried(visit: Visit) -> dict[str, Any]:
-    """What the ground's fields show: as typed, else as carried on, else empty; and the known numbers."""
+    """What the ground's fields show (as typed, else carried on, else empty), and the known numbers."""
     known, asked = _known(visit), visit.request.query_params
     newest_first = list(known.values())[::-1]
     last = newest_first[0] if newest_first and "fresh" not in asked else {}
@@ -52,13 +52,13 @@ def carried(visit: Visit) -> dict[str, Any]:
 
 
 def completed(visit: Visit, ground: dict[str, str]) -> dict[str, str]:
-    """A ground whose number this session named before, with what was left empty filled in from then."""
+    """A ground with its empty fields filled in, if this session named its number before."""
     before = _known(visit).get(ground["number"], {})
     return {name: value or before.get(name, "") for name, value in ground.items()}
 
 
 def choices(visit: Visit) -> dict[str, Any]:
-    """What the policy offers for purpose, basis and kind of number."""
+    """The purposes, bases and kinds of number that the policy offers."""
     policy = visit.calling.front.desk.policy
     return {
         "purposes": [(one.id, one.text) for one in policy.purposes],

@@ -16,8 +16,10 @@ def typed_secret(totp_uri: str) -> str:
 
 
 def secrets_of(answer: Any) -> list[tuple[str, str, Markup, str]]:
-    """(user, first password, QR code, the same secret to type) of what is handed over once; the last two are
-    empty for a kept authenticator."""
+    """(user, first password, QR code, the same secret to type) of each person's secrets, handed over once.
+
+    The last two are empty if the authenticator was kept.
+    """
     people = getattr(answer, "people", None) or (answer,)
     return [
         (

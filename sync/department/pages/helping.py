@@ -1,4 +1,4 @@
-"""Help, day and night, keys on and off, and the page for a path that no page has."""
+"""Help, the display preferences (day or night, keys), and the page for unknown paths."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ TASTES = {"theme": {"day", "night"}, "keys": {"on", "off"}, "quiet": {"yes", "no
 
 
 async def show(visit: Visit) -> Response:
-    """Keys, and where each clause's duty is done."""
+    """Show the keys, and the page for each clause's duty."""
     return visit.page("help.html", keys=[one for one in entries_for(visit.may) if one.key not in {"", "?"}])
 
 
 async def look(visit: Visit) -> Response:
-    """Keep a choice of taste in the browser."""
+    """Keep a display preference in the browser."""
     answer = visit.to(shield.local_path(visit.values.get("from", "/")))
     for name, words in TASTES.items():
         if visit.values.get(name, "") in words:
@@ -26,7 +26,7 @@ async def look(visit: Visit) -> Response:
 
 
 async def missing(visit: Visit) -> Response:
-    """There is no such page."""
+    """Answer that there is no such page."""
     return visit.page("missing.html", 404)
 
 

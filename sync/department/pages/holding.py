@@ -1,4 +1,4 @@
-"""Holds and evidence: place, export onto portable media, book, release by two (463.8)."""
+"""Holds and evidence: place, export onto portable media, book, release by two people (463.8)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _package(answer: Any) -> File:
 
 
 def _reads(visit: Visit) -> str:
-    """Reads that a page of results handed over."""
+    """The reads that a page of results handed over."""
     names = visit.request.query_params.getlist("read")
     return "\n".join(name for name in names[:200] if len(name) < 100)
 

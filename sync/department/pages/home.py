@@ -1,4 +1,4 @@
-"""Home: what waits for the person, the oldest first, and why each item is there."""
+"""Home: what waits for the person, oldest first, and why each item is there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _texts(item: HomeItem) -> tuple[str, ...]:
 
 
 async def show(visit: Visit) -> Response:
-    """Everything that waits for this person."""
+    """Show everything that waits for this person."""
     await visit.demand("policy/read")
     if visit.person.must_change:
         return visit.to("/account/password")

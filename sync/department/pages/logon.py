@@ -17,7 +17,7 @@ NO_PLACE = {"/logon", "/logoff", "/unlock", "/unlock/passkey", "/lock", "/awake"
 
 
 async def show(visit: Visit, status: int = 200) -> Response:
-    """The form of user, password and code."""
+    """Show the form of user, password and code."""
     if visit.who is not None and visit.refusal is None:
         return visit.to("/")
     posts = [(one, one) for one in visit.calling.front.desk.policy.sessions.staffed_posts]
@@ -32,7 +32,7 @@ def _next(visit: Visit) -> str:
 
 
 async def send(visit: Visit) -> Response:
-    """A new session: a new token, whatever the browser came with."""
+    """Begin a session with a new token, whatever the browser sent."""
     values = visit.values
     form = LogonForm(passkey=values.get("passkey", ""), post=values.text("post"))
     if not form.passkey:
@@ -52,21 +52,21 @@ async def send(visit: Visit) -> Response:
 
 
 async def passkey(visit: Visit) -> Response:
-    """What the browser's authenticator is asked, for a logon without password and code."""
+    """Answer the browser with the options of a logon by passkey."""
     form, address = BeginForm(user=visit.values.text("user")), address_of(visit.request)
     begun = await visit.calling.begin_passkey(form, address)
     return visit.data(begun.options)
 
 
 async def end(visit: Visit) -> None:
-    """End the session that the browser came with."""
+    """End the session that the browser sent."""
     visit.memory.forget(visit.session)
     with contextlib.suppress(DeskRefusal):
         await visit.calling.logoff(visit.token)
 
 
 async def log_off(visit: Visit) -> Response:
-    """End the session, here and in the browser."""
+    """End the session here and in the browser."""
     if visit.who is not None:
         await end(visit)
     visit.token, visit.who = "", None
@@ -76,7 +76,7 @@ async def log_off(visit: Visit) -> Response:
 
 
 async def locked(visit: Visit) -> Response:
-    """The page of a locked session: nothing of what was typed is on it."""
+    """Show the page of a locked session, without anything that was typed."""
     user, desk = visit.person.user, visit.calling.front.desk
     kept = len(visit.memory.drafts(user))
     passkeys = bool(desk.book.signers.passkeys.get(user))
@@ -89,7 +89,7 @@ async def locked(visit: Visit) -> Response:
 
 
 async def unlock(visit: Visit) -> Response:
-    """Unlock the session, and return to the form."""
+    """Unlock the session and return to the form."""
     values = visit.values
     form = UnlockForm(passkey=values.get("passkey", ""))
     if not form.passkey:
@@ -99,13 +99,14 @@ async def unlock(visit: Visit) -> Response:
 
 
 async def unlock_passkey(visit: Visit) -> Response:
-    """What the browser's authenticator is asked, for an unlock without password and code."""
+    """Answer the browser with the options of an unlock by passkey."""
     begun = await visit.calling.begin_unlock(visit.token)
     return visit.data(begun.options)
 
 
 async def lock(visit: Visit) -> Response:
-    """Lock now, or what an idle page sends: its half-filled form is kept until the session is open again."""
+    """Lock the session, at the person's request or an idle page's. The page's form is kept until the
+    unlock."""
     here = shield.local_path(visit.values.get("from", "/"))
     kept = visit.values.kept()
     if any(value for _, value in kept):
@@ -120,7 +121,7 @@ async def lock(visit: Visit) -> Response:
 
 
 async def awake(visit: Visit) -> Response:
-    """A person types: the session is in use. Makes no entry."""
+    """Count the session as used, since a person types. This makes no entry."""
     await visit.demand("policy/read")
     return Response(status_code=204, headers=shield.headers_of(visit.nonce))
 

@@ -1,4 +1,4 @@
-"""A look as its pages show it: the question, its answer page by page, the pictures opened so far. No I/O."""
+"""A look as its pages show it: its question, its answer page by page, the pictures opened so far. No I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.department.pages.zones import Shape, shapes_of
 
 
 def query_value(query: Query) -> dict[str, Any]:
-    """A query as the calls take it."""
+    """A query in the calls' form."""
     value: dict[str, Any] = asdict(query)
     if query.area is None:
         del value["area"]
@@ -24,7 +24,7 @@ def query_value(query: Query) -> dict[str, Any]:
 
 
 def ground_value(ground: Ground) -> dict[str, str]:
-    """A ground as the calls take it."""
+    """A ground in the calls' form."""
     value: dict[str, str] = asdict(ground)
     return value
 
@@ -33,8 +33,8 @@ def ground_value(ground: Ground) -> dict[str, str]:
 class SearchLook:
     """A search, an emergency search, or the answer to a request (`kind`), as one session sees it.
 
-    `query`, `ground`: as the calls take them; `number`: the request of an answer.
-    `cancelled`, `opened`, `of`: of a search that was carried out step by step.
+    `query`, `ground`: in the calls' form; `number`: the request that an answer is for. `cancelled`, `opened`,
+    `of`: the state of a search that runs step by step.
     """
 
     kind: str
@@ -49,44 +49,47 @@ class SearchLook:
 
     @property
     def access(self) -> int:
-        """The entry of the look."""
+        """The number of the look's entry."""
         return self.answers[0].access
 
     def take(self, part: int, answer: Answer) -> None:
-        """Add a part of the answer (its number, from 0), unless a form sent twice or another tab has."""
+        """Add part number `part` (from 0) of the answer, unless it is here from a form sent twice or another
+        tab."""
         if part == len(self.answers):
             self.answers.append(answer)
 
     @property
     def reads(self) -> list[FoundRead]:
-        """The reads of all pages, the newest first."""
+        """The reads of all pages, newest first."""
         return [one for page in self.answers for one in page.reads]
 
     @property
     def near(self) -> list[FoundRead]:
-        """The near ones of all pages."""
+        """The near matches of all pages."""
         return [one for page in self.answers for one in page.near]
 
     @property
     def unwitnessed(self) -> bool:
-        """Whether a part of it left while the witness was away."""
+        """Whether a part of the answer left while the witness was away."""
         return any(one.unwitnessed for one in self.answers)
 
     def place(self, row: int, read: str) -> int:
-        """The row of a read, which may have moved since its page was shown (another tab took more of the
-        answer); `row` where no read is named."""
+        """The row of a read; `row` if no read is named.
+
+        It may have moved since its page was shown, if another tab took more of the answer.
+        """
         rows = [*self.reads, *self.near]
         return next((at for at, one in enumerate(rows) if one.read == read), -1) if read else row
 
     def at(self, index: int) -> FoundRead | None:
-        """The read of a row: exact ones first, then near ones."""
+        """The read of a row: exact matches first, then near ones."""
         rows = [*self.reads, *self.near]
         return rows[index] if 0 <= index < len(rows) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A place of the plot. `row`: the number that its read has on the page."""
+    """A point of the plot. `row`: the number of its read on the page."""
 
     x: float
     y: float
@@ -106,12 +109,13 @@ class Plot:
 
     @property
     def text(self) -> str:
-        """The places as the map's script takes them."""
+        """The places in the form of the map's script."""
         return spots_text([(one.latitude, one.longitude, one.row, one.near) for one in self.spots])
 
 
 def plot_of(rows: Iterable[tuple[int, FoundRead, bool]], zones: Sequence[NoReadZone]) -> Plot | None:
-    """The plot of the reads that have a place, of rows (number on the page, read, near); None if none has."""
+    """The plot of those reads that have a place; None if none has. `rows`: (number on the page, read,
+    near)."""
     placed = [(at, one.position, near) for at, one, near in rows if one.position is not None]
     if not placed:
         return None

@@ -1,5 +1,5 @@
-"""Units, grants, incidents, hot lists, retention: what runs, who is let in, what goes when (463.3, 463.7,
-463.8)."""
+"""Units, grants, incidents, hot lists, retention: what runs, who gets in, what is purged when (463.3, .7,
+.8)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _categories(visit: Visit) -> Options:
 
 
 def _last_end(visit: Visit) -> str:
-    """The latest end of a local entry: an hour less than the policy's days, for a form that is filled in."""
+    """The latest end of a local entry, less an hour for filling in the form."""
     policy = visit.calling.front.desk.policy
     return local_input(visit.now_us + policy.alerts.local_days * DAY_US - HOUR_US, policy.zone)
 
@@ -58,7 +58,7 @@ def _compared(answer: Any) -> str:
 
 
 def _lent(answer: Any) -> File:
-    """The delegation and the designee's key, together: the key is given once."""
+    """The delegation and the designee's key in one file, since the key is given only once."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as pack:
         pack.writestr("designee.lent", answer.delegation)
@@ -228,7 +228,7 @@ LISTS = Sheet(
 
 
 class _Source:
-    """One source's row of the figures."""
+    """One source's row of figures."""
 
     def __init__(self, source: str, checked: int, rejected: int, silent: bool) -> None:
         self.source, self.checked, self.rejected, self.silent = source, checked, rejected, silent
@@ -299,7 +299,7 @@ GRANTS = Sheet(
 
 
 def _opened(visit: Visit) -> int:
-    """When an incident was opened, as its row gave it."""
+    """When an incident was opened, according to its row."""
     text = visit.values.get("opened_us", "")
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise FormError(

@@ -11,7 +11,7 @@ from sync.department.policy.refusals import FormError
 
 
 async def tile(visit: Visit) -> Response:
-    """One tile; 404 if the department has no map, 204 if its map ends."""
+    """Answer with one tile; 404 if the department has no map, 204 for a tile outside of it."""
     street_map = visit.street_map
     if street_map is None:
         return visit.page("missing.html", 404)

@@ -1,7 +1,7 @@
-"""What the server keeps for the pages of open sessions, in memory alone: unsent forms, answers, notices.
+"""What the server keeps for the pages of open sessions, only in memory: unsent forms, answers, notices.
 
 A form that met a lock is kept for its person and comes back unsent. An answer is kept for the session that
-asked, so that its page can be read again without being asked again. All of it is bounded, ends with the
+asked, so that its page can be shown again without another call. All of it is limited in size, ends with the
 session or after an hour, and is gone when the server stops.
 """
 
@@ -27,7 +27,7 @@ FINDS_A_SHELF = 40
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An unsent form: its page and its fields; the repr shows no field."""
+    """An unsent form: its page and its fields. The repr shows no field."""
 
     path: str
     pairs: tuple[tuple[str, str], ...] = field(repr=False)
@@ -43,8 +43,10 @@ class _Thing:
 
 @dataclass(slots=True)
 class Shelf:
-    """What one session's pages show: answers by name, the ground of its last look, words to say once, and
-    what was sought in its lists, by the name that the address has instead."""
+    """What one session's pages show: answers by name, the ground of its last look, words to show once.
+
+    Also the texts that were searched for in its lists, by the name that replaces each in the address.
+    """
 
     user: str
     things: OrderedDict[str, _Thing] = field(default_factory=OrderedDict, repr=False)
@@ -52,7 +54,8 @@ class Shelf:
     finds: OrderedDict[str, str] = field(default_factory=OrderedDict, repr=False)
 
     def keep_find(self, text: str) -> str:
-        """Keep what is sought in a list; returns a random name for it. The least used makes room."""
+        """Keep a text to find in a list, and return a random name for it. The least recently used one makes
+        room."""
         name = secrets.token_urlsafe(9)
         self.finds[name] = text
         while len(self.finds) > FINDS_A_SHELF:
@@ -60,14 +63,14 @@ class Shelf:
         return name
 
     def find_of(self, name: str) -> str:
-        """What was sought under a name; empty for one that is not kept."""
+        """The text to find under a name; empty if it is not kept."""
         if name not in self.finds:
             return ""
         self.finds.move_to_end(name)
         return self.finds[name]
 
     def put(self, name: str, value: Any, at_us: int, size: int = 0) -> None:
-        """Keep something under a name; the oldest makes room."""
+        """Keep something under a name. The oldest makes room."""
         self.things.pop(name, None)
         self.things[name] = _Thing(value, at_us, size)
         held = sum(one.size for one in self.things.values())
@@ -75,7 +78,7 @@ class Shelf:
             held -= self.things.popitem(last=False)[1].size
 
     def get(self, name: str, now_us: int) -> Any:
-        """What is kept under a name, or None: never put, pushed out, or older than an hour."""
+        """What is kept under a name; None if it was never put, has made room, or is older than an hour."""
         found = self.things.get(name)
         if found is None or not 0 <= now_us - found.at_us <= KEEP_US:
             self.things.pop(name, None)
@@ -102,13 +105,13 @@ class Memory:
             return found
 
     def owner(self, session: str) -> str:
-        """The user of the session, if it was seen; else empty."""
+        """The user of a session, if it was seen, else empty."""
         with self._guard:
             found = self._shelves.get(session)
             return found.user if found else ""
 
     def forget(self, session: str) -> None:
-        """Drop what a session left."""
+        """Drop everything of a session."""
         with self._guard:
             self._shelves.pop(session, None)
 
@@ -122,7 +125,7 @@ class Memory:
                 self._drafts.popitem(last=False)
 
     def drafts(self, user: str) -> list[Draft]:
-        """A person's unsent forms, the newest first."""
+        """A person's unsent forms, newest first."""
         now_us = self._clock()
         with self._guard:
             kept = [one for one in self._drafts.get(user, []) if 0 <= now_us - one.at_us <= DRAFT_US]
@@ -130,7 +133,7 @@ class Memory:
             return kept[::-1]
 
     def take_draft(self, user: str, path: str) -> Draft | None:
-        """A person's unsent form of a page, taken out."""
+        """Remove and return a person's unsent form of a page."""
         found = next((one for one in self.drafts(user) if one.path == path), None)
         if found is not None:
             with self._guard:

@@ -1,4 +1,4 @@
-"""One month as a table of weeks, with what ends on which of the department's days. No I/O."""
+"""One month as a table of weeks, with what ends on each day of the department's calendar. No I/O."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sync.department.desk.owed import Ending
 from sync.department.ground.local_time import local
 from sync.department.policy.refusals import FormError
 
-AHEAD = 13  # months whose counts are shown: this one and the year after it
+AHEAD = 13  # the months whose counts are shown: this one and the year after it
 _MONTH = re.compile(r"2\d{3}-(0[1-9]|1[0-2])")
 _SUNDAY_FIRST = calendar.Calendar(calendar.SUNDAY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One day. `within`: of the month that is shown; `ends`: what ends then."""
+    """One day. `within`: whether it is in the month that is shown; `ends`: what ends then."""
 
     day: date
     within: bool
@@ -28,7 +28,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ahead:
-    """One of the months to go to, and how much ends in it."""
+    """A month to go to, and how much ends in it."""
 
     key: str
     name: str
@@ -37,7 +37,7 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
-    """One month by weeks from Sunday to Saturday."""
+    """One month, in weeks from Sunday to Saturday."""
 
     key: str
     name: str
@@ -50,7 +50,7 @@ class Month:
 
 
 def month_of(found: Collection[Ending], asked: str, zone: tzinfo, now_us: int) -> Month:
-    """The month `asked` (YYYY-MM; empty: this one). Raises FormError."""
+    """The month `asked` (YYYY-MM; empty for this one). Raises FormError."""
     today = local(now_us, zone).date()
     if asked and not _MONTH.fullmatch(asked):
         raise FormError(

@@ -1,4 +1,4 @@
-"""The menu: which pages a person's calls lead to. No I/O. What is hidden here is refused by its call too."""
+"""The menu: the pages to which a person's calls lead. No I/O. The call of a hidden page refuses too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sync.department.policy.roles import Call
 
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
-    """One line of the menu. `key`: the key after g that goes there."""
+    """One line of the menu. `key`: the key to press after g."""
 
     path: str
     title: str

@@ -1,4 +1,4 @@
-"""What a form offers instead of an id typed by hand: people of the roster, units, commands of a console."""
+"""What a form offers instead of a typed id: people on the roster, units, console commands."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def people(visit: Visit) -> Options:
 
 
 def others(visit: Visit) -> Options:
-    """Everybody but the person who asks."""
+    """Everybody except the person who asks."""
     return [one for one in people(visit) if one[0] != visit.person.user]
 
 
 def ever(visit: Visit) -> Options:
-    """Everybody who ever was on the roster: what they did stays in the log."""
+    """Everybody who ever was on the roster, since what they did stays in the log."""
     with visit.calling.front.desk.looking() as book:
         accounts = list(book.roster.accounts.values())
     return [
@@ -47,7 +47,7 @@ def trainees(visit: Visit) -> Options:
 
 
 def trainers(visit: Visit) -> Options:
-    """Who can have trained those people: the conductors of 463.9; of a conductor, any other person."""
+    """The people who can have trained them: the conductors of 463.9, or for a conductor any other person."""
     terms = visit.calling.front.desk.policy.training
     if terms.conductor_recorded_by in {Role(one) for one in visit.person.roles}:
         return people(visit)
@@ -74,7 +74,7 @@ def units(visit: Visit) -> Options:
 
 
 def units_and_server(visit: Visit) -> Options:
-    """Where a grant lets a person in."""
+    """The units, and the server: where a grant lets a person in."""
     return [(DEPARTMENT, "the department's server"), *units(visit)]
 
 
@@ -111,7 +111,7 @@ def organisation(visit: Visit) -> str:
 
 
 def roles(visit: Visit) -> str:
-    """That person's roles, one a line."""
+    """That person's roles, one per line."""
     account = _account(visit)
     return "\n".join(account.roles) if account is not None else ""
 
@@ -123,7 +123,7 @@ def shift(visit: Visit) -> str:
 
 
 def ssh_keys(visit: Visit) -> str:
-    """That person's keys for units' consoles, one a line."""
+    """That person's keys for units' consoles, one per line."""
     account = _account(visit)
     return "\n".join(SshPublicKey(blob).line for blob in account.ssh_keys) if account is not None else ""
 

@@ -1,9 +1,9 @@
-"""Long lists: a page of rows at a time, the rows in which a text is found, links to the other pages.
+"""Long lists: one page of rows at a time, only the rows that contain a text, links to the other pages.
 
-Which page of which list is shown is in the page's address, and in every form of the page, so that a refused
-form, one that a lock kept, and what follows an accepted one show the same rows. Nothing is sought in a column
-that holds plates, but people type plates all the same: what is sought is sent as a form and kept in memory,
-and the address has a random name of it, for browsers and proxies keep addresses.
+The page's address and every form on it say which page of which list is shown, so that the same rows are shown
+after a refused form, a form kept at a lock, and an accepted form. No column that holds plates is searched,
+but people type plates anyway. Because browsers and proxies keep addresses, the text to find is sent as a form
+and kept in memory, and the address only has a random name for it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListPage(Generic[T]):
-    """One page of a list. `name`: of the list, and of its place on the page; `first`: the number of the first
-    row, from 1; `count`: rows that fit `find`, of `of`; `before`, `after`, `start`, `end`: addresses of other
-    pages, or empty; `others`: the address's other parts, which a form to find something keeps."""
+    """One page of a list.
+
+    `name`: the list's name, and its place on the page; `first`: the number of the first row, from 1; `count`:
+    how many rows of `of` contain `find`; `before`, `after`, `start`, `end`: addresses of other pages, or
+    empty; `others`: the other parts of the address, which the form to find something keeps.
+    """
 
     rows: Sequence[T]
     name: str
@@ -59,8 +62,11 @@ def cut(
     key: Callable[[T], object] = lambda _row: None,
     texts: Callable[[T], Iterable[str]] | None = None,
 ) -> ListPage[T]:
-    """The page of `rows` that the address or the form names; the last one for a number beyond it. `key`: what
-    the address may name of a row by `at`, to show its page; `texts`: what is sought in, if something is."""
+    """The page of `rows` that the address or the form names, at most the last one.
+
+    `key`: the value of a row by which the address may name it (`at`), to show its page; `texts`: a row's
+    texts to search in.
+    """
     find = visit.sought(name) if texts is not None else ""
     fitting = rows
     if find and texts is not None:
@@ -92,7 +98,7 @@ def cut(
 
 
 async def send_find(visit: Visit) -> Response:
-    """Keep what is sought in a list in memory, and show the list again. Raises FormError."""
+    """Keep a text to find in memory, and show its list again. Raises FormError."""
     values = visit.values
     name, text = values.text("list"), values.text("sought")[:LONGEST_FIND]
     try:
@@ -111,11 +117,11 @@ PAGES = (Page(path=FIND_PATH, send=send_find),)
 
 
 def _page(text: str) -> int:
-    """A page's number as typed, from 0."""
+    """A page number as typed, from 0."""
     return max(0, int(text) - 1) if text.isascii() and text.isdigit() and len(text) < 7 else 0
 
 
 def _kept(visit: Visit) -> list[tuple[str, str]]:
-    """The address's own parts (filters), and the pages of its lists; not the row that it named."""
+    """The filters in the address and the pages of its lists, without the row that it names."""
     own = [one for one in visit.request.query_params.multi_items() if one[0] != "at"]
     return [*(one for one in own if one[0] not in visit.turned), *visit.turned.items()]

@@ -1,4 +1,4 @@
-"""Places on a plot: north up, one scale for both directions, pixels of a square. No I/O."""
+"""Places on a square plot in pixels: north is up, and both directions have the same scale. No I/O."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ LEAST_M = 200.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotFrame:
-    """What a plot shows: its bounds in degrees (WGS 84), meters a pixel, and how narrow a degree of longitude
-    is there. `scale_m`: the length that `scale_px` shows."""
+    """What a plot shows: its bounds in degrees (WGS 84), meters per pixel, and how narrow a degree of
+    longitude is.
+
+    `scale_m`: the length that `scale_px` shows.
+    """
 
     south: float
     west: float
@@ -28,7 +31,7 @@ class PlotFrame:
 
     @classmethod
     def around(cls, places: Iterable[tuple[float, float]]) -> PlotFrame:
-        """The frame of some places (latitude, longitude). Raises ValueError for none."""
+        """The frame around places (latitude, longitude). Raises ValueError if there are none."""
         latitudes, longitudes = zip(*places, strict=True)
         south, north, west, east = min(latitudes), max(latitudes), min(longitudes), max(longitudes)
         narrow = max(0.01, math.cos(math.radians((south + north) / 2)))
@@ -47,7 +50,7 @@ class PlotFrame:
         )
 
     def place(self, latitude: float, longitude: float) -> tuple[float, float]:
-        """(x, y) in pixels from the top left, to a tenth."""
+        """(x, y) in pixels from the top left, rounded to a tenth."""
         middle = (self.south + self.north) / 2, (self.west + self.east) / 2
         return (
             round(SIDE / 2 + (longitude - middle[1]) * DEGREE_M * self.narrow / self.pixel_m, 1),

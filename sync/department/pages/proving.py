@@ -1,4 +1,4 @@
-"""The fresh proof that some calls (desk/proofs.py) require of an open session.
+"""The fresh proof that some calls (desk/proofs.py) require in an open session.
 
 The server keeps the form that required it, and restores it, unsent, after the proof.
 """
@@ -17,7 +17,7 @@ PROOF = "/proof"
 
 
 async def show(visit: Visit, refusal: ErrorAnswer | None = None) -> Response:
-    """Password and code, or a passkey; 401 if a form was refused for the lack of it."""
+    """Show the form of a fresh proof; with status 401 if a form was refused for lack of one."""
     await visit.demand("policy/read")
     user = visit.person.user
     status = 200 if visit.request.method == "GET" else 401
@@ -42,7 +42,7 @@ def _next(visit: Visit) -> str:
 
 
 async def send(visit: Visit) -> Response:
-    """Take the proof, and return to the form."""
+    """Take the proof and return to the form."""
     values = visit.values
     form = ProveForm(passkey=values.get("passkey", ""))
     if not form.passkey:
@@ -57,7 +57,7 @@ async def send(visit: Visit) -> Response:
 
 
 async def passkey(visit: Visit) -> Response:
-    """What the browser's authenticator is asked."""
+    """Answer the browser with the options of a proof by passkey."""
     begun = await visit.calling.begin_proof(visit.token, visit.values.get("proof", ""))
     return visit.data(begun.options)
 

@@ -1,4 +1,4 @@
-"""Templates and what they share: local times, words for codes, the addresses of style and script."""
+"""The templates and what they share: local times, words for codes, addresses of styles and scripts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sync.department.pages.wording import act_of, word_of
 
 FOLDER = Path(__file__).parent
 ASSETS = {"desk.css": "text/css", "desk.js": "text/javascript"}
-MAP_ASSETS = {  # of pages with a map alone
+MAP_ASSETS = {  # only for pages with a map
     "vendored/leaflet.css": "text/css",
     "map.js": "text/javascript",
     "vendored/leaflet.js": "text/javascript",
@@ -30,11 +30,11 @@ MAP_ASSETS = {  # of pages with a map alone
 
 @functools.cache
 def templates() -> jinja2.Environment:
-    """The room's templates: everything escaped, an unknown name is an error."""
+    """The pages' templates. Everything is escaped, and an unknown name is an error."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
-        auto_reload=False,  # a look at the disk for each page and each part of it
+        auto_reload=False,  # it would look at the disk for each page and each part
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -57,12 +57,12 @@ def asset(name: str) -> bytes:
 
 @functools.cache
 def asset_path(name: str) -> str:
-    """Its address, which changes with its content."""
+    """The address of a file that pages name, which changes with its content."""
     return f"/assets/{hashlib.sha256(asset(name)).hexdigest()[:16]}/{Path(name).name}"
 
 
 def clock_of(zone: tzinfo) -> Callable[[int], str]:
-    """Times as the department's clocks show them: 2026-11-26 14:05:09."""
+    """Make a function that formats times as the department's clocks show them: 2026-11-26 14:05:09."""
 
     def text(at_us: int) -> str:
         return clock_text(at_us, zone, "%Y-%m-%d %H:%M:%S") if at_us > 0 else "never"
@@ -80,5 +80,5 @@ def ago(at_us: int, now_us: int) -> str:
 
 
 def render(name: str, context: dict[str, Any]) -> str:
-    """One page."""
+    """Render one page."""
     return templates().get_template(name).render(context)

@@ -1,4 +1,4 @@
-"""Search, its results, their pictures; a search without a full plate with a second person (463.2, 463.5)."""
+"""Search, results and pictures; a search without a full plate takes a second person (463.2, 463.5)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 T = TypeVar("T")
-RADIUS = "500"  # meters, as the form shows it at first
+RADIUS = "500"  # meters: the form's default
 
 RANGES = (
     ("hours", "last 8 hours"),
@@ -33,7 +33,7 @@ RANGES = (
 
 
 def query_of(visit: Visit) -> tuple[dict[str, Any], list[FormError]]:
-    """The query as typed, in the form of the calls, and every field of it that could not be read."""
+    """The query as typed, in the calls' form, and every field of it that could not be read."""
     values, zone = visit.values, visit.calling.front.desk.policy.zone
     now_us = visit.now_us
     wrong: list[FormError] = []
@@ -73,9 +73,9 @@ def query_of(visit: Visit) -> tuple[dict[str, Any], list[FormError]]:
 
 
 async def search_fields(visit: Visit, usual_range: str = "30", days_max: int = 0) -> dict[str, Any]:
-    """What the fields of a search need. days_max: the longest time that this search may look back; 0: any."""
+    """What the fields of a search need. days_max: how many days this search may look back; 0 for any."""
     names = await visit.calling.in_thread(visit.calling.front.grants.unit_names)
-    units = [(one, one) for one in sorted(set(names.values()))]  # of revoked ones too: their reads are here
+    units = [(one, one) for one in sorted(set(names.values()))]  # revoked ones too: their reads are here
     ranges = [one for one in RANGES if not days_max or not one[0].isdigit() or int(one[0]) <= days_max]
     return {"ranges": ranges, "usual_range": usual_range, "unit_names": units, "radius": RADIUS}
 
@@ -85,18 +85,18 @@ OPENED_WITH = {"search": "inquiry/run", "emergency": "inquiry/break-glass", "ans
 
 
 async def show(visit: Visit) -> Response:
-    """The form of a search."""
+    """Show the form of a search."""
     await _demand_search(visit)
     return visit.page("search.html", estimate=None, **grounds.carried(visit), **await search_fields(visit))
 
 
 async def _demand_search(visit: Visit) -> None:
-    """The form is for those who may search; the search itself asks again. Raises DeskRefusal."""
+    """Demand that the person may search; the search itself checks again. Raises DeskRefusal."""
     await visit.demand("inquiry/run")
 
 
 async def send(visit: Visit) -> Response:
-    """Run it, say how much it would open, or propose it to a second person."""
+    """Run the search, say how much it would open, or propose it to a second person."""
     ground = grounds.completed(visit, grounds.ground_of(visit.values))
     query, wrong = query_of(visit)
     what = visit.values.get("do", "run")
@@ -128,7 +128,7 @@ def _size(look: SearchLook) -> int:
 
 
 async def proposed(visit: Visit) -> Response:
-    """A proposal of one's own: what it would open, and the button that runs it once it was approved."""
+    """Show an own proposal: what it would open and, once it is approved, the button that runs it."""
     await _demand_search(visit)
     number = int(visit.request.path_params["number"])
     made = visit.calling.front.desk.book.queue.proposed.get(number)
@@ -154,8 +154,10 @@ async def run_proposed(visit: Visit) -> Response:
 
 
 async def run_waiting(visit: Visit, number: int, **how: int) -> Response:
-    """Run the search of a proposal or request: in one call, or step by step if it opens many reads. `how`: as
-    inquiry/run names it."""
+    """Run the search of a proposal or request, step by step if it opens many reads.
+
+    `how`: the field of inquiry/run that names it.
+    """
     try:
         answer = await visit.call("inquiry/run", **how)
     except NotYetError as refusal:
@@ -175,7 +177,7 @@ def asked_of(visit: Visit, number: int) -> tuple[dict[str, Any], dict[str, str]]
 
 
 async def results(visit: Visit) -> Response:
-    """The answer to an image request of this session, as given."""
+    """Show the results of this session's search."""
     look = await _look(visit)
     visit.unwitnessed = visit.unwitnessed or look.unwitnessed
     policy = visit.calling.front.desk.policy
@@ -198,8 +200,11 @@ async def results(visit: Visit) -> Response:
 
 
 async def _look(visit: Visit) -> SearchLook:
-    """The look of the address. Raises FormError for one that this session has not; DeskRefusal if locked, and
-    for a person who could not open it now."""
+    """The look that the address names.
+
+    Raises FormError if this session does not have it, and DeskRefusal if it is locked or its person could not
+    open it now.
+    """
     await visit.demand("policy/read")
     number = int(visit.request.path_params["number"])
     look = visit.shelf.get(f"look/{number}", visit.now_us)
@@ -217,8 +222,10 @@ async def _look(visit: Visit) -> SearchLook:
 
 
 async def more(visit: Visit) -> Response:
-    """The next part of the answer, from its first page on. The form names the part: what was opened already
-    is shown, and not opened again."""
+    """Open the next part of the answer, starting from its first page.
+
+    The form names the part, so that what is already open is shown and not opened again.
+    """
     look = await _look(visit)
     part = max(1, visit.values.number("part"))
     after = look.answers[-1].next
@@ -229,7 +236,7 @@ async def more(visit: Visit) -> Response:
 
 
 async def picture(visit: Visit) -> Response:
-    """Open the pictures of one read: a separate access, under the look's ground."""
+    """Open the pictures of one read, as a separate access under the look's ground."""
     look = await _look(visit)
     index = look.place(visit.values.number("row"), visit.values.text("read"))
     read = look.at(index)
@@ -247,7 +254,7 @@ async def picture(visit: Visit) -> Response:
 
 
 async def image(visit: Visit) -> Response:
-    """One opened picture, for the page that opened it."""
+    """Answer with one opened picture, for the page that opened it."""
     look = await _look(visit)
     read = look.at(int(visit.request.path_params["row"]))
     images = look.pictures.get(read.read) if read is not None else None

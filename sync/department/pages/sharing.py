@@ -119,7 +119,7 @@ DELIVERY = Sheet(
 
 
 async def letter(visit: Visit) -> Response:
-    """The letter as received, to download; reading it is an entry."""
+    """Answer with the letter as received, to download. Reading it makes an entry."""
     found = await visit.call("share/letter", request=int(visit.request.path_params["number"]))
     return download(File(name=found.name, kind="application/octet-stream", data=found.letter), visit)
 

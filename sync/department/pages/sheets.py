@@ -1,6 +1,6 @@
-"""Pages of lists and forms, from a description: each list and each form is one call of the table.
+"""Pages of lists and forms, made from descriptions. Each list and each form is one call of the table.
 
-A form that needs a second person is proposed; it is kept with the session, and comes back for the call itself
+A form that needs a second person is proposed. The session keeps it and brings it back for the call itself
 once the second person has agreed (`changing.py`). Nothing is decided here.
 """
 
@@ -46,7 +46,7 @@ BYTES_OF_FORM = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file in an answer: a name of letters, digits and dots, a media type, the bytes."""
+    """A file in an answer: a name of letters, digits and dots; a media type; the bytes."""
 
     name: str
     kind: str
@@ -55,13 +55,16 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One form. `fixed`: fields that a row gives, by the row's attribute; `buttons`: (label, field,
-    value), instead of one button; `options`: what the policy offers; `first`: what a field shows at first;
-    `read`: fields that are read in their own way; `skip`: fields that are left at their defaults.
+    """One form.
 
-    `said`: words after it; `file`: what the answer gives to be kept; `template`: a page that shows the
+    `fixed`: fields that a row gives, by the row's attribute; `buttons`: (label, field, value), instead of one
+    button; `options`: what the policy offers; `first`: what a field shows at first; `read`: how to read
+    fields that are special; `skip`: fields that keep their defaults.
+
+    `said`: the message after the call; `file`: the file in the answer; `template`: a page that shows the
     answer once. `when`: for which rows it is offered; `from_path`: fields that the page's address gives;
-    `extra`: fields that only `read` knows; `may_lack`: fields that may stay empty for one of those.
+    `extra`: fields that only `read` knows; `may_lack`: fields that may stay empty if one of those is filled
+    in.
     """
 
     operation: str
@@ -89,7 +92,7 @@ class Ask:
 
     @property
     def hidden(self) -> frozenset[str]:
-        """Fields that the reader does not fill in."""
+        """The fields that the person does not fill in."""
         return (
             self.skip
             | set(self.fixed)
@@ -109,7 +112,8 @@ class Ask:
         return [*self.extra, *lacking, *(self._approval() if self.takes_two else ())]
 
     def _approval(self) -> tuple[Field, ...]:
-        """The number of an agreed proposal, if its form is filled in again in a later session."""
+        """The field for the number of an approved proposal, for a form that is filled in again in a later
+        session."""
         words = words_of(self.form, "approval")
         return (Field(name="approval", kind="number", label=words.label, help=words.help, required=False),)
 
@@ -124,7 +128,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """A link from a row to its page. `path` with {} for the row's first column, {number} for its number."""
+    """A link from a row to its page. `path`: has {} for the row's first column, {number} for its number."""
 
     operation: str
     path: str
@@ -134,12 +138,15 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """One list. `columns`: attributes of a row, the first names it; `under`: attributes that are shown in
-    small under a column, where a column each would be wider than a screen; `plain`: those that people
-    typed; `codes`: of a column, what its codes are called; `acts`: forms of a row; `late`: rows that need a
-    person, which are first, and `late_word` says why; `links`: (attribute, path with {}) of a cell; `rows`:
-    the rows in the answer; `value`: the form of the call, from the page's fields; `older`: of a call that
-    gives a page of a long list itself, `before` of the next, or -1."""
+    """One list.
+
+    `columns`: attributes of a row, the first of which names it; `under`: attributes shown in small type under
+    a column, where more columns would be wider than a screen; `plain`: attributes that people typed; `codes`:
+    the words for a column's codes; `acts`: the forms of a row; `late`: whether a row needs a person and so
+    comes first, and `late_word` why; `links`: (attribute, path with {}) of a cell; `rows`: the rows in the
+    answer; `value`: the form of the call, from the page's fields; `older`: for a call that returns a page of
+    a long list, `before` of the next page, or -1.
+    """
 
     operation: str
     title: str
@@ -163,7 +170,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class PageLink:
-    """A link under a page's title. `operation`: shown to people who may make that call."""
+    """A link under a page's title. `operation`: only people who may make that call see it."""
 
     path: str
     text: str
@@ -172,8 +179,11 @@ class PageLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """One page. `duty`: the clause and what it asks, in a line; `filters`: fields of the page's own
-    address, and what is `offered` for some of them."""
+    """One page.
+
+    `duty`: the clause and what it asks, in a line; `filters`: fields in the page's own address; `offered`:
+    the choices for some of them.
+    """
 
     path: str
     title: str
@@ -187,13 +197,13 @@ class Sheet:
     links: tuple[PageLink, ...] = ()
 
     def every(self) -> list[Ask]:
-        """Each form of the page."""
+        """All forms of the page."""
         return [*self.asks, *(act for listing in self.listings for act in listing.acts)]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`kind`: text, time, read, link. `small`: what is shown under it."""
+    """One cell. `kind`: text, time, read, link. `small`: what is shown under it."""
 
     text: str
     kind: str = "text"
@@ -202,7 +212,7 @@ class Cell:
 
 
 def pages_of(sheet: Sheet) -> tuple[Page, ...]:
-    """The routes of a sheet: GET shows it, POST takes the form whose operation it names."""
+    """The routes of a sheet. GET shows it; POST takes the form of the operation that it names."""
 
     async def show(visit: Visit) -> Response:
         return await shown(sheet, visit)
@@ -214,7 +224,7 @@ def pages_of(sheet: Sheet) -> tuple[Page, ...]:
 
 
 async def shown(sheet: Sheet, visit: Visit) -> Response:
-    """The page with what this person may see and do of it."""
+    """Show the page, with what this person may see and do on it."""
     names = [*(one.operation for one in sheet.listings), *(one.operation for one in sheet.every())]
     if names and not any(may(visit, name) for name in names):
         await visit.demand(names[0])  # refused with role and clause, and entered
@@ -246,12 +256,12 @@ def _offered(sheet: Sheet, one: Field, visit: Visit) -> Field:
 
 
 def may(visit: Visit, operation: str) -> bool:
-    """Whether a role of the person has the call."""
+    """Whether one of the person's roles may make the call."""
     return visit.may(known_operation(operation).call)
 
 
 def prepared(ask: Ask, visit: Visit, row: Any = None, name: str = "") -> dict[str, Any]:
-    """A form for the template, filled in with what was typed if it was refused."""
+    """A form for the template. A refused form is filled in with what was typed."""
     fixed = {key: str(getattr(row, source)) for key, source in ask.fixed.items()} if row is not None else {}
     fixed |= {key: str(visit.request.path_params[part]) for key, part in ask.from_path.items()}
     again = (visit.refusal is not None or visit.restored) and visit.values.get("act") == ask.operation
@@ -267,7 +277,7 @@ def prepared(ask: Ask, visit: Visit, row: Any = None, name: str = "") -> dict[st
 
 
 def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
-    """A list as the template takes it."""
+    """A list for the template."""
     rows = sorted(listing.rows(answer), key=lambda row: not listing.late(row, visit.now_us))
     sought = [one for one in (*listing.columns, *listing.under.values()) if one not in WITH_PLATES]
 
@@ -304,7 +314,7 @@ def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
 
 
 def _cell(row: Any, column: str, listing: Listing, visit: Visit) -> Cell:
-    """A cell with what is shown under it."""
+    """A cell, with what is shown under it."""
     made, under = cell_of(column, getattr(row, column), listing, visit), listing.under.get(column)
     if under is None:
         return made
@@ -312,7 +322,7 @@ def _cell(row: Any, column: str, listing: Listing, visit: Visit) -> Cell:
 
 
 def older_of(listing: Listing, answer: Any, visit: Visit) -> str:
-    """The address of what is older than this page of a call that pages itself; empty if nothing is."""
+    """The address of older rows, for a call that pages by itself; empty if there are none."""
     before = listing.older(answer)
     others = [one for one in visit.request.query_params.multi_items() if one[0] != "before"]
     return "?" + urlencode([*others, ("before", str(before))]) if before >= 0 else ""
@@ -415,7 +425,7 @@ WORDED = frozenset(
 
 
 async def taken(sheet: Sheet, visit: Visit) -> Response:
-    """Take a sent form: make its call, or propose it."""
+    """Take a sent form, and make its call or propose it."""
     here = visit.request.url.path
     named = visit.values.get("act", "")
     ask = next((one for one in sheet.every() if one.operation == named), None)
@@ -431,7 +441,7 @@ async def taken(sheet: Sheet, visit: Visit) -> Response:
 
 
 def typed_value(ask: Ask, visit: Visit) -> tuple[dict[str, Any], list[FormError]]:
-    """The typed fields in the form of the call, and every field that could not be read."""
+    """The typed fields in the call's form, and every field that could not be read."""
     zone = visit.calling.front.desk.policy.zone
     moment_us = partial(visit.values.moment_us, zone=zone, now_us=visit.now_us)
     value, wrong = value_of(ask.form, visit.values, moment_us, ask.skip | set(ask.read))
@@ -450,8 +460,8 @@ def typed_value(ask: Ask, visit: Visit) -> tuple[dict[str, Any], list[FormError]
 
 
 def answered(ask: Ask, answer: Any, visit: Visit, path: str) -> Response:
-    """The response to a form that was taken: a file, a page that shows the answer once, or a message on the
-    same page."""
+    """The response to an accepted form: a file, a page that shows the answer once, or a message on the same
+    page."""
     made = ask.file(answer)
     if made is not None:
         return download(made, visit)
@@ -462,7 +472,7 @@ def answered(ask: Ask, answer: Any, visit: Visit, path: str) -> Response:
 
 
 def download(made: File, visit: Visit) -> Response:
-    """A file to save; the browser never shows it."""
+    """Answer with a file to save, which the browser does not show."""
     safe = "".join(one if one.isascii() and (one.isalnum() or one in "._-") else "_" for one in made.name)
     headers = shield.headers_of(visit.nonce) | {
         "content-disposition": f'attachment; filename="{safe.lstrip(".") or "file"}"'
@@ -473,7 +483,7 @@ def download(made: File, visit: Visit) -> Response:
 async def propose(
     ask: Ask, value: dict[str, Any], visit: Visit, path: str, wrong: Sequence[FormError] = ()
 ) -> Response:
-    """Ask for a second person, and keep the form for the call that follows."""
+    """Ask for a second person, and keep the form for the call itself."""
     value.pop("approval", None)
     answer = await visit.call(ask.operation, wrong, **value, propose=True)
     numbers = (getattr(answer, name, -1) for name in ("proposal", "entry"))

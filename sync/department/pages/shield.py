@@ -1,7 +1,7 @@
-"""What keeps a page from being used against its reader: headers, the session's cookie, a form's mark. No I/O.
+"""Protects pages against misuse by other sites: headers, the session's cookie, a form's mark. No I/O.
 
 The cookie holds the session's token, which is never in a URL. A form is accepted if the browser says that
-this site sent it (Sec-Fetch-Site, else Origin), and, in a session, where it carries the session's mark.
+this site sent it (Sec-Fetch-Site, else Origin) and, in a session, if it carries the session's mark.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sync.department.ground.person_key import read_token
 from sync.department.policy.refusals import DeskRefusal
 
 SESSION_COOKIE = "__Host-desk"
-_LOOK = ("theme", "keys", "quiet")  # cookies of a person's taste, one word each
+_LOOK = ("theme", "keys", "quiet")  # cookies of display preferences, one word each
 NONCE_BYTES = 16
 KEPT_HEADERS: Mapping[str, str] = {
     "cache-control": "no-store",
@@ -51,12 +51,12 @@ def token_of(request: Request) -> str:
 
 
 def set_session(answer: Response, token: str) -> None:
-    """Set the session cookie: sent to this host only, over TLS, hidden from scripts."""
+    """Set the session cookie, which is only sent to this host, over TLS, and hidden from scripts."""
     answer.set_cookie(SESSION_COOKIE, token, path="/", secure=True, httponly=True, samesite="strict")
 
 
 def end_session(answer: Response) -> None:
-    """Clear the session cookie, and what the browser kept of the pages."""
+    """Clear the session cookie and the pages that the browser kept."""
     answer.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
     answer.headers["clear-site-data"] = '"cache", "storage"'
 
@@ -80,12 +80,12 @@ def tastes_of(request: Request) -> dict[str, str]:
 
 
 def mark_of(token: str) -> str:
-    """The mark that the forms of a session carry: who lacks the token cannot make it."""
+    """The mark that a session's forms carry, which only a holder of the token can make."""
     return hmac.new(token.encode(), b"alpr-department/pages/form/v1", hashlib.sha256).hexdigest()
 
 
 def demand_own(request: Request) -> None:
-    """Raises DeskRefusal for a form that another site sent, or whose origin the browser does not state."""
+    """Refuse a form that another site sent or whose origin the browser does not state. Raises DeskRefusal."""
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
     own = f"{request.url.scheme}://{request.headers.get('host', '')}"
@@ -100,7 +100,7 @@ def demand_own(request: Request) -> None:
 
 
 def demand_mark(token: str, mark: str) -> None:
-    """Raises DeskRefusal for a form without its session's mark."""
+    """Refuse a form without its session's mark. Raises DeskRefusal."""
     if not hmac.compare_digest(mark_of(token).encode(), mark.encode("utf-8", "replace")):
         raise DeskRefusal(
             "this form belongs to another session",

@@ -1,4 +1,4 @@
-"""The sign-in sheet of a class: for paper, and as the list that Training takes back (463.9)."""
+"""The sign-in sheet of a class: on paper, and as the list that the Training page reads (463.9)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FREE_LINES = 5  # for people who are not on the list
 
 
 def people_of(rows: tuple[Person, ...], trainer: str, within: str, now_us: int) -> list[Person]:
-    """Who belongs on the sheet: active people but vendors and the trainer, by name. Raises FormError."""
+    """The people on the sheet, by name: active people except vendors and the trainer. Raises FormError."""
     if within not in dict(WITHIN):
         raise FormError("within: use all, 60 or 180", code="within", clause="463.9")
     until_us = now_us + int(within) * DAY_US if within != "all" else None
@@ -43,7 +43,7 @@ def people_of(rows: tuple[Person, ...], trainer: str, within: str, now_us: int) 
 
 
 async def _asked(visit: Visit) -> tuple[dict[str, str], list[Person]]:
-    """The head of the requested sheet, and its people."""
+    """The header of the requested sheet, and its people."""
     await visit.demand("training/record-class")
     given = visit.request.query_params
     policy = visit.calling.front.desk.policy
@@ -58,7 +58,7 @@ async def _asked(visit: Visit) -> tuple[dict[str, str], list[Person]]:
 
 
 async def show(visit: Visit) -> Response:
-    """The sheet: three topics, a line a person, lines that are free."""
+    """Show the sheet: three topics, a line per person, free lines."""
     head, people = await _asked(visit)
     policy = visit.calling.front.desk.policy
     courses = [(one, one) for one in policy.training.courses]
@@ -89,7 +89,7 @@ async def show(visit: Visit) -> Response:
 
 
 async def as_csv(visit: Visit) -> Response:
-    """The same people as a list: who signed gets an x in the column signed."""
+    """Answer with the same people as a list, where an x in the column `signed` marks who signed."""
     _, people = await _asked(visit)
     text = csv_of(("user", "name", "signed"), ((one.user, one.name, "") for one in people))
     return download(File(name="class.csv", kind="text/csv", data=text.encode()), visit)

@@ -50,7 +50,7 @@ def _people(visit: Visit) -> list[dict[str, Any]]:
 
 
 def _users(visit: Visit) -> list[str]:
-    """Those of the sign-in sheet, if one was uploaded, and those that were ticked. Raises FormError."""
+    """The users on the uploaded sign-in sheet, if any, and those that were ticked. Raises FormError."""
     sheet = visit.values.files.get("sheet")
     named = "\n".join(visit.values.all_of("users"))
     typed = [one.strip() for one in named.replace(",", "\n").splitlines()]
@@ -58,7 +58,7 @@ def _users(visit: Visit) -> list[str]:
 
 
 def _is_other(row: Any, visit: Visit) -> bool:
-    """Your own account is changed by another person."""
+    """Whether a row is another person's, since no one changes their own account."""
     return bool(row.user != visit.person.user)
 
 

@@ -1,7 +1,7 @@
-"""A large search, on its page: how much and how long first, then part by part, until cancelled.
+"""The page of a large search: first how much and how long, then part by part, until done or cancelled.
 
-Without scripts each part is a form that is sent; with scripts the page sends them one after the other and
-shows how far it came. What was found so far is a page of results like any other.
+Without scripts, the person sends a form for each part. With scripts, the page sends them one after the other
+and shows how far the search has come. What was found so far is a page of results like any other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Stepped:
     unwitnessed: bool = False
 
     def take(self, part: int, step: Step) -> None:
-        """Add what a part found (its number, from 0), unless a form sent twice or another tab has."""
+        """Add what part number `part` (from 0) found, unless it is here from a form sent twice or another
+        tab."""
         if part != self.parts:
             return
         self.parts += 1
@@ -52,7 +53,7 @@ class Stepped:
         self.unwitnessed = self.unwitnessed or step.unwitnessed
 
     def look(self) -> SearchLook:
-        """What was found so far, as the page of results shows it."""
+        """What was found so far, for the page of results."""
         answer = Answer(
             access=self.begun.access,
             count=len(self.reads),
@@ -66,7 +67,8 @@ class Stepped:
 
 
 async def begin(visit: Visit, query: Mapping[str, Any], ground: Mapping[str, str], **how: Any) -> Response:
-    """Begin a search that was refused for what it would open, and go to its page. `how`: as inquiry/begin."""
+    """Begin a search that was refused because it opens much, and go to its page. `how`: as for
+    inquiry/begin."""
     begun: BegunSearch = await visit.call("inquiry/begin", **how)
     grounds.remember(visit, dict(ground))
     search = Stepped(begun, query, ground, unwitnessed=begun.unwitnessed)
@@ -79,7 +81,7 @@ def _name(access: int) -> str:
 
 
 async def show(visit: Visit) -> Response:
-    """How much it opens, how far it came."""
+    """Show how much the search opens and how far it has come."""
     search = await _search(visit)
     visit.unwitnessed = visit.unwitnessed or search.unwitnessed
     return visit.page("steps.html", search=search)
@@ -102,7 +104,7 @@ async def _search(visit: Visit) -> Stepped:
 
 
 def demand_own_access(visit: Visit, number: int) -> None:
-    """Raises DeskRefusal for the search of another person."""
+    """Refuse the search of another person. Raises DeskRefusal."""
     log = visit.calling.front.desk.log
     entry = log.entry(number) if 0 <= number < log.size() else None
     if entry is not None and isinstance(entry.note, Access) and entry.stamp.user != visit.person.user:
@@ -115,7 +117,7 @@ def demand_own_access(visit: Visit, number: int) -> None:
 
 
 async def send(visit: Visit) -> Response:
-    """Open the next part, or cancel."""
+    """Open the next part, or cancel the search."""
     search = await _search(visit)
     access = search.begun.access
     if visit.values.get("do") == "stop":
@@ -129,7 +131,7 @@ async def send(visit: Visit) -> Response:
 
 
 async def send_by_script(visit: Visit) -> Response:
-    """Open the next part for the page's own script: how far it came, and the lines of what was found."""
+    """Open the next part for the page's script, and answer with the progress and the rows that were found."""
     search = await _search(visit)
     before = len(search.reads)
     if not search.done:

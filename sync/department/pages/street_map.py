@@ -24,10 +24,10 @@ from pmtiles.tile import Compression, MagicNumberNotFound, SpecVersionUnsupporte
 
 from storage.errors import ExplainedError
 
-MAX_PIECE_BYTES = 16 << 20  # a directory or a tile: a header that promises more is damaged
+MAX_PIECE_BYTES = 16 << 20  # a directory or a tile: a header that says more is damaged
 MAX_ZOOM = 24
 TILES_IN_MEMORY = 512
-OPENSTREETMAP = "© OpenStreetMap contributors"  # the attribution that ODbL 4.3 asks for
+OPENSTREETMAP = "© OpenStreetMap contributors"  # the attribution that ODbL 4.3 requires
 MEDIA = {
     TileType.MVT: "application/vnd.mapbox-vector-tile",
     TileType.PNG: "image/png",
@@ -43,12 +43,12 @@ _DAMAGE = (
 
 
 class MapError(ExplainedError):
-    """A map file that cannot be used; the words name the file and what to do."""
+    """A map file cannot be used. The message names the file and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreetMap:
-    """A map that can be drawn. `bounds`: south, west, north, east in degrees; `encoding`: of each tile."""
+    """A map to draw. `bounds`: south, west, north, east in degrees; `encoding`: that of each tile."""
 
     media: str
     encoding: str
@@ -60,7 +60,7 @@ class StreetMap:
 
     @classmethod
     def open(cls, path: Path) -> StreetMap:
-        """Open the file and check what it says of itself. Raises MapError."""
+        """Open the file and check its header. Raises MapError."""
         try:
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             reader: Any = UNTYPED_READER(_pieces(file))
@@ -98,18 +98,18 @@ class StreetMap:
         return made
 
     def is_sound(self) -> bool:
-        """Whether zooms and bounds can be."""
+        """Whether zooms and bounds are possible values."""
         south, west, north, east = self.bounds
         spans = -90 <= south < north <= 90 and -180 <= west < east <= 180
         return spans and 0 <= self.min_zoom <= self.max_zoom
 
     @property
     def kind(self) -> str:
-        """How its tiles are drawn: vector or raster."""
+        """The kind of its tiles: vector or raster."""
         return "raster" if self.media.startswith("image/") else "vector"
 
     def tile(self, zoom: int, x: int, y: int) -> bytes | None:
-        """One tile, packed as the file has it; None if it has none. Raises MapError for a damaged file."""
+        """One tile, compressed as in the file; None if there is none. Raises MapError for a damaged file."""
         if not (self.min_zoom <= zoom <= self.max_zoom and 0 <= x < 1 << zoom and 0 <= y < 1 << zoom):
             return None
         try:
@@ -123,7 +123,7 @@ class StreetMap:
         return south <= latitude <= north and west <= longitude <= east
 
     def for_page(self) -> dict[str, Any]:
-        """What a page's script needs."""
+        """What the page's script needs to draw the map."""
         return {
             "kind": self.kind,
             "zooms": [self.min_zoom, self.max_zoom],
@@ -132,14 +132,14 @@ class StreetMap:
 
 
 def attribution_of(metadata: Any) -> str:
-    """Who made the map, without markup; OpenStreetMap if the file does not say."""
+    """The map's attribution without markup; OpenStreetMap's if the file has none."""
     said = metadata.get("attribution") if isinstance(metadata, dict) else None
     plain = " ".join(html.unescape(_TAG.sub(" ", said)).split()) if isinstance(said, str) else ""
     return "".join(one for one in plain if one.isprintable())[:300] or OPENSTREETMAP
 
 
 def _pieces(file: int) -> Callable[[int, int], bytes]:
-    """A reader of parts of an open file: a file that shrinks is an error, never a fault of the process."""
+    """Make a reader of parts of an open file. A file that shrinks then is an error and not a memory fault."""
 
     def piece(offset: int, length: int) -> bytes:
         if not 0 <= length <= MAX_PIECE_BYTES:
@@ -153,11 +153,11 @@ def _pieces(file: int) -> Callable[[int, int], bytes]:
 
 
 def opened(name: str) -> StreetMap | None:
-    """The map of a setting; None for an empty one. Raises MapError."""
+    """Open the map of a setting; None for an empty one. Raises MapError."""
     return StreetMap.open(Path(name)) if name else None
 
 
 def spots_text(rows: list[tuple[float, float, int, bool]]) -> str:
-    """Places for a page's script: [latitude, longitude, row, near]."""
+    """Places for the page's script: [latitude, longitude, row, near]."""
     good = [one for one in rows if math.isfinite(one[0]) and math.isfinite(one[1])]
     return json.dumps([[round(lat, 6), round(lon, 6), row, int(near)] for lat, lon, row, near in good])

@@ -1,4 +1,4 @@
-"""What anyone sees without a logon: the public counts, the policy's text, and a request for redress."""
+"""What anyone sees without a logon: the public counts, the policy's text, a request for redress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from sync.department.policy.clauses import clause_rows
 
 
 async def show(visit: Visit) -> Response:
-    """The public counts, computed from the log and nothing else, with the policy's text and the form."""
+    """Show the public counts, computed only from the log, with the policy's text and the form of a
+    request."""
     front = visit.calling.front
     newest = await visit.calling.in_thread(lambda: front.public_counts.newest(front.desk))
     charts = [
@@ -29,7 +30,7 @@ async def show(visit: Visit) -> Response:
 
 
 async def policy(visit: Visit) -> Response:
-    """The signed policy file, byte for byte."""
+    """Answer with the signed policy file, byte for byte."""
     document = visit.calling.front.desk.policy_document
     return download(File(name="policy.toml", data=document, kind="application/toml"), visit)
 
@@ -39,7 +40,7 @@ def _about(_visit: Visit) -> Options:
 
 
 async def paper(visit: Visit) -> Response:
-    """The same request as a form to print."""
+    """Show the request as a form to print."""
     return visit.page("redress_paper.html", about=_about(visit), days=rules.ANSWER_DAYS)
 
 

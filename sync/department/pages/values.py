@@ -1,7 +1,7 @@
-"""Fields of a form as they were typed, and what the calls take instead. No I/O.
+"""The fields of a form as typed, and their conversion for the calls. No I/O.
 
-Texts stay as typed until a call reads them; only what HTML cannot send otherwise is turned here: local times,
-numbers, check boxes. Raises FormError naming the field.
+Texts stay as typed until a call reads them. Only what HTML cannot send directly is converted here: local
+times, numbers, check boxes. Raises FormError naming the field.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from sync.department.policy.refusals import FormError
 
 SECRET = frozenset({"password", "code", "new_code", "old", "new", "again", "passkey", "response"})
 OWN = frozenset({"mark", "once", "from", "now"})
-PERIODS = frozenset({"until"})  # fields of when a time asked about is over
-ENDS = PERIODS | {"ends", "to"}  # fields of when anything is
+PERIODS = frozenset({"until"})  # fields that end a time that is asked about
+ENDS = PERIODS | {"ends", "to"}  # fields that end anything
 MAX_FIELDS = 400
 CLAUSE = "463.5"
 
 
 @dataclass(frozen=True, slots=True)
 class Values(Mapping[str, str]):
-    """The fields of a sent form: the first of each name; `all_of` gives the others. The repr shows none."""
+    """The fields of a sent form: the first of each name. `all_of` returns the others. The repr shows none."""
 
     pairs: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict, repr=False)
@@ -81,10 +81,12 @@ class Values(Mapping[str, str]):
         return value
 
     def moment_us(self, name: str, zone: tzinfo, now_us: int) -> int:
-        """A time on the department's clocks, as a browser sends one: UTC microseconds. In the hour that the
-        clocks repeat, what ends then ends with the later one, and all else begins with the earlier: a search
-        covers more rather than less. A time asked about ends with the earlier one while the later is still to
-        come. Raises FormError."""
+        """Convert a time on the department's clocks, as a browser sends it, to UTC microseconds.
+
+        In the hour that the clocks repeat, an end means the later time and anything else the earlier, so that
+        a search covers more rather than less. While the later time is still in the future, the end of a time
+        asked about means the earlier one. Raises FormError.
+        """
         text = self.text(name)
         try:
             given = datetime.fromisoformat(text)
@@ -102,7 +104,7 @@ class Values(Mapping[str, str]):
         return first if kind in PERIODS and first <= now_us < second else second
 
     def digest(self) -> bytes:
-        """SHA-256 of everything that was typed and sent."""
+        """The SHA-256 of everything that was typed and sent."""
         made = hashlib.sha256(repr(self.pairs).encode("utf-8", "surrogatepass"))
         for name, (file_name, data) in sorted(self.files.items()):
             made.update(repr((name, file_name)).encode("utf-8", "surrogatepass"))
@@ -110,17 +112,17 @@ class Values(Mapping[str, str]):
         return made.digest()
 
     def kept(self) -> tuple[tuple[str, str], ...]:
-        """The pairs that may be kept of a form that was not taken: no password, no code, no mark."""
+        """The pairs of a form that may be kept if it was not accepted: no password, no code, no mark."""
         return tuple(one for one in self.pairs if one[0] not in SECRET | OWN)
 
 
 def local_input(at_us: int, zone: tzinfo) -> str:
-    """A time as the field of a form shows it, to the minute."""
+    """A time as a form's field shows it, to the minute."""
     return local(at_us, zone).strftime("%Y-%m-%dT%H:%M")
 
 
 async def values_of(items: Iterable[tuple[str, Any]]) -> Values:
-    """The fields of a parsed body. Raises FormError for one with too many."""
+    """The fields of a parsed body. Raises FormError if there are too many."""
     pairs: list[tuple[str, str]] = []
     files: dict[str, tuple[str, bytes]] = {}
     for name, value in items:

@@ -1,4 +1,4 @@
-"""One request for a page: who asks, what was typed, the calls it makes, the answer it gets."""
+"""One request for a page: who asks, what was typed, the calls that it makes, the answer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Visit:
 
     @property
     def person(self) -> LoggedOn:
-        """The session's person; asked only on pages that need one."""
+        """The session's person. Only for pages that need one."""
         if self.who is None:
             raise RuntimeError("a page that needs a session was shown without one")
         return self.who
@@ -69,12 +69,11 @@ class Visit:
 
     @property
     def session(self) -> str:
-        """The session's name in memory: never its token."""
+        """The session's name in memory, which is never its token."""
         return shield.mark_of(self.token)
 
     def may(self, call: Call) -> bool:
-        """Whether the person can make a call now, to decide what a page offers; the call itself decides
-        again."""
+        """Whether the person can now make a call, for what a page offers. The call itself decides again."""
         return call in self._held() and (self.shut is None or call not in self._shut_calls())
 
     def _held(self) -> set[Call]:
@@ -86,7 +85,8 @@ class Visit:
 
     @property
     def shut(self) -> DeskRefusal | None:
-        """What keeps the person from a part of their calls: no current training, a vendor's lacking grant."""
+        """The refusal that blocks part of the person's calls: no current training, or a vendor without a
+        grant."""
         if self.who is None or not self._shut_calls() & self._held():
             return None
         desk, user, now_us = self.calling.front.desk, self.who.user, self.now_us
@@ -101,31 +101,34 @@ class Visit:
         return None
 
     def _shut_calls(self) -> set[Call]:
-        """What no training, or no grant of a vendor, keeps from this person."""
+        """The calls that a lack of training, or of a vendor's grant, blocks for this person."""
         if self.who is not None and Role.VENDOR in self.who.roles:
             return set(Call) - {Call.POLICY_READ}
         return {call for call, rule in CALLS.items() if rule.touches_data}
 
     @property
     def turned(self) -> dict[str, str]:
-        """Which page of which list is shown, and what is sought in it: of the form, else of the address."""
+        """Which page of which list is shown, and the name of the text to find, from the form or else the
+        address."""
         source = self.values or self.request.query_params
         return {name: source[name] for name in source if name.startswith(("page-", "find-"))}
 
     def sought(self, name: str) -> str:
-        """What is sought in the list `name`; the address has only a random name of it."""
+        """The text to find in the list `name`. The address only has a random name for it."""
         kept = self.turned.get(f"find-{name}", "")
         return self.shelf.find_of(kept) if kept else ""
 
     def same(self, path: str) -> str:
-        """A path with the same pages of its lists."""
+        """The path, with the same pages of its lists."""
         return f"{path}?{urlencode(self.turned)}" if self.turned else path
 
     # calls ------------------------------------------------------------------------------------------------
 
     async def call(self, name: str, wrong: Sequence[FormError] = (), /, **value: Any) -> Any:
-        """Make one call of the table with this visit's session. `wrong`: what could not be read of what was
-        typed. Raises DeskRefusal and the call's errors."""
+        """Make one call of the table with this visit's session. Raises DeskRefusal and the call's errors.
+
+        `wrong`: the fields that could not be read.
+        """
         key, typed = self.once()
         with watching() as mark:
             for tries_left in range(TWIN_TRIES)[::-1]:
@@ -136,23 +139,24 @@ class Visit:
                 except NotYetError as refusal:
                     if refusal.code != UNDER_WAY or not tries_left:
                         raise
-                await anyio.sleep(TWIN_WAITS_S)  # the browser shows the second answer of a form sent twice
+                await anyio.sleep(TWIN_WAITS_S)  # the browser shows the second answer to a form sent twice
         self.unwitnessed = self.unwitnessed or mark.unwitnessed
         return answer
 
     def once(self) -> tuple[str, bytes]:
-        """(what makes this form's call once, what was typed)."""
+        """(the key by which this form's call is made once, what was typed)."""
         typed, once = self.values.digest(), self.values.get("once", "")
         return once and hashlib.sha256(once.encode("utf-8", "replace") + typed).hexdigest(), typed
 
     async def demand(self, name: str) -> None:
-        """Ask session, role and training as the call `name` would, without making it. Raises DeskRefusal."""
+        """Check session, role and training as the call `name` would, without making it. Raises
+        DeskRefusal."""
         call = known_operation(name).call
         desk = self.calling.front.desk
         await self.calling.in_thread(lambda: desk.demand(self.token, call))
 
     def say(self, words: str) -> None:
-        """Words for the next page of this session."""
+        """Keep a message for this session's next page."""
         self.shelf.notices.append(words)
 
     @property
@@ -163,7 +167,7 @@ class Visit:
     # answers ----------------------------------------------------------------------------------------------
 
     def page(self, template: str, status: int = 200, **context: Any) -> Response:
-        """A page. A refused form comes back with the refusal's status."""
+        """Answer with a page. A refused form comes back with the refusal's status."""
         desk = self.calling.front.desk
         tastes = shield.tastes_of(self.request)
         notices: list[str] = []
@@ -208,17 +212,17 @@ class Visit:
         return HTMLResponse(text, status, shield.headers_of(self.nonce) | again)
 
     def picture(self, data: bytes) -> Response:
-        """A picture, JPEG or PNG, as a page of this session shows it."""
+        """Answer with a picture, JPEG or PNG, for a page of this session."""
         return Response(
             data, media_type=f"image/{picture_format(data)}", headers=shield.headers_of(self.nonce)
         )
 
     def data(self, text: str) -> Response:
-        """JSON for the page's own script."""
+        """Answer with JSON for the page's own script."""
         return Response(text, media_type="application/json", headers=shield.headers_of(self.nonce))
 
     def to(self, path: str) -> Response:
-        """Redirect to another page, which the browser gets by GET."""
+        """Redirect to another page, which the browser requests with GET."""
         return RedirectResponse(path, 303, shield.headers_of(self.nonce))
 
 
@@ -227,9 +231,10 @@ Handler: TypeAlias = Callable[[Visit], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page. `show`: answers GET; `send`: takes its form; `again`: shows a refused form, else `show`.
+    """One page. `show`: answers GET; `send`: takes its form; `again`: shows a refused form, by default
+    `show`.
 
-    `to_all`: needs no session.
+    `to_all`: whether it needs no session.
     """
 
     path: str
@@ -240,5 +245,5 @@ class Page:
 
     @property
     def methods(self) -> list[str]:
-        """HTTP methods that it answers."""
+        """The HTTP methods that it answers."""
         return [*(["GET"] if self.show else []), *(["POST"] if self.send else [])]

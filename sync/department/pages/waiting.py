@@ -1,6 +1,6 @@
-"""What waits for a person: lists of the table, and the items of Home that their rows make.
+"""What waits for a person: lists from the table, whose rows become the items of Home.
 
-Each is asked with the person's own session: what a role may not see is not asked.
+Each list is requested with the person's own session, and only if the person's roles may see it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ SHOWN_ANSWERS_US = 72 * HOUR_US
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeItem:
-    """One thing that waits. `since_us`: since when, 0 if `what` says it; `what`: a line without a plate;
-    `why`: the rule in words; `path`: where it is done; `late`: whether it is overdue; `now`: whether it is
-    done before all else."""
+    """One thing that waits.
+
+    `since_us`: since when, 0 if `what` says it; `what`: a line without a plate; `why`: the rule in words;
+    `path`: the page where it is done; `late`: whether it is overdue; `now`: whether it comes before
+    everything else.
+    """
 
     since_us: int
     what: str
@@ -44,7 +47,8 @@ Rows: TypeAlias = Callable[[Visit, Any], Iterable[HomeItem]]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A list of the table and the items that its rows make. `call`: who is asked; `form`: with what."""
+    """A list from the table, and the items that its rows make. `call`: the call it takes; `form`: that call's
+    form."""
 
     call: Call
     operation: str
@@ -203,7 +207,7 @@ DONE_AT = {
 
 
 def _overdue(visit: Visit, rows: Any) -> Iterable[HomeItem]:
-    """What is overdue at the department, a line for each kind; not what another source of this page lists."""
+    """What is overdue at the department, a line for each kind, without what another source lists."""
     listed = {
         Late.SHARE: Call.SHARE_REVIEW,
         Late.INCIDENT: Call.INCIDENT_CLOSE,
@@ -230,7 +234,7 @@ def _overdue(visit: Visit, rows: Any) -> Iterable[HomeItem]:
 
 
 def _endings(visit: Visit, rows: Any) -> Iterable[HomeItem]:
-    """What ends within the days of notice: one's own, and what one's roles watch or renew."""
+    """What ends within the days of notice: the person's own, and what their roles watch or renew."""
     desk = visit.calling.front.desk
     clock, days = clock_of(desk.policy.zone), desk.policy.people.notice_days
     for one in rows:

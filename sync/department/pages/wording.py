@@ -47,7 +47,8 @@ _CODE = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 
 
 def word_of(code: object) -> str:
-    """A code in words: its own, or its parts with blanks between; what a person typed as it is."""
+    """A code in words: its own words, or its parts with blanks between. What a person typed stays as it
+    is."""
     text = str(code)
     plain = text.replace("_", " ").replace("-", " ") if _CODE.fullmatch(text) else text
     return WORDS.get(text, plain)
@@ -63,7 +64,7 @@ def promise_of(test: str) -> str:
 
 
 def title_of(policy: Policy, role: object) -> str:
-    """A role's title in the policy; of what is not a role, its words."""
+    """A role's title in the policy; for what is not a role, its words."""
     known = {one.value: one for one in Role}.get(str(role))
     return policy.title(known) if known is not None else word_of(role)
 
@@ -72,7 +73,7 @@ _UTC = re.compile(r"\b(\d{4}-\d\d-\d\dT\d\d:\d\d)(?::\d\d(?:\.\d+)?)?Z")
 
 
 def in_local_time(text: str, zone: tzinfo) -> str:
-    """A line with its UTC times as the department's clocks show them: 2026-11-26 06:05."""
+    """A line with its UTC times converted to the department's clocks: 2026-11-26 06:05."""
 
     def local_of(found: re.Match[str]) -> str:
         try:
@@ -95,7 +96,7 @@ _ELEMENTS = (
 
 
 def elements_of(text: str, zone: tzinfo) -> str:
-    """What was asked, as an entry has it (`Query.text`), in words and local time."""
+    """A query's text from an entry (`Query.text`), in words and local time."""
     words = in_local_time(text, zone)
     for pattern, made in _ELEMENTS:
         words = pattern.sub(made, words)
@@ -103,7 +104,7 @@ def elements_of(text: str, zone: tzinfo) -> str:
 
 
 def act_of(operation: object) -> str:
-    """What a call does, in the words of the API's reference: its first sentence."""
+    """What a call does: the first sentence of its docstring, as in the API's reference."""
     known = OPERATIONS.get(str(operation))
     if known is None:
         return word_of(operation)
@@ -112,7 +113,7 @@ def act_of(operation: object) -> str:
 
 
 def done_of(about: object) -> str:
-    """What an event is about: for a refused call, what it does; else unchanged."""
+    """What an event is about. For a refused call this is what the call does; all else is unchanged."""
     known = {one.value: CALLS[one].words for one in Call}
     text = str(about).replace("hot-list/", "hot list ")
     return known.get(text, text)
@@ -125,8 +126,10 @@ _CODES = re.compile(r"(?:one of:? )?{0}(?:, {0})+".format(r"[a-z0-9]+(?:[-_][a-z
 
 
 def _on_pages(cure: str) -> str:
-    """What to do, without the command that does the same, or the codes of what a page offers by name; of a
-    command of the server's alone, who runs it."""
+    """A cure without the command that does the same, or the codes of what the page offers by name.
+
+    If only a command at the server helps, this says who runs it.
+    """
     if _CODES.fullmatch(cure):
         return "choose one that the page offers"
     found = _COMMAND.fullmatch(cure)
@@ -144,21 +147,22 @@ _OF_QUERIES = {"range": "When", "since": "From", "until": "To", "radius_m": "Rad
 
 
 def _labeled(said: ErrorAnswer) -> ErrorAnswer:
-    """One of several wrong fields, with its label in front, unless its words name it."""
+    """One of several wrong fields, with its label in front unless the text names it."""
     name = said.fields[0].rpartition(".")[2] if said.fields else said.code
     label = _OF_QUERIES.get(name, "")
     with contextlib.suppress(KeyError):
         label = label or words_of("", name).label
-    has_label = said.what.partition(": ")[0] in labels_of(name)  # the one that its form gives it
+    has_label = said.what.partition(": ")[0] in labels_of(name)  # the label that its form gives it
     if not label or has_label or label.casefold() in said.what.casefold():
         return said
     return dataclasses.replace(said, what=f"{label}: {said.what}")
 
 
 def in_page_words(said: ErrorAnswer) -> ErrorAnswer:
-    """A refusal of a field with the field's label, as the page has it, in place of its name in the call.
+    """A refusal of a field, with the field's label on the page instead of its name in the call.
 
-    "AccountForm.name: is missing" becomes "Name: is missing", and its code the field's, which is marked.
+    "AccountForm.name: is missing" becomes "Name: is missing". Its code becomes the field's name, so that the
+    page marks the field.
     """
     if said.parts:
         parts = tuple(_labeled(in_page_words(one)) for one in said.parts)

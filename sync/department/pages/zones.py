@@ -1,4 +1,4 @@
-"""The policy's no-read zones as pages show them: in words, on a plot, for the map's script. No I/O."""
+"""The policy's no-read zones on pages: in words, on a plot, for the map's script. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sync.department.pages.wording import word_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """One zone on a plot. `points`: as SVG takes them."""
+    """One zone on a plot. `points`: in the form of SVG."""
 
     name: str
     points: str
@@ -22,7 +22,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneRow:
-    """One zone in words. `square_km`: about how large; `corners`: (latitude, longitude), degrees."""
+    """One zone in words. `square_km`: its approximate area; `corners`: (latitude, longitude) in degrees."""
 
     name: str
     square_km: float
@@ -30,7 +30,7 @@ class ZoneRow:
 
     @property
     def size(self) -> str:
-        """About how large it is, in words."""
+        """Its approximate size, in words."""
         if self.square_km >= 0.1:
             return f"about {self.square_km:.1f} km²"
         return f"about {max(1, round(self.square_km * 100))} ha"
@@ -51,7 +51,7 @@ def rows_of(zones: Sequence[NoReadZone]) -> tuple[ZoneRow, ...]:
 
 
 def shapes_of(zones: Sequence[NoReadZone], frame: PlotFrame) -> tuple[Shape, ...]:
-    """The zones in a frame, also those that reach out of it."""
+    """The zones in a frame, including those that reach beyond it."""
     return tuple(
         Shape(
             name=word_of(one.id),
@@ -70,12 +70,12 @@ def plot_of_zones(zones: Sequence[NoReadZone]) -> ZonePlot | None:
 
 
 def zones_text(zones: Sequence[NoReadZone]) -> str:
-    """What the map's script takes: [[words, [[latitude, longitude], ...]], ...]; empty for none."""
+    """Zones for the map's script: [[words, [[latitude, longitude], ...]], ...]; empty for none."""
     return json.dumps([[f"No-read zone: {word_of(one.id)}", one.corners] for one in zones]) if zones else ""
 
 
 def _square_km(zone: NoReadZone) -> float:
-    """By the shoelace formula on a plane that touches the earth there."""
+    """The area by the shoelace formula, on a plane that touches the earth there."""
     middle = sum(latitude for latitude, _ in zone.corners) / len(zone.corners)
     narrow = math.cos(math.radians(middle))
     flat = [(longitude * narrow, latitude) for latitude, longitude in zone.corners]
