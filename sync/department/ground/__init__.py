@@ -1,1 +1,1 @@
-"""The base of every room of the department: its home, settings, TLS, ports and local time."""
+"""The base of all rooms of the department: home, settings, TLS, ports and local time."""

@@ -1,4 +1,4 @@
-"""A bell between threads and the event loop: a waiter wakes within milliseconds. No polling."""
+"""A bell from threads to the event loop, which wakes waiters within milliseconds without polling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 
 class Bell:
-    """Rung from any thread, heard by coroutines. It carries a count and nothing else."""
+    """Rung from any thread, heard by coroutines. It carries only a count."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -18,20 +18,20 @@ class Bell:
 
     @property
     def count(self) -> int:
-        """How often it rang; given back to `heard`, so that no ring between two waits is missed."""
+        """How often it rang; pass it to `heard`, so that no ring between two waits is missed."""
         return self._count
 
     def ring(self) -> None:
-        """Wake everybody who waits. Never blocks, never fails."""
+        """Wake all waiters. Never blocks, never fails."""
         with self._guard:
             self._count += 1
             waiting = list(self._waiting.items())
         for event, loop in waiting:
-            with contextlib.suppress(RuntimeError):  # a loop that ended waits for nothing
+            with contextlib.suppress(RuntimeError):  # a loop that has ended has no waiters
                 loop.call_soon_threadsafe(event.set)
 
     def close(self) -> None:
-        """The server ends: everybody who waits, or waits later, hears it at once."""
+        """Wake all present and future waiters at once, since the server ends."""
         self.closed = True
         self.ring()
 

@@ -14,12 +14,12 @@ Period = tuple[dt.datetime, dt.datetime]
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """PKCS 8, unencrypted: for files that only their owner may read."""
+    """The key as unencrypted PKCS 8, for files that only their owner may read."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def self_signed(key: ec.EllipticCurvePrivateKey, subject: x509.Name, valid: Period) -> x509.Certificate:
-    """An authority's own certificate: its key signs certificates and nothing else."""
+    """An authority's own certificate, whose key may sign only certificates."""
     own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     builder = _unsigned(key.public_key(), subject, subject, valid, is_authority=True)
     return builder.add_extension(own, critical=False).sign(key, hashes.SHA256())
@@ -34,7 +34,7 @@ def issued(  # noqa: PLR0917 - the fields of a certificate
     usages: Sequence[x509.ObjectIdentifier],
     names: Sequence[x509.GeneralName] = (),
 ) -> x509.Certificate:
-    """A certificate by an authority's key, for these extended usages and alternative names."""
+    """A certificate signed by an authority's key, for these extended usages and alternative names."""
     builder = (
         _unsigned(public, subject, issuer, valid, is_authority=False)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)

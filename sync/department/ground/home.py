@@ -1,11 +1,11 @@
-"""The department's data directory: its paths, its settings, and the lock of the one server. 0600.
+"""The department's data directory: its paths, its settings and the server's lock. Files are 0600.
 
 department.toml   settings, with comments       authority/   the CA and the server's TLS key
 root.cbor         who is trusted (public)       store.db     the store, where it is SQLite
 log.key           the department log's key      blobs/       sealed images, named by SHA-256
 keys/             the key service's home        serve.lock   held by the running server
 evidence/         the authority for C2PA manifests, from the first export on
-reserve           room that a full disk gives back, so that what is due is purged
+reserve           space that is freed on a full disk, so that a due purge can run
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from sync.errors import HomeError, LackingError
 SETTINGS_FILE = "department.toml"
 POLICY_FILE = "policy.toml"
 SQLITE_FILE = "store.db"
-KEPT_FILE = "store-before-move.db"  # what `department move` leaves of SQLite
+KEPT_FILE = "store-before-move.db"  # the name of SQLite's file after `department move`
 POLICY_CURE = "restore it from its backup, or from the copy that was signed"
-DESK_URL = "DEPARTMENT_URL"  # names a desk elsewhere
+DESK_URL = "DEPARTMENT_URL"  # the environment variable that names a remote desk
 ROOM_TO_OPEN = 1 << 20  # bytes that SQLite needs beside a database
 
 
@@ -47,15 +47,15 @@ class DepartmentHome:
 
     @classmethod
     def open(cls, path: Path) -> DepartmentHome:
-        """Raises HomeError when there is none, or root opens another user's, InvalidInputError when its
-        settings are wrong."""
+        """Open a home. Raises HomeError if there is none or root opens another user's, InvalidInputError for
+        wrong settings."""
         home = cls.read_only(path)
         demand_owner(path)
         return home
 
     @classmethod
     def read_only(cls, path: Path) -> DepartmentHome:
-        """The same for who leaves nothing there, root too."""
+        """Open a home without writing to it, so that root may do so too. Raises as `open`."""
         if not (path / SETTINGS_FILE).is_file():
             if (path / "log.key").exists():
                 what, cure = "the settings are not there", "restore the file from its backup"
@@ -80,7 +80,7 @@ class DepartmentHome:
 
     @property
     def keys(self) -> Path:
-        """The key service's home; a setting may put it on another disk, outside the database's backups."""
+        """The key service's home; a setting may put it on a disk that the database's backups exclude."""
         chosen = self.settings.keys_folder
         return Path(chosen) if chosen else self.path / "keys"
 
@@ -95,14 +95,14 @@ class DepartmentHome:
 
     @property
     def fips(self) -> bool:
-        """Whether the policy file here asks for the FIPS profile: approved algorithms only."""
+        """Whether this home's policy file requires the FIPS profile, with approved algorithms only."""
         try:
             return _asks_for_fips((self.path / POLICY_FILE).read_text())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
             return False  # the code that needs the policy reports the fault
 
     def policy_document(self) -> bytes:
-        """The policy file, which each department has since it was founded. Raises HomeError without it."""
+        """The policy file, which every department has from its founding. Raises HomeError if it is gone."""
         path = self.path / POLICY_FILE
         try:
             return path.read_bytes()
@@ -115,13 +115,13 @@ class DepartmentHome:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the server's lock. Raises HomeError when another server runs.
+        """Hold the server's lock. Raises HomeError if another server runs.
 
-        And the log's key: a lock file that is removed under a server must let no second one write its log.
+        Also locks the log's key: if the lock file is removed, a second server must not write the log.
         """
         with contextlib.ExitStack() as held:
             opened = [held.enter_context((self.path / "serve.lock").open("a"))]
-            with contextlib.suppress(OSError):  # who loads the key names what is wrong with it
+            with contextlib.suppress(OSError):  # whatever loads the key reports what is wrong with it
                 opened.append(held.enter_context((self.path / "log.key").open()))
             for file in opened:
                 try:
@@ -130,37 +130,37 @@ class DepartmentHome:
                     if file is opened[0]:
                         cure = "use a file system that has locks"
                         raise HomeError(str(error.strerror), where=file.name, cure=cure) from None
-                    continue  # a network share locks no file open only for reading; the lock file is held
+                    continue  # a network share cannot lock a file opened for reading; the lock file is held
                 if not is_ours:
                     what = "a server already runs on this home"
                     raise HomeError(what, where=str(self.path), cure="stop it first")
             yield
 
 
-@functools.lru_cache(maxsize=16)  # cached as the policy itself is: all that opens a desk asks for it
+@functools.lru_cache(maxsize=16)  # cached like the policy itself: everything that opens a desk needs it
 def _asks_for_fips(policy: str) -> bool:
     security = tomllib.loads(policy).get("security")
     return isinstance(security, dict) and security.get("profile") == "fips"
 
 
 def demand_owner(path: Path) -> None:
-    """Raises HomeError for root in another user's folder: that user could not open what root leaves."""
+    """Raises HomeError for root in another user's folder, since that user could not open root's files."""
     if os.geteuid() == 0 and path.is_dir() and path.stat().st_uid != 0:
         name = owner_of(path)
         what = f"belongs to {name}, and root would leave files that {name} cannot open"
         cure = f"run it as that user: sudo -u {shlex.quote(name)} department ..."
-        if name.startswith("#"):  # no user of this machine, as in a container
+        if name.startswith("#"):  # not a user of this machine, as in a container
             cure += f"; or, if no server runs as that user: chown -R root {shlex.quote(str(path))}"
         raise HomeError(what, where=str(path), cure=cure)
 
 
 @contextlib.contextmanager
 def examined(path: Path) -> Iterator[DepartmentHome]:
-    """A home to be checked: as it is, or where its medium takes no writing, with copies of its databases.
+    """Open a home for a check: in place, or on a read-only medium with copies of its databases.
 
-    A database that was not closed opens only where SQLite can write beside it. All else, keys above all, is
-    read where it is: a copy would outlive the purge of a key. Raises HomeError, InvalidInputError,
-    LackingError where there is no room for the copies.
+    SQLite can open a database that was not closed only if it can write beside it. Everything else, above all
+    keys, is read in place, since a copy would outlive the purge of a key. Raises HomeError,
+    InvalidInputError, or LackingError if there is no room for the copies.
     """
     home = DepartmentHome.read_only(path)
     if os.access(path, os.W_OK) and shutil.disk_usage(path).free >= ROOM_TO_OPEN:
@@ -187,19 +187,19 @@ def examined(path: Path) -> Iterator[DepartmentHome]:
 
 
 def _mirror(source: Path, copy: Path, but: Path | None) -> None:
-    """The folders of `source` as new ones, its databases as copies, its other files as links to them."""
+    """Mirror `source`: make its folders, copy its databases, and link its other files."""
     copy.mkdir(mode=files.PRIVATE_DIR)
     for one in source.iterdir():
         if one.is_dir() and one != but:
             _mirror(one, copy / one.name, but)
         elif _is_database(one):
             shutil.copyfile(one, copy / one.name)
-        elif one.is_file() and one.name != "service.log" and one.suffix != ".lock":  # those are written to
+        elif one.is_file() and one.name != "service.log" and one.suffix != ".lock":  # those get written to
             (copy / one.name).symlink_to(one)
 
 
 def _is_database(path: Path) -> bool:
-    """Whether this is a file of SQLite's, or one that belongs to it."""
+    """Whether this is an SQLite database or one of its side files."""
     if path.name.endswith(("-wal", "-shm", "-journal")):
         return path.is_file()
     try:

@@ -1,4 +1,4 @@
-"""Request bodies with a limit, a clock and a memory budget: a hostile client costs a bounded amount."""
+"""Reads request bodies with limits on size, time and memory, so that hostile clients cost little."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from sync.errors import refuse
 
-LEAST_BYTES_PER_S = 500  # a client that drips slower than a bad GPRS line is cut off
+LEAST_BYTES_PER_S = 500  # a client slower than a bad GPRS connection is cut off
 MEMORY_BYTES = 128 << 20  # all request bodies together
 
 
@@ -19,14 +19,14 @@ def _size(count: int) -> str:
 
 
 class Budget:
-    """Bytes that all requests together may hold in memory. Used from the event loop alone."""
+    """The bytes that all requests together may hold in memory. Use it only from the event loop."""
 
     def __init__(self, limit: int = MEMORY_BYTES) -> None:
         self._limit, self._held = limit, 0
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[Callable[[int], None]]:
-        """A function that counts bytes in; they are given back at the end. Raises a refusal."""
+        """Gives a function that takes bytes until the block ends. Raises a refusal."""
         mine = 0
 
         def add(count: int) -> None:
@@ -43,10 +43,10 @@ class Budget:
 
 
 async def read_body(request: Request, limit: int, seconds: float, add: Callable[[int], None]) -> bytes:
-    """The whole body. Raises a refusal: too large, too slow, busy.
+    """Read the whole body. Raises a refusal: too large, too slow, busy.
 
-    What came buys time, LEAST_BYTES_PER_S for a second and `seconds` at most: a line may pause so long, and a
-    client that sent much at once cannot rest on it for hours.
+    Each LEAST_BYTES_PER_S bytes buy another second, up to `seconds`: a connection may pause that long, but a
+    client that sent much at once cannot then rest for hours.
     """
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > limit:

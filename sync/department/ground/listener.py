@@ -1,9 +1,9 @@
-"""Every server's listeners: connections are accepted within bounds, and idle ones make room.
+"""The listeners of all servers: accept connections within bounds and cut off idle ones to make room.
 
-A connection costs a descriptor and memory before it has said a word. There are bounds for handshakes under
-way (in all and from one address) and for open connections; at a bound the oldest that asks nothing is
-cut off, so that a thousand silent ones do not keep out an active one; at a door that strangers reach, also
-one whose request has not arrived as a whole. What goes wrong is one event a minute, with a count.
+A connection costs a descriptor and memory before it sends anything. Handshakes in progress are bounded, in
+total and per address, and so are open connections. At a bound, the oldest idle connection is cut off, so that
+a thousand silent ones do not keep out an active one; on a port that strangers can reach, so is one whose
+request has not arrived completely. Failures are logged as one event a minute, with a count.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MOST_FILES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many connections a door holds. `strangers`: who is there has shown no certificate."""
+    """How many connections a port holds. `strangers`: clients need no certificate."""
 
     handshakes: int = 1024
     handshakes_an_address: int = 256
@@ -47,7 +47,7 @@ class Bounds:
 
 
 class BoundedHttp(H11Protocol):
-    """uvicorn's HTTP/1.1 with a clock on each request's header: a client that drips is cut off."""
+    """uvicorn's HTTP/1.1 with a time limit on each request's header, which cuts off dripping clients."""
 
     _header_clock: asyncio.TimerHandle | None = None
     when_lost: Callable[[], None] = staticmethod(lambda: None)
@@ -59,7 +59,7 @@ class BoundedHttp(H11Protocol):
 
     @property
     def arriving(self) -> bool:
-        """Whether a request has not arrived as a whole."""
+        """Whether a request has arrived only in part."""
         return self.cycle is not None and bool(self.cycle.more_body)
 
     def cut(self) -> None:
@@ -97,7 +97,7 @@ class BoundedHttp(H11Protocol):
 
 
 class Listener:
-    """Accepts on some sockets for one server."""
+    """Accepts connections on some sockets for one server."""
 
     def __init__(
         self,
@@ -115,14 +115,14 @@ class Listener:
         self._tasks = [asyncio.get_running_loop().create_task(self._accept(one)) for one in sockets]
 
     def close(self) -> None:
-        """Accept no more; handshakes under way end."""
+        """Stop accepting, and end the handshakes in progress."""
         for task in (*self._tasks, *self._greeting):
             task.cancel()
         for one in self.sockets:
             one.close()
 
     async def wait_closed(self) -> None:
-        """Wait until nothing is accepted any more."""
+        """Wait until no more connections are accepted."""
         await asyncio.gather(*self._tasks, *self._greeting, return_exceptions=True)
 
     async def _accept(self, listening: socket.socket) -> None:
@@ -173,7 +173,7 @@ class Listener:
                 return
 
     def _make_room(self) -> bool:
-        """Cut off the oldest connection that asks nothing; whether there was one."""
+        """Cut off the oldest idle connection; returns whether there was one."""
         one = next((one for one in self._live if one.idle), None)
         if one is None and self._bounds.strangers:
             one = next((one for one in self._live if one.arriving), None)
@@ -189,7 +189,7 @@ class Listener:
         clocks = {} if self._context is None else HANDSHAKE
         protocol.when_lost = lambda: self._live.pop(protocol, None)
         try:
-            with contextlib.suppress(OSError, EOFError), self._naming_refused():  # a time-out is an OSError
+            with contextlib.suppress(OSError, EOFError), self._naming_refused():  # a timeout is an OSError
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 await asyncio.get_running_loop().connect_accepted_socket(
                     lambda: self._connected(protocol),
@@ -204,7 +204,7 @@ class Listener:
 
     @contextlib.contextmanager
     def _naming_refused(self) -> Iterator[None]:
-        """An event for a client's certificate that is not taken: the client itself sees no answer."""
+        """Log an event for a client certificate that is not accepted; the client itself sees no answer."""
         try:
             yield
         except ssl.SSLCertVerificationError as error:
@@ -216,7 +216,7 @@ class Listener:
             raise
 
     def _admit(self, protocol: BoundedHttp) -> None:
-        """It is open from now on, or cut. Counted here: a handshake that never ends drives no other out."""
+        """Count a connection as open, or cut it. Unfinished handshakes are not counted and evict none."""
         if len(self._live) >= self._bounds.open and not self._make_room():
             self._events.report("connection_refused", open=len(self._live))
             protocol.cut()
@@ -241,10 +241,10 @@ class BoundedServer(uvicorn.Server):
         *,
         proxy: str = "",
     ) -> None:
-        """Plain HTTP without a context. `proxy`: the one address whose X-Forwarded-For counts; empty: none.
+        """Without a context, plain HTTP. `proxy`: the only address whose X-Forwarded-For counts; empty: none.
 
-        Any client may write that header, and pace and lock-outs are by address. So neither uvicorn's default
-        (the loopback) nor its environment variable decides whom to believe.
+        Any client may send that header, and pacing and lockouts are by address. So neither uvicorn's default
+        (the loopback) nor its environment variable decides which proxy to trust.
         """
         config = uvicorn.Config(
             Paced(app, 2 * bounds.open),
@@ -267,7 +267,7 @@ class BoundedServer(uvicorn.Server):
         self._bounds = bounds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen where the configuration says. `config.ssl` is the TLS context, or None."""
+        """Listen as configured. `config.ssl` is the TLS context, or None."""
         raise_file_limit()
         quiet_loop(asyncio.get_running_loop())
         await self.lifespan.startup()
@@ -282,7 +282,7 @@ class BoundedServer(uvicorn.Server):
 
 
 def _listening(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen on every address of `host`, not blocking."""
+    """Non-blocking sockets that listen on every address of `host`."""
     made = []
     for family, _, _, _, address in socket.getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -295,7 +295,7 @@ def _listening(host: str, port: int) -> list[socket.socket]:
 
 
 def raise_file_limit() -> int:
-    """Let this process open as many files as the system allows it; how many that is."""
+    """Raise this process's limit of open files to what the system allows; returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -305,7 +305,7 @@ def raise_file_limit() -> int:
 
 
 def quiet_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """What the loop would write as a traceback becomes one event a minute of its kind."""
+    """Log what the loop would write as a traceback as one event a minute per kind."""
     events = Sparingly()
 
     def handle(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""The department's own clock: the zone of its shifts and of the days that its people type.
+"""The department's local time: the zone of its shifts and of the days that people type.
 
-Most zones have two offsets a year; one fixed offset would move every shift by an hour from March to November.
+Most zones have two offsets a year; a fixed offset would shift everything by an hour from March to November.
 No I/O beyond the machine's time zone data.
 """
 
@@ -14,12 +14,12 @@ from storage.errors import RecordError
 from storage.times import moment, us_of, utc_text
 
 MAX_OFFSET_MIN = 14 * 60
-LAST_S = 253_402_214_400  # 9999-12-31: a unit's clock may say anything
+LAST_S = 253_402_214_400  # 9999-12-31: a unit's clock may show anything
 _FIXED = re.compile(r"UTC([+-])(\d{2}):(\d{2})")
 
 
 def zone_of(name: str) -> tzinfo:
-    """The zone of an IANA name (America/Los_Angeles), or of UTC+HH:MM for a fixed one. Raises RecordError."""
+    """The zone with an IANA name (America/Los_Angeles), or a fixed one as UTC+HH:MM. Raises RecordError."""
     fixed = _FIXED.fullmatch(name)
     if fixed is not None:
         minutes = int(fixed[2]) * 60 + int(fixed[3])
@@ -37,26 +37,28 @@ def zone_of(name: str) -> tzinfo:
 
 
 def fixed_name(offset_min: int) -> str:
-    """The name of a fixed offset, as `zone_of` takes it."""
+    """The name of a fixed offset, for `zone_of`."""
     hours, minutes = divmod(abs(offset_min), 60)
     return f"UTC{'-' if offset_min < 0 else '+'}{hours:02}:{minutes:02}"
 
 
 def local(at_us: int, zone: tzinfo) -> datetime:
-    """What the department's clocks showed, to the second; of a time beyond the calendar, its last day."""
+    """The local time, to the second; for a time beyond the calendar, its last day."""
     return datetime.fromtimestamp(min(at_us // 1_000_000, LAST_S), zone)
 
 
 def clock_text(at_us: int, zone: tzinfo, form: str) -> str:
-    """The same in this form; in the hour that the clocks repeat, with the zone's own name: 01:30 PST."""
+    """The local time in a format; in the hour that repeats, with the zone's name: 01:30 PST."""
     here = local(at_us, zone)
     repeated = here.replace(fold=1 - here.fold).utcoffset() != here.utcoffset()
     return f"{here:{form}} {here:%Z}" if repeated else f"{here:{form}}"
 
 
 def typed_us(typed: datetime, zone: tzinfo, *, later: bool) -> int:
-    """A time that a person typed by the department's clocks: UTC microseconds. `later`: which moment it is
-    where the clocks showed it twice. Raises RecordError for one that no clock showed."""
+    """Converts a typed local time to UTC microseconds. Raises RecordError for one that did not exist.
+
+    `later`: which moment it is if the clocks showed it twice.
+    """
     first, second = (us_of(typed.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
     if first > second:
         near = " or ".join(f"{local(one, zone):%Y-%m-%d %H:%M}" for one in (second, first))
@@ -65,8 +67,9 @@ def typed_us(typed: datetime, zone: tzinfo, *, later: bool) -> int:
 
 
 def both_text(at_us: int, zone: tzinfo) -> str:
-    """A time in UTC and, beside it, as the department's clocks showed it, with the zone's own name:
-    "2026-09-21 13:26:40.000 UTC (06:26:40 PDT)"; the day too, where it is another.
+    """A time in UTC and in local time: "2026-09-21 13:26:40.000 UTC (06:26:40 PDT)".
+
+    The local date is included if it differs.
     """
     at = moment(at_us)
     if at is None:
@@ -76,5 +79,5 @@ def both_text(at_us: int, zone: tzinfo) -> str:
 
 
 def end_of_day_us(day: datetime, zone: tzinfo) -> int:
-    """When a day, given without a zone, ends on the department's clocks: UTC microseconds."""
+    """When a day, given without a zone, ends in local time, as UTC microseconds."""
     return us_of((day + timedelta(days=1)).replace(tzinfo=zone))

@@ -1,12 +1,12 @@
-"""A person's signing key, derived from their password; the session's key in a token. No I/O.
+"""A person's signing key, derived from their password, and the session's key in a token. No I/O.
 
-The key is Ed25519 over a seed that argon2id (RFC 9106), or PBKDF2-HMAC-SHA-256 in the FIPS profile, makes of
-the password. The salt binds it to one department and one user, so that one password gives two keys in two
-places. Only the public half is ever logged.
+The key is Ed25519 over a seed derived from the password by argon2id (RFC 9106), or PBKDF2-HMAC-SHA-256 in the
+FIPS profile. The salt binds it to one department and user, so that the same password gives different keys in
+different places. Only the public half is ever logged.
 
-A token is SECRET, which opens the session at the desk, or SECRET~PART. PART is base64url of deterministic
-CBOR [seed of the session's key, log id, user, microseconds that the desk's clock is ahead]: what signs a
-call. Over HTTP a client sends SECRET alone and its signatures; a browser sends both, and the server signs.
+A token is SECRET, which opens the session at the desk, or SECRET~PART. PART, which signs calls, is base64url
+of deterministic CBOR [seed of the session's key, log id, user, microseconds that the desk's clock is ahead].
+Over HTTP, a client sends only SECRET and its signatures; a browser sends both, and the server signs.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ SEED_BYTES = 32
 MARK = "~"
 _ARGON2 = re.compile(r"argon2id\$m=(\d{5,7}),t=(\d{1,2})")
 _PBKDF2 = re.compile(r"pbkdf2-sha256\$(\d{6,8})")
-MIN_KIB, MAX_KIB = 19 * 1024, 1 << 21  # OWASP's least, and what a client's machine is asked for at most
+MIN_KIB, MAX_KIB = 19 * 1024, 1 << 21  # OWASP's minimum, and the most that a client's machine must provide
 _DOMAIN = b"alpr-department/person-key/v1\x00"
 
 
 def argon2_scheme(memory_kib: int, passes: int) -> str:
-    """The scheme's name with its costs."""
+    """The name of the scheme with these costs."""
     return f"argon2id$m={memory_kib},t={passes}"
 
 
 def pbkdf2_scheme() -> str:
-    """The scheme of the FIPS profile."""
+    """The name of the scheme of the FIPS profile."""
     return f"pbkdf2-sha256${PBKDF2_ROUNDS}"
 
 
@@ -50,9 +50,9 @@ def new_salt() -> bytes:
 
 
 def derive_key(password: str, salt: bytes, scheme: str, *, department: bytes, user: str) -> Ed25519PrivateKey:
-    """The person's key. `department`: the access log's id.
+    """Derive a person's key. `department`: the access log's id.
 
-    Raises RecordError for a scheme that is unknown, or too weak to be asked for.
+    Raises RecordError for a scheme that is unknown or too weak.
     """
     bound = hashlib.sha256(_DOMAIN + envelope.encode([department, user, salt])).digest()
     if match := _ARGON2.fullmatch(scheme):
@@ -80,7 +80,7 @@ def derive_key(password: str, salt: bytes, scheme: str, *, department: bytes, us
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionToken:
-    """A token taken apart. `key`: the session's, or None if calls are signed elsewhere or not at all."""
+    """A parsed token. `key`: the session's key; None if calls are signed elsewhere or not at all."""
 
     secret: str = field(repr=False)
     key: Ed25519PrivateKey | None = field(default=None, repr=False)
@@ -89,7 +89,7 @@ class SessionToken:
     ahead_us: int = 0
 
     def text(self) -> str:
-        """As a person keeps it."""
+        """The token as text."""
         if self.key is None:
             return self.secret
         part = envelope.encode([self.key.private_bytes_raw(), self.department, self.user, self.ahead_us])
@@ -97,12 +97,12 @@ class SessionToken:
 
 
 def secret_of(token: str) -> str:
-    """What opens the session at the desk."""
+    """The part of a token that opens the session at the desk."""
     return token.partition(MARK)[0]
 
 
 def read_token(text: str) -> SessionToken:
-    """Take a token apart; one whose second part is none has no key."""
+    """Parse a token; without a valid second part, it has no key."""
     secret, _, part = text.partition(MARK)
     try:
         value = envelope.decode(

@@ -1,4 +1,4 @@
-"""Whether a server can listen on its address, checked before anything starts."""
+"""Checks, before anything starts, whether a server can listen on its address."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sync.errors import LackingError
 
 
 def demand_free(host: str, port: int, where: str) -> None:
-    """Raises LackingError if it cannot listen there; `where`: the setting or option that names it."""
+    """Raises LackingError if a server cannot listen there; `where`: the setting or option that names it."""
     try:
         family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][
             0

@@ -1,5 +1,4 @@
-"""A private SQLite file beside the store: mode 0600, every commit synced before it returns, what is deleted
-overwritten."""
+"""A private SQLite file beside the store: mode 0600, synced commits, deleted data overwritten."""
 
 from __future__ import annotations
 
@@ -15,10 +14,10 @@ BUSY_MS = 20_000  # how long a writer waits for another process
 
 
 def open_private(path: Path, schema: str = "") -> sqlite3.Connection:
-    """Open the database, or create it 0600, and run `schema`; usable from any thread.
+    """Open the database or create it with mode 0600, and run `schema`; usable from any thread.
 
-    Raises sqlite3.Error, DamagedError for one with a view or a trigger.
-    A statement outside `transaction` commits by itself.
+    A statement outside `transaction` commits by itself. Raises sqlite3.Error, or DamagedError if the database
+    has a view or trigger.
     """
     if not path.exists():
         path.touch(mode=files.PRIVATE_FILE)
@@ -43,11 +42,11 @@ def open_private(path: Path, schema: str = "") -> sqlite3.Connection:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, under the write lock from the start: what was read inside holds until the commit."""
+    """A transaction with the write lock from its start, so that what it reads holds until the commit."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
         db.execute("COMMIT")
     except BaseException:
-        db.rollback()  # a no-op where the error has ended the transaction already
+        db.rollback()  # a no-op if the error has already ended the transaction
         raise

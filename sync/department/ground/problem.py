@@ -1,9 +1,9 @@
-"""One form for every error over HTTP: problem details (RFC 9457), application/problem+json.
+"""The form of every error over HTTP: problem details (RFC 9457), application/problem+json.
 
     {"type", "title", "status", "detail", "refused", "clause", "what", "cure"}
 
-`refused` is one word for programs. `Unfailing` wraps an application: what no rule names (a full
-disk, an absent database) becomes an answer of this form and one event a minute, never a traceback.
+`refused` is one word for programs. `Unfailing` wraps an application: an unforeseen error (a full disk, a
+missing database) becomes an answer of this form and one event a minute, never a traceback.
 """
 
 from __future__ import annotations
@@ -42,8 +42,7 @@ def problem(
     more: dict[str, str] | None = None,
     after_s: int = AGAIN_S,
 ) -> Response:
-    """An answer that says no, or that something failed. `more`: members of this code alone; `after_s`: as
-    `retry_headers`."""
+    """A refusal or an error. `more`: members for this code only; `after_s`: see `retry_headers`."""
     body = {
         "type": f"urn:alpr-reader:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -61,13 +60,15 @@ def problem(
 
 
 def retry_headers(status: int, after_s: int = AGAIN_S) -> dict[str, str]:
-    """Retry-After (RFC 9110, 10.2.3), in seconds, of an answer that will be another one later."""
+    """Retry-After (RFC 9110, 10.2.3), in seconds, for a status that is temporary."""
     return {"retry-after": str(after_s)} if status in {429, 503} else {}
 
 
 def words_of_unforeseen(error: BaseException, events: Sparingly) -> tuple[int, str, str, str]:
-    """(status, code, what, cure) of an error that no rule names. Its message may hold content: only its kind,
-    and those behind it, are logged."""
+    """(status, code, what, cure) for an unforeseen error.
+
+    Its message may hold content, so only its type and those of its causes are logged.
+    """
     events.report("answer_failed", kind=type(error).__name__, place=_place(error), cause=kinds_behind(error))
     if _is_full(error):
         return 507, FULL, "the server's disk is full", "make room there, then ask again"
@@ -76,25 +77,25 @@ def words_of_unforeseen(error: BaseException, events: Sparingly) -> tuple[int, s
 
 
 def _is_full(error: BaseException) -> bool:
-    """Whether a full disk is behind it: the system's word for that, SQLite's or PostgreSQL's."""
+    """Whether a full disk caused the error, according to the system, SQLite or PostgreSQL."""
     behind = causes_of(error)[:MAX_CAUSES]
     return any(files.is_full(one) or getattr(one, "sqlstate", "") == DISK_FULL for one in behind)
 
 
 def unforeseen(error: BaseException, events: Sparingly) -> Response:
-    """The answer to an error that no rule names."""
+    """The answer to an unforeseen error."""
     status, code, what, cure = words_of_unforeseen(error, events)
     return problem(status, code, what, cure=cure)
 
 
 def _place(error: BaseException) -> str:
-    """Module and line where it was raised: enough to find it, and no content."""
+    """The module and line that raised the error: enough to find it, without content."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 async def not_found(_request: Request, error: Exception) -> Response:
-    """Starlette's own refusals (no such path, another method) in the one form."""
+    """Give Starlette's own refusals (no such path, wrong method) the same form."""
     status = error.status_code if isinstance(error, HTTPException) else 404
     allowed = error.headers if isinstance(error, HTTPException) and error.headers else {}
     what = "there is no such path" if status == 404 else "not with this method"
@@ -105,16 +106,17 @@ HANDLERS: dict[Any, Any] = {404: not_found, 405: not_found}
 
 
 def exact(app: Starlette) -> Starlette:
-    """An application that answers at its own paths alone.
+    """Make an application answer only at its exact paths.
 
-    Starlette else sends clients to the path with or without its last slash, at any host that a request names.
+    Otherwise Starlette redirects between paths with and without a final slash, on any host that a request
+    names.
     """
     app.router.redirect_slashes = False
     return app
 
 
 class Unfailing:
-    """An application that always answers."""
+    """Wraps an application so that it always answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -130,7 +132,7 @@ class Unfailing:
 
         try:
             await self._app(scope, receive, sent)
-        except Exception as error:  # noqa: BLE001 - every error is answered in the one form
+        except Exception as error:  # noqa: BLE001 - every error is answered in the same form
             answer = unforeseen(error, self._events)
             if scope["type"] == "http" and not started:
                 await answer(scope, receive, send)

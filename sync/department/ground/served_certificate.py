@@ -1,6 +1,6 @@
-"""The certificate that a key service or a witness shows, followed while another program renews its two files.
+"""The certificate of a key service or witness, reloaded when another program renews its two files.
 
-Authorities give certificates for weeks: a server that reads its files once is of no use after the first.
+Authorities issue certificates for weeks; a server that read its files only once would soon be useless.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Marks = tuple[tuple[int, int, int], ...]
 
 
 class ServedCertificate:
-    """A chain and its key, two PEM files, and the TLS context that shows them.
+    """A certificate chain and its key in two PEM files, and the TLS context that uses them.
 
-    Raises InvalidInputError for files that are no such pair, LackingError as `tls_context` does.
+    Raises InvalidInputError if the files are not such a pair, and LackingError as `tls_context` does.
     """
 
     def __init__(self, certificate: Path, key: Path, *, approved: bool = False) -> None:
@@ -32,7 +32,7 @@ class ServedCertificate:
         self.context = tls_context(certificate, key, approved=approved)
 
     def words(self, now: dt.datetime) -> str:
-        """When it ends; what to do where that is past or near. Empty for a file that only OpenSSL reads."""
+        """When it expires, and what to do if that is near or past; empty if only OpenSSL can read it."""
         try:
             first = x509.load_pem_x509_certificates(self._certificate.read_bytes())[0]
         except (ValueError, OSError):
@@ -45,9 +45,9 @@ class ServedCertificate:
         return f"{said}: {what}; renew {self._certificate}, this program takes it within a minute"
 
     def take(self) -> str:
-        """Show the files as they are now, if they changed. A line that says so, or what is wrong, once.
+        """Use the files as they are now, if they changed. Returns a line that says so, or once what is wrong.
 
-        Files that are no pair yet change nothing: the other one is still to come.
+        While the files do not match, nothing changes: one of them is still to come.
         """
         marks = self._marks()
         if marks == self._seen:
@@ -56,13 +56,13 @@ class ServedCertificate:
         try:
             tls_context(self._certificate, self._key, approved=self._approved)
             self.context.load_cert_chain(self._certificate, self._key)
-        except (InvalidInputError, LackingError, OSError) as error:  # the files may change within these lines
+        except (InvalidInputError, LackingError, OSError) as error:  # the files may change during these lines
             what = (error.strerror if isinstance(error, OSError) else None) or str(error)
             return f"the certificate before is shown on: {what}"
         return f"the renewed certificate is shown; {self.words(dt.datetime.now(dt.UTC))}".rstrip("; ")
 
     def follow(self) -> None:
-        """Look at the files every minute, until the program ends; lines go to stderr."""
+        """Check the files every minute until the program ends; lines go to stderr."""
         threading.Thread(target=self._follow, name="certificate", daemon=True).start()
 
     def _follow(self) -> None:

@@ -1,6 +1,6 @@
-"""The department's settings: typed, ranged, explained; unknown keys are refused by name.
+"""The department's settings, with types, ranges and reasons; unknown keys are refused by name.
 
-No setting goes beyond the policy, and none says how long content is kept: the policy file does (463.8).
+No setting can exceed the policy, and none says how long content is kept: the policy file does (463.8).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from storage.text_end import with_end
 from sync.errors import InvalidInputError
 from sync.toml_settings import SettingError, load_table, setting, write_table
 
-RETIRED = {"keep_days": 365}  # until 0.2.0 each file had it, with this value alone
-LOCAL = frozenset({"localhost", "127.0.0.1"})  # where a notice that names people may go without TLS
+RETIRED = {"keep_days": 365}  # until 0.2.0 each file had it, always with this value
+LOCAL = frozenset({"localhost", "127.0.0.1"})  # hosts to which notices that name people may go without TLS
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL}){{0,20}}")
 HEADER = "# Settings of the department server. Changes take effect at the next start.\n\n"
@@ -25,7 +25,7 @@ HEADER = "# Settings of the department server. Changes take effect at the next s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What `department.toml` may say."""
+    """The settings in `department.toml`."""
 
     name: str = setting(
         "Monrovia Police Department", why="shown in receipts, packages and the enrollment code"
@@ -89,7 +89,7 @@ class Settings:
 
 
 def load_settings(path: Path) -> Settings:
-    """Parse and check. Raises InvalidInputError naming file and key."""
+    """Read and check the settings. Raises InvalidInputError naming file and key."""
     try:
         settings = load_table(path.read_text(encoding="utf-8"), str(path), Settings, RETIRED)
     except UnicodeDecodeError as error:
@@ -112,7 +112,7 @@ def load_settings(path: Path) -> Settings:
 
 
 def _is_private(url: str) -> bool:
-    """Whether what is posted there goes under TLS, or stays on this machine."""
+    """Whether posts to this URL use TLS or stay on this machine."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -130,8 +130,10 @@ def _is_host(name: str) -> bool:
 
 
 def with_database(path: Path, url: str) -> bytes:
-    """The settings file with another `database`: else as the person wrote it, or, where that line is none of
-    its own, written again. Raises InvalidInputError."""
+    """The settings file with another `database`, otherwise unchanged. Raises InvalidInputError.
+
+    If the setting has no line of its own, the file is generated again.
+    """
     wanted = replace(load_settings(path), database=url)
     fresh = settings_text(wanted)
     (line,) = (one for one in fresh.splitlines() if one.startswith("database = "))

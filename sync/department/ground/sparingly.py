@@ -1,4 +1,4 @@
-"""Events of one kind, logged once a minute with their count: a flood of them is one line."""
+"""Logs events of one kind once a minute with their count, so that a flood of them is one line."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ MAX_CAUSES = 5
 
 
 def kinds_behind(error: BaseException) -> str:
-    """The kinds of an error and of what is behind it, the last cause at the end. Never its words: they may
-    hold content."""
+    """The types of an error and its causes, the first cause last. Never messages, which may hold content."""
     kinds: list[str] = []
     for behind in causes_of(error)[:MAX_CAUSES]:
         number = behind.errno if isinstance(behind, OSError) else None
@@ -39,7 +38,7 @@ class Sparingly:
         self._logged_s: dict[str, float] = {}
 
     def report(self, event: str, **facts: object) -> bool:
-        """Count it, and log it if a minute has passed since the last; returns whether it was logged."""
+        """Count an event, and log it if a minute has passed since the last; returns whether it was logged."""
         self._counts[event] += 1
         now = self._clock()
         if now - self._logged_s.get(event, -EVENT_S) < EVENT_S:
@@ -50,12 +49,12 @@ class Sparingly:
 
 
 class SparingHandler(logging.Handler):
-    """What a library writes through `logging` becomes one event a minute of its level, without its text."""
+    """Turns a library's `logging` records into one event a minute per level, without their text."""
 
     def __init__(self, events: Sparingly) -> None:
         super().__init__(logging.WARNING)
         self._events_of = events
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Report that there was one."""
+        """Report that there was a record."""
         self._events_of.report(f"{record.name}_{record.levelname.lower()}", where=record.module)

@@ -1,9 +1,9 @@
-"""TLS of the department: 1.3 over P-256 for its servers; in the FIPS profile AES-GCM suites and no other.
+"""The department's TLS: 1.3 over P-256 for its servers; in the FIPS profile, only AES-GCM suites.
 
-Python's `ssl` can choose the curve of a context, but not the suites of TLS 1.3 before 3.15. In the FIPS
-profile the process is therefore started again with an OpenSSL configuration (`openssl-approved.cnf`) that
-names the approved suites, unless the machine's own OpenSSL lets only those in already. Whatever set them,
-`approved_only` looks at what the context would really offer, and refuses to serve or to connect otherwise.
+Python's `ssl` can choose the curve of a context, but before 3.15 not the suites of TLS 1.3. In the FIPS
+profile, the process is therefore restarted with an OpenSSL configuration (`openssl-approved.cnf`) that names
+the approved suites, unless the machine's own OpenSSL already allows only those. In either case,
+`approved_only` checks what the context would really offer, and refuses to serve or connect otherwise.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _FAULTS = {9: NOT_YET, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME}  # codes of 
 def tls_context(
     certificate: Path, key: Path, *, clients_of: Path | None = None, approved: bool = False
 ) -> ssl.SSLContext:
-    """TLS 1.3 for a server; with `clients_of`, only clients with a certificate of that CA.
+    """TLS 1.3 for a server; with `clients_of`, only for clients with a certificate of that CA.
 
-    `approved`: raises LackingError unless nothing but AES-GCM suites would be negotiated.
+    `approved`: raises LackingError if any but AES-GCM suites would be negotiated.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         context.load_cert_chain(certificate, key)
-    except OSError as error:  # an SSLError is one too
+    except OSError as error:  # includes SSLError
         raise InvalidInputError(
             f"no certificate chain with its key: {error.strerror or type(error).__name__}",
             where=f"{certificate}, {key}",
@@ -57,7 +57,7 @@ def tls_context(
 
 
 def client_context(ca: str = "", *, approved: bool = False) -> ssl.SSLContext:
-    """TLS towards a witness or a key service; `ca`: a PEM file, else the machine's authorities."""
+    """TLS to a witness or key service; `ca`: a PEM file, else the machine's authorities."""
     context = ssl.create_default_context(cafile=ca or None)
     if approved:
         context.set_ciphers(APPROVED_1_2)  # a remote witness may not support 1.3 yet
@@ -67,13 +67,13 @@ def client_context(ca: str = "", *, approved: bool = False) -> ssl.SSLContext:
 
 
 def suites_beyond(context: ssl.SSLContext) -> tuple[str, ...]:
-    """TLS 1.3 suites that this context would negotiate and that are not approved."""
+    """The unapproved TLS 1.3 suites that this context would negotiate."""
     names = (str(one["name"]) for one in context.get_ciphers() if one["protocol"] == "TLSv1.3")
     return tuple(name for name in names if name not in APPROVED_SUITES)
 
 
 def approved_only(context: ssl.SSLContext) -> None:
-    """Raises LackingError naming the suites that the FIPS profile forbids and this process would take."""
+    """Raises LackingError naming the suites that this process would accept although FIPS forbids them."""
     beyond = suites_beyond(context)
     if beyond:
         raise LackingError(
@@ -84,9 +84,9 @@ def approved_only(context: ssl.SSLContext) -> None:
 
 
 def restart_for_approved(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Start this process again under the approved OpenSSL configuration; returns if it is already active.
+    """Restart this process with the approved OpenSSL configuration; returns if it is already active.
 
-    A configuration that the caller chose is never overridden: `approved_only` judges it.
+    A configuration that the caller chose is never overridden; `approved_only` checks it.
     """
     if OPENSSL_CONF in environment or not suites_beyond(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)):
         return
@@ -96,7 +96,7 @@ def restart_for_approved(command: Sequence[str], environment: Mapping[str, str])
 
 
 def certificate_fault(error: BaseException) -> str:
-    """What is wrong with the certificate of a server that was asked; empty if that was not the reason."""
+    """What is wrong with a server's certificate; empty if that was not the reason for the error."""
     for one in causes_of(error):
         if isinstance(one, ssl.SSLCertVerificationError):
             return _FAULTS.get(one.verify_code, UNTRUSTED)

@@ -1,7 +1,6 @@
-"""Every sentence of 463.1 to 463.9 that obliges, permits or forbids, and the test that fails if it is
-not kept.
+"""Every sentence of 463.1 to 463.9 that obliges, permits or forbids, and the test that enforces it.
 
-`department clauses` prints this table; a test holds it against the policy's text and against the tests.
+`department clauses` prints this table. A test compares it with the policy's text and with the tests.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ ELSEWHERE = "on another machine: root here cannot open content without an entry 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """One control of the FBI CJIS Security Policy and the figure in force. `gap`: what is honestly
-    lacking."""
+    """One control of the FBI CJIS Security Policy and the figure in force. `gap`: what is still lacking."""
 
     control: str
     asks: str
@@ -34,7 +33,7 @@ class Facts:
     keys_elsewhere: bool
     witness_here: bool
     database: str
-    tls_beyond: tuple[str, ...] = ()  # suites that this process would take and the FIPS profile forbids
+    tls_beyond: tuple[str, ...] = ()  # suites that this process would accept and FIPS forbids
 
 
 def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:

@@ -10,10 +10,10 @@ from storage.times import DAY_US
 from sync.department.policy.roles import Call, Role, check_ceiling
 from sync.department.policy.term_base import Term, between, compiled, refuse
 
-NEW_TOPICS_DAYS = 31  # for everybody to be trained in a new topic
+NEW_TOPICS_DAYS = 31  # for all people to be trained in a new topic
 MAX_TRAINING_DAYS = 366  # 463.9: annually
 MAX_AUDIT_DAYS = 366
-MAX_DESIGNATION_DAYS = 366  # a designee is named again every year
+MAX_DESIGNATION_DAYS = 366  # a designee must be named again every year
 CASE, CAD = "case", "cad"
 NUMBER_KINDS = (CASE, CAD, "action")
 
@@ -39,7 +39,7 @@ class RoleTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberTerms:
-    """What a number of one kind (case, cad, action) looks like. `text`: an example, for the refusal."""
+    """The format of one kind of number (case, cad, action). `text`: an example, for the refusal."""
 
     kind: str
     pattern: str
@@ -55,7 +55,7 @@ class NumberTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasisTerms:
-    """The bases that one purpose may rest on; a purpose that is not named may rest on each."""
+    """The legal bases of one purpose; a purpose without such an entry may rest on any."""
 
     purpose: str
     bases: tuple[str, ...]
@@ -63,9 +63,9 @@ class BasisTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakGlassTerms:
-    """An emergency search on one person's word: how far back, and how soon a second person judges it.
+    """A person's emergency search: how far back it may go, and how soon a second person must judge it.
 
-    `open_max`: how many of a person's may wait overdue before the next is refused.
+    `open_max`: how many of a person's searches may be overdue for judgment before the next is refused.
     """
 
     clause: str
@@ -82,7 +82,7 @@ class BreakGlassTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeopleTerms:
-    """463.3, 463.6 (b): how long a designation lasts at most, and how early its end is announced."""
+    """463.3, 463.6 (b): the longest designation, and how early its end is announced."""
 
     clause: str
     designation_days_max: int
@@ -97,7 +97,8 @@ class PeopleTerms:
 class InquiryTerms:
     """463.5 (a), (c): what an inquiry must say.
 
-    `number_pattern` binds every number; `numbers` those of one kind; what `number_refused` matches is none.
+    `number_pattern` applies to every number, `numbers` to those of one kind; whatever `number_refused`
+    matches is not a number.
     """
 
     clause: str
@@ -118,17 +119,16 @@ class InquiryTerms:
         return next((one.bases for one in self.bases_of if one.purpose == purpose), self.bases)
 
     def says_why(self, text: str) -> bool:
-        """Whether a justification has its letters and digits, two words and four different letters."""
+        """Whether a justification has enough letters and digits, two words and four different letters."""
         letters = {one for one in text.lower() if one.isalnum()}
         return weight(text) >= self.justification_min and len(text.split()) >= 2 and len(letters) >= 4
 
     def may_span(self, since_us: int, until_us: int) -> bool:
-        """Whether one search may ask for so long a time: days of 24 hours, whatever the clocks of the place
-        did meanwhile."""
+        """Whether one search may span this time, counted in days of 24 hours regardless of clock changes."""
         return until_us - since_us <= self.days_max * DAY_US
 
     def is_number(self, number: str, kind: str) -> bool:
-        """Whether a number can be one: of its kind, and not one that means no number."""
+        """Whether a number is valid for its kind and is not a placeholder."""
         patterns = [self.number_pattern, *(one.pattern for one in self.numbers if one.kind == kind)]
         fits = all(re.fullmatch(one, number) for one in patterns)
         return fits and not re.fullmatch(self.number_refused, number)
@@ -219,7 +219,7 @@ class SharingTerms:
     agreements: tuple[Agreement, ...]
 
     def may_get(self, kind: str, state: str) -> bool:
-        """Whether an agency may receive at all: 1798.90.55 (b). `state`: two letters, or US."""
+        """Whether an agency may receive data at all: 1798.90.55 (b). `state`: two letters, or US."""
         return kind in self.allowed_kinds and kind not in self.refused_kinds and state == self.home_state
 
     def check(self) -> None:
@@ -232,16 +232,15 @@ class SharingTerms:
 
 
 def topics_came(before: Mapping[str, int], wanted: Iterable[str], at_us: int) -> dict[str, int]:
-    """When each topic of a policy adopted at `at_us` was introduced; 0 for the topics of a log's first
-    policy."""
+    """When each topic of a policy adopted at `at_us` was introduced; 0 for those of a log's first policy."""
     return {topic: before.get(topic, at_us if before else 0) for topic in wanted}
 
 
 def in_topics(came: Mapping[str, int], trained: Iterable[str], *, held_us: int, at_us: int) -> bool:
-    """Whether a training is in every topic that is wanted. `came`: see `topics_came`.
+    """Whether a training covers every topic that is required. `came`: see `topics_came`.
 
-    One that was held before a topic came may lack it for NEW_TOPICS_DAYS: no one can be trained in it before
-    the policy is in force.
+    A training from before a topic was introduced may lack it for NEW_TOPICS_DAYS, since no one can be trained
+    in it before the policy is in force.
     """
     missing = [came[topic] for topic in came.keys() - set(trained)]
     return all(held_us < came_us <= at_us < came_us + NEW_TOPICS_DAYS * DAY_US for came_us in missing)

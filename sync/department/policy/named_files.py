@@ -1,7 +1,7 @@
-"""What the root file names of a home's own files, its policy and its command key: read, and held against it.
+"""Reads the files of a home that its root file names, the policy and the command key, and checks them.
 
-A server reads these files again while it runs. A person who can write to them must not get a policy or key
-into use that no two offices signed: so they are read here alone, and compared each time.
+A server rereads these files while it runs. A person who can write to them must not be able to introduce a
+policy or key that no two offices signed. So they are read only here, and compared each time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COMMAND = "command"
 
 
 def root_in(home: DepartmentHome) -> Root:
-    """The root file of a home; who signed it is not checked. Raises HomeError."""
+    """The root file of a home, without a check of its signatures. Raises HomeError."""
     try:
         return describe(home.root_file.read_bytes())[0]
     except FileNotFoundError:
@@ -31,8 +31,10 @@ def root_in(home: DepartmentHome) -> Root:
 
 
 def signed_policy(home: DepartmentHome, root: Root | None = None) -> Policy:
-    """The policy of the home's file, which `root` must name: that of the access log, or, before there is one,
-    that of the home. Raises HomeError."""
+    """The policy of the home's file, which `root` must name. Raises HomeError.
+
+    root: that of the access log; by default that of the home, for use before there is a log.
+    """
     root = root or root_in(home)
     try:
         return checked_policy(root, home.policy_document())
@@ -45,7 +47,7 @@ def signed_policy(home: DepartmentHome, root: Root | None = None) -> Policy:
 
 
 def command_key(home: DepartmentHome, root: Root | None = None) -> Ed25519PrivateKey:
-    """The key that signs what goes down to units, which `root` must name, as above. Raises HomeError."""
+    """The key that signs documents for units, which `root`, as above, must name. Raises HomeError."""
     path = home.path / f"{COMMAND}.key"
     key = load_ed25519(path)
     if (root or root_in(home)).other(COMMAND) not in {None, key.public_key().public_bytes_raw()}:

@@ -1,4 +1,4 @@
-"""The department's policy as frozen values, and the checks that span its sections. No I/O."""
+"""The department's policy as frozen values, with the checks that span sections. No I/O."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from sync.department.policy.system_terms import (
 from sync.department.policy.term_base import Term, between, refuse
 
 FORMAT = 1
-FLOOR_DAYS = 365  # 463.8: "should be stored for 1 year"; less is another manual's rule
+FLOOR_DAYS = 365  # 463.8: "should be stored for 1 year"; less requires another manual
 MANUAL = "463"
 
 
@@ -92,7 +92,7 @@ class Policy:
 
     @property
     def zone(self) -> tzinfo:
-        """The department's clock: of its shifts, and of the days that its people type."""
+        """The time zone of the department's shifts and of the days that people type."""
         return zone_of(self.time_zone)
 
     @property
@@ -101,7 +101,7 @@ class Policy:
         return {role.id: frozenset(role.calls) for role in self.roles}
 
     def effective_roles(self, held: tuple[Role, ...]) -> tuple[Role, ...]:
-        """The roles a person holds with those that come with them, each once."""
+        """The roles that a person holds and those that they include, each once."""
         also = {role.id: role.also for role in self.roles}
         found: dict[Role, None] = dict.fromkeys(held)
         for role in held:
@@ -109,7 +109,7 @@ class Policy:
         return tuple(found)
 
     def calls_by(self, roles: Iterable[Role]) -> set[Call]:
-        """Every call that these roles may make themselves, without the roles that they include."""
+        """Every call that these roles may make by themselves, without the roles that they include."""
         grants = self.grants
         return {call for role in roles for call in grants.get(role, ())}
 

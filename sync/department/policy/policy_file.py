@@ -1,8 +1,8 @@
-"""The policy file: TOML with clause numbers, parsed once into a `Policy`. No I/O but the default's text.
+"""The policy file: TOML with clause numbers, parsed into a `Policy`. No I/O except for the default's text.
 
 Section 463 is the default (`policy-463.toml`). `parse_policy` refuses unknown, missing and mistyped fields,
-and every value beyond a ceiling that no department's policy may pass. The file is in force only when the root
-file names its version and SHA-256 (`root_file.py`).
+and every value beyond the ceilings that bind all departments. The file is in force only if the root file
+names its version and SHA-256 (`root_file.py`).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ LATER_TERMS = {
 """Terms that files signed before them do not have: they mean section 463's values."""
 
 
-@functools.lru_cache(maxsize=16)  # cached: a policy is frozen, and a desk asks for it all the time
+@functools.lru_cache(maxsize=16)  # cached: a policy is frozen, and a desk needs it all the time
 def parse_policy(document: bytes) -> Policy:
-    """The policy of a TOML document. Raises RecordError naming the field."""
+    """Parse a policy from TOML. Raises RecordError naming the field."""
     if len(document) > MAX_POLICY_BYTES:
         raise RecordError(f"is larger than {MAX_POLICY_BYTES} bytes", where="policy")
     table = parse_toml(document, where="policy")
@@ -41,7 +41,7 @@ def parse_policy(document: bytes) -> Policy:
 
 
 def _with_later_terms(table: dict[str, Any]) -> dict[str, Any]:
-    """Fill in section 463's values for terms that a file signed earlier lacks."""
+    """Fill in section 463's values for terms that an older file lacks."""
     usual = _default_table()
     result = {name: usual[name] for name in ("break_glass", "people", "unit")} | table
     for name, terms in LATER_TERMS.items():
@@ -51,7 +51,7 @@ def _with_later_terms(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_alerts(table: dict[str, Any]) -> dict[str, Any]:
-    """Fill in the default alert terms: files signed before alerts existed only name list categories."""
+    """Fill in the default alert terms: files from before alerts only name list categories."""
     if "alerts" in table:
         return table
     named = {one.get("id") for one in table.get("lists", []) if isinstance(one, dict)}
@@ -62,7 +62,7 @@ def _with_alerts(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_zone(table: dict[str, Any]) -> dict[str, Any]:
-    """Files signed before time zones existed name one offset for the whole year; keep it."""
+    """Keep the fixed offset of files from before time zones."""
     audit = table.get("audit")
     old = audit.get("utc_offset_minutes") if isinstance(audit, dict) else None
     if "time_zone" in table or type(old) is not int:
@@ -72,12 +72,12 @@ def _with_zone(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def policy_digest(document: bytes) -> bytes:
-    """SHA-256 of the policy file as it is."""
+    """SHA-256 of the policy file's bytes."""
     return hashlib.sha256(document).digest()
 
 
 def checked_policy(root: Root, document: bytes) -> Policy:
-    """The policy that a root names: digest, version and department must fit. Raises RecordError."""
+    """Parse the policy that a root names: digest, version and department must match. Raises RecordError."""
     if policy_digest(document) != root.policy_digest:
         raise RecordError("is not the policy file that the root file names", where="policy")
     policy = parse_policy(document)
@@ -87,8 +87,7 @@ def checked_policy(root: Root, document: bytes) -> Policy:
 
 
 def document_for(department: str, *, fips: bool) -> bytes:
-    """Section 463's policy file with another department's name, and its profile. Raises RecordError for an
-    odd name."""
+    """Section 463's policy file for another department and profile. Raises RecordError for a bad name."""
     usual = parse_policy(default_document()).department
     if not department.isprintable() or set(department) & {'"', "\\"}:
         raise RecordError("a department's name is plain text", where="policy.department")

@@ -1,16 +1,16 @@
-"""Every way the desk can refuse, with the clause that refuses and the answer an HTTP caller gets.
+"""The desk's refusals, each with its clause and its HTTP status.
 
     storage.errors.RefusedError
-    └── DeskRefusal              asked, understood and refused; `code` is one word, `status` the HTTP answer
+    └── DeskRefusal              understood and refused; `code` is one word, `status` the HTTP status
         ├── NotProvenError       no session, a stolen or expired token, a wrong password or code
-        │   └── FreshProofError  an open session whose person has not proven themselves within minutes
+        │   └── FreshProofError  the session is open, but the last proof of identity is too old
         ├── LockedError          a locked session or a locked-out account
-        ├── TooManyError         asked too often from one address
+        ├── TooManyError         too many requests from one address
         ├── NotYetError          allowed once something else has happened: an approval, the witness, a booking
-        └── FormError            a request that lacks what the policy asks, or asks for what does not exist
-            └── UnreadError      a field that could not be read, when a check of the rest reads it
+        └── FormError            lacks what the policy requires, or asks for what does not exist
+            └── UnreadError      a check needs a field that could not be read
 
-No message carries a plate, a password, a code or a token: messages end up in logs.
+No message contains a plate, a password, a code or a token, since messages end up in logs.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from storage.counts import counted
 from storage.errors import RecordError, RefusedError, StorageError
 
 FRESH_PROOF = "fresh-proof"
-BUSY = "busy"  # the call in progress will end: a client should ask again
-MAX_NAMED = 20  # wrong lines of a file that a refusal names
+BUSY = "busy"  # another call is in progress: a client should retry
+MAX_NAMED = 20  # wrong lines of a file that a refusal names, at most
 
 
-class DeskRefusal(RefusedError):  # noqa: N818 - a refusal is an answer, not an accident
+class DeskRefusal(RefusedError):  # noqa: N818 - a refusal is an answer, not an error
     """A refusal by the desk. `code`: one word for programs; `clause`: the rule; `cure`: what to do."""
 
     status = 403
@@ -44,14 +44,14 @@ class NotProvenError(DeskRefusal):
 class FreshProofError(NotProvenError):
     """The session is open, but the call needs a proof that is only minutes old (RFC 9470).
 
-    `proof`: what a client names to prove just this call.
+    `proof`: what a client must name to prove this one call.
     """
 
     proof = ""
 
     @classmethod
     def within(cls, minutes: int, *, proof: str, others: Sequence[str] = ()) -> FreshProofError:
-        """The refusal where a proof is at most so old. `others`: the calls of which there is one."""
+        """The refusal of a call without a proof this fresh. `others`: calls for which there is a proof."""
         made = cls(
             f"this asks for a proof of this one call, at most {counted(minutes, 'minute')} old: "
             "password and code, or a passkey"
@@ -65,13 +65,13 @@ class FreshProofError(NotProvenError):
 
 
 class LockedError(DeskRefusal):
-    """The person was proven, but is locked now: idle too long, or too many failed logons."""
+    """The person's identity is proven, but the session or account is locked."""
 
     status = 423
 
 
 class TooManyError(DeskRefusal):
-    """Too many requests from one place. `after_s`: seconds until one more is taken."""
+    """Too many requests from one address. `after_s`: seconds until the next is accepted."""
 
     status = 429
 
@@ -87,8 +87,11 @@ class NotYetError(DeskRefusal):
 
 
 class FormError(DeskRefusal):
-    """The request itself is incomplete or malformed. `parts`: each wrong field, if there are several;
-    `fields`: the wrong fields, where `code` is not the name of one."""
+    """The request itself is incomplete or malformed.
+
+    `parts`: an error for each wrong field, if there are several. `fields`: the wrong fields, if `code` does
+    not name one.
+    """
 
     status = 422
     parts: tuple[FormError, ...] = ()
@@ -101,18 +104,18 @@ class FormError(DeskRefusal):
 
 
 def done_already(user: str, did: str, *, code: str, clause: str) -> NotYetError:
-    """The refusal of what another person, or another window, did first; says who did what."""
+    """The refusal of a step that another person or window took first; says who did what."""
     return NotYetError(f"{user} {did} already", code=code, clause=clause, cure="list them again")
 
 
 def decided_already(user: str, what: str, *, granted: bool, clause: str) -> NotYetError:
-    """The refusal of a second decision about the same matter; says who decided it, and how."""
+    """The refusal of a second decision on the same matter; says who decided it and how."""
     did = f"{'approved' if granted else 'refused'} that {what}"
     return done_already(user, did, code="decided", clause=clause)
 
 
 class UnreadError(FormError):
-    """A check reached a missing or malformed field, which the refusal already names."""
+    """A check needs a missing or malformed field, which the refusal already names."""
 
 
 def demand(
@@ -124,7 +127,7 @@ def demand(
 
 
 def refuse_each(*checks: Callable[[], object]) -> None:
-    """Run every check, and raise all errors as one refusal; a single error is raised unchanged."""
+    """Run every check and raise all errors as one refusal; a single error is raised unchanged."""
     wrong: list[FormError] = []
     found: list[StorageError] = []
     for check in checks:

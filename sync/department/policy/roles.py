@@ -1,7 +1,7 @@
-"""Roles of 463.3 to 463.6, the calls of the desk, and the one decision who may make which. No I/O.
+"""The roles of 463.3 to 463.6, the calls of the desk, and who may make which. No I/O.
 
-Which role may make which call is a value of the signed policy file; what no policy file may say (a vendor
-with a call that touches data, a reviewer who searches, ...) is a ceiling checked here when it is loaded.
+The signed policy file says which role may make which call. What no policy file may grant (a vendor a call
+that touches data, a reviewer a search, ...) is a ceiling, checked here when the file is loaded.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Role(StrEnum):
 
 
 def roles_at(roles: Iterable[Role], designated_until_us: int | None, at_us: int) -> tuple[Role, ...]:
-    """The roles that a person has at a time; a designation that ended gives none."""
+    """The roles that a person has at a given time, without those of an expired designation."""
     over = designated_until_us is not None and at_us >= designated_until_us
     return tuple(role for role in roles if not (over and role is Role.DESIGNEE))
 
 
 class Call(StrEnum):
-    """Everything that a logged-on person can ask of the desk."""
+    """Every call that a logged-on person can make at the desk."""
 
     INQUIRY_RUN = "inquiry.run"
     INQUIRY_REQUEST = "inquiry.request"
@@ -78,8 +78,11 @@ class Call(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallRule:
-    """`touches_data`: needs current training (463.3, 463.9). `clause`: what restricts the call. `words`: what
-    it does, after "may"."""
+    """The rule for one call.
+
+    `touches_data`: it needs current training (463.3, 463.9). `clause`: the clause that restricts it. `words`:
+    what it does, after "may".
+    """
 
     touches_data: bool
     clause: str
@@ -153,7 +156,7 @@ TAKES_TWO = SEARCHES | {
 
 
 def check_ceiling(role: Role, calls: Iterable[Call]) -> None:
-    """Refuse what no policy file may grant. Raises RecordError naming role and call."""
+    """Raises RecordError, naming role and call, for a grant that no policy file may make."""
     for call in calls:
         barred = (
             (role in SEES_NO_DATA and CALLS[call].touches_data)

@@ -15,17 +15,17 @@ MAX_ATTEMPTS = 5  # CJIS AC-7
 MIN_WINDOW_MINUTES = 15  # CJIS AC-7
 MIN_LOCKOUT_MINUTES = 10  # CJIS AC-7
 MAX_PROOF_MINUTES = 15  # CJIS IA-11: authenticate again before sensitive calls
-MAX_GRACE_MINUTES = 15  # how long answers may leave while the witness is away
-MIN_ARGON2_KIB = 19 * 1024  # OWASP's least for argon2id, with 2 passes
+MAX_GRACE_MINUTES = 15  # how long answers may leave while the witness does not answer
+MIN_ARGON2_KIB = 19 * 1024  # OWASP's minimum for argon2id with 2 passes
 MIN_ARGON2_PASSES = 2
-CJIS_LOG_DAYS = 365  # audit records are kept a year at least
+CJIS_LOG_DAYS = 365  # audit records are kept for at least a year
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionTerms:
     """Locks and lock-outs. CJIS AC-7, AC-11.
 
-    `proof_minutes`: how long a fresh proof is good for holds, exports, sharing, grants and covert entries.
+    `proof_minutes`: how long a fresh proof is valid for holds, exports, sharing, grants and covert entries.
     """
 
     clause: str
@@ -58,7 +58,7 @@ class SecurityTerms:
 
     @property
     def approved(self) -> bool:
-        """Whether approved algorithms alone are used: the FIPS profile."""
+        """Whether only approved algorithms are used (the FIPS profile)."""
         return self.profile == "fips"
 
     def check(self) -> None:
@@ -87,14 +87,13 @@ def purge_due_us(day: int, keep_days: int) -> int:
 
 
 def first_kept_day(now_us: int, keep_days: int) -> int:
-    """The oldest day of receipt that 463.8 still keeps: what came before is not searched, even where its
-    destruction waits."""
+    """The oldest day of receipt that 463.8 keeps; earlier reads are not searched, even if not yet purged."""
     return now_us // DAY_US - keep_days
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionTerms:
-    """463.8. `keep_days` from receipt: a year at most, less only with the department's own manual."""
+    """463.8. `keep_days` counts from receipt: a year at most, less only with the department's own manual."""
 
     clause: str
     keep_days: int
@@ -109,8 +108,8 @@ class RetentionTerms:
 class UnitTerms:
     """What units enforce on their own.
 
-    `epoch_hours`: how long one content key lasts; `memory_only`: key classes ("read", "hit") whose keys never
-    touch the card; `escrow`: the department can open a dead unit's card.
+    `epoch_hours`: how long a content key is used; `memory_only`: key classes ("read", "hit") whose keys are
+    never on the card; `escrow`: the department can open a dead unit's card.
     """
 
     clause: str
@@ -132,7 +131,7 @@ class UnitTerms:
         between(len(self.no_read_zones), 0, MAX_ZONES, "unit.no_read_zones")
 
     def check_roles(self, grants: Mapping[Role, frozenset[Call]]) -> None:
-        """Refuse a role that may do more at a unit than at the desk. Raises RecordError."""
+        """Raises RecordError for a role that may do more at a unit than at the desk."""
         for name, roles, calls in (
             ("inquiry_roles", self.inquiry_roles, {Call.INQUIRY_RUN}),
             ("hold_roles", self.hold_roles, {Call.HOLD_PLACE, Call.HOLD_RELEASE}),

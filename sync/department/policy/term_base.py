@@ -1,4 +1,4 @@
-"""What the sections of the policy file share: a value with its words, and the checks of a value. No I/O."""
+"""What the sections of the policy file share: values with their words, and checks of values. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def refuse(what: str, where: str) -> RecordError:
 
 
 def compiled(text: str, where: str) -> re.Pattern[str]:
-    """The pattern of a field. Raises RecordError."""
+    """Compile the pattern of a field. Raises RecordError."""
     try:
         return re.compile(text)
     except re.error:
@@ -22,7 +22,7 @@ def compiled(text: str, where: str) -> re.Pattern[str]:
 
 
 def between(value: int, low: int, high: int, where: str) -> None:
-    """Demand a value within a floor and a ceiling, both included. Raises RecordError."""
+    """Raises RecordError unless a value is between a floor and a ceiling, inclusive."""
     if not low <= value <= high:
         raise refuse(f"{value} is outside {low} to {high}", where)
 
