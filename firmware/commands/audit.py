@@ -47,8 +47,8 @@ def audit(
 ) -> int:
     """List who asked for content: date and time, data elements, user, organization, purpose (463.5).
 
-    For the administrator, a CCAT supervisor or a reviewer. Reading the access log makes an entry too. A name
-    that neither the roster nor any entry has is said to be unknown.
+    For the administrator, a CCAT supervisor or a reviewer. Reading the access log makes an entry too. The
+    command warns of a user name that neither the roster nor any entry has.
     """
     wanted = UnitAuditFilter(
         since_us=since_us,

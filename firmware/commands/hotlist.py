@@ -45,7 +45,7 @@ def _name(_context: click.Context, _option: click.Parameter, value: str | None) 
 )
 @click.option(
     "--category",
-    help="Of every entry, where the file has no column for it; a line that says another is left out.",
+    help="Category of every entry, if the file has no column for it. Lines of another category are left out.",
 )
 @click.option("--id", "list_id", callback=_name, help="The list's name. Default: the file's name.")
 @click.option(

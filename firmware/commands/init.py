@@ -23,7 +23,7 @@ from sync.errors import DONE
     "slot_uri",
     metavar="URI",
     help="Key slot of a new home: tpm:INDEX (a chip: old card copies stay unreadable), loopback:/PATH "
-    "(a stand-in for one), file:NAME in the home. Default: file:slot. A home keeps the slot of its making.",
+    "(a stand-in for one), file:NAME in the home. Default: file:slot. A home never changes its slot.",
 )
 @click.option(
     "--set-aside",

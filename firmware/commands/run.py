@@ -40,9 +40,9 @@ def run(common: Common, *, source: str | None, once: bool, pace: str | None, pla
     Stores each vehicle's pass as one signed, sealed read. HOME must be a unit's: `reader init` makes one.
     Stops on SIGTERM or Ctrl-C with everything stored.
     Only a unit that is not enrolled shows reads, and only on a terminal: a service's output holds only
-    counts. A closed pipe does not stop the reader. The exit status is 1 if a read was lost, or with
-    --once if a picture or a part of the video could not be read, or was not because the log gave way to a
-    new one.
+    counts. A closed pipe does not stop the reader. The exit status is 1 if a read was lost. With
+    --once it is also 1 if a picture or a part of the video could not be read, or was left out because a new
+    log replaced the old one.
     """
     if source is not None and re.match(r"rtsps?://.*:.*@", source):
         print(

@@ -29,8 +29,8 @@ LONG_S = 2.0
 @verb("selftest", example="reader selftest --source camera")
 @click.option("--source", metavar="SOURCE", help="As for run. Default: from config.toml.")
 def selftest(common: Common, *, source: str | None) -> int:
-    """Test key slot, log, disk, temperature, network, clock, models, sounder, receiver, supply, ignition,
-    lamps, camera, picture and detector, as far as they are fitted.
+    """Test the parts that are fitted: key slot, log, disk, temperature, network, clock, models, sounder,
+    receiver, supply, ignition, lamps, camera, picture and detector.
 
     Shows no plate. Exit status: 0 all parts work, 1 a part fails, 3 a part is missing.
     """

@@ -30,7 +30,7 @@ desk_access.form_verb(
     change,
     "show",
     "change/show",
-    "Show everything that a proposal asks for, as its person signed it. The log has an entry of the look.",
+    "Show everything that a proposal asks for, as its person signed it. The look makes an entry.",
     desk_access.entry("proposal"),
     example="department change show 41 --user super",
 )

@@ -19,7 +19,7 @@ from sync.errors import DONE
 
 @verb("enroll", example="department enroll --name 'Car 12' --user chief")
 @click.option("--name", help="Name of the new unit.")
-@click.option("--list", "wants_list", is_flag=True, help="List the units; reset: it waits to be revoked.")
+@click.option("--list", "wants_list", is_flag=True, help="List the units. `reset` marks one to revoke.")
 @click.option("--revoke", metavar="UNIT", help="Revoke this unit (name or id): it can no longer sync.")
 @click.option("--why", default="", help="With --revoke: the reason, for the record.")
 @desk_access.as_user

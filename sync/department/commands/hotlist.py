@@ -46,7 +46,7 @@ hotlist = noun("hotlist", "Import a hot list and offer it to units; show the cur
 @click.option(
     "--category",
     default="",
-    help="Of every entry, where the file has no column for it; a line that says another is left out.",
+    help="Category of every entry, if the file has no column for it. Lines of another category are left out.",
 )
 @click.option("--issuer", required=True, help="Who made the list, e.g. DOJ.")
 @click.option("--source", required=True, help="The extract; rejected hits count by source.")
@@ -120,7 +120,7 @@ desk_access.form_verb(
 @click.option(
     "--category",
     default="",
-    help="Of every entry, where the file has no column for it; a line that says another is left out.",
+    help="Category of every entry, if the file has no column for it. Lines of another category are left out.",
 )
 def diff(terminal: desk_access.Terminal, *, file: Path, list_id: str, layout: str, category: str) -> int:
     """Compare a file with the newest version of its list: count removed and added entries. Sends nothing."""

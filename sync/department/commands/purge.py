@@ -23,7 +23,7 @@ from sync.errors import DONE
 def purge(common: Common, *, plan: bool, as_user: str | None) -> int:
     """Purge every day of receipt that was kept its full year (463.8), and print what was purged.
 
-    The running server does the same daily. The log records a person who does not wait for it.
+    The running server does the same daily. If a person runs it, the log records that person.
     """
     if plan:
         department = Department(DepartmentHome.read_only(common.home), changes=False)

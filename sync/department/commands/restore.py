@@ -16,7 +16,9 @@ desk_access.form_verb(
     "Enter what a restored store lacks for good, as one of two people, once units sent again what they hold.",
     desk_access.text("--backup", "backup", "The day of the backup, UTC (YYYY-MM-DD)."),
     desk_access.text("--why", "reason", "Why it was restored."),
-    desk_access.text("--lost", "lost", "Digest of what is lost; without it both are named.", required=False),
+    desk_access.text(
+        "--lost", "lost", "Digest of what is lost. Without it the command shows both.", required=False
+    ),
     desk_access.second_person,
     example=ENTER,
 )

@@ -49,10 +49,10 @@ def send(
     Both need a second person here, who is shown all that a configuration sets. Units fetch it with their next
     sync and check it. A configuration changes the settings that it names, at once; an update waits until a
     person installs it at the console. An update over 67 MB, as one of the whole image is, goes to each unit
-    on a stick instead (update /PATH at its console); with DEPARTMENT_URL, 12 MB are the most. Refused is one
-    that no unit takes: no update file, a damaged one, another board's bundle. With copies of an image's
-    /usr/share/alpr/release-keys.txt and /etc/rauc/keyring.pem (as bundle-keyring.pem) in HOME, the signatures
-    are checked too.
+    on a stick instead (update /PATH at its console); with DEPARTMENT_URL, the limit is 12 MB. The desk
+    refuses what no unit takes: a file that is no update, a damaged one, another board's bundle. With copies
+    of an image's /usr/share/alpr/release-keys.txt and /etc/rauc/keyring.pem (as bundle-keyring.pem) in HOME,
+    it checks the signatures too.
     """
     terminal = desk_access.Terminal(common, as_user)
     if wants_list:
