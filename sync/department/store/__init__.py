@@ -1,1 +1,1 @@
-"""What the department holds of its units: logs, elements, packs, health, incidents. SQLAlchemy Core."""
+"""The department's store of what units sent: logs, elements, packs, health, incidents. SQLAlchemy Core."""

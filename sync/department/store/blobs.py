@@ -1,4 +1,4 @@
-"""Sealed images of a day of receipt, in packs: one file a parcel, synced before any row names it.
+"""Packs of sealed images by day of receipt: one file per parcel, synced before any row names it.
 
 A pack is at blobs/<day>/<SHA-256 of its bytes>. Rows name pack, offset and length; a purge drops the
 day's folder. `open_packs` gives the folder or the S3-compatible store that the settings name.
@@ -17,11 +17,11 @@ from storage import files
 from sync.department.ground.home import DepartmentHome
 from sync.errors import StoreError
 
-_DAY = re.compile(r"0|[1-9][0-9]{0,5}")  # as `put` writes it, and no day that no date can name
+_DAY = re.compile(r"0|[1-9][0-9]{0,5}")  # as `put` writes it, up to the last day that a date can name
 
 
 def day_of(name: str) -> int | None:
-    """The day that a folder of packs is named for; None for what is not ours."""
+    """The day in the name of a folder of packs; None for a folder that is not ours."""
     return int(name) if _DAY.fullmatch(name) else None
 
 
@@ -29,31 +29,31 @@ class PackStore(Protocol):
     """Where packs are kept."""
 
     def put(self, day: int, pieces: Sequence[bytes]) -> str:
-        """Store one pack durably; its name."""
+        """Store one pack durably; returns its name."""
 
     def get(self, day: int, pack: str, offset: int, length: int) -> bytes:
-        """A piece of a pack. Raises StoreError when it is not there."""
+        """A piece of a pack. Raises StoreError if it is missing."""
 
     def names(self, day: int) -> set[str]:
         """The names of a day's packs."""
 
     def days(self) -> set[int]:
-        """The days that hold packs. Names that are no day are left alone."""
+        """The days that have packs. Names that are not a day are ignored."""
 
     def remove(self, day: int, packs: set[str]) -> None:
         """Remove packs that no row names."""
 
     def drop(self, day: int) -> int:
-        """Remove a whole day; how many packs it had."""
+        """Remove a whole day; returns how many packs it had."""
 
 
 class FolderPacks:
     """Packs in a folder of the local file system."""
 
     def __init__(self, folder: Path, *, makes: bool = True) -> None:
-        """`makes`: the folder, where it is not there; who only looks makes none."""
+        """`makes`: make the folder if it is missing; False for programs that only read."""
         self._folder = folder
-        self._lasting = set[int]()  # days whose folder this process made durable
+        self._lasting = set[int]()  # days whose folder this process has synced
         if makes and not folder.is_dir():
             folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
             files.keep_name(folder)
@@ -66,7 +66,7 @@ class FolderPacks:
         name = hashlib.sha256(data).hexdigest()
         folder = self._day(day)
         files.make_dir(folder)
-        if day not in self._lasting:  # an earlier process may have ended between the folder and its sync
+        if day not in self._lasting:  # an earlier process may have made the folder without syncing it
             files.sync_dir(self._folder)
             self._lasting.add(day)
         files.replace(folder / name, data)
@@ -76,7 +76,7 @@ class FolderPacks:
         path = self._day(day) / pack
         try:
             with path.open("rb") as file:
-                # by its size first: a row can name a place that no file has, and that no system takes
+                # check the size first: a row may name an offset beyond the file, or beyond any file
                 inside = 0 <= offset <= offset + length <= os.fstat(file.fileno()).st_size
                 file.seek(offset if inside else 0)
                 data = file.read(length if inside else 0)
@@ -105,7 +105,7 @@ class FolderPacks:
 
 
 def open_packs(home: DepartmentHome, *, makes: bool = True) -> PackStore:
-    """Where this home's packs are kept. `makes`: as for FolderPacks. Raises InvalidInputError."""
+    """Open this home's packs. `makes`: as for FolderPacks. Raises InvalidInputError."""
     chosen = home.settings.blobs_folder
     if chosen.startswith("s3:"):
         from sync.department.store.blobs_s3 import open_s3  # noqa: PLC0415 - a driver, with its own library

@@ -1,11 +1,11 @@
-"""Packs in an S3-compatible store (AWS, MinIO, Ceph, Garage), by boto3. Imported only where it is set.
+"""Packs in an S3-compatible store (AWS, MinIO, Ceph, Garage), through boto3. Imported only if configured.
 
-A pack is the object PREFIX/<day>/<SHA-256>. It is durable when the store has answered; S3 promises to list
-and give what it took, and the SHA-256 of each body is signed with the request: every store checks it. What
-boto3 does since 1.36 (CRC32 in a trailer, or in place of Content-MD5) many stores beside AWS refuse; it is
-not used. Credentials come the usual way: environment, ~/.aws, or the machine's role; never from
-`department.toml`. On a bucket with versioning a purge leaves old versions behind: they are noise once their
-day's key is destroyed.
+A pack is the object PREFIX/<day>/<SHA-256>. It is durable once the store has answered; S3 guarantees to list
+and return what it accepted. The SHA-256 of each body is signed with the request, and every store checks it.
+The checksums of boto3 since 1.36 (CRC32 in a trailer, or in place of Content-MD5) are not used, since many
+stores other than AWS refuse them. Credentials come the usual way (environment, ~/.aws, or the machine's
+role), never from `department.toml`. In a bucket with versioning, a purge leaves old versions, which are noise
+once their day's key is destroyed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from sync.errors import InvalidInputError, StoreError
 
 SCHEME = "s3"
 CONNECT_S, READ_S, TRIES = 10, 60, 4
-DELETE_AT_ONCE = 1000  # the most that one DeleteObjects takes
-MOST_PAGES = 200_000  # of one listing, 1000 keys each: one that never ends would hold the purge for ever
-_CODE = re.compile(r"[A-Za-z0-9.]{1,64}")  # as S3 writes them; what a store says else is not shown
+DELETE_AT_ONCE = 1000  # the maximum of one DeleteObjects
+MOST_PAGES = 200_000  # of one listing, 1000 keys each: an endless one would block the purge forever
+_CODE = re.compile(r"[A-Za-z0-9.]{1,64}")  # as S3 writes them; anything else from a store is not shown
 _WRONG_KEYS = "correct the store's credentials (environment, ~/.aws or the machine's role), then start again"
 _WRONG_PLACE = "set AWS_DEFAULT_REGION to the bucket's region, and blobs_endpoint to the store's address"
 CURES = {
@@ -55,7 +55,7 @@ class S3Packs:
 
     def get(self, day: int, pack: str, offset: int, length: int) -> bytes:
         key = self._key(day, pack)
-        if offset < 0 or length < 0:  # S3 takes such a range for another one
+        if offset < 0 or length < 0:  # S3 gives such a range another meaning
             raise StoreError("a pack of images is cut short", where=self._where(key))
         answer = self._ask("get_object", Key=key, Range=f"bytes={offset}-{offset + length - 1}")
         with self._understood(key), answer["Body"] as body:
@@ -88,7 +88,7 @@ class S3Packs:
         return f"s3://{self._bucket}/{key}"
 
     def _keys(self, prefix: str) -> Iterator[str]:
-        """Every key; not by their order, which not every store keeps. Raises StoreError."""
+        """Every key, in no particular order, since some stores keep none. Raises StoreError."""
         more, seen = dict[str, str](), set[tuple[str, str | None]]()
         for _ in range(MOST_PAGES):
             answer = self._ask("list_objects_v2", Prefix=prefix, **more)
@@ -107,7 +107,7 @@ class S3Packs:
 
     @contextmanager
     def _understood(self, key: str) -> Iterator[None]:
-        """What an answer lacks, or breaks off, is StoreError."""
+        """Turns missing parts of an answer, or a broken one, into StoreError."""
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - a driver imports late
 
         try:
@@ -127,7 +127,7 @@ class S3Packs:
                 raise StoreError(what, where=self._where(keys[at]), cure=CURES.get(code, ""))
 
     def _ask(self, call: str, **facts: Any) -> dict[str, Any]:
-        """One call. Raises StoreError, without the answer's body."""
+        """Make one call. Raises StoreError, without the answer's body."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - a driver imports late
 
         where = self._where(str(facts.get("Key", facts.get("Prefix", ""))))
@@ -137,13 +137,13 @@ class S3Packs:
             code = _shown(error.response.get("Error", {}).get("Code"))
             what = "a pack of images is missing" if code in NOT_THERE else f"the store refused {call}"
             raise StoreError(f"{what} ({code})", where=where, cure=CURES.get(code, "")) from None
-        except (BotoCoreError, RecursionError) as error:  # redirects without end
+        except (BotoCoreError, RecursionError) as error:  # endless redirects
             raise StoreError(f"the store does not answer: {type(error).__name__}", where=where) from None
         return answer
 
 
 def open_s3(url: str, endpoint: str) -> S3Packs:
-    """Packs at s3://BUCKET/PREFIX; `endpoint` empty for AWS. Raises InvalidInputError."""
+    """Open packs at s3://BUCKET/PREFIX; `endpoint` is empty for AWS. Raises InvalidInputError."""
     parts = urlsplit(url)
     if parts.scheme != SCHEME or not parts.netloc or parts.query or parts.username:
         raise InvalidInputError("must be s3://BUCKET or s3://BUCKET/PREFIX", where="blobs_folder")
@@ -171,12 +171,12 @@ def open_s3(url: str, endpoint: str) -> S3Packs:
 
 
 def _add_md5(request: Any, **_: Any) -> None:
-    """The header that S3 asks for with DeleteObjects, and that boto3 no longer sends."""
+    """Add the header that S3 requires for DeleteObjects and that boto3 no longer sends."""
     digest = hashlib.md5(request.body, usedforsecurity=False).digest()
-    del request.headers["Content-MD5"]  # of the try before; nothing where there is none
+    del request.headers["Content-MD5"]  # from the previous try; does nothing if there is none
     request.headers["Content-MD5"] = base64.b64encode(digest).decode()
 
 
 def _shown(code: object) -> str:
-    """The code of a refusal, which the store chose."""
+    """A refusal's code, made safe to show, since the store chose it."""
     return str(code) if _CODE.fullmatch(str(code)) and code else "unknown"

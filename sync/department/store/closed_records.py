@@ -1,7 +1,7 @@
-"""Where records of a closed log are held: in its own place if they are the same, else in a log beside it.
+"""Where records of a closed log are held: in the log if they are the same, else in a log beside it.
 
-A log that was closed takes no more leaves, for its tree is what was co-signed. What comes afterwards is held
-in a separate row of `logs`, marked with its log: only its signature proves each record.
+A closed log takes no more leaves, since its tree is what was co-signed. What comes afterwards is held in a
+separate row of `logs` that names the closed log; each record is proved only by its own signature.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sync.department.store.unit_logs import CLOSED, HeldLog, find_log, missing_o
 from sync.errors import refuse
 
 TAG = b"alpr-reader/closed-log/v1"
-MOST_BESIDE = 16  # histories of one log that contradict each other; more is not damage, but an attack
+MOST_BESIDE = 16  # contradicting histories of one log; more would be an attack, not damage
 
 
 def beside(connection: sa.Connection, log_id: bytes) -> list[HeldLog]:
-    """The logs that hold what came of a closed log after it was closed, oldest first."""
+    """The logs that hold what came of a log after it was closed, oldest first."""
     query = select(logs.c.log_id).where(logs.c.closed_of == log_id).order_by(logs.c.log_no)
     found = (find_log(connection, bytes(one)) for one in connection.execute(query).scalars())
     return [one for one in found if one is not None]
@@ -31,10 +31,9 @@ def beside(connection: sa.Connection, log_id: bytes) -> list[HeldLog]:
 def place(
     store: Store, connection: sa.Connection, log: HeldLog, found: Mapping[int, tuple[bytes, int]], now_us: int
 ) -> tuple[dict[int, HeldLog], list[int]]:
-    """Where each record is held, and which of them are other ones than were received in their place.
+    """Hold each record; returns where, and which records differ from those received in their place.
 
-    found: sequence -> (leaf, elements that it needs). What is not held yet is held from now on. Raises
-    RefusedByDepartmentError.
+    found: sequence -> (leaf, number of elements that it needs). Raises RefusedByDepartmentError.
     """
     placed: dict[int, HeldLog] = {}
     ours = missing_of(connection, log.log_no, found)
@@ -68,7 +67,7 @@ def place(
 
 
 def beside_name(log_id: bytes, number: int) -> bytes:
-    """The id, 32 bytes, of the history `number` that is held beside a closed log."""
+    """The id, 32 bytes, of history `number` beside a closed log."""
     return hashlib.sha256(TAG + log_id + number.to_bytes(4, "big")).digest()
 
 

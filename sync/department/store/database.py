@@ -1,7 +1,7 @@
 """The store, read and written in transactions, on SQLite or PostgreSQL. SQLAlchemy Core.
 
-SQLite runs in WAL mode with synchronous=FULL and secure_delete, every write in BEGIN IMMEDIATE; on
-PostgreSQL bulk rows go by COPY and the day's partitions are made on first use and dropped by a purge.
+SQLite runs in WAL mode with synchronous=FULL and secure_delete, and every write is in BEGIN IMMEDIATE. On
+PostgreSQL, bulk rows use COPY, and a day's partitions are made on first use and dropped by a purge.
 """
 
 from __future__ import annotations
@@ -35,15 +35,17 @@ class Store:
         self._absent_at: tuple[str, frozenset[str]] = "", frozenset()
         self._odd = typed_rows.OddRows()
         self._file: tuple[int, int] | None = None
-        # COPY goes to the driver past SQLAlchemy; an error of SQLite's here would be another database's
+        # COPY bypasses SQLAlchemy; an SQLite error here would be from another database
         self._driver_errors = (engine.dialect.loaded_dbapi.Error,) if self.postgres else ()
-        # SQLite polls for its lock, 100 ms at a time: threads of this process take turns before they ask
+        # SQLite polls for its lock every 100 ms, so threads of this process first take turns
         self._turn = None if self.postgres else threading.Lock()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction that is durable when the block ends. Raises StoreError when it cannot be, or where
-        something was planted in the database that would act in it."""
+        """A transaction that is durable when the block ends.
+
+        Raises StoreError if it cannot be, or if something planted in the database would act in it.
+        """
         try:
             with self._in_turn(), self.engine.begin() as connection:
                 self._demand_there()
@@ -52,7 +54,7 @@ class Store:
         except (TypeError, ValueError, OverflowError) as error:
             raise self._odd_value() from error
         except (SQLAlchemyError, *self._driver_errors) as error:
-            self._days.clear()  # a store that was restored under a running server lacks partitions
+            self._days.clear()  # a store that was restored while the server runs lacks partitions
             raise away(error, "the store cannot be written now", self.where) from None
 
     @contextlib.contextmanager
@@ -68,8 +70,7 @@ class Store:
             self._turn.release()
 
     def _demand_there(self) -> None:
-        """Raises StoreError where SQLite's file was moved or replaced under this program: what is written
-        into the one that it holds open is in no store."""
+        """Raises StoreError if SQLite's file was moved or replaced while open: writes to it would be lost."""
         if self._file != self._file_there():
             what = (
                 "the store was moved or replaced while this program had it open: nothing is written into it"
@@ -88,8 +89,7 @@ class Store:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A transaction that only reads. Raises StoreError where it cannot, or came upon what no such column
-        holds."""
+        """A transaction that only reads. Raises StoreError if it cannot, or for a value of the wrong type."""
         try:
             with self.engine.connect().execution_options(reading=True) as connection:
                 yield connection
@@ -100,8 +100,11 @@ class Store:
 
     @contextlib.contextmanager
     def listing(self) -> Iterator[sa.Connection]:
-        """A transaction that lists: rows that hold what no such column holds are left out, and reported
-        (`odd_rows`), so that one of them does not take the others from the list."""
+        """A transaction for listing rows.
+
+        Rows with values of the wrong type are left out and reported (`odd_rows`), so that one of them does
+        not hide the others.
+        """
         with self.read() as connection:
             self._odd.leave_out(connection)
             yield connection
@@ -115,20 +118,20 @@ class Store:
         self.engine.dispose()
 
     def _odd_value(self) -> StoreError:
-        """A value that no driver or caller could take for one of its column."""
+        """The error for a value that does not fit its column."""
         return StoreError(
             "the store holds a value that is none of its column", where=self.where, cure=typed_rows.CURE
         )
 
-    # --- what acts in it -------------------------------------------------------------------------------
+    # --- planted objects -------------------------------------------------------------------------------
 
     def planted(self) -> tuple[str, ...]:
-        """A line for each object in the database that this program did not make."""
+        """A line for each database object that this program did not make."""
         with self.read() as connection:
             return own_schema.examined(connection).wrong
 
     def absent(self, connection: sa.Connection) -> frozenset[str]:
-        """Tables that cannot be read as ours; looked for again where the schema is another than before."""
+        """Tables that cannot be read as ours; checked again whenever the schema changes."""
         now = own_schema.mark(connection)
         if self._absent_at[0] != now:
             self._absent_at = now, own_schema.examined(connection).absent
@@ -140,12 +143,14 @@ class Store:
             return tuple(own_schema.others(connection))
 
     def demand_own(self) -> None:
-        """Raises StoreError if a trigger, view, index or table differs from what this program makes."""
+        """Raises StoreError if a trigger, view, index or table is not as this program makes it."""
         _refuse_planted(self.planted(), self.where)
 
     def watch(self) -> None:
-        """From now on check the same before a write whenever the schema changed: a trigger would act with
-        this program's rights."""
+        """From now on, check this before each write after a change of the schema.
+
+        A trigger would act with this program's rights.
+        """
         self._looked_at = ""
 
     def _demand_own_now(self, connection: sa.Connection) -> None:
@@ -175,7 +180,7 @@ class Store:
         self._days.add(day)
 
     def add_partitions(self, connection: sa.Connection, day: int) -> None:
-        """On PostgreSQL, the partitions of a day of receipt, unless they are there."""
+        """On PostgreSQL, make the partitions of a day of receipt if they are missing."""
         if self.postgres:
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(463)")
             for table in tables.PARTITIONED:
@@ -185,7 +190,7 @@ class Store:
                 )
 
     def drop_day(self, connection: sa.Connection, day: int) -> None:
-        """Remove every row of a day of receipt from the partitioned tables."""
+        """Remove all rows of a day of receipt from the partitioned tables."""
         self._days.discard(day)
         for table in tables.PARTITIONED:
             if self.postgres:
@@ -194,7 +199,7 @@ class Store:
                 connection.execute(sa.delete(table).where(table.c.day == day))
 
     def shrink(self) -> None:
-        """After a purge: write SQLite's log back and truncate it, so that no old page stays in it."""
+        """After a purge, write SQLite's WAL back and truncate it, so that no old page stays in it."""
         if not self.postgres:
             raw = self.engine.raw_connection()
             try:
@@ -205,7 +210,7 @@ class Store:
     # --- bulk ------------------------------------------------------------------------------------------
 
     def add_rows(self, connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert many rows, given in the table's column order; COPY where the database knows it."""
+        """Insert many rows, given in the table's column order; by COPY if the database supports it."""
         if not rows:
             return
         names = [column.name for column in table.columns][: len(rows[0])]
@@ -234,8 +239,7 @@ def _refuse_planted(wrong: Sequence[str], where: str) -> None:
 
 
 def newest_in(store: Store) -> int:
-    """The newest time in the store, UTC us, or 0; a clock before it is wrong. Values that are no time are
-    ignored."""
+    """The newest time in the store, UTC us, or 0; a clock before it is wrong. Ignores invalid values."""
     t = tables
     columns = (
         t.units.c.seen_us,
@@ -250,7 +254,7 @@ def newest_in(store: Store) -> int:
     sqlite = not store.postgres
     found = []
     with store.read() as connection:
-        absent = store.absent(connection)  # a view in their place may have no end
+        absent = store.absent(connection)  # a view in their place may be endless
         for one in (one for one in columns if one.table.name not in absent):
             newest = select(sa.func.max(one)).where(sa.not_(typed_rows.odd(one, sqlite=sqlite)))
             found.append(connection.execute(newest).scalar())

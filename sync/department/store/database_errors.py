@@ -1,4 +1,4 @@
-"""What went wrong with a database, in words: is it away, full, damaged, or not ours to write?"""
+"""Explains a database error: is the database down, full, damaged, or not writable for us?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sync.errors import ROOM, DatabaseFullError, StoreAwayError, StoreError
 DISK_FULL = "53100"  # PostgreSQL's code
 _REFUSED = "wait while it starts; else compare database, role, password (~/.pgpass), limits and pg_hba.conf"
 _PRIMARY = "name the primary, not a standby, or set default_transaction_read_only off"
-# the words of both databases; what takes no writing now is away: nothing is wrong with what it holds
+# messages of both databases; one that cannot be written now counts as away: its content is in order
 _REFUSED_WRITES = (
     ("permission denied for schema", StoreError, "the role must own it: createdb -O ROLE DATABASE"),
     ("read-only transaction", StoreAwayError, _PRIMARY),
@@ -25,15 +25,15 @@ _DAMAGED = ("malformed", "file is not a database")  # SQLite's words
 
 
 def _cause(error: Exception) -> str:
-    """The driver's own words, without the statement and its values."""
+    """The driver's own message, without the statement and its values."""
     origin = getattr(error, "orig", None) if isinstance(error, SQLAlchemyError) else error
     return str(origin).splitlines()[0][:200] if origin is not None and str(origin) else type(error).__name__
 
 
 def away(error: Exception, what: str, where: str) -> StoreError:
-    """A database that did not take the connection is something that this machine lacks."""
+    """The error for a database error; a refused connection means that this machine lacks a database."""
     cause = _cause(error)
-    if cause.startswith("Could not decode"):  # the rest of the driver's words is the text itself
+    if cause.startswith("Could not decode"):  # the rest of the driver's message is the text itself
         return StoreError(f"{what}: a text in it is not UTF-8", where=where, cure=typed_rows.CURE)
     for words, kind, cure in _REFUSED_WRITES:
         if words in cause:

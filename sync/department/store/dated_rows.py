@@ -1,8 +1,8 @@
-"""Rows that only come, each dated, and a digest over those of a day: so that the log can say which there are.
+"""Counts and digests of dated, append-only rows by day, so that the log can record which rows there are.
 
-Nothing that units sign says that an incident, a receipt or a log exists at all. The daily run counts such
-rows, day by day, into the witnessed log; `verify` makes the digests again. A column that changes later (how
-often an incident came, which unit used a code) is not in them.
+Nothing that units sign proves that an incident, a receipt or a log exists at all. The daily run enters the
+counts of such rows by day into the witnessed log; `verify` recomputes the digests. Columns that change later
+(how often an incident came, which unit used a code) are left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatedTable:
-    """One table. `at`: when a row came; `kept`: what of it never changes; `words`: what the rows are."""
+    """One table. `at`: when a row came; `kept`: columns that never change; `words`: what the rows are."""
 
     words: str
     at: sa.Column[Any]
@@ -73,7 +73,7 @@ EARLIEST = -(1 << 40)
 
 
 def by_day(connection: sa.Connection, first: int = EARLIEST) -> DayRows:
-    """The rows of each table from a day on."""
+    """Counts and digests of the rows of each table, from a day on."""
     return {name: dict(_days(connection, name, first)) for name in DATED}
 
 
@@ -100,7 +100,7 @@ def _days(connection: sa.Connection, name: str, first: int) -> Iterator[tuple[in
 
 
 def summed(found: DayRows, first: int, last: int) -> tuple[CountedRows, ...]:
-    """All rows from day `first` to day `last`, by table; of tables without any, nothing."""
+    """Sums up the rows from day `first` to day `last` by table, without tables that have none."""
     made: list[CountedRows] = []
     for name, days in sorted(found.items()):
         some = [(day, one) for day, one in sorted(days.items()) if first <= day <= last]
@@ -112,5 +112,5 @@ def summed(found: DayRows, first: int, last: int) -> tuple[CountedRows, ...]:
 
 
 def sizes(connection: sa.Connection) -> dict[int, int]:
-    """How many records of each log this department has co-signed, by its number."""
+    """How many records of each log this department has co-signed, by log number."""
     return {row[0]: row[1] for row in connection.execute(select(logs.c.log_no, logs.c.cosigned_size))}

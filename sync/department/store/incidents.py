@@ -1,6 +1,6 @@
-"""Incidents at the department: a fork, a rollback, a wrong device, a record that never came right.
+"""Incidents at the department: a fork, a rollback, a wrong device, a record that never arrived intact.
 
-An incident is counted, not repeated, while it is open; two different people close it.
+A repeated incident is counted while it is open, not entered again. Two different people close it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sync.department.store.tables import incidents, units
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredIncident:
-    """One incident with its state."""
+    """One incident and its state."""
 
     number: int
     at_us: int
@@ -38,7 +38,7 @@ def record(
     log_id: bytes | None,
     now_us: int,
 ) -> int:
-    """Record an incident, or count it if it is open already. Its number."""
+    """Record an incident, or count it if it is already open; returns its number."""
     same = connection.execute(
         select(incidents.c.incident_no).where(
             incidents.c.kind == kind,
@@ -81,7 +81,7 @@ def listed(connection: sa.Connection) -> list[StoredIncident]:
 
 
 def settle(connection: sa.Connection, number: int, first: str, second: str, now_us: int) -> None:
-    """Mark an incident as closed by these two people, as the access log says."""
+    """Mark an incident as closed by these two people, as in the access log."""
     connection.execute(
         update(incidents)
         .where(incidents.c.incident_no == number, incidents.c.closed_us.is_(None))

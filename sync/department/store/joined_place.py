@@ -1,7 +1,7 @@
-"""Where in its log a unit joined this department. Clocks say nothing here: a unit's may be years off.
+"""Finds the place in a unit's log at which it joined this department. Its clock, maybe years off, is no help.
 
-What a unit records when it joins is in its log, in clear. What is before it was made by a unit without a
-department.
+The record that a unit makes when it joins is in its log, in the clear. Everything before it was made by a
+unit without a department.
 """
 
 from __future__ import annotations
@@ -27,24 +27,27 @@ _KIND = FileInForce.KIND.encode()
 
 @dataclass(slots=True)
 class JoinedPlace:
-    """What is known of one log so far. `at`: the record of its joining; `looked_to`: none is before this;
-    `purged`: a day of receipt on which the log was held is purged."""
+    """What is known about one log so far.
+
+    `at`: the record of its joining; `looked_to`: there is none before this one; `purged`: a day of receipt on
+    which the log was held is purged.
+    """
 
     at: int | None = None
     looked_to: int = 0
     purged: bool = False
 
     def look(self, connection: sa.Connection, log_no: int) -> None:
-        """Take in what the store holds of this log now."""
+        """Update from what the store now holds of this log."""
         if self.at is None:
             self._look(connection, log_no)
         self.purged = self.purged or _purged_since_held(connection, log_no)
 
     def is_before(self, sequence: int) -> bool | None:
-        """Whether a record is from before its unit joined; None while that cannot be known.
+        """Whether a record is from before its unit joined; None while that is unknown.
 
-        Once a day of receipt since the log is held was purged, the record of its joining may be gone with
-        it: what still comes of such a log is from after.
+        If a day of receipt was purged while the log was held, the record of the joining may be gone too; what
+        still comes of such a log is from after it.
         """
         if self.purged:
             return False
@@ -74,7 +77,7 @@ class JoinedPlace:
                 return self._look_ahead(connection, log_no)
 
     def _look_ahead(self, connection: sa.Connection, log_no: int) -> None:
-        """The unit may have sent it ahead of its turn, with the alerts."""
+        """Look among the alerts, with which the unit may have sent it ahead of its turn."""
         query = select(alerts.c.sequence, alerts.c.leaf).where(alerts.c.log_no == log_no)
         for sequence, data in connection.execute(query.order_by(alerts.c.sequence)).all():
             if _KIND in bytes(data):
@@ -85,7 +88,7 @@ class JoinedPlace:
 
 
 def _record(connection: sa.Connection, log_no: int, sequence: int, data: bytes) -> FileInForce | None:
-    """The record of that leaf; None if it is of another kind, or its content is not here."""
+    """The record of a leaf; None if it is of another kind or its content is not here."""
     leaf = leaf_format.unchecked(data)
     mark = leaf.elements.get(leaf_format.ENTRY)
     if leaf.kind != FileInForce.KIND or mark is None:
@@ -112,7 +115,7 @@ def _record(connection: sa.Connection, log_no: int, sequence: int, data: bytes) 
 
 
 def _purged_since_held(connection: sa.Connection, log_no: int) -> bool:
-    """Whether a day of receipt was purged on which this log was held."""
+    """Whether a day of receipt on which this log was held was purged."""
     opened_us = connection.execute(select(logs.c.opened_us).where(logs.c.log_no == log_no)).scalar_one()
     purged = select(days.c.day).where(
         days.c.day >= int(opened_us) // DAY_US, days.c.purge_started_us.is_not(None)

@@ -1,4 +1,4 @@
-"""Which units the store holds, and by which codes they joined."""
+"""The units in the store, and the codes by which they joined."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class JoinedUnit:
 
 
 def joined(connection: sa.Connection) -> list[JoinedUnit]:
-    """Every unit, revoked ones too, by name."""
+    """Every unit by name, including revoked ones."""
     return _joined(connection, units.c.unit_id.is_not(None), codes.c.unit_id.is_not(None))
 
 
 def one_joined(connection: sa.Connection, unit_id: str) -> JoinedUnit | None:
-    """One of them, by its id; None if it is not here."""
+    """One unit by its id; None if it is not in the store."""
     found = _joined(connection, units.c.unit_id == unit_id, codes.c.unit_id == unit_id)
     return found[0] if found else None
 
@@ -51,7 +51,7 @@ def _joined(
 
 
 def unit_logs(connection: sa.Connection) -> list[tuple[str, str, str]]:
-    """(id of the log in hex, id of its unit, the unit's name) of every log."""
+    """(log id in hex, unit id, unit name) of every log."""
     found = connection.execute(
         sa.select(logs.c.log_id, units.c.unit_id, units.c.name)
         .join(units, units.c.unit_id == logs.c.unit_id)

@@ -1,9 +1,9 @@
-"""A department's store, moved from SQLite to an empty PostgreSQL database. The server is stopped meanwhile.
+"""Moves a department's store from SQLite to an empty PostgreSQL database, while the server is stopped.
 
 One transaction makes the tables, copies every row and compares what was written with what was read. Then the
-setting `database` names PostgreSQL: from that write on it is the store. Last, SQLite's file gets another
-name; while both are there, nothing opens either (`open_store_of`), and the same command again ends the move.
-No entry of the access log says it: `verify` holds every table against the log, wherever the store is.
+setting `database` is changed to PostgreSQL, which from then on is the store. Last, SQLite's file is renamed.
+While both are in place, neither is opened (`open_store_of`), and the same command completes the move. The
+access log has no entry about it, since `verify` compares every table with the log, wherever the store is.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ EMPTY_ONE = "make an empty one, for this department alone: createdb -O ROLE DATA
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What was moved. `kept`: SQLite's file, as it was."""
+    """What was moved. `kept`: the unchanged SQLite file."""
 
     tables: int
     rows: int
@@ -44,13 +44,13 @@ class Moved:
 
 @dataclass(slots=True)
 class RowSum:
-    """How many rows, and the sum of their digests: the same for the same rows in any order."""
+    """How many rows, and the sum of their digests, which does not depend on their order."""
 
     rows: int = 0
     over: int = 0
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Take in more rows."""
+        """Add rows."""
         for row in rows:
             digest = hashlib.sha256(repr(tuple(row)).encode()).digest()
             self.over = (self.over + int.from_bytes(digest, "big")) % (1 << 256)
@@ -58,12 +58,11 @@ class RowSum:
 
 
 def move_store(home: DepartmentHome, url: str, say: Callable[[str], None]) -> Moved:
-    """Move the store of `home` to the database of `url`, or end a move that was interrupted. `say` is given a
-    line for each table.
+    """Move the store of `home` to the database at `url`, or complete an interrupted move.
 
-    Raises HomeError where a server runs or the store is none that can be moved, InvalidInputError for a URL
-    of no such database, StoreError where a row is none of its table, the two differ, or either cannot be read
-    or written: then nothing was moved.
+    `say` is called with a line for each table. Raises HomeError if a server runs or the store cannot be
+    moved, InvalidInputError if the URL is not of a suitable database, and StoreError if a row does not fit
+    its table, the two stores differ, or one cannot be read or written; then nothing was moved.
     """
     path = home.path / SQLITE_FILE
     _demand_here(home, path, url)
@@ -78,7 +77,7 @@ def move_store(home: DepartmentHome, url: str, say: Callable[[str], None]) -> Mo
         demand_newest(source)
         source.demand_own()
         source.shrink()
-        with source.write() as reading:  # who waits for this lock finds the file gone
+        with source.write() as reading:  # programs that wait for this lock will find the file gone
             _demand_plain(source, reading)
             with target.write() as writing:
                 rows = _copied_or_compared(source, reading, target, writing, say)
@@ -89,7 +88,7 @@ def move_store(home: DepartmentHome, url: str, say: Callable[[str], None]) -> Mo
 
 
 def _demand_here(home: DepartmentHome, path: Path, url: str) -> None:
-    """Raises HomeError for a store that is not SQLite's here, and for a name that is taken."""
+    """Raises HomeError if the store is not SQLite in this home, or if a name is taken."""
     named, here = named_elsewhere(home), path.is_file() and path.stat().st_size > 0
     if named and (named != url or not here):
         what = "the store is in a database already" if not here else "another database is named there"
@@ -104,7 +103,7 @@ def _demand_here(home: DepartmentHome, path: Path, url: str) -> None:
 
 
 def _demand_plain(source: Store, reading: sa.Connection) -> None:
-    """Raises StoreError for a row that PostgreSQL would not hold as it is."""
+    """Raises StoreError for a row that PostgreSQL could not hold unchanged."""
     for table in tables.metadata.sorted_tables:
         for line in typed_rows.odd_rows(reading, table):
             raise StoreError(f"{line}: nothing was moved", where=source.where, cure=typed_rows.CURE)
@@ -113,8 +112,10 @@ def _demand_plain(source: Store, reading: sa.Connection) -> None:
 def _copied_or_compared(
     source: Store, reading: sa.Connection, target: Store, writing: sa.Connection, say: Callable[[str], None]
 ) -> int:
-    """How many rows both have. They are copied into a database without tables, else only compared. Raises
-    StoreError."""
+    """Copy the rows into a database without tables, else only compare them; returns how many there are.
+
+    Raises StoreError.
+    """
     known = {*tables.metadata.tables, tables.revision.name}
     copies = not known & set(sa.inspect(writing).get_table_names())
     if copies:
@@ -144,7 +145,7 @@ def _copied_or_compared(
 
 
 def _days(connection: sa.Connection) -> list[int]:
-    """The days of receipt that hold something."""
+    """The days of receipt that are not empty."""
     asked = sa.union(*(sa.select(one.c.day) for one in tables.PARTITIONED))
     return sorted(map(int, connection.scalars(asked)))
 
@@ -154,7 +155,7 @@ def _rows(connection: sa.Connection, table: sa.Table) -> Iterator[Sequence[sa.Ro
 
 
 def _read(source: Store, connection: sa.Connection, table: sa.Table) -> Iterator[Sequence[sa.Row[Any]]]:
-    """What is in the source. Raises StoreError in its name, not the other's."""
+    """Read a table of the source. Raises StoreError naming the source, not the target."""
     try:
         yield from _rows(connection, table)
     except SQLAlchemyError as error:
@@ -162,7 +163,7 @@ def _read(source: Store, connection: sa.Connection, table: sa.Table) -> Iterator
 
 
 def _set_sequence(connection: sa.Connection, table: sa.Table) -> None:
-    """The next number that the database gives follows the last that SQLite gave."""
+    """Let the database's next number follow the last that SQLite gave."""
     column = table.autoincrement_column
     if column is not None:
         last = sa.select(sa.func.max(column)).scalar_subquery()
@@ -171,7 +172,7 @@ def _set_sequence(connection: sa.Connection, table: sa.Table) -> None:
 
 
 def _set_aside(path: Path) -> Path:
-    """Give SQLite's file its other name."""
+    """Rename SQLite's file."""
     kept = path.with_name(KEPT_FILE)
     path.rename(kept)
     files.sync_dir(path.parent)
@@ -179,7 +180,7 @@ def _set_aside(path: Path) -> Path:
 
 
 def _clear_beside(path: Path, kept: Path) -> None:
-    """What SQLite kept beside the file: its log has the other name too if it holds anything."""
+    """Remove SQLite's side files; a WAL with content is renamed like the database."""
     log = path.with_name(f"{path.name}-wal")
     if log.exists() and log.stat().st_size:
         log.rename(kept.with_name(f"{kept.name}-wal"))

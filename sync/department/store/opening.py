@@ -17,7 +17,7 @@ from sync.department.store.database import LOCK_SECONDS, Store
 from sync.errors import HomeError, InvalidInputError, NewerError, StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a database
+MIGRATION_LOCK = 463_463  # our own advisory lock in the database
 
 
 def _on_sqlite_connect(connection: sqlite3.Connection, _record: object) -> None:
@@ -35,8 +35,7 @@ def _on_sqlite_connect(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _on_postgres_connect(connection: Any, _record: object) -> None:
-    """A path that was set for the role puts no function before the system's own, and what is committed is on
-    the disk before it counts as committed."""
+    """Keep the role's search path from shadowing system functions, and make commits synchronous."""
     with connection.cursor() as cursor:
         path = cursor.execute("SHOW search_path").fetchone()[0]
         left = ", ".join(one for one in map(str.strip, path.split(",")) if one.strip('"') != "pg_catalog")
@@ -53,12 +52,12 @@ def _on_sqlite_begin(connection: sa.Connection) -> None:
 
 
 def open_store(url: str, *, migrate: bool = True) -> Store:
-    """Open and migrate. Raises InvalidInputError for a bad URL, StoreError when the database is silent."""
+    """Open and migrate a store. Raises InvalidInputError for a bad URL, StoreError if it is unreachable."""
     try:
         parsed = sa.make_url(url)
         postgres = parsed.get_backend_name() == "postgresql"
         options: dict[str, Any] = {}
-        if postgres:  # pre_ping: after the database's restart, what the pool kept is a closed connection
+        if postgres:  # pre_ping: after a restart of the database, the pool's connections are closed
             options = {"pool_size": 8, "max_overflow": 24, "pool_pre_ping": True}
         engine = sa.create_engine(parsed, hide_parameters=True, **options)
     except (ArgumentError, NoSuchModuleError) as error:
@@ -89,11 +88,11 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
 
 
 def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
-    """The store of a home, which has one since it was founded.
+    """Open the store of a home, which has one from its founding.
 
-    Raises HomeError where SQLite's file is gone, or the database has no table of it: a new one would know no
-    unit and no read. Raises as `open_store`. Without `migrate` nothing is written: HomeError where the tables
-    are of an earlier version.
+    Raises HomeError if SQLite's file is gone or the database has none of its tables, since a new store would
+    have no units and no reads. Also raises as `open_store`. Without `migrate`, nothing is written, and tables
+    of an older version raise HomeError.
     """
     path = home.path / SQLITE_FILE
     here = path.exists() and (path.is_dir() or path.stat().st_size > 0)
@@ -124,9 +123,9 @@ def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
 
 
 def named_elsewhere(home: DepartmentHome) -> str:
-    """The database that the settings name beside SQLite's file here; empty where they name that, or none."""
+    """The database that the settings name beside the SQLite file here; empty if none, or that file."""
     named = home.settings.database
-    with contextlib.suppress(ArgumentError):  # who opens it says so
+    with contextlib.suppress(ArgumentError):  # reported when it is opened
         url = sa.make_url(named)
         if url.get_backend_name() == "sqlite" and url.database:
             own = (home.path / SQLITE_FILE).resolve()
@@ -147,7 +146,10 @@ def _demand_tables(home: DepartmentHome, store: Store) -> None:
 
 
 def demand_newest(store: Store) -> None:
-    """Tables of another version that is written there than theirs are checked, and that is named."""
+    """Raises HomeError for tables of an older version, NewerError for those of a newer one.
+
+    If only the recorded version is wrong, the tables are checked all the same, and the check names that.
+    """
     found, misnamed = _revision(store)
     if found > tables.REVISION and store.planted() != (misnamed,):
         raise _newer(found)
@@ -161,7 +163,7 @@ def demand_newest(store: Store) -> None:
 
 
 def _revision(store: Store) -> tuple[str, str]:
-    """(the version that is written in the database, that the tables are of another)."""
+    """The version written in the database, and a line if the tables are of another version."""
     found, misnamed = "", ""
     with store.read() as connection:
         if sa.inspect(connection).has_table(tables.revision.name):
@@ -176,8 +178,10 @@ def _newer(found: str) -> NewerError:
 
 
 def _migrate(store: Store) -> None:
-    """Bring the schema up to date. One that is takes no lock: every command opens the store. Raises
-    NewerError, StoreError where the tables are new, and another version is written there."""
+    """Bring the schema up to date; a current one takes no lock, since every command opens the store.
+
+    Raises NewerError, or StoreError if the tables are current but another version is written there.
+    """
     found, misnamed = _revision(store)
     if found == tables.REVISION:
         return
@@ -190,14 +194,14 @@ def _migrate(store: Store) -> None:
 
 
 def upgrade(connection: sa.Connection) -> None:
-    """Make the tables, or bring them up to date, in the transaction of this connection."""
-    # here and not above: alembic is a third of a second, and nearly every start finds the newest schema
+    """Make the tables or bring them up to date, in this connection's transaction."""
+    # imported here: alembic takes a third of a second, and nearly every start finds the newest schema
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    if connection.dialect.name == "postgresql":  # programs that start together go one after another
+    if connection.dialect.name == "postgresql":  # programs that start together take turns
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK:d})")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -1,9 +1,9 @@
-"""What is in the store's database beside the tables that this program makes, or instead of them.
+"""Finds objects in the store's database that this program did not make, or that replace its tables.
 
-A trigger acts with the writer's own hand: one planted under `incidents` drops each of them before the daily
-run counts it. A view under a table's name shows what it likes, an index or a default that is not ours makes
-writes fail or say something else. The tables are compared by what makes them, part by part: a column that
-a migration added is the last one, wherever a new store has it.
+A trigger acts with the writer's rights: one planted on `incidents` could delete each before the daily run
+counts it. A view under a table's name can show anything; a foreign index or default can make writes fail or
+change them. Tables are compared by the parts of their CREATE statements, in any order, since a column that a
+migration added is last there but may be elsewhere in a new store.
 """
 
 from __future__ import annotations
@@ -41,9 +41,12 @@ CURE = (
 
 @dataclass(frozen=True, slots=True)
 class OwnSchema:
-    """`wrong`: a line for each thing that is not as this program makes it. `absent`: tables that cannot be
-    read as ours: gone, something else under their name, or without some column. `misnamed`: that the version
-    which is written there is not that of the tables, else empty."""
+    """The result of a check of the schema.
+
+    `wrong`: a line for each object that is not as this program makes it. `absent`: tables that cannot be read
+    as ours: gone, replaced by something else, or without some column. `misnamed`: a line if the version that
+    is written there is not that of the tables, else empty.
+    """
 
     wrong: tuple[str, ...] = ()
     absent: frozenset[str] = frozenset()
@@ -51,11 +54,11 @@ class OwnSchema:
 
 
 def examined(connection: sa.Connection) -> OwnSchema:
-    """The database of this connection."""
+    """Check the schema of this connection's database."""
     local = connection.dialect.name == "sqlite"
     found = _of_sqlite(connection) if local else _of_postgres(connection)
     if found.absent:
-        return found  # of an earlier version
+        return found  # of an older version
     if lost := [one for one in found.wrong if revision.name in one]:
         return OwnSchema(found.wrong, found.absent, misnamed=lost[0])
     named = sorted(map(str, connection.execute(sa.select(revision.c.version_num)).scalars()))
@@ -67,15 +70,17 @@ def examined(connection: sa.Connection) -> OwnSchema:
 
 
 def mark(connection: sa.Connection) -> str:
-    """Something that is another whenever anything new may act on what is written: cheap, for a look at each
-    write. On PostgreSQL it stays for the version's row, which `examined` sees, and for a NOT NULL of a
-    partition alone."""
+    """A value that changes whenever something new may act on writes; cheap enough for every write.
+
+    On PostgreSQL it misses a change of the version's row, which `examined` sees, and of a NOT NULL of a
+    single partition.
+    """
     local = connection.dialect.name == "sqlite"
     return str(connection.exec_driver_sql("PRAGMA main.schema_version" if local else _PG_MARK).scalar_one())
 
 
 def others(connection: sa.Connection) -> Iterator[str]:
-    """Who beside this program's role can change rows here: a line for each way; none on SQLite."""
+    """A line for each way in which roles other than this program's can change rows; none on SQLite."""
     if connection.dialect.name == "sqlite":
         return
     for query, words in _PG_OTHERS:
@@ -85,13 +90,13 @@ def others(connection: sa.Connection) -> Iterator[str]:
 
 
 def stand_in(connection: sa.Connection, table: sa.Table) -> None:
-    """Put an empty temporary table under the name of one that cannot be read, until the transaction ends."""
+    """Replace a table that cannot be read by an empty temporary one until the transaction ends."""
     columns = (sa.Column(one.name, one.type) for one in table.columns)
     connection.execute(CreateTable(sa.Table(table.name, sa.MetaData(), *columns, prefixes=["TEMPORARY"])))
 
 
 def _shown(name: object) -> str:
-    """A name that someone else chose."""
+    """A foreign name, made safe to show."""
     return ascii(str(name))[1:-1][:64]
 
 
@@ -134,7 +139,7 @@ def _of_sqlite(connection: sa.Connection) -> OwnSchema:
 
 @functools.cache
 def _usual_vacuum() -> int:
-    """What a new database of this SQLite has: some are built with another."""
+    """The auto_vacuum of a new database, which depends on how SQLite was built."""
     with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
         return int(fresh.execute("PRAGMA auto_vacuum").fetchone()[0])
 
@@ -151,7 +156,7 @@ def _columns(connection: sa.Connection, table: str) -> set[str]:
 
 @functools.cache
 def _made_by_us() -> Mapping[tuple[str, str], Counter[str]]:
-    """(kind, name) of each object of a new store, and the parts of the statement that makes it."""
+    """(kind, name) of each object of a new store, with the parts of the statement that makes it."""
     dialect = sqlite.dialect()
     made: dict[tuple[str, str], Counter[str]] = {}
     for table in (*metadata.tables.values(), _ALEMBIC):
@@ -162,7 +167,7 @@ def _made_by_us() -> Mapping[tuple[str, str], Counter[str]]:
 
 
 def _parts(sql: str) -> Counter[str]:
-    """What is before, between and after the outer parentheses, in no order; blanks are one blank."""
+    """The parts before, within and after the outer parentheses, unordered; whitespace is normalized."""
     sql = re.sub(r"\s+", " ", sql).strip()
     first, last = sql.find("("), sql.rfind(")")
     if not 0 <= first < last:
@@ -187,7 +192,7 @@ _PG_OWN = (
     f"AND c.relname = ANY(ARRAY[{_PG_NAMED}]::name[])"
 )
 _PG_LOOKED_AT = {
-    # by the index of names: a year of partitions has thousands of columns
+    # uses the index of names: a year of partitions has thousands of columns
     "pg_attribute": f"attrelid = ANY(ARRAY({_PG_OWN}))",
     "pg_class": "relpersistence <> 't' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')",
     "pg_index": "",
@@ -201,7 +206,7 @@ _PG_LOOKED_AT = {
     "pg_cast": "oid >= 16384::oid",
     "pg_event_trigger": "",
 }
-# names and exact types of the system's own: nothing planted beside them takes part
+# the system's own names and exact types, so that nothing planted beside them takes effect
 _PG_ROWS = "pg_catalog.concat(pg_catalog.count(*), '.', pg_catalog.sum(pg_catalog.hashtext({})))"
 _PG_MARK = "SELECT pg_catalog.concat_ws(' ', pg_catalog.current_schemas(false)::text, {})".format(
     ", ".join(
@@ -217,7 +222,7 @@ _PG_OTHERS = (
     (
         "SELECT m.rolname FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles m ON m.oid = a.member "
         "JOIN pg_catalog.pg_roles r ON r.oid = a.roleid AND r.rolname = current_user "
-        # from PostgreSQL 16 on who made the role, and is no superuser, stays a member that cannot act as it
+        # since PostgreSQL 16, a creator without superuser rights stays a member that cannot act as the role
         "WHERE coalesce(pg_catalog.to_jsonb(a) ->> 'set_option', 'true') = 'true' "
         "OR coalesce(pg_catalog.to_jsonb(a) ->> 'inherit_option', 'true') = 'true'",
         "other roles are members of this program's role",
@@ -239,7 +244,7 @@ _Key: TypeAlias = tuple[str, tuple[str, ...], str, str]
 
 
 def _of_postgres(connection: sa.Connection) -> OwnSchema:
-    """With the system's own functions and operators alone: one that was planted beside them says nothing."""
+    """Check with only the system's own functions and operators, so that planted ones have no effect."""
     schemas = connection.exec_driver_sql("SELECT pg_catalog.current_schemas(false)::text[]").scalar_one()
     path = connection.exec_driver_sql("SHOW search_path").scalar_one()
     connection.exec_driver_sql("SET LOCAL search_path = pg_catalog")
@@ -275,8 +280,7 @@ def _pg_examined(connection: sa.Connection, schemas: list[str]) -> OwnSchema:
 
 
 def _pg_columns(connection: sa.Connection, oid: int) -> set[tuple[str, str, bool, str, bool]]:
-    """(name, type, whether it may not be empty, its default, whether it is ordered as the database is) of
-    each column."""
+    """(name, type, whether NOT NULL, default, whether it has the database's collation) of each column."""
     query = (
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, "
         "concat(pg_get_expr(d.adbin, d.adrelid), a.attgenerated, a.attidentity), a.attcollation IN (0, 100) "
@@ -290,7 +294,7 @@ def _pg_columns(connection: sa.Connection, oid: int) -> set[tuple[str, str, bool
 
 
 def _plain_default(default: str) -> str:
-    """A default; the next number of a sequence by its name, without the schema."""
+    """A default; the sequence of a serial default is named without its schema."""
     found = re.fullmatch(r"nextval\('(?:(?:\w+|\"[^\"]+\")\.)?(\w+)'::regclass\)", default)
     return f"next of {found[1]}" if found else default
 
@@ -313,7 +317,7 @@ def _sequence(table: sa.Table) -> str:
 
 
 def _pg_keys(connection: sa.Connection, oid: int) -> Counter[_Key]:
-    """(kind, columns, table that it refers to, what a change there does here) of each key."""
+    """(kind, columns, referenced table, actions on a change there) of each key."""
     query = (
         "SELECT contype::text, ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE "
         "a.attrelid = k.conrelid AND a.attnum = ANY(k.conkey) ORDER BY a.attname), "
@@ -350,7 +354,7 @@ _PG_PLANTED = {
 
 
 def _pg_parts(connection: sa.Connection, own: dict[int, _Named]) -> Iterator[str]:
-    """Partitions that are not of a day. Adds each to `own`."""
+    """A line for each partition that is not of a day. Adds all partitions to `own`."""
     parts = connection.exec_driver_sql(
         "SELECT i.inhparent, c.oid, c.relname, c.relkind::text, pg_get_expr(c.relpartbound, c.oid) "
         "FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = ANY(%s) "
@@ -365,7 +369,7 @@ def _pg_parts(connection: sa.Connection, own: dict[int, _Named]) -> Iterator[str
 
 
 def _pg_planted(connection: sa.Connection, own: dict[int, _Named]) -> Iterator[str]:
-    """What acts on a table or one of its partitions, and is not ours."""
+    """A line for each foreign object that acts on a table or partition."""
     for kind, query in _PG_PLANTED.items():
         for oid, name in connection.exec_driver_sql(query, (list(own),)):
             yield f"the store holds a {kind} that is not its own: {_shown(name)} on {own[oid][1]}"
@@ -379,7 +383,7 @@ def _pg_planted(connection: sa.Connection, own: dict[int, _Named]) -> Iterator[s
 
 
 def _pg_indexes(connection: sa.Connection, own: dict[int, _Named]) -> Iterator[str]:
-    """Indexes that refuse rows which this program stores, or compute something; and its own, if gone."""
+    """A line for each index that could refuse rows or compute something, and for each missing own one."""
     query = (
         "SELECT x.indrelid, c.relname, x.indisunique, x.indexprs IS NOT NULL, x.indpred IS NOT NULL, "
         "ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = x.indrelid "
@@ -407,7 +411,7 @@ _NO_EXTENSIONS = (
 _PG_BESIDE = {
     "table": "SELECT relname FROM pg_class o JOIN pg_namespace n ON n.oid = relnamespace WHERE "
     "relkind IN ('r', 'p', 'v', 'm', 'f') AND nspname = ANY(%(schemas)s) AND NOT o.oid = ANY(%(own)s) "
-    # parts of ours are looked at above; one of a day that opens meanwhile is no other's
+    # our partitions are checked above; one of a day that opens meanwhile is ours too
     "AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = o.oid AND inhparent = ANY(%(own)s))",
     "function": "SELECT proname FROM pg_proc o JOIN pg_namespace n ON n.oid = pronamespace WHERE "
     "nspname = ANY(%(schemas)s)",
@@ -422,7 +426,7 @@ _PG_BESIDE = {
 
 
 def _pg_beside(connection: sa.Connection, schemas: list[str], own: list[int]) -> Iterator[str]:
-    """What a statement of ours could come upon, in the schemas where it looks, and no extension brought."""
+    """A line for each foreign object in the searched schemas that our statements could use by mistake."""
     sequences = [name for table in metadata.tables.values() if (name := _sequence(table))]
     values = {"schemas": schemas, "own": own, "sequences": sequences}
     for kind, query in _PG_BESIDE.items():

@@ -1,6 +1,6 @@
-"""Elements that are arriving in pieces: one file a log, synced, sealed as they came from the unit.
+"""Elements that arrive in pieces: one file per log, synced, and sealed as they came from the unit.
 
-A log has one at a time: another element takes its place, so that what a unit can leave here is bounded.
+A log has only one at a time, which the next one replaces, so that what a unit can leave here is bounded.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from sync.pieces import PieceHeader
 
 
 class Partials:
-    """Pieces in a folder of the department's home. The caller lets one message of a log in at a time."""
+    """Pieces in a folder of the department's home. The caller admits one message of a log at a time."""
 
     def __init__(self, folder: Path, *, makes: bool = True) -> None:
-        """`makes`: the folder, where it is not there; who only looks makes none."""
+        """`makes`: make the folder if it is missing; False for programs that only read."""
         self._folder = folder
         if makes:
             folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
@@ -30,8 +30,10 @@ class Partials:
         return self._folder / f"{log_no:d}-{header.sequence:d}-{header.name}-{header.total:d}"
 
     def add(self, log_no: int, header: PieceHeader, data: memoryview) -> int:
-        """Append what is new of a piece, synced; how many bytes are held. A piece that leaves a gap is not
-        kept."""
+        """Append the new part of a piece, synced; returns how many bytes are held.
+
+        A piece that would leave a gap is not kept.
+        """
         if len(data) != header.length:
             raise MessageError("the length in the header is not that of the body", where="piece")
         path = self._path(log_no, header)
@@ -54,14 +56,14 @@ class Partials:
         return held + len(new)
 
     def whole(self, log_no: int, header: PieceHeader) -> bytes:
-        """The element as it came."""
+        """The whole element as it came."""
         return self._path(log_no, header).read_bytes()
 
     def drop(self, log_no: int) -> None:
-        """Whatever of this log is here."""
+        """Remove the pieces of this log."""
         files.remove(self._folder.glob(f"{log_no:d}-*"))
 
     def drop_older(self, days: int, now_us: int) -> int:
-        """Remove the pieces that no later piece followed for so many days; how many."""
+        """Remove pieces without a successor for this many days; returns how many."""
         limit = (now_us - days * DAY_US) / 1e6
         return files.remove(path for path in self._folder.iterdir() if path.stat().st_mtime < limit)

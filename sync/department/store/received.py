@@ -1,4 +1,4 @@
-"""How many elements each day of receipt holds, by name, and how many were given up on it. No content."""
+"""Counts the elements of each day of receipt by name, and those that were given up. No content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ READ = "text"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedDay:
     """`day`: days since 1970-01-01; `elements`: (name, how many), by name; `given_up`: elements that never
-    came right, by the day on which the department stopped asking for them."""
+    arrived intact, by the day on which the department stopped requesting them."""
 
     day: int
     elements: tuple[tuple[str, int], ...]
@@ -25,12 +25,12 @@ class ReceivedDay:
 
     @property
     def reads(self) -> int:
-        """How many reads came in."""
+        """How many reads arrived."""
         return dict(self.elements).get(READ, 0)
 
 
 def received_days(connection: sa.Connection) -> list[ReceivedDay]:
-    """Every day that holds content or on which content was given up, oldest first."""
+    """Every day that has content or on which content was given up, oldest first."""
     e, b = elements.c, bad_records.c
     found: dict[int, dict[str, int]] = {}
     for day, name, many in connection.execute(select(e.day, e.name, sa.func.count()).group_by(e.day, e.name)):

@@ -1,4 +1,4 @@
-"""The department's tables (SQLAlchemy Core). No table holds plate text, place or exact time of a read.
+"""The department's tables (SQLAlchemy Core). No table has the plate text, place or exact time of a read.
 
 A day is whole days since 1970-01-01 UTC, and always the day of *receipt*. `elements` and `tokens` are
 partitioned by it on PostgreSQL, so that a purge drops a partition; on SQLite a purge deletes by it.
@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 REVISION = "0005"  # the newest file in migrations/versions
-revision = table("alembic_version", column("version_num"))  # alembic's own, of one row
+revision = table("alembic_version", column("version_num"))  # alembic's own table, with one row
 metadata = MetaData()
 
 units = Table(
@@ -67,14 +67,14 @@ logs = Table(
     Column("log_id", LargeBinary(32), nullable=False, unique=True),
     Column("unit_id", String(32), ForeignKey("units.unit_id"), nullable=False),
     Column("public", LargeBinary(32), nullable=False),
-    Column("vouch", LargeBinary, nullable=False),  # the unit key's word for the log key
+    Column("vouch", LargeBinary, nullable=False),  # the unit key's vouch for the log key
     Column("state", String(8), nullable=False),  # open, closed
     Column("size", BigInteger, nullable=False),
     Column("peaks", LargeBinary, nullable=False),  # frontier of the tree, widest first
     Column("cosigned", Text),  # the newest checkpoint that this department co-signed
     Column("cosigned_size", BigInteger, nullable=False, server_default=text("0")),
     Column("opened_us", BigInteger, nullable=False),
-    # the log that these records carry the signature of, where they came after it was closed; no tree is known
+    # the log that signed these records, if they came after it was closed; no tree is known
     Column("closed_of", LargeBinary(32), index=True),
 )
 
@@ -106,7 +106,7 @@ elements = Table(
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("name", String(32), primary_key=True),
     Column("form", SmallInteger, nullable=False),  # 0 open frame, 1 sealed under the store key of `day`
-    Column("stored", LargeBinary),  # small ones are here, others in the blob store
+    Column("stored", LargeBinary),  # small ones; others are in the blob store
     Column("pack", String(64)),  # images: the pack file that the parcel was written to,
     Column("offset", BigInteger),  # and where in it
     Column("length", Integer),
@@ -123,7 +123,7 @@ tokens = Table(
     postgresql_partition_by="LIST (day)",
 )
 
-days = Table(  # every day of receipt that holds content; the row stays, with its purge receipt
+days = Table(  # every day of receipt with content; the row stays, with its purge receipt
     "days",
     metadata,
     Column("day", Integer, primary_key=True, autoincrement=False),
@@ -169,14 +169,14 @@ incidents = Table(
     Column("second_by", Text),
 )
 
-alerts = Table(  # hits that came ahead of their turn; the leaf must come again, the same, in its place
+alerts = Table(  # hits that came ahead of their turn; the same leaf must come again in its place
     "alerts",
     metadata,
     Column("log_no", Integer, primary_key=True, autoincrement=False),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("leaf", LargeBinary, nullable=False),
     Column("received_us", BigInteger, nullable=False),
-    Column("parts", LargeBinary, nullable=False),  # the parcel as it came: sealed to the day key
+    Column("parts", LargeBinary, nullable=False),  # the parcel as received, sealed to the day key
 )
 
 alert_records = Table(  # alerts and their steps, in the order in which their content came
@@ -189,7 +189,7 @@ alert_records = Table(  # alerts and their steps, in the order in which their co
     UniqueConstraint("log_no", "sequence"),
 )
 
-documents = Table(  # what goes down to units: signed, versioned; unit_id empty: to every unit
+documents = Table(  # documents for units: signed, versioned; an empty unit_id means every unit
     "documents",
     metadata,
     Column("name", String(64), primary_key=True),
@@ -199,7 +199,7 @@ documents = Table(  # what goes down to units: signed, versioned; unit_id empty:
     Column("at_us", BigInteger, nullable=False),
 )
 
-unit_health = Table(  # the newest report of a unit on itself, signed by its log key
+unit_health = Table(  # each unit's newest health report, signed by its log key
     "unit_health",
     metadata,
     Column("unit_id", String(32), primary_key=True),
@@ -207,7 +207,7 @@ unit_health = Table(  # the newest report of a unit on itself, signed by its log
     Column("message", LargeBinary, nullable=False),
 )
 
-destructions = Table(  # the last word of a log whose unit was reset, signed by the log's key
+destructions = Table(  # destruction receipts of logs whose unit was reset, signed by the log's key
     "destructions",
     metadata,
     Column("log_no", Integer, primary_key=True, autoincrement=False),

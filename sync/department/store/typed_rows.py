@@ -1,8 +1,8 @@
-"""Rows that hold values which no such column holds: SQLite keeps any kind in any column, of any size.
+"""Finds rows with values that do not fit their columns: SQLite keeps any type and size in any column.
 
-A person who writes into the file by hand can put text where a number belongs, bytes that are no UTF-8, a key
-of one byte, a day beyond the calendar. What reads such a row ends there, and hides what is beside it; so such
-rows are looked for before others are read, and left out.
+A person who edits the file by hand can put text where a number belongs, bytes that are not UTF-8, a key of
+one byte, or a day beyond the calendar. Reading such a row fails and hides the rows beside it. So these rows
+are looked for first and left out.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from sync.department.store import own_schema
 from sync.department.store.tables import elements, leaves, metadata, receipts, tokens
 
 log_events = structlog.get_logger("department.store")
-NAMED = 20  # rows of a table that are named, each with its columns; the others are counted
+NAMED = 20  # rows of a table that are named with their columns; the others are counted
 LAST_DAY = 2_932_896  # 9999-12-31, in days since 1970
-AGAIN_S = 60.0  # the small tables are looked through again after this
+AGAIN_S = 60.0  # the small tables are checked again after this
 LARGE = frozenset({elements, leaves, receipts, tokens})
 CURE = "department verify names all of it; restore the store from its backup, or correct the row by hand"
 _WIDEST = 1 << 63
@@ -36,7 +36,7 @@ _NOT_PLAIN = "*[^ -~]*"
 
 
 def on_connect(connection: sqlite3.Connection) -> None:
-    """Give a connection to SQLite the function that the conditions use."""
+    """Register the function that the conditions use with a connection to SQLite."""
     connection.create_function(_UTF8, 1, _is_text, deterministic=True)
 
 
@@ -48,7 +48,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def odd(column: sa.Column[object], *, sqlite: bool) -> ColumnElement[bool]:
-    """Whether a row's value is none of this column; never NULL. PostgreSQL sees to the types itself."""
+    """Whether a row's value does not fit this column; never NULL. PostgreSQL checks types itself."""
     wrong = list(_of_type(column, sqlite=sqlite))
     kind = column.type
     if isinstance(kind, sa.Integer):
@@ -69,7 +69,7 @@ def _of_type(column: sa.Column[object], *, sqlite: bool) -> Iterator[ColumnEleme
     yield func.typeof(column) != _sqlite_type(column)
     if isinstance(column.type, sa.String):
         data = sa.cast(column, sa.LargeBinary)
-        # plain ASCII without a NUL, nearly all there is, costs no call
+        # plain ASCII without a NUL, which is nearly everything, costs no call
         asked = sa.or_(column.op("GLOB")(_NOT_PLAIN), func.length(column) != func.length(data))
         yield sa.case((asked, sa.not_(sa.Function(_UTF8, data, type_=sa.Boolean))), else_=sa.false())
 
@@ -81,7 +81,7 @@ def _sqlite_type(column: sa.Column[object]) -> str:
 
 
 def _range(column: sa.Column[object]) -> tuple[int, int]:
-    """The numbers that a column holds. A count, a place in a log and a time are never below 0."""
+    """The range of a column's numbers. A count, a place in a log and a time are never negative."""
     if column.name.endswith("_us"):
         return 0, (LAST_DAY + 1) * DAY_US - 1
     if column.name == "day":
@@ -93,19 +93,21 @@ def _range(column: sa.Column[object]) -> tuple[int, int]:
 
 @functools.cache
 def fits(table: sa.Table, *, sqlite: bool) -> ColumnElement[bool]:
-    """Whether every value of a row is one of its column. Every search asks it: put together once, and as
-    text, without a hundred numbers to bind each time."""
+    """Whether every value of a row fits its column.
+
+    Every search uses it, so it is built only once, as text, which saves binding a hundred numbers each time.
+    """
     asked = sa.not_(sa.or_(*(odd(one, sqlite=sqlite) for one in table.columns)))
     return sa.literal_column(f"({_in_words(asked, sqlite=sqlite)})", sa.Boolean())
 
 
 def fits_in(connection: sa.Connection, table: sa.Table) -> ColumnElement[bool]:
-    """The same in the database of this connection."""
+    """As `fits`, for this connection's database."""
     return fits(table, sqlite=connection.dialect.name == "sqlite")
 
 
 def odd_rows(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
-    """A line for each row that does not fit: its table, its key, its columns; never what is in them."""
+    """A line for each row that does not fit: its table, key and columns, but never their values."""
     columns, keys = list(table.columns), list(table.primary_key.columns)
     found = 0
     for row in connection.exec_driver_sql(_query(table, sqlite=connection.dialect.name == "sqlite")):
@@ -126,8 +128,10 @@ def odd_rows(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
 
 @functools.cache
 def _query(table: sa.Table, *, sqlite: bool) -> str:
-    """What asks for the odd rows of a table: for each column whether it is odd, then the key's values that
-    are not. It stays the same, and takes longer to put together than a small table to look through."""
+    """The query for a table's odd rows: for each column whether it is odd, then the key values that fit.
+
+    It is cached, since building it takes longer than reading a small table.
+    """
     asked = {one.name: odd(one, sqlite=sqlite) for one in table.columns}
     seen = [sa.case((asked[one.name], sa.null()), else_=one) for one in table.primary_key.columns]
     query = select(*asked.values(), *seen).where(sa.or_(*asked.values()))
@@ -135,13 +139,13 @@ def _query(table: sa.Table, *, sqlite: bool) -> str:
 
 
 def _in_words(asked: sa.ClauseElement, *, sqlite: bool) -> str:
-    """The SQL of it, with the names and numbers of our own tables in it."""
+    """The SQL text of a clause, with the names and numbers of our own tables."""
     dialect = SQLiteDialect() if sqlite else PGDialect()  # type: ignore[no-untyped-call]
     return str(asked.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 
 def _shown(value: object) -> str:
-    """A value of a key that fits its column."""
+    """The text of a key value that fits its column."""
     if isinstance(value, (bytes, memoryview)):
         return bytes(value).hex()[:16]
     text = str(value)
@@ -149,7 +153,7 @@ def _shown(value: object) -> str:
 
 
 def leave_out(connection: sa.Connection, table: sa.Table) -> None:
-    """Put a temporary view of the rows that fit under the table's name, until the transaction ends."""
+    """Replace a table by a temporary view of the rows that fit until the transaction ends."""
     sqlite = connection.dialect.name == "sqlite"
     place = "main" if sqlite else str(connection.exec_driver_sql(_PG_SCHEMA, (table.name,)).scalar_one())
     where = str(fits(table, sqlite=sqlite))
@@ -163,8 +167,10 @@ _PG_SCHEMA = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = 
 
 
 class OddRows:
-    """What does not fit in the tables of one store but the LARGE ones, and which tables cannot be read:
-    looked for again after AGAIN_S."""
+    """The odd rows of a store's tables, except the LARGE ones, and the unreadable tables.
+
+    They are looked for again after AGAIN_S.
+    """
 
     def __init__(self) -> None:
         self._found: Mapping[sa.Table, list[str]] = {}
@@ -173,11 +179,11 @@ class OddRows:
         self._looking = threading.Lock()
 
     def lines(self, connection: sa.Connection) -> list[str]:
-        """A line for each row."""
+        """A line for each odd row."""
         return [line for some in self._now(connection).values() for line in some]
 
     def leave_out(self, connection: sa.Connection) -> None:
-        """Keep what does not fit from the rest of this transaction."""
+        """Leave out the odd rows for the rest of this transaction."""
         for table in self._now(connection):
             leave_out(connection, table)
         for name in self._absent:

@@ -1,4 +1,4 @@
-"""What units said of themselves: the newest signed report of each, and what in it needs a person."""
+"""Health of units: the newest signed report of each, and what in it needs a person."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from sync.department.store.tables import certificates, destructions, logs, unit_
 from sync.department.store.unit_logs import OPEN
 from sync.health import Alarm, HealthMessage
 
-CLOCK_OFF_US = HOUR_US  # a report that comes was made moments before: more is a wrong clock
+CLOCK_OFF_US = HOUR_US  # a report was made moments before it came: a larger difference is a wrong clock
 SILENT_DAYS = 3  # a unit that did not sync for this long is overdue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitState:
-    """One unit: when it was enrolled and last synced, and its newest report, if there is one.
+    """One unit: when it was enrolled and last synced, and its newest report, if any.
 
-    `reset_us`: when the receipt of its factory reset came, if it has no log since. `certificate_ends_us`: of
-    its newest certificate.
+    `reset_us`: when the receipt of its factory reset came, if it has had no log since. `certificate_ends_us`:
+    when its newest certificate expires.
     """
 
     unit_id: str
@@ -39,8 +39,10 @@ class UnitState:
 
     @property
     def clock_off_us(self) -> int:
-        """How far its clock was ahead of the department's when its newest report came (negative: behind); 0
-        within what a report may wait."""
+        """How far its clock was ahead of the department's when its newest report came; negative if behind.
+
+        0 for a difference that a delayed report explains.
+        """
         if self.report is None or self.received_us is None or self.reset_us is not None:
             return 0
         off_us = self.report.at_us - self.received_us
@@ -48,21 +50,23 @@ class UnitState:
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """What its newest report names; nothing of one that was reset since."""
+        """The alarms of its newest report; empty if it was reset since."""
         return self.report.alarms if self.report is not None and self.reset_us is None else ()
 
     def is_silent(self, at_us: int) -> bool:
-        """Whether it has not synced for days, and was not reset since. A sync that is to come is none."""
+        """Whether it has not synced for days and was not reset since. A sync in the future does not count."""
         seen_us = None if self.seen_after(at_us) else self.seen_us
         return self.reset_us is None and at_us - (seen_us or self.enrolled_us) >= SILENT_DAYS * DAY_US
 
     def seen_after(self, at_us: int) -> bool:
-        """Whether its last sync is said to be at a time to come, which no server writes."""
+        """Whether its last sync is recorded for a future time, which no server writes."""
         return is_to_come(self.seen_us, at_us)
 
     def ended(self, at_us: int) -> str:
-        """That its certificate ended, so that it cannot sync, and the cure; empty while it lasts, and of one
-        that was reset since."""
+        """Says that its certificate expired, so that it cannot sync, with the cure.
+
+        Empty while the certificate is valid, and if the unit was reset since.
+        """
         end_us = self.certificate_ends_us
         if self.reset_us is not None or end_us is None or at_us < end_us:
             return ""
@@ -73,12 +77,12 @@ class UnitState:
 
 
 def is_to_come(seen_us: int | None, at_us: int) -> bool:
-    """Whether the time of a sync is after now, by more than a server's clock is ever set back in silence."""
+    """Whether a sync's time is in the future by more than a server's clock is ever set back unnoticed."""
     return seen_us is not None and seen_us > at_us + DAY_US
 
 
 def certificate_ends_us() -> sa.ScalarSelect[int]:
-    """A column of a query of `units`: when the newest certificate ends; NULL without one."""
+    """A column for a query of `units`: when the newest certificate expires; NULL without one."""
     newest = select(func.max(certificates.c.expires_us)).where(certificates.c.unit_id == units.c.unit_id)
     return newest.scalar_subquery()
 
@@ -90,13 +94,13 @@ def off_text(off_us: int) -> str:
 
 
 def keep(connection: sa.Connection, unit_id: str, message: bytes, now_us: int) -> None:
-    """Store a report that was checked, in the place of the one before."""
+    """Store a checked report in place of the one before."""
     connection.execute(delete(unit_health).where(unit_health.c.unit_id == unit_id))
     connection.execute(insert(unit_health).values(unit_id=unit_id, received_us=now_us, message=message))
 
 
 def reset_us() -> sa.ScalarSelect[int]:
-    """A column of a query of `units`: when the receipt of a reset came; NULL if the unit has a log since."""
+    """A column for a query of `units`: when a reset's receipt came; NULL if the unit has a newer log."""
     writes = exists().where(logs.c.unit_id == units.c.unit_id, logs.c.state == OPEN)
     return (
         select(func.max(destructions.c.received_us))
@@ -129,7 +133,7 @@ def states(connection: sa.Connection) -> list[UnitState]:
 
 
 def _opened(message: bytes) -> HealthMessage | None:
-    """The report in a stored message, whose signature was checked when it came; None for a foreign row."""
+    """The report in a stored message, whose signature was checked on arrival; None for a foreign row."""
     try:
         return codec.from_bytes(
             HealthMessage, envelope.split(message, limit=HealthMessage.LIMIT)[1], limit=HealthMessage.LIMIT
@@ -139,8 +143,8 @@ def _opened(message: bytes) -> HealthMessage | None:
 
 
 def due_in(connection: sa.Connection, at_us: int) -> list[str]:
-    """A line for `department compliance` of each unit that was reset, is silent, has a wrong clock, or
-    names alarms."""
+    """A line for `department compliance` for each unit that was reset, is silent, has a wrong clock, or
+    reports alarms."""
     found = []
     for one in states(connection):
         if one.reset_us is not None:

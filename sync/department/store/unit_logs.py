@@ -1,6 +1,6 @@
-"""What is held of each unit's log: leaves, the frontier, epoch keys, elements, and how far it is complete.
+"""The stored part of each unit's log: leaves, frontier, epoch keys, elements, and how far it is complete.
 
-Functions on an open transaction; the receiver decides, these read and write. Nothing here opens content.
+These functions read and write in an open transaction; the receiver decides. Nothing here opens content.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class HeldLog:
     cosigned: str | None
     cosigned_size: int
     revoked: bool
-    closed_of: bytes | None = None  # the log whose signature the leaves carry, where it is not this one
+    closed_of: bytes | None = None  # the log that signed the leaves, if it is not this one
 
     @property
     def leaf_log_id(self) -> bytes:
@@ -62,7 +62,7 @@ class HeldLog:
 
 
 def find_log(connection: sa.Connection, log_id: bytes) -> HeldLog | None:
-    """The log, or None."""
+    """Find a log by its id, or None."""
     query = (
         select(logs, units.c.revoked_us)
         .join(units, units.c.unit_id == logs.c.unit_id)
@@ -95,7 +95,7 @@ def ids_by_number(connection: sa.Connection) -> dict[int, bytes]:
 def add_log(
     connection: sa.Connection, *, log_id: bytes, unit_id: str, public: bytes, vouch: bytes, now_us: int
 ) -> None:
-    """A new, empty log of a unit."""
+    """Add a new, empty log of a unit."""
     connection.execute(
         insert(logs).values(
             log_id=log_id,
@@ -111,14 +111,14 @@ def add_log(
 
 
 def close_logs(connection: sa.Connection, unit_id: str, *, but: bytes = b"") -> None:
-    """No more leaves are taken into this unit's logs, save `but`; content that is still due is."""
+    """Close this unit's logs, except `but`, to further leaves; content that is still due is accepted."""
     connection.execute(
         update(logs).where(logs.c.unit_id == unit_id, logs.c.log_id != but).values(state=CLOSED)
     )
 
 
 def close_log(connection: sa.Connection, log_no: int) -> None:
-    """No more leaves are taken into this log; content that is still due is."""
+    """Close this log to further leaves; content that is still due is accepted."""
     connection.execute(update(logs).where(logs.c.log_no == log_no).values(state=CLOSED))
 
 
@@ -130,7 +130,7 @@ def add_leaves(  # noqa: PLR0917 - one call, one row each
     frontier: merkle.Frontier,
     cosigned: str | None,
 ) -> None:
-    """Append leaves: (leaf, how many elements it still needs). `frontier`: the tree with them."""
+    """Append leaves. `rows`: (leaf, number of missing elements); `frontier`: of the tree with them."""
     first = log.frontier.size
     store.add_rows(
         connection,
@@ -180,7 +180,7 @@ def missing_of(
 
 
 def names_held(connection: sa.Connection, log_no: int, sequences: Iterable[int]) -> set[tuple[int, str]]:
-    """(sequence, name) of the elements of these records that are here or given up."""
+    """(sequence, name) of the elements of these records that are stored or given up."""
     found: set[tuple[int, str]] = set()
     for some in _some(sorted(set(sequences))):
         for table in (elements, bad_records):
@@ -195,7 +195,7 @@ def names_held(connection: sa.Connection, log_no: int, sequences: Iterable[int])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewElement:
-    """One element to be kept: in the row, or in a pack."""
+    """One element to store, in its row or in a pack."""
 
     sequence: int
     name: str
@@ -210,7 +210,7 @@ class NewElement:
 def add_elements(
     store: Store, connection: sa.Connection, log_no: int, day: int, new: Sequence[NewElement]
 ) -> None:
-    """Keep elements under a day of receipt and count them off their records."""
+    """Store elements under a day of receipt, and count them off their records."""
     store.add_rows(
         connection,
         elements,
@@ -226,7 +226,7 @@ def add_elements(
 
 
 def count_off(connection: sa.Connection, log_no: int, sequences: Sequence[int]) -> None:
-    """Each mention of a record takes one off what it misses."""
+    """Subtract one from a record's missing elements for each time it is named."""
     times: dict[int, int] = {}
     for sequence in sequences:
         times[sequence] = times.get(sequence, 0) + 1
@@ -243,7 +243,7 @@ def count_off(connection: sa.Connection, log_no: int, sequences: Sequence[int]) 
 
 
 def has_sealed(connection: sa.Connection, day: int) -> bool:
-    """Whether content of a day of receipt is under that day's store key."""
+    """Whether a day of receipt has content under its store key."""
     sealed = (elements.c.day == day) & (elements.c.form == FORM_SEALED)
     return connection.execute(select(elements.c.day).where(sealed).limit(1)).first() is not None
 
@@ -282,7 +282,7 @@ def reads_by_token(
 
 
 def complete_to(connection: sa.Connection, log: HeldLog) -> int:
-    """All content of the records before this one is here, was given up, or is asked for again."""
+    """The first record whose content is still due; before it, all was stored, given up or requested again."""
     again = select(bad_records.c.sequence).where(
         bad_records.c.log_no == log.log_no, bad_records.c.given_up_us.is_(None)
     )
@@ -306,7 +306,7 @@ def epoch_keys_of(connection: sa.Connection, log_no: int) -> dict[int, tuple[byt
 
 
 def put_epoch_keys(connection: sa.Connection, log_no: int, keys: Sequence[SealedKey]) -> None:
-    """Keep sealed epoch keys; one that is sent again takes the place of the first."""
+    """Store sealed epoch keys; one that is sent again replaces the first."""
     for key in keys:
         done = connection.execute(
             update(epoch_keys)
@@ -324,7 +324,7 @@ def put_epoch_keys(connection: sa.Connection, log_no: int, keys: Sequence[Sealed
 def count_bad(  # noqa: PLR0917
     connection: sa.Connection, log_no: int, sequence: int, name: str, reason: str, now_us: int, *, final: bool
 ) -> Bad:
-    """Count a bad element. At the third time, or when `final`, it is given up and holds nothing up."""
+    """Count a bad element; the third time, or if `final`, it is given up so that it blocks nothing."""
     where = (
         (bad_records.c.log_no == log_no) & (bad_records.c.sequence == sequence) & (bad_records.c.name == name)
     )
@@ -342,7 +342,7 @@ def count_bad(  # noqa: PLR0917
 
 
 def forgive(connection: sa.Connection, log_no: int, sequences: Iterable[int]) -> None:
-    """Bad elements of these records that were taken after all are bad no more."""
+    """Clear the bad elements of these records that were accepted after all."""
     for some in _some(sorted(set(sequences))):
         connection.execute(
             sa.delete(bad_records).where(
@@ -354,7 +354,7 @@ def forgive(connection: sa.Connection, log_no: int, sequences: Iterable[int]) ->
 
 
 def not_whole(connection: sa.Connection, log_no: int, first: int, end: int) -> list[int]:
-    """Records in [first, end) of which something was given up, or was bad and did not come right yet."""
+    """Records in [first, end) with an element that was given up, or that was bad and is still missing."""
     query = (
         select(bad_records.c.sequence)
         .distinct()
@@ -385,7 +385,7 @@ def alert_leaves(connection: sa.Connection, log_no: int, first: int, end: int) -
 
 
 def alerts_before(connection: sa.Connection, log_no: int, size: int) -> list[tuple[int, bytes]]:
-    """(record, parcel as it came) of the alerts whose place in the log is before `size`."""
+    """(record, parcel as received) of the alerts whose place in the log is before `size`."""
     query = select(alerts.c.sequence, alerts.c.parts).where(
         alerts.c.log_no == log_no, alerts.c.sequence < size
     )
@@ -393,7 +393,7 @@ def alerts_before(connection: sa.Connection, log_no: int, size: int) -> list[tup
 
 
 def has_receipt(connection: sa.Connection, log_no: int, first: int, end: int) -> bool:
-    """Whether a receipt over this range was kept: one that is asked for again is not kept again."""
+    """Whether a receipt for this range was stored, so that a repeated request does not store it again."""
     query = select(receipts.c.receipt_no).where(
         receipts.c.log_no == log_no, receipts.c.first == first, receipts.c.end == end
     )
@@ -401,7 +401,7 @@ def has_receipt(connection: sa.Connection, log_no: int, first: int, end: int) ->
 
 
 def note_alerts(connection: sa.Connection, log_no: int, day: int, sequences: Iterable[int]) -> None:
-    """These records, whose content is here now, are of alerts; one that is known is not named again."""
+    """Note that these records, whose content is stored, are of alerts; known ones are skipped."""
     wanted = sorted(set(sequences))
     for some in _some(wanted):
         query = select(alert_records.c.sequence).where(
@@ -414,7 +414,7 @@ def note_alerts(connection: sa.Connection, log_no: int, day: int, sequences: Ite
 
 
 def drop_alert(connection: sa.Connection, log_no: int, sequence: int) -> None:
-    """An alert whose elements were taken is needed no more."""
+    """Delete an alert whose elements were accepted."""
     connection.execute(sa.delete(alerts).where(alerts.c.log_no == log_no, alerts.c.sequence == sequence))
 
 

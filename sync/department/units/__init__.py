@@ -1,1 +1,1 @@
-"""The end that units talk to: receiver, enrollment, authority, documents, their HTTP interface."""
+"""What units connect to: receiver, enrollment, authority, documents and their HTTP interface."""

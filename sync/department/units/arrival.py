@@ -1,7 +1,8 @@
-"""A parcel's elements on their way into the store: matched to signed leaves, opened, re-sealed, synced.
+"""Takes a parcel's elements into the store: matches them to signed leaves, opens, reseals and syncs them.
 
-Decide first, without a transaction; then write once. One bad element is counted and asked for again; the
-third time it is an incident and holds nothing up. The caller lets one parcel of a log in at a time.
+It decides first, without a transaction, then writes once. A bad element is counted and requested again; the
+third time it is an incident and no longer holds up the others. The caller admits one parcel of a log at a
+time.
 """
 
 from __future__ import annotations
@@ -37,25 +38,24 @@ from sync.errors import KeyServiceAwayError, KeyServiceError, OlderKeyServiceErr
 INLINE_BYTES = 8 * 1024  # larger ones go to the day's packs
 ALERT_KINDS = frozenset({Alert.KIND, AlertStepped.KIND})
 GONE = "no longer on the unit: purged before it could be sent"
-PURGED = -1  # the day of receipt is no more
+PURGED = -1  # its day of receipt was purged
 CLOCKS = "compare the clock of this server with that of the key service's machine, and set the wrong one"
 PURGED_HERE = "was received before, and purged with its day of receipt (463.8)"
 
 
 @dataclass(slots=True)
 class _Sorted:
-    """What a parcel turned out to hold."""
+    """The contents of a parcel, sorted."""
 
     ready: list[NewElement] = field(default_factory=list)
     sealed: list[tuple[int, StoredElement]] = field(default_factory=list)
     bad: list[tuple[int, str, str, bool]] = field(default_factory=list)
-    late: list[tuple[int, StoredElement]] = field(default_factory=list)  # of no day gone by, as it turned out
-    packed: list[int] = field(default_factory=list)  # the day of each pack that has no rows yet
+    late: list[tuple[int, StoredElement]] = field(default_factory=list)  # not of a past day after all
+    packed: list[int] = field(default_factory=list)  # the days of packs without rows so far
 
 
 def _answers(is_back: Callable[[], bool]) -> bool:
-    """No answer is none: a key service that is away has put nothing back, nor has a file that cannot be
-    read."""
+    """Calls `is_back`; False if the key service does not answer or a file cannot be read."""
     try:
         return is_back()
     except (ExplainedError, OSError):
@@ -74,18 +74,23 @@ class Arrival:
         alerted: Callable[[], object],
         counted: Callable[[int, int, str], int | None] = lambda _log, _sequence, _name: None,
     ) -> None:
-        """`alerted`: called once records of alerts are stored. `counted`: the day of receipt of an element
-        (log, record, name) that came before and that a restored store lacks; PURGED, or None for today."""
+        """`alerted`: called once records of alerts are stored.
+
+        `counted`: the day of receipt of an element (log, record, name) that came before but that a restored
+        store lacks; PURGED if that day was purged, None for today.
+        """
         self._alerted, self._counted = alerted, counted
         self._store, self._keys, self._packs, self._now_us = store, keys, packs, now_us
         self._day_of_key = -1
-        self._on_way: Counter[int] = Counter()  # packs by their day, until their rows are written
+        self._on_way: Counter[int] = Counter()  # packs by day, until their rows are written
         self._on_way_guard = threading.Lock()
         self._lost: dict[bytes | int, tuple[int, str, Callable[[], bool]]] = {}
 
     def lost_keys(self) -> list[str]:
-        """Why units could not deliver, since yesterday: a line for each key that is gone, with its cure. One
-        that was put back is not named any longer, also before its units come again."""
+        """Why units could not deliver since yesterday: a line for each missing key, with its cure.
+
+        A key that was put back is no longer named, even before its units sync again.
+        """
         since, lines = self._now_us() - DAY_US, []
         for key, (at_us, what, is_back) in list(self._lost.items()):
             if at_us > since and not _answers(is_back):
@@ -99,7 +104,7 @@ class Arrival:
         return KeyServiceError(what, where="key service", cure=cure)
 
     def is_on_way(self, day: int) -> bool:
-        """Whether a pack of this day may be there whose rows are not yet written."""
+        """Whether there may be a pack of this day whose rows are not yet written."""
         with self._on_way_guard:
             return self._on_way[day] > 0
 
@@ -111,9 +116,10 @@ class Arrival:
         *,
         ahead: bytes | None = None,
     ) -> tuple[int, list[messages.Bad]]:
-        """(complete_to, bad elements), everything else durable. Raises RefusedByDepartmentError.
+        """Take a parcel; returns (complete_to, bad elements). Raises RefusedByDepartmentError.
 
-        `ahead`: the leaf of a record whose turn in the log has not come; what is bad of it waits for that.
+        Everything else is durable then. `ahead`: the leaf of a record whose turn in the log has not come; its
+        bad elements wait for that.
         """
         with self._store.read() as connection:
             rows = unit_logs.missing_of(connection, log.log_no, (item.sequence for item in header.items))
@@ -147,7 +153,7 @@ class Arrival:
         again: bool,
         ahead: bool,
     ) -> tuple[int, list[messages.Bad]]:
-        """The rows of what arrived, in one transaction: (complete_to, bad elements)."""
+        """Write the rows of what arrived in one transaction; returns (complete_to, bad elements)."""
         with self._store.write() as connection:
             unit_logs.put_epoch_keys(connection, log.log_no, header.keys)
             of_alerts = set[int]()
@@ -180,7 +186,7 @@ class Arrival:
         return complete_to, bad
 
     def _days(self, log: HeldLog, found: _Sorted) -> list[tuple[int, _Sorted]]:
-        """What arrived, by its day of receipt; what had one that is no more is given up."""
+        """Group what arrived by its day of receipt; elements of purged days are given up."""
         today = self._now_us() // DAY_US
         days: dict[int, _Sorted] = {}
         for one in found.ready:
@@ -198,8 +204,8 @@ class Arrival:
     def _kept_by_day(
         self, log: HeldLog, public: bytes, keys: dict[int, tuple[bytes, bytes]], found: _Sorted
     ) -> list[tuple[int, list[NewElement]]]:
-        """What arrived, as it is stored under its day. What the key service does not know of a day gone by
-        is of today."""
+        """What arrived, as stored under its day. What the key service does not know for a past day is of
+        today."""
         days = self._days(log, found)
         new = [kept for day, part in days for kept in self._kept(day, public, keys, part, found)]
         late = _Sorted(sealed=[one for _, part in days for one in part.late])
@@ -210,7 +216,7 @@ class Arrival:
     def _resealed(
         self, day: int, public: bytes, keys: dict[int, tuple[bytes, bytes]], arrived: Sequence[StoredElement]
     ) -> list[tuple[int, Kept]]:
-        """Each with its day of receipt: `day`, or what the key service knows for a day gone by."""
+        """Each element with its day of receipt: `day`, or the past day that the key service knows."""
         if not arrived:
             return []
         if day < self._now_us() // DAY_US:
@@ -236,8 +242,10 @@ class Arrival:
         found: _Sorted,
         whole: _Sorted,
     ) -> list[tuple[int, list[NewElement]]]:
-        """The elements as they are stored, by their day of receipt: `day`, or another one that the key
-        service knows. What does not open joins `whole.bad`, and what it never sealed before `found.late`."""
+        """The elements as stored, by their day of receipt: `day`, or another one that the key service knows.
+
+        What does not open is added to `whole.bad`; what the service never sealed before, to `found.late`.
+        """
         self._demand_key_of(day)
         self._store.open_day(day)
         ready = {day: list(found.ready)}
@@ -247,7 +255,7 @@ class Arrival:
                 raise KeyServiceError("names a day of receipt that is none", where="key service", cure=CLOCKS)
             self._demand_key_of(other)
             self._store.open_day(other)
-        # a unit that lost an epoch's key sends none: the key service has refused what is under it, as bad
+        # a unit that lost an epoch's key sends none: the key service refuses its content as bad
         asked = [keys.get(leaves.unchecked(one.leaf).epoch, (b"", b""))[0] for _, one in found.sealed]
         lacking = dict[bytes, Callable[[], bool]]()
         for (_, one), key, (_, kept) in zip(found.sealed, asked, resealed, strict=True):
@@ -280,13 +288,16 @@ class Arrival:
     def _opens_again(
         self, day: int, public: bytes, keys: dict[int, tuple[bytes, bytes]], one: StoredElement
     ) -> bool:
-        """Whether the key is back under which this did not open; nothing is kept of it."""
+        """Whether the key under which this did not open is back; nothing of it is kept."""
         ((_, kept),) = self._resealed(day, public, keys, [one])
         return kept.refused != messages.NO_DAY_KEY
 
     def _demand_key_of(self, day: int) -> None:
-        """A day that has content has its key: a new one would leave that content unread, and hide the loss.
-        Raises KeyServiceError. Asked once a day: each parcel would ask a service elsewhere."""
+        """Raises KeyServiceError if a day with content has no key.
+
+        A new key would leave that content unreadable and hide the loss. Checked once a day, since the service
+        may be remote.
+        """
         before = day < self._now_us() // DAY_US
         if day == self._day_of_key and not before:
             return
@@ -305,7 +316,7 @@ class Arrival:
             self._day_of_key = day
 
     def _opens(self, day: int) -> bool:
-        """Whether the key of a day is there, and whole. Raises KeyServiceAwayError."""
+        """Whether the key of a day is present and intact. Raises KeyServiceAwayError."""
         if not self._keys.has_store_key(day):
             return False
         try:
@@ -317,9 +328,11 @@ class Arrival:
         return True
 
     def _demand_offered(self, lacking: Mapping[bytes, Callable[[], bool]]) -> None:
-        """A key that units are offered and the key service lost is no damage of what was sealed to it: it is
-        not given up, until its time is over. Raises KeyServiceError. `lacking`: the ids of day keys that the
-        service has not, and how to ask for each again."""
+        """Raises KeyServiceError if the key service lost a key that units were offered and that is still due.
+
+        The content sealed to it is not damaged, so it is not given up until the key's time is over.
+        `lacking`: the ids of day keys that the service lacks, and how to ask for each again.
+        """
         if not lacking:
             return
         with self._store.read() as connection:
@@ -335,7 +348,7 @@ class Arrival:
             )
 
     def _packed(self, day: int, ready: Sequence[NewElement], packed: list[int]) -> list[NewElement]:
-        """The same elements, the large ones in one synced pack."""
+        """The same elements, with the large ones in one synced pack."""
         small: list[NewElement] = []
         large: list[NewElement] = []
         for one in ready:
@@ -344,7 +357,7 @@ class Arrival:
             return small
         packed.append(day)
         with self._on_way_guard:
-            self._on_way[day] += 1  # before the pack is there
+            self._on_way[day] += 1  # before the pack exists
         pack = self._packs.put(day, [one.stored or b"" for one in large])
         offset = 0
         for one in large:
@@ -362,7 +375,7 @@ def _sort(  # noqa: PLR0917 - one call
     parsed: dict[int, leaves.Leaf],
     here: set[tuple[int, str]],
 ) -> _Sorted:
-    """Match each element to its leaf. Raises RefusedByDepartmentError for one that no held leaf names."""
+    """Match each element to its leaf. Raises RefusedByDepartmentError if no held leaf names it."""
     found = _Sorted()
     for item, stored in zip(items, parts, strict=True):
         if item.sequence not in rows:

@@ -1,9 +1,9 @@
 """A small certificate authority: P-256, one level, for the server and the units. TLS only admits.
 
-The signature on a message proves its sender; a certificate from here only opens the connection.
-The CA's certificate lives 2 years and is made again over the same key, day and night, in its last 240 days;
-the server's own lives 1 year, a unit's 90 days. One that begins later than now (made under a wrong clock) is
-made again at once.
+The signature on a message proves its sender; a certificate from here only opens the connection. The CA's
+certificate is valid for 2 years and is renewed with the same key in its last 240 days; the server's is valid
+for 1 year, a unit's for 90 days. A certificate that begins in the future (made with a wrong clock) is renewed
+at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sync.vouch import p256
 
 CA_DAYS = 730
 SERVER_DAYS = 365
-CA_RENEW_BEFORE_DAYS = 240  # every unit renews its own, and so hears of it, within 60 of these
+CA_RENEW_BEFORE_DAYS = 240  # within 60 of these, every unit renews its own and so gets the new one
 
 
 def _moment(us: int) -> dt.datetime:
@@ -41,7 +41,7 @@ def _name(text: str) -> x509.Name:
 
 
 def _host_name(host: str) -> x509.GeneralName:
-    """A name as the certificate has it: one spelling of each, and of an address no zone."""
+    """A host name or address as in the certificate: normalized, and without a zone."""
     try:
         return x509.IPAddress(ipaddress.ip_address(host.partition("%")[0]))
     except ValueError:
@@ -55,7 +55,7 @@ def _own_certificate(key: ec.EllipticCurvePrivateKey, subject: x509.Name, now_us
 
 @dataclass(slots=True)
 class Authority:
-    """The CA's key, its certificate of the moment, and the folder they are in. `clock`: UTC microseconds."""
+    """The CA's key and present certificate, and their folder. `clock`: UTC microseconds."""
 
     folder: Path
     certificate: x509.Certificate
@@ -64,7 +64,7 @@ class Authority:
 
     @classmethod
     def create(cls, folder: Path, name: str, clock: Callable[[], int] = now_us) -> Authority:
-        """A new CA in `folder`."""
+        """Make a new CA in `folder`."""
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
         made = cls(folder, _own_certificate(key, _name(f"{name} ALPR units"), clock()), key, clock)
@@ -76,9 +76,9 @@ class Authority:
         files.replace(self.folder / "ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def renew(self) -> bool:
-        """Make the certificate again over the same key where it ends soon; whether it was made.
+        """Renew the certificate with the same key if it expires soon; returns whether it did.
 
-        Units know the CA by its key, and take the new certificate with their own next one.
+        Units know the CA by its key, and get the new certificate with their own next one.
         """
         if _lasts(self.certificate, self.clock(), CA_RENEW_BEFORE_DAYS):
             return False
@@ -88,7 +88,7 @@ class Authority:
 
     @classmethod
     def open(cls, folder: Path, clock: Callable[[], int] = now_us) -> Authority:
-        """Raises HomeError when a part is absent or foreign."""
+        """Open the CA. Raises HomeError if a part is missing or foreign."""
         try:
             certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
             key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
@@ -101,13 +101,13 @@ class Authority:
             raise HomeError(what, where=str(folder), cure="restore authority/ from its backup") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise HomeError("the CA's key is not P-256", where=str(folder / "ca.key"))
-        if certificate.public_key() != key.public_key():  # it says which units' certificates are let in
+        if certificate.public_key() != key.public_key():  # it decides which units' certificates are accepted
             what = "is not the certificate of the key beside it"
             raise HomeError(what, where=str(folder / "ca.pem"), cure="restore authority/ from its backup")
         return cls(folder, certificate, key, clock)
 
     def public_der(self) -> bytes:
-        """The CA's public key (SubjectPublicKeyInfo, DER): what the root file names."""
+        """The CA's public key (SubjectPublicKeyInfo, DER), which the root file names."""
         return self.key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -132,14 +132,14 @@ class Authority:
     def issue_unit(self, public_der: bytes, unit_id: str, days: int) -> x509.Certificate:
         """A unit's certificate for a P-256 TLS key (SubjectPublicKeyInfo, DER). Raises MessageError.
 
-        The unit is a client of the department, and the server of the alert page in its car, by a name of its
-        own that no host of a department has.
+        The unit is a client of the department and the server of the alert page in its car, under a host name
+        that no department has.
         """
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         return self._issue(p256(public_der), unit_id, days, usages, (page_host(unit_id),))
 
     def server_files(self, hosts: tuple[str, ...]) -> tuple[Path, Path]:
-        """(certificate, key) files of the server, made or renewed when the names or the time ask for it."""
+        """The server's certificate and key files, made or renewed if its names or the time require it."""
         pem, key_file = self.folder / "server.pem", self.folder / "server.key"
         if not (pem.exists() and key_file.exists() and self._serves(pem, key_file, hosts)):
             key = ec.generate_private_key(ec.SECP256R1())
@@ -151,9 +151,7 @@ class Authority:
         return pem, key_file
 
     def lost_names(self, hosts: tuple[str, ...]) -> list[str]:
-        """The names in the server's certificate that one for these hosts would lack; empty where none of this
-        CA is here.
-        """
+        """The names in the server's certificate that one for these hosts would lack; empty without one."""
         kept = {str(_host_name(host).value) for host in hosts}
         try:
             shown = x509.load_pem_x509_certificate((self.folder / "server.pem").read_bytes())
@@ -164,7 +162,7 @@ class Authority:
         return [name for name in (str(one.value).lower() for one in names) if name not in kept]
 
     def _serves(self, pem: Path, key_file: Path, hosts: tuple[str, ...]) -> bool:
-        """Whether the server's certificate lasts, is of this CA and this key, and has these names."""
+        """Whether the server's certificate is valid, matches this CA and key, and has these names."""
         try:
             certificate = x509.load_pem_x509_certificate(pem.read_bytes())
             certificate.verify_directly_issued_by(self.certificate)
@@ -180,7 +178,7 @@ class Authority:
 
 
 def _lasts(certificate: x509.Certificate, now_us: int, days: int) -> bool:
-    """Whether a certificate is valid now and for that many days; one that begins later is not."""
+    """Whether a certificate is valid now and for that many more days."""
     now = _moment(now_us)
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return begins <= now and ends - now >= dt.timedelta(days=days)

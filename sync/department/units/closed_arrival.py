@@ -1,7 +1,8 @@
 """Takes the records of a closed log: each by its own signature, in its place or beside it.
 
-By its unit's sync or from a folder on the bench; content is taken as any other. A record that differs from
-the one received in its place is kept too, and is an incident: one of the two is of a copy of the card.
+They come by the unit's sync or from a folder on the bench; their content is taken like any other. A record
+that differs from the one received in its place is kept too and is an incident: one of them is from a copied
+card.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from sync.errors import refuse
 
 
 class ClosedArrival:
-    """Takes hand-overs for one store. Thread-safe."""
+    """Takes handovers for one store. Thread-safe."""
 
     def __init__(self, store: Store, arrival: Arrival, now_us: Callable[[], int]) -> None:
         self._store, self._arrival, self._now_us = store, arrival, now_us
         self._guard = threading.Lock()
 
     def take(self, unit_id: str, header: ClosedHeader, parts: Sequence[bytes]) -> ClosedHeld:
-        """What was sent is durable when this returns. Raises RefusedByDepartmentError."""
+        """Take records; they are durable when this returns. Raises RefusedByDepartmentError."""
         with self._guard:
             with self._store.read() as connection:
                 log = unit_logs.find_log(connection, header.closed)

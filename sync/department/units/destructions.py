@@ -1,7 +1,7 @@
-"""Destruction receipts of units that were reset: each checked, kept once, and an incident.
+"""Destruction receipts of units that were reset: each is checked, kept once, and an incident.
 
-The reset unit's log key signed it. It is taken from any link and from a file: the unit's certificate went
-with the reset, and its name may have been revoked to be used again.
+The reset unit's log key signed it. It is accepted over any link and from a file, since the reset destroyed
+the unit's certificate, and its name may have been revoked for reuse.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RANGES_SHOWN = 20
 
 
 def opened(data: bytes, log: HeldLog) -> Destroyed:
-    """A receipt of this log. Raises RefusedByDepartmentError."""
+    """Open a receipt of this log. Raises RefusedByDepartmentError."""
     try:
         said = messages.open_message(Destroyed, data, log.public)
         head = open_checkpoint(said.checkpoint, log.note_key)
@@ -40,7 +40,7 @@ def opened(data: bytes, log: HeldLog) -> Destroyed:
 
 
 def take(store: Store, data: bytes, now_us: int) -> tuple[DestroyedHeld, Destroyed]:
-    """Keep a receipt; one that came before is taken once. Raises RefusedByDepartmentError."""
+    """Keep a receipt, once even if it comes twice. Raises RefusedByDepartmentError."""
     try:
         log_id = messages.claimed_log(Destroyed, data)
     except MessageError as error:
@@ -74,7 +74,7 @@ def take(store: Store, data: bytes, now_us: int) -> tuple[DestroyedHeld, Destroy
 
 
 def _words(said: Destroyed, connection: sa.Connection, log: HeldLog) -> str:
-    """Counts and record numbers, and what the store knows beside them."""
+    """Describe a receipt: its counts and record numbers, and what the store knows."""
     shown = ", ".join(f"{first} to {last}" for first, last in said.ranges[:RANGES_SHOWN])
     more = " and more" if len(said.ranges) > RANGES_SHOWN else ""
     parts = [
@@ -94,7 +94,7 @@ def _words(said: Destroyed, connection: sa.Connection, log: HeldLog) -> str:
 
 
 def _lacking(connection: sa.Connection, log: HeldLog, size: int) -> int:
-    """Reads and hits that are held here without all of their content."""
+    """How many reads and hits are held here without all of their content."""
     query = select(leaves.c.leaf).where(
         leaves.c.log_no == log.log_no, leaves.c.sequence < size, leaves.c.missing > 0
     )

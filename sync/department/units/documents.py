@@ -1,8 +1,9 @@
-"""What goes down to the units: signed by the command key, versioned, kept until a newer one comes.
+"""The documents for units: signed by the command key, versioned, and kept until a newer one comes.
 
-`policy` and `roster` say what a unit may do and who may use it, `day-keys` what it seals to; `hot-list/...`,
-`configuration`, `revocations` and `update/...` are carried and put into force by the unit. A document is
-COSE_Sign1 in the context alpr-reader/document/<kind>/v1, so that no kind passes as another.
+`policy` and `roster` say what a unit may do and who may use it; `day-keys` are the keys that it seals to.
+`hot-list/...`, `configuration`, `revocations` and `update/...` are carried by the unit, which puts them into
+force. A document is COSE_Sign1 in the context alpr-reader/document/<kind>/v1, so that no kind passes as
+another.
 """
 
 from __future__ import annotations
@@ -41,22 +42,22 @@ log_events = structlog.get_logger("department.documents")
 
 NAME = re.compile(r"[a-z][a-z-]{0,31}(/[A-Za-z0-9._-]{1,31})?")
 AT_ENROLLMENT = ("policy", "roster", "day-keys")
-IF_THERE = (REVOCATIONS,)  # a unit that is enrolled again opens its console for no grant that was revoked
+IF_THERE = (REVOCATIONS,)  # so that a unit that is enrolled again does not accept a revoked grant
 RENEW_WHEN_LEFT_DAYS = 300
-FARTHEST = 1 << 62  # no document was ever of such a version: an entry of it is of a row that was made up
-FARTHEST_DAYS = 900  # a key service makes a thousand at once
-DOCUMENTS_LOCK = 463_464  # a number of our own among the advisory locks of a database
+FARTHEST = 1 << 62  # no real document has such a version: an entry with it comes from a forged row
+FARTHEST_DAYS = 900  # a key service makes at most a thousand at once
+DOCUMENTS_LOCK = 463_464  # our own advisory lock in the database
 Said: TypeAlias = Callable[[str, str], int]
 """The newest version of a document, for a unit or all, that the access log names; 0 if it names none."""
 
 
 def unsaid(_name: str, _unit_id: str) -> int:
-    """Of a department that has no desk yet."""
+    """The default for `said`, for a department without a desk."""
     return 0
 
 
 def sign_document(name: str, body: bytes, key: Ed25519PrivateKey) -> bytes:
-    """The document as it travels. Raises InvalidInputError for a name or size that no unit takes."""
+    """Sign a document. Raises InvalidInputError for a name or size that units refuse."""
     if not NAME.fullmatch(name):
         raise InvalidInputError("a document's name is KIND or KIND/ID in small letters", where=name)
     if len(body) > MAX_DOCUMENT_BYTES - 1024:
@@ -67,7 +68,7 @@ def sign_document(name: str, body: bytes, key: Ed25519PrivateKey) -> bytes:
 def publish(  # noqa: PLR0917 - one row
     connection: sa.Connection, name: str, version: int, message: bytes, now_us: int, unit_id: str = ""
 ) -> None:
-    """Offer a document to one unit, or to all. Raises InvalidInputError unless the version rises."""
+    """Offer a document to one unit or to all. Raises InvalidInputError unless the version rises."""
     where = (documents.c.name == name) & (documents.c.unit_id == unit_id)
     held = connection.execute(select(documents.c.version).where(where)).scalar()
     if held is not None and version <= held:
@@ -82,7 +83,7 @@ def publish(  # noqa: PLR0917 - one row
 
 
 def in_turn(connection: sa.Connection) -> None:
-    """One transaction at a time offers documents, so each version follows the last; SQLite has its lock."""
+    """Lock, so that only one transaction at a time offers documents; SQLite has its own lock."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({DOCUMENTS_LOCK:d})")
 
@@ -94,23 +95,24 @@ def version_out(connection: sa.Connection, name: str, unit_id: str = "") -> int:
 
 
 def next_version(connection: sa.Connection, name: str, unit_id: str, said: Said, least: int = 1) -> int:
-    """The version that every document goes out under: above all that units were ever offered of it.
+    """The next version of a document, above all that units were ever offered.
 
-    A store that was restored from a backup offers older ones than the log names, and units take only newer.
+    A store that was restored from a backup has older versions than the log names, and units accept only
+    newer.
     """
     known = said(name, unit_id)
     return max(least, version_out(connection, name, unit_id) + 1, known + 1 if known < FARTHEST else 0)
 
 
 def out(connection: sa.Connection, name: str) -> tuple[int, bytes]:
-    """(version, message) that every unit is offered; (0, b"") if there is none."""
+    """The (version, message) offered to every unit; (0, b"") if there is none."""
     query = select(documents.c.version, documents.c.message)
     row = connection.execute(query.where(documents.c.name == name, documents.c.unit_id == "")).first()
     return (int(row[0]), bytes(row[1])) if row else (0, b"")
 
 
 def at_enrollment(connection: sa.Connection) -> list[SignedDocument]:
-    """What a new unit gets at once. Raises InvalidInputError when it was never signed."""
+    """The documents that a new unit gets at once. Raises InvalidInputError if one was never signed."""
     query = select(documents.c.name, documents.c.message).where(
         documents.c.unit_id == "", documents.c.name.in_((*AT_ENROLLMENT, *IF_THERE))
     )
@@ -129,7 +131,7 @@ def _terms(terms: tuple[Term, ...]) -> tuple[PolicyTerm, ...]:
 
 
 def custody_policy(policy: Policy, organisation: str) -> CustodyPolicy:
-    """What the department's policy file says to a unit's custody."""
+    """The parts of the department's policy that bind a unit's custody."""
     made = CustodyPolicy(
         version=policy.version,
         organisation=organisation,
@@ -166,7 +168,7 @@ def send(  # noqa: PLR0917 - a document has these parts
     *,
     said: Said = unsaid,
 ) -> int:
-    """Sign a document that units carry, and offer it; its version. Raises InvalidInputError."""
+    """Sign and offer a document that units carry; returns its version. Raises InvalidInputError."""
     with store.write() as connection:
         in_turn(connection)
         if (
@@ -178,7 +180,7 @@ def send(  # noqa: PLR0917 - a document has these parts
             )
         command = command_key(home)
         drop_unsigned(connection, name, unit_id, public_of(command), now_us, unsealing(home))
-        # seconds: rises with every document, and says when
+        # in seconds: rises with every document and shows the time
         version = next_version(connection, name, unit_id, said, now_us // 1_000_000)
         carried = Carried(
             name=name, version=version, unit_id=unit_id, issued_us=now_us, expires_us=expires_us, body=body
@@ -197,12 +199,11 @@ def refresh(
     said: Said = unsaid,
     root: Root | None = None,
 ) -> list[str]:
-    """Sign again what is missing, changed, older than the log says or runs out among policy and day keys, and
-    a first, empty roster.
+    """Sign the policy and the day keys again if needed, and a first, empty roster.
 
-    Whom the roster names, the desk says (`server/roster.py`), once there is one. `root`: the one that the log
-    adopted. A policy file that it does not name is not signed: units keep the last that was. Raises HomeError
-    for a command key that it does not name.
+    Needed: if missing, changed, older than the log says, or about to run out. Once there is a desk, it makes
+    the roster (`server/roster.py`). `root`: the one that the log adopted. A policy file that it does not name
+    is not signed, so units keep the last one. Raises HomeError for a command key that it does not name.
     """
     command = command_key(home, root)
     policy = _policy_to_sign(home, root)
@@ -229,7 +230,7 @@ def refresh(
             try:
                 _issue_day_keys(connection, home, keys, now_us, said)
                 done.append("day-keys")
-            except KeyServiceError as error:  # the policy and the roster go out all the same
+            except KeyServiceError as error:  # the policy and the roster are still offered
                 log_events.error("day_keys_not_offered", what=error.what, cure=error.cure)  # noqa: TRY400
     return done
 
@@ -237,7 +238,7 @@ def refresh(
 def _policy_to_sign(home: DepartmentHome, root: Root | None) -> Policy | None:
     try:
         return signed_policy(home, root)
-    except HomeError as error:  # day keys and the roster go out all the same
+    except HomeError as error:  # day keys and the roster are still offered
         log_events.error("policy_not_signed", where=error.where, what=error.what, cure=error.cure)  # noqa: TRY400
     except OSError as error:
         log_events.error("policy_not_signed", where=POLICY_FILE, what=type(error).__name__)  # noqa: TRY400
@@ -247,10 +248,10 @@ def _policy_to_sign(home: DepartmentHome, root: Root | None) -> Policy | None:
 def offer_new_day_keys(
     home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int, *, said: Said = unsaid
 ) -> int:
-    """Offer units the day keys that the key service has or makes now; the last day. Raises InvalidInputError.
+    """Offer the day keys that the key service has or makes now; returns the last day.
 
-    For keys that are lost for good: units seal to these from their next sync on, and what was sealed to the
-    lost ones is given up.
+    Used if keys are lost for good: units seal to the new ones from their next sync on, and what was sealed to
+    the lost ones is given up. Raises InvalidInputError.
     """
     with store.write() as connection:
         in_turn(connection)
@@ -258,7 +259,7 @@ def offer_new_day_keys(
 
 
 def _near(said: Said, today: int) -> Said:
-    """The same, but of no day so far off that no honest day keys were of it: `verify` names their entry."""
+    """Wraps `said` to ignore days that are too far off for real day keys; `verify` names their entry."""
 
     def near(name: str, unit_id: str) -> int:
         day = said(name, unit_id)
@@ -268,7 +269,7 @@ def _near(said: Said, today: int) -> Said:
 
 
 def offered_day_keys(connection: sa.Connection, now_us: int) -> tuple[DayKey, ...]:
-    """The day keys that units were offered, of the days whose private half is kept. Raises StorageError."""
+    """The day keys that units were offered and whose private half is still kept. Raises StorageError."""
     message = out(connection, "day-keys")[1]
     keys = parsed(message, DayKeys).keys if message else ()
     return tuple(one for one in keys if one.day > now_us // DAY_US - DAY_KEY_DAYS)
@@ -283,17 +284,18 @@ def _issue_day_keys(
     *,
     for_lost: bool = False,
 ) -> int:
-    """The version of the document is the last day that it covers. It names those of earlier days, too, whose
-    private half is kept: else a key that is lost would look like one that was destroyed after its year.
+    """Offer the document of day keys; returns its version, which is the last day that it covers.
 
-    Raises KeyServiceError, unless `for_lost`, where the service has another key than units were offered.
+    It also names earlier days whose private half is kept; otherwise a lost key would look like one that was
+    destroyed after its year. Unless `for_lost`, raises KeyServiceError if the service's keys differ from
+    those that units were offered.
     """
     command = command_key(home)
     today = now_us // DAY_US
     try:
         before = offered_day_keys(connection, now_us)
     except StorageError:
-        before = ()  # a row that holds no document
+        before = ()  # the row does not hold a document
     drop_unsigned(connection, "day-keys", "", public_of(command), now_us)
     is_signed = version_out(connection, "day-keys") > 0
     last = next_version(

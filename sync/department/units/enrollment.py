@@ -41,7 +41,7 @@ COPIED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolledUnit:
-    """A unit as it is listed. `reset_us`: when the receipt of its reset came, if it has no log since."""
+    """A unit in a list. `reset_us`: when the receipt of its reset came, if it has had no log since."""
 
     unit_id: str
     name: str
@@ -53,7 +53,7 @@ class EnrolledUnit:
 
     @property
     def state(self) -> str:
-        """In one word: revoked, reset (it waits to be revoked) or enrolled."""
+        """One word: revoked, reset (waiting to be revoked) or enrolled."""
         if self.revoked_us is not None:
             return "revoked"
         return "enrolled" if self.reset_us is None else "reset"
@@ -72,35 +72,38 @@ class Enrollment:
         now_us: Callable[[], int],
         ended: Callable[[str], bool] = lambda _unit: False,
     ) -> None:
-        """`ended`: whether the access log revoked a unit last, whatever the store says."""
+        """`ended`: whether the access log revoked a unit last, regardless of the store."""
         self._store, self._authority, self._ended = store, authority, ended
         self._log_key, self._settings, self._root = log_key, settings, root
         self._now_us = now_us
 
     def root_file(self) -> bytes:
-        """The signed root file: public, believed by its digest alone."""
+        """The signed root file: public, and trusted only by its digest."""
         return self._root.read_bytes()
 
     def authority_file(self) -> bytes:
-        """The CA's certificate as it is now, DER: public, believed by the key that the root file names."""
+        """The CA's present certificate, DER: public, and trusted by the key that the root file names."""
         return self._authority.der()
 
     # --- codes and units, from the command line -----------------------------------------------------------
 
     def new_code(self) -> EnrollmentCode:
-        """A code that no unit can use before it is kept."""
+        """Make a code; no unit can use it before `keep_code`."""
         root, _ = describe(self.root_file())
         return EnrollmentCode.new(root.digest(), f"{self._settings.host}:{self._settings.desk_port}")
 
     def issue_code(self, name: str) -> EnrollmentCode:
-        """A code for one unit. Raises InvalidInputError as `keep_code`."""
+        """Make and keep a code for one unit. Raises InvalidInputError as `keep_code`."""
         code = self.new_code()
         self.keep_code(name, code)
         return code
 
     def keep_code(self, name: str, code: EnrollmentCode) -> None:
-        """Let a unit of that name join with this code. Raises InvalidInputError if one that is enrolled has
-        it, and its certificate lasts: after its end the same unit, by its key, comes back with a new code."""
+        """Let a unit of that name join with this code.
+
+        Raises InvalidInputError if an enrolled unit with a valid certificate has that name. After the
+        certificate has expired, the same unit, by its key, rejoins with a new code.
+        """
         if not 1 <= len(name) <= 64 or not name.isprintable():
             raise InvalidInputError("a unit's name has 1 to 64 printable characters", where="--name")
         now = self._now_us()
@@ -158,7 +161,7 @@ class Enrollment:
     # --- messages ------------------------------------------------------------------------------------------
 
     def answer(self, name: str, data: bytes) -> bytes:
-        """The signed answer to enroll, new-log or renew. Raises RefusedByDepartmentError."""
+        """Answer enroll, new-log or renew; returns the signed answer. Raises RefusedByDepartmentError."""
         handlers: dict[str, Callable[[bytes], messages.Message]] = {
             "unit": self._enroll,
             "new-log": self._new_log,
@@ -219,7 +222,7 @@ class Enrollment:
             )
         else:
             joined = insert(units).values(unit_id=unit_id, name=name, identity=vouch.unit, enrolled_us=now_us)
-        # a revoked unit of that name makes room; its records keep pointing at its id
+        # a revoked unit gives up its name; its records still refer to its id
         others = units.c.name == name, units.c.revoked_us.is_not(None), units.c.unit_id != unit_id
         old = connection.execute(select(units.c.unit_id).where(*others)).scalar()
         if old is not None:
@@ -234,7 +237,7 @@ class Enrollment:
     def _hold_log(
         self, connection: sa.Connection, unit_id: str, log_id: bytes, vouch: Vouch, vouched: bytes
     ) -> bool:
-        """Hold a log for its unit, and close the unit's others; False if it is held already."""
+        """Hold a log for its unit and close the unit's other logs; False if it is already held."""
         known = unit_logs.find_log(connection, log_id)
         if known is not None and known.unit_id != unit_id:
             raise refuse("wrong-device", COPIED)
@@ -277,12 +280,12 @@ class Enrollment:
         return unit_id
 
     def _demand_not_ended(self, vouch: Vouch) -> None:
-        """By the access log: before a transaction, for who writes into the log may wait for the store."""
+        """Check the access log for a revocation, not in a transaction, for which the log may wait."""
         if self._ended(unit_id_of(vouch.unit)):
             raise refuse("revoked", REVOKED)
 
     def _new_log(self, data: bytes) -> messages.Renewed:
-        """A unit's log contradicts what was co-signed: it opens another. Two people close this."""
+        """Take a new log of a unit whose old one contradicts what was co-signed; an incident."""
         request, vouch, public = _opened(messages.NewLog, data)
         log_id = log_id_of(public)
         self._demand_not_ended(vouch)
@@ -308,7 +311,7 @@ class Enrollment:
 
 
 def _opened(kind: type[messages.M], data: bytes) -> tuple[messages.M, Vouch, Ed25519PublicKey]:
-    """A message that names its own log key by a vouch, and is signed by it."""
+    """Open a message that is signed by the log key that its own vouch names."""
     claimed = messages.claimed_field(kind, data, "vouch")
     vouch = open_vouch(claimed)
     public = Ed25519PublicKey.from_public_bytes(vouch.log_public)

@@ -1,4 +1,4 @@
-"""Hot lists at the department: kept sealed, and offered to units as signed head, snapshot and deltas."""
+"""Hot lists at the department: kept sealed, and offered to units as a signed head, snapshot and deltas."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ from sync.messages import MAX_DOCUMENT_BYTES
 
 log_events = structlog.get_logger("department.lists")
 
-SENDING = ".sending"  # beside the lists: a version that is on its way out
-SNAPSHOT_SHARE = 4  # a change of more than a fourth of the list travels as a snapshot
+SENDING = ".sending"  # beside the lists: a version that is being sent
+SNAPSHOT_SHARE = 4  # a change of more than a fourth of the list is sent as a snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What is said of a list that is about to be sent."""
+    """The facts about a list that is about to be sent."""
 
     list_id: str
     issuer: str
@@ -60,7 +60,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """One version that is out."""
+    """One version that was sent."""
 
     head: ListHead
     removed: int
@@ -79,8 +79,8 @@ def publish_list(
 ) -> Published:
     """Sign the next version of a list and offer it to every unit.
 
-    It goes out whole (as a snapshot) if there was none, if it changes a large part of the list, or if the
-    store was restored from before the version that units hold: then it lacks the deltas up to that one.
+    It is sent whole (as a snapshot) if it is the first, if it changes a large part of the list, or if the
+    store was restored to a state before the version that units hold, so that it lacks the deltas in between.
 
     Raises InvalidInputError for hours out of range or an extract from the future, StorageError, OSError.
     """
@@ -144,20 +144,20 @@ def _check_offer(offer: Offer, now_us: int) -> None:
 
 
 def _is_behind(store: Store, list_id: str, said: Said) -> bool:
-    """Whether the access log knows a newer version of a list than the store, which was restored then."""
+    """Whether the access log has a newer version of a list than the store, so that the store was restored."""
     name = head_name(list_id)
     with store.read() as connection:
         return version_out(connection, name) < said(name, "")
 
 
 def _withdraw(store: Store, names: list[str]) -> None:
-    """Offer these documents no longer."""
+    """Stop offering these documents."""
     with store.write() as connection:
         connection.execute(delete(documents).where(documents.c.name.in_(names)))
 
 
 def held_list(home: DepartmentHome, list_id: str) -> HotListFile | None:
-    """The newest version of a list as the department keeps it, if any. Raises StorageError."""
+    """The newest version of a list that the department keeps, if any. Raises StorageError."""
     path = lists_folder(home.path) / f"{list_id}.list"
     if not path.exists():
         return None
@@ -182,7 +182,7 @@ def listed(home: DepartmentHome) -> list[ListHead]:
 
 
 def marks(home: DepartmentHome) -> frozenset[tuple[str, int, int]]:
-    """(name, inode, nanosecond of change) of every list's newest version: other once one is in place."""
+    """(name, inode, time of change in ns) of every list's newest version; changes when a list does."""
     found = set()
     for path in lists_folder(home.path).glob("*.list"):
         with suppress(FileNotFoundError):
@@ -192,7 +192,7 @@ def marks(home: DepartmentHome) -> frozenset[tuple[str, int, int]]:
 
 
 def damaged(home: DepartmentHome) -> list[str]:
-    """A line of each list that is kept here and does not open whole; none holds what it says."""
+    """A line for each kept list that does not open completely, without any of its content."""
     found = []
     for path in sorted(lists_folder(home.path).glob("*.list")):
         try:
@@ -218,8 +218,7 @@ def entries_of(home: DepartmentHome, list_id: str) -> list[ListEntry]:
 
 
 def entries_under(home: DepartmentHome, list_id: str, keys: Collection[int]) -> list[ListEntry] | None:
-    """The entries under some keys in the newest version of a list; None if the list is not here. Raises
-    StorageError."""
+    """The entries under these keys in the newest version of a list; None without one. Raises StorageError."""
     held = held_list(home, list_id)
     if held is None:
         return None
@@ -230,8 +229,11 @@ def entries_under(home: DepartmentHome, list_id: str, keys: Collection[int]) -> 
 
 
 def finish_all(home: DepartmentHome, store: Store, needed: str) -> None:
-    """Finish what a kill left of any list; who calls has the turn to change lists. Another list than the
-    `needed` one that cannot be finished stays for its next version. Raises StorageError, OSError."""
+    """Finish the sending of every list that was interrupted. The caller must hold the turn to change lists.
+
+    A list other than `needed` that cannot be finished waits for its next version. Raises StorageError,
+    OSError.
+    """
     folder = lists_folder(home.path)
     for path in sorted(folder.glob(f"*{SENDING}")):
         try:
@@ -242,21 +244,21 @@ def finish_all(home: DepartmentHome, store: Store, needed: str) -> None:
             what = error.what if isinstance(error, StorageError) else type(error).__name__
             log_events.warning("list_not_finished", list=path.stem, what=what, cure="push that list again")
     for path in folder.glob("*.partial"):
-        with suppress(OSError):  # it is in no one's way
+        with suppress(OSError):  # it does no harm
             path.unlink(missing_ok=True)
 
 
 def finish_sending(home: DepartmentHome, store: Store, list_id: str) -> None:
-    """Keep the version that a kill left beside its list, if units are offered it; else it never went out.
+    """Keep an interrupted version that is beside its list if units are offered it; else it was never sent.
 
-    Otherwise the list that is kept would stay behind the one that units hold, and the next version would go
-    out under the number of this one, which those units pass over. Raises StorageError, OSError.
+    Without this, the kept list would be behind the one that units hold, and the next version would get the
+    number of this one, so that those units would ignore it. Raises StorageError, OSError.
     """
     folder = lists_folder(home.path)
     beside = folder / f"{list_id}{SENDING}"
     if not beside.exists():
         return
-    key = list_key_of(home)  # without it nothing says that the file is damaged
+    key = list_key_of(home)  # without it, a damaged file cannot be recognized
     try:
         held = HotListFile(beside, key, list_id)
     except StorageError:
@@ -273,7 +275,7 @@ def finish_sending(home: DepartmentHome, store: Store, list_id: str) -> None:
 
 
 def _head_out(store: Store, list_id: str) -> ListHead | None:
-    """The head of a list that units are offered, if any: of what this department signed itself."""
+    """The head of a list that units are offered, if any, as signed by this department."""
     with store.read() as connection:
         _, message = out(connection, head_name(list_id))
     if not message:
@@ -285,8 +287,10 @@ def _head_out(store: Store, list_id: str) -> ListHead | None:
 
 @contextmanager
 def _keeping(home: DepartmentHome, head: ListHead, entries: list[bytes]) -> Iterator[None]:
-    """Keep this version while it is sent: written before, so that no full disk leaves one out that is not
-    kept, and under its name once it is out."""
+    """Write this version before it is sent, so that a full disk cannot leave a sent version unkept.
+
+    It gets its final name once it is sent.
+    """
     folder = lists_folder(home.path)
     files.make_dir(folder)
     beside = folder / f"{head.list_id}{SENDING}"

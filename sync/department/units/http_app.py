@@ -1,7 +1,7 @@
 """The ASGI factories: one application for units (behind client certificates), one for the front door.
 
-Bodies are read with a limit, a clock and a budget, so that an oversized or silent client costs a bounded
-amount of memory and time. Work runs in threads; the loop only moves bytes.
+Bodies are read with limits on size, time and memory, so that an oversized or silent client costs little. Work
+runs in threads; the loop only moves bytes.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _endpoint(
             return Response(refusal(error), status, headers, media_type=messages.CONTENT_TYPE)
         except ClientDisconnect:
             return Response(status_code=400)
-        except Exception as error:  # noqa: BLE001 - a full disk, an absent database: said in a signed word
+        except Exception as error:  # noqa: BLE001 - e.g. a full disk or a missing database: a signed refusal
             said = name if name in KNOWN else ""
             events.report("cannot_answer", message=said, kind=type(error).__name__, cause=kinds_behind(error))
             no = refuse("unavailable", "the department cannot answer now: keep everything, try later")
@@ -92,7 +92,7 @@ def _endpoint(
 
 
 def unit_app(receiver: Receiver, enrollment: Enrollment, *, seconds: float = 60) -> ASGIApp:
-    """What units reach: POST /v1/NAME with CBOR. The server in front asks for a client certificate."""
+    """The application for units: POST /v1/NAME with CBOR. The server requires a client certificate."""
     budget = Budget()
 
     def answer(name: str, body: bytes) -> bytes:
@@ -111,7 +111,7 @@ def unit_app(receiver: Receiver, enrollment: Enrollment, *, seconds: float = 60)
 def front_app(
     receiver: Receiver, enrollment: Enrollment, desk: list[BaseRoute], *, seconds: float = 60
 ) -> ASGIApp:
-    """What anyone can reach over TLS: enrollment with a one-time code, and the desk's own routes."""
+    """The application for anyone over TLS: enrollment with a one-time code, and the desk's routes."""
     budget = Budget(8 << 20)
 
     async def root(_request: Request) -> Response:

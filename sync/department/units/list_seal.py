@@ -1,8 +1,7 @@
-"""The key of the department's hot lists, and their documents as the store keeps them: sealed under it.
+"""The key that seals the department's hot lists and their documents in the store.
 
-A part of a list and a change to it hold plates, those of covert entries too. The database may be on another
-machine, and its backups anywhere; the key is a 0600 file in HOME. Units are given the document as it was
-signed.
+A part of a list, or a change to it, holds plates, including those of covert entries. The database may be on
+another machine, and its backups anywhere; the key is a 0600 file in HOME. Units get the documents as signed.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from sync.hot_lists.document import DELTA, HEAD, PART
 from sync.hot_lists.held import lists_folder
 
 KEY_FILE = "hotlists.key"
-SEALED = b"alpr-department sealed list\n"  # no signed document begins so
+SEALED = b"alpr-department sealed list\n"  # no signed document begins like this
 _HOLDING_PLATES = (f"{PART}/", f"{DELTA}/")
 
 
 def list_key_of(home: DepartmentHome, *, first: bool = False) -> bytes:
-    """The key that seals lists at the department; 0600. `first`: it is made where no list is kept yet.
+    """The key that seals lists at the department. `first`: make it if no list is kept yet.
 
-    Raises StorageError where it is gone, or is none.
+    Raises StorageError if it is missing or is not a key.
     """
     path: Path = home.path / KEY_FILE
     if not path.exists():
@@ -39,7 +38,7 @@ def list_key_of(home: DepartmentHome, *, first: bool = False) -> bytes:
             raise StorageError("is gone: no list that it sealed opens", where=str(path), cure=_cure(folder))
         files.write_first(path, os.urandom(32))
     elif first:
-        files.sync_dir(path.parent)  # its writer may have ended before that
+        files.sync_dir(path.parent)  # its writer may have ended before doing so
     key = path.read_bytes()
     if len(key) != 32:
         raise StorageError("has 32 bytes", where=str(path), cure=_cure(lists_folder(home.path)))
@@ -54,20 +53,20 @@ def _cure(folder: Path) -> str:
 
 
 def sealed(home: DepartmentHome, name: str, message: bytes) -> bytes:
-    """A document as the store keeps it: one that holds plates is sealed. Raises StorageError, OSError."""
+    """A document as the store keeps it: sealed if it holds plates. Raises StorageError, OSError."""
     if not name.startswith(_HOLDING_PLATES):
         return message
     return SEALED + seal(list_key_of(home, first=True), _label(name), 0, message)
 
 
 def list_of(name: str) -> str:
-    """The id of the list that a document is of; empty for another document."""
+    """The id of a document's list; empty for other documents."""
     kind, _, rest = name.partition("/")
     return rest.partition(".")[0] if kind in {HEAD, PART, DELTA} else ""
 
 
 def unsealing(home: DepartmentHome) -> Callable[[str, bytes], bytes]:
-    """Gives a document of the store, by its name, as it was signed. Raises StorageError, OSError."""
+    """Maps a document's name and stored bytes to its signed bytes; raises StorageError, OSError."""
 
     def signed(name: str, stored: bytes) -> bytes:
         if not stored.startswith(SEALED):
@@ -78,7 +77,10 @@ def unsealing(home: DepartmentHome) -> Callable[[str, bytes], bytes]:
 
 
 def seal_stored(home: DepartmentHome, store: Store) -> int:
-    """Seal what an earlier version kept in clear; how many documents. Raises StoreError, StorageError."""
+    """Seal documents that an older version kept in the clear; returns how many.
+
+    Raises StoreError, StorageError.
+    """
     table = documents.c
     done = 0
     with store.write() as connection:

@@ -1,8 +1,8 @@
-"""A list on its way out: whose turn it is, and the entries that the log is about to name.
+"""A list that is about to be sent: the turn to change lists, and the entries that the log will name.
 
-The log's entry comes before the list. Without a turn, two people who change a list at once would each send
-the list without the other's change; without what is kept here, a crash or a full disk after the entry would
-leave units without a wanted vehicle, or with a withdrawn one.
+The log's entry comes before the list. Without turns, two people who change a list at once would each send it
+without the other's change. Without what is kept here, a crash or a full disk after the entry would leave
+units without a wanted vehicle, or with a withdrawn one.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ SUFFIX = ".next"  # beside the lists themselves
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptList:
-    """`after`: the log's size when it was kept; the entry that names it comes later."""
+    """The kept entries of a list. `after`: the log's size then; the entry that names them comes later."""
 
     entries: tuple[ListEntry, ...]
     after: int
 
 
 class OutgoingList:
-    """One list of a department, for threads and commands alike."""
+    """One list of a department, for both threads and commands."""
 
     def __init__(self, home: DepartmentHome, list_id: str) -> None:
         self._home, self._list_id = home, list_id
@@ -44,18 +44,18 @@ class OutgoingList:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for the turn to change any list: from reading what is held until the next version is out."""
+        """Hold the turn to change any list, from reading what is held until the next version is sent."""
         files.make_dir(self._folder)
         with files.turn(self._folder / LOCK_FILE):
             yield
 
     def keep(self, entries: Sequence[ListEntry], after: int) -> None:
-        """Keep what is about to be entered, sealed. Raises StorageError, OSError."""
+        """Keep, sealed, what is about to be entered. Raises StorageError, OSError."""
         pairs = ((one.key, one.to_bytes()) for one in entries)
         write_list(self._path, list_key_of(self._home, first=True), self._list_id, {"after": after}, pairs)
 
     def kept(self) -> KeptList | None:
-        """What was kept and not sent; a damaged file is set aside. Without the key: StorageError."""
+        """What was kept but not sent; a damaged file is set aside. Raises StorageError without the key."""
         if not self._path.exists():
             return None
         key = list_key_of(self._home)  # without it nothing says that the file is damaged
@@ -79,5 +79,5 @@ class OutgoingList:
             held.close()
 
     def drop(self) -> None:
-        """It is out, or was never entered."""
+        """Delete what was kept, since it was sent or never entered."""
         self._path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""The receiver: a unit's signed bytes in, the department's signed bytes out. No HTTP.
+"""The receiver: takes a unit's signed bytes and returns the department's signed bytes. No HTTP.
 
-Order of the checks: size and form, a log that an enrolled unit vouched for, the signature of that log,
-revocation, then what the message says. What contradicts the co-signed past is refused, noted as an
-incident and closes the log. An answer leaves only after what it says is durable.
+Order of the checks: size and form, a log that an enrolled unit vouched for, that log's signature, revocation,
+then the content of the message. Whatever contradicts the co-signed past is refused, noted as an incident, and
+closes the log. An answer leaves only after what it says is durable.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ RECEIPT_NOTE = "reads, hits and open records; the private day key is destroyed a
 
 
 class Receiver:
-    """One department's end of the uplink. Thread-safe; one server process a home."""
+    """The department's end of the uplink. Thread-safe; one server process per home."""
 
     def __init__(  # noqa: PLR0917 - called once, by the server
         self,
@@ -73,12 +73,11 @@ class Receiver:
         ended: Callable[[str], bool] = lambda _unit: False,
         counted: Callable[[int, int, str], int | None] = lambda _log, _sequence, _name: None,
     ) -> None:
-        """`heard`: called with each unit's own time, from its signed hello. `alerted`: called once an
-        alert, or a step in the life of one, is stored. `signed`: gives a document of the store as it was
-        signed. `ended`: whether the access log revoked a unit last, whatever the store says.
-        `counted`: see `Arrival`."""
+        """`heard`: called with each unit's time, from its signed hello. `alerted`: called once an alert, or a
+        step of one, is stored. `signed`: gives the signed bytes of a stored document. `ended`: whether the
+        access log revoked a unit last, whatever the store says. `counted`: see `Arrival`."""
         self._heard, self._signed, self._ended = heard, signed, ended
-        self._shut: set[tuple[str, int]] = set()  # documents that did not open here: name, version
+        self._shut: set[tuple[str, int]] = set()  # name and version of documents that did not open here
         self._partials = partials
         self.store, self.keys, self.packs = store, keys, packs
         self._key = log_key
@@ -95,7 +94,7 @@ class Receiver:
         self._challenges: dict[bytes, bool] = {}
 
     def challenge(self) -> bytes:
-        """A nonce for one hello: an old hello, sent again, cannot pass for a rolled-back unit."""
+        """A nonce for one hello, so that a replayed hello cannot pass for a rolled-back unit."""
         nonce = os.urandom(messages.NONCE_BYTES)
         with self._guard:
             self._challenges[nonce] = True
@@ -127,7 +126,7 @@ class Receiver:
         except SignatureError:
             raise refuse("signature", "the signature is not valid") from None
         except (StoreError, KeyServiceError, StorageError) as error:
-            log_events.error("cannot_store", what=str(error))  # noqa: TRY400 - a trace would show rows
+            log_events.error("cannot_store", what=str(error))  # noqa: TRY400 - a traceback would show rows
             raise refuse(
                 "unavailable", "the department cannot store now: keep everything, try later"
             ) from None
@@ -141,7 +140,7 @@ class Receiver:
     # --- the sender ------------------------------------------------------------------------------------
 
     def _open(self, kind: type[messages.M], data: bytes) -> tuple[messages.M, HeldLog]:
-        """The message and the log that sent it. Raises as `answer` says."""
+        """Open a message; returns it and the log that sent it. Raises as `answer`."""
         log_id = messages.claimed_log(kind, data)
         with self.store.read() as connection:
             log = unit_logs.find_log(connection, log_id)
@@ -154,7 +153,7 @@ class Receiver:
 
     @contextlib.contextmanager
     def _alone(self, log: HeldLog) -> Iterator[HeldLog]:
-        """One message of a log at a time, with the log's current state."""
+        """Hold a log for one message at a time; gives its present state."""
         with self._guard:
             lock = self._locks.setdefault(log.log_id, threading.Lock())
         with lock:
@@ -185,7 +184,7 @@ class Receiver:
     # --- messages --------------------------------------------------------------------------------------
 
     def hello(self, data: bytes) -> messages.State:
-        """What is held of this log, once its newest checkpoint agrees with the past that is held."""
+        """What is held of this log, if its newest checkpoint agrees with it."""
         hello, log = self._open(messages.Hello, data)
         with self._guard:
             fresh = self._challenges.pop(hello.nonce, False)
@@ -237,7 +236,7 @@ class Receiver:
             raise refuse("signature", f"checkpoint: {error.what}") from None
 
     def _not_behind(self, theirs: Checkpoint, log: HeldLog, *, shorter: str | None) -> None:
-        """Raises a fork where the past differs, and `shorter` (if any) where it is the same but shorter."""
+        """Raises a fork if the past differs, or `shorter`, if given, if it is the same but shorter."""
         size = log.frontier.size
         if theirs.size > size:
             return
@@ -261,7 +260,7 @@ class Receiver:
             raise refuse("fork", what, held_size=frontier.size) from None
 
     def leaves(self, data: bytes) -> messages.LeavesHeld:
-        """Append leaves. Sent twice is taken once; another leaf in a place that is taken is a fork."""
+        """Append leaves. Repeated ones are taken once; a different leaf in a taken place is a fork."""
         batch, log = self._open(messages.LeafBatch, data)
         if log.state != unit_logs.OPEN:
             raise refuse("closed", "this log was closed after an incident: open a new one")
@@ -270,7 +269,7 @@ class Receiver:
             size = now.frontier.size
             if batch.first > size:
                 raise refuse("gap", f"records from {batch.first}, but {size} is next", held_size=size)
-            self._not_behind(theirs, now, shorter=None)  # an old batch, sent again, changes nothing
+            self._not_behind(theirs, now, shorter=None)  # an old batch that is sent again changes nothing
             known = min(size - batch.first, len(batch.leaves))
             with self.store.read() as connection:
                 before = unit_logs.leaves_from(connection, now.log_no, batch.first, known)
@@ -307,7 +306,7 @@ class Receiver:
             return messages.LeavesHeld(log_id=now.log_id, size=frontier.size, cosigned=whole)
 
     def _settle_alerts(self, log_id: bytes, size: int) -> None:
-        """Alerts whose leaf has come in its place: their elements are taken as if they had come just now."""
+        """Take the elements of alerts whose leaf has come in its place, as if they had come now."""
         with self.store.read() as connection:
             log = unit_logs.find_log(connection, log_id)
             kept = [] if log is None else unit_logs.alerts_before(connection, log.log_no, size)
@@ -315,7 +314,7 @@ class Receiver:
             if log is None:
                 return
             with contextlib.suppress(MessageError, SignatureError, RefusedByDepartmentError):
-                # what cannot be read of it, as after its purge, is asked for again: the leaf is here now
+                # what is unreadable, for example after a purge, is requested again: the leaf is here now
                 header_bytes, body = parcels.split_parcel(data)
                 header = messages.open_message(messages.ParcelHeader, header_bytes, log.public)
                 self._arrival.take(log, header, parcels.cut_items(header.items, body))
@@ -333,7 +332,7 @@ class Receiver:
         return leaf
 
     def parcel(self, data: bytes) -> messages.ParcelHeld:
-        """Take elements: opened, matched, sealed again and synced before this returns."""
+        """Take elements; they are opened, matched, resealed and synced when this returns."""
         header_bytes, body = parcels.split_parcel(data)
         header, log = self._open(messages.ParcelHeader, header_bytes)
         parts = parcels.cut_items(header.items, body)
@@ -344,7 +343,7 @@ class Receiver:
         return messages.ParcelHeld(log_id=log.log_id, complete_to=complete_to, bad=tuple(bad))
 
     def piece(self, data: bytes) -> PieceHeld:
-        """A piece of one element: kept, and the element taken once it is whole."""
+        """Keep a piece of an element, and take the element once it is complete."""
         header_bytes, body = parcels.split_parcel(data)
         header, log = self._open(PieceHeader, header_bytes)
         with self._alone(log) as now:
@@ -372,19 +371,19 @@ class Receiver:
         return PieceHeld(log_id=log.log_id, held=header.total, done=True, bad=tuple(bad))
 
     def closed(self, data: bytes) -> ClosedHeld:
-        """Records of a log of the same unit that was closed: offered, or with their content."""
+        """Take records of a closed log of the same unit, offered or with their content."""
         header_bytes, body = parcels.split_parcel(data)
         header, log = self._open(ClosedHeader, header_bytes)
         return self.closed_arrival.take(log.unit_id, header, parcels.cut_items(header.items, body))
 
     def destroyed(self, data: bytes) -> DestroyedHeld:
-        """The last word of a log whose unit was reset, by whatever link it comes."""
+        """Take the destruction receipt of a unit that was reset, over any link."""
         return destructions.take(self.store, data, self._now_us())[0]
 
     def alert(self, data: bytes) -> messages.ParcelHeld:
-        """A hit ahead of its turn: its content is taken now, its leaf waits for its place in the log.
+        """Take a hit ahead of its turn: its content now, while its leaf waits for its place in the log.
 
-        The parcel is kept as it came until the same leaf arrives there.
+        The parcel is kept as received until the same leaf arrives there.
         """
         header_bytes, body = parcels.split_parcel(data)
         header, log = self._open(messages.ParcelHeader, header_bytes)
@@ -417,7 +416,7 @@ class Receiver:
             return messages.ParcelHeld(log_id=now.log_id, complete_to=complete_to, bad=())
 
     def receipt(self, data: bytes) -> messages.Receipt:
-        """What lets the unit destroy content: ranges from `first` on whose content is safe here."""
+        """Give a receipt, which lets the unit destroy content: ranges from `first` on that are safe here."""
         wanted, log = self._open(messages.ReceiptWanted, data)
         with self._alone(log) as now, self.store.write() as connection:
             end = unit_logs.complete_to(connection, now)
@@ -444,7 +443,7 @@ class Receiver:
         return receipt
 
     def document(self, data: bytes) -> messages.DocumentPart:
-        """A piece of a signed document for this unit."""
+        """Give a piece of a signed document for this unit."""
         wanted, log = self._open(messages.DocumentWanted, data)
         with self.store.read() as connection:
             row = connection.execute(
@@ -477,7 +476,7 @@ class Receiver:
         )
 
     def health(self, data: bytes) -> HealthHeld:
-        """A unit's report on itself takes the place of the one before."""
+        """Keep a unit's health report in place of the one before."""
         report, log = self._open(HealthMessage, data)
         with self.store.write() as connection:
             unit_health.keep(connection, log.unit_id, data, self._now_us())
@@ -485,7 +484,7 @@ class Receiver:
 
 
 def ranges_without(first: int, end: int, missing: list[int]) -> tuple[tuple[int, int], ...]:
-    """[first, end) as (first, last) pairs that leave `missing` out."""
+    """[first, end) as inclusive (first, last) pairs without `missing`."""
     found, start = [], first
     for stop in [*(one for one in missing if first <= one < end), end]:
         if start < stop:

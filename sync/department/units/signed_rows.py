@@ -1,7 +1,7 @@
-"""A row of offered documents counts only as the command key signed it: the version in its message is its own.
+"""Checks that rows of offered documents are as the command key signed them, including the version.
 
-A person who can write to the store could else offer a version that no other follows, and units would get no
-roster and no policy any more. Such a row is taken away before the next document of its name is made.
+Otherwise a person who can write to the store could offer a version that none can follow, and units would no
+longer get a roster or policy. Such a row is removed before the next document of its name is made.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def public_of(command: Ed25519PrivateKey) -> bytes:
 
 
 def as_stored(_name: str, stored: bytes) -> bytes:
-    """Of documents that the store keeps as they were signed: all but lists."""
+    """Returns the bytes unchanged: the store keeps all documents but lists as signed."""
     return stored
 
 
 def parsed(message: bytes, kind: type[T]) -> T:
-    """What an offered document says, by whatever key it is signed. Raises StorageError."""
+    """The content of an offered document, without a check of its signature. Raises StorageError."""
     return codec.from_bytes(
         kind, envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1], limit=MAX_DOCUMENT_BYTES
     )
@@ -62,7 +62,7 @@ def is_signed(row: Row, message: bytes, command: bytes) -> bool:
 
 
 def is_ours(row: Row, stored: bytes, signed: Signed, command: bytes, now_us: int) -> bool:
-    """Whether it is signed; of a list that does not open here, whether its version (seconds) can be one."""
+    """Whether a row is signed; for a list that does not open, whether its version (seconds) is plausible."""
     try:
         return is_signed(row, signed(row[0], stored), command)
     except (StorageError, OSError):
@@ -77,7 +77,7 @@ def drop_unsigned(  # noqa: PLR0917 - one row
     now_us: int,
     signed: Signed = as_stored,
 ) -> None:
-    """Take a row away that the command key did not sign as it is, before its successor is made; an event."""
+    """Remove, with an event, a row that the command key did not sign, before its successor is made."""
     where = (documents.c.name == name) & (documents.c.unit_id == unit_id)
     row = connection.execute(select(documents.c.version, documents.c.message).where(where)).first()
     if row is None or is_ours((name, unit_id, row.version), bytes(row.message), signed, command, now_us):
