@@ -1,7 +1,7 @@
-"""The key service as `verify` asks it: where that gives no answer, the rest is checked all the same.
+"""The key service as `verify` asks it. If it does not answer, the rest is still checked.
 
-What only its keys could check is counted and named as not checked; after the first call without an answer no
-other one waits for it.
+What only its keys could check is counted and reported as not checked. After the first call without an answer,
+no other call waits for it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class AskedKeys:
         self.away: KeyServiceAwayError | None = None
 
     def take_unchecked(self) -> list[str]:
-        """What was left unchecked since the last time, as a line; None if every call was answered."""
+        """What was left unchecked since the last time, as lines; none if every call was answered."""
         left = ", ".join(counted(many, what) for what, many in sorted(self._left.items()))
         self._left.clear()
         return [f"{left}: {self.away}"] if left else []
 
     def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
-        """As the key service; nothing is wrong with what is not checked."""
+        """Check as the key service does. Nothing is reported as wrong that could not be checked."""
         nothing: list[str | None] = [None] * len(wanted)
         return self._asked(
             lambda: self._keys.check_stored(day, log_id, wanted), nothing, "sealed element", len(wanted)
@@ -54,7 +54,7 @@ class AskedKeys:
         )
 
     def has_store_key(self, day: int) -> bool:
-        """The same: whether the key of a purged day is gone."""
+        """Whether the key of a day is there, as the key service says; False if it does not answer."""
         return self._asked(lambda: self._keys.has_store_key(day), False, "purged day's key", 1)
 
     def _asked(self, ask: Callable[[], T], nothing: T, what: str, many: int) -> T:

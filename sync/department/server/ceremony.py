@@ -1,4 +1,4 @@
-"""What the offices sign: the next root file, drafted from the one in force. No I/O."""
+"""Drafts what the offices sign: the next root file, from the one in force. No I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.department.policy import policy_file
 from sync.errors import InvalidInputError
 from sync.root_file import Root, RootWitness
 
-LONGEST_KEY = 200  # characters of a key that is shown whole
+LONGEST_KEY = 200  # characters up to which a key is shown whole
 
 
 def draft_root(
@@ -33,7 +33,7 @@ def draft_root(
 ) -> Root:
     """The root that follows `root`, unsigned. Raises InvalidInputError, RecordError.
 
-    `witnesses` are added, or take the place of those of the same name; `without`: names of witnesses that go.
+    `witnesses`: added, or replacing those of the same name; `without`: names of witnesses to remove.
     `quorum`: by default more than half of them. `offices`: HOLDER=KEY, root keys that change. `key_service`:
     the key (hex) that signs the key service's list.
     """
@@ -60,7 +60,7 @@ def draft_root(
 
 
 def witness_of(text: str, url: str, where: str) -> RootWitness:
-    """One witness of its keys, separated by commas, and its URL. Raises InvalidInputError naming `where`."""
+    """Make a witness from its comma-separated keys and its URL. Raises InvalidInputError naming `where`."""
     made = RootWitness(keys=tuple(one.strip() for one in text.split(",")), url=url)
     try:
         for one in made.keys:
@@ -75,7 +75,7 @@ def witness_of(text: str, url: str, where: str) -> RootWitness:
 
 
 def witnesses_of(keys: Sequence[str], urls: Sequence[str], where: str) -> list[RootWitness]:
-    """Witnesses of their keys, each with its URL. Raises InvalidInputError naming `where`."""
+    """Make witnesses from their keys, each with its URL. Raises InvalidInputError naming `where`."""
     if len(keys) != len(urls):
         raise InvalidInputError(
             "each witness has its URL", where=f"{where}-url", cure=f"one for each {where}"
@@ -90,9 +90,9 @@ def witnesses_of(keys: Sequence[str], urls: Sequence[str], where: str) -> list[R
 
 
 def lines_of(root: Root, *, whole: bool = False) -> list[str]:
-    """All that a root file says, for those who sign it: one fact a line.
+    """Everything that a root file says, for those who sign it: one fact per line.
 
-    A key of kilobytes (ML-DSA) is its name and the SHA-256 of its text, unless `whole`.
+    A key of kilobytes (ML-DSA) is shown as its name and the SHA-256 of its text, unless `whole`.
     """
     lines = [
         f"version {root.version} of the root file of {root.department}{' (demo)' if root.demo else ''}, "
@@ -117,7 +117,7 @@ def _short(key: str) -> str:
 
 
 def changed_lines(root: Root, before: Root, *, whole: bool = False) -> list[str]:
-    """The same against the root file before: - what goes, + what comes, the rest as it was."""
+    """The same lines compared with the previous root file: `-` for what goes, `+` for what comes."""
     old, new = lines_of(before, whole=whole), lines_of(root, whole=whole)
     gone = [f"- {line}" for line in old if line not in new]
     return [*gone, *(f"  {line}" if line in old else f"+ {line}" for line in new)]
@@ -135,8 +135,10 @@ def statement_lines(said: AdministratorStatement) -> list[str]:
 
 
 def described(data: bytes, where: str) -> tuple[Root, tuple[str, ...]]:
-    """A root file or a draft of one, and which of its own offices signed it. Raises InvalidInputError for
-    what is none, SignatureError."""
+    """A root file or a draft of one, and which of its own offices signed it.
+
+    Raises SignatureError, and InvalidInputError for anything else.
+    """
     try:
         return root_file.describe(data)
     except SignatureError:
@@ -149,8 +151,11 @@ def described(data: bytes, where: str) -> tuple[Root, tuple[str, ...]]:
 
 
 def standing_words(signed: Sequence[str], replaced: Sequence[str] | None) -> str:
-    """Who signed so far, and what is missing. `signed`: offices by the file's own keys; `replaced`: by
-    those of the root file in force, where some of them change."""
+    """Who has signed so far, and what is missing.
+
+    `signed`: offices by the file's own keys; `replaced`: by the keys of the root file in force, if some of
+    them change.
+    """
     said = [_signed_words(signed, "" if replaced is None else "the new keys of ")]
     if replaced is not None:
         said.append(_signed_words(replaced, "the old keys of "))
@@ -166,12 +171,12 @@ def _signed_words(signed: Sequence[str], whose: str) -> str:
 
 
 def _plain(line: str) -> str:
-    """On one line, as a terminal shows it."""
+    """A line without what would disturb a terminal."""
     return "".join(sign if sign.isprintable() else "?" for sign in line)
 
 
 def name_of(one: RootWitness) -> str:
-    """A witness's name, as it is in notes."""
+    """A witness's name, as in notes."""
     return one.keys[0].partition("+")[0]
 
 
@@ -184,7 +189,7 @@ def _changed(
 
 
 def _offices(keys: tuple[root_file.RootKey, ...], changes: Sequence[str]) -> tuple[root_file.RootKey, ...]:
-    """The three offices with the keys that are replaced. Raises InvalidInputError."""
+    """The three offices after the changes of keys. Raises InvalidInputError."""
     known = {one.holder: one.public for one in keys}
     for change in changes:
         holder, _, text = change.partition("=")

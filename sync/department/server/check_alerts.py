@@ -1,7 +1,7 @@
-"""Checks which records the store takes for alerts, and hits that came ahead of their leaf's turn.
+"""Checks which records the store lists as alerts, and hits that came before their leaf's turn.
 
-The list of alerts at the desk is made from a table that nothing signs; here the signed leaves say which
-records belong in it.
+The desk's list of alerts comes from a table that is not signed. Here the signed leaves decide which records
+belong in it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sync.department.units.arrival import ALERT_KINDS
 
 
 class AlertTable:
-    """The rows of `alert_records`, held against the leaves of the elements that are here.
+    """The rows of `alert_records`, compared with the leaves of the elements that are here.
 
     `wrong`: called with a log, a record and what is wrong.
     """
@@ -56,7 +56,7 @@ class AlertTable:
 def ahead(
     connection: sa.Connection, log: HeldLog, wrong: Callable[[HeldLog, int, str], object]
 ) -> Iterator[tuple[leaves.Leaf, bytes, bool]]:
-    """(leaf, as it is, whether its content may be purged) of hits that came before their turn in the log."""
+    """(leaf, its bytes, whether its content may be purged) of hits that came before their turn in the log."""
     a = alerts.c
     query = (
         select(a.sequence, a.leaf, a.received_us, a.parts).where(a.log_no == log.log_no).order_by(a.sequence)
@@ -79,7 +79,7 @@ def ahead(
 
 
 def _wrong_with_parcel(data: bytes, log: HeldLog, leaf: leaves.Leaf) -> str:
-    """Why a hit's parcel is not as its unit sent it; empty where it is."""
+    """Why a hit's parcel is not as its unit sent it; empty if it is."""
     try:
         header_bytes, body = parcels.split_parcel(data)
         header = messages.open_message(messages.ParcelHeader, header_bytes, log.public)

@@ -1,7 +1,8 @@
-"""Checks how a search finds reads: every day with content has its row, every text just its own search token.
+"""Checks the search index: every day with content has its row, and every text has exactly its own search
+token.
 
-No signature covers either. A day without its row is asked by no search; a read without its token, or with
-another's, is found by no exact one. One pass over each day's texts and tokens, side by side.
+No signature covers either. No search looks at a day without its row, and no exact search finds a read without
+its token or with another's. This is one pass over each day's texts and tokens, side by side.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ class SearchIndex:
         self._keys, self._packs, self._wrong = keys, packs, wrong
 
     def days(self, connection: sa.Connection, here: Iterable[int]) -> None:
-        """`here`: days of receipt (since 1970) that hold content."""
+        """Check the rows of days. `here`: days of receipt (since 1970) that hold content."""
         known = set(connection.execute(select(days.c.day)).scalars())
         for day in sorted(set(here) - known):
             self._wrong(f"the day of receipt {day_text(day)} has no row: no search finds what came on it")
 
     def tokens(self, connection: sa.Connection, here: Iterable[int], log_ids: Mapping[int, bytes]) -> str:
-        """Every token. `log_ids`: by the logs' numbers. What could not be checked, or empty."""
+        """Check every token; return what could not be checked, or "". `log_ids`: by the logs' numbers."""
         indexed = set(connection.execute(select(tokens.c.day).distinct()).scalars())
         try:
             for day in sorted(set(here) | indexed):
@@ -53,7 +54,7 @@ class SearchIndex:
         before = -1
         for (log_no, sequence), text, found in self._side_by_side(connection, day):
             if log_no not in log_ids:
-                continue  # a log that is gone is named as that
+                continue  # a missing log is reported elsewhere
             if some and (log_no != before or len(some) == AT_ONCE):
                 self._ask(day, log_ids[before], some)
                 some = []
@@ -106,18 +107,18 @@ class SearchIndex:
         for log_no, sequence, stored, pack, offset, length, in_place, ahead in connection.execute(query):
             data = in_place if in_place is not None else ahead
             if data is None:
-                continue  # an element that no leaf names is named as that
+                continue  # an element without a leaf is reported elsewhere
             content = b"" if stored is None else bytes(stored)
             if pack is not None:
                 try:
                     content = packed(self._packs, day, pack, offset, length)
                 except StoreError:
-                    continue  # named with the elements
+                    continue  # reported with the elements
             yield (log_no, sequence), StoredElement(bytes(data), TEXT, content)
 
 
 def packed(packs: PackStore, day: int, pack: str, offset: int | None, length: int | None) -> bytes:
-    """An element in a pack. Raises StoreError, also for a row that does not say where."""
+    """Read an element from a pack. Raises StoreError, also for a row that does not say where it is."""
     if offset is None or length is None:
         raise StoreError("its row does not say where in its pack it is")
     return packs.get(day, pack, offset, length)

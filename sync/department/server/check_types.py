@@ -1,8 +1,8 @@
-"""Checks that the store is made as this program makes it, and that each row holds what its columns hold.
+"""Checks that the store's tables are as this program makes them, and that each value fits its column.
 
-Comes before every other check, and keeps from them what does not fit: for the rest of the transaction a
-temporary view under the table's name leaves such rows out, and an empty table takes the place of one that
-cannot be read. So one such row, which would end the checks where it is read, hides nothing beside it.
+It comes before all other checks and hides from them what does not fit: for the rest of the transaction, a
+temporary view under the table's name leaves such rows out, and an empty table replaces one that cannot be
+read. Otherwise a single such row would end the checks and so hide other problems.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from sync.department.store.tables import metadata
 
 
 def check(connection: sa.Connection, wrong: Callable[[str], object]) -> None:
-    """`wrong`: called with each problem. What this leaves out comes back with the end of the transaction."""
+    """Check every table. `wrong`: called with each problem. What is left out is back after the
+    transaction."""
     found = own_schema.examined(connection)
     for what in found.wrong:
         wrong(f"{what} ({own_schema.CURE})" if what == found.wrong[-1] else what)

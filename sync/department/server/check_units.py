@@ -1,8 +1,8 @@
-"""Checks the store's rows of units and their logs against what units signed, and the rows against each other.
+"""Checks the store's rows of units and their logs against what units signed, and against each other.
 
-The name of a unit, and which logs it has, are the access log's to say (`desk/machine/joined.py`,
-`journal/unit_logs.py`); an incident or a row that is gone with all that belongs to it, the counts of the
-daily run (`store/dated_rows.py`).
+The access log decides a unit's name and its logs (`desk/machine/joined.py`, `journal/unit_logs.py`). The
+daily run's counts reveal an incident or a row that is gone with everything that belongs to it
+(`store/dated_rows.py`).
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from sync.health import HealthMessage
 from sync.vouch import Vouch, unit_id_of
 
 OF_LOGS = (leaves, epoch_keys, elements, tokens, bad_records, receipts, alerts, alert_records, destructions)
-LONGEST_CODE_US = 7 * DAY_US  # `code_hours` of department.toml is no more
+LONGEST_CODE_US = 7 * DAY_US  # the most that `code_hours` in department.toml allows
 RESET, RESET_TWICE = "reset", "reset-twice"
 MOST = 100
 
 
 def strays(connection: sa.Connection) -> Iterator[str]:
-    """Rows of logs that are missing here, and content that no leaf names."""
+    """Rows that belong to missing logs, and content that no leaf names."""
     known = select(logs.c.log_no)
     for table in OF_LOGS:
         lost = select(table.c.log_no).distinct().where(table.c.log_no.not_in(known)).order_by(table.c.log_no)
@@ -76,7 +76,7 @@ def strays(connection: sa.Connection) -> Iterator[str]:
 
 
 class UnitRows:
-    """The check of one store. `wrong`, `unchecked`: called with each problem, and what nothing proves."""
+    """The check of one store. `wrong`: called with each problem; `unchecked`: with what nothing proves."""
 
     def __init__(
         self, wrong: Callable[[str], object], unchecked: Callable[[str], object], now_us: int
@@ -89,7 +89,7 @@ class UnitRows:
         self._vouched[unit_id].add(said.at_us)
 
     def check(self, connection: sa.Connection) -> None:
-        """All rows, after every vouch."""
+        """Check all rows, after every `vouch`."""
         self._units(connection)
         self._logs(connection)
         self._resets(connection)
@@ -99,10 +99,11 @@ class UnitRows:
         self._days(connection)
 
     def _days(self, connection: sa.Connection) -> None:
-        """A day before the first unit joined, or to come, would hold up the purge of those that are due."""
+        """Check the days: one before the first unit joined or in the future would hold up purges that are
+        due."""
         first_us = connection.execute(select(func.min(logs.c.opened_us))).scalar()
         if first_us is None:
-            return  # a backup from before the first unit: the key service's days are entered again
+            return  # a backup from before the first unit gets the key service's days again
         first, last = first_us // DAY_US - 1, self._now_us // DAY_US + 1
         query = select(days.c.day).where((days.c.day < first) | (days.c.day > last)).order_by(days.c.day)
         for day in connection.execute(query.limit(MOST)).scalars():
@@ -113,12 +114,12 @@ class UnitRows:
     def _units(self, connection: sa.Connection) -> None:
         for row in connection.execute(select(units).order_by(units.c.name)).all():
             if row.unit_id not in self._vouched:
-                continue  # that no key of its own vouches for a log of it is named with that log
+                continue  # a log that no key of its unit vouches for is reported with that log
             if unit_id_of(bytes(row.identity)) != row.unit_id:
                 self._wrong(f"unit {row.name}: its id is not that of its key")
             opened = logs.c.unit_id == row.unit_id
             first_us = connection.execute(select(func.min(logs.c.opened_us)).where(opened)).scalar_one()
-            before = row.enrolled_us in self._vouched[row.unit_id]  # by its own clock, as earlier
+            before = row.enrolled_us in self._vouched[row.unit_id]  # by its own clock, as in earlier versions
             if abs(row.enrolled_us - first_us) > DAY_US and not before:
                 self._wrong(f"unit {row.name}: did not enroll at the time that is said")
 
@@ -152,7 +153,7 @@ class UnitRows:
                 self._wrong(f"unit {unit[:16]}: has {many} open logs, and writes one")
 
     def _resets(self, connection: sa.Connection) -> None:
-        """Each destruction receipt was an incident, and each such incident had its receipt."""
+        """Check that each destruction receipt has its incident, and each such incident its receipt."""
         kinds = select(incidents.c.log_id).where(incidents.c.kind.in_((RESET, RESET_TWICE)))
         named = {bytes(one) for one in connection.execute(kinds).scalars() if one is not None}
         kept = select(logs.c.log_id).join(destructions, destructions.c.log_no == logs.c.log_no)
@@ -168,7 +169,7 @@ class UnitRows:
             self._wrong(f"the enrollment code for {name} is good for longer than any code is")
 
     def _health(self, connection: sa.Connection) -> None:
-        """The newest report of a unit is its own, and as new as its last sync is said to be."""
+        """Check that a unit's newest report is its own, and as new as its last sync claims."""
         keys = defaultdict(list)
         for unit_id, public in connection.execute(select(logs.c.unit_id, logs.c.public)):
             keys[unit_id].append(bytes(public))
@@ -198,14 +199,14 @@ class UnitRows:
                 self._unchecked(f"that unit {row.name} synced at {at}: {why}")
 
     def _of_unknown(self, connection: sa.Connection) -> None:
-        """Health reports of units that are not here."""
+        """Check for health reports of unknown units."""
         query = select(unit_health.c.unit_id).where(unit_health.c.unit_id.not_in(select(units.c.unit_id)))
         for unit_id in connection.execute(query).scalars():
             self._wrong(f"unit {unit_id[:16]} is not here, and its report on itself is")
 
 
 def _opened(message: bytes, publics: list[bytes]) -> HealthMessage | None:
-    """A report, if a log's key of its unit signed it."""
+    """A report, if the key of one of its unit's logs signed it, else None."""
     for public in publics:
         try:
             return messages.open_message(HealthMessage, message, Ed25519PublicKey.from_public_bytes(public))

@@ -1,4 +1,4 @@
-"""A closed log's folder, brought from a unit: held against what was received of it, and taken in."""
+"""Compares a closed log's folder, brought from a unit, with what was received of it, and takes it in."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ PARCEL_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """Counts of records, without anything of their content.
+    """Counts of records, without their content.
 
-    verified: signed by the log's key, in their place. bad: not. received: the department has the same record,
-    with all its content or more. lacking: the department lacks the record or some of its content, and the
-    folder has it. contradicting: the department holds another record in that place. lost: content that is
-    gone or altered in the folder; what the unit purged is among it. keys: sealed epoch keys beside it.
+    verified: signed by the log's key, in their place. bad: not so. received: the department has the same
+    record with at least its content. lacking: the department lacks the record or some of its content, which
+    the folder has. contradicting: the department has another record in that place. lost: content that is
+    missing or altered in the folder, including what the unit purged. keys: sealed epoch keys in the folder.
     """
 
     log: str
@@ -59,8 +59,11 @@ def examine_closed_log(store: Store, folder: Path) -> Examined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenIn:
-    """Counts of records. held: whole; lacking: content of them did not open; bad: did not verify.
-    notified: the unit is offered the word that ends its alarm."""
+    """Counts of records.
+
+    held: whole; lacking: with content that did not open; bad: not verified. notified: whether the unit is
+    offered the message that ends its alarm.
+    """
 
     held: int
     lacking: int
@@ -118,8 +121,10 @@ def take_in(department: Department, folder: Path) -> TakenIn:
 
 
 def _log_of(connection: sa.Connection, handover: Handover, folder: Path) -> unit_logs.HeldLog:
-    """The log of a folder as it is held here, whose key checks the records, also where the folder's own copy
-    of that key is lost. Raises InvalidInputError."""
+    """The folder's log as it is held here. Raises InvalidInputError.
+
+    Its key here checks the records even if the folder's own copy of the key is lost.
+    """
     log = unit_logs.find_log(connection, handover.log_id)
     if log is None:
         raise InvalidInputError("is the log of no unit of this department", where=str(folder))

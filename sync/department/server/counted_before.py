@@ -1,8 +1,9 @@
-"""The day of receipt under which the access log counted what a restored store lacks, and a unit sends again.
+"""Finds the day of receipt under which the access log counted what a restored store lacks and a unit sends
+again.
 
-The year of a read begins with its first receipt (463.8). The log counts, day by day, how many elements of
-each name came in, and how long each log of a unit was then; so a record that was co-signed by a day, and is
-missed of that day or a later one, belongs there.
+A read's year begins with its first receipt (463.8). The log counts, day by day, how many elements of each
+name came in and how long each unit's log then was. So a record that was co-signed by some day and is missing
+from that day or a later one belongs there.
 """
 
 from __future__ import annotations
@@ -24,33 +25,33 @@ from sync.department.units.arrival import PURGED
 
 
 class CountedBefore:
-    """What the store of one server lacks of the days that are counted. Thread-safe."""
+    """What one server's store lacks of the counted days. Thread-safe."""
 
     def __init__(self, store: Store, desk: Desk, mark: Path) -> None:
-        """mark: a file that is there while a restored store lacks content."""
+        """Look up the counts. mark: a file that exists while a restored store lacks content."""
         self._store, self._desk = store, desk
         self._mark = mark
         if self._is_older():
-            files.replace(mark, b"")  # a unit's records come before their content: it outlasts a restart
+            files.replace(mark, b"")  # survives a restart, since a unit's records come before their content
         self._older = mark.exists()
         self._guard = threading.Lock()
-        self._seen = -1  # days that were counted when this was looked up
+        self._seen = -1  # how many days were counted at the last look
         self._grown: list[tuple[int, dict[int, int]]] = []
         self._lacking: dict[int, Counter[str]] = {}
         self._given: dict[tuple[int, int, str], int] = {}  # a unit sends again what could not be stored
 
     def day_of(self, log_no: int, sequence: int, name: str) -> int | None:
-        """The day of receipt of an element that comes now; PURGED if that day is no more, None for today.
+        """The day of receipt of an element that arrives now; PURGED if that day is purged, None for today.
 
-        An element that has a day counts as here, once however often it comes. Raises StoreError and
-        StorageError kinds.
+        An element that gets a day counts as here, once however often it arrives. Raises StoreError,
+        StorageError.
         """
         if not self._older:
             return None
         with self._guard:
             with self._desk.looking() as book:
                 if sequence >= book.log_sizes.get(log_no, 0):
-                    return None  # it was not co-signed on a day that is counted
+                    return None  # it was not co-signed by a counted day
                 counted_days = len(book.counted_days)
                 purged = {day_number(day) for day in book.purged_days}
             if counted_days != self._seen:
@@ -72,7 +73,7 @@ class CountedBefore:
             return PURGED if day in purged else day
 
     def _is_older(self) -> bool:
-        """Whether a log of a unit is shorter here than it was, as in a restored store before units sync."""
+        """Whether a unit's log is shorter here than it was, as in a restored store before units sync."""
         with self._desk.looking() as book:
             known = dict(book.log_sizes)
         with self._store.listing() as connection:
@@ -80,16 +81,16 @@ class CountedBefore:
         return any(here.get(log, 0) < size for log, size in known.items())
 
     def _look(self) -> None:
-        """Take in the counts of the log, and what is here of them."""
+        """Take in the log's counts, and how much of them is here."""
         self._grown, said = [], dict[int, Counter[str]]()
-        self._given.clear()  # the store says itself what came
+        self._given.clear()  # the store itself shows what came
         for entry in self._desk.log.entries(kinds=(DayCounted.KIND, StoreRestored.KIND)):
             note = entry.note
             if isinstance(note, StoreRestored):
                 for what, of, _, left, _ in note.lost:
                     day, _, name = of.partition(" ")
                     if what == ELEMENTS and day_number(day) in said:
-                        said[day_number(day)][name] = left  # given up for lost
+                        said[day_number(day)][name] = left  # given up as lost
             elif isinstance(note, DayCounted):
                 self._grown.append((day_number(note.day), dict(note.sizes)))
                 said.setdefault(day_number(note.day), Counter(dict(note.elements)))

@@ -1,7 +1,7 @@
-"""What the log says of each day of receipt, held against the store: what came in, was given up, was purged.
+"""Compares what the log says of each day of receipt with the store: what came in, was given up, was purged.
 
-The store alone cannot say that reads are missing where rows, trees and receipts were taken out together, or
-the database was set back, nor that an incident was; the entries about each day are witnessed. No I/O.
+The store alone cannot show that reads are missing if rows, trees and receipts were removed together or the
+database was set back, nor that an incident is missing. The entries about each day are witnessed. No I/O.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ ELEMENTS, GIVEN_UP, ROWS, LOG = "elements", "given up", "rows", "log"  # in entr
 
 @dataclass(slots=True)
 class StoredDays:
-    """By day of receipt (days since 1970): what is here; SHA-256 of the receipt of its purge, or of nothing
-    while that is under way; how many elements that receipt names; of a repeated purge, SHA-256 of the first
-    receipt. `rows`: the dated rows (None: not looked at), `sizes`: how many records of each log are
-    co-signed, by its number."""
+    """What the store has by day of receipt (days since 1970).
+
+    This is the content that is here; the SHA-256 of its purge's receipt, or of nothing while the purge is
+    under way; how many elements that receipt names; and, of a repeated purge, the SHA-256 of the first
+    receipt. `rows`: the dated rows (None: not examined); `sizes`: how many records of each log are co-signed,
+    by its number.
+    """
 
     here: dict[int, ReceivedDay] = field(default_factory=dict)
     purged: dict[int, bytes] = field(default_factory=dict)
@@ -41,10 +44,13 @@ class StoredDays:
 
 @dataclass(slots=True)
 class CountedDays:
-    """What the entries so far say, by day (YYYY-MM-DD). `keep_days`: the least that a policy has had;
-    `rows`: (first day, last day, dated rows of these days); `sizes`: co-signed records of logs, by their
-    numbers; `lost`: how many elements of a day and name came back at least, of those that a restore lost;
-    `restored`: what restores lost, in words; `problems`: what is wrong with the entries themselves."""
+    """What the entries so far say, by day (YYYY-MM-DD).
+
+    `keep_days`: the least that any policy had; `rows`: (first day, last day, dated rows of these days);
+    `sizes`: co-signed records of logs, by their numbers; `lost`: for a day and name, the least number of
+    elements that came back after a restore lost them; `restored`: what restores lost, in words; `problems`:
+    what is wrong with the entries themselves.
+    """
 
     counted: dict[str, DayCounted] = field(default_factory=dict)
     purged: dict[str, tuple[bytes, int, int]] = field(default_factory=dict)
@@ -69,11 +75,11 @@ class CountedDays:
             try:
                 kept = parse_policy(note.policy_file).retention.keep_days
             except StorageError:
-                return  # no policy of the root file: named elsewhere
+                return  # not the root file's policy: reported elsewhere
             self.keep_days = min(self.keep_days, kept)
 
     def _take_rows(self, entry: Entry, note: DayCounted) -> None:
-        """Rows of days that are over, each day once: root cannot count ahead, nor again."""
+        """Take in rows of past days, each day once, so that root cannot count ahead or again."""
         if note.rows is None:
             return
         first = self.rows[-1][1] + 1 if self.rows else EARLIEST
@@ -90,7 +96,7 @@ class CountedDays:
             self.sizes[log] = max(size, self.sizes.get(log, 0))
 
     def _take_restore(self, entry: Entry, note: StoreRestored) -> None:
-        """What two people entered as lost is expected no more; what was not counted is not lost."""
+        """No longer expect what two people entered as lost. What was not counted cannot be lost."""
         for what, of, many, here, digest in note.lost:
             if not (0 <= here < many and self._lose(what, of, many, here, digest)):
                 self.problems.append(
@@ -103,7 +109,7 @@ class CountedDays:
         )
 
     def _lose(self, what: str, of: str, many: int, here: int, digest: bytes) -> bool:
-        """Expect `here` of what was counted; False if it was not counted so."""
+        """Expect only `here` of what was counted. Returns False if it was not counted so."""
         day, _, name = of.partition(" ")
         said = self.counted.get(day)
         if what == ELEMENTS and said is not None and dict(said.elements).get(name) == many:
@@ -125,7 +131,7 @@ class CountedDays:
         return False
 
     def lacking(self, stored: StoredDays) -> tuple[LostRows, ...]:
-        """What the store has less of than was counted: what an entry of its restore names."""
+        """What the store has less of than was counted, for the entry of its restore."""
         gone = {day_text(day) for day in stored.purged}
         here = {day_text(day): one for day, one in stored.here.items()}
         found: list[LostRows] = []
@@ -152,7 +158,7 @@ class CountedDays:
         return tuple(found)
 
     def compare(self, stored: StoredDays, newest_us: int) -> tuple[list[str], list[str]]:
-        """(what is wrong, what could not be checked). `newest_us`: of the log's newest entry."""
+        """(what is wrong, what could not be checked). `newest_us`: the time of the log's newest entry."""
         wrong, unchecked = [*self.problems, *self._missing(stored)], list(self.restored)
         wrong += self._given_up(stored, newest_us)
         wrong += self._rows(stored)
@@ -202,7 +208,7 @@ class CountedDays:
                     )
 
     def _rows(self, stored: StoredDays) -> Iterator[str]:
-        """Incidents, receipts, logs: those that were counted are here, and no others of those days."""
+        """Check that the counted incidents, receipts and logs are here, and no others of those days."""
         if stored.rows is None:
             return
         for first, last, said in self.rows:
@@ -224,7 +230,7 @@ class CountedDays:
     def _given_up(self, stored: StoredDays, newest_us: int) -> Iterator[str]:
         """Root can say in the store that anything never came right; a day that is over is counted."""
         if not any(said.given_up >= 0 for said in self.counted.values()):
-            return  # of before these were counted
+            return  # from before these were counted
         days = {day_text(day): one.given_up for day, one in stored.here.items()}
         days = {day: 0 for day, said in self.counted.items() if said.given_up > 0} | days
         for day, given_up in sorted(days.items()):
@@ -235,5 +241,5 @@ class CountedDays:
 
 
 def _span(first: int, last: int) -> str:
-    """Days of receipt, for people."""
+    """Days of receipt, in words."""
     return f"of {day_text(last)}" if first == last else f"of {day_text(first)} to {day_text(last)}"

@@ -1,6 +1,6 @@
-"""The desk's daily work: show keys the log, enter purges, finish holds, look for misuse, notify units.
+"""The desk's daily work: show the keys the log, enter purges, finish holds, look for misuse, notify units.
 
-The parts are independent: one that fails today is reported, and retried tomorrow.
+The parts are independent. One that fails is reported and retried the next day.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from sync.department.store.received import ReceivedDay
 
 log_events = structlog.get_logger("department.desk")
 PROGRESS_S = 10.0
-WRITTEN_S = 60.0  # since an export was last written to
+WRITTEN_S = 60.0  # how long ago an export must have been written
 
 
 def enter_purges(desk: Desk, retention: StoreRetention) -> list[int]:
-    """Enter every purge of the store that the log does not know yet: the entries' numbers.
+    """Enter every purge of the store that the log does not know yet, and return the entries' numbers.
 
-    The store's receipts are the truth of what was destroyed; whatever kept one from being entered (a crash,
-    a purge by command, a desk that came later) is made good here.
+    The store's receipts say what was destroyed. This enters those that a crash, a purge by command or a later
+    desk left out.
     """
     notes = []
     desk.refresh()
@@ -78,11 +78,11 @@ def enter_purges(desk: Desk, retention: StoreRetention) -> list[int]:
 
 
 def count_days(front: DeskContext) -> int:
-    """Enter what came in on each day of receipt that is over, and what was given up: how many days.
+    """Enter what came in on each past day of receipt and what was given up; return how many days.
 
-    A day that was purged before it was counted is in the log by its purge. The entry of yesterday also says
-    which dated rows there are, and how long the logs of units; where those grew, a day without content has
-    an entry too.
+    A day that was purged before it was counted is in the log by its purge. Yesterday's entry also says which
+    dated rows there are and how long the units' logs are. If those grew, a day without content has an entry
+    too.
     """
     desk = front.desk
     last = desk.now_us() // DAY_US - 1
@@ -109,7 +109,7 @@ def _counted(
     rows: tuple[CountedRows, ...] | None,
     sizes: dict[int, int],
 ) -> DayCounted:
-    """The entry of a day; that of the `last` one says the rows and the sizes."""
+    """The entry of a day. That of the `last` day has the rows and the sizes."""
     note = DayCounted(
         day=day_text(day),
         reads=one.reads if one else 0,
@@ -120,8 +120,11 @@ def _counted(
 
 
 def show_log(front: DeskContext) -> int:
-    """Show the key service the entries that it has not followed yet, so that no search waits for a long log:
-    how many. After a new version, or with its disk set back, that can be all of them."""
+    """Show the key service the entries that it has not followed yet; return how many.
+
+    So no search waits for a long log. After a new version, or if its disk was set back, that can be all
+    entries.
+    """
     shown_s = time.monotonic()
 
     def show(done: int, of: int) -> None:
@@ -136,7 +139,7 @@ def show_log(front: DeskContext) -> int:
 
 
 def list_units(front: DeskContext) -> int:
-    """Enter once which units joined before each code was named; how many."""
+    """Enter once which units joined before entries named each code; return how many."""
     desk, units = front.desk, front.state.joined()
     with desk.log.writing():
         desk.refresh()
@@ -148,8 +151,11 @@ def list_units(front: DeskContext) -> int:
 
 
 def enter_keys_list(front: DeskContext) -> int:
-    """Enter how far the key service's own list goes: a disk of it that is set back shows, now or later. One
-    that lacks the last line that was entered begins again at none, for `compliance`; how many are new."""
+    """Enter how far the key service's own list goes; return how many lines are new.
+
+    So it shows, now or later, if the service's disk is set back. If the list lacks the last line that was
+    entered, its count begins again at none, for `compliance`.
+    """
     desk = front.desk
     desk.refresh()
     seen = desk.book.keys_list
@@ -178,11 +184,11 @@ def cover_newest(desk: Desk) -> None:
 
 
 def compare_cases(front: DeskContext, folder: Path) -> int:
-    """Hold look-ups against the exports in the drop folder, all of them as one, and set them aside: how many
+    """Compare look-ups with all exports in the drop folder as one, and move these aside; return how many
     look-ups.
 
-    CAD and RMS write `*.csv` there; an invalid file is set aside too, as `*.refused`. What is younger than a
-    minute may still be written, and what is no plain file, or cannot be read, is left where it is.
+    CAD and RMS write `*.csv` there. An invalid file is moved aside too, as `*.refused`. A file younger than a
+    minute may still be written, so it is left, as is anything that is not a plain file or cannot be read.
     """
     exports: dict[Path, bytes] = {}
     for path in sorted(folder.glob("*.csv")) if folder.is_dir() else ():
@@ -212,19 +218,20 @@ def _export(path: Path) -> bytes | None:
     """A plain file's content; None while it may still be written. Raises OSError, StorageError."""
     with files.open_evidence(path) as file:
         if 0 <= time.time() - os.fstat(file.fileno()).st_mtime < WRITTEN_S:
-            return None  # a time ahead is another machine's clock
+            return None  # a time in the future is another machine's clock
         return file.read(cases.MAX_EXPORT_BYTES + 1)
 
 
 def _set_aside(path: Path, word: str) -> None:
     try:
         path.replace(path.with_suffix(f".csv.{word}"))
-    except OSError as error:  # compared again tomorrow, to the same end
+    except OSError as error:  # compared again tomorrow, with the same result
         log_events.warning("export_stays", kind=type(error).__name__)
 
 
 def notify_people(front: DeskContext, ways: Sequence[Way], administrators: Sequence[Way] = ()) -> bool:
-    """Mail what is overdue and what ends soon, where the settings name a mailbox; whether one got it."""
+    """Notify people of what is overdue and what ends soon, as the settings say. Returns whether anyone got
+    it."""
     folder, now_us, done = front.desk.log.folder, front.desk.now_us(), False
     if ways:
         done = notify(folder, ways, standing(front).lines(), now_us)
@@ -240,8 +247,10 @@ def run(
     ways: Sequence[Way] = (),
     administrators: Sequence[Way] = (),
 ) -> None:
-    """All of it. `ways`, `administrators`: how people are notified (`notify.ways_of`,
-    `notify.ways_to_administrators`)."""
+    """Do all daily work.
+
+    `ways`, `administrators`: how to notify people (`notify.ways_of`, `notify.ways_to_administrators`).
+    """
     parts: tuple[tuple[str, Callable[[], object]], ...] = (
         ("log", lambda: show_log(front)),
         ("purges", lambda: enter_purges(front.desk, retention)),

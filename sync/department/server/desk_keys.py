@@ -1,4 +1,4 @@
-"""The desk's way to the keys: the guard in this process, or the clients of a key service elsewhere."""
+"""The desk's access to the keys: a guard in this process, or clients of a key service elsewhere."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DeskKeys:
 def open_keys(
     home: DepartmentHome, desk: Desk, keys: ReceivingKeys | None, clock: Callable[[], int]
 ) -> DeskKeys:
-    """The key service of a home. `keys`: the one that the server has open already. Raises HomeError."""
+    """Open the key service of a home. `keys`: the one that the server already has open. Raises HomeError."""
     address = address_of(home)
     if address is not None:
         client, remote_door = remote(address, approved=home.fips)
@@ -77,15 +77,15 @@ def open_keys(
 
 
 class RootedGuard:
-    """Gives the guard of a key service in this process, for the log and witnesses of the root in force."""
+    """Makes the guard of a key service in this process, for the log and witnesses of the root in force."""
 
     def __init__(self, desk: Desk, service: ContentKeys, opened: OpenedList) -> None:
         self._desk, self._service, self._opened = desk, service, opened
         self._guard: tuple[int, GuardedKeys] | None = None
-        self._making = threading.Lock()  # two guards would each follow the log, and count the grace
+        self._making = threading.Lock()  # two guards would each follow the log and count the grace
 
     def __call__(self) -> GuardedKeys:
-        """Raises NotYetError where the root names no witness."""
+        """The guard, made at the first call. Raises NotYetError if the root names no witness."""
         with self._making:
             root = self._desk.root
             if self._guard is None or self._guard[0] != root.version:
@@ -108,9 +108,9 @@ class RootedGuard:
 
 
 def opened_of(home: DepartmentHome, root: Root) -> OpenedCheck | None:
-    """What the key service's own list says, held by the key that the root file names for it.
+    """The key service's own list, checked with the key that the root file names for it.
 
-    A service in this process shows its own key. Raises LedgerError for a forged list, KeyServiceError where
+    A service in this process provides its own key. Raises LedgerError for a forged list, KeyServiceError if
     the service does not answer.
     """
     address = address_of(home)

@@ -1,10 +1,10 @@
-"""Whether a department ever had a desk, by what a desk leaves outside of its access log.
+"""Whether a department ever had a desk, judged by what a desk leaves outside its access log.
 
-Who removes the log (or a disk that lost it) must not get a department without a desk, where no change asks
-for a person, nor a second log, which would look as if no look-up was ever made. So each thing that only a
-desk leaves is a trace: other files of HOME/desk, what the root file can name only by a desk's ceremony, holds
-and tree heads at the key service, exported packages, a roster with people at the units. A new department has
-none of them. Root can remove them all: what the witness and the offices keep is out of its reach.
+If the log was removed or a disk lost it, there must be neither a department without a desk, where changes
+need no person, nor a second log, which would look as if no look-up had ever been made. So everything that
+only a desk leaves is a trace: other files in HOME/desk, what only a desk's ceremony puts into the root file,
+holds and tree heads at the key service, exported packages, a roster with people at the units. A new
+department has none of them. Root can remove them all, but not what the witness and the offices keep.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ EXPORTS = "case-exports"
 
 
 def log_is_here(home: DepartmentHome) -> bool:
-    """Whether there is an access log, and not an empty file in its place."""
+    """Whether there is an access log that is not an empty file."""
     path = home.path / FOLDER / DATABASE
     return path.is_file() and path.stat().st_size > 0
 
 
 def demand_no_desk(home: DepartmentHome, store: Store | None = None) -> None:
-    """Raises HomeError where a department without an access log had one. Raises as the opening of a store."""
+    """Refuse a department that had an access log and lacks it now. Raises HomeError, and as opening a store
+    does."""
     trace = trace_of_desk(home, store)
     if trace:
         raise HomeError(
@@ -52,7 +53,7 @@ def demand_no_desk(home: DepartmentHome, store: Store | None = None) -> None:
 
 
 def trace_of_desk(home: DepartmentHome, store: Store | None = None) -> str:
-    """The first trace of a desk, in words; empty without one. `store`: the home's, where it is open."""
+    """The first trace of a desk, in words; empty if there is none. `store`: the home's, if it is open."""
     for look in (_beside_log, _in_root_file, _at_keys, _left_in_home):
         found = look(home)
         if found:
@@ -67,7 +68,8 @@ def _beside_log(home: DepartmentHome) -> str:
 
 
 def _in_root_file(home: DepartmentHome) -> str:
-    """A root file is replaced by a ceremony of the desk alone; one that does not parse is named elsewhere."""
+    """A trace in the root file, which only a desk's ceremony replaces. An unreadable one is reported
+    elsewhere."""
     try:
         root = root_in(home)
     except (OSError, HomeError):
@@ -83,7 +85,7 @@ def _at_keys(home: DepartmentHome) -> str:
     if _has_files(home.keys / "hold"):
         return "the key service has keys of holds"
     path = home.keys / OPENED_DATABASE
-    with contextlib.suppress(sqlite3.Error, StorageError):  # a damaged list is named by who opens it
+    with contextlib.suppress(sqlite3.Error, StorageError):  # a damaged list is reported when it is opened
         if path.is_file() and path.stat().st_size:
             with reading(path, at_home=True) as db:
                 if db.execute("SELECT 1 FROM heads LIMIT 1").fetchone():
@@ -99,7 +101,7 @@ def _left_in_home(home: DepartmentHome) -> str:
 
 
 def _in_store(home: DepartmentHome, store: Store | None) -> str:
-    """A desk sends units its people; before it there is one roster, an empty one."""
+    """A trace in the store: a desk sends units its people, and without a desk the only roster is empty."""
     with contextlib.ExitStack() as closing:
         if store is None:
             store = open_store_of(home)
@@ -119,7 +121,10 @@ def _has_people(message: bytes) -> bool:
 
 
 def _at_service_elsewhere(home: DepartmentHome) -> str:
-    """One that does not answer says nothing: no unit joins, and no day is opened, without it either."""
+    """A trace at a key service elsewhere.
+
+    If it does not answer, there is none; without it no unit joins and no day is opened anyway.
+    """
     address = address_of(home)
     if address is None:
         return ""

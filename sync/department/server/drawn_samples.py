@@ -1,9 +1,9 @@
-"""The random sample of each periodic audit, drawn again from the log (463.5 c). No I/O.
+"""Draws the random sample of each periodic audit again from the log (463.5 (c)). No I/O.
 
-The signed call with which the audit began draws it (`detectors.seed_of`), from the look-ups before it. So
-who reads the entries sees whether a look-up was left out of the sample or put into it. Earlier versions drew
-by the first tree head that the witnesses co-signed over the beginning: such an audit counts in an older log,
-until its first audit by a signed call.
+The signed call with which an audit began draws its sample (`detectors.seed_of`) from the look-ups before it.
+So anyone who reads the entries sees whether a look-up was left out of the sample or put into it. Earlier
+versions used the first tree head that the witnesses co-signed over the audit's beginning. Such an audit
+counts in an older log until its first audit by a signed call.
 """
 
 from __future__ import annotations
@@ -37,11 +37,14 @@ from sync.root_file import describe
 
 
 class DrawnSamples:
-    """Entries in their order, and what is wrong with the samples of their audits."""
+    """Takes in entries in order, and finds what is wrong with the samples of their audits."""
 
     def __init__(self, salt: bytes = b"", heads: Sequence[str] = ()) -> None:
-        """`salt`: of the log's first credential entry; `heads`: the co-signed tree heads beside the log, by
-        size, for the audits of earlier versions."""
+        """Begin a check.
+
+        `salt`: that of the log's first credential entry; `heads`: the co-signed tree heads beside the log, by
+        size, for audits of earlier versions.
+        """
         self.problems: list[str] = []
         self._salt, self._heads = salt, heads
         self._key: NoteKey | None = None
@@ -82,7 +85,7 @@ class DrawnSamples:
         self.problems.append(f"entry {entry.sequence}: audit: {wrong}")
 
     def _set_root(self, note: RootSet) -> None:
-        with contextlib.suppress(StorageError):  # one that does not follow: said by `check_log`
+        with contextlib.suppress(StorageError):  # `check_log` reports one that does not follow
             root = describe(note.root_file)[0]
             self._rate = checked_policy(root, note.policy_file).audit.sample_per_thousand
             self._rates.add(self._rate)
@@ -91,7 +94,7 @@ class DrawnSamples:
 
     def _wrong(self, done: AuditDone) -> str:
         if done.begun < 0 and not (done.head or self._draws or self._by_person):
-            return ""  # of the first version, which named nothing that drew
+            return ""  # of the first version, which did not name its seed
         self._draws, begun = True, self._begun
         if begun is None or (begun.sequence, begun.note) != (
             done.begun,
@@ -113,7 +116,8 @@ class DrawnSamples:
         return "" if self._fits(done, seed, begun.sequence) else "its signed call draws another sample"
 
     def _wrong_period(self, done: AuditDone, begun: Entry, form: Mapping[str, Any]) -> str:
-        """What is wrong with its period: look-ups in no sample, or one chosen until the draw suited."""
+        """What is wrong with its period: look-ups are in no sample, or it was chosen until the draw
+        suited."""
         last = max(self._ends, default=self._opened_us)
         if done.from_us > last:
             return f"look-ups from {iso_text(last)} to {iso_text(done.from_us)} are in no audit"
@@ -122,12 +126,12 @@ class DrawnSamples:
         named = (form.get("since_us", -1), form.get("until_us", -1))
         if not all(type(one) is int for one in named):
             return "its signed form is malformed"
-        usual = (last, begun.stamp.at_us)  # where the person named none
+        usual = (last, begun.stamp.at_us)  # if the person named no period
         wanted = tuple(one if one >= 0 else other for one, other in zip(named, usual, strict=True))
         return "" if wanted == (done.from_us, done.to_us) else "its person asked for another period"
 
     def _fits(self, done: AuditDone, seed: bytes, end: int) -> bool:
-        """Whether its findings are what this draws from the look-ups before `end`."""
+        """Whether its findings are what the seed draws from the look-ups before `end`."""
         inside = [
             sequence
             for sequence, at_us in self._looks
@@ -151,9 +155,9 @@ class DrawnSamples:
         return "" if self._fits(done, seed, done.tree_size) else "its tree head draws another sample"
 
     def _wrong_head(self, note: str, begun: int) -> str:
-        """What is wrong with the tree head that drew. Raises CheckpointError."""
+        """What is wrong with the tree head that drew the sample. Raises CheckpointError."""
         if self._key is None:
-            return ""  # the log has no beginning: said by `check_log`
+            return ""  # the log has no beginning: reported by `check_log`
         head = open_checkpoint(note, self._key)
         if head.size <= begun:
             return "the tree head that drew its sample is older than its beginning"

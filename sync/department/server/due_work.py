@@ -1,4 +1,4 @@
-"""What a department owes, and what ends soon: what `compliance` prints and mails say."""
+"""What is overdue at a department and what ends soon, for `compliance` and mails."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DueWork:
     ending: tuple[Ending, ...]
 
     def lines(self) -> list[str]:
-        """The same for people, a line each."""
+        """Everything as text, one line each."""
         return [
             *(f"OVERDUE {one.kind:9} {one.clause:10} {one.what}" for one in self.overdue),
             *(f"SOON    {one.kind:9} {one.clause:10} {one.what} ({advice(one)})" for one in self.ending),
@@ -27,10 +27,10 @@ class DueWork:
 
 
 def standing(front: DeskContext, onlooker: Onlooker = ANYONE) -> DueWork:
-    """The state of the department now, by its own time: of covert entries, as far as the onlooker knows."""
+    """The state of the department now, by its own time. `onlooker`: which covert entries may show."""
     desk = front.desk
     desk.refresh()
-    desk.look_for_fork()  # the call that met one may have been another process's
+    desk.look_for_fork()  # another process's call may have met one
     now_us = desk.now_us()
     ending = soon(desk.policy, due.endings_now(front, now_us, onlooker=onlooker), now_us)
     late = due.overdue_now(front, now_us, onlooker=onlooker)

@@ -1,8 +1,8 @@
-"""The log folded as the desk folds it, and held against it: the snapshot, the roster and the policy of units.
+"""Folds the log as the desk does, and compares with it the snapshot, the units' roster and their policy.
 
-Root with the command key can sign a roster with one person more, or a policy that keeps reads longer, and
-enter that it was offered. Both follow from the log alone, so `verify` makes them again. A form of them that
-changes must be made here in its older form too. No I/O.
+Root with the command key can sign a roster with one more person, or a policy that keeps reads longer, and
+enter that it was offered. Both follow from the log alone, so `verify` makes them again. If their form
+changes, this module must still make the older form. No I/O.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ FOLLOWS_FROM = (AccountSet, TrainingDone, RootSet)
 
 
 class FoldedLog:
-    """Entries in their order, and what is wrong of what follows from them."""
+    """Takes in entries in order, and finds what is wrong in what follows from them."""
 
     def __init__(self, names: Collection[str], snapshot: Snapshot | None = None) -> None:
-        """`names`: what the department is called."""
+        """Begin a check. `names`: the names of the department."""
         self.problems: list[str] = []
         self._names, self._snapshot = names, snapshot
         self._book = DeskState()
         self._rosters: list[tuple[RosterPerson, ...]] = [()]
         self._policies: list[Policy] = []
         self._listed_to = -1
-        self._following: set[str] = set()  # from the first entry on with which they can be made again
+        self._following: set[str] = set()  # since their first entry that has what it takes to make them again
 
     def judge(self, entry: Entry) -> None:
         """Take in an entry in its order."""
@@ -57,7 +57,7 @@ class FoldedLog:
         try:
             self._book.apply(entry)
         except StorageError:
-            return  # a root file that does not follow: said by `check_log`
+            return  # a root file that does not follow is reported by `check_log`
         if isinstance(entry.note, RootSet):
             self._policies.append(self._book.policy)
         if isinstance(entry.note, FOLLOWS_FROM):
@@ -66,13 +66,16 @@ class FoldedLog:
             self._compare_sent(entry, entry.note)
 
     def _people(self, entry: Entry) -> list[tuple[RosterPerson, ...]]:
-        """What a roster may say after this entry: with the days in which a training may lack a topic that
-        came, and without, as it says after them and as earlier versions said it at once."""
+        """What a roster may say after this entry.
+
+        It may allow the days in which a training may lack a new topic, or not: that is the roster after these
+        days, and that of earlier versions from the start.
+        """
         at_us = entry.stamp.at_us
         return [people_of(self._book, one) for one in (at_us, at_us + NEW_TOPICS_DAYS * DAY_US)]
 
     def end(self) -> None:
-        """After the last entry."""
+        """Finish the check after the last entry."""
         if self._snapshot is not None:
             self._compare_snapshot()
 
@@ -84,19 +87,19 @@ class FoldedLog:
                 self.problems.append("the desk's snapshot differs from the log: remove desk/book.snapshot")
 
     def _compare_people(self, entry: EntryOf[Access]) -> None:
-        """A package's cover sheet names the people whom the log has."""
+        """Check that a package's cover sheet names the people whom the log names."""
         try:
             same = sheet_people.again(self._book, entry) == entry.note.people
-        except UNREADABLE:  # no rule has judged its signed form
+        except UNREADABLE:  # its signed form was not checked by any rule
             same = False
         if not same:
             what = "it names other people for its cover sheet than the log has"
             self.problems.append(f"entry {entry.sequence}: access: {what}")
 
     def _compare_sent(self, entry: Entry, note: DocumentSent) -> None:
-        """Units were offered what followed from the log at some time since it was offered before.
+        """Check that units were offered what followed from the log at some time since the previous offer.
 
-        What was out before the log had such entries is listed by the first of them, one after another.
+        The first such entries list, one after another, what was offered before the log had such entries.
         """
         first = self._listed_to in {-1, entry.sequence - 1}
         if note.baseline and first:
@@ -126,7 +129,7 @@ class FoldedLog:
             self.problems.append(f"entry {entry.sequence}: document_sent: {what}")
 
     def _following_messages(self, note: DocumentSent) -> set[bytes]:
-        """The message that follows from the log here, signed as its entry says: by new or older rules."""
+        """The messages that follow from the log here by the new and older rules, signed as the entry says."""
         said = {one(self._book)[note.name] for one in (bodies, bodies_before)}
         try:
             return {message_of(note.name, note.version, body, note.signing) for body in said}

@@ -1,7 +1,7 @@
-"""What units receive that follows from the log alone: cleared plates and muted sources. No I/O.
+"""Documents for units that follow from the log alone: cleared plates and muted sources. No I/O.
 
-Units record the digest of the whole signed message. Its entry keeps what cannot be made from the log, the
-time and the signature, so that `verify` makes the message again and compares.
+Units record the digest of the whole signed message. Its entry keeps what the log does not determine, the time
+and the signature, so that `verify` can make the message again and compare.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FOLLOWING = frozenset({CLEARED, MUTED})
 
 
 def bodies(book: DeskState) -> Mapping[str, bytes]:
-    """What each of these documents says after the entries so far."""
+    """The body of each of these documents after the entries so far."""
     muted = tuple(one.source for one in book.alerts.sources() if one.muted(book.policy.alerts))
     return {
         CLEARED: codec.to_bytes(ClearedPairs(pairs=tuple(sorted(book.alerts.cleared())))),
@@ -28,13 +28,14 @@ def bodies(book: DeskState) -> Mapping[str, bytes]:
 
 
 def bodies_before(book: DeskState) -> Mapping[str, bytes]:
-    """By the rules of earlier versions: a misreading counted against its source, and one person muted it."""
+    """The bodies by the rules of earlier versions: misreadings counted against a source, and one person muted
+    it."""
     muted = tuple(one.source for one in book.alerts.sources() if one.muted_before(book.policy.alerts))
     return {**bodies(book), MUTED: codec.to_bytes(MutedSources(sources=muted))}
 
 
 def signing_of(name: str, message: bytes) -> bytes:
-    """What the entry of a message keeps; empty for other documents, and for one that no unit takes."""
+    """What the entry of a message keeps; empty for other documents, and for one that no unit accepts."""
     if name not in FOLLOWING:
         return b""
     try:
@@ -46,7 +47,7 @@ def signing_of(name: str, message: bytes) -> bytes:
 
 
 def message_of(name: str, version: int, body: bytes, signing: bytes) -> bytes:
-    """The message again. Raises StorageError for what `signing_of` did not make."""
+    """Make the message again. Raises StorageError if `signing_of` did not make `signing`."""
     issued_us, protected, signature = envelope.decode(signing)
     carried = Carried(name=name, version=version, unit_id="", issued_us=issued_us, expires_us=None, body=body)
     return envelope.joined(protected, codec.to_bytes(carried), signature)

@@ -23,7 +23,7 @@ from sync.department.store.opening import open_store
 from sync.department.units.authority import Authority
 from sync.errors import HomeError, InvalidInputError
 
-MAX_HOST = 253  # RFC 1035, as text
+MAX_HOST = 253  # characters of a name as text (RFC 1035)
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 MADE = ("log.key", "command.key", "root.cbor", "root-keys", "authority", "store.db", "policy.toml", "desk")
 """What a founding makes, and the desk: where one of them is, there was a department."""
@@ -44,14 +44,15 @@ class Founded:
 def found(
     path: Path, settings: Settings, *, demo: bool = False, fips: bool = False, clocks: Clocks | None = None
 ) -> Founded:
-    """Make a department's home, or nothing. Raises HomeError when one is there already, StoreAwayError."""
+    """Make a department's home completely or not at all. Raises StoreAwayError, and HomeError if there is
+    one."""
     check_host(settings.host)
     _check_place(path)
     keys_folder = Path(settings.keys_folder) if settings.keys_folder else path / "keys"
     _demand_new(path, keys_folder)
     if settings.database:
         with closing(open_store(settings.database)):
-            pass  # before anything is made: its role, its rights, its tables
+            pass  # checked before anything is made: its role, its rights, its tables
     before = {folder: _content(folder) for folder in (path, keys_folder)}
     try:
         return _make(path, settings, keys_folder, demo=demo, fips=fips, clocks=clocks)
@@ -62,7 +63,7 @@ def found(
 
 
 def _check_place(path: Path) -> None:
-    """Raises HomeError for a home that is a file, or whose folder cannot be made."""
+    """Refuse a home that is a file or whose folder cannot be made. Raises HomeError."""
     folder = next(one for one in (path, *path.absolute().parents) if one.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise HomeError("cannot create a folder there", where=str(path), cure="choose another --home")
@@ -71,7 +72,7 @@ def _check_place(path: Path) -> None:
 
 
 def _demand_new(path: Path, keys_folder: Path) -> None:
-    """Nothing of a department is replaced: not in its home, and not its keys. Raises HomeError."""
+    """Refuse to replace anything of a department, in its home or among its keys. Raises HomeError."""
     if (path / SETTINGS_FILE).exists():
         cure = "choose another --home"
         if not (path / "desk").exists():
@@ -97,12 +98,12 @@ def _demand_new(path: Path, keys_folder: Path) -> None:
 
 
 def _content(folder: Path) -> set[Path] | None:
-    """The content of a folder; None if there is none."""
+    """The content of a folder; None if there is no folder."""
     return set(folder.iterdir()) if folder.is_dir() else None
 
 
 def _clear(folder: Path, but: set[Path] | None) -> None:
-    """Remove what a founding that failed has left: the folder, or what was not in it before."""
+    """Remove what a failed founding left: the folder, or what was not in it before."""
     if but is None:
         shutil.rmtree(folder, ignore_errors=True)
         return
@@ -112,7 +113,8 @@ def _clear(folder: Path, but: set[Path] | None) -> None:
 
 
 def check_host(host: str) -> None:
-    """A name or an address as units reach it, without scheme, port or path. Raises InvalidInputError."""
+    """Demand a name or an address that units can reach, without scheme, port or path. Raises
+    InvalidInputError."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

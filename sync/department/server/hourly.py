@@ -1,6 +1,6 @@
-"""What the server does once an hour: a leaf in the log of hourly heads, shown to the public witnesses.
+"""The server's hourly work: add a leaf to the log of hourly heads, and show it to the public witnesses.
 
-An absent public witness stops no answer: `department compliance` reports it after a day without one.
+The absence of public witnesses stops no answer. `department compliance` reports it after a day.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ log_events = structlog.get_logger("department.desk")
 
 
 def publish_hours(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> int:
-    """Add the hours that are over and publish them; how many a public witness has co-signed.
+    """Add the past hours and publish them; return how many a public witness has co-signed.
 
-    0 if the root file names no public witness. Raises SyncError and StorageError kinds.
+    That is 0 if the root file names no public witness. Raises SyncError, StorageError.
     """
     named = desk.root.public_witnessing()
     if named is None:
@@ -48,7 +48,7 @@ def publish_hours(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> 
 
 
 def _demand_not_lost(folder: Path) -> None:
-    """Once hours were published, a new log of them would be another one. Raises HomeError."""
+    """Refuse to begin a new log if hours were published before. Raises HomeError."""
     if (folder / LOCK_FILE).exists() and not (folder / DATABASE).is_file():
         raise HomeError(
             "the log of hourly heads is gone",
@@ -59,7 +59,7 @@ def _demand_not_lost(folder: Path) -> None:
 
 
 def run(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> None:
-    """The same for a server that must continue."""
+    """Do `publish_hours` for a server, which must keep running if it fails."""
     try:
         publish_hours(desk, link_of)
     except ExplainedError as error:
@@ -67,7 +67,7 @@ def run(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> None:
 
 
 def overdue(desk: Desk, now_us: int) -> list[Overdue]:
-    """No witness is named, or the public ones were not reached for a day."""
+    """Lines of the compliance list: no witness is named, or no public one was reached for a day."""
     clause = desk.policy.witness.clause
     if not desk.root.witnesses:
         what = "the root file names no witness: no answer leaves, and no removed look-up would be seen"

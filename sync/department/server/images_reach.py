@@ -1,7 +1,8 @@
-"""Whether the store of images serves and has what it took, for `compliance` and at the start of the server.
+"""Whether the store of images works and has what it took, for `compliance` and the server's start.
 
-A disk that is not mounted, another blobs_folder, a bucket without credentials: searches answer, no picture
-opens, what comes is stored elsewhere, and no one would know. It is asked at most once a minute.
+If a disk is not mounted, blobs_folder names another place or a bucket lacks credentials, searches still
+answer, but no picture opens and new ones are stored elsewhere, without anyone noticing. The store is asked at
+most once a minute.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from sync.department.store.tables import elements
 from sync.errors import StoreError
 
 log_events = structlog.get_logger("department.server")
-NO_DAY = 0  # 1970: no read came then
+NO_DAY = 0  # 1970: no read came on this day
 
 
 class ImagesReach:
-    """Whether the store answers, and gives a piece of the newest day's images. Thread-safe."""
+    """Whether the store answers and returns a piece of the newest day's images. Thread-safe."""
 
     def __init__(self, store: Store, packs: PackStore, now_s: Callable[[], float] = time.monotonic) -> None:
         self._store, self._packs = store, packs
         self._look = MinuteLook(self._problem, now_s)
 
     def overdue(self) -> list[Overdue]:
-        """That it does not give what it took, and what to do; empty while it does."""
+        """That the store does not return what it took, and what to do; empty while it does."""
         problem = self._look.newest()
         if not problem:
             return []
@@ -44,17 +45,17 @@ class ImagesReach:
         return [Overdue(kind=Late.STORE, clause="463.8", what=what)]
 
     def say(self) -> None:
-        """Say the same in the server's events, before the first image goes there."""
+        """Write the same to the server's events, before the first image goes there."""
         for one in self.overdue():
             log_events.warning("images_not_reached", reason=one.what)
 
     def _problem(self) -> str:
         piece = None
-        with contextlib.suppress(StoreError):  # who needs the database says what is wrong with it
+        with contextlib.suppress(StoreError):  # other code reports what is wrong with the database
             piece = self._newest_piece()
         try:
             if piece is None:
-                self._packs.names(NO_DAY)  # whether it answers, and lets this department in
+                self._packs.names(NO_DAY)  # whether it answers and admits this department
             else:
                 day, pack, offset = piece
                 self._packs.get(day, pack, offset, 1)

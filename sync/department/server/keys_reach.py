@@ -1,4 +1,5 @@
-"""Whether the key service on a separate machine serves, for `compliance`: asked at most once a minute."""
+"""Whether the key service on a separate machine works, for `compliance`. It is asked at most once a
+minute."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ EVERY_S = 60.0
 
 
 class MinuteLook:
-    """What a look last found wrong, in words; empty for nothing. Thread-safe.
+    """What the last look found wrong, in words; empty for nothing. Thread-safe.
 
-    One that hangs costs one short wait a minute; who asks meanwhile is given the last answer.
+    A look that hangs costs one short wait per minute. Other threads meanwhile get the last answer.
     """
 
     def __init__(self, look: Callable[[], str], now_s: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +27,7 @@ class MinuteLook:
         self._asked_s, self._problem = -EVERY_S, ""
 
     def newest(self) -> str:
-        """Look, if the last time was a minute ago and no other thread looks."""
+        """Look if the last look was a minute ago and no other thread is looking; return the newest answer."""
         if self._now_s() - self._asked_s < EVERY_S or not self._asking.acquire(blocking=False):
             return self._problem
         try:
@@ -38,14 +39,14 @@ class MinuteLook:
 
 
 class KeysReach:
-    """What the key service last said when it was asked whether it serves. Thread-safe."""
+    """What the key service last said of its state. Thread-safe."""
 
     def __init__(self, service: RemoteKeyService, now_s: Callable[[], float] = time.monotonic) -> None:
         self._service = service
         self._look = MinuteLook(self._fault, now_s)
 
     def overdue(self) -> list[Overdue]:
-        """That it does not serve, and what to do; empty while it does."""
+        """That the key service does not work, and what to do; empty while it works."""
         problem = self._look.newest()
         if not problem:
             return []

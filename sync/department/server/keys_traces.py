@@ -1,9 +1,9 @@
-"""Whether the keys in this home are those that units seal to, or a place where others were lost.
+"""Whether the keys in this home are those that units seal to, or others were lost here.
 
-A key service that finds no key makes one: for a new department that is right. Where units were offered day
-keys, it would leave every read under the old ones unopened, and where the key service is elsewhere, one here
-would put the keys back on the department's own machine. So what was offered, and what the root file names, is
-compared with what is here before anything is made.
+A key service that finds no key makes one, which is right for a new department. But if units were offered day
+keys, no read under the old keys could be opened any longer; and if the key service is elsewhere, a key here
+would bring keys back onto the department's own machine. So before anything is made, what was offered and what
+the root file names is compared with what is here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LOST_FOR_GOOD = "if they are lost for good: department keys renew"
 
 
 def demand_keys(home: DepartmentHome, store: Store, now_us: int) -> None:
-    """Raises HomeError where this home's key service lacks what was made at it, or is another one."""
+    """Refuse a key service that lacks what was made at it, or is another home's. Raises HomeError."""
     if address_of(home) is not None:
         return  # that machine has its own files, and `verify` compares its list
     if _named_elsewhere(home):
@@ -62,14 +62,14 @@ def _or_set(home: DepartmentHome) -> str:
 
 
 def demand_own_store(home: DepartmentHome, store: Store, public: Ed25519PublicKey) -> None:
-    """Raises HomeError for the store of another department, where a server would sign and remove documents.
+    """Refuse another department's store, where a server would sign and remove documents. Raises HomeError.
 
-    `public`: of the log key here. One co-signature in its name is enough, and notes in no department's name
-    say nothing: `verify` names what was changed.
+    `public`: the log's public key here. One co-signature in its name is enough. Notes in no department's name
+    prove nothing; `verify` names what was changed.
     """
     with store.listing() as connection:
         if store.absent(connection):
-            return  # `Store.demand_own` names what is in their place
+            return  # `Store.demand_own` reports what is in their place
         query = sa.select(logs.c.cosigned).where(logs.c.cosigned.is_not(None)).limit(LOGS_LOOKED_AT)
         notes = connection.scalars(query).all()
     names = {name for note in notes for name in _signers(str(note)) if name.startswith(DEPARTMENTS)}
@@ -93,7 +93,7 @@ def _named_elsewhere(home: DepartmentHome) -> bool:
     try:
         named = root_in(home).other(KEY_SERVICE)
     except (OSError, HomeError):
-        return False  # named by who needs the root file
+        return False  # reported where the root file is needed
     if named is None:
         return False
     try:
@@ -104,26 +104,28 @@ def _named_elsewhere(home: DepartmentHome) -> bool:
 
 
 def lost_day_keys(home: DepartmentHome, store: Store, now_us: int) -> list[int]:
-    """The days whose key units were offered and whose private half is not here before its time, or not that
-    of the key that they were offered."""
+    """The days whose private key is gone from here too early, or does not match the key that units were
+    offered."""
     return [one.day for one in _kept(store, now_us) if not _is_here(home.keys / "day", one)]
 
 
 def lost_elsewhere(store: Store, keys: ReceivingKeys, now_us: int) -> list[int]:
-    """The same of a key service on another machine. It makes a key for each that is gone there: for who is
-    about to offer new ones."""
+    """The same for a key service on another machine.
+
+    It makes a key for each day whose key is gone there, so call this only before offering new ones.
+    """
     offered = _kept(store, now_us)
     made = keys.issue_day_keys(offered[0].day, len(offered)) if offered else ()
     return [one.day for one, there in zip(offered, made, strict=True) if one != there]
 
 
 def _kept(store: Store, now_us: int) -> tuple[DayKey, ...]:
-    """What units were offered, of the days whose private half is kept."""
+    """The day keys that units were offered, of those days whose private half is still kept."""
     try:
         with store.read() as connection:
             return documents.offered_day_keys(connection, now_us)
     except (StorageError, StoreError):
-        return ()  # `verify` names a document that no one signed, and a row that holds what none such holds
+        return ()  # `verify` names a document that no one signed, and a malformed row
 
 
 def _is_here(folder: Path, offered: DayKey) -> bool:

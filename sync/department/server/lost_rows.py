@@ -1,4 +1,4 @@
-"""What the store holds of each day of receipt, and what it has less of than the access log counted."""
+"""What the store has of each day of receipt, and what it has less of than the access log counted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = (DayCounted.KIND, Purged.KIND, StoreRestored.KIND)
 
 
 def stored_days(connection: sa.Connection, department: Ed25519PublicKey) -> StoredDays:
-    """What the store has of each day. department: the key of the department's log, for receipts."""
+    """What the store has of each day. department: the public key of the department's log, for receipts."""
     found = StoredDays(here={one.day: one for one in received_days(connection)})
     gone = select(days.c.day, days.c.receipt).where(days.c.purge_started_us.is_not(None))
     for day, receipt in connection.execute(gone):
@@ -39,7 +39,7 @@ def stored_days(connection: sa.Connection, department: Ed25519PublicKey) -> Stor
 
 
 def lacking(store: Store, desk: Desk) -> tuple[LostRows, ...]:
-    """What the store has less of than the log counted. Raises StoreError and StorageError kinds."""
+    """What the store has less of than the log counted. Raises StoreError, StorageError."""
     counted = CountedDays()
     for entry in desk.log.entries(kinds=KINDS):
         counted.apply(entry)

@@ -29,7 +29,7 @@ from sync.department.units.authority import Authority
 def overdue_in_store(store: Store, desk: Desk, alerts: StoreAlerts, moment_us: int) -> list[Overdue]:
     """Days not purged in time, silent units, a roster that lags, alerts not opened.
 
-    `alerts`: the desk's own, which do not read again what the desk knows.
+    `alerts`: those of the desk, which do not read again what the desk knows.
     """
     found = [*hourly.overdue(desk, moment_us), *_altered(store)]
     joined = StoredState(store).joined()
@@ -61,7 +61,7 @@ def overdue_in_store(store: Store, desk: Desk, alerts: StoreAlerts, moment_us: i
 
 
 def _altered(store: Store) -> Iterator[Overdue]:
-    """What was planted in the database, and rows that hold what their columns never hold."""
+    """What was planted in the database, and rows with values that do not fit their columns."""
     for what in store.planted():
         yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {own_schema.CURE}")
     for what in store.others():
@@ -73,7 +73,7 @@ def _altered(store: Store) -> Iterator[Overdue]:
 
 
 def overdue_kept_store(home: DepartmentHome) -> Iterator[Overdue]:
-    """The SQLite file that a move left: no purge reaches it."""
+    """The SQLite file that a move left, which no purge reaches."""
     if (kept := home.path / KEPT_FILE).exists():
         what = (
             f"{kept} is the store of before the move, and no purge reaches it: if department verify "
@@ -83,9 +83,9 @@ def overdue_kept_store(home: DepartmentHome) -> Iterator[Overdue]:
 
 
 def unreported_resets(store: Store, resets: Sequence[GrantIssued], moment_us: int) -> list[Overdue]:
-    """Units that a grant gave up to a reset and are silent since, of which no destruction receipt came.
+    """Units that a grant allowed to be reset, and that are silent since, without a destruction receipt.
 
-    A power cut, a card that was taken out or a full disk can lose one; so can who never reset the unit.
+    A power cut, a removed card or a full disk can lose the receipt, or the unit was never reset.
     """
     told = sa.func.max(tables.destructions.c.received_us)
     query = (
@@ -114,7 +114,8 @@ def unreported_resets(store: Store, resets: Sequence[GrantIssued], moment_us: in
 
 
 def _unopened(alerts: StoreAlerts, desk: Desk, moment_us: int) -> list[Overdue]:
-    """Alerts and steps of units that came a day and the policy's hours ago, and that no one listed."""
+    """Alerts and steps of units that came more than a day and the policy's hours ago and that no one
+    listed."""
     terms = desk.policy.alerts
     late_day = (moment_us - terms.outcome_hours * HOUR_US) // DAY_US
     late = [one for one in alerts.waiting(desk.book.alerts.opened) if one.day < late_day]
@@ -129,7 +130,7 @@ def _unopened(alerts: StoreAlerts, desk: Desk, moment_us: int) -> list[Overdue]:
 
 
 def ending_in_machine(home: DepartmentHome, store: Store, clock: Callable[[], int]) -> list[Ending]:
-    """The certificates here, and the day keys that units were given."""
+    """The ends of the certificates here and of the day keys that units were given."""
     ends = {"authority": ("the CA's certificate", Authority.open(home.authority, clock).certificate)}
     server = home.authority / "server.pem"
     if server.exists():

@@ -1,4 +1,4 @@
-"""What the store knows of units and days of receipt. Shows no plate, no place and no time of a read."""
+"""What the store knows of units and days of receipt. It shows no plate, place or time of a read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StoredState:
         return [_row(one, now_us) for one in found]
 
     def joined(self) -> list[JoinedUnit]:
-        """Every unit, revoked ones too, with the codes by which it joined."""
+        """Every unit, including revoked ones, with the codes by which it joined."""
         with self._store.listing() as connection:
             return joined(connection)
 
@@ -44,7 +44,7 @@ class StoredState:
 
     def rows_to(self, first: int, last: int) -> tuple[CountedRows, ...]:
         """The dated rows of these days (since 1970, UTC), by table; `first` -1 or less: all up to `last`.
-        Raises StoreError where one of the store's rows does not fit: the count is of all or of none."""
+        Raises StoreError if a row of the store is malformed, since all rows must be counted."""
         start = dated_rows.EARLIEST if first < 0 else first
         odd = self._store.odd_rows()
         if odd:

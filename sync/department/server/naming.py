@@ -1,6 +1,6 @@
-"""An administrator named by two of the three offices: the way back in when no administrator can log on.
+"""An administrator whom two of the three offices name: the way back in when no administrator can log on.
 
-`journal/named_administrator.py` has the statement that the offices sign.
+The statement that the offices sign is in `journal/named_administrator.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sync.root_file import THRESHOLD
 
 
 def draft(desk: Desk, user: str, name: str) -> bytes:
-    """An unsigned statement. Raises FormError for an invalid name, or that of another person."""
+    """Draft a statement to sign. Raises FormError for a name that is invalid or another person's."""
     account = _account(desk, user, name)
     people.check_account(desk.policy, account)
     check_same_person(desk.book.roster, account)
@@ -45,7 +45,7 @@ def draft(desk: Desk, user: str, name: str) -> bytes:
 def name_administrator(desk: Desk, data: bytes) -> HandedOver:
     """Put a signed statement in force: the account, and a first password for it.
 
-    The previous administrator keeps no such role. Raises SignatureError, RecordError, FormError.
+    The previous administrator loses the role. Raises SignatureError, RecordError, FormError.
     """
     statement, signatures = parse(data)
     offices = signers(desk.root, statement, signatures)
@@ -55,7 +55,7 @@ def name_administrator(desk: Desk, data: bytes) -> HandedOver:
             where="statement",
             cure="department keys sign, at another office",
         )
-    with desk.log.writing():  # of two who bring one statement, the second finds its entry
+    with desk.log.writing():  # if two people bring the same statement, the second finds its entry
         entries = _entered(desk, statement, data, offices)
     password = people.one_time_password()
     credential = people.new_credential(
@@ -70,7 +70,7 @@ def name_administrator(desk: Desk, data: bytes) -> HandedOver:
 def _entered(
     desk: Desk, statement: AdministratorStatement, data: bytes, offices: Sequence[str]
 ) -> list[Entry]:
-    """The entries of a statement that is in time and not used yet. Raises RecordError, FormError."""
+    """The entries of a statement that is still valid and not used yet. Raises RecordError, FormError."""
     desk.refresh()
     if statement.root != desk.root.digest() or statement.department != desk.root.department:
         raise RecordError("names another root file than the one in force", where="statement")
@@ -98,7 +98,7 @@ def _entered(
 
 
 def _account(desk: Desk, user: str, name: str) -> AccountSet:
-    """The account as it shall be: the administrator's role, beside those that fit with it."""
+    """The new account: the administrator's role, and the person's roles that may be combined with it."""
     known = desk.book.roster.accounts.get(user)
     return AccountSet(
         user=user,

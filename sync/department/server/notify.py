@@ -1,10 +1,10 @@
 """Notifies people of what is overdue and what expires soon: by mail (SMTP) or webhook, as the settings say.
 
-Once a day at most, and only where something is new since the last time or a week has passed. The text is that
-of `department compliance`: names of people and units, clauses and days, never a plate, a place or a time of a
-read. Of covert entries it says nothing, for the desk does not know who reads it. A mailbox of administrators
-alone gets the same as an administrator sees it, with the alert of a covert entry that waits in the count.
-HOME/notified.cbor, and notified-administrators.cbor, keep what was sent.
+It sends at most once a day, and only if something is new or a week has passed. The text is that of
+`department compliance`: names of people and units, clauses and days, never a plate, a place or a time of a
+read. It says nothing of covert entries, because the desk does not know who reads it. A mailbox of only
+administrators gets what an administrator sees, where waiting alerts of covert entries are counted.
+HOME/notified.cbor and notified-administrators.cbor keep what was sent.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Way = Callable[[Sequence[str]], None]
 
 
 def notify(folder: Path, ways: Sequence[Way], lines: Sequence[str], now_us: int, *, kept: str = FILE) -> bool:
-    """Send `lines` in every way, if there is something new; returns whether at least one worked."""
+    """Send `lines` in every way if there is something new. Returns whether at least one way worked."""
     sent = _load(folder / kept)
     digests = tuple(hashlib.sha256(line.encode()).digest() for line in lines)
     new = not set(digests) <= set(sent.lines)
@@ -85,7 +85,7 @@ def ways_of(settings: Settings) -> list[Way]:
 
 
 def ways_to_administrators(settings: Settings) -> list[Way]:
-    """The ways to notify administrators alone."""
+    """The ways to notify only administrators."""
     box = settings.notice_mail_administrator
     return [_mail_to(settings, box)] if box else []
 
@@ -98,9 +98,9 @@ def _mail_to(settings: Settings, box: str) -> Way:
 
 
 def send_mail(settings: Settings, lines: Sequence[str], box: str) -> None:
-    """One mail with all lines. Raises OSError, SMTPException, ValueError for an address that is none.
+    """Send one mail with all lines. Raises OSError, SMTPException, and ValueError for an invalid address.
 
-    It names people, so it leaves this machine under TLS alone: who strips STARTTLS gets nothing.
+    It names people, so it leaves this machine only under TLS. Stripping STARTTLS gains nothing.
     """
     message = EmailMessage()
     name = " ".join(settings.name.split())
@@ -111,12 +111,12 @@ def send_mail(settings: Settings, lines: Sequence[str], box: str) -> None:
     host, _, port = settings.notice_smtp.partition(":")
     with smtplib.SMTP(host, int(port or 25), timeout=TIMEOUT_S) as server:
         if host not in LOCAL:
-            server.starttls(context=ssl.create_default_context())  # raises where it is not offered
+            server.starttls(context=ssl.create_default_context())  # raises if it is not offered
         server.send_message(message)
 
 
 def post_webhook(settings: Settings, lines: Sequence[str]) -> None:
-    """All lines as JSON: {"text", "department", "notices"}. Raises HTTPError."""
+    """Post all lines as JSON: {"text", "department", "notices"}. Raises HTTPError."""
     body = {"text": "\n".join(lines), "department": settings.name, "notices": list(lines)}
     with httpx.Client(timeout=TIMEOUT_S) as client:
         client.post(settings.notice_webhook, json=body).raise_for_status()

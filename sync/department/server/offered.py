@@ -1,7 +1,7 @@
-"""Enters every document that is offered to units: so that one that was signed past the desk shows.
+"""Enters every document that is offered to units, so that one signed without the desk is noticed.
 
-Units record what they take into force, by name, version and digest, and deliver these records; `verify`
-compares them with these entries (`unit_reports.py`).
+Units record what they put in force, by name, version and digest, and deliver these records. `verify` compares
+them with these entries (`unit_reports.py`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SHUT = bytes(32)
 
 
 def digest_in_force(name: str, message: bytes) -> bytes:
-    """What a unit records of a document. Raises EnvelopeError."""
+    """The digest that a unit records for a document. Raises EnvelopeError."""
     said = envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1] if name in DOCUMENTS else message
     return hashlib.sha256(said).digest()
 
@@ -54,8 +54,11 @@ UNSIGNED = b"\xff" * 32
 def out(
     connection: sa.Connection, signed: Signed = as_stored, command: bytes | None = None
 ) -> list[OfferedNow]:
-    """Every document that units are offered. `signed`: gives one as it was signed; without it a sealed list
-    has no digest. `command`: the public key that signs them, where the root file names it."""
+    """Every document that units are offered.
+
+    `signed`: returns a document as it was signed; without it, a sealed list has no digest. `command`: the
+    public key that signs documents, if the root file names it.
+    """
     d = documents.c
     found = []
     rows = select(d.name, d.unit_id, d.version, d.message).execution_options(yield_per=1)  # some are large
@@ -67,13 +70,13 @@ def out(
                 digest = UNSIGNED
         except StorageError:
             is_list = bytes(message).startswith(SEALED)
-            digest = SHUT if is_list or command is None else UNSIGNED  # a list as it is entered
+            digest = SHUT if is_list or command is None else UNSIGNED  # the digest in a list's entry
         found.append((name, unit, version, digest))
     return sorted(found)
 
 
 def unsigned(home: DepartmentHome, desk: Desk, store: Store) -> list[Row]:
-    """Documents that are newer than the log's and that the command key did not sign: made-up rows."""
+    """Documents that are newer than the log's and not signed by the command key: forged rows."""
     table, signed, command = documents.c, unsealing(home), desk.root.other(COMMAND)
     with desk.looking() as book:
         newest = dict(book.sent.newest)
@@ -91,7 +94,7 @@ def unsigned(home: DepartmentHome, desk: Desk, store: Store) -> list[Row]:
 
 
 def drop_all_unsigned(home: DepartmentHome, desk: Desk, store: Store) -> None:
-    """Take such rows away: what follows from the home and the log is offered again."""
+    """Remove forged rows, so that what follows from the home and the log is offered again."""
     command = desk.root.other(COMMAND)
     for name, unit, _ in unsigned(home, desk, store) if command is not None else ():
         with store.write() as connection:
@@ -99,7 +102,7 @@ def drop_all_unsigned(home: DepartmentHome, desk: Desk, store: Store) -> None:
 
 
 def overdue_unsigned(home: DepartmentHome, desk: Desk, store: Store) -> Iterator[Overdue]:
-    """Lines of the compliance list while units are offered such."""
+    """Lines of the compliance list while units are offered forged rows."""
     for name, unit, version in unsigned(home, desk, store):
         whose = f"unit {unit[:16]} is" if unit else "units are"
         what = (
@@ -110,7 +113,7 @@ def overdue_unsigned(home: DepartmentHome, desk: Desk, store: Store) -> Iterator
 
 
 def entering(home: DepartmentHome, desk: Desk, store: Store, work: Callable[P, T]) -> Callable[P, T]:
-    """The same, and then an entry of what units are offered by it."""
+    """Wrap `work`: afterwards, what units are then offered is entered."""
 
     @functools.wraps(work)
     def made(*arguments: P.args, **named: P.kwargs) -> T:
@@ -122,8 +125,10 @@ def entering(home: DepartmentHome, desk: Desk, store: Store, work: Callable[P, T
 
 
 def enter(home: DepartmentHome, desk: Desk, store: Store) -> int:
-    """Enter what is offered and not in the log yet; how many documents. What the command key did not sign is
-    none: its version would be above all that follow."""
+    """Enter offered documents that are not in the log yet; return how many.
+
+    What the command key did not sign is not entered, since its version would be above all later ones.
+    """
     table, signed, command = documents.c, unsealing(home), desk.root.other(COMMAND)
     with desk.log.writing():
         desk.refresh()

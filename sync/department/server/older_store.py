@@ -1,7 +1,8 @@
-"""A store that offers units older documents than the log names: it was restored from a backup.
+"""A store that offers units older documents than the log names, because it was restored from a backup.
 
-Units take only newer versions, so an older roster would leave a dismissed person on them in silence. What
-follows from the home and the log goes out again above the log's version; what only a person signs is named.
+Units accept only newer versions, so an older roster would silently leave a dismissed person on them. What
+follows from the home and the log is offered again above the log's version. What only a person signs is
+reported.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sync.department.store.joined_units import one_joined
 from sync.department.units import documents
 from sync.hot_lists.document import DELTA, HEAD, PART
 
-STEPS = (f"{DELTA}/", f"{PART}/")  # a list goes out whole again with its head; what is shorter lacks parts
+STEPS = (f"{DELTA}/", f"{PART}/")  # a list is sent whole again with its head; a shorter one has fewer parts
 CURES = {
     f"{HEAD}/": "push or change that list again",
     "configuration": "sign it again: department send",
@@ -39,7 +40,7 @@ DAILY = "department serve offers it again at its start and daily, where the comm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
-    """A document that the store offers in an older version than units were offered; `out` 0: not at all."""
+    """A document of which the store offers an older version than units were offered. `out`: 0 for none."""
 
     name: str
     unit: str
@@ -48,12 +49,12 @@ class Behind:
 
 
 def said_by(desk: Desk) -> documents.Said:
-    """What this desk's log says, as its book is at each call."""
+    """What this desk's log says of documents, from the book as it is at each call."""
     return lambda name, unit_id: desk.book.sent.version(name, unit_id)  # noqa: PLW0108 - the book is replaced
 
 
 def behind(store: Store, desk: Desk) -> list[Behind]:
-    """Every such document, by name."""
+    """Every document that is behind, by name."""
     d = tables.documents.c
     with desk.looking() as book:
         newest = dict(book.sent.newest)
@@ -73,7 +74,7 @@ def behind(store: Store, desk: Desk) -> list[Behind]:
 
 
 def overdue(store: Store, desk: Desk) -> Iterator[Overdue]:
-    """Lines of the compliance list, until what is offered is newer than all that was."""
+    """Lines of the compliance list, until what is offered is newer than anything offered before."""
     for one in behind(store, desk):
         what = f"unit {one.unit[:16]} holds" if one.unit else "units hold"
         offers = f"the store offers {one.out}" if one.out else "the store offers none"
@@ -94,7 +95,7 @@ def first_purge(desk: Desk, day: int) -> Purged | None:
 
 
 def ended(store: Store, desk: Desk, unit_id: str) -> bool:
-    """Whether the log revoked a unit last: the store may have been restored from before that. Raises
+    """Whether a unit's newest entry in the log is a revocation, which a restored store may lack. Raises
     StoreError."""
     with desk.looking() as book:
         if not book.joined.revoked and not book.joined.listed_revoked:
@@ -106,14 +107,17 @@ def ended(store: Store, desk: Desk, unit_id: str) -> bool:
 
 
 def send_down(home: DepartmentHome, store: Store, keys: ReceivingKeys, desk: Desk) -> list[str]:
-    """Offer units everything that changed, or that the store lacks: policy, roster, day keys; the names.
-    Raises SyncError."""
+    """Offer units everything that changed or that the store lacks: policy, roster, day keys. Returns the
+    names.
+
+    Raises SyncError.
+    """
     desk.refresh()
     names = documents.refresh(home, store, keys, desk.now_us(), said=said_by(desk), root=desk.root)
     if roster.publish(home, store, desk) is not None:
         names.append(roster.NAME)
     lacking = {one.name for one in behind(store, desk)}
-    # without its file the list of before the log would be lost under a higher version
+    # without its file, the list from before the log would be lost under a higher version
     if REVOCATIONS in lacking and (home.path / "revocations.cbor").exists():
         office = GrantOffice(home, store, said_by(desk))
         office.revoke(sorted(desk.book.grants.revoked), desk.now_us())
@@ -121,14 +125,14 @@ def send_down(home: DepartmentHome, store: Store, keys: ReceivingKeys, desk: Des
     if again := lacking & FOLLOWING:
         offer_cleared(home, store, desk)
         names += sorted(again)
-    return list(dict.fromkeys(names))  # a roster can go out twice: the first empty, then with people
+    return list(dict.fromkeys(names))  # a roster can be sent twice: first empty, then with people
 
 
 def offer_cleared(home: DepartmentHome, store: Store, desk: Desk) -> None:
-    """Offer units the cleared plates and the muted sources. Without the command key they hear later."""
+    """Offer units the cleared plates and the muted sources. Without the command key, they get them later."""
     if not (home.path / "command.key").exists():
         return
-    with desk.log.writing():  # no entry comes between what they follow from and their own entries
+    with desk.log.writing():  # no entry comes between their source and their own entries
         desk.refresh()
         for name, body in bodies(desk.book).items():
             documents.send(home, store, name, body, desk.now_us(), said=said_by(desk))

@@ -1,5 +1,4 @@
-"""Opens the desk of a department's home: its log, its witness, its reads, the guard of its keys, its
-vault."""
+"""Opens the desk of a department's home: log, witness, reads, the guard of the keys, the vault."""
 
 from __future__ import annotations
 
@@ -70,8 +69,10 @@ RESTORED = "restore it from its backup; what is here is evidence: keep a copy of
 
 
 def has_desk(home: DepartmentHome, store: Store | None = None) -> bool:
-    """Whether there was a first administrator: from then on each change is a logged call of a person. Raises
-    HomeError where the log is gone: a new one would lack every look-up that was made. `store`: if it is open.
+    """Whether there was a first administrator, since when each change is a person's logged call.
+
+    `store`: the home's, if it is open. Raises HomeError if the log is gone, since a new one would lack every
+    look-up that was made.
     """
     if log_is_here(home):
         return True
@@ -86,10 +87,11 @@ def open_desk(
     link: WitnessLink | None = None,
     adopting: bool = False,
 ) -> Desk:
-    """The desk of a home, by the department's time unless a clock is given. `link`: reaches every witness.
+    """Open the desk of a home, on the department's time unless a clock is given. `link`: reaches every
+    witness.
 
-    `adopting`: for the ceremony that puts the root file there. Raises HomeError before its first
-    administrator was entered, and where the root file is not the one that the log adopted.
+    `adopting`: for the ceremony that puts the root file there. Raises HomeError before the first
+    administrator is entered, and if the root file is not the one that the log adopted.
     """
     if not has_desk(home):
         raise HomeError(
@@ -97,7 +99,7 @@ def open_desk(
         )
     given = link
 
-    def reached(one: RootWitness) -> WitnessLink:  # by the log's policy: the file may change meanwhile
+    def reached(one: RootWitness) -> WitnessLink:  # by the log's policy, since the file may change meanwhile
         return given or link_of(one.url, approved=desk.policy.security.approved)
 
     links = WitnessLinks(reached)
@@ -117,8 +119,11 @@ def open_desk(
 
 
 def _opened(home: DepartmentHome, links: WitnessLinks, clock: Callable[[], int]) -> Desk:
-    """The desk. Raises HomeError for a log, or one of its keys, that is damaged or another's, and
-    LackingError where the disk is full."""
+    """Open the desk.
+
+    Raises HomeError for a log or log key that is damaged or another home's, and LackingError if the disk is
+    full.
+    """
     folder = home.path / FOLDER
     try:
         return Desk(home.path, home.log_key(), links, clock=clock)
@@ -143,10 +148,10 @@ def _opened(home: DepartmentHome, links: WitnessLinks, clock: Callable[[], int])
 def first_administrator(
     home: DepartmentHome, user: str, name: str, *, clock: Callable[[], int] | None = None
 ) -> HandedOver:
-    """Make the desk's log with its root, and the first account: once. Raises HomeError after that."""
+    """Make the desk's log with its root, and the first account. Raises HomeError if this was done before."""
     clock = clock or DepartmentTime(home.path)
     if not has_desk(home):
-        signed_policy(home)  # names a file that is gone, damaged or another's
+        signed_policy(home)  # reports a file that is missing, damaged or another home's
         Desk.create(
             home.path,
             home.log_key(),
@@ -203,11 +208,11 @@ def open_front(
     replacing: bool = False,
     lost_keys: Callable[[], Sequence[str]] = tuple,
 ) -> DeskContext:
-    """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError.
+    """Open everything that the desk's calls need. The server passes what it already has open. Raises
+    HomeError.
 
-    `lost_keys`: why the receiver could not take reads in, where it runs beside.
-    `replacing`: for the ceremony that adopts a root file, which may be needed because a key service is lost,
-    or the file.
+    `lost_keys`: why the receiver could not take reads in, if it runs in this process. `replacing`: for the
+    ceremony that adopts a root file, which may be needed because a key service or the file is lost.
     """
     clock = clock or DepartmentTime(home.path)
     with contextlib.ExitStack() as opening:
@@ -304,7 +309,7 @@ def open_front(
 
 
 def site_of(home: DepartmentHome) -> Site:
-    """The site that this department's passkeys are for: the desk's address as a browser has it."""
+    """The site that this department's passkeys are for: the desk's address in a browser."""
     settings = home.settings
     port = "" if settings.desk_port == 443 else f":{settings.desk_port}"
     return Site(rp_id=settings.host, origin=settings.desk_origin or f"https://{settings.host}{port}")
@@ -326,7 +331,8 @@ class StoreIncidents:
 
 
 def _notify_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
-    """The entry remains even if the roster cannot be signed now; compliance shows an outdated one."""
+    """Offer units the roster. If it cannot be signed now, the entry remains and compliance shows the old
+    roster."""
     try:
         version = roster.publish(home, store, desk)
     except ExplainedError as error:
@@ -348,13 +354,13 @@ def _newest_root(desk: Desk) -> Root:
 
 
 def _new_code(home: DepartmentHome, desk: Desk, store: Store, clock: Callable[[], int]) -> EnrollmentCode:
-    """A new unit believes the root file whose digest its code has: the adopted one. Raises HomeError."""
+    """Make a code with the digest of the adopted root file, which the new unit trusts. Raises HomeError."""
     demand_adopted(home, desk)
     return unit_office.enrollment_of(home, store, clock).new_code()
 
 
 def adopt_root(home: DepartmentHome, desk: Desk, root_file: bytes, policy_document: bytes) -> Root:
-    """Put a root in force at the desk and in the home's files. Raises StorageError kinds."""
+    """Put a root in force at the desk and in the home's files. Raises StorageError."""
     if describe(root_file)[0].digest() == desk.root.digest():
         root = open_first(root_file, desk.root.digest())  # a crash came between the entry and the files
         checked_policy(root, policy_document)
@@ -367,7 +373,7 @@ def adopt_root(home: DepartmentHome, desk: Desk, root_file: bytes, policy_docume
 
 
 def front_of(department: Department) -> DeskContext | None:
-    """The desk of a running server, over what that has open already; None before its first administrator."""
+    """The desk of a running server, over what that already has open; None before its first administrator."""
     home = department.home
     if not has_desk(home, department.store):
         return None

@@ -1,7 +1,7 @@
-"""When the certificates of the key service and the witnesses end, for the calendar: asked once an hour.
+"""When the certificates of the key service and the witnesses end, for the calendar. Asked once an hour.
 
-A command that runs beside the server asks when it first needs them.
-Their offices renew them. Where one forgets it, every search of the department ends on that day.
+A command that runs beside the server asks when it first needs them. Their offices renew them; if one forgets,
+no search of the department works from that day on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CURE = "the office that runs it renews the two files of its certificate; it take
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A server of another office: what it is, its address, and `ca` (PEM) if its authority is not public."""
+    """A server of another office: its kind, its address, and `ca` (PEM) if its authority is not public."""
 
     what: str
     url: str
@@ -41,7 +41,7 @@ def peers_of(home: DepartmentHome, root: Root | None) -> list[Peer]:
     try:
         keys = address_of(home)
     except InvalidInputError:
-        keys = None  # who uses it says what is wrong with it
+        keys = None  # other code reports what is wrong with it
     if keys is not None:
         found.append(
             Peer(what="key service", url=keys.url, ca=keys.ca, command="department keys serve --certificate")
@@ -56,8 +56,7 @@ def peers_of(home: DepartmentHome, root: Root | None) -> list[Peer]:
 
 
 def shown_by(peer: Peer, *, approved: bool = False) -> tuple[int, int] | None:
-    """(from, to) of the certificate that it shows now, UTC microseconds; None where it shows none that holds:
-    who calls it says why."""
+    """(from, to) of the certificate that it shows now, in UTC microseconds; None if it shows no valid one."""
     parts = urlsplit(peer.url)
     try:
         context = client_context(peer.ca, approved=approved)
@@ -75,7 +74,8 @@ def shown_by(peer: Peer, *, approved: bool = False) -> tuple[int, int] | None:
 
 
 class PeerCertificates:
-    """What ends, as last asked. Thread-safe: who asks while another thread does is given the last answer."""
+    """The ends of certificates as last asked. Thread-safe: while a thread asks, others get the last
+    answer."""
 
     def __init__(
         self, peers: Callable[[], Sequence[Peer]], look: Callable[[Peer], tuple[int, int] | None]
@@ -85,7 +85,7 @@ class PeerCertificates:
         self._found: list[Ending] | None = None
 
     def ask(self) -> None:
-        """Ask each; an absent one costs WAIT_S."""
+        """Ask each peer. An absent one costs WAIT_S."""
         if self._asking.acquire(blocking=False):
             try:
                 self._found = [made for one in self._peers() if (made := self._end_of(one)) is not None]
@@ -93,7 +93,7 @@ class PeerCertificates:
                 self._asking.release()
 
     def ending(self) -> list[Ending]:
-        """The end of each that answered when last asked."""
+        """The end of each certificate whose server answered when last asked."""
         if self._found is None:
             self.ask()
         return list(self._found or ())
@@ -104,5 +104,5 @@ class PeerCertificates:
             return None
         name = f"the certificate of the {peer.what}"
         made = ending_at("certificate", "463.5", peer.what, shown[1], name, CURE, peer.command)
-        # one of 90 days is renewed a month ahead by a program: only what that program missed is announced
+        # a program renews one of 90 days a month ahead, so only what it missed is announced
         return replace(made, lasts_min=(shown[1] - shown[0]) // MINUTE_US)

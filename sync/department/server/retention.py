@@ -1,9 +1,10 @@
-"""One year from receipt, as floor and as ceiling (463.8): which days are due, their purge, and its receipt.
+"""Retention for one year from receipt, no less and no more (463.8): the days due, their purge, its receipt.
 
-A purge of a day: intent, the store key destroyed (with it the index, and every backup of the database),
-rows and packs dropped, receipt signed by the department log. A purge that was cut off is finished by the
-next run. Leaves stay, so the logs still verify. A database that was restored from a backup holds days that
-were purged: they go again at once, and their receipt names the first one, which the access log has.
+The purge of a day notes the intent, destroys the store key (and with it the index and every backup of the
+database), drops rows and packs, and signs a receipt with the department's log key. The next run finishes an
+interrupted purge. Leaves stay, so the logs still verify. A database that was restored from a backup has days
+that were purged: they are purged again at once, and their receipt names the first one, which the access log
+has.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from sync.errors import DatabaseFullError, KeyServiceAwayError, StoreError
 
 log_events = structlog.get_logger("department.retention")
 CLAUSE = "463.8"
-LOOK_BACK_DAYS = 400  # how far beyond the year a day that the database forgot is looked for
-PACE_US = 20 * HOUR_US  # the daily run purges one day of receipt; more at once waits for two people
+LOOK_BACK_DAYS = 400  # how far beyond the year to look for days that the database lacks
+PACE_US = 20 * HOUR_US  # the daily run purges one day of receipt; more at once takes two people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayPurgeReceipt(messages.Message):
-    """Signed by the department log: this day of receipt is no more. `day`: days since 1970-01-01."""
+    """Signed with the department's log key: this day of receipt was purged. `day`: days since 1970-01-01."""
 
     KIND: ClassVar[str] = "department-purge"
     department: str
@@ -55,8 +56,10 @@ class DayPurgeReceipt(messages.Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepeatedPurge(messages.Message):
-    """Signed by the department log: what a backup brought back of a purged day is no more. `first`: SHA-256
-    of the receipt of its purge; the counts are of what was brought back."""
+    """Signed with the department's log key: what a backup brought back of a purged day was purged again.
+
+    `first`: SHA-256 of the first purge's receipt; the counts are of what was brought back.
+    """
 
     KIND: ClassVar[str] = "department-purge-repeated"
     department: str
@@ -73,7 +76,7 @@ AnyReceipt: TypeAlias = DayPurgeReceipt | RepeatedPurge
 
 
 def open_purge(data: bytes, public: Ed25519PublicKey) -> AnyReceipt:
-    """A receipt of either kind. Raises MessageError, EnvelopeError, SignatureError."""
+    """Open a receipt of either kind. Raises MessageError, EnvelopeError, SignatureError."""
     try:
         return messages.open_message(RepeatedPurge, data, public)
     except ExplainedError:
@@ -82,7 +85,7 @@ def open_purge(data: bytes, public: Ed25519PublicKey) -> AnyReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """One day of receipt and when it may, and must, go."""
+    """One day of receipt, and when it may and must be purged."""
 
     day: int
     due_us: int
@@ -93,13 +96,14 @@ class Due:
 
 
 def keep_days_of(home: DepartmentHome) -> int:
-    """The days of the policy that the root file names: an unsigned one purges nothing. Raises HomeError."""
+    """The days of the policy that the root file names, since an unsigned one purges nothing. Raises
+    HomeError."""
     return signed_policy(home).retention.keep_days
 
 
 @contextmanager
 def _apart(failed: list[Exception]) -> Iterator[None]:
-    """One step of the purge: its failure is kept and reported, and the next step follows."""
+    """Run one step of the purge. A failure is kept for the report, and the next step follows."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - whatever stops one day must not stop the others
@@ -108,7 +112,7 @@ def _apart(failed: list[Exception]) -> Iterator[None]:
 
 
 class StoreRetention:
-    """The plan and the deed, for one store."""
+    """Plans and carries out the purges of one store."""
 
     def __init__(  # noqa: PLR0917 - called once, by the server
         self,
@@ -123,20 +127,23 @@ class StoreRetention:
         make_room: Callable[[], None] = lambda: None,
         on_way: Callable[[int], bool] = lambda _day: True,
     ) -> None:
-        """`keep_days`: what the policy file in force says. `first`: what the access log says of the purge of
-        a day, None while it names none. `make_room`: give back room that was kept for a full disk.
-        `on_way`: whether a pack of a day may be there whose rows are not yet written; only the server, which
-        takes them in, can say that none is, and no other run removes packs that no row names."""
+        """Take what the purges need.
+
+        `keep_days`: what the policy file in force says. `first`: what the access log says of a day's purge;
+        None while it names none. `make_room`: give back the room that was reserved for a full disk. `on_way`:
+        whether a pack of a day may exist whose rows are not written yet; only the server, which takes packs
+        in, can rule that out, and only its run removes packs that no row names.
+        """
         self._store, self._keys, self._packs = store, keys, packs
         self._log_key, self._settings = log_key, settings
         self._now_us, self._sure = time.now_us, time.demand_sure
         self._keep_days, self._first, self._make_room = keep_days, first, make_room
         self._on_way = on_way
         self._swept: set[int] = set()
-        self._dropped: dict[int, int] = {}  # images that made room, until the receipt counts them
+        self._dropped: dict[int, int] = {}  # images removed to make room, until the receipt counts them
 
     def plan(self) -> list[Due]:
-        """Every day that still holds content, oldest first."""
+        """Every day that still has content, oldest first."""
         query = (
             select(days.c.day, days.c.purge_started_us).where(days.c.purged_us.is_(None)).order_by(days.c.day)
         )
@@ -153,7 +160,7 @@ class StoreRetention:
         ]
 
     def counted(self, day: int) -> tuple[int, int]:
-        """(records, elements) that a day of receipt holds."""
+        """(records, elements) of a day of receipt."""
         grouped = (
             select(elements.c.log_no, elements.c.sequence, func.count().label("n"))
             .where(elements.c.day == day)
@@ -169,10 +176,10 @@ class StoreRetention:
     def run(self, through: int = -1) -> list[AnyReceipt]:
         """Purge the day that is due, finish what was begun, and repeat what a backup undid.
 
-        More than one day at once means a wrong clock or a long absence: the others wait for their turn, or
-        for two people who say `through` which day of receipt (days since 1970) the backlog may go.
-        Raises ClockInDoubtError: under an unconfirmed clock nothing is destroyed. What fails keeps nothing
-        else from its end; the first failure is raised after all the rest is done.
+        More than one day at once means a wrong clock or a long absence. The others wait for their turn, or
+        for two people who decide `through` which day of receipt (days since 1970) the backlog may be purged.
+        Raises ClockInDoubtError, since nothing is destroyed on an unconfirmed clock. A failure stops nothing
+        else; the first one is raised after all the rest is done.
         """
         now = self._sure()
         failed: list[Exception] = []
@@ -180,7 +187,7 @@ class StoreRetention:
             self._adopt(now)
         plan: list[Due] = []
         for one in self.plan():
-            with _apart(failed):  # a day of which that is not known waits for the next run
+            with _apart(failed):  # a day for which that is not known waits for the next run
                 plan.append(self._taken_back(one, now))
         turn = [one for one in plan if one.begun or self._was_purged(one, now)]
         due = [one for one in plan if one not in turn and one.due_us <= now]
@@ -205,15 +212,18 @@ class StoreRetention:
         return done
 
     def waiting(self) -> list[int]:
-        """Days of receipt that are due and wait for two people: all but the one of the daily run."""
+        """Days of receipt that are due and wait for two people: all except the one for the daily run."""
         now = self._now_us()
         plan = (one for one in self.plan() if not one.begun and not self._was_purged(one, now))
         due = [one.day for one in plan if one.due_us <= now]
         return due if self._purged_since(now - PACE_US) else due[1:]
 
     def _taken_back(self, due: Due, now: int) -> Due:
-        """A day whose purge began before its year was over, by a clock or a row that was wrong: while its key
-        is here nothing was destroyed, and searches find it again."""
+        """Take back the purge of a day that began before its year was over, because a clock or a row was
+        wrong.
+
+        While its key is here, nothing was destroyed, and searches find the day again.
+        """
         if not due.begun or due.due_us <= now or not self._keys.has_store_key(due.day):
             return due
         log_events.warning("purge_began_early", day=due.day, clause=CLAUSE, cure="department verify")
@@ -223,7 +233,7 @@ class StoreRetention:
         return replace(due, begun=False)
 
     def _was_purged(self, due: Due, now: int) -> bool:
-        """Whether the log knows of its purge, which cannot have been before the end of its year."""
+        """Whether the log knows of a day's purge, which cannot be from before the end of its year."""
         return due.due_us <= now and self._first(due.day) is not None
 
     def _purged_since(self, us: int) -> bool:
@@ -234,11 +244,11 @@ class StoreRetention:
         return newest is not None and newest > us
 
     def _adopt(self, now: int) -> None:
-        """Days of which a key exists, but no row: a restored database is older than they are.
+        """Enter days that have a key but no row, because a restored database is older than they are.
 
-        Their year ends like any other's, so they are entered and purged with the rest. Packs alone make no
-        day: a person who can write into the bucket could fill the purge's queue with days that never were.
-        Without a key they are noise, and go at once when their year is over.
+        Their year ends like any other's, so they are purged with the rest. Packs alone do not make a day,
+        since a person who can write into the bucket could then fill the purge's queue with false days. Packs
+        without a key are noise, and are removed as soon as their year is over.
         """
         with self._store.read() as connection:
             known = set(connection.execute(select(days.c.day)).scalars())
@@ -253,7 +263,7 @@ class StoreRetention:
             with _apart(failed):
                 (found.append if self._keys.has_store_key(day) else without.add)(day)
             if failed and isinstance(failed[-1], KeyServiceAwayError):
-                raise failed[-1]  # nor does it answer for the other days
+                raise failed[-1]  # nor would it answer for the other days
         if found:
             log_events.warning("forgotten_days_entered", count=len(found))
             with self._store.write() as connection:
@@ -268,9 +278,9 @@ class StoreRetention:
             raise failed[0]
 
     def _drop_alerts(self, now: int) -> None:
-        """Content of alerts whose own leaf never came is kept its year from receipt, like everything else.
+        """Drop the content of alerts whose own leaf never came, a year after receipt like everything else.
 
-        The leaf that came with it stays, like all leaves: `verify` accounts with it for what was purged.
+        The leaf that came with it stays, like all leaves, and accounts in `verify` for what was purged.
         """
         last = (now // DAY_US - self._keep_days()) * DAY_US
         over = (alerts.c.received_us < last) & (alerts.c.parts != b"")
@@ -278,15 +288,15 @@ class StoreRetention:
             connection.execute(update(alerts).where(over).values(parts=b""))
 
     def _purge(self, due: Due) -> AnyReceipt | None:
-        """None where another run has the day in hand, or has ended its purge meanwhile."""
+        """Purge a day; None if another run is purging it or has purged it meanwhile."""
         first, mine = self._first(due.day), days.c.day == due.day
         started = self._now_us() if first is None else first.purged_us  # a repeat takes no day's turn
         if not due.begun:
             try:
                 begun = self._begin(due.day, started)
-            except DatabaseFullError:  # the images of a day whose year is over make room
+            except DatabaseFullError:  # remove the images of the day, whose year is over, to make room
                 self._dropped[due.day] = self._dropped.get(due.day, 0) + self._packs.drop(due.day)
-                self._make_room()  # where the day has no images, or too few
+                self._make_room()  # if the day has no images, or too few
                 begun = self._begin(due.day, started)
             if not begun:
                 return None
@@ -319,19 +329,19 @@ class StoreRetention:
         return receipt
 
     def _begin(self, day: int, started_us: int) -> bool:
-        """Write down that a day's purge begins; False where another run has it in hand."""
+        """Record that a day's purge begins. Returns False if another run is purging it."""
         begin = update(days).where(days.c.day == day, days.c.purge_started_us.is_(None))
         with self._store.write() as connection:
             return bool(connection.execute(begin.values(purge_started_us=started_us)).rowcount)
 
     def _sweep(self) -> None:
-        """Packs that no row names: a crash between the pack and its rows. Only of days gone by."""
+        """Remove packs of past days that no row names, which a crash between a pack and its rows leaves."""
         today = self._now_us() // DAY_US
         for one in self.plan():
             if one.day >= today or one.day in self._swept:
                 continue
             there = self._packs.names(one.day)
-            if there and self._on_way(one.day):  # midnight passed, or a restored store takes in again
+            if there and self._on_way(one.day):  # at midnight, or while a restored store takes reads in again
                 continue
             self._swept.add(one.day)
             if not there:

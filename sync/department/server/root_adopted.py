@@ -1,7 +1,9 @@
-"""Holds the home's root file against the one that the log adopted: it alone names keys, witnesses, policy.
+"""Compares the home's root file with the one that the log adopted, which alone names keys, witnesses and
+policy.
 
-An older root file is signed too. Put back, it would drop a key service's key, a witness or a stricter policy
-that two offices signed, so no desk opens with it, nothing is purged by it, and `verify` names it.
+An older root file is signed too. If it were put back, it would drop a key service's key, a witness or a
+stricter policy that two offices signed. So no desk opens with it, nothing is purged by it, and `verify` names
+it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ CURE = "restore the adopted version from its backup, or adopt an office's copy a
 
 
 def unlike(here: Root, version: int, digest: bytes) -> str:
-    """How the root file here differs from the one of that version that the log adopted; empty if not."""
+    """How the root file here differs from the one with this version and digest; empty if it does not."""
     if here.digest() == digest:
         return ""
     if here.version == version:
@@ -29,16 +31,16 @@ def unlike(here: Root, version: int, digest: bytes) -> str:
 
 
 def demand_adopted(home: DepartmentHome, desk: Desk) -> None:
-    """Raises HomeError where the home's root file is not the adopted one."""
+    """Refuse a home whose root file is not the adopted one. Raises HomeError."""
     desk.refresh()  # another process may have adopted one
     if what := unlike(root_in(home), desk.root.version, desk.root.digest()):
         raise HomeError(what, where=str(home.root_file), cure=CURE)
 
 
 def demand_named(home: DepartmentHome, root: Root) -> None:
-    """Keys change by the root file alone. Raises HomeError for a CA or a command key that it does not name.
+    """Refuse a CA or a command key that the root file does not name. Raises HomeError.
 
-    The command key may be away, on the administrator's token.
+    Only the root file changes keys. The command key may be missing here, on the administrator's token.
     """
     named = root.other("ca")
     if named not in {None, Authority.open(home.authority).public_der()}:
@@ -52,7 +54,7 @@ def demand_named(home: DepartmentHome, root: Root) -> None:
 
 
 def overdue_root(home: DepartmentHome, desk: Desk) -> Iterator[Overdue]:
-    """Lines of the compliance list: each file here that is not the one that the log's root file names."""
+    """Lines of the compliance list for each file here that is not the one that the log's root file names."""
     checks: tuple[Callable[[], object], ...] = (
         lambda: demand_adopted(home, desk),
         lambda: signed_policy(home, desk.root),

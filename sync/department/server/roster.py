@@ -1,8 +1,8 @@
 """The desk's people as the signed roster that units sync: roles, keys, training and its end, revocation.
 
-A unit knows people only from the log of the desk, never from a list beside it. The roster goes out again,
-under the next version, whenever its content changes; a removed person stays on it as revoked. Passwords do
-not leave the desk: at a unit a person authenticates with the SSH key that the administrator entered.
+A unit knows people only from the desk's log, never from a separate list. Whenever its content changes, the
+roster is sent again under the next version. A removed person stays on it as revoked. Passwords do not leave
+the desk: at a unit, a person authenticates with the SSH key that the administrator entered.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LOCK_FILE = "roster.lock"
 
 
 def people_of(book: DeskState, now_us: int) -> tuple[RosterPerson, ...]:
-    """Everybody who ever held a role, by name, as units take them now."""
+    """Everybody who ever held a role, by name, as units are to know them now."""
     found = (_person(book, account, now_us) for _, account in sorted(book.roster.accounts.items()))
     return tuple(person for person in found if person is not None)
 
@@ -59,7 +59,7 @@ def _person(book: DeskState, account: AccountSet, now_us: int) -> RosterPerson |
 def publish(home: DepartmentHome, store: Store, desk: Desk) -> int | None:
     """Sign and offer the roster if it changed; its version, or None. Raises SyncError, StorageError."""
     command = command_key(home, desk.root)
-    with files.turn(desk.log.folder / LOCK_FILE):  # else an older roster could go out after a newer one
+    with files.turn(desk.log.folder / LOCK_FILE):  # otherwise an older roster could be sent after a newer one
         desk.refresh()
         with desk.looking() as book:
             people = people_of(book, desk.now_us())

@@ -1,7 +1,8 @@
-"""The running server: uvicorn behind TLS 1.3, one port for units (client certificates), one front door.
+"""The running server: uvicorn behind TLS 1.3, one port for units (client certificates), one for people.
 
-TLS only admits. Slow and silent clients are cut off before they cost memory: the handshake, the header
-and every wait for a body have a clock. The daily purge and the renewal of the server's certificate run here.
+TLS only admits a client. Slow and silent clients are cut off before they cost memory: the handshake, the
+header and every wait for a body have a time limit. The daily purge and the renewal of the server's
+certificate run here.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
     from sync.department.ground.listener import BoundedServer
 
 log_events = structlog.get_logger("department.server")
-FIRST_PURGE_S = 60.0  # a start waits so long for one elsewhere: a key service that hangs opens nothing due
-RESERVE_BEYOND = 64 * MB  # free on the disk beside the reserve, before it is made again
+FIRST_PURGE_S = 60.0  # how long a start waits for a purge; keys elsewhere that hang open nothing due
+RESERVE_BEYOND = 64 * MB  # free space besides the reserve, before the reserve is made again
 
 
 def served_names(home: DepartmentHome) -> tuple[str, ...]:
@@ -61,8 +62,10 @@ def served_names(home: DepartmentHome) -> tuple[str, ...]:
 
 
 def demand_known_name(department: Department) -> None:
-    """Raises InvalidInputError where the server's next certificate would lack a name that it had, while units
-    joined: they would refuse it until they get a new code."""
+    """Refuse a next certificate without a name that it had, if units joined. Raises InvalidInputError.
+
+    They would refuse it until they get a new code.
+    """
     home = department.home
     lost = department.authority.lost_names(served_names(home))
     if not lost:
@@ -81,11 +84,14 @@ def demand_known_name(department: Department) -> None:
 
 
 class Department:
-    """Everything that one home's server holds, wired; `close` lets it go."""
+    """Everything that one home's server holds, wired together. `close` releases it."""
 
     def __init__(self, home: DepartmentHome, clocks: Clocks | None = None, *, changes: bool = True) -> None:
-        """`changes`: the store is brought up to date, the authority renewed, what is not there made; without
-        it nothing of the home is changed, for who only looks."""
+        """Open a home.
+
+        `changes`: bring the store up to date, renew the authority, and make what is missing. Without it
+        nothing in the home changes, for commands that only look.
+        """
         self.home = home
         self.purge_through: Callable[[], int] = lambda: -1
         self.demand_root: Callable[[], None] = lambda: None
@@ -98,7 +104,7 @@ class Department:
         self.time = DepartmentTime(home.path, clocks, keeps=changes)
         self._reserve = Reserve(home.path)
         if changes:
-            self._reserve.spend_if_short()  # the database opens, and what is due goes before anything comes
+            self._reserve.spend_if_short()  # so the database opens and what is due is purged first
         self.authority, log_key = Authority.open(home.authority, self.time), home.log_key()
         self.store = open_store_of(home, migrate=changes)
         try:
@@ -164,8 +170,10 @@ class Department:
         return self.ended(unit_id)
 
     def retain(self) -> list[AnyReceipt]:
-        """The daily purge: whole days of receipt by their receipts, and abandoned pieces; by no other root
-        file and policy than the log adopted."""
+        """Run the daily purge: whole days of receipt, with receipts, and abandoned pieces.
+
+        It uses only the root file and policy that the log adopted.
+        """
         self.demand_root()
         try:
             return self.retention.run(self.purge_through())
@@ -174,7 +182,7 @@ class Department:
             self._keep_reserve()
 
     def _keep_reserve(self) -> None:
-        """Room for the beginning of a purge on a full disk, where the database is here."""
+        """Reserve room for a purge to begin on a full disk, if the database is on this machine."""
         if not self.store.postgres:
             self._reserve.keep(beyond=RESERVE_BEYOND)
 
@@ -194,8 +202,7 @@ def _server(
 
 
 def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> None:
-    """Make the CA's and the server's certificates again where they end soon; connections from now on are
-    shown them."""
+    """Renew the certificates of the CA and the server if they end soon. New connections get them."""
     renewed = department.authority.renew()
     certificate, key = department.authority.server_files(served_names(department.home))
     for context in contexts:
@@ -205,13 +212,15 @@ def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> 
 
 
 def _renew_documents(department: Department) -> None:
-    """Policy and day keys for units, signed again in time; also where the department has no desk yet. Lists
-    that an earlier version kept in clear are sealed."""
+    """Sign policy and day keys for units again in time, even if the department has no desk yet.
+
+    This also seals lists that an earlier version kept unsealed.
+    """
     try:
         list_seal.seal_stored(department.home, department.store)
-    except StorageError as error:  # purge and renewal come all the same
+    except StorageError as error:  # purge and renewal follow anyway
         log_events.error("lists_not_sealed", where=error.where, what=error.what, cure=error.cure)  # noqa: TRY400
-    if (department.home.path / "command.key").exists():  # else its holder signs them by hand
+    if (department.home.path / "command.key").exists():  # otherwise its holder signs them by hand
         documents.refresh(
             *(department.home, department.store, department.keys, department.time()),
             said=department.said,
@@ -220,7 +229,7 @@ def _renew_documents(department: Department) -> None:
 
 
 async def _ask(ask_time: Callable[[], None]) -> None:
-    """Ask the witnesses what time it is."""
+    """Ask the witnesses for the time."""
     try:
         await asyncio.to_thread(ask_time)
     except Exception as error:  # noqa: BLE001 - the server must live; compliance shows a clock in doubt
@@ -230,8 +239,10 @@ async def _ask(ask_time: Callable[[], None]) -> None:
 async def _purge(
     department: Department, contexts: Sequence[ssl.SSLContext], ask_time: Callable[[], None]
 ) -> None:
-    """The renewal of the certificate and the daily purge, by a clock that the witnesses were asked about. A
-    full disk ends the first, and needs the second."""
+    """Renew the certificate and run the daily purge, after asking the witnesses for the time.
+
+    A full disk makes the renewal fail, and needs the purge.
+    """
     await _ask(ask_time)
     try:
         renew_server(department, contexts)
@@ -246,7 +257,7 @@ async def _purge(
 
 
 async def _await_purge(purged: asyncio.Task[None], stop: asyncio.Event, *, limit_s: float | None) -> None:
-    """Wait for the purge of the start, or the word to stop, or the limit."""
+    """Wait until the first purge has ended, the server is to stop, or the limit is reached."""
     stopped = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({purged, stopped}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
@@ -263,8 +274,7 @@ async def _retain(
     *,
     purged: asyncio.Task[None],
 ) -> None:
-    """What follows the purge of the start, once that has ended; then the purge at its hour, and what follows
-    it, day by day."""
+    """After the first purge, do the daily work; then purge at its hour and do the daily work, day by day."""
     await purged
     while not stop.is_set():
         try:
@@ -285,7 +295,7 @@ async def _retain(
 
 
 async def _each_hour(hourly: Callable[[], None], stop: asyncio.Event) -> None:
-    """Once at the start, then every hour."""
+    """Run `hourly` at the start and then every hour."""
     while not stop.is_set():
         try:
             await asyncio.to_thread(hourly)
@@ -296,7 +306,7 @@ async def _each_hour(hourly: Callable[[], None], stop: asyncio.Event) -> None:
 
 
 async def _watch_clock(time: DepartmentTime, ask_time: Callable[[], None], stop: asyncio.Event) -> None:
-    """Ask what time it is every hour, and each minute while the clock is in doubt."""
+    """Ask for the time every hour, and every minute while the clock is in doubt."""
     asked, doubted = time.running_us(), False
     while not stop.is_set():
         doubt = time.doubt()
@@ -324,9 +334,12 @@ async def serve(
     *,
     ask_time: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run until SIGTERM or SIGINT: purge, then listen; with a key service elsewhere, listen after a minute
-    even if the purge hangs. Stopped in that purge, it ends after it and never listens. `ready` gets the two
-    ports once both listen; `daily` follows a purge; `ask_time` asks the witnesses."""
+    """Purge, then listen, until SIGTERM or SIGINT.
+
+    With a key service elsewhere, the server listens after a minute even if the purge hangs. A signal during
+    that purge ends the server after it, without listening. `ready` gets the two ports once both listen;
+    `daily` follows a purge; `ask_time` asks the witnesses.
+    """
     home, settings = department.home, department.home.settings
     demand_free(settings.listen, settings.unit_port, f"{SETTINGS_FILE}: unit_port")
     demand_free(settings.listen, settings.desk_port, f"{SETTINGS_FILE}: desk_port")
@@ -360,7 +373,7 @@ async def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    # a backup that was put back holds what became due since
+    # a restored backup has what became due since
     purged = asyncio.create_task(_purge(department, contexts, ask_time))
     await _await_purge(purged, stop, limit_s=FIRST_PURGE_S if address_of(home) is not None else None)
     if stop.is_set():
@@ -368,7 +381,7 @@ async def serve(
         return
     async with asyncio.TaskGroup() as group:
         for server in (units, front):
-            group.create_task(server._serve())  # `serve` would take the signals for itself
+            group.create_task(server._serve())  # `serve` would install its own signal handlers
         while not (units.started and front.started) and not stop.is_set():
             await asyncio.sleep(0.02)
         if units.started and front.started:

@@ -1,4 +1,4 @@
-"""Behind the desk's calls about units and the store: codes, revocation, a purge ahead of its hour."""
+"""The work behind the desk's calls about units and the store: codes, revocation, a purge before its hour."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sync.root_file import Root
 
 
 def enrollment_of(home: DepartmentHome, store: Store, clock: Callable[[], int]) -> Enrollment:
-    """What makes codes for units and revokes them."""
+    """The object that makes codes for units and revokes units."""
     authority = Authority.open(home.authority, clock)
     return Enrollment(store, authority, home.log_key(), home.settings, home.root_file, clock)
 
@@ -41,16 +41,19 @@ def let_join(  # noqa: PLR0917 - what a code touches
     said: documents.Said,
     root: Root,
 ) -> int:
-    """Keep a one-time code for a new unit of that name; for how many hours. Raises InvalidInputError."""
-    if (home.path / "command.key").exists():  # else its holder signs the documents by hand
+    """Keep a one-time code for a new unit of that name; return for how many hours. Raises
+    InvalidInputError."""
+    if (home.path / "command.key").exists():  # otherwise its holder signs the documents by hand
         documents.refresh(home, store, keys, clock(), said=said, root=root)
     enrollment_of(home, store, clock).keep_code(name, code)
     return home.settings.code_hours
 
 
 def take_reset(store: Store, receipt: bytes, clock: Callable[[], int]) -> tuple[str, int, int]:
-    """(unit's id, reads that were never delivered, records) of a destruction receipt, once it is kept. Raises
-    RefusedByDepartmentError."""
+    """Keep a destruction receipt; return (unit's id, reads that were never delivered, records).
+
+    Raises RefusedByDepartmentError.
+    """
     said = destructions.take(store, receipt, clock())[1]
     return said.unit_id, said.undelivered, said.size
 
@@ -64,7 +67,8 @@ def purge(  # noqa: PLR0917 - what a purge touches
     clock: Callable[[], int],
     log_key: Ed25519PrivateKey,
 ) -> list[PurgedDay]:
-    """As the daily run; the log gets an entry of each day. `log_key`: as the desk opened the log with it."""
+    """Purge as the daily run does, and enter each day in the log. `log_key`: with which the desk opened the
+    log."""
     time = clock
     if not isinstance(time, DepartmentTime):
         time = DepartmentTime(home.path, Clocks(wall=clock, running=clock, boot=lambda: "as given"))

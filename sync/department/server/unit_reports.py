@@ -1,8 +1,8 @@
-"""What units say that they took, held against the access log: each list, configuration and grant.
+"""Compares what units report that they accepted with the access log: each list, configuration and grant.
 
-Root with the command key signs a list, a roster or a grant for units with no entry at all. Units
-record each document that comes into force, and each grant under which a person logged in, and deliver these
-records; no key of the department makes one up. So what no entry covers is found after the fact. No I/O.
+Root with the command key can sign a list, a roster or a grant for units without any entry. But units record
+each document that comes into force and each grant under which a person logged in, and deliver these records,
+which no key of the department can forge. So anything without an entry is found afterwards. No I/O.
 """
 
 from __future__ import annotations
@@ -40,8 +40,11 @@ FOR_ONE_UNIT = ("configuration", "update/", "closed/")
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The last word of a unit's log: under which grant it was ended, and when. `unit_id`: as grants name the
-    unit; `last`: the last read or hit that the department never had, -1 for none; `holds` that went."""
+    """The last record of a unit's log: under which grant a reset ended it, and when.
+
+    `unit_id`: as grants name the unit; `last`: the last read or hit that the department never received, -1
+    for none; `holds`: the holds that it destroyed.
+    """
 
     unit: str
     log: str
@@ -54,9 +57,12 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A grant of the log: whether it can destroy, whether it gives up records that exist only at a unit, the
-    first digits of the only log that it may end, for which units it is, up to which record and which holds
-    may go. `signed`: a person signed what it destroys; else nothing says so."""
+    """A grant from the log.
+
+    It says whether it can destroy, whether it gives up records that exist only at a unit, the first digits of
+    the only log that it may end, its units, and up to which record and which holds it may destroy. `signed`:
+    whether a person signed what it destroys; otherwise nothing proves that.
+    """
 
     digest: bytes
     can_destroy: bool
@@ -68,7 +74,7 @@ class Given:
     signed: bool = True
 
     def wrong_with(self, one: Reset) -> str:
-        """What a reset under it did that it does not allow; empty if it allows all."""
+        """What a reset under this grant did that it does not allow; empty if it allows everything."""
         if one.unit_id not in self.units:
             return "which is for other units"
         if not one.log.startswith(self.log):
@@ -82,9 +88,12 @@ class Given:
 
 @dataclass(slots=True)
 class Reported:
-    """What units reported: (unit, what it took), log after log; of a grant also what the unit had taken
-    before it in that log; their resets; the units themselves, whose each log is, the days of receipt, and the
-    documents that units are offered (None: not looked at), as the store has them."""
+    """What units reported: (unit, what it accepted), log after log, and their resets.
+
+    For a grant, it also has what the unit had accepted before it in that log. From the store it has the
+    units, the unit of each log, the days of receipt, and the documents that units are offered (None: not
+    examined).
+    """
 
     files: list[tuple[str, FileInForce]] = field(default_factory=list)
     grants: list[tuple[str, GrantTaken, tuple[FileInForce, ...]]] = field(default_factory=list)
@@ -97,20 +106,22 @@ class Reported:
     _proven_us: int = 0
 
     def begin_log(self) -> None:
-        """What follows is of another log."""
+        """Begin another log, which the following calls belong to."""
         self._log_at, self._proven_us = len(self.files), 0
 
     def prove(self, us: int) -> None:
-        """The department had signed this time before what follows in this log: it is of later than that,
-        whatever the unit's clock says."""
+        """Note a time that the department signed before what follows in this log.
+
+        So what follows is later than that, whatever the unit's clock says.
+        """
         self._proven_us = max(self._proven_us, us)
 
     def add_reset(self, said: Reset) -> None:
-        """The last word of this log."""
+        """Take in the last record of this log."""
         self.resets.append(replace(said, at_us=max(said.at_us, self._proven_us)))
 
     def add(self, unit: str, record: FileInForce | GrantTaken) -> None:
-        """A record of a unit. What it took before it joined this department is not this department's."""
+        """Take in a unit's record. What it accepted before it joined this department is ignored."""
         if isinstance(record, GrantTaken):
             before = tuple(one for _, one in self.files[self._log_at :])
             self.grants.append((unit, replace(record, at_us=max(record.at_us, self._proven_us)), before))
@@ -121,16 +132,16 @@ class Reported:
 
 
 class CoveredByEntries:
-    """The log's entries about documents and grants, held against what units reported.
+    """Compares the log's entries about documents and grants with what units reported.
 
-    `adopted`: version and digest of the root file that the log adopted last.
+    `adopted`: version and digest of the root file that the log last adopted.
     """
 
     def __init__(self, folded: FoldedLog, samples: DrawnSamples) -> None:
-        """Both are shown each entry too."""
+        """Begin a comparison. `folded` and `samples` get each entry too."""
         self._folded, self._samples = folded, samples
         self._sent: set[tuple[str, int, bytes]] = set()
-        self._young: set[tuple[str, int, bytes]] = set()  # of those, what was signed since the log was opened
+        self._young: set[tuple[str, int, bytes]] = set()  # those signed since the log was opened
         self._out: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._first: dict[str, int] = {}
         self._first_us = 0
@@ -146,7 +157,7 @@ class CoveredByEntries:
         self.claims: list[str] = []
 
     def judge(self, entry: Entry, *, holds: bool) -> None:
-        """Take in an entry in its order. `holds`: the person whom it names signed it, or none had to."""
+        """Take in the next entry. `holds`: whether its person signed it, or did not have to."""
         note = entry.note
         self._folded.judge(entry)
         self._newest_us = entry.stamp.at_us
@@ -211,7 +222,7 @@ class CoveredByEntries:
         return list(dict.fromkeys(wrong)), sorted(unchecked)
 
     def _files(self, reported: Reported) -> Iterator[tuple[bool, str]]:
-        """Signed files that units took and no entry covers: (whether that is wrong or unchecked, words)."""
+        """Signed files that units accepted without an entry: (True if wrong, False if unchecked; words)."""
         for unit, record in reported.files:
             if (record.name, record.version, record.digest) in self._sent:
                 continue
@@ -223,7 +234,7 @@ class CoveredByEntries:
                 yield True, f"{unit} took {record.name}, version {record.version}: no entry covers it"
 
     def _let_in(self, reported: Reported) -> Iterator[tuple[bool, str]]:
-        """Grants used and resets made at units that no entry covers; as `_files`."""
+        """Grants used and resets made at units without an entry; as `_files`."""
         for unit, taken, before in reported.grants:
             known = self._grants.get(taken.grant_id)
             young = any((one.name, one.version, one.digest) in self._young for one in before)
@@ -245,14 +256,14 @@ class CoveredByEntries:
             elif given and (what := given.wrong_with(one)):
                 yield True, f"{one.unit} was reset under grant {one.grant_id}, {what}"
             elif given and given.of_records and not given.log and (one.unit, one.grant_id) in ended:
-                yield (  # only a log of an earlier form gives such a grant, and allowed that then
+                yield (  # only a log of an earlier form has such a grant, which then allowed this
                     False,
                     f"a second reset of {one.unit} under grant {one.grant_id}, which names no log",
                 )
             ended.add((one.unit, one.grant_id))
 
     def _not_out(self, reported: Reported) -> Iterator[str]:
-        """Documents that units were offered, and are not any more, or in an older or another form."""
+        """Documents that units were offered and now are not, or only in an older or different form."""
         if reported.documents is None:
             return
         here = {(name, unit): (version, digest) for name, unit, version, digest in reported.documents}
@@ -260,7 +271,7 @@ class CoveredByEntries:
             now = here.get((name, unit))
             what = f"{name} for unit {unit[:16]}" if unit else name
             if now is not None and now[1] == UNSIGNED:
-                continue  # named by itself
+                continue  # reported separately
             if now is None and not name.startswith(f"{PART}/"):  # a list that got shorter has fewer
                 yield f"units are not offered {what} any more, which they were in version {said[0]}"
             elif now is not None and now[0] < said[0]:
@@ -271,10 +282,10 @@ class CoveredByEntries:
                 yield f"units are offered another {what} than the log names as version {said[0]}"
 
     def _not_entered(self, reported: Reported) -> Iterator[tuple[bool, str]]:
-        """(whether it is wrong, what) of documents that units are offered and that no entry names yet.
+        """(whether it is wrong, what) for documents that units are offered and no entry names yet.
 
-        A crash between the offer and its entry leaves such a one, and the daily run enters it; what no desk
-        offers, or no person signed, is made good by no entry.
+        A crash between the offer and its entry leaves one, which the daily run enters. An entry does not
+        justify what no desk offers or no person signed.
         """
         offers = dict(self._offers)
         for name, unit, version, digest in reported.documents or () if self._out else ():
@@ -294,7 +305,8 @@ class CoveredByEntries:
                 yield False, f"{what}: the daily run enters it, and verify judges it then"
 
     def _is_older(self, record: FileInForce) -> bool:
-        """Of before documents were entered: its version is lower than the first one of its name."""
+        """Whether it is from before documents were entered: its version is below the first one of its
+        name."""
         first = self._first.get(record.name)
         if first is not None:
             return record.version < first
@@ -303,15 +315,16 @@ class CoveredByEntries:
         )
 
     def _is_newer(self, record: FileInForce) -> bool:
-        """A version by the clock that is hardly older than the log's newest entry: it is entered daily."""
+        """Whether a time-based version is hardly older than the log's newest entry, since it is entered
+        daily."""
         return record.name not in DOCUMENTS and record.version * SECOND_US > self._newest_us - DAY_US
 
 
 def _given(entry: Entry, note: GrantIssued) -> Given:
-    """A grant as its person signed it; in an older log without a signature nothing says what it destroys."""
+    """A grant as its person signed it. An older log without signatures does not prove what it destroys."""
     form, up_to, log = form_of(entry.signed), 0, ""
     holds: tuple[int, ...] = ()
-    with contextlib.suppress(StorageError):  # such an entry does not hold
+    with contextlib.suppress(StorageError):  # such an entry is not valid
         (up_to, holds), log = destroyed_by(form), log_of(form)
     return Given(
         digest=note.digest,

@@ -1,9 +1,9 @@
 """Checks a department's store: every leaf, tree, co-signature, receipt, element and purge. Names what is bad.
 
-Content is checked through the key service, which answers "matches its commitment" or what is wrong, never
-the content. An element that is neither here, nor purged by receipt, nor given up, is a loss. The store's own
-word that one was given up, or is still to come, does not count against a receipt that the department gave for
-it: the unit keeps that in its log.
+Content is checked through the key service, which answers "matches its commitment" or what is wrong, never the
+content. An element that is neither here, nor purged with a receipt, nor given up, is a loss. The store's own
+claim that an element was given up or is still to come does not count against a receipt that the department
+gave for it, which the unit keeps in its log.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from sync.errors import KeyServiceError, StoreError, SyncError
 from sync.vouch import open_vouch
 
 AT_ONCE = 500
-NO_END_US = 1 << 62  # without a clock nothing is to come
+NO_END_US = 1 << 62  # without a clock, nothing is in the future
 MAX_PROBLEMS = 1000
 REPORTS: dict[str, type[FileInForce] | type[GrantTaken] | type[UploadReceipt]] = {
     FileInForce.KIND: FileInForce,
@@ -57,7 +57,7 @@ REPORTS: dict[str, type[FileInForce] | type[GrantTaken] | type[UploadReceipt]] =
 
 @dataclass(slots=True)
 class StoreReport:
-    """What was checked, and what is wrong, in the order found."""
+    """What was checked, and what is wrong, in the order in which it was found."""
 
     logs: int = 0
     records: int = 0
@@ -101,7 +101,8 @@ class Checker:
         command: bytes | None = None,
         now_us: int = NO_END_US,
     ) -> None:
-        """`signed`: gives a document of the store as it was signed. `command`: whose public key signed it."""
+        """Begin a pass. `signed`: returns a stored document as it was signed. `command`: the public key of
+        its signer."""
         self._command = command
         self._signed = signed
         self._store, self._keys, self._packs, self._department = store, keys, packs, department
@@ -115,7 +116,7 @@ class Checker:
         self._covered: list[tuple[int, int]] = []
 
     def run(self, *, content: bool = True) -> StoreReport:
-        """Everything; without `content`, signatures and trees alone."""
+        """Check everything; without `content`, only signatures and trees."""
         with self._store.read() as connection:
             check_types.check(connection, self.report.wrong)
             rows = connection.execute(
@@ -169,7 +170,8 @@ class Checker:
         return self.report
 
     def _days(self, connection: sa.Connection) -> None:
-        """What each day of receipt holds, and which are purged: held against the log's entries."""
+        """Take in what each day of receipt has and which days are purged, to compare with the log's
+        entries."""
         found = self.report.reported.days = stored_days(connection, self._department)
         self._here = sorted(day for day, one in found.here.items() if one.elements)
         self._index.days(connection, self._here)
@@ -217,7 +219,8 @@ class Checker:
             self.report.wrong(f"log {_short(log)}: its co-signed checkpoint is not here")
 
     def _closed(self, connection: sa.Connection, log: unit_logs.HeldLog, *, content: bool) -> None:
-        """Records that came after their log was closed: no tree is known, each holds by its signature."""
+        """Check records that came after their log was closed, each by its signature, since no tree is
+        known."""
         after = -1
         while some := closed_records.all_of(connection, log, after, AT_ONCE):
             parsed = []
@@ -236,7 +239,8 @@ class Checker:
             after = some[-1][0]
 
     def _ahead(self, connection: sa.Connection, log: unit_logs.HeldLog) -> None:
-        """Hits whose turn in the log has not come: their content is here, and each holds by its signature."""
+        """Check hits whose turn in the log has not come. Their content is here, and each has its
+        signature."""
         size = log.frontier.size
         early = [one for one in ahead(connection, log, self._record_wrong) if one[0].sequence >= size]
         waiting = {leaf.sequence for leaf, _, purged in early if not purged}
@@ -256,7 +260,7 @@ class Checker:
                         unit=self._unit,
                         log=said.log_id.hex(),
                         grant_id=said.grant_id,
-                        at_us=max(said.at_us, opened_us),  # it vouched for this log before, whatever it says
+                        at_us=max(said.at_us, opened_us),  # the unit had vouched for this log before
                         unit_id=said.unit_id,
                         last=said.ranges[-1][1] if said.undelivered and said.ranges else -1,
                         holds=said.holds,
@@ -288,7 +292,7 @@ class Checker:
         *,
         waiting: Collection[int] = (),
     ) -> None:
-        """The elements of these records. `waiting`: records of which nothing is missed yet."""
+        """Check the elements of these records. `waiting`: records that may still lack elements."""
         marks = {
             (leaf.sequence, name): leaf.elements[name]
             for leaf, _ in parsed
@@ -335,7 +339,7 @@ class Checker:
     def _judge_lacking(
         self, log: unit_logs.HeldLog, lacking: dict[int, int], absent: Collection[tuple[int, str]]
     ) -> None:
-        """`lacking`: how many elements of a record are said to be still to come."""
+        """Judge missing elements. `lacking`: by record, how many elements are said to be still to come."""
         for sequence, missing in lacking.items():
             if missing > sum(number == sequence for number, _ in absent):
                 self._record_wrong(log, sequence, "is said to lack what is here: it gets no receipt")
@@ -350,7 +354,7 @@ class Checker:
             self.report.reported.prove(receipt.at_us)
 
     def _judge_excuses(self, log: unit_logs.HeldLog) -> None:
-        """A receipt is given for whole records alone: what it covers was here."""
+        """Judge claims of missing content against receipts, which cover only whole records that were here."""
         for sequence, name, why in self._excused:
             if any(first <= sequence <= last for first, last in self._covered):
                 self._element_wrong(log, sequence, name, f"said to be {why}, but a receipt was given for it")
@@ -375,7 +379,7 @@ class Checker:
         rows = connection.execute(
             select(elements)
             .where(
-                elements.c.day.in_(self._here),  # the first column of the key: else each call reads them all
+                elements.c.day.in_(self._here),  # the key's first column: else each call reads all rows
                 elements.c.log_no == log.log_no,
                 elements.c.sequence >= numbers.start,
                 elements.c.sequence < numbers.stop,
@@ -395,8 +399,8 @@ class Checker:
     def _excuses(
         connection: sa.Connection, log: unit_logs.HeldLog, numbers: range
     ) -> tuple[set[tuple[int, str]], set[tuple[int, str]], dict[int, int]]:
-        """(elements that were given up as incidents, those of records that are still to come, and how many
-        of each)."""
+        """(elements given up as incidents, elements of records that are still to come, how many of each
+        record)."""
         query = select(bad_records.c.sequence, bad_records.c.name).where(
             bad_records.c.log_no == log.log_no,
             bad_records.c.sequence >= numbers.start,
@@ -430,7 +434,8 @@ class Checker:
                 self.report.wrong(f"receipt {number}: is kept as of other records than it names")
 
     def _purges(self, connection: sa.Connection) -> int:
-        """How many elements the purge receipts account for; each must hold, and its key be gone."""
+        """Check that each purge receipt is valid and its key gone; return how many elements they account
+        for."""
         counted = 0
         query = select(days.c.day, days.c.receipt, days.c.purged_us, days.c.purge_started_us)
         for day, message, purged_us, started_us in connection.execute(query.order_by(days.c.day)).all():
@@ -462,7 +467,7 @@ class Checker:
 
 
 def _in_windows(parsed: Sequence[_Parsed]) -> Iterator[tuple[range, list[_Parsed]]]:
-    """Records with gaps between them, in the order of their numbers: windows, and what is in each."""
+    """Split records, in order of their numbers and with gaps between them, into windows."""
     first = parsed[0][0].sequence if parsed else 0
     for at in sorted({(leaf.sequence - first) // AT_ONCE for leaf, _ in parsed}):
         numbers = range(first + at * AT_ONCE, first + (at + 1) * AT_ONCE)
