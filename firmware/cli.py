@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def explain(error: Exception, common: Common) -> tuple[str, int]:
-    """(the line, the exit status) of an error that ends a command."""
+    """(message, exit status) for an error that ends a command."""
     if isinstance(error, PermissionError):
         what, status = f"{error.filename}: permission denied{_whose(error, common.home)}", MISUSE
     elif isinstance(error, OSError):  # a full or read-only disk, a failing card
@@ -91,13 +91,13 @@ def explain(error: Exception, common: Common) -> tuple[str, int]:
         what, status = f"{common.home}: the database cannot be used: {error}", FOUND_WRONG
     elif isinstance(error, NoHomeError) and _is_file(common.home / "sync" / "member.cbor"):
         what, status = f"{common.home}: this unit's log is gone (reader run continues in a new one)", MISUSE
-    else:  # the error of a room carries its own
+    else:  # our own errors have their exit status
         what, status = str(error), int(getattr(error, "exit_status", FOUND_WRONG))
     return f"{common.command}: {what}", status
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a file is there, as far as this user may see."""
+    """Whether the file exists, as far as this user can see."""
     try:
         return path.is_file()
     except OSError:
@@ -105,14 +105,14 @@ def _is_file(path: Path) -> bool:
 
 
 def _path_of(error: OSError, home: Path) -> Path | None:
-    """The file of the home that an error names; None for another, for a number of an open file, or none."""
+    """The file in the home that an error names; None if it names no file, another file or a descriptor."""
     name = error.filename
     path = Path(os.fsdecode(name)) if isinstance(name, str | bytes | os.PathLike) else None
     return path if path is not None and path.is_relative_to(home) else None
 
 
 def _whose(error: PermissionError, home: Path) -> str:
-    """The way on, where it is the home that this user may not use or make."""
+    """What to do if this user may not use or create the home; empty if the error is not about it."""
     path = _path_of(error, home)
     if path is None:
         return ""
@@ -123,13 +123,13 @@ def _whose(error: PermissionError, home: Path) -> str:
     shut = _shut_to_its_owner(path, home) if own else None
     if shut is not None:
         return f" (its owner took the right away: chmod u+rwX {shut})"
-    if own:  # another user, as a rule root, left files in it
+    if own:  # another user, usually root, left files in it
         return f" (give the folder back to {owner}: sudo chown -R {owner.lstrip('#')} {home})"
     return f" ({home} belongs to {owner}: sudo -u {shlex.quote(owner)} reader ...)"
 
 
 def _steps(path: Path, home: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """The home, and each part of the way to a file in it that is there."""
+    """Yield the home and each existing part of the path to a file in it."""
     parts = path.relative_to(home).parts if path.is_relative_to(home) else ()
     for count in range(len(parts) + 1):
         step = home.joinpath(*parts[:count])
@@ -140,7 +140,7 @@ def _steps(path: Path, home: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _shut_to_its_owner(path: Path, home: Path) -> Path | None:
-    """The first part of the way that is this user's, and whose mode keeps this user out."""
+    """The first part of the path that this user owns and whose mode denies access."""
     for step, facts in _steps(path, home):
         needed = 0o700 if stat.S_ISDIR(facts.st_mode) else 0o600
         if facts.st_uid == os.geteuid() and not stat.S_ISLNK(facts.st_mode) and needed & ~facts.st_mode:
@@ -149,12 +149,12 @@ def _shut_to_its_owner(path: Path, home: Path) -> Path | None:
 
 
 def _in_the_way(error: OSError, home: Path) -> str:
-    """The way on, where something of another kind is in the place of a file or a folder of the home."""
+    """What to do if a file of the wrong kind is in the place of a file or folder of the home; else empty."""
     path = _path_of(error, home)
     for step, facts in () if path is None else _steps(path, home):
         try:
             leads_to = step.stat().st_mode
-        except OSError as why:  # for EACCES the link leads into a folder that is shut to this user
+        except OSError as why:  # EACCES: the link leads into a folder closed to this user
             if stat.S_ISLNK(facts.st_mode) and not isinstance(why, PermissionError):
                 return f" ({step} is a link that leads nowhere: mount what it leads to, or remove it)"
             break

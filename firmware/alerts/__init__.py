@@ -1,1 +1,1 @@
-"""Alerts on the unit (463.7): reads matched with hot lists, raised once, shown, checked, answered for."""
+"""Alerts on the unit (463.7): reads are matched with hot lists; each hit is raised once, shown and decided."""

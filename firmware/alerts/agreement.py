@@ -1,6 +1,6 @@
-"""Whether state and class of a read contradict a hot-list entry. Pure; no I/O.
+"""Whether a read's state and plate class contradict a hot-list entry. Pure; no I/O.
 
-What the source or the reader does not say contradicts nothing.
+A value that the source or the reader does not give contradicts nothing.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from detector.plates import PlateBox, PlateText
 
-NAMED = 0.5  # a state is named from here on
-UNLIKELY = 0.05  # an entry's state below this, where another one is named, contradicts it
-EUROPE = "EU"  # the reader's one code for every plate of European form
+NAMED = 0.5  # the reader names a state at this probability or more
+UNLIKELY = 0.05  # if the reader names another state, an entry's state below this contradicts it
+EUROPE = "EU"  # the reader's only code for plates of European form
 _EUROPEAN_CODES = """
 AT BE BG CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IT LT LU LV MT NL NO PL PT RO SE SI SK UA
 """
 EUROPEAN = frozenset(_EUROPEAN_CODES.split())
-MOTORCYCLE_ASPECT = 1.62  # a plate of 7 x 4 inches seen straight has 1.75, a car's 12 x 6 has 2.0
+MOTORCYCLE_ASPECT = 1.62  # a 7 x 4 inch plate seen straight has 1.75, a car's 12 x 6 has 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def disagreement(
 
 
 def contradicts_state(jurisdiction: Sequence[tuple[str, float]], state: str, known: Sequence[str]) -> bool:
-    """Whether the reader names another state, and the entry's is unlikely."""
+    """Whether the reader names another state and the entry's state is unlikely."""
     wanted = EUROPE if state in EUROPEAN else state
     if wanted not in known:
         wanted = wanted.partition("-")[0]
@@ -56,8 +56,7 @@ def contradicts_state(jurisdiction: Sequence[tuple[str, float]], state: str, kno
 
 
 def contradicts_class(box: PlateBox, plate_class: str) -> bool:
-    """Whether the plate's proportions contradict the class: a motorcycle's plate is not long, a car's is not
-    nearly square."""
+    """Whether the plate's proportions contradict the class: only a motorcycle's plate is nearly square."""
     if box.height_px < 1:
         return False
     if plate_class == "motorcycle":

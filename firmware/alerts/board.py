@@ -1,8 +1,8 @@
-"""The alerts that are open on this unit, and the one way to take them further. Every step is a signed record.
+"""The open alerts of this unit, and the only way to take a step with them. Every step is a signed record.
 
-An alert stays on the board until a person closes it, or so many are open that the oldest are counted and left
-to the desk, which has them all; nothing else removes one. What was raised before a
-restart cannot be opened here: its key was in memory alone. The department has it.
+An alert stays on the board until a person closes it. If too many are open, the oldest are counted and left to
+the department's desk, which has them all; nothing else removes one. Alerts from before a restart cannot be
+opened here, since their keys were only in memory; the department can open them.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from storage.read_records import Alert, AlertStepped
 from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import ListEntry, cleared_name
 
-MOST_OPEN = 500  # beyond, the oldest silent ones are counted and left to the desk
-STEPS_TOGETHER = 100  # of one kind, in one transaction
-LEFT = "left to the desk"  # what became of an alert that this unit shows no more
-MOST_AT_ALL = 5000  # beyond, the oldest of all are: on a unit that no officer sits at, no one closes one
+MOST_OPEN = 500  # if more are open, the oldest silent ones are counted and left to the desk
+STEPS_TOGETHER = 100  # steps of one kind in one transaction
+LEFT = "left to the desk"  # the outcome of an alert that this unit no longer shows
+MOST_AT_ALL = 5000  # if more are open, the oldest of any kind are: no officer may be there to close them
 _VERDICTS = {
     AlertAnswer.CONFIRMED: Verdict.CONFIRMED,
     AlertAnswer.WRONG_CHARACTER: Verdict.MISREAD,
@@ -48,9 +48,9 @@ _VERDICTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAlert:
-    """One alert on the board. `sightings`: reads of the same vehicle since, the first included.
+    """One alert on the board. `sightings`: the reads of this vehicle so far, including the first.
 
-    `last_us`: when it was last seen, by the clock; `seen_us`: the same by running time.
+    `last_us`: when the vehicle was last seen, by the clock; `seen_us`: the same by running time.
     """
 
     number: int
@@ -66,12 +66,12 @@ class OpenAlert:
 
     @property
     def visit(self) -> Wish:
-        """The key by which episodes know it."""
+        """The key that episodes use for it."""
         return Wish(self.match.head.list_id, self.entry.subject, self.entry_digest)
 
     @property
     def wanted(self) -> Wanted:
-        """What the entry says of the vehicle, for the comparison."""
+        """What the entry says about the vehicle, for the comparison."""
         entry = self.entry
         return Wanted(
             plate=entry.plate, state=entry.state, requester=entry.requester, approver=entry.approver
@@ -80,7 +80,7 @@ class OpenAlert:
 
 @dataclass(frozen=True, slots=True)
 class PlannedAlert:
-    """A match of a read that is about to be stored. `known`: the alert that it is a sighting of."""
+    """A match of a read that is about to be stored. `known`: the open alert of which it is a sighting."""
 
     match: ListMatch = field(repr=False)
     visit: Wish = field(repr=False)
@@ -89,11 +89,11 @@ class PlannedAlert:
 
     @property
     def is_new(self) -> bool:
-        """Whether it makes a new record."""
+        """Whether it needs a new record."""
         return self.known is None
 
     def record(self, read: int) -> Alert:
-        """The alert as a record, where `read` is the number that the read gets. Raises RecordError."""
+        """The alert as a record; `read` is the number of the read's own record. Raises RecordError."""
         one = self.match
         return Alert(
             read=read,
@@ -112,8 +112,9 @@ class PlannedAlert:
 
 
 class AlertBoard:
-    """Thread-safe. `changed` is called after every change, and `warn` for a hit that the store did not take,
-    both outside the lock.
+    """The open alerts. Thread-safe.
+
+    Outside the lock, `changed` is called after every change and `warn` for each hit that could not be stored.
     """
 
     def __init__(
@@ -131,19 +132,19 @@ class AlertBoard:
         self._episodes = Episodes()
         self.unstored = UnstoredHits(known=self._is_known, running_us=lambda: self.running_us, warn=warn)
         self.left_to_the_desk = 0
-        self.raised = 0  # alerts of this run, but those of covert entries: they are not counted to anyone
-        self.began = ledger.store.log.size()  # records from here on are of this run
+        self.raised = 0  # alerts of this run without those of covert entries, which no count may show
+        self.began = ledger.store.log.size()  # records from here on belong to this run
 
     @property
     def running_us(self) -> int:
-        """The running time, which no one can set; alerts and steps age by it here."""
+        """The running time (us), which no one can set; the board ages alerts and steps by it."""
         return self._ledger.store.time.boot_us
 
     def plan(self, matches: Sequence[ListMatch], at_us: int) -> list[PlannedAlert]:
-        """What a read that is about to be stored comes to: new alerts, and sightings of those that are known.
+        """The new alerts and the sightings of known alerts in a read that is about to be stored.
 
-        `PlannedAlert.record` is for the transaction of the read, so that no power cut leaves a hit without
-        its alert; `raise_alerts` follows once both are durable.
+        The read's transaction includes `PlannedAlert.record`, so that no power cut leaves a hit without its
+        alert; call `raise_alerts` once both are durable.
         """
         planned, reworded = [], list[OpenAlert]()
         for one in matches:
@@ -163,7 +164,7 @@ class AlertBoard:
     def raise_alerts(
         self, read: int, planned: Sequence[PlannedAlert], numbers: Sequence[int]
     ) -> list[OpenAlert]:
-        """Open the alerts of a stored read. numbers: the records of the new ones, in order."""
+        """Open the alerts of a stored read. numbers: the record numbers of the new ones, in order."""
         made, fresh = [], iter(numbers)
         for one in planned:
             if one.is_new:
@@ -174,7 +175,7 @@ class AlertBoard:
         return made
 
     def _is_known(self, one: ListMatch, at_us: int) -> bool:
-        """Whether an alert of it sounded at this visit, or a person just settled it."""
+        """Whether it already sounded during this visit, or a person has just settled it."""
         visit = wish_of(one)
         with self._lock:
             heard = self._episodes.ongoing(visit, at_us, sounds=True) is not None
@@ -216,8 +217,7 @@ class AlertBoard:
         return alert
 
     def _make_room(self) -> list[OpenAlert]:
-        """Hand the oldest silent alerts to the desk if too many are open, and the oldest of all if far too
-        many are. Returns those. Under the lock."""
+        """Remove the alerts that are left to the desk (see MOST_OPEN), and return them. Under the lock."""
         left = list[OpenAlert]()
         while len(self._open) > MOST_OPEN:
             oldest = next((number for number, one in self._open.items() if not one.match.sounds), None)
@@ -226,11 +226,11 @@ class AlertBoard:
                     break
                 oldest = next(iter(self._open))
             left.append(self._open.pop(oldest))
-            self.left_to_the_desk += not left[-1].entry.covert  # a count would show that one is about
+            self.left_to_the_desk += not left[-1].entry.covert  # a count would reveal it
         return left
 
     def open_alerts(self) -> list[OpenAlert]:
-        """All open alerts: those that sound first, the newest first."""
+        """All open alerts: first those that sound, newest first."""
         with self._lock:
             return sorted(self._open.values(), key=lambda one: (not one.match.sounds, -one.number))
 
@@ -250,7 +250,7 @@ class AlertBoard:
         return made[0]
 
     def take_steps(self, numbers: Sequence[int], step: AlertStep) -> list[OpenAlert]:
-        """Record a step of each of these that is open, all or none: one flush of the card for a thousand.
+        """Record a step of each of these alerts that is open, all or none, with one flush of the card.
 
         Raises RefusedError, StorageError, OSError.
         """
@@ -275,9 +275,9 @@ class AlertBoard:
         return made
 
     def _end_visit(self, alert: OpenAlert, step: AlertStep) -> None:
-        """The wanted vehicle may follow one that is not it, or may not be. Under the lock."""
+        """End a visit after this step, since the wanted vehicle may still come. Under the lock."""
         if step.step is AlertEvent.ANSWERED and step.answer in NEGATIVE:
-            # in the time of reads: the clock of a step may be another, and was perhaps set since
+            # by the clock of the reads: a step's clock may differ, or may have been set since
             self._episodes.settle(alert.visit, alert.last_us + self.running_us - alert.seen_us)
         elif (
             step.step is AlertEvent.RECALLED
@@ -301,14 +301,13 @@ class AlertBoard:
             )
         typed = ruled_out(alert.state)
         if typed is not None and step.answer is AlertAnswer.WRONG_CHARACTER:
-            # what reads as that other plate is left out; one person never clears the entry's own
+            # clear only the plate that was typed: one person never clears the entry's own plate
             self._cleared.add(cleared_name(alert.entry_digest, normal_plate(typed.plate)))
 
     def follow_lists(self, listed: Callable[[OpenAlert], ListEntry | None], at_us: int) -> list[OpenAlert]:
-        """Recall every open alert whose entry was withdrawn, and show re-worded entries; returns the recalled
-        alerts.
+        """Recall the open alerts whose entries were withdrawn, and return them; show reworded entries.
 
-        listed: the entry that replaces the alert's now, None if there is none.
+        listed: gives the entry that now replaces an alert's entry, None if there is none.
         """
         gone, reworded = [], list[OpenAlert]()
         for wish, alerts in self._by_entry().items():
@@ -324,13 +323,13 @@ class AlertBoard:
             step=AlertEvent.RECALLED, user="", role="system", at_us=at_us, text="the entry was withdrawn"
         )
         numbers, made = [one.number for one in gone], list[OpenAlert]()
-        # a read that is stored waits for so many at most
+        # in groups, since a read that is to be stored waits for the whole group
         for first in range(0, len(numbers), STEPS_TOGETHER):
             made += self.take_steps(numbers[first : first + STEPS_TOGETHER], step)
         return made
 
     def _by_entry(self) -> dict[Wish, list[OpenAlert]]:
-        """The open alerts that are not recalled, by their entry: a vehicle that came twice has two."""
+        """The open alerts that are not recalled, by entry: a vehicle that came twice has two."""
         found: dict[Wish, list[OpenAlert]] = {}
         for one in self.open_alerts():
             if not one.state.recalled:
@@ -338,7 +337,7 @@ class AlertBoard:
         return found
 
     def _reword(self, before: Wish, entry: ListEntry) -> list[OpenAlert]:
-        """Show an entry's new words with all its open alerts. Returns those. Under the lock."""
+        """Show an entry's new wording in all its open alerts, and return these. Under the lock."""
         visit = before._replace(entry_digest=digest_of(entry.to_bytes()))
         self._episodes.rename(before, visit)
         changed = [

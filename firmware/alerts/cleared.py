@@ -1,4 +1,4 @@
-"""Plates that a person found not to be an entry's: no second alert for it until it changes. Sealed."""
+"""Plates that a person found not to be an entry's: they raise no alert until the entry changes. Sealed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from storage.hot_list_file import seal, unseal
 NAME = "cleared"
 MAX_BYTES = 16 << 20
 MOST = 200_000
-_FORM = 1  # form 0 cleared the entry's own plate on one person's word
+_FORM = 1  # in form 0, one person could clear the entry's own plate
 
 
 class ClearedPlates:
-    """HOME/hotlists/cleared: each a `cleared_name`. Thread-safe."""
+    """HOME/hotlists/cleared: a set of `cleared_name` values. Thread-safe."""
 
     def __init__(self, folder: Path, key: bytes) -> None:
-        """What another log sealed, or an older form, counts as empty: an alert too many, not one too few."""
+        """A file in an old form, or sealed by another log, counts as empty: too many alerts are safer."""
         self._path, self._key, self._lock = folder / NAME, key, threading.Lock()
         self._all = self._load()
 
@@ -44,6 +44,6 @@ class ClearedPlates:
             sealed = files.read_bounded(self._path, MAX_BYTES)
             plain = decode(unseal(self._key, NAME, _FORM, sealed), limit=MAX_BYTES)
         except (OSError, SealError, StorageError):
-            # an unreadable file clears nothing: its plates alert again, and no start fails for it
+            # an unreadable file clears nothing: its plates raise alerts again, and the start does not fail
             return frozenset()
         return frozenset(bytes(one) for one in plain)

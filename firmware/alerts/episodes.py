@@ -1,4 +1,4 @@
-"""One alert a vehicle and visit: a parked or passing car raises one; later reads are sightings. No I/O."""
+"""One alert per vehicle and visit: the first read raises it, and later reads are sightings. No I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from storage.times import MINUTE_US
 
-EPISODE_US = 15 * MINUTE_US  # unseen for this long, the next read is a new visit
+EPISODE_US = 15 * MINUTE_US  # after this long without a read, the next one is a new visit
 MOST = 10_000
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class _Visit:
 
 
 class Wish(NamedTuple):
-    """Which entry of a list wants a vehicle. Another entry of the same subject may say it in other words."""
+    """The list entry that wants a vehicle. Another entry may word the same subject differently."""
 
     list_id: str
     subject: Hashable
@@ -31,15 +31,15 @@ class Wish(NamedTuple):
 
 @dataclass(slots=True)
 class Episodes:
-    """Alerts by the entry that wants the vehicle. One thread at a time."""
+    """Alerts by the entry that wants the vehicle. Not thread-safe."""
 
     _last: OrderedDict[Wish, _Visit] = field(default_factory=OrderedDict)
     _settled: OrderedDict[Wish, int] = field(default_factory=OrderedDict)
 
     def reworded(self, wish: Wish, listed: Collection[bytes]) -> Wish | None:
-        """The known wish that an unknown one replaces: of its subject, and its entry is on the list no more.
+        """The known wish that a new one replaces: it has the same subject, and its entry is no longer listed.
 
-        listed: digests of the list's entries for that plate. An entry that is still there is another one.
+        listed: digests of the list's entries for that plate. An entry that is still listed was not replaced.
         """
         if wish in self._last or wish in self._settled:
             return None
@@ -47,7 +47,7 @@ class Episodes:
         return next((old for old in known if old.entry_digest not in listed), None)
 
     def rename(self, old: Wish, new: Wish) -> None:
-        """Continue a visit under the entry that says it in other words."""
+        """Continue a visit under the reworded entry."""
         if old in self._last:
             _keep(self._last, new, self._last.pop(old))
         if old in self._settled:
@@ -56,7 +56,7 @@ class Episodes:
     def ongoing(self, wish: Wish, at_us: int, *, sounds: bool) -> int | None:
         """The alert of which a read at `at_us` is another sighting; None for a new visit.
 
-        A match that sounds is no sighting of an alert that was listed silently: that one woke no one.
+        A match that sounds is not a sighting of a silent alert, which no one has heard.
         """
         found = self._last.get(wish)
         if found is None or abs(at_us - found.last_us) > EPISODE_US or (sounds and not found.sounds):
@@ -74,13 +74,15 @@ class Episodes:
         self._last.pop(wish, None)
 
     def settle(self, wish: Wish, at_us: int) -> None:
-        """End the visit: a person looked, and it is not the wanted vehicle."""
+        """End the visit: a person found that it is not the wanted vehicle."""
         self.end(wish)
         _keep(self._settled, wish, at_us)
 
     def settled(self, wish: Wish, at_us: int) -> bool:
-        """Whether a person settled this a moment ago, so that the read is probably of the same vehicle. A
-        read does not prolong it."""
+        """Whether a person settled this so recently that the read is probably of the same vehicle.
+
+        Another read does not extend the period.
+        """
         settled_us = self._settled.get(wish)
         return settled_us is not None and abs(at_us - settled_us) <= EPISODE_US
 

@@ -1,10 +1,9 @@
-"""The time by which lists end and grow stale, and by which steps are dated: it never runs back while the unit
-runs.
+"""The time that dates steps and ends lists: it never goes back while the unit runs.
 
-What the department dated ends by the department's word, once it came since the machine started: no
-clock here, wherever it was set, ends or revives it. Until then a clock that was set back lets no list match
-again that had expired. A clock that knows no time, or is further ahead than custody follows, dates steps, but
-what it said is not kept, and it ends nothing: else no wanted vehicle would sound under a spoofed receiver.
+What the department dated ends by the time that the department states, once such a statement has come since
+the machine started; the unit's own clock can neither end nor revive it. Until then, setting the clock back
+does not revive an expired list. A clock without a known time, or further ahead than custody follows, dates
+steps, but its time is not kept and ends nothing: otherwise a spoofed receiver could silence every hot list.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from storage.record_base import ClockState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListTime:
-    """One moment for lists. likely_us: what it most likely is; by it entries begin, and what is old is stale.
-    sure_us: what has surely passed; by it lists and entries end.
+    """One moment for lists. likely_us: the most likely time; entries begin and lists become stale by it.
+    sure_us: the time that has certainly passed; lists and entries end by it.
 
-    vague: the department's word is of an earlier start and the clock knows no time, so how long the unit was
-    without power is not known, nor how old a list is.
+    vague: the department's statement is from an earlier start and the clock has no known time. How long the
+    unit was without power is then unknown, and so is the age of a list.
     """
 
     likely_us: int
@@ -33,7 +32,7 @@ class ListTime:
 
 
 class LastingTime:
-    """A call gives UTC in microseconds. Thread-safe."""
+    """Calling it gives UTC in microseconds. Thread-safe."""
 
     def __init__(
         self,
@@ -41,7 +40,7 @@ class LastingTime:
         sure_us: Callable[[], int],
         word: Callable[[], StatedTime | None] = lambda: None,
     ) -> None:
-        """now, sure_us, word: the ledger's time, what of it has surely passed, and the department's word."""
+        """now, sure_us, word: the ledger's time, the time certainly passed, the department's statement."""
         self._now, self._sure_us, self._word = now, sure_us, word
         self._guard = threading.Lock()
         self._newest_us = 0

@@ -1,9 +1,9 @@
-"""How probable it is, under the vote, that a plate says what a hot-list entry says. Pure; no I/O.
+"""The probability, by the vote, that a plate has the text of a hot-list entry. Pure; no I/O.
 
 A vote gives the calibrated confidence of its text, whole texts with weights, and a probability for each slot.
-O and 0, I and 1 are one character. The folded form of the text has the confidence as its probability; every
-other form has confidence * (its weight / the text's weight), but all of them together no more than what the
-confidence leaves.
+O and 0 count as one character, and so do I and 1. The folded form of the text has the confidence as its
+probability; every other form has confidence * (its weight / the text's weight), but together they have at
+most 1 - confidence.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from storage.plate_text import fold
 F64 = NDArray[np.float64]
 _FOLDED = tuple(dict.fromkeys(fold(character) for character in ALPHABET))
 _COLUMNS = tuple([at for at, one in enumerate(ALPHABET) if fold(one) == folded] for folded in _FOLDED)
-MOST_FORMS = 64  # of one text; at a threshold of 0.01 there are at most 100
+MOST_FORMS = 64  # of one text; a threshold of 0.01 allows at most 100
 
 
 def likely_forms(text: PlateText, least: float, *, exact_only: bool = False) -> list[tuple[str, float]]:
-    """(folded text, probability) of each form with at least `least`, the likeliest first.
+    """(folded text, probability) of each form with a probability of at least `least`, likeliest first.
 
-    exact_only: the folded text alone, and none if a slot of it is unreadable.
+    exact_only: only the folded text, and none if one of its slots is unreadable.
     """
     own = fold(text.text)
     if UNREADABLE in own:
@@ -51,7 +51,7 @@ def likely_forms(text: PlateText, least: float, *, exact_only: bool = False) -> 
 
 
 def _weights(text: PlateText, least: float) -> dict[str, float]:
-    """Folded forms with their weights: of the whole texts, else, or where larger, of the slots' product."""
+    """Folded forms with their weights: those of the whole texts or the products of the slots, if larger."""
     weights: dict[str, float] = {}
     for candidate, probability in text.candidates:
         if UNREADABLE not in candidate:
@@ -65,8 +65,7 @@ def _weights(text: PlateText, least: float) -> dict[str, float]:
 def _slot_forms(slots: F64, least: float) -> Iterator[tuple[str, float]]:
     """(form, product) of the slots' folded probabilities, best first, down to `least`.
 
-    A slot that may hold no character is skipped in a form; its probability of "no character" is then the
-    factor.
+    A form may skip a slot; its factor is then the slot's probability of "no character".
     """
     if not len(slots):
         return

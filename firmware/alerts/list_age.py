@@ -1,4 +1,4 @@
-"""What a hot list's age says, by the policy and a time that may be in doubt: ended, stale, in doubt."""
+"""Whether a hot list has ended, is stale, or is in doubt, by the policy and a time that may be uncertain."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def has_ended(head: ListHead, time: ListTime) -> bool:
 
 
 def is_stale(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
-    """Whether its alerts are marked stale: the extract is old, or its age is unknown."""
+    """Whether its alerts are marked stale: its extract is old or of unknown age."""
     old = time.likely_us - head.extracted_us > terms.stale_hours * HOUR_US
-    # the department's own list has no extract: it is sent when it changes
+    # the department's own list has no extract date: it is sent whenever it changes
     return time.vague or (old and head.list_id != LOCAL)
 
 
 def is_in_doubt(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
-    """Whether its alerts are marked stale only because the clock is not believed."""
+    """Whether its alerts are marked stale only because the clock is not trusted."""
     if has_ended(head, time):
         return False
     surely = replace(time, likely_us=time.sure_us, vague=False)
@@ -34,7 +34,7 @@ def is_in_doubt(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
 
 
 def health_of(heads: Sequence[ListHead], time: ListTime, terms: AlertTerms) -> ListHealth:
-    """The health report's figures of the lists on this unit."""
+    """The health report's figures about the lists on this unit."""
     live = [one for one in heads if not has_ended(one, time)]
     return ListHealth(
         lists=len(live),

@@ -1,6 +1,6 @@
-"""A home's hot lists, for commands: names, counts and states; never a plate. No look at a picture is needed.
+"""A home's hot lists, for commands: names, counts and states, never a plate.
 
-The same operations answer in a command that holds the home and behind the socket of a running reader.
+A command that holds the home calls the same operations as the socket of a running reader.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ from sync.hot_lists.importing import import_list
 from sync.hot_lists.layout import find_layout
 from sync.membership import SyncFolder
 
-if TYPE_CHECKING:  # a command without a running reader loads nothing of matching
+if TYPE_CHECKING:  # a command without a running reader does not load the matching code
     from firmware.alerts.running import Alerts
 
 
 def list_operations(home: Path, ledger: Ledger, alerts: Alerts | None = None) -> Mapping[str, Operation]:
-    """`hotlists` and `hotlist-import`. alerts: those of a running reader; None opens the lists for each
-    question. What a sync delivered is taken up first, so that the lists shown are the current ones."""
+    """The operations `hotlists` and `hotlist-import`.
+
+    alerts: those of a running reader; None opens the lists for each question. Both first apply what a sync
+    delivered, so that they show the current lists.
+    """
 
     def lists(_body: dict[str, Any]) -> dict[str, Any]:
         with _lists_of(home, ledger, alerts) as used:
@@ -50,7 +53,7 @@ def list_operations(home: Path, ledger: Ledger, alerts: Alerts | None = None) ->
 
 @contextlib.contextmanager
 def _lists_of(home: Path, ledger: Ledger, alerts: Alerts | None) -> Iterator[HeldLists]:
-    """The lists of a running reader, or those of the home, closed at the end."""
+    """The lists of a running reader, or the home's lists, which are closed at the end."""
     if alerts is not None:
         yield alerts.held
         return
@@ -63,9 +66,9 @@ def _time_of(ledger: Ledger, alerts: Alerts | None) -> ListTime:
 
 
 def list_health(home: Path, ledger: Ledger) -> ListHealth:
-    """The health report's figures of lists, on a unit that is not reading.
+    """The health report's figures about lists, on a unit that is not reading.
 
-    Never raises: lists that cannot be opened do not match, and must not stop a sync.
+    Never raises: lists that cannot be opened do not match, but must not stop a sync.
     """
     try:
         with _lists_of(home, ledger, None) as used:
@@ -78,7 +81,7 @@ def list_health(home: Path, ledger: Ledger) -> ListHealth:
 
 
 def lists_health(answer: Mapping[str, Any]) -> ListHealth:
-    """The same from the door's answer to `hotlists`."""
+    """The same figures from the door's answer to `hotlists`."""
     rows = answer["lists"]
     live = [one for one in rows if not one["expired"]]
     return ListHealth(
@@ -91,7 +94,7 @@ def lists_health(answer: Mapping[str, Any]) -> ListHealth:
 
 
 def off_lines(answer: Mapping[str, Any]) -> list[str]:
-    """Of each list whose alerts are off or marked stale: which, why, and what to do. By the same answer."""
+    """A line for each list whose alerts are off or marked stale, with the reason and the cure."""
     found = [
         f"OFF for {one}: the list is gone or unreadable here; reader sync now" for one in answer["missing"]
     ]
@@ -110,8 +113,9 @@ def off_lines(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _head_row(head: ListHead, ledger: Ledger, time: ListTime) -> dict[str, Any]:
-    """A list, without its plates. Of the department's own whether it matches, and no figure: its versions,
-    counts and times would show when a covert entry came."""
+    """A list without its plates. Of the department's own list it shows no figures but whether it matches: its
+    version, count and times would reveal a new covert entry.
+    """
     terms = ledger.store.policy.alerts
     how = {
         "expired": has_ended(head, time),
@@ -135,7 +139,7 @@ def _head_row(head: ListHead, ledger: Ledger, time: ListTime) -> dict[str, Any]:
 
 
 def _import(ledger: Ledger, held: HeldLists, body: dict[str, Any]) -> dict[str, Any]:
-    """Put a file into force on a unit that no department has enrolled. Raises StorageError, OSError."""
+    """Put a file into force on a unit that is not enrolled. Raises StorageError, OSError."""
     if ledger.status().enrolled:
         raise RecordError(
             "an enrolled unit takes its lists only from the department",

@@ -1,6 +1,7 @@
 """Matches a read against all current hot lists: which entries, whether an alert sounds, why not. No I/O.
 
-Only the few likely forms of a text are looked up, each exactly. A partial plate needs an inquiry with a case.
+Only the few likely forms of a text are looked up, each as an exact match. A partial plate needs an inquiry
+with a case.
 """
 
 from __future__ import annotations
@@ -20,32 +21,32 @@ from storage.plate_text import fold
 from sync.hot_lists.document import ListHead, digest_of
 from sync.hot_lists.entry import ListEntry, cleared_name, key_of
 
-MOST_OF_A_PLATE = 50  # entries of one list: more is a list gone wrong, and each would be an alert
-MOST_LOOKED_AT = 2000  # entries of a plate in one list, for each sighting of it; a person looks at its crowd
+MOST_OF_A_PLATE = 50  # entries of one list for a plate: a list with more is wrong, and each would alert
+MOST_LOOKED_AT = 2000  # entries of a plate examined at each sighting; an event reports a list that has more
 LEAST_LOOKS = 2
-ONE_LOOK_SCORE = 0.99  # in a single look a misreading can be sure of itself; over frames it hardly ever is
+ONE_LOOK_SCORE = 0.99  # a misreading can be very confident in a single frame, but hardly ever over several
 
 
 class ListInForce(Protocol):
-    """A list that can be searched: storage.hot_list_file.HotListFile behind its head."""
+    """A list that can be searched: a storage.hot_list_file.HotListFile with its head."""
 
     @property
     def head(self) -> ListHead:
         """What the list is."""
 
     def under(self, key: int) -> Iterator[bytes]:
-        """The entries under a key, one by one."""
+        """Yield the entries under a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListMatch:
-    """One entry that a read may be.
+    """One entry that a read may match.
 
-    `score`: the probability under the vote. `twin`: the list writes O where the read says 0, or I for 1, or
-    the other way round. `disagrees`: state, plate_class. `stale`: the list's extract is older than the policy
-    allows. `sounds`: an audible alert; else it is listed silently, for the reasons in `silent`. `listed`:
-    digests of the entries that the list has for the entry's plate now, of MOST_LOOKED_AT at most. Of those
-    that match, MOST_OF_A_PLATE do, and first those that sound.
+    `score`: the probability by the vote. `twin`: the list has O where the read has 0, or I for 1, or the
+    reverse. `disagrees`: state, plate_class. `stale`: the list's extract is older than the policy allows.
+    `sounds`: the alert is audible; if not, it is listed silently, for the reasons in `silent`. `listed`:
+    digests of the list's current entries for this plate, at most MOST_LOOKED_AT. At most MOST_OF_A_PLATE of
+    them match, first those that sound.
     """
 
     head: ListHead
@@ -77,15 +78,14 @@ def match(  # noqa: PLR0917 - one read, against the current lists
     cleared: Collection[bytes] = (),
     muted: Collection[str] = (),
 ) -> list[ListMatch]:
-    """The matches of one read, the surest first. `frames`: how many frames voted.
+    """The matches of one read, the most probable first. `frames`: how many frames voted.
 
-    `now_us`, `sure_us`, `vague`: see ListTime. An entry begins by `now_us`, and a list too old by it is
-    stale; lists and entries end by `sure_us` (`now_us` if None). While the time is vague, every match is
-    stale.
+    `now_us`, `sure_us`, `vague`: see ListTime. Entries begin and lists become stale by `now_us`; lists and
+    entries end by `sure_us` (`now_us` if None). While the time is vague, every match is stale.
 
-    `cleared`: a `cleared_name` for each plate that a person checked and found not to be the entry's. If that
-    plate differs from the entry's, it no longer matches; if it is the entry's own plate, on another vehicle,
-    it matches silently. `muted`: sources whose hits were rejected too often; their matches are silent too.
+    `cleared`: a `cleared_name` for each plate that a person found not to be the entry's. If that plate
+    differs from the entry's, it no longer matches; if it is the entry's own plate on another vehicle, it
+    matches silently. `muted`: sources whose hits were rejected too often; their matches are silent too.
     """
     own = fold(text.text)
     forms = likely_forms(text, terms.list_score, exact_only=terms.exact_only)
@@ -95,7 +95,7 @@ def match(  # noqa: PLR0917 - one read, against the current lists
     time = ListTime(likely_us=now_us, sure_us=sure_us, vague=vague)
 
     def of_plate(one: ListInForce, form: str, score: float, key: int) -> Iterator[ListMatch]:
-        """The matches under one key of one list, each once, in an order that no source can choose."""
+        """The matches under one key of one list, each once, in an order that the source cannot choose."""
         head = one.head
         old = is_stale(head, time, terms) or now_us >= head.expires_us
         there = {digest_of(data): data for data in islice(one.under(key), MOST_LOOKED_AT)}
@@ -131,7 +131,7 @@ def match(  # noqa: PLR0917 - one read, against the current lists
         if has_ended(head, time) or (head.agency and head.agency not in terms.agencies):
             continue
         for form, score, key in keys:
-            # cut only here: what has ended, and what is silent, takes no place of one that sounds
+            # limit only here, so that an ended or silent entry does not displace one that sounds
             sounding, silently = list[ListMatch](), list[ListMatch]()
             for match_of in of_plate(one, form, score, key):
                 (sounding if match_of.sounds else silently).append(match_of)
@@ -145,7 +145,7 @@ def match(  # noqa: PLR0917 - one read, against the current lists
 
 
 def _too_unsure(terms: AlertTerms, score: float, frames: int) -> list[str]:
-    """The reason why a match of this score, by a vote of so many frames, sounds no alert; empty if none."""
+    """Why a match with this score and this many voting frames sounds no alert; empty if it may sound."""
     if score < terms.sound_score:
         return ["score"]
     return ["one look"] if frames < LEAST_LOOKS and score < ONE_LOOK_SCORE else []

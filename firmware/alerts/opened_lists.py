@@ -1,4 +1,4 @@
-"""A home's hot lists, opened with the membership of its unit."""
+"""Opens a home's hot lists with its unit's membership."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def member_of(folder: SyncFolder) -> Member | None:
 
 
 def open_lists(home: Path, ledger: Ledger, folder: SyncFolder) -> HeldLists:
-    """The lists of a home."""
+    """Open the lists of a home."""
     return HeldLists(
         home,
         folder.inbox,

@@ -1,6 +1,6 @@
-"""A home's alerts, for commands. Numbers, categories and states; never a plate.
+"""A home's alerts, for commands: numbers, categories and states, never a plate.
 
-The same operation answers in a command that holds the home and behind the socket of a running reader.
+A command that holds the home calls the same operation as the socket of a running reader.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from storage.ledger import Ledger
 
 
 def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, Operation]:
-    """`alerts`: the open alerts of the running reader; of a unit that no department has enrolled, those of
-    earlier runs as well.
+    """The operation `alerts`: the open alerts of the running reader, and of earlier runs if the unit is not
+    enrolled.
 
-    Else only the department opens those, and no one counts them here: the alert of a covert entry is for its
-    people, on the page, and is neither listed nor counted.
+    On an enrolled unit only the department opens the alerts of earlier runs, and they are not counted here.
+    The alert of a covert entry is only for its recipients, on the page, and is neither listed nor counted.
     """
 
     def alerts(_body: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The unit's alert page as calls, JSON in and out, no sockets. The entry is shown after the transcription.
+"""The calls of the unit's alert page, JSON in and out, no sockets.
 
-Before it a verifier gets the picture alone: neither the entry nor what the machine read. The list of alerts
-names the category, and that something is wanted to be looked at.
+Until the verifier has transcribed the plate, the page shows only the picture: neither the entry nor what the
+machine read. The list of alerts shows only that one of this category waits for a look.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from storage.picture_format import picture_format
 from storage.plate_states import known_state
 
 MAX_TEXT = 200
-MOST_LISTED = 200  # on a page that an officer reads in a car; closed, they make room for the next
+MOST_LISTED = 200  # on a page that an officer reads in a car; closing some makes room for others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageAnswer:
-    """An image as sent."""
+    """An image and its media type."""
 
     data: bytes
     media_type: str
 
 
 class PageApi:
-    """Calls of logged-on officers. Raises RefusedError, RecordError, StorageError kinds."""
+    """Calls of logged-on officers. Raises RefusedError, RecordError and other kinds of StorageError."""
 
     def __init__(
         self, ledger: Ledger, board: AlertBoard, sessions: PageSessions, now_us: Callable[[], int]
@@ -41,9 +41,10 @@ class PageApi:
         self._ledger, self._board, self._sessions, self._now_us = ledger, board, sessions, now_us
 
     def listed(self, officer: Officer) -> dict[str, Any]:
-        """What the page lists: alerts, how many more are open, and the hits that the store did not take.
-        Where it takes no step either, as that an alert was shown, these are listed all the same, with the
-        alerts that this officer was shown before.
+        """What the page lists: alerts, how many more are open, and the hits that could not be stored.
+
+        If no step can be stored either, not even that an alert was shown, it lists these hits and the alerts
+        that this officer was already shown.
         """
         missed = self._board.unstored.so_far()
         facts = None if missed is None else {"count": missed.count, "age_s": missed.age_s}
@@ -58,9 +59,10 @@ class PageApi:
         return {"alerts": alerts, "more": max(0, len(mine) - MOST_LISTED), "unstored": facts}
 
     def _shown(self, officer: Officer, mine: list[OpenAlert]) -> list[dict[str, Any]]:
-        """The first of the open alerts that this officer may see, recorded as shown the first time, together:
-        those that sound before all others, the newest first. Where not all are listed, those that sound and
-        that this officer was not shown yet come before all that were.
+        """The first of the open alerts that this officer may see; new ones are recorded as shown, together.
+
+        Those that sound come first, the newest at the top. If not all fit, those that sound and that this
+        officer has not yet been shown come before all others.
         """
         if len(mine) > MOST_LISTED:
             mine = sorted(mine, key=lambda one: not one.match.sounds or self._was_shown(officer, one))
@@ -72,12 +74,12 @@ class PageApi:
         return [self._alert_row(shown.get(one.number, one)) for one in mine]
 
     def alert(self, officer: Officer, number: int) -> dict[str, Any]:
-        """One alert, with the comparison once this officer has typed the plate."""
+        """One alert, including the comparison once this officer has typed the plate."""
         one = self._mine(officer, number)
         return self._alert_row(one) | self._compared(one, officer)
 
     def view(self, officer: Officer, number: int) -> dict[str, Any]:
-        """Look at the image: the access entry is in the log before this returns."""
+        """Open the image: the access entry is in the log before this returns."""
         one = self._mine(officer, number)
         self._sessions.enter_look(
             officer, one.read, number, self._purpose(one), one.entry.case or f"alert {number}"
@@ -108,7 +110,7 @@ class PageApi:
         return self._alert_row(made) | self._compared(made, officer)
 
     def answer(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Say whether the vehicle fits; what the alert comes to is computed."""
+        """Answer whether the vehicle fits; the verdict is computed."""
         one = self._mine(officer, number)
         typed = _typed(one, officer)
         if typed is None:
@@ -119,7 +121,7 @@ class PageApi:
         return self._alert_row(made) | self._compared(made, officer)
 
     def clets(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The CLETS reference, or why it was not practicable."""
+        """Record the CLETS reference, or why the check was not practicable."""
         self._mine(officer, number)
         practicable = body.get("practicable")
         if not isinstance(practicable, bool):
@@ -130,7 +132,7 @@ class PageApi:
         return self._alert_row(made) | self._compared(made, officer)
 
     def close(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
-        """End an alert with its outcome."""
+        """Close an alert with its outcome."""
         self._mine(officer, number)
         outcome = _member(Outcome, body, "outcome")
         made = self._step(officer, number, AlertEvent.CLOSED, outcome=outcome, text=_text(body, "text"))
@@ -181,7 +183,7 @@ class PageApi:
         }
 
     def _compared(self, alert: OpenAlert, officer: Officer) -> dict[str, Any]:
-        """Nothing before this officer typed the plate."""
+        """The comparison; empty until this officer has typed the plate."""
         typed = _typed(alert, officer)
         if typed is None:
             return {}

@@ -1,9 +1,9 @@
-"""The unit's alert page over HTTPS, for the patrol laptop on the car's own network; the uplink may be down.
+"""The unit's alert page over HTTPS, for the patrol laptop on the car's own network; works without the uplink.
 
 Listens only if the configuration says so, and only on an enrolled unit. TLS 1.3 with the unit's own
-certificate. Requests are bounded in size, number and time: handshake, header and body together have ten
-seconds, and where there are too many connections the oldest over which no officer asked is cut off. A page
-may not be framed, and runs no script but its own.
+certificate. Requests are limited in size, number and time: handshake, header and body together have ten
+seconds, and if there are too many connections, the oldest without an officer's request is closed. The page
+cannot be framed, and runs only its own scripts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from sync.networks import network_of
 
 MAX_BODY = 8192
 MOST_CONNECTIONS = 32
-MOST_AN_ADDRESS = 8  # over which no officer has asked yet; a browser opens six at once
+MOST_AN_ADDRESS = 8  # connections without an officer's request so far; a browser opens six at once
 REQUEST_S = 10.0  # for handshake, header and body together
 ANSWER_S = 60.0
 IDLE_S = 20.0
@@ -60,7 +60,7 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """That an alert changed. `recipients`: for a covert entry, the only people to notify; None: everyone."""
+    """A notice of a changed alert. `recipients`: for a covert entry, the only people to notify; None: all."""
 
     text: str
     recipients: tuple[str, ...] | None
@@ -74,13 +74,13 @@ class Feed:
         self._queues: set[queue.Queue[Word]] = set()
 
     def changed(self, alert: OpenAlert, what: str) -> None:
-        """Called by the board."""
+        """Notify the pages of a changed alert; called by the board."""
         recipients = alert.entry.recipients if alert.entry.covert else None
         text = json.dumps({"number": alert.number, "what": what, "sounds": alert.match.sounds})
         self._say(Word(text, recipients))
 
     def unstored(self) -> None:
-        """A hit came that the store did not take."""
+        """Notify the pages of a hit that could not be stored."""
         self._say(Word(json.dumps({"what": "unstored", "sounds": True}), None))
 
     def _say(self, word: Word) -> None:
@@ -93,7 +93,7 @@ class Feed:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[queue.Queue[Word]]:
-        """A queue of words for one page."""
+        """A queue of notices for one page."""
         mine: queue.Queue[Word] = queue.Queue(maxsize=64)
         with self._lock:
             self._queues.add(mine)
@@ -106,7 +106,7 @@ class Feed:
 
 @dataclass(slots=True)
 class _Line:
-    """A connection. `until_s`: when it is cut off; `proven`: an officer asked over it."""
+    """A connection. `until_s`: when it is cut off; `proven`: an officer has sent a request over it."""
 
     group: str
     until_s: float | None
@@ -115,28 +115,29 @@ class _Line:
 
 
 class _Server(ThreadingHTTPServer):
-    """A connection costs a thread before it has said a word. Strangers' ones make room for each other."""
+    """Limits connections, since each costs a thread before it sends anything; a stranger's displace only each
+    other."""
 
     daemon_threads = True
     request_queue_size = MOST_CONNECTIONS
 
     def __init__(self, address: tuple[str, int], context: ssl.SSLContext, handler: type[_Handler]) -> None:
         host = address[0].strip("[]")
-        if ":" in host:  # else the standard library serves IPv4 alone
+        if ":" in host:  # otherwise the standard library serves only IPv4
             self.address_family = socket.AF_INET6
         self._context = context
         self._lock = threading.Lock()
-        self._lines: dict[socket.socket, _Line] = {}  # the oldest first
+        self._lines: dict[socket.socket, _Line] = {}  # oldest first
         self.stopping = threading.Event()
         super().__init__((host, address[1]), handler)
 
     def server_bind(self) -> None:
-        """Without the look-up of the host's own name: where no name server answers, a start waits for it."""
+        """Bind without looking up the host's own name, which would delay the start without a name server."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        try:  # the handshake is in the connection's own thread
+        try:  # the handshake runs in the connection's own thread
             secured = self._context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         except (OSError, ValueError):
             self.shutdown_request(request)
@@ -146,15 +147,15 @@ class _Server(ThreadingHTTPServer):
             return
         try:
             super().process_request(secured, client_address)
-        except RuntimeError:  # no thread is left
+        except RuntimeError:  # no more threads
             with self._lock:
                 self._lines.pop(secured, None)
             self.shutdown_request(secured)
 
     def _admit(self, secured: socket.socket, group: str) -> bool:
-        """Take a connection in, in the place of the oldest unproven one where there are too many."""
+        """Admit a connection; if there are too many, it replaces the oldest unproven one."""
         with self._lock:
-            if len(self._lines) >= 2 * MOST_CONNECTIONS:  # those cut off have not all ended yet
+            if len(self._lines) >= 2 * MOST_CONNECTIONS:  # closed ones have not all ended yet
                 return False
             live = {one: line for one, line in self._lines.items() if not line.gone}
             unproven = [one for one, line in live.items() if not line.proven]
@@ -171,7 +172,7 @@ class _Server(ThreadingHTTPServer):
     def _cut(self, secured: socket.socket) -> None:
         """End a connection; its thread wakes and removes it. Under the lock."""
         self._lines[secured].gone = True
-        with contextlib.suppress(OSError):  # the plain shutdown: the TLS object is its thread's
+        with contextlib.suppress(OSError):  # only the socket: the TLS object belongs to its thread
             socket.socket.shutdown(secured, socket.SHUT_RDWR)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -188,7 +189,7 @@ class _Server(ThreadingHTTPServer):
                 self._lines.pop(request, None)
 
     def service_actions(self) -> None:
-        """Cut off what is late; called twice a second."""
+        """Close connections that are late; called twice a second."""
         now_s = time.monotonic()
         with self._lock:
             for one, line in self._lines.items():
@@ -196,23 +197,23 @@ class _Server(ThreadingHTTPServer):
                     self._cut(one)
 
     def await_request(self, secured: socket.socket) -> None:
-        """A whole request, header and body, is due on this connection."""
+        """Start the time limit for a whole request, header and body, on this connection."""
         with self._lock:
             line = self._lines[secured]
             line.until_s = time.monotonic() + (REQUEST_S + IDLE_S if line.proven else REQUEST_S)
 
     def await_reader(self, secured: socket.socket, seconds: float | None) -> None:
-        """An answer is on its way."""
+        """Set the time limit for reading an answer; None for no limit."""
         with self._lock:
             self._lines[secured].until_s = None if seconds is None else time.monotonic() + seconds
 
     def prove(self, secured: socket.socket) -> None:
-        """An officer asked over this connection."""
+        """Note that an officer has sent a request over this connection."""
         with self._lock:
             self._lines[secured].proven = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is not an error."""
+        """Do nothing: a broken connection is not an error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -220,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "reader"
     sys_version = ""
     timeout = IDLE_S
-    disable_nagle_algorithm = True  # a head and a body are two small writes: an alert waits for no ACK
+    disable_nagle_algorithm = True  # header and body are two small writes: an alert must not wait for an ACK
     api: ClassVar[PageApi]
     sessions: ClassVar[PageSessions]
     feed: ClassVar[Feed]
@@ -237,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._guarded(self._post)
 
     def log_message(self, *_parts: object) -> None:
-        """Requests are access entries, not lines on the card."""
+        """Do nothing: requests are access entries, not lines of a log file on the card."""
 
     def _guarded(self, call: Any) -> None:
         try:
@@ -259,7 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
             name, media_type = FILES[path]
             data = resources.files("firmware.alerts").joinpath("page", name).read_bytes()
             self._send(200, data, media_type)
-        elif path == "/favicon.ico":  # every browser asks
+        elif path == "/favicon.ico":  # every browser asks for it
             self._send(204, b"", "image/x-icon")
         elif path == "/enter":
             self._enter()
@@ -289,7 +290,7 @@ class _Handler(BaseHTTPRequestHandler):
             ticket = self.sessions.log_on(decode(body, limit=MAX_BODY), str(self.client_address[0]))
             self._send(200, encode({"ticket": ticket}), "application/cbor")
             return
-        if self.headers.get("X-Alert-Page") != "1":  # no form of another site sends it
+        if self.headers.get("X-Alert-Page") != "1":  # a form of another site cannot send it
             raise RefusedError("comes from another page", clause="463.5")
         officer = self._officer()
         if path == "/logoff":
@@ -314,7 +315,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(calls[found[2]]())
 
     def _enter(self) -> None:
-        """A ticket in the link becomes a cookie, once; the address bar then shows the page alone."""
+        """Exchange a link's ticket for a cookie, once; the address bar then shows only the page."""
         token = self.sessions.redeem(self.path.partition("?ticket=")[2])
         self.send_response(303)
         self.send_header("Location", "/")
@@ -338,7 +339,7 @@ class _Handler(BaseHTTPRequestHandler):
                 try:
                     word = words.get(timeout=BEAT_S)
                 except queue.Empty:
-                    self._officer()  # a session that ended ends its feed
+                    self._officer()  # the feed ends with the session
                     self.wfile.write(b": beat\n\n")
                     continue
                 if word.recipients is None or officer.user in word.recipients:
@@ -378,12 +379,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class PageServer:
-    """For `with`: serves the page until the end of the block."""
+    """A context manager that serves the page until the end of the block."""
 
     def __init__(
         self, address: tuple[str, int], folder: SyncFolder, api: PageApi, sessions: PageSessions, feed: Feed
     ) -> None:
-        """Raises OSError for an address that is taken or not this unit's, SSLError for a bad certificate."""
+        """Raises OSError if the address is taken or not this unit's, SSLError for a bad certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         with folder.tls_key_file() as key:
@@ -394,7 +395,7 @@ class PageServer:
 
     @property
     def port(self) -> int:
-        """Its address and port."""
+        """The port that it listens on."""
         return int(self._server.server_address[1])
 
     def __enter__(self) -> PageServer:
@@ -418,7 +419,7 @@ def serving_page(  # noqa: PLR0917 - called once, where a run is wired
     feed: Feed,
     log: structlog.typing.FilteringBoundLogger,
 ) -> Iterator[None]:
-    """The page, if it is switched on and the unit has a department. A taken port stops no reading."""
+    """Serve the page if it is switched on and the unit is enrolled. A taken port does not stop the reader."""
     if port is None or not folder.is_member():
         yield
         return

@@ -1,7 +1,7 @@
-"""Alerts that the log of a unit without a department holds: it opens its own hits. Shows no plate.
+"""Alerts in the log of a unit without a department, which can open its own hits. Shows no plate.
 
-On an enrolled unit the key of a hit is in memory alone while a run lasts: only the department opens what
-earlier runs recorded.
+On an enrolled unit the key of a hit is only in memory during a run: only the department can open the alerts
+of earlier runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from storage.record_base import KeyClass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedAlert:
-    """One alert with the steps that were recorded of it."""
+    """One alert with its recorded steps."""
 
     number: int
     category: str
@@ -28,9 +28,9 @@ class RecordedAlert:
 
 
 def recorded_alerts(ledger: Ledger, end: int | None) -> list[RecordedAlert]:
-    """The alerts before record `end` that this unit can open, closed ones too, the oldest first.
+    """The alerts before record `end` that this unit can open, including closed ones, oldest first.
 
-    None of an enrolled unit. Raises StorageError.
+    Empty on an enrolled unit. Raises StorageError.
     """
     store = ledger.store
     found: dict[int, RecordedAlert] = {}

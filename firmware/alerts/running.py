@@ -1,4 +1,4 @@
-"""Alerts of one run, put together: lists, board and watch over one ledger."""
+"""Wires the alerts of one run: lists, board and watch over one ledger."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sync.membership import SyncFolder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alerts:
-    """What a run has of alerts."""
+    """The alert parts of a run."""
 
     watch: HotListWatch
     board: AlertBoard
@@ -54,11 +54,11 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
     warn: Callable[[], None] = lambda: None,
     came: threading.Event | None = None,
 ) -> Iterator[Alerts]:
-    """Lists matched, alerts raised and the page served for as long as the block lasts.
+    """Match lists, raise alerts and serve the page while the block runs.
 
-    changed: called after each change of an alert, from the thread that made it; warn: for a hit that the
-    store did not take. came: set when lists came.
-    Lists that cannot be opened do not stop a run: they are reported, and nothing matches.
+    changed: called after each change of an alert, in the thread that made it. warn: called for a hit that
+    could not be stored. came: set when lists have come. Lists that cannot be opened do not stop a run: they
+    are reported, and nothing matches.
     """
     cleared = ClearedPlates(lists_folder(home), ledger.hot_list_key())
     feed = Feed()

@@ -1,13 +1,13 @@
-"""Who is logged on at the unit's alert page: proven against the signed roster, with role and training.
+"""Logons at the unit's alert page: identity, role and training are checked against the signed roster.
 
-A logon signs a challenge with the person's SSH key (namespace alpr-reader-access, as every access at a unit),
-or gives the password if the roster has one. It yields a ticket for one browser, once, within a minute; the
-ticket becomes a session, which ends with the shift by boot time, or where a newer logon needs its place: of
-the same person's, or of all where the unit holds no more, the one longest unused goes. Every logon is an
-access entry; those that proved no identity share one per minute and name (logon_guard.py), so a stranger
-fills neither card nor log.
+A logon signs a challenge with the person's SSH key (namespace alpr-reader-access, like every access at a
+unit), or gives the password if the roster has one. It yields a ticket, which one browser can use once within
+a minute for a session. The session ends with the shift, by the time since boot, or when a newer logon needs
+its place: then the least recently used session ends, of the same person or, if the unit has no room, of all.
+Every logon is an access entry; those that proved no identity share one per minute and name (logon_guard.py),
+so that a stranger cannot fill the card or the log.
 
-The signed request names the unit: a proof that another machine asked for and passed on opens nothing here.
+The signed request names the unit, so a proof that another machine obtained and passed on is worthless here.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ ACTION = "alerts"
 SHIFT_US = 12 * HOUR_US
 TICKET_US = MINUTE_US
 MOST_SESSIONS = 16
-MOST_OF_ONE = 3  # sessions of one person: a laptop that loses its cookies takes no colleague's place
+MOST_OF_ONE = 3  # sessions of one person: a laptop that loses its cookies does not use up colleagues' places
 MOST_TICKETS = 64
-NAME_LENGTH = 64  # of a user name that a stranger typed, in the log
+NAME_LENGTH = 64  # of an unproven user name in the log
 
 
 def subject_of(unit_id: str) -> str:
-    """What a logon at a unit's page is about, as its request is signed."""
+    """The subject that the signed request of a logon at a unit's page names."""
     return f"alert page of {unit_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Officer:
-    """A proven person with the role in which they work."""
+    """A person whose identity is proven, with the role used."""
 
     user: str
     role: str
@@ -75,11 +75,11 @@ class PageSessions:
         self._guard = LogonGuard()
 
     def challenge(self) -> dict[str, Any]:
-        """A nonce to be signed."""
+        """A nonce to sign."""
         return {"nonce": self._nonces.give(self._boot()), "log_id": self._ledger.store.log_id}
 
     def log_on(self, body: Mapping[str, Any], address: str = "") -> str:
-        """A ticket for a proven person. address: of the one who asks. Raises RefusedError, RecordError."""
+        """A ticket for a proven person. address: of the requester. Raises RefusedError, RecordError."""
         with self._lock:
             self._guard.demand_pace(address, self._boot())
         request = codec.from_plain(access.Request, body.get("request"))
@@ -110,7 +110,7 @@ class PageSessions:
             return ticket.hex()
 
     def _proven(self, request: access.Request, proof: access.Proof | None, address: str) -> RosterPerson:
-        """The person who asks. A refusal is noted; the log hears of it at most once a minute."""
+        """The proven requester. Notes a refusal, which is logged at most once a minute."""
         boot_us, roster = self._boot(), self._ledger.standing.roster
         fresh = proof is not None and self._nonces.is_fresh(proof.nonce, boot_us)
         by_password = fresh and proof is not None and proof.password is not None
@@ -132,7 +132,7 @@ class PageSessions:
         return person
 
     def _enter_refused(self) -> None:
-        """What the log is to hear now of logons that proved no identity."""
+        """Log the refused logons that are due (see LogonGuard.take_due)."""
         for one in self._guard.take_due(self._boot()):
             words = "logon at the alert page" + (f", {one.count} refused" if one.count > 1 else "")
             user, role = one.request.user[:NAME_LENGTH], one.request.role
@@ -140,7 +140,7 @@ class PageSessions:
             self._append(user, role if role in ROLES else "", organization, ACTION, "", words, one.why, ())
 
     def redeem(self, ticket: str) -> str:
-        """A session for a ticket, once; it ends the session whose place it needs. Raises RefusedError."""
+        """Exchange a ticket for a session, once; may end another to make room. Raises RefusedError."""
         with self._lock:
             given = self._tickets.pop(_digest(_bytes(ticket)), None)
             if given is None or self._boot() >= given.until_us:
@@ -157,11 +157,11 @@ class PageSessions:
             return token.hex()
 
     def _end_idle(self, names: list[bytes]) -> None:
-        """End the one longest unused; an open page is used with each beat of its feed."""
+        """End the least recently used session; each beat of an open page's feed counts as use."""
         del self._sessions[min(names, key=lambda name: self._sessions[name].used_us)]
 
     def find(self, token: str) -> Officer:
-        """Who a session is of, still on the roster, trained and not revoked. Raises RefusedError."""
+        """The session's officer, if still on the roster, trained and not revoked. Raises RefusedError."""
         with self._lock:
             self._enter_refused()
             given = self._sessions.get(_digest(_bytes(token)))
@@ -188,7 +188,7 @@ class PageSessions:
             self._sessions.pop(_digest(_bytes(token)), None)
 
     def enter_look(self, officer: Officer, read: int, number: int, purpose: str, case: str) -> int:
-        """The access entry of a look at a read's image, in the log before the image is shown."""
+        """Log the access entry of a look at a read's image, before the image is shown; its number."""
         return self._append(
             officer.user,
             officer.role,
@@ -249,5 +249,5 @@ def _bytes(token: str) -> bytes:
 
 
 def _digest(token: bytes) -> bytes:
-    """What is kept of a token; the time of its look-up then reveals nothing."""
+    """A token's digest, which is stored in its place, so that the time of a look-up reveals nothing."""
     return hmac.digest(b"alpr-reader/page/v1", token, hashlib.sha256)

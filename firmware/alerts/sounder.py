@@ -1,7 +1,7 @@
 """Buzzer and lamp of alerts: heard until a person looks, lit until a person answers. They show no plate.
 
-Promise: only an alert that sounds is heard or lit, at least one beep and no longer than the configured time;
-a part that fails is reported once and stops neither the reading nor the alert.
+Promises: only an alert that sounds is heard or lit, for at least one beep and at most the configured time; a
+part that fails is reported once and stops neither the reader nor the alert.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from hw.errors import HardwareError
 from hw.lamps import Lamp, Lamps
 
 BEEP_S, PAUSE_S = 0.4, 0.4
-UNSTORED_LIT_S = 300.0  # no one can answer a hit without a record, so its lamp ends by time
-UNSTORED = -1  # where the numbers of alerts are
+UNSTORED_LIT_S = 300.0  # no one can answer a hit without a record, so its lamp goes out after this time
+UNSTORED = -1  # in place of an alert's number
 
 
 def unseen(alert: OpenAlert) -> bool:
-    """Whether an unseen alert sounds. A covert entry's is for its recipients, not the car."""
+    """Whether the alert sounds and no one has seen it; not a covert entry's, which is for its recipients."""
     return alert.match.sounds and not alert.entry.covert and not alert.state.steps
 
 
 def unanswered(alert: OpenAlert) -> bool:
-    """Whether an unanswered alert sounds."""
+    """Whether the alert sounds and no one has answered it."""
     heard = alert.match.sounds and not alert.entry.covert
     return heard and alert.state.answer is None and not alert.state.recalled
 
 
 class Sounder:
-    """Drives buzzer and lamp. `changed` is called by the board, `look` by the sounder's thread alone."""
+    """Drives buzzer and lamp. `changed` is called by the board, `look` only by the sounder's thread."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Sounder:
         return tuple(self._failed.values())
 
     def changed(self, alert: OpenAlert, what: str) -> None:
-        """An alert was raised, seen, answered, recalled, closed, or left to the desk."""
+        """Note that an alert was raised, seen, answered, recalled, closed, or left to the desk."""
         closed = alert.state.closed or what == LEFT
         with self._lock:
             if unseen(alert) and not closed:
@@ -73,7 +73,7 @@ class Sounder:
         self.woken.set()
 
     def warn(self) -> None:
-        """A hit came that the store did not take: heard as an alert, lit for a while."""
+        """Note a hit that could not be stored: it sounds like an alert, and lights the lamp for a while."""
         with self._lock:
             now_s = self._monotonic()
             self._heard_until[UNSTORED] = now_s + self._longest_s
@@ -81,7 +81,7 @@ class Sounder:
         self.woken.set()
 
     def look(self) -> float:
-        """Switch what is to be switched; after how many seconds to look again."""
+        """Switch buzzer and lamp; returns the seconds until the next look."""
         now_s = self._monotonic()
         with self._lock:
             self._heard_until = {one: until for one, until in self._heard_until.items() if now_s < until}
@@ -99,7 +99,7 @@ class Sounder:
         return 5.0 if self._failed else 60.0
 
     def quiet(self) -> None:
-        """Everything off."""
+        """Turn everything off."""
         self._switch(Lamp.BUZZER, on=False)
         self._switch(Lamp.ALERT, on=False)
 
@@ -119,7 +119,7 @@ class Sounder:
 
 @contextlib.contextmanager
 def sounding(sounder: Sounder) -> Iterator[None]:
-    """A thread that keeps the pattern, for as long as the block lasts; then all is quiet."""
+    """A thread that drives the sounder while the block runs, and then turns everything off."""
 
     def work(stop: threading.Event) -> None:
         while not stop.is_set():

@@ -1,8 +1,8 @@
-"""Hits that the store did not take: the people in the car are warned once a visit, without a record.
+"""Hits that could not be stored: the people in the car are warned once per visit, without a record.
 
-Promise: a count and an age by running time, no plate, no place, no list. An alert exists only with its
-record, and there is none here: so nothing can be opened, answered or confirmed. The record of the gap
-counts these hits. A hit that is stored at a later try has its alert, and counts no more.
+Promise: only a count and an age by running time; no plate, no place, no list. There is no alert without a
+record, so nothing can be opened, answered or confirmed. The record of the gap counts these hits. A hit that a
+later try stores has its alert, and no longer counts.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from firmware.alerts.matching import ListMatch
 
 
 def wish_of(one: ListMatch) -> Wish:
-    """Which entry wants the vehicle of a match."""
+    """The entry that wants the vehicle of a match."""
     return Wish(one.head.list_id, one.entry.subject, one.entry_digest)
 
 
 @dataclass(frozen=True, slots=True)
 class Unstored:
-    """How many hits of this run were warned of and have no record; `age_s`: seconds since the last one."""
+    """How many hits of this run caused a warning and have no record; `age_s`: seconds since the last one."""
 
     count: int
     age_s: int
 
 
 class UnstoredHits:
-    """Thread-safe. `warn` is called once for each vehicle and visit, outside the lock.
+    """Warns of hits that could not be stored. Thread-safe.
 
-    known: whether the people know of a match by its alert, or a person settled it; running_us: running time.
+    `warn` is called once per vehicle and visit, outside the lock. known: whether a match already has an
+    audible alert or a person settled it. running_us: the running time.
     """
 
     def __init__(
@@ -47,12 +48,13 @@ class UnstoredHits:
         self._episodes = Episodes()
         self._number = 0
         self._missed: OrderedDict[int, tuple[list[Wish], int]] = OrderedDict()  # with the running time
-        self._older, self._older_us = 0, 0  # of those beyond, the count and the last one's time
+        self._older, self._older_us = 0, 0  # of those no longer kept: the count and the last one's time
 
     def miss(self, matches: Sequence[ListMatch], at_us: int) -> bool:
-        """The store did not take a read of these matches, of this time; whether people were warned.
+        """Note that a read with these matches could not be stored; returns whether people were warned.
 
-        A match that sounds not is not heard here either, and one of a covert entry is for its people alone.
+        A match that does not sound gives no warning, nor does one of a covert entry, which is only for its
+        recipients.
         """
         heard = [one for one in matches if one.sounds and not one.entry.covert]
         heard = [one for one in heard if not self._known(one, at_us)]
@@ -72,14 +74,14 @@ class UnstoredHits:
         return bool(fresh)
 
     def stored(self, wish: Wish, at_us: int) -> None:
-        """The store took a read of this time with its alert: a miss of the same visit was none."""
+        """Note that a read was stored with its alert: an earlier miss of the same visit no longer counts."""
         with self._lock:
             number = self._episodes.ongoing(wish, at_us, sounds=True)
             for missed in self._missed.pop(number or 0, ([], 0))[0]:
                 self._episodes.end(missed)
 
     def so_far(self) -> Unstored | None:
-        """Of this run; None if there was none."""
+        """The unstored hits of this run; None if there are none."""
         with self._lock:
             count = self._older + len(self._missed)
             if not count:

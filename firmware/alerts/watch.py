@@ -1,4 +1,4 @@
-"""Hot lists beside the reading: refreshed after a sync, matched with every pass, alerts put on the board.
+"""Hot lists of a running reader: refreshed after a sync, matched with every pass, hits put on the board.
 
 A list that fails or expires never stops a read. Events name lists and counts, never a plate.
 """
@@ -41,8 +41,9 @@ CROWDED_CURE = (
 
 
 class HotListWatch:
-    """Matches passes with the current lists. All but `refresh`, `doubt` and `health`: by the storing thread
-    alone.
+    """Matches passes with the current lists.
+
+    Only the storing thread may call methods other than `refresh`, `doubt` and `health`.
     """
 
     def __init__(
@@ -63,17 +64,17 @@ class HotListWatch:
         self._found: list[ListMatch] = []
         self._planned: list[PlannedAlert] = []
         self._found_in: Sequence[HeldList] = ()
-        self._overtaken = False  # an alert was raised by lists that newer ones had replaced meanwhile
+        self._overtaken = False  # an alert was raised from lists that had just been replaced
         self._cleared_there: frozenset[bytes] = frozenset()
         self._muted: frozenset[str] = frozenset()
         self._reported: set[tuple[str, str]] = set()
-        self._crowd_at: dict[str, tuple[int, int]] = {}  # by list: the version and hour of the last look
+        self._crowd_at: dict[str, tuple[int, int]] = {}  # by list: version and hour of the last look
         self._refused = 0
-        self._doubted = True  # of an earlier run's lists, none was read through
+        self._doubted = True  # the lists of an earlier run have not been checked yet
         self._refreshing = threading.Lock()
 
     def matches(self, ended: EndedPass) -> bool:
-        """Whether a pass may be an entry; what it matches is kept for `alerts`."""
+        """Whether a pass matches an entry; the matches are kept for `alerts`."""
         vehicle, self._found_in, time = ended.vehicle, self._held.lists, self._of_lists()
         try:
             self._found = match(
@@ -96,15 +97,15 @@ class HotListWatch:
         return bool(self._found)
 
     def doubt(self) -> None:
-        """A list did not open: the next refresh finds out which, and asks for it again."""
+        """Note that a list did not open: the next refresh finds out which one, and requests it again."""
         self._doubted = True
 
     def sounds(self, going: EndedPass) -> bool:
-        """Whether a pass that continues is an entry for which an alert sounds."""
+        """Whether an unfinished pass matches an entry for which an alert sounds."""
         return self.matches(going) and any(one.sounds for one in self._found)
 
     def alerts(self, read: Read) -> Callable[[int], list[Alert]]:
-        """What `Ledger.append_hit` stores with the read that is about to be stored: its new alerts."""
+        """The function for `Ledger.append_hit` that gives the read's new alerts, to be stored with it."""
         planned = self._board.plan(self._found, read.last_us)
 
         def records(number: int) -> list[Alert]:
@@ -113,7 +114,7 @@ class HotListWatch:
                 try:
                     if one.is_new:
                         made.append(one.record(number))
-                except StorageError as error:  # the read and its other alerts are stored all the same
+                except StorageError as error:  # still store the read and its other alerts
                     self._log.error("alert_not_recorded", why=type(error).__name__)
                 else:
                     self._planned.append(one)
@@ -122,18 +123,18 @@ class HotListWatch:
         return records
 
     def unstored(self, read: Read) -> None:
-        """The store did not take the read of the pass that was just matched."""
+        """Note that the read of the pass just matched could not be stored."""
         self._board.unstored.miss(self._found, read.last_us)
 
     def met(self, number: int, alerts: Sequence[int]) -> None:
-        """Raise the alerts of the read just stored, whose records have these numbers."""
+        """Raise the alerts of the read just stored. alerts: the record numbers of the new ones."""
         planned, self._planned, self._found = self._planned, [], []
         self._board.raise_alerts(number, planned, alerts)
         if planned and self._found_in != self._held.lists:
-            self._overtaken = True  # the next refresh recalls it, if its entry was withdrawn
+            self._overtaken = True  # the next refresh recalls it if its entry was withdrawn
 
     def refresh(self) -> None:
-        """Take up what a sync delivered, and recall alerts of withdrawn entries. From any thread."""
+        """Apply what a sync delivered, and recall alerts of withdrawn entries. From any thread."""
         with self._refreshing:
             self._refresh()
 
@@ -152,7 +153,7 @@ class HotListWatch:
                     self._report(f"hot_list_{one.what}", list=one.list_id, why=one.why)
             if any(one.what == "updated" for one in changes) or self._overtaken:
                 self._overtaken = False
-                self._board.follow_lists(self._listed, self._now_us())  # no event: it would show hits
+                self._board.follow_lists(self._listed, self._now_us())  # no event, which would reveal hits
         except (StorageError, OSError) as error:
             self._log.error("hot_lists_failed", why=type(error).__name__)
         self._cleared_there = self._held.cleared()
@@ -161,11 +162,11 @@ class HotListWatch:
         for held in self._held.lists:
             if has_ended(held.head, time):
                 self._report("hot_list_expired", list=held.head.list_id)
-            if self._is_crowded(held, time):  # not where it matches: that would show a hit
+            if self._is_crowded(held, time):  # here and not when matching, which would reveal a hit
                 self._report("hot_list_crowded", list=held.head.list_id, cure=CROWDED_CURE)
 
     def _is_crowded(self, held: HeldList, time: ListTime) -> bool:
-        """Whether a plate has entries in force that match nothing; looked for in each version and hourly."""
+        """Whether a plate has more entries than can match; checked once per version and hour."""
         name, place = held.head.list_id, (held.head.sequence, time.sure_us // HOUR_US)
         if self._crowd_at.get(name) == place:
             return False
@@ -180,7 +181,7 @@ class HotListWatch:
         return crowded
 
     def health(self) -> ListHealth:
-        """How many lists match, and how many do not as they should."""
+        """How many lists match, and how many fail to."""
         found = health_of([one.head for one in self._held.lists], self._of_lists(), self._terms())
         return replace(found, refused=self._refused, missing=len(self._held.missing))
 
@@ -196,15 +197,15 @@ class HotListWatch:
                 for one in found:
                     if one.subject != wanted or not one.runs(time.sure_us, at_most_us=time.likely_us):
                         continue
-                    # asked only here: not for the most of a thousand that are withdrawn at once
+                    # only here, since most of a thousand entries withdrawn at once do not need it
                     others = others or [open_one.entry for open_one in self._board.open_alerts()]
                     if one not in others:
                         return one
                 return None
-        return alert.entry  # the list itself is not here now; that withdraws nothing
+        return alert.entry  # the list is missing here, which withdraws nothing
 
     def _report(self, event: str, **facts: str) -> None:
-        """Each trouble once, not at every read."""
+        """Report each problem once, not at every read."""
         key = (event, str(sorted(facts.items())))
         if key not in self._reported:
             self._reported.add(key)
@@ -212,7 +213,7 @@ class HotListWatch:
 
 
 def watching_lists(watch: HotListWatch, came: threading.Event) -> contextlib.AbstractContextManager[None]:
-    """A thread that refreshes the lists for as long as the block lasts, at once where `came` is set."""
+    """A thread that refreshes the lists while the block runs, and at once when `came` is set."""
 
     def work(stop: threading.Event) -> None:
         while not stop.is_set():
