@@ -1,1 +1,1 @@
-"""One file a command of the `reader` program (see `sync/command_frame.py`)."""
+"""The commands of the `reader` program, one file each (see `sync/command_frame.py`)."""

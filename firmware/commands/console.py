@@ -40,7 +40,7 @@ INVITATION = b"\r\nALPR reader: press return\r\n"
 
 
 class _Ending:
-    """SIGTERM ends a visit like the reader's own end: it closes and records what is open."""
+    """Handles SIGTERM: ends a visit as the reader's own stop does, closing and recording what is open."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -79,7 +79,7 @@ def console(
         take_home(common.home)
         if sys.stdin.closed:
             raise UsageError("no standard input; name a serial device with --port")
-        for hang_up in (signal.SIGHUP, signal.SIGINT):  # the end is seen on the line, and recorded
+        for hang_up in (signal.SIGHUP, signal.SIGINT):  # the end of the line is noticed and recorded
             signal.signal(hang_up, signal.SIG_IGN)
         with contextlib.closing(FdPort()) as port, _stderr_off_the_line():
             _visit(port, common.home, ending)
@@ -88,7 +88,7 @@ def console(
     while True:
         try:
             with contextlib.closing(TtySerialPort(device, baud=baud, modem_line=modem_line)) as port:
-                served = True  # an adapter that is plugged in again is served again
+                served = True  # an adapter may be unplugged and plugged in again
                 _serve_port(port, common.home, ending)
         except LineGoneError:
             pass
@@ -99,9 +99,10 @@ def console(
 
 
 def _serve_port(port: SerialPort, home: Path, ending: _Ending) -> None:
-    """One visit after the other. Between visits this process holds nothing, so the reader can start; it
-    waits for a home that is just starting or stopping. What keeps a unit from being served is said on the
-    line: the person at the cable sees no other. Raises LineGoneError.
+    """Serve one visit after another. Raises LineGoneError.
+
+    Between visits this process does not hold the home, so a reader can start; it waits while a reader starts
+    or stops. Errors are shown on the line, since the person at the cable sees nothing else.
     """
     while True:
         port.write(INVITATION)
@@ -117,7 +118,7 @@ def _serve_port(port: SerialPort, home: Path, ending: _Ending) -> None:
         except (ExplainedError, HardwareError, OSError) as error:
             for row in fitted(f"this unit cannot be served: {screen_error(error)}"):
                 port.write(f"{row}\r\n".encode())
-            if ending.asked:  # during that visit, of which the log did not close
+            if ending.asked:  # during a visit whose log did not close
                 raise SystemExit(DONE) from None
             time.sleep(RETRY_S)
 
@@ -128,7 +129,7 @@ def _await_return(port: SerialPort) -> None:
 
 
 def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
-    """In the reader's process if one runs, else here. Raises HomeLockedError."""
+    """Serve one visit in the reader's process if one runs, else here. Raises HomeLockedError."""
     if is_way_asked(home):
         raise HomeLockedError("the reader is starting", where=str(home), cure="try again in a moment")
     clock = clock_of(None)
@@ -153,7 +154,8 @@ def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
 
 @contextlib.contextmanager
 def _stderr_off_the_line() -> Iterator[None]:
-    """Over SSH standard error is the same line: what libraries say there passes no screen and no record."""
+    """Redirect standard error: over SSH it is the same line, and output of libraries is neither screened nor
+    recorded."""
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -49,5 +49,5 @@ def enroll(common: Common, *, code: str | None) -> int:
 
 
 def _code_typed() -> str:
-    """One line; at a terminal it prompts without echo."""
+    """Read the code from standard input; a terminal prompts without echo."""
     return getpass.getpass("code: ") if sys.stdin.isatty() else sys.stdin.readline()

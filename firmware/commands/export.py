@@ -46,7 +46,7 @@ def export(
         raise UsageError("give either record numbers or --hold")
     if to.exists():
         raise UsageError(f"--to {to}: already exists")
-    if not to.parent.is_dir():  # else plain content would go to this machine's own disk
+    if not to.parent.is_dir():  # otherwise plain content would go to this machine's own disk
         raise UsageError(f"--to {to}: {to.parent} is not there; is the medium plugged in and mounted?")
     without = tuple(sorted(set(withhold)))
     order = {"records": list(records), "hold": hold, "number": number, "withhold": list(without)}

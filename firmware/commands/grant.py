@@ -74,12 +74,12 @@ def _show(bundle: Bundle) -> None:
 
 
 def _grant_of(bundle: Bundle) -> Grant:
-    """What the grant says; the console checks who signed it."""
+    """The grant's content; the console checks who signed it."""
     return from_bytes(Grant, split(bundle.grant, limit=MAX_BYTES)[1], limit=MAX_BYTES)
 
 
 def _of_holder(bundle: Bundle, message: bytes, key: Path) -> bytes:
-    """The signature by the grant's own key. Another is a failed login, and a few of those lock the unit."""
+    """Sign with the grant's own key; refuses any other, since a few failed logins lock the unit."""
     signature, holder = _signature(message, key), _grant_of(bundle).holder
     try:
         verify(signature, message, holder, namespace=NAMESPACE)
@@ -106,7 +106,7 @@ def _signature(message: bytes, path: Path) -> bytes:
 
 
 def _by_agent(message: bytes, path: Path) -> bytes:
-    """ssh-keygen signs, and asks the agent or prompts for the passphrase."""
+    """Let ssh-keygen sign; it asks the agent or prompts for the passphrase."""
     program = shutil.which("ssh-keygen")
     if program is None:
         raise MissingPartError("ssh-keygen not found: install OpenSSH, or give a private key file")

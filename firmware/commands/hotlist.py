@@ -1,4 +1,4 @@
-"""`reader hotlist import` and `list`: hot lists on this unit. No verb shows a plate."""
+"""`reader hotlist import` and `list`: hot lists on this unit. Neither verb shows a plate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sync.errors import DONE
 from sync.hot_lists.document import LONGEST_HOURS
 from sync.hot_lists.layout import find_layout
 
-LARGE_BYTES = 4 << 20  # such a file takes long enough for a line of progress
+LARGE_BYTES = 4 << 20  # a larger file takes long enough to show progress
 LIST_ID = re.compile(r"[A-Za-z0-9-]{1,24}")
 
 hotlist = noun(
@@ -32,7 +32,7 @@ hotlist = noun(
 
 
 def _name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """A valid list name. Raises BadParameter."""
+    """Check a list's name. Raises BadParameter."""
     if value is not None and not LIST_ID.fullmatch(value):
         raise click.BadParameter("is 1 to 24 letters, digits and -")
     return value
@@ -110,12 +110,12 @@ def list_lists(common: Common) -> int:
 
 
 def missing_line(list_id: str) -> str:
-    """A list that the department sent and that is not here now, as a line of text."""
+    """A line of text for a list that the department sent but that is missing here."""
     return f"{list_id:24} MISSING: the department sent it, and it is gone or unreadable (reader sync now)"
 
 
 def list_line(one: Mapping[str, Any]) -> str:
-    """One list as a line of text: version, entries, age if it has them, and whether it matches."""
+    """A line of text for one list: version, entries and age, if it has them, and whether it matches."""
     off = [
         word
         for word, holds in (

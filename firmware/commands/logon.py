@@ -1,8 +1,8 @@
 """`reader logon`: on the patrol laptop, log on to a unit's alert page with your SSH key.
 
-The machine at the address must show the certificate of the unit that you mean, however it is addressed: in
-a car's network any machine may have it, and any unit a certificate of the department. The link names the
-unit, so that the browser asks for the same certificate.
+The machine at the address must show the certificate of the unit that you name, whatever the address is: in a
+car's network any machine may have that address, and every unit has a certificate of the department. The link
+names the unit, so that the browser checks the same certificate.
 """
 
 from __future__ import annotations
@@ -111,8 +111,11 @@ def _ticket(
     request: access.Request,
     prove: Callable[[Any], access.Proof],
 ) -> str:
-    """The ticket that opens the page: answer the unit's challenge with `prove`. Raises UsageError,
-    FirmwareError. `name`: the name that the unit's certificate must have, whatever the address is."""
+    """Answer the unit's challenge with `prove`, for the ticket that opens the page.
+
+    `name`: the name that the unit's certificate must have, whatever the address is. Raises UsageError,
+    FirmwareError.
+    """
     try:
         with httpx.Client(verify=context, timeout=CONNECT_S, base_url=address, trust_env=False) as client:
 
@@ -158,7 +161,7 @@ def _https(address: str) -> SplitResult:
 
 
 def named_unit(parts: SplitResult, unit: str) -> str:
-    """The name in the certificate of the unit that is meant. Raises UsageError if nothing says which."""
+    """The name in the certificate of the unit that the user means. Raises UsageError if nothing names it."""
     by_name = unit_of_page(parts.hostname or "")
     if unit and not re.fullmatch("[0-9a-f]{32}", unit):
         raise UsageError("--unit is the unit's id, 32 signs of 0-9 and a-f: see department enroll --list")
@@ -173,7 +176,7 @@ def named_unit(parts: SplitResult, unit: str) -> str:
 
 
 def resolved(host: str) -> frozenset[str]:
-    """The numbers of a host as this laptop knows them."""
+    """A host's IP addresses as this laptop resolves them."""
     try:
         found: list[Any] = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
     except (OSError, UnicodeError):
@@ -182,7 +185,7 @@ def resolved(host: str) -> frozenset[str]:
 
 
 def hosts_line(host: str, name: str) -> str:
-    """The line of the hosts file by which the browser finds the unit; empty where it does already."""
+    """The line for the hosts file with which the browser finds the unit; empty if it already does."""
     numbers = resolved(host)
     if resolved(name) & numbers or not numbers:
         return ""

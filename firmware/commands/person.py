@@ -1,4 +1,4 @@
-"""Options that several commands share: the person who asks, and times. Not a command."""
+"""Options that several commands share: the requester, and times. Not a command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ credential_option = click.option(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requester:
-    """The person, role and purpose; the credential proves the person."""
+    """The person, role, purpose and case of a request; the credential proves the person."""
 
     user: str
     role: str
@@ -58,12 +58,12 @@ person_options = collected(
 
 
 class TimeOrAge(click.ParamType[int]):
-    """UTC microseconds of an ISO time or an age."""
+    """An ISO time or an age, as UTC microseconds."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Raises click.BadParameter."""
+        """Convert a value. Raises click.BadParameter."""
         if isinstance(value, int):
             return value
         try:

@@ -1,4 +1,4 @@
-"""`reader read`: one JSON line for each image; stores nothing."""
+"""`reader read`: prints one JSON line for each image; stores nothing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def read(_common: Common, *, images: tuple[Path, ...], threads: int) -> int:
 
 
 def plate_facts(reading: PlateReading) -> dict[str, Any]:
-    """One plate as plain JSON values; box and corners in px of the picture."""
+    """One plate as JSON values; box and corners in px of the picture."""
     text = reading.text
     return {
         "box": [round(value, 1) for value in reading.box.box],

@@ -54,7 +54,7 @@ def selftest(common: Common, *, source: str | None) -> int:
         started = time.monotonic()
         for check in tests:
             took_s, started = time.monotonic() - started, time.monotonic()
-            print(line_of(check, took_s, as_json=common.json), flush=True)  # as it comes: a camera takes long
+            print(line_of(check, took_s, as_json=common.json), flush=True)  # at once: a camera takes long
             checks.append(check)
     if any(check.good is False for check in checks):
         return FOUND_WRONG
@@ -62,7 +62,7 @@ def selftest(common: Common, *, source: str | None) -> int:
 
 
 def line_of(check: SelfTestLine, took_s: float, *, as_json: bool = False) -> str:
-    """One line of the test; with the seconds that it took, where a person waited for it."""
+    """One line of the test, with its seconds if a person had to wait for it."""
     if as_json:
         facts = {"check": check.name, "good": check.good, "detail": check.text(), "seconds": round(took_s, 1)}
         return json.dumps(facts)

@@ -41,7 +41,7 @@ def status(common: Common) -> int:
     with asking(common.home, more=lambda ledger: list_operations(common.home, ledger)) as ask:
         custody, lists = ask("status", {}), _lists(ask)
     folder = SyncFolder.of(common.home)
-    # a reader that was killed leaves its last report behind, but no one at its door
+    # a killed reader leaves its last report behind, but does not serve its door
     facts = newest_report(common.home) if is_served(Home(common.home)) else None
     running = facts is not None
     if facts is None:
@@ -77,7 +77,7 @@ def status(common: Common) -> int:
 
 
 def _lists(ask: Ask) -> dict[str, Any]:
-    """The hot lists, by the door; none where what holds the home has no lists: a console without a reader."""
+    """The door's answer about hot lists; empty if a console without a reader holds the home."""
     try:
         return ask("hotlists", {})
     except StorageError:
@@ -85,13 +85,13 @@ def _lists(ask: Ask) -> dict[str, Any]:
 
 
 def _wrong(home: Path, folder: SyncFolder) -> list[str]:
-    """What no alarm names: a configuration with which no reader starts, a failed sync, an untold reset."""
+    """What no alarm covers: an unusable configuration, a failed sync, an undelivered receipt of a reset."""
     found = []
     try:
         load_config(home)
     except ConfigError as error:
         found.append(f"configuration: {error}; no reader starts with it")
-    except OSError as error:  # root's, or on a bad sector: what else there is to say is said
+    except OSError as error:  # root's file, or a bad sector: still report the rest
         why = error.strerror or type(error).__name__
         found.append(f"configuration: {error.filename}: cannot be read: {why}; no reader starts without it")
     if folder.is_member() and (ended := folder.ended_certificate(now_us())):

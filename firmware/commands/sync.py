@@ -1,4 +1,4 @@
-"""`reader sync now` and `reader sync status`: the uplink, manually."""
+"""`reader sync now` and `reader sync status`: the uplink by hand."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def now(common: Common, *, new_log: bool) -> int:
     folder = _member(common.home)
     if new_log:
         looked_at(folder)
-    # a console without a reader, or another command, may hold the home, and does not sync when asked
+    # a console without a reader, or another command, may hold the home, and it does not sync on request
     answered = unless_served(common.home, lambda: _sync_here(common.home, folder)) or _ask_the_running_one(
         folder
     )
@@ -75,7 +75,7 @@ def _member(home: Path) -> SyncFolder:
 
 
 def _show_lists(home: Path) -> None:
-    """The hot lists as they match now: a running reader loads new lists before it answers."""
+    """Print the state of the hot lists; a running reader loads new lists before it answers."""
     try:
         with asking(home, more=lambda ledger: list_operations(home, ledger)) as ask:
             answer = ask("hotlists", {})
@@ -108,7 +108,7 @@ def _report(folder: SyncFolder, *, as_json: bool) -> int:
 
 
 def _sync_here(home: Path, folder: SyncFolder) -> bool:
-    """One sync; if the log gives way to a new one, opens that and syncs it at once. True."""
+    """Sync once; if the log is replaced by a new one, open that and sync it at once. Returns True."""
     schedule = load_config(home).sync.schedule() if (home / FILE_NAME).exists() else Schedule()
     with open_or_roll_over(
         home, on_new_log=lambda why: print(f"opening a new log: {why}", file=sys.stderr)
@@ -129,7 +129,7 @@ def _attempt(home: Path, ledger: Ledger, folder: SyncFolder, schedule: Schedule)
 
 
 def _health(home: Path, ledger: Ledger, folder: SyncFolder) -> HealthMessage:
-    """The report of a unit that is not reading now."""
+    """The health report of a unit whose reader is not running."""
     watch = HealthWatch(
         board=SysfsBoard(home),
         now=SystemClock().now,
@@ -141,7 +141,7 @@ def _health(home: Path, ledger: Ledger, folder: SyncFolder) -> HealthMessage:
 
 
 def _ask_the_running_one(folder: SyncFolder) -> bool:
-    """Ask the reader that holds the home, and wait until it has tried; whether it has."""
+    """Ask the reader that holds the home to sync; True once it has tried, False if the wait ends first."""
     print(f"asking the reader that runs; it answers within {WAIT_S:.0f} s", file=sys.stderr)
     before = folder.status().get("ended_us", 0)
     Path(folder.wanted).touch(mode=0o600)
@@ -159,7 +159,7 @@ def _ask_the_running_one(folder: SyncFolder) -> bool:
 
 
 def shown_status(status: Mapping[str, Any]) -> dict[str, Any]:
-    """What is shown of `status.json`: not the bytes of a metered network, which show each hit."""
+    """The part of `status.json` to show: not the bytes on a metered network, which would reveal hits."""
     return {name: fact for name, fact in status.items() if not name.startswith("metered")}
 
 

@@ -79,7 +79,7 @@ def verify(common: Common, *, path: Path | None, public: str | None, department_
 
 
 def _holds_a_units(path: Path) -> bool:
-    """Whether a ZIP holds a unit's package, which has its log's key; a department's has none."""
+    """Whether a ZIP file is a unit's package, which contains its log's key; a department's does not."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(PurePosixPath(one).name == KEY_FILE for one in archive.namelist())
@@ -94,12 +94,12 @@ def read_key(text: str, option: str = "--key") -> NoteKey:
         return NoteKey.parse(path.read_text(encoding="utf-8") if path.is_file() else text)
     except CheckpointError as error:
         raise UsageError(f"{option} {text}: {error}") from None
-    except (OSError, ValueError):  # a name that no file can have, a file that cannot be read or is not text
+    except (OSError, ValueError):  # an impossible file name, an unreadable file, or not text
         raise UsageError(f"{option} {text[:80]}: neither a file of text nor a public key") from None
 
 
 def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = None) -> UnitReport:
-    """The home's report, with its slot's content if this machine can read it."""
+    """Check a home, including its slot's content if this machine can read it."""
     content: slot.SlotContent | None = None
     wrong = absent = ""
     given_up = _is_given_up(path.absolute())
@@ -127,8 +127,8 @@ def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = Non
 
 
 def _is_given_up(path: Path) -> bool:
-    """Whether this is HOME/sync/old/LOG, or HOME/damaged-N without its key: the slot serves the log that took
-    its place, or was destroyed."""
+    """Whether this is HOME/sync/old/LOG or HOME/damaged-N, whose key is gone: the slot serves a later log or
+    was destroyed."""
     if path.parent.name == "old":
         return True
     aside = SET_ASIDE.fullmatch(path.name) is not None and Home(path.parent).exists()
@@ -136,7 +136,7 @@ def _is_given_up(path: Path) -> bool:
 
 
 def _own_department(path: Path, report: UnitReport) -> NoteKey | None:
-    """The department that the home names; a damaged file that names it is a finding."""
+    """The key of the department that the home names; if its file is damaged, that is a finding."""
     folder = SyncFolder.of(path)
     if not folder.is_member():
         return None
@@ -149,7 +149,7 @@ def _own_department(path: Path, report: UnitReport) -> NoteKey | None:
 
 
 def show(report: UnitReport, path: Path, kind: str, *, proven: bool, as_json: bool) -> None:
-    """The verdict as text, or as one JSON object."""
+    """Print the verdict as text, or as one JSON object."""
     first = report.first_bad
     if as_json:
         facts = dataclasses.asdict(report) | {"ok": report.ok, "kind": kind, "key_proven": proven}

@@ -1,6 +1,4 @@
-"""What aiming needs to know of one frame, as numbers and a masked preview. Arrays in, no I/O, nothing
-kept.
-"""
+"""What aiming needs to know about one frame: numbers and a masked preview. Arrays in, no I/O, nothing kept."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ SKEW_LIMIT_DEG = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlateView:
-    """How one plate sits in the view: never where, and nothing of what is on it."""
+    """How large, sharp and level one plate appears: never where it is, and nothing of its text."""
 
     width_px: float
     skew_deg: float
@@ -31,9 +29,7 @@ class PlateView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AimView:
-    """One frame for the person at the cable. preview: lines of text, None when a plate is too near for
-    one.
-    """
+    """One frame for the person at the cable. preview: lines of text; None if a plate is too near for one."""
 
     plates: tuple[PlateView, ...]
     sharpness: float
@@ -55,7 +51,7 @@ def look(
 ) -> AimView:
     """Measure one frame. luma: uint8 (H, W); plates: four corners each, clockwise from the top left, px.
 
-    blots: further places that the preview must not show.
+    blots: other places that the preview must not show.
     """
     quality = picture_quality(luma[::2, ::2])
     return AimView(

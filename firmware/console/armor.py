@@ -1,6 +1,6 @@
-"""Bytes as numbered, checked text lines that survive a flaky cable, and back. No I/O.
+"""Converts bytes to numbered text lines with checksums, for a flaky cable, and back. No I/O.
 
-Each line is `NN base64 crc`, so that a damaged one is named and can be pasted again alone.
+Each line is `NN base64 crc`, so that a damaged line can be named and pasted again by itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _crc(number: int, data: bytes) -> str:
 
 
 def to_lines(data: bytes) -> list[str]:
-    """data as lines; the last one is `end COUNT crc32`."""
+    """The data as lines; the last one is `end COUNT crc32`."""
     pieces = [data[at : at + BYTES_A_LINE] for at in range(0, len(data), BYTES_A_LINE)]
     lines = [
         f"{number} {base64.b64encode(piece).decode()} {_crc(number, piece)}"
@@ -32,7 +32,7 @@ def to_lines(data: bytes) -> list[str]:
 
 
 class Collector:
-    """Takes lines in any order, a repaired one again, until all are there."""
+    """Collects lines in any order, also repeated ones, until it has them all."""
 
     def __init__(self) -> None:
         self._pieces: dict[int, bytes] = {}
@@ -41,7 +41,7 @@ class Collector:
         return len(self._pieces)
 
     def take(self, line: str) -> bytes | None:
-        """The whole once the end line came and nothing is missing, else None. Raises LineRefusedError."""
+        """Take a line; returns the data after the end line, until then None. Raises LineRefusedError."""
         line = line.strip()
         end = _END.fullmatch(line)
         if end is not None:

@@ -1,4 +1,4 @@
-"""Update bundles that a sync delivered: signed, and in the inbox until a person installs one."""
+"""Signed update bundles that a sync delivered; they stay in the inbox until a person installs one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FILE = re.compile(r"update_([A-Za-z0-9._-]{1,57})\.cbor")
 
 
 def model_lines() -> Sequence[str]:
-    """The nets that are installed, by file and digest."""
+    """The installed nets, by file and digest."""
     return [
         f"model {path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}..."
         for path in sorted(MODELS.glob("*.tflite"))
@@ -30,7 +30,7 @@ def model_lines() -> Sequence[str]:
 
 
 def bundle_lines(folder: SyncFolder) -> Sequence[str]:
-    """What waits in the inbox, a line each; a damaged one is named."""
+    """A line for each bundle in the inbox; a damaged one is named."""
     lines = []
     for name in _names(folder):
         try:
@@ -45,7 +45,7 @@ def bundle_lines(folder: SyncFolder) -> Sequence[str]:
 
 @contextlib.contextmanager
 def laid_out(folder: SyncFolder, name: str) -> Iterator[Path]:
-    """A bundle of the inbox as its own file, while the `with` runs. Raises UnitRefusedError."""
+    """Write a bundle of the inbox to a file, for the length of the `with`. Raises UnitRefusedError."""
     if name not in _names(folder):
         raise UnitRefusedError(f"no sync delivered a bundle {name}; from a medium: update /PATH/OF/BUNDLE")
     path = folder.path / LAID_OUT

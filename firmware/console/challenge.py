@@ -1,7 +1,7 @@
-"""The challenge that a console asks and the answer that a holder's key gives; works offline. No I/O.
+"""The challenge of a console and the answer of a holder's key; works offline. No I/O.
 
-Challenge: `UNIT.NONCE.crc`, short enough to be typed. Answer: the grant file and an SSH signature (namespace
-"alpr-console") over unit, nonce and grant; a nonce is good for one answer and a few minutes.
+Challenge: `UNIT:NONCE:crc`, short enough to type. Answer: the grant file and an SSH signature (namespace
+"alpr-console") over unit, nonce and grant. A nonce is valid for one answer and a few minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TEXT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._@-]{0,63}):([a-z2-7]{32}):([0-9a-f]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """What the unit asks. asked_s: CLOCK_BOOTTIME at the unit; 0 if it is only read."""
+    """A unit's challenge. asked_s: the unit's CLOCK_BOOTTIME; 0 for a challenge that was only parsed."""
 
     unit: str
     nonce: bytes
@@ -35,12 +35,12 @@ class Challenge:
 
     @classmethod
     def ask(cls, unit: str, running_s: float) -> Challenge:
-        """A fresh challenge."""
+        """Make a new challenge."""
         return cls(unit=unit, nonce=secrets.token_bytes(NONCE_BYTES), asked_s=running_s)
 
     @classmethod
     def parse(cls, text: str) -> Challenge:
-        """What a person typed or pasted at the laptop. Raises LineRefusedError."""
+        """Parse what a person typed or pasted on the laptop. Raises LineRefusedError."""
         match = _TEXT.fullmatch(text.strip())
         if match is None or _check(match[1], match[2]) != match[3]:
             raise LineRefusedError("not a challenge, or mistyped: copy the whole line UNIT:LETTERS:CHECK")
@@ -53,7 +53,7 @@ class Challenge:
         return f"{self.unit}:{letters}:{_check(self.unit, letters)}"
 
     def message(self, bundle: Bundle) -> bytes:
-        """What the holder's key signs: `ssh-keygen -Y sign -n alpr-console -f KEY FILE` does as well."""
+        """The text that the holder's key signs, as `ssh-keygen -Y sign -n alpr-console -f KEY FILE` does."""
         lines = ("alpr console login 1", self.unit, self.nonce.hex(), bundle.digest.hex())
         return ("\n".join(lines) + "\n").encode()
 
@@ -64,7 +64,7 @@ def _check(unit: str, letters: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengeAnswer:
-    """What the laptop sends: the grant file's content and the signature."""
+    """The laptop's answer: the grant file's content and the signature."""
 
     bundle: bytes
     signature: bytes
@@ -75,7 +75,7 @@ class ChallengeAnswer:
 
     @classmethod
     def parse(cls, data: bytes) -> ChallengeAnswer:
-        """Raises LoginRefusedError."""
+        """Parse canonical CBOR. Raises LoginRefusedError."""
         try:
             return from_bytes(cls, data, limit=ANSWER_LIMIT)
         except StorageError as error:
@@ -85,7 +85,7 @@ class ChallengeAnswer:
 def check_holder(
     answer: ChallengeAnswer, bundle: Bundle, grant: Grant, challenge: Challenge, running_s: float
 ) -> None:
-    """The answer is to this challenge, in time, by the key that the grant names. Raises LoginRefusedError."""
+    """Check that the grant's key answered this challenge in time. Raises LoginRefusedError."""
     if not 0 <= running_s - challenge.asked_s <= LIFE_S:
         raise LoginRefusedError("the challenge is too old: log in again")
     try:

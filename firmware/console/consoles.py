@@ -47,7 +47,7 @@ ALONE = (
     "No reader runs on this unit, and none can start while you are logged in.\n"
     "Without a login, a reader that starts takes over."
 )
-AIM_SIZE = (360, 640)  # of the camera's small picture while no reader runs
+AIM_SIZE = (360, 640)  # (height, width) of the camera's small picture while no reader runs
 
 
 @contextlib.contextmanager
@@ -62,9 +62,10 @@ def consoles(
     lamps: Callable[[], Lamps] | None = None,
     fitted: Callable[[], Iterable[SelfTestLine]] = tuple,
 ) -> Iterator[Callable[[], bool]]:
-    """Serve consoles from the process that reads, while the `with` runs. Gives: is a person logged in?
+    """Serve consoles from the reader's process, for the length of the `with`.
 
-    lamps: gives the reader's buzzer and lamp of alerts to the self-test; fitted: what it says of other parts.
+    Yields a function that returns whether a person is logged in. lamps: gives the self-test the reader's
+    buzzer and alert lamp. fitted: the reader's self-test lines for other parts.
     """
     failures, use = FailedLogins(home / "console.lockout", boottime_s), grant_use(home, ledger)
     stopping = threading.Event()
@@ -82,7 +83,7 @@ def consoles(
         try:
             yield in_session
         finally:
-            stopping.set()  # no wait for an uplink while the log is about to close
+            stopping.set()  # do not wait for an uplink while the log is about to close
 
 
 @contextlib.contextmanager
@@ -96,9 +97,9 @@ def console_alone(
     fitted: Callable[[], Iterable[SelfTestLine]],
     lists: Callable[[], ListHealth] = ListHealth,
 ) -> Iterator[Console]:
-    """A console in its own process, for a home that no reader holds; opens the camera when asked to aim.
+    """A console in its own process, for a home that no reader holds; opens the camera only to aim.
 
-    fitted: opens and tests what [parts] names, for the self-test. lists: how the hot lists are.
+    fitted: opens and tests what [parts] names, for the self-test. lists: gives the state of the hot lists.
     """
     folder = SyncFolder.of(home)
     health = HealthWatch(
@@ -139,14 +140,14 @@ def _console(
 
 
 class _OwnCamera:
-    """Opens the configured source at the first look, and again after a stall."""
+    """Opens the configured source for the first frame, and again after a stall."""
 
     def __init__(self, config: Config, clock: Clock, source: str | None = None) -> None:
         self._settings, self._clock, self._source = config.camera, clock, source or config.camera.source
         self._camera: Camera | None = None
 
     def newest(self) -> Frame:
-        """The next frame, in memory of its own."""
+        """The next frame, in its own memory."""
         if self._camera is None:
             source = open_source(
                 self._source,
@@ -165,24 +166,24 @@ class _OwnCamera:
             raise
 
     def retune(self, settings: CameraSettings) -> None:
-        """The next look opens the camera with these."""
+        """Use these settings from the next frame on."""
         self.close()
         self._settings = settings
 
     def close(self) -> None:
-        """Give the camera back."""
+        """Release the camera."""
         camera, self._camera = self._camera, None
         if camera is not None:
             camera.close()
 
 
 def own_camera(config: Config, clock: Clock, *, source: str | None) -> Callable[[], Frame]:
-    """A function that gives the next frame of the configured, or this, source."""
+    """A function that gives the next frame of `source`, by default of the configured one."""
     return _OwnCamera(config, clock, source).newest
 
 
 def _ask_uplink(folder: SyncFolder, stopping: threading.Event) -> str:
-    """Ask this process's own uplink, and wait for the outcome."""
+    """Ask this process's uplink to sync, and wait for the outcome."""
     before = folder.status().get("ended_us", 0)
     folder.wanted.touch(mode=0o600)
     until_s = time.monotonic() + SYNC_WAIT_S
@@ -195,7 +196,7 @@ def _ask_uplink(folder: SyncFolder, stopping: threading.Event) -> str:
 
 
 def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch, clock: Clock) -> str:
-    """One conversation in this process, with its outcome in a line."""
+    """Sync once in this process; returns a line with the outcome."""
     folder = sync_folder(home)
     Runner(
         LedgerOutbox(ledger, folder.inbox),
@@ -210,7 +211,7 @@ def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch, c
 
 
 def outcome_line(folder: SyncFolder) -> str:
-    """How the last attempt went, in a line without a plate, and without a count that a hit would change."""
+    """The outcome of the last attempt, in a line without a plate and without a count that a hit changes."""
     status = folder.status()
     outcome, what = str(status.get("outcome", "unknown")), str(status.get("what", ""))
     if outcome != "done":

@@ -1,4 +1,4 @@
-"""The dialogue of a login: challenge, pasted answer, the check, and the count of those that failed."""
+"""The dialog of a login: the challenge, the pasted answer, the check, and the count of failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOO_LATE = "the challenge is too old: log in again"
 
 
 class Doorkeeper:
-    """Lets people in at one console. refused: records a login that failed, with its reason."""
+    """Admits people at one console. refused: records a failed login with its reason."""
 
     def __init__(
         self,
@@ -38,10 +38,9 @@ class Doorkeeper:
         self.answering_since_s: float | None = None
 
     def let_in(self) -> Admission | None:
-        """Run one login; None if the person gave up. Raises ConsoleError.
+        """Run one login; None if the person gives up. Raises ConsoleError.
 
-        A grant that fails only because of the unit's clock raises ClockLoginError, which is not a failed
-        login.
+        A grant that fails only because of the unit's clock raises ClockLoginError and is not a failed login.
         """
         self._failures.check()
         challenge = Challenge.ask(self._unit.identity().unit, self._running_s())
@@ -61,7 +60,7 @@ class Doorkeeper:
         return self._checked(answer, challenge)
 
     def succeeded(self) -> None:
-        """The login is logged: the count starts again."""
+        """Reset the count of failures, once the login is logged."""
         self._failures.succeeded()
 
     def _collect(self, challenge: Challenge) -> bytes | None:

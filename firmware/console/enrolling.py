@@ -1,4 +1,4 @@
-"""Joining a department: at a console, where earlier reads must not go along, and as the home's user."""
+"""Joins a department: at a console, where earlier reads must not go along, or as the home's user."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _CONTENT = frozenset({KeyClass.READ, KeyClass.HIT})
 
 
 def join_as_owner(home: Path, ledger: Ledger, code: str) -> str:
-    """Join; the line that says so. Earlier reads go to the department. Raises SyncError, StorageError."""
+    """Join, and return a line that says so. Earlier reads go along. Raises SyncError, StorageError."""
     folder = sync_folder(home)
     member = join(LedgerOutbox(ledger, folder.inbox), folder, code, software=software_version()[:64])
     return f"this unit is {member.name} ({member.unit_id}) of {member.department}"
 
 
 def join_at_console(home: Path, ledger: Ledger, code: str) -> str:
-    """Join, once every earlier read is destroyed: a person with a cable and a code names the department.
+    """Destroy every earlier read, then join, since anyone with a cable and a code can name a department.
 
-    Nothing is destroyed for a code whose department does not answer. Raises SyncError, StorageError,
+    Destroys nothing if the code's department does not answer. Raises SyncError, StorageError,
     UnitRefusedError.
     """
     fetch_root(EnrollmentCode.parse(code))
@@ -37,7 +37,7 @@ def join_at_console(home: Path, ledger: Ledger, code: str) -> str:
 
 
 def destroy_reads(ledger: Ledger) -> int:
-    """Purge every read of a unit that no department has enrolled; how many. Raises StorageError."""
+    """Purge every read of a unit that is not enrolled; returns their number. Raises StorageError."""
     store = ledger.store
     with store.lock:
         if store.enrolled:

@@ -2,7 +2,7 @@
 
 firmware.errors.FirmwareError > ConsoleError
 ├── LineRefusedError       what was typed is not a command, not in this form, or not granted
-├── LoginRefusedError      the answer to the challenge does not let its holder in
+├── LoginRefusedError      the answer to the challenge does not admit its holder
 │   └── ClockLoginError    only the unit's clock blocks it; the holder may set the clock now
 ├── LockedOutError         too many failed logins; says for how long
 ├── UnitRefusedError       the unit will not do it now; says why and what to do
@@ -20,7 +20,7 @@ class ConsoleError(FirmwareError):
 
 
 class LineRefusedError(ConsoleError):
-    """Not a command in its proper form, or none that the grant names."""
+    """The line is not a command in its proper form, or the grant does not name it."""
 
 
 class LoginRefusedError(ConsoleError):

@@ -1,10 +1,10 @@
-"""A factory reset of a home: the keys first, then everything else, while other threads may still write there.
+"""A factory reset of a home: first the keys, then everything else, while other threads may still write there.
 
-Promise: from the first step on nothing on the card can be opened, and what comes after it is done to its end:
-after a power cut by the next start, before it takes the home for a unit that lost its key. The end is a new
-unit in the same slot: the mark of the reset stays until that has its log.
-The department hears of it in a receipt that the log's key signs before it goes: it is in the mark of the
-reset, and what could not be sent stays in HOME/destroyed, which a reset leaves alone.
+Promises: after the first step nothing on the card can be opened, and the later steps are always completed,
+after a power cut by the next start, before it can mistake the home for a unit that lost its key. The result
+is a new unit in the same slot; the mark of the reset stays until that unit has its log. The department is
+informed by a receipt, which the log's key signs before it is destroyed. The receipt is in the mark of the
+reset; if it cannot be sent, it stays in HOME/destroyed, which a reset does not remove.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sync.enrollment import open_link
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 
-MARK = "reset-begun"  # slot's URI, and the receipt until it is sent or kept: first to come, last to go
+MARK = "reset-begun"  # the slot's URI, and the receipt until it is sent or kept; written first, removed last
 
 MAX_MARK_BYTES = MAX_LINE_BYTES + 2 * messages.MAX_SMALL_BYTES
 TRIES = 5
@@ -41,7 +41,7 @@ WAIT_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class LastWord:
-    """The signed destruction receipt of a unit that a department enrolled."""
+    """The signed destruction receipt of an enrolled unit."""
 
     log_id: bytes
     message: bytes
@@ -75,7 +75,7 @@ class LastWord:
 
     @classmethod
     def printed(cls, text: str) -> LastWord | None:
-        """Parse its printed form; None if this is none."""
+        """Parse its printed form; None if the text is not one."""
         try:
             message = destruction.of_text(text.encode())
             return cls(messages.claimed_log(destruction.Destroyed, message), message)
@@ -83,7 +83,7 @@ class LastWord:
             return None
 
     def send(self, home: Path, slot_uri: str) -> bool:
-        """Whether the department has it now. The uplink's keys may be in the slot's chip."""
+        """Send it; returns whether the department has it. The uplink's keys may be in the slot's chip."""
         try:
             folder = folder_with_chip(home, slot_uri)
             member = folder.member()
@@ -92,13 +92,13 @@ class LastWord:
                 destruction.send(link, member.department_public(), self.message)
             finally:
                 link.close()
-        except (ExplainedError, HardwareError, OSError, ValueError):  # in any case the reset continues
+        except (ExplainedError, HardwareError, OSError, ValueError):  # the reset continues in any case
             return False
         return True
 
     def keep(self, home: Path) -> Generator[str, None, bool]:
-        """Keep it for the first sync of the new unit; lines that print it, to deliver it by hand. Whether it
-        is kept.
+        """Keep it for the new unit's first sync; returns whether that worked. Yields lines for delivery by
+        hand.
         """
         kept = True
         try:
@@ -120,9 +120,9 @@ def begin(home: Path, slot_uri: str, word: LastWord | None) -> None:
 
 
 def finish(home: Path) -> str | None:
-    """End a reset: the URI of the slot for the new unit, until that has its log; None where none has begun.
+    """Complete a reset; returns the slot's URI for the new unit until that has its log, None without a reset.
 
-    One that was cut off before the keys went has destroyed nothing, and is dropped with its receipt. Raises
+    A reset that was interrupted before it destroyed the keys is dropped with its receipt. Raises
     HardwareError.
     """
     mark = home / MARK
@@ -131,13 +131,13 @@ def finish(home: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, LedgerError):
-        uri = printed = ""  # torn: so the keys were not destroyed yet
+        uri = printed = ""  # a torn write: the keys were not destroyed yet
     if not uri or len(uri) > MAX_LINE_BYTES or _is_elsewhere(home, uri):
         end(home)
         return None
     if held(open_slot(uri, Home(home).folder)) is not None:
         if not Home(home).exists():
-            return uri  # the new unit has its key, and was interrupted before its log
+            return uri  # the new unit has its key, but no log yet
         end(home)
         return None
     for _line in settle(home, uri, LastWord.printed(printed)):
@@ -154,25 +154,25 @@ def _is_elsewhere(home: Path, uri: str) -> bool:
 
 
 def end(home: Path) -> None:
-    """Forget the reset: the new unit has its log."""
+    """Remove the mark of the reset, once the new unit has its log."""
     with contextlib.suppress(OSError):
         (home / MARK).unlink(missing_ok=True)
 
 
 def destroy_keys(store: UnitStore) -> None:
-    """Clear the slot, and the keys in memory. Raises UnitRefusedError. Under the store's lock."""
+    """Clear the slot and the keys in memory. Raises UnitRefusedError. Under the store's lock."""
     slot = store.slot
     slot.write(CLEARED)
     if slot.read() != CLEARED:
         raise UnitRefusedError(f"{slot.uri} did not take the reset: destroy the unit's card and chip")
-    # This process still has the key in memory, and anchors hourly: it must not write it back.
+    # The hourly anchoring of this process must not write the key back to the slot.
     store.slot = _ClearedSlot(slot.uri)
     store.live.clear()
 
 
 def settle(home: Path, slot_uri: str, word: LastWord | None) -> Iterator[str]:
-    """What comes after the keys: send the receipt, clear the home, and keep in the room that this makes what
-    the department did not take. Until then it is in the mark. Lines for a person.
+    """Do the steps after the keys: send the receipt, clear the home, and keep an unsent receipt in the space
+    that this frees (until then it is in the mark). Yields lines for a person.
     """
     owed = word
     if word is not None and word.send(home, slot_uri):
@@ -187,8 +187,9 @@ def settle(home: Path, slot_uri: str, word: LastWord | None) -> Iterator[str]:
 
 
 def clear_home(home: Path, slot_uri: str, owed: LastWord | None = None) -> list[str]:
-    """Empty the folder, except for the mark and receipts; the names of what would not go. A running reader
-    may put a file there, or take one away, at any moment, so that one look is not enough.
+    """Empty the folder, except for the mark and receipts; returns the names of what could not be removed.
+
+    Tries more than once, since a running reader may add or remove files at any moment.
     """
     begin(home, slot_uri, owed)
     left: list[str] = []
@@ -202,7 +203,7 @@ def clear_home(home: Path, slot_uri: str, owed: LastWord | None = None) -> list[
         left = [path.name for path in _to_clear(home)]
         if not left:
             if not (home / MARK).exists():
-                begin(home, slot_uri, owed)  # now there is room for it
+                begin(home, slot_uri, owed)  # there is room for it now
             break
         time.sleep(WAIT_S)
     return left
@@ -213,7 +214,7 @@ def _to_clear(home: Path) -> list[Path]:
 
 
 class _ClearedSlot:
-    """Replaces the slot: holds nothing, stores nothing."""
+    """Replaces the slot: it is empty and accepts nothing."""
 
     promise = "cleared by a factory reset"
 

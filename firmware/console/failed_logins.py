@@ -1,6 +1,6 @@
 """The failed logins of a unit's consoles, in a file of the home; `storage.lockout` decides when they lock.
 
-The lock covers every console of the unit, for everybody, and survives a restart.
+The lock applies to everyone at every console of the unit, and survives a restart.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from storage.times import MINUTE_US, SECOND_US
 
 
 class FailedLogins:
-    """Counts failures on CLOCK_BOOTTIME, which no console command can step.
+    """Counts failures by CLOCK_BOOTTIME, which no console command can step.
 
-    That clock starts again with the machine, so after a restart the newest failure counts as of now and the
-    others keep their distance to it: pulling the power never shortens a lock.
+    That clock starts over with the machine. So after a restart the newest failure counts as happening now,
+    and the others keep their distance from it: cutting the power never shortens a lock.
     """
 
     def __init__(self, path: Path | None, running_s: Callable[[], float], boot: str | None = None) -> None:
         """`path`: None keeps the count in memory only; `running_s`: seconds since the machine started."""
         self._path, self._running_s, self._boot = path, running_s, boot if boot is not None else boot_id()
-        # Held from the check to the count, so that several lines together get no more tries than one.
+        # Held from check to count, so that several lines together get no more tries than one.
         self.turn = threading.RLock()
         self._failures_us = self._load()
 
     def check(self) -> None:
-        """Raises LockedOutError while the lock holds."""
+        """Raise LockedOutError while the consoles are locked."""
         left_us = CJIS.locked_until_us(self._failures_us) - self._now_us()
         if left_us > 0:
             raise LockedOutError(
@@ -50,7 +50,7 @@ class FailedLogins:
         return CJIS.locked(self._failures_us, now_us)
 
     def succeeded(self) -> None:
-        """A good login clears the count."""
+        """Clear the count after a good login."""
         if self._failures_us:
             self._failures_us = []
             self._save()
@@ -70,10 +70,10 @@ class FailedLogins:
                 return [at_us + now_us - newest_us for at_us in failures_us]
             return [min(at_us, now_us) for at_us in failures_us]
         except (OSError, ValueError, OverflowError, KeyError, TypeError, RecursionError, StorageError):
-            return [now_us] * CJIS.attempts  # a damaged count locks, as the worst that it could say
+            return [now_us] * CJIS.attempts  # a damaged file counts as the worst case and locks
 
     def _save(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk forgets at a restart; until then the memory counts
+        with contextlib.suppress(OSError):  # on a full disk, the count is only in memory
             self._write()
 
     def _write(self) -> None:

@@ -1,6 +1,4 @@
-"""The unit behind its console: answers from ledger, camera, clock and machine. Nothing of a read leaves
-here.
-"""
+"""The unit behind its console: answers from ledger, camera, clock and machine; never with part of a read."""
 
 from __future__ import annotations
 
@@ -57,9 +55,9 @@ from sync.errors import SyncError
 from sync.health import Alarm
 from sync.membership import SyncFolder
 
-MEDIA = (Path("/media"), Path("/mnt"), Path("/run/media"))  # where sticks and cards are mounted
+MEDIA = (Path("/media"), Path("/mnt"), Path("/run/media"))  # where USB sticks and cards are mounted
 KEEP_POWER = "leave power, and a vehicle's ignition, on until it is installed"  # up to 20 minutes
-DEFAULT = "default"  # as a value: the setting as it was made
+DEFAULT = "default"  # as a value: the setting's default
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres", "rotation")
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
 _SHOWS_HITS = frozenset(
@@ -74,10 +72,12 @@ FindPlates = Callable[[Frame], Spots]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a field unit is made of. newest: the frame to aim by, raising HardwareError; find: the detector's
-    first stage alone, so that aiming never reads a plate; sync_now: one conversation, a line of outcome;
-    retune: opens the camera with other settings; lamps: opens buzzer and lamp of alerts, None without either;
-    fitted: the self-test of the other parts.
+    """The parts of a field unit.
+
+    newest: gives the frame to aim with, raises HardwareError. find: only the detector's first stage, so that
+    aiming never reads a plate. sync_now: syncs once, returns a line with the outcome. retune: opens the
+    camera with other settings. lamps: opens buzzer and alert lamp; None without either. fitted: the self-test
+    of the other parts.
     """
 
     home: Path
@@ -101,7 +101,7 @@ class FieldUnit:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._folder = SyncFolder.of(parts.home)
-        self._setting, self._installing = threading.Lock(), threading.Lock()  # several consoles have one unit
+        self._setting, self._installing = threading.Lock(), threading.Lock()  # of all consoles
         self._was_reset = self._restarts = self._may_write = False
         self._by_hand_us = 0
 
@@ -131,8 +131,9 @@ class FieldUnit:
         return [self._folder.member().command_public()] if self._folder.is_member() else []
 
     def time_us(self) -> tuple[int, int]:
-        """See Unit.time_us. A clock that knows no time, and a log born under one, may be years ahead: then
-        what has surely passed counts, or no grant would hold, and no one could set the clock right."""
+        """See Unit.time_us. A clock without a known time, and a log opened by it, may be years ahead: then
+        only the time that has certainly passed counts. Otherwise no grant could serve to correct the clock.
+        """
         store = self._parts.ledger.store
         with store.lock:
             clock, moment, time = self._parts.clock.now(), store.time.now(), store.time
@@ -140,7 +141,7 @@ class FieldUnit:
                 return time.sure_us, clock.error_us
             if not time.is_misled:
                 return moment.us, clock.error_us
-            if clock.us < time.trusted_us - LONE_LIMIT_US:  # it was set since; only the log's time is ahead
+            if clock.us < time.trusted_us - LONE_LIMIT_US:  # set since: only the log's time is ahead
                 return max(clock.us, time.sure_us), clock.error_us
             return time.sure_us, max(clock.error_us, DAY_US)
 
@@ -156,9 +157,9 @@ class FieldUnit:
             return max(0, store.time.trusted_us - self._parts.clock.now().us)
 
     def revoked(self) -> frozenset[str]:
-        """See Unit.revoked: the signed list, and whom the roster revokes or whose training has ended.
+        """See Unit.revoked: the signed list, and people who are revoked or untrained by the roster.
 
-        463.9 trains no vendors; what ends a vendor's access is the grant, or revocation.
+        463.9 requires no training of vendors; a vendor's access ends with the grant or by revocation.
         """
         if self._was_reset:
             raise UnitRefusedError("the unit was reset")
@@ -194,8 +195,8 @@ class FieldUnit:
         return self._parts.health.report()
 
     def aim(self) -> AimView:
-        """See Unit.aim. A plate is found, never read; what no detector finds is too small or too coarse
-        to show.
+        """See Unit.aim. Plates are found, never read; a plate that is not found is too small or coarse to
+        show.
         """
         frame = self._parts.newest()
         spots = self._parts.find(frame)
@@ -222,7 +223,7 @@ class FieldUnit:
         )
 
     def storage(self) -> Mapping[str, str]:
-        """See Unit.storage. Counts of the log are the last scheduled sync's: others would show hits."""
+        """See Unit.storage. The log's counts are from the last scheduled sync; newer ones would show hits."""
         status, vitals = self._parts.ledger.status(), self._parts.board.look()
         custody = custody_of(self._parts.ledger, self._folder)
         told = {name: getattr(status, name) for name in type(status).__slots__ if name not in _SHOWS_HITS}
@@ -246,8 +247,8 @@ class FieldUnit:
         return fixed | {name: "-" if value is None else str(value) for name, value in changeable.items()}
 
     def set_camera(self, name: str, value: str) -> str:
-        """See Unit.set_camera: one line of the configuration, checked as a whole before it is written."""
-        number = re.fullmatch(r"0*(\d{1,6}(?:\.\d{1,4})?)", value)  # TOML takes no leading zeros
+        """See Unit.set_camera: changes one line, and checks the whole configuration before it is written."""
+        number = re.fullmatch(r"0*(\d{1,6}(?:\.\d{1,4})?)", value)  # TOML does not allow leading zeros
         if name not in CAMERA_SETTINGS or not (number or value == DEFAULT):
             raise UnitRefusedError(
                 f"camera: NAME is one of {', '.join(CAMERA_SETTINGS)}, VALUE a number, or {DEFAULT}"
@@ -264,7 +265,7 @@ class FieldUnit:
         return "saved; applies from the next frame"
 
     def _rewrite_camera(self, name: str, value: str | None) -> None:
-        """None: as the line that `reader init` writes, which leaves out what is optional."""
+        """Write a camera setting; None restores the line of `reader init`, a comment if it is optional."""
         path = self._parts.home / FILE_NAME
         text = config_bytes(self._parts.home).decode()
         head, mark, rest = text.partition("[camera]")
@@ -334,7 +335,7 @@ class FieldUnit:
         return [*lines, *(ready or ("no sync delivered a bundle; from a medium: update /PATH/OF/BUNDLE",))]
 
     def update(self, source: str) -> Iterator[str]:
-        """See Unit.update: hands the bundle to the image's installer, which checks it."""
+        """See Unit.update: gives the bundle to the image's installer, which checks it."""
         with self._installing_alone():
             if self._restarts:
                 raise UnitRefusedError("the unit is restarting: install once it runs again")
@@ -344,7 +345,7 @@ class FieldUnit:
 
     @contextlib.contextmanager
     def _installing_alone(self) -> Iterator[None]:
-        """No installation runs beside this, nor begins. Raises UnitRefusedError."""
+        """Exclude other installations meanwhile. Raises UnitRefusedError."""
         if not self._installing.acquire(blocking=False):
             raise UnitRefusedError("another console is installing: wait until it is done")
         try:
@@ -369,7 +370,7 @@ class FieldUnit:
             raise
 
     def reboot(self) -> None:
-        """See Unit.reboot. It would cut an installation off: one that may still be written is named once."""
+        """See Unit.reboot. Refused during an installation, and once if an update may still be written."""
         with self._installing_alone():
             if self._may_write:
                 self._may_write = False
@@ -398,9 +399,11 @@ class FieldUnit:
             )
 
     def _opened_us(self) -> int:
-        """When this log was opened, as far as known. Where its time is off the department's by more than a
-        lone source moves it, its clock was wrong, and grants are dated by the department. Under the store's
-        lock."""
+        """When this log was opened, as far as known. Under the store's lock.
+
+        If its time differs from the department's by more than a lone source may move it, its clock was wrong;
+        then the department's time counts, which also dates grants.
+        """
         opened, time = self._parts.ledger.store.book.opened, self._parts.ledger.store.time
         if opened is None:
             return 0
@@ -409,7 +412,7 @@ class FieldUnit:
         return opened.opened_us + (off_us if abs(off_us) > LONE_LIMIT_US else 0)
 
     def _undelivered(self) -> list[int]:
-        """Reads and hits that no receipt covers. Under the store's lock."""
+        """The reads and hits that no receipt covers. Under the store's lock."""
         store = self._parts.ledger.store
         return [
             sequence
@@ -419,7 +422,7 @@ class FieldUnit:
         ]
 
     def _kept_epochs(self, classes: Set[KeyClass]) -> list[int]:
-        """Epochs of these classes that were not purged. Under the store's lock."""
+        """The epochs of these classes that are not purged. Under the store's lock."""
         return [
             facts.epoch
             for facts in self._parts.ledger.store.book.epochs.values()
@@ -427,7 +430,7 @@ class FieldUnit:
         ]
 
     def factory_reset(self, agreed: ResetObstacles, *, grant_id: str = "") -> Iterator[str]:
-        """See Unit.factory_reset. The slot first: from then on nothing on the card can be opened."""
+        """See Unit.factory_reset. Clears the slot first: after that, nothing on the card can be opened."""
         with self._installing_alone():
             yield from self._reset(agreed, grant_id)
 
@@ -435,7 +438,7 @@ class FieldUnit:
         parts, store = self._parts, self._parts.ledger.store
         with store.lock:
             undelivered, holds = self._undelivered(), self.reset_obstacles().holds
-            # by their numbers: a receipt for an earlier one makes no room for it
+            # compare numbers, not counts: a receipt for an earlier read must not hide a new one
             is_new = any(one >= agreed.log_size for one in undelivered)
             if is_new or not set(holds) <= set(agreed.holds):
                 raise UnitRefusedError("a new read arrived: sync, then try again")
@@ -447,9 +450,7 @@ class FieldUnit:
             factory_reset.destroy_keys(store)
             self._was_reset = True
         yield "keys destroyed: the slot is empty"
-        yield from list(
-            factory_reset.settle(parts.home, slot_uri, word)
-        )  # all of it, also for a line that is gone
+        yield from list(factory_reset.settle(parts.home, slot_uri, word))  # complete even if the line is gone
         with contextlib.suppress(HardwareError):
             parts.machine.reboot()
         yield "restarting as a new unit"
@@ -459,7 +460,7 @@ class FieldUnit:
         yield "joining"
         try:
             yield self._parts.join(code)
-        except (SyncError, StorageError) as error:  # may quote a stranger who answers as a department
+        except (SyncError, StorageError) as error:  # may quote a stranger who answers for a department
             raise UnitRefusedError(screened(str(error))) from None
 
     def _config(self) -> Config:
@@ -469,7 +470,7 @@ class FieldUnit:
 def _bundle_at(path: str, home: Path) -> str:
     """The path of a bundle on a medium. Raises UnitRefusedError.
 
-    What is elsewhere is refused alike, whether it is there or not: a person with a grant looks for no files.
+    Other paths get the same refusal whether they exist or not: a grant is not for searching for files.
     """
     if not path.startswith("/") or ".." in Path(path).parts:
         raise UnitRefusedError(f"{path}: give the whole path of the bundle, without ..")
@@ -486,6 +487,6 @@ def _bundle_at(path: str, home: Path) -> str:
 
 def _link_line(link: NetworkLink) -> str:
     signal = "" if link.signal_dbm is None else f", signal {link.signal_dbm} dBm"
-    # not how many: a hit is sent at once
+    # no byte counts: a hit is sent at once
     flows = "bytes flow" if link.received_bytes and link.sent_bytes else "no bytes yet"
     return f"{link.name:<8} {'up' if link.up else 'down':<5} {link.address or '-':<15} {flows}{signal}"

@@ -1,8 +1,8 @@
-"""How long each grant was used on a unit whose clock is not set: there its length counts in running time.
+"""How long each grant was used on a unit whose clock is not set: its length then counts in running time.
 
-A file of the home, or memory. It is written a minute ahead, from the login on, and corrected at the end of a
-session: pulling the power costs up to a minute, and never buys one. A grant that the file does not name was
-used as long as the log says: who removes the file, or lets it be lost, gains nothing.
+Kept in a file of the home, or in memory. From the login on, the file is written a minute ahead, and corrected
+at the end of the session: cutting the power can cost a minute, but never gain one. For a grant that the file
+does not name, the log's sessions count, so removing the file gains nothing.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from storage.ledger import Ledger
 from storage.record_base import KeyClass
 from storage.store import UnitStore
 
-KEPT = 64  # grants, the newest
+KEPT = 64  # newest grants
 AHEAD_S = 60.0
-SHORT_LINE = 2048  # bytes of a record: a shorter one shows next to nothing, and there are many
+SHORT_LINE = 2048  # bytes: shorter records contain hardly any output, and there are many of them
 UNREADABLE = (StorageError, sqlite3.Error, TypeError, ValueError, OverflowError)  # purged, or a damaged card
 
 
 class GrantUse:
-    """Seconds of use by grant id. Thread-safe: all consoles of a process have one."""
+    """Seconds of use by grant id. Thread-safe: all consoles of a process share it."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class GrantUse:
         logged_s: Callable[[str], float] = lambda _grant: 0.0,
         kept_output: KeptOutput | None = None,
     ) -> None:
-        """logged_s: how long a grant was used by the log; asked once, of one that the file does not name."""
+        """logged_s: the use of a grant by the log; called once for each grant that the file does not name."""
         self._path, self._logged_s = path, logged_s
         self._used: dict[str, float] = {}
         self._lock = threading.RLock()
@@ -47,7 +47,7 @@ class GrantUse:
         self._written = dict(self._used)
 
     def used_s(self, grant_id: str) -> float:
-        """How many seconds the grant was used so far."""
+        """The seconds for which the grant was used so far."""
         with self._lock:
             if grant_id not in self._used:
                 self._used[grant_id] = self._logged_s(grant_id)
@@ -60,7 +60,7 @@ class GrantUse:
             del self._used[grant_id]
             self._used = dict([*self._used.items(), (grant_id, used)][-KEPT:])
             if at_end or used >= self._written.get(grant_id, 0.0):
-                # a full disk forgets at a restart; memory counts until then
+                # on a full disk, the count is only in memory
                 with contextlib.suppress(OSError):
                     self._write(self._used | ({} if at_end else {grant_id: used + AHEAD_S}))
 
@@ -80,15 +80,15 @@ class GrantUse:
 
 
 def grant_use(home: Path, ledger: Ledger) -> GrantUse:
-    """That of a home, backed by its log."""
+    """The use of grants in a home, backed by its log."""
     kept = KeptOutput(partial(logged_bytes, ledger))
     return GrantUse(home / "console.grants", partial(logged_s, ledger), kept)
 
 
 def logged_s(ledger: Ledger, grant_id: str) -> float:
-    """How long a grant was used by the sessions in the log, each from its first line to its last.
+    """The length of a grant's sessions in the log (s), each from its first line to its last.
 
-    Lines that cannot be read do not count: one damaged page must not keep everybody out.
+    Unreadable lines do not count: one damaged page must not lock everyone out.
     """
     spans = dict[str, tuple[int, int]]()
     with ledger.store.lock:
@@ -100,14 +100,14 @@ def logged_s(ledger: Ledger, grant_id: str) -> float:
 
 
 def logged_bytes(ledger: Ledger, grant_id: str) -> int:
-    """How much output of a grant the log keeps, in lines that are longer than what any line takes."""
+    """How much output of a grant the log keeps (bytes), in records longer than SHORT_LINE."""
     with ledger.store.lock:
         lines = _lines(ledger.store, over_bytes=SHORT_LINE)
         return sum(len(line.output) for line in lines if line.grant == grant_id)
 
 
 def _lines(store: UnitStore, *, over_bytes: int = 0) -> Iterator[MaintenanceLine]:
-    """The maintenance lines of the log that can be read."""
+    """The readable maintenance lines of the log."""
     for epoch in [one.epoch for one in store.book.epochs.values() if one.key_class is KeyClass.AUDIT]:
         sequences: list[int] = []
         with contextlib.suppress(*UNREADABLE):
@@ -119,7 +119,7 @@ def _lines(store: UnitStore, *, over_bytes: int = 0) -> Iterator[MaintenanceLine
 
 
 def _line(store: UnitStore, sequence: int) -> MaintenanceLine | None:
-    """None for another record, and for one that cannot be read."""
+    """A maintenance line; None for any other record and for an unreadable one."""
     with contextlib.suppress(*UNREADABLE):
         if store.leaf(sequence).kind == MaintenanceLine.KIND:
             record = store.record(sequence)

@@ -1,7 +1,7 @@
-"""The person at the other end of a line: what is said goes out, what is typed comes in as whole lines.
+"""The person at the other end of a line: sends them text, and receives whole lines that they type.
 
-Promise: between two looks at the line `check` is asked, so that no session outlasts its end while a person
-thinks.
+Promise: `check` is called between two looks at the line, so that a session ends on time even if the person
+types nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hw.serial_port import SerialPort
 
 READ_BYTES = 1024
 CONTROL_C = b"\x03"
-PROMPT_LIMIT = 30  # characters; a longer question is in its own row
+PROMPT_LIMIT = 30  # characters; a longer question gets its own row
 
 
 class Hand:
@@ -36,22 +36,22 @@ class Hand:
         self._tick_s, self._pace_s = tick_s, pace_s
         self._editor = LineEditor(complete)
         self._paced = SignalEvent()
-        self.typed_s = running_s()  # when a whole line came last
+        self.typed_s = running_s()  # when the last whole line came
         self.asking = False  # a command waits for one more line
 
     def greet(self) -> None:
-        """Ask the terminal how wide it is; one that does not answer counts as 80 columns wide."""
+        """Ask the terminal for its width; one that does not answer counts as 80 columns wide."""
         self._port.write(self._editor.measure())
 
     def say(self, *lines: str) -> None:
-        """Whole lines for the person, in rows that fit; a line that was being typed ends first."""
+        """Show whole lines in rows that fit; ends the row of a line that is being typed first."""
         start = "\r\n" if self._editor.begun else ""
         rows = (row for line in lines for row in fitted(line))
         self._port.write((start + "".join(f"{row}\r\n" for row in rows)).encode())
         self._editor.leave()
 
     def write(self, data: bytes) -> None:
-        """Bytes as they are."""
+        """Send bytes as they are."""
         self._port.write(data)
 
     def next_line(self, prompt: str, *, secret: bool = False) -> Event:
@@ -62,9 +62,9 @@ class Hand:
             output = self._editor.take_output()
             if output:
                 self._port.write(output)
-            self._check()  # what was typed ahead is of no use after the end
+            self._check()  # what was typed ahead does not count after the end
             if event is not None:
-                if isinstance(event, Line):  # a loose wire makes bytes, and no line: it holds nothing open
+                if isinstance(event, Line):  # noise of a loose wire is no line, and keeps no session open
                     self.typed_s = self._running_s()
                 return event
             data = self._port.read(READ_BYTES, self._tick_s)
@@ -73,7 +73,7 @@ class Hand:
                 self.rest(self._pace_s)
 
     def ask(self, prompt: str, *, secret: bool) -> str:
-        """One more line for a command. Raises UnitRefusedError if there is none."""
+        """Ask for another line for a command. Raises UnitRefusedError if the person gives up."""
         if len(prompt) > PROMPT_LIMIT:
             self.say(prompt.rstrip())
             prompt = "> "
@@ -87,7 +87,7 @@ class Hand:
         raise UnitRefusedError("given up, nothing was changed")
 
     def interrupted(self) -> bool:
-        """Whether control-C came while a command ran; what else was typed ahead is kept."""
+        """Whether control-C came while a command ran; keeps anything else that was typed ahead."""
         typed = self._port.read(256, 0.0)
         if CONTROL_C in typed:
             return True
@@ -95,7 +95,7 @@ class Hand:
         return False
 
     def key_pressed(self, wait_s: float) -> bool:
-        """Whether a key ends a live view within this time."""
+        """Whether a key is pressed within this time, which ends a live view."""
         until_s = self._running_s() + wait_s
         while True:
             left_s = until_s - self._running_s()
@@ -107,13 +107,13 @@ class Hand:
                 return False
 
     def rest(self, seconds: float) -> None:
-        """Slow a flood down; `stop` ends it."""
+        """Pause, to slow a flood down; `stop` ends the pause."""
         self._paced.wait(seconds)
 
     def stop(self) -> None:
-        """From another thread, or a signal's handler: rest no more."""
+        """End all pauses; from another thread or a signal handler."""
         self._paced.set()
 
     def forget(self) -> None:
-        """Another person comes."""
+        """Forget what this person typed: another may come."""
         self._editor.forget()

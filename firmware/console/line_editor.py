@@ -1,7 +1,7 @@
-"""Bytes from a flaky cable to whole lines: editing, history, completion, echo. No I/O.
+"""Turns bytes from a flaky cable into whole lines: editing, history, completion, echo. No I/O.
 
-Promise: a line in which one byte could not have been typed is never handed on; it is reported as spoiled.
-What is shown stays in one row, however narrow the terminal: a longer line moves sideways under the cursor.
+Promises: a line with a byte that could not have been typed is reported as spoiled, never handed on. The line
+is shown in one row, however narrow the terminal: a longer line scrolls sideways.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LINE_LIMIT = 400
 HISTORY_LIMIT = 50
 USUAL_COLUMNS = 80
 LEAST_COLUMNS, MOST_COLUMNS = 20, 400
-PENDING_LIMIT = 16 * 1024  # more than this unread is not a person's typing
+PENDING_LIMIT = 16 * 1024  # more unread bytes than this were not typed by a person
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Spoiled:
-    """A line that held noise, or was too long; nothing of it is known."""
+    """A line with noise, or too long; its content is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """Control-C."""
+    """The person pressed control-C."""
 
 
 Event = Line | Spoiled | Interrupted
@@ -47,15 +47,16 @@ _CONTROLS = {
     0x0C: "redraw", 0x0E: "down", 0x10: "up", 0x15: "clear", 0x17: "word", 0x7F: "back",
 }  # fmt: skip
 
-# To the last column there is, and "where is the cursor?" (ECMA-48, CUF and DSR); the answer is a CPR.
+# Move to the last column and ask for the cursor's position (ECMA-48, CUF and DSR); the answer is a CPR.
 _MEASURE = b"\x1b[999C\x1b[6n\r"
 _ANSWER = re.compile(rb"\[\d{1,3};(\d{1,3})R")
 _ANSWER_BEGUN = re.compile(rb"\[(\d{1,3}(;\d{0,3})?)?")
 
 
 class LineEditor:
-    """One person's line. `feed` bytes, then take events with `next_event` until it gives None; what is to be
-    shown comes from `take_output`. Changing prompt or secrecy between two events is safe."""
+    """One person's line. `feed` bytes, then take events with `next_event` until it returns None;
+    `take_output` gives what to show. Prompt and secrecy may change between two events.
+    """
 
     def __init__(self, complete: Callable[[str], Sequence[str]] = lambda _start: ()) -> None:
         self._complete = complete
@@ -67,40 +68,40 @@ class LineEditor:
         self._escape: bytearray | None = None
         self._after_return = False
         self._columns = USUAL_COLUMNS
-        self.begun = False  # something is in the row where the cursor is
+        self.begun = False  # the cursor's row is not empty
         self._reset()
 
     def measure(self) -> bytes:
-        """What asks the terminal how wide it is. Its answer comes with what is typed."""
+        """The bytes that ask the terminal for its width; its answer comes with what is typed."""
         return _MEASURE
 
     def leave(self) -> None:
-        """The row was left: what was typed in it is dropped."""
+        """Drop what was typed, since the output has left its row."""
         self.begun = False
         self._reset()
 
     def prompt(self, text: str, *, secret: bool = False) -> None:
-        """Show a prompt and begin a line; a secret one is neither echoed nor remembered."""
+        """Show a prompt and begin a line; a secret line is neither echoed nor remembered."""
         self._prompt, self._secret = text.encode("ascii", "replace"), secret
         self._reset()
         self.begun = bool(self._prompt)
         self._output += self._shown_prompt()
 
     def feed(self, data: bytes) -> None:
-        """Take bytes from the line; a flood spoils the line in hand and is dropped."""
+        """Take bytes from the line; a flood is dropped and spoils the current line."""
         room = PENDING_LIMIT - len(self._pending)
         self._pending.extend(data[:room])
         if len(data) > room:
             self._spoiled = True
 
     def take_output(self) -> bytes:
-        """What has to be sent to the terminal."""
+        """The bytes to send to the terminal."""
         output = bytes(self._output)
         self._output.clear()
         return output
 
     def next_event(self) -> Event | None:
-        """The next event in what was fed, or None when all of it is used up."""
+        """The next event in the bytes so far, or None once they are used up."""
         while self._pending:
             event = self._byte(self._pending.popleft())
             if event is not None:
@@ -108,15 +109,15 @@ class LineEditor:
         return None
 
     def forget(self) -> None:
-        """Drop unread bytes, the line in hand and the history: another person comes."""
+        """Drop unread bytes, the current line and the history, for the next person."""
         self._pending.clear()
         self._history.clear()
         self._escape = None
         self._reset()
 
     def interrupted(self) -> bool:
-        """Whether unread bytes hold a control-C or any key; used by live views, which take no lines.
-        Drops them.
+        """Whether the unread bytes contain a control-C, or any key; drops them. For live views, which take no
+        lines.
         """
         pressed = bool(self._pending)
         self._pending.clear()
@@ -124,7 +125,7 @@ class LineEditor:
 
     def _reset(self) -> None:
         self._text: list[str] = []
-        self._cursor = self._start = 0  # _start: the first character in sight
+        self._cursor = self._start = 0  # _start: the first visible character
         self._spoiled = False
         self._recall = len(self._history)
 
@@ -134,7 +135,7 @@ class LineEditor:
             return self._escaped(byte)
         if byte in {0x0D, 0x0A}:
             if byte == 0x0A and after_return:
-                return None  # CR LF is one line end
+                return None  # CR LF is one line ending
             self._after_return = byte == 0x0D
             return self._finish()
         if byte == 0x03:
@@ -179,7 +180,7 @@ class LineEditor:
         return None
 
     def _finish(self) -> Event:
-        if self._prompt or not self._secret:  # lines that are pasted unseen leave no empty rows
+        if self._prompt or not self._secret:  # lines pasted without echo leave no empty rows
             self._output += b"\r\n"
         text, spoiled = "".join(self._text), self._spoiled
         if text.strip() and not spoiled and not self._secret and self._history[-1:] != [text]:
@@ -263,11 +264,11 @@ class LineEditor:
             self._output += text.encode("ascii")
 
     def _shown_prompt(self) -> bytes:
-        """The prompt, or its end if it would take more than half of the row."""
+        """The prompt, or only its end if it takes more than half of the row."""
         return self._prompt[-(self._columns // 2) :]
 
     def _room(self) -> int:
-        """Characters that fit behind the prompt; the last column stays free, so that nothing wraps."""
+        """How many characters fit after the prompt; the last column stays free, so that nothing wraps."""
         return self._columns - 1 - len(self._shown_prompt())
 
     def _redraw(self) -> None:

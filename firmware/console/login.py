@@ -1,6 +1,6 @@
-"""Letting a person in: the answer to a challenge becomes a grant, or a refusal that is counted.
+"""Admits a person: the answer to a challenge gives a grant, or a refusal that is counted.
 
-Every check is made before anything is believed; the order does not matter, since all of them must hold.
+All checks are made before anything is trusted; their order does not matter, since all of them must pass.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from storage.grant_format import (
 from storage.times import DAY_US
 
 LONGEST_S = 8 * 3600.0  # a working day; a longer job logs in again
-SURE_US = 2_000_000  # a clock within this is not why a grant does not hold
+SURE_US = 2_000_000  # an error of the clock within this does not explain why a grant is not valid
 CommandKeys = Callable[[], Sequence[Ed25519PublicKey]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Who is in, and until when on CLOCK_BOOTTIME: no clock that a command can set moves that.
+    """Who is admitted, and until when by CLOCK_BOOTTIME, which no command can set.
 
-    names: what of it the department can revoke. counted: whether its use counts, because no clock shows its
-    end.
+    names: the names by which the department can revoke it. counted: whether its use counts, because no clock
+    shows its end.
     """
 
     grant: Grant
@@ -80,11 +80,11 @@ def admit(
         raise ClockLoginError(str(error), grant) from None
     left_us = grant.to_us - max(now_us, grant.issued_us)
     counted = error_us >= DAY_US
-    if counted:  # no clock: the grant's own length, in all sessions together
+    if counted:  # no clock: the grant's length limits all sessions together
         left_us = min(left_us, grant.to_us - grant.from_us - round(use.used_s(grant.grant_id) * 1e6))
         if left_us <= 0:
             raise ClockLoginError("the grant's length is used up, and this unit's clock is not set", grant)
     else:
-        left_us -= error_us  # as check_time counts: rather early than late
+        left_us -= error_us  # as in check_time: rather early than late
     until_s = running_s + min(left_us / 1e6, LONGEST_S)
     return Admission(grant=grant, names=names, until_s=until_s, counted=counted)

@@ -1,4 +1,4 @@
-"""Maintenance records of a console session: begun before the first output, ended whatever happens."""
+"""Maintenance records of a console session: begun before the first output, and ended in every case."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storage.grant_format import Grant
 from storage.log_records import GrantTaken
 
 OUTPUT_LIMIT = 64 * 1024
-GRANT_LIMIT = 4 * 1024 * 1024  # of output: one grant must not fill the card with what is kept for years
+GRANT_LIMIT = 4 * 1024 * 1024  # of output: one grant must not fill the card, which keeps it for years
 NOBODY = "-"
 
 
@@ -22,11 +22,11 @@ class MaintenanceLog(Protocol):
     """Stores the records: `storage.ledger.Ledger`. On return a record is durable."""
 
     def append(self, record: MaintenanceLine | GrantTaken) -> object:
-        """Store one record. Raises what storage raises; then nothing was stored."""
+        """Store one record. Raises what storage raises; then nothing is stored."""
 
 
 class Recording:
-    """The output of one command on its way to the person: hashed, and kept up to `limit`."""
+    """Hashes the output of one command, and keeps it up to `limit` bytes."""
 
     def __init__(self, line: str, *, limit: int) -> None:
         self.line = line
@@ -35,7 +35,7 @@ class Recording:
         self._kept = bytearray()
 
     def take(self, output: bytes) -> None:
-        """This goes out."""
+        """Add output that is sent to the person."""
         self._digest.update(output)
         self._kept += output[: self._limit - len(self._kept)]
 
@@ -46,21 +46,22 @@ class Recording:
 
     @property
     def kept(self) -> bytes:
-        """The output, cut at the limit."""
+        """The output, truncated at the limit."""
         return bytes(self._kept)
 
 
 class KeptOutput:
-    """How much output the log keeps of each grant, and of everything done without one, over all sessions and
-    consoles. Thread-safe."""
+    """Limits how much output the log keeps for each grant, and for everything done without one, over all
+    sessions and consoles. Thread-safe.
+    """
 
     def __init__(self, logged: Callable[[str], int] = lambda _grant: 0) -> None:
-        """logged: how much the log has of a grant already; asked once, at its first output."""
+        """logged: how much output of a grant the log already has; called once, at its first output."""
         self._bytes, self._lock = dict[str, int](), threading.Lock()
         self._logged = logged
 
     def take(self, grant_id: str, output: bytes) -> bytes:
-        """As much of this output as the log keeps."""
+        """The part of this output that the log keeps."""
         with self._lock:
             if grant_id not in self._bytes:
                 self._bytes[grant_id] = self._logged(grant_id)
@@ -70,7 +71,7 @@ class KeptOutput:
 
 
 class SessionLog:
-    """Writes the records of one session. kept: what all sessions share."""
+    """Writes the records of one session. kept: the limit that all sessions share."""
 
     def __init__(
         self,
@@ -84,8 +85,8 @@ class SessionLog:
         self.session = secrets.token_hex(8)
 
     def opened(self, purpose: str) -> None:
-        """Log that a person logged in. The grant goes to the department in clear; what was done under it does
-        not."""
+        """Log that a person logged in. The department receives the grant in clear, but not what was done with
+        it."""
         if self._grant is not None:
             digest = hashlib.sha256(to_bytes(self._grant)).digest()
             self._log.append(GrantTaken(grant_id=self._grant.grant_id, digest=digest, at_us=self._now_us()))
@@ -100,9 +101,9 @@ class SessionLog:
         self._write("end", "session", reason)
 
     def begin(self, line: str, *, live: bool) -> Recording:
-        """Record that a command begins. Raises what the log raises: then it must not be carried out.
+        """Record that a command begins. Raises what the log raises; then the command must not run.
 
-        Of a live view nothing is kept.
+        Nothing of a live view is kept.
         """
         self._write("begin", line, "begun")
         return Recording(line, limit=0 if live else OUTPUT_LIMIT)

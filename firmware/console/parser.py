@@ -1,4 +1,4 @@
-"""A typed line to a command with checked words, and to the form in which it may be recorded. No I/O."""
+"""Parses a typed line into a command with checked words, and into its recorded form. No I/O."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SECRET = "***"  # noqa: S105 - what is in the log in a secret's place
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """How a command is typed. words: a pattern for each argument; the last `optional` may be left out.
+    """How a command is typed. words: a pattern for each argument; the last `optional` ones may be left out.
 
-    limits: what the words may be, where `usage` does not show it.
-    one_name: the words are one name, which may hold spaces as it does at the department.
+    limits: the allowed words, if `usage` does not show them.
+    one_name: the words form one name, which may contain spaces as it does at the department.
     secret: index of the argument that is never recorded, or -1. granted: the word that a grant must
     name; "" for commands that need none.
     """
@@ -101,25 +101,25 @@ FORMS: dict[str, Form] = {
 }  # fmt: skip
 
 
-SPELLED = {"enrol": "enroll"}  # taken as well, never offered
+SPELLED = {"enrol": "enroll"}  # accepted, but never offered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A line that is a command in its proper form."""
+    """A well-formed command line."""
 
     form: Form
     words: tuple[str, ...]
 
     @property
     def recorded(self) -> str:
-        """The line as it may be in the log."""
+        """The line as the log records it."""
         words = [SECRET if at == self.form.secret else word for at, word in enumerate(self.words)]
         return " ".join([self.form.name, *words])
 
 
 def parse(line: str) -> Command | None:
-    """The command of a line, None for an empty one. Raises LineRefusedError."""
+    """Parse a line; None for an empty one. Raises LineRefusedError."""
     if not line.isascii() or not line.isprintable():
         raise LineRefusedError("a command has only printable characters")
     try:
@@ -143,9 +143,7 @@ def parse(line: str) -> Command | None:
 
 
 def recorded_form(line: str) -> str:
-    """How a line that is not a command is in the log: its command word at most, since the rest may be a
-    secret.
-    """
+    """How the log records a line that is not a command: at most its first word; the rest may be a secret."""
     word = line.split(" ", 1)[0] if line.strip() else ""
     if word in FORMS:
         return word if word == line.strip() else f"{word} ({len(line)} characters, refused)"
@@ -153,7 +151,7 @@ def recorded_form(line: str) -> str:
 
 
 def completions(start: str, offered: Sequence[str]) -> Sequence[str]:
-    """What a word begun at the end of start can become."""
+    """The words that the unfinished word at the end of start can become."""
     head, _, word = start.rpartition(" ")
     if not head:
         return sorted(name for name in offered if name.startswith(word))

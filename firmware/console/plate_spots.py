@@ -1,8 +1,8 @@
-"""Every place of a frame that may hold a plate, however near it is; found, never read.
+"""Every place in a frame that may be a plate, however near: found, never read.
 
-Only the detector's net is loaded here, so nothing that aims could read a plate. A plate that fills the
-view is larger than any that the net was trained on: the frame is also looked at from afar, shrunk into a
-gray picture.
+Only the detector's net is loaded here, so that aiming cannot read a plate. A plate that fills the view is
+larger than any in the net's training, so the detector also looks at the frame from afar, reduced in size
+inside a gray picture.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from detector.runtime import TfliteNet
 from hw.camera import Frame
 
 DISTANCES = (2.5, 6.0)
-SURE_ENOUGH = 0.5  # of the card's threshold: one blot too many costs nothing here
+SURE_ENOUGH = 0.5  # of the card's threshold: one blot too many does no harm here
 _GREY = 114
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spots:
-    """plates: as surely found as for reading. blots: those, and all that might be one, px of the frame."""
+    """plates: found with the certainty required for reading. blots: those and all possible ones. In px."""
 
     plates: Sequence[PlateBox]
     blots: Sequence[PlateBox]
 
 
 class PlateSpots:
-    """Callable on a frame, from any thread; the net is loaded at the first one."""
+    """A callable for frames, from any thread; it loads the net for the first one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loaded: tuple[TfliteNet, DetectorCard] | None = None
 
     def __call__(self, frame: Frame) -> Spots:
-        """Look at one frame; among the blots one plate may be found more than once. Raises DetectorError."""
+        """Search one frame; the blots may contain a plate more than once. Raises DetectorError."""
         with self._lock:
             net, card = self._load()
             rules = replace(card.find, threshold=card.find.threshold * SURE_ENOUGH)
@@ -67,7 +67,7 @@ class PlateSpots:
 def _from_afar(
     picture: NDArray[np.uint8], size: tuple[int, int], distance: float
 ) -> tuple[NDArray[np.uint8], tuple[int, int, int, int]]:
-    """The picture in the middle of a gray one of size (height, width); its left, top, width, height there."""
+    """The picture, reduced, in a gray one of size (height, width), and its left, top, width, height there."""
     scale = min(size[0] / picture.shape[0], size[1] / picture.shape[1]) / distance
     width, height = max(8, round(picture.shape[1] * scale)), max(8, round(picture.shape[0] * scale))
     left, top = (size[1] - width) // 2, (size[0] - height) // 2

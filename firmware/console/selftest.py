@@ -1,6 +1,4 @@
-"""Tests every part of a unit without a plate: one line a part, in the order in which an installer would
-look.
-"""
+"""Tests every part of a unit without a plate: one line per part, in the order of an installer's checks."""
 
 from __future__ import annotations
 
@@ -35,7 +33,7 @@ FREE_LEAST = 1 << 30
 BEEP_S = 0.3
 _OWN_SLOT = re.compile(
     r"file:slot|tpm:0x[0-9a-f]{7,8}"
-)  # names of the form that init gives; others are paths
+)  # names in the form that init gives; others are paths
 
 
 def self_test(
@@ -49,10 +47,11 @@ def self_test(
     fitted: Callable[[], Iterable[SelfTestLine]],
     upside_down: bool = False,
 ) -> Iterator[SelfTestLine]:
-    """All checks; each fails alone. lamps: opens the buzzer and lamp of alerts, if the unit has one.
+    """Run all checks; one that fails does not stop the others. lamps: opens the buzzer and alert lamp, if
+    any.
 
-    fitted: a line for each of the other parts that [parts] names. upside_down: whether the reads of a reader
-    that runs say that its camera hangs so.
+    fitted: a line for each of the other parts that [parts] names. upside_down: whether the running reader's
+    reads show that its camera hangs upside down.
     """
     yield _slot(ledger)
     yield _log(ledger)
@@ -122,7 +121,7 @@ def _clock(clock: Clock) -> SelfTestLine:
 
 
 def _models() -> SelfTestLine:
-    """The nets, on the drawn plate that they come with: no plate of the road is read."""
+    """Test the nets with the drawn plate that comes with them; no real plate is read."""
     try:
         PlateReader.from_models()
     except DetectorError as error:
@@ -131,14 +130,14 @@ def _models() -> SelfTestLine:
 
 
 def sounder_of(parts: PartsSettings) -> Callable[[], Lamps] | None:
-    """What opens buzzer and lamp of alerts; None on a unit that has neither."""
+    """A function that opens the buzzer and the alert lamp; None on a unit that has neither."""
     if parts.buzzer_pin is None and parts.alert_pin is None:
         return None
     return partial(GpioLamps, buzzer_pin=parts.buzzer_pin, alert_pin=parts.alert_pin)
 
 
 def _sounder(lamps: Callable[[], Lamps]) -> SelfTestLine:
-    """Buzzer and lamp continue for a moment: the installer hears and sees it."""
+    """Turn buzzer and lamp on for a moment, so that the installer hears and sees them."""
     try:
         part = lamps()
     except HardwareError as error:

@@ -1,7 +1,7 @@
-"""The console of a running reader: each connection to a 0600 socket in the home is one line to one console.
+"""The console of a running reader: each connection to a 0600 socket in the home is one console's line.
 
-Anyone who holds the cable or the SSH channel pumps bytes; sessions, records and the camera stay in the one
-process that holds the home. When the pump's end goes, the connection closes, which is a pulled cable.
+The process at the cable or SSH channel only pumps bytes; sessions, records and the camera stay in the process
+that holds the home. If the pump ends, the connection closes, which counts as a pulled cable.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ Pair = tuple[Console, threading.Thread]
 
 
 def socket_of(home: Path) -> Path:
-    """Where the running reader listens."""
+    """The socket on which a running reader listens."""
     return home / "console.sock"
 
 
 @contextlib.contextmanager
 def serving(home: Path, make: MakeConsole) -> Iterator[Callable[[], bool]]:
-    """Serve consoles while the `with` runs; at its end open sessions are closed and recorded.
+    """Serve consoles for the length of the `with`; at its end open sessions are closed and recorded.
 
-    Gives a function that returns whether a person is logged in.
+    Yields a function that returns whether a person is logged in.
     """
     path = socket_of(home)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         try:
             _listen(listener, path)
-        except OSError as error:  # the unit reads, purges and syncs without
+        except OSError as error:  # the unit reads, purges and syncs without consoles
             log_events.error("consoles_not_served", reason=str(error))  # noqa: TRY400
             yield lambda: False
             return
@@ -83,7 +83,7 @@ def _accept(listener: socket.socket, make: MakeConsole, stop: threading.Event, r
             connection, _ = listener.accept()
         except TimeoutError:
             continue
-        except OSError:  # for a moment no descriptor is left: the next console comes all the same
+        except OSError:  # briefly out of descriptors: accept the next console
             stop.wait(LOOK_S)
             continue
         running[:] = [pair for pair in running if pair[1].is_alive()]
@@ -92,7 +92,7 @@ def _accept(listener: socket.socket, make: MakeConsole, stop: threading.Event, r
             continue
         if len(running) >= CONSOLES_AT_ONCE:
             with connection, contextlib.suppress(OSError):
-                connection.sendall(TOO_MANY)  # far less than a socket holds: it waits for no one
+                connection.sendall(TOO_MANY)  # far less than a socket's buffer: never blocks
             continue
         console = make(_SocketPort(connection))
         thread = threading.Thread(target=_serve, args=(console, connection), name="console", daemon=True)
@@ -110,7 +110,7 @@ def _serve(console: Console, connection: socket.socket) -> None:
 
 
 class _SocketPort(FdPort):
-    """A connection as a line."""
+    """A connection to the socket, used as a console's line."""
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__(connection.fileno(), connection.fileno(), name="console socket")

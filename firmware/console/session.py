@@ -1,7 +1,7 @@
-"""One console on one line: prompts, who may do what, commands, and the ends of a session.
+"""One console on one line: prompts, permissions, commands, and the end of a session.
 
-Promise: without a record no command begins; with a cable pulled, time over, a grant revoked or no typing,
-the session is over and the log says why.
+Promises: no command begins without a record; when the cable is pulled, the time is over, the grant is revoked
+or nothing is typed, the session ends and the log has the reason.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from storage.errors import ExplainedError, StorageError
 from storage.grant_format import Grant
 
 IDLE_S = 300.0
-STRANGER_S = 120.0  # idle, unauthenticated visits are disconnected
+STRANGER_S = 120.0  # idle visits without a login are disconnected after this time
 TICK_S = 0.5
-# After a line, and after READ_BYTES at once: slows no person, and a flood costs the reader little.
+# After a line, and after READ_BYTES at once: a person does not notice, and a flood costs the reader little.
 PACE_S = 0.1
-STRANGER_PACES = 10  # anyone who has not logged in fills the log no faster than this
-LOOK_EVERY_S = 5.0  # at revocations, and at a reader that waits for the home
+STRANGER_PACES = 10  # so that anyone who has not logged in fills the log only slowly
+LOOK_EVERY_S = 5.0  # for revocations, and for a reader that waits for the home
 NAME_LIMIT = 20
 _ALWAYS = ("help", "exit")
 
 
 class Console:
-    """The console of one unit on one line. `serve` returns when the line is gone, or `stop` was called.
+    """The console of one unit on one line. `serve` returns when the line is gone or `stop` was called.
 
-    stays: the next person finds a prompt when one session is over; else the line is closed then.
+    stays: after a session the next person finds a prompt; otherwise the line is closed.
     notice: what a visitor to an enrolled unit must know first. wanted: whether a reader waits for the
     home that this console holds; then anyone who has not logged in is sent to the reader's own console.
     """
@@ -88,7 +88,7 @@ class Console:
             unit, keys, failures, self._hand, self._use, running_s=running_s, refused=self._record_refused
         )
         self._admission: Admission | None = None
-        self._clock_setter: Grant | None = None  # its grant would be good, except for the clock
+        self._clock_setter: Grant | None = None  # a grant that only the clock makes invalid
         self._clock_until_s = 0.0
         self._session = self._fresh_session()
         self._recording: Recording | None = None
@@ -96,7 +96,7 @@ class Console:
         self._stopped = SignalEvent()
 
     def stop(self) -> None:
-        """End, from another thread or a signal's handler: the process that serves this console ends."""
+        """End the console because its process ends; from another thread or a signal handler."""
         self._stopped.set()
         self._hand.stop()
 
@@ -106,7 +106,7 @@ class Console:
         return self._admission is not None or self._recording is not None
 
     def serve(self) -> None:
-        """Talk until the line closes. Raises nothing that a person at the cable could cause."""
+        """Serve the line until it closes. Raises nothing that a person at the cable could cause."""
         try:
             self._hand.greet()
             self._banner()
@@ -122,7 +122,7 @@ class Console:
         except LineGoneError:
             self._close("cable pulled")
         finally:
-            self._close("console failed")  # does nothing after any other end
+            self._close("console failed")  # does nothing if the session has already ended
 
     def _banner(self) -> None:
         identity = self._unit.identity()
@@ -140,7 +140,7 @@ class Console:
                 self._hand.say("This unit holds reads from before its enrollment; enroll destroys them.")
 
     def _once(self) -> None:
-        self._completed = self._offered()  # once a line: a flood of tabs asks the unit nothing
+        self._completed = self._offered()  # once per line, so that a flood of tabs does not query the unit
         event = self._hand.next_line(self._prompt())
         if isinstance(event, Spoiled):
             self._hand.say("noise on the line: nothing was done, type it again")
@@ -158,7 +158,7 @@ class Console:
     # -- who may do what
 
     def _offered(self) -> tuple[str, ...]:
-        """Commands open now, in the order of help."""
+        """The commands that are available now, in the order of help."""
         if self._admission is not None:
             named = set(self._admission.grant.commands)
             return tuple(name for name, form in FORMS.items() if form.granted in named or name in _ALWAYS)
@@ -173,7 +173,7 @@ class Console:
         return self._clock_setter
 
     def _check_session(self) -> None:
-        """Raises SessionEndedError when the time is over, the grant revoked, the session idle, or we stop."""
+        """Raise SessionEndedError if the time is over, the grant revoked, the session idle, or we stop."""
         now_s = self._running_s()
         if self._stopped.is_set():
             raise SessionEndedError("stopped", "the reader is stopping: press return in a moment")
@@ -192,7 +192,7 @@ class Console:
             self._check_revocation()
 
     def _check_stranger(self, now_s: float, *, busy: bool) -> None:
-        """The ends for anyone who has not logged in."""
+        """Raise SessionEndedError if the visit of a person without a login must end."""
         joining = self._recording is not None and self._recording.line.startswith("enroll")
         if not joining and self._wanted():
             raise SessionEndedError("reader starts", "the reader is starting: press return to continue in it")
@@ -261,7 +261,7 @@ class Console:
             raise
         except ClockLoginError as error:
             self._hand.say(f"{screen_error(error)}")
-            if self._unit.time_us()[0] > error.grant.to_us:  # no time within it can be set any more
+            if self._unit.time_us()[0] > error.grant.to_us:  # no time within it can be set any longer
                 return
             self._clock_setter, self._clock_until_s = error.grant, self._running_s() + LIFE_S
             self._hand.say(
@@ -285,7 +285,7 @@ class Console:
         left_min = (self._admission.until_s - self._running_s()) / 60
         self._hand.say(f"welcome {grant.person} ({grant.role}, {grant.organisation}): {grant.purpose}")
         if self._admission.counted:
-            self._use.charge(grant.grant_id, 0.0)  # written ahead from here on
+            self._use.charge(grant.grant_id, 0.0)  # from here on, use is written ahead
             self._hand.say("this unit's clock is not set: the grant's length counts in running time")
         self._hand.say(
             f"work order {grant.work_order}; this session lasts {left_min:.0f} min at most",
@@ -369,7 +369,7 @@ class Console:
             running_s=self._running_s,
             clock_within=None if setter is None else (max(setter.from_us, setter.issued_us), setter.to_us),
         )
-        # What must not stop halfway runs to its end even when the line is gone.
+        # Commands that must not stop halfway run to the end even if the line is gone.
         to_the_end = command.form.name in {"factory-reset", "update"} and bool(command.words)
         gone: LineGoneError | None = None
         lines = carry_out(command, context)

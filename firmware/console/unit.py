@@ -13,9 +13,9 @@ from firmware.health.report import HealthReport
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Which unit this is. unit: what grants name; name: what people call it, as the prompt shows it.
+    """Which unit this is. unit: the id that grants name; name: what people call it, as in the prompt.
 
-    empty: no read was ever stored, or all of it was purged.
+    empty: no read was ever stored, or all were purged.
     """
 
     unit: str
@@ -26,16 +26,16 @@ class Identity:
 
     @property
     def shown(self) -> str:
-        """Name and id, once if they are the same."""
+        """Name and id, or just one of them if they are the same."""
         return self.name if self.name == self.unit else f"{self.name} ({self.unit})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfTestLine:
-    """One line of a self-test. good None: could not be tested here, and why.
+    """One line of a self-test. good None: could not be tested here; detail says why.
 
-    detail: the unit's own words and measured numbers, which no plate can be in. said: what a library, a
-    driver or a path says, which the console screens; "2961 MB" may be a plate there.
+    detail: the unit's own words and measurements, which cannot contain a plate. said: text of a library, a
+    driver or a path, which the console screens, since "2961 MB" in it may be a plate.
     """
 
     name: str
@@ -44,15 +44,17 @@ class SelfTestLine:
     said: str = ""
 
     def text(self, screen: Callable[[str], str] = str) -> str:
-        """Both in one line; `screen` is applied to what is not the unit's own."""
+        """Detail and said in one line; `screen` is applied to said."""
         return ", ".join(part for part in (screen(self.said), self.detail) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetObstacles:
-    """What exists only here and a factory reset would destroy. log_size: records up to now. opened_us: when
-    this log was opened, UTC; by the unit's clock, or the department's time where that is known to differ.
-    log: its id, hexadecimal."""
+    """What exists only here and would be lost in a factory reset.
+
+    log_size: records so far. opened_us: when this log was opened (UTC us), by the unit's clock, or by the
+    department's time if that is known to differ. log: its id, hexadecimal.
+    """
 
     unacknowledged: int
     log_size: int
@@ -62,7 +64,7 @@ class ResetObstacles:
 
 
 def one_word(name: str) -> str:
-    """A name as a prompt, a grant and a confirmation can have it: Car 12 becomes Car-12."""
+    """A name in the form for prompts, grants and confirmations: Car 12 becomes Car-12."""
     return re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:64] or "unit"
 
 
@@ -70,19 +72,19 @@ class MaintainedUnit(Protocol):
     """The unit behind the console. Every call may raise UnitRefusedError, whose text is shown."""
 
     def identity(self) -> Identity:
-        """Which unit, and in what state."""
+        """Which unit this is, and its state."""
 
     def time_us(self) -> tuple[int, int]:
-        """(UTC us, error bound us); never below the newest signed time in the log."""
+        """(UTC us, error bound us); never before the newest signed time in the log."""
 
     def log_ahead_us(self) -> int:
-        """How far the newest signed time in the log is ahead of the clock; 0 where it is not."""
+        """How far the newest signed time in the log is ahead of the clock; 0 if it is not ahead."""
 
     def revoked(self) -> frozenset[str]:
-        """Grant ids, key fingerprints and persons that the department revoked."""
+        """The grant ids, key fingerprints and persons that the department has revoked."""
 
     def health(self) -> HealthReport:
-        """The report."""
+        """The health report."""
 
     def aim(self) -> AimView:
         """Look at the newest frame."""
@@ -94,22 +96,22 @@ class MaintainedUnit(Protocol):
         """Change one setting, within the signed policy; returns a line that says when it takes effect."""
 
     def network(self) -> Sequence[str]:
-        """Interfaces and whether the department can be reached, a line each."""
+        """A line for each interface, and whether the department can be reached."""
 
     def join_wifi(self, name: str, passphrase: str) -> str:
-        """Join a network; one line of result."""
+        """Join a network; returns a line with the result."""
 
     def set_by_hand_us(self) -> int:
-        """How far the clock was set ahead by hand since this process began."""
+        """How far the clock was set ahead by hand since this process started."""
 
     def set_time(self, us: int) -> None:
-        """Set the clock by hand: at best holdover, never below the newest signed time."""
+        """Set the clock by hand: at best holdover, never before the newest signed time."""
 
     def storage(self) -> Mapping[str, str]:
-        """Custody and card, as facts by name."""
+        """Facts about custody and card, by name."""
 
     def sync(self) -> Iterator[str]:
-        """Sync now; lines of progress."""
+        """Sync now; yields lines of progress."""
 
     def selftest(self) -> Iterator[SelfTestLine]:
         """Test every part without a plate."""
@@ -118,10 +120,10 @@ class MaintainedUnit(Protocol):
         """The newest lines of the system log."""
 
     def update_state(self) -> Sequence[str]:
-        """Software and model versions, and what is ready to be installed."""
+        """Software and model versions, and what is ready to install."""
 
     def update(self, source: str) -> Iterator[str]:
-        """Install a signed bundle from a plugged-in medium; lines of progress."""
+        """Install a signed bundle from a sync or a plugged-in medium; yields lines of progress."""
 
     def reboot(self) -> None:
         """Restart the machine once the console is closed."""
@@ -130,9 +132,11 @@ class MaintainedUnit(Protocol):
         """What blocks a factory reset."""
 
     def factory_reset(self, agreed: ResetObstacles, *, grant_id: str = "") -> Iterator[str]:
-        """Destroy the keys first, then everything else; lines of progress. Refused where more than `agreed`
-        would be lost. A signed receipt that names the grant lists for the department what it never had.
+        """Destroy the keys first, then everything else; yields lines of progress.
+
+        Refused if more than `agreed` would be lost. A signed receipt, which names the grant, lists for the
+        department what it never received.
         """
 
     def enroll(self, code: str) -> Iterator[str]:
-        """Join a department; lines of progress."""
+        """Join a department; yields lines of progress."""

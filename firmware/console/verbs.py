@@ -1,6 +1,6 @@
-"""The console's commands: each takes its words and yields lines for the person. What they ask is a Unit's.
+"""The console's commands: each takes its words, asks the unit, and yields lines for the person.
 
-Promise: lines are text about the unit; everything from the unit or a library passes the plate screen.
+Promise: all lines are about the unit, and everything from the unit or a library passes the plate screen.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ AIM_DEFAULT_S, AIM_LIMIT_S = 120, 3600
 AIM_EVERY_S = 1.0
 ROUNDED_TO = 100  # records
 LOG_LINES = 40
-LINE_LIMIT = 400  # of what one line says, before it is fitted
+LINE_LIMIT = 400  # characters of one line, before it is fitted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a command may use. ask, ask_secret: one more line, the second without echo; key_pressed: whether
-    to end a live view.
+    """What a command may use. ask, ask_secret: get another line, the second without echo. key_pressed:
+    whether to end a live view.
     """
 
     unit: MaintainedUnit
@@ -45,20 +45,20 @@ class Context:
     ask: Callable[[str], str]
     key_pressed: Callable[[float], bool]
     running_s: Callable[[], float]
-    clock_within: tuple[int, int] | None = None  # us UTC: to what the clock may be set, where not to anything
+    clock_within: tuple[int, int] | None = None  # UTC us: the range to which the clock may be set, if limited
 
 
 Verb = Callable[[Context, tuple[str, ...]], Iterator[str]]
 
 
 def carry_out(command: Command, context: Context) -> Iterator[str]:
-    """The rows that a command shows, printable and screened. Raises UnitRefusedError."""
+    """Run a command; yields the rows that it shows, printable and screened. Raises UnitRefusedError."""
     for line in VERBS[command.form.name](context, command.words):
         yield from fitted(printable(line)[:LINE_LIMIT])
 
 
 def screen_error(error: Exception) -> str:
-    """An error as the person may see it: the console's own words as they are, all others screened."""
+    """An error as the person may see it: the console's own text as it is, everything else screened."""
     text = str(error)
     if not isinstance(error, ConsoleError):
         foreseen = isinstance(error, FirmwareError | HardwareError | StorageError | SyncError | DetectorError)
@@ -130,7 +130,7 @@ def _time(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 
 
 def _sure_of_a_leap(context: Context, us: int, date: str) -> None:
-    """A signature under a later time cannot be undone, so the console asks about a wrong year."""
+    """Ask for the date again before a leap ahead: a signature with a later time cannot be undone."""
     ahead_days = (us - context.unit.time_us()[0] + context.unit.set_by_hand_us()) / DAY_US
     if ahead_days <= 1:
         return
@@ -197,16 +197,16 @@ def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     named_up_to = grant.destroy_up_to if grant else 0
     named_holds = set(grant.destroy_holds) if grant else set()
     older = ""
-    by_time = grant is not None and not grant.destroy_log  # of the format before: it names no log
+    by_time = grant is not None and not grant.destroy_log  # in the earlier format, which names no log
     if grant and by_time and grant.issued_us < obstacles.opened_us and (named_up_to or named_holds):
-        named_up_to, named_holds = 0, set()  # numbers of a log that is gone
+        named_up_to, named_holds = 0, set()  # its numbers are of a log that is gone
         older = (
             "; by this unit's clock yours is older than this log, and names an earlier one's: if the clock "
             "was wrong when the log was opened, sync once, so that the department's time counts"
         )
     unnamed_holds = [hold for hold in obstacles.holds if hold not in named_holds]
     if obstacles.unacknowledged and named_up_to < obstacles.log_size:
-        # No count, and the log's size rounded up: a hit, which is one record more than its read, would show.
+        # No count, and the log's size rounded up: exact numbers would reveal a hit, which adds a record.
         up_to = (obstacles.log_size // ROUNDED_TO + 1) * ROUNDED_TO
         raise UnitRefusedError(
             "records are not acknowledged by the department: sync first, or ask for a grant that names them "
