@@ -1,4 +1,4 @@
-"""Errors of the firmware room, and which exit status an error of any room leads to.
+"""Errors of the firmware room, and the exit status of each.
 
 storage.errors.ExplainedError
 └── FirmwareError
@@ -37,7 +37,7 @@ class ConfigError(UsageError):
 
 
 class OutOfMemoryError(FirmwareError):
-    """Memory ran out. What was stored is stored; another process begins with a clean slate."""
+    """Memory ran out. Stored reads are safe; a new process starts with free memory."""
 
 
 class MissingPartError(FirmwareError):

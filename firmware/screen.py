@@ -1,6 +1,6 @@
-"""The last look at text before it goes to the cable: anything shaped like a plate is blotted out. No I/O.
+"""The last check of text before it goes to the cable: anything shaped like a plate is blotted out. No I/O.
 
-The log names no plates by design; this holds even where a library, a kernel or a path does.
+Our own log contains no plates by design; this covers text of a library, the kernel or a path as well.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ import re
 import textwrap
 from collections.abc import Callable
 
-COLUMNS = 80  # of a technician's terminal; a row keeps the last one free, where some move the cursor on
+COLUMNS = 80  # of a technician's terminal; the last one stays free, since some terminals wrap after it
 BLOT = "*****"
 _PRINTABLE = re.compile(r"[^\x20-\x7e]")
 _NAME_COLUMN = re.compile(r"(?=.{1,32}  )\S+(?: \S+)* {2,}")
-# A run of letters and digits that holds both, or four capitals and more: what a plate looks like.
+# A run of letters and digits with both, or with four or more capitals: this is what a plate looks like.
 _PLATE_LIKE = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{3,10}(?![A-Za-z0-9])")
 _SPLIT_PLATE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{1,4}[ ._:,/?-]{1,2}[A-Z0-9]{2,5}(?![A-Za-z0-9])")
-# In more groups: M-AB 123 (Germany), AB-123-CD (France), 12-ABC-3 (Netherlands), KA 01 AB 1234 (India).
+# In several groups: M-AB 123 (Germany), AB-123-CD (France), 12-ABC-3 (Netherlands), KA 01 AB 1234 (India).
 _MORE_PARTS = re.compile(
     r"(?<![A-Za-z0-9])[A-Z0-9]{1,3}(?:[ _-]{1,2}[A-Z0-9]{1,3}){1,2}[ _-]{1,2}[A-Z0-9]{1,4}(?![A-Za-z0-9])"
 )
-# Digits alone are plates too, but mostly numbers: dates, times and versions stay.
+# Digits alone may be a plate, but are mostly numbers: dates, times and versions stay.
 _DIGITS = re.compile(
     r"(?<![A-Za-z0-9])\d{5,8}(?![A-Za-z0-9])|(?<![A-Za-z0-9:.-])\d{2,4}[ -]\d{2,5}(?![A-Za-z0-9:.-])"
 )
@@ -32,14 +32,14 @@ _HARMLESS = frozenset({
 })  # fmt: skip
 
 
-# A whole moment (ISO 8601, as events and the journal write it), the capability that setting a clock takes,
-# and the packages that a driver's error says to install.
+# A complete time (ISO 8601, as in events and the journal), the capability for setting a clock, and the
+# packages that a driver's error names.
 _SURE = re.compile(
     r"((?<![A-Za-z0-9])(?:20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?"
     r"|CAP_SYS_TIME|python3-(?:gpiozero|libcamera|lgpio|picamera2|tpm2-pytss)|picamera2)(?![A-Za-z0-9_]))"
 )
-# Names that the kernel and systemd give to links (systemd.net-naming-scheme(7)), in small letters. A line is
-# trusted with one before the state that our own words give it, and nowhere else.
+# Names that the kernel and systemd give to links (systemd.net-naming-scheme(7)), in lower case. They are only
+# exempt before the state in our own text.
 _LINK_NAME = (
     r"(?:[a-z]{2,8}\d{1,2}|(?:en|wl|ww|sl)(?:[a-z]\d{1,4}){1,4}|(?:en|wl|ww)x[0-9a-f]{12})(?:\.\d{1,4})?"
 )
@@ -47,12 +47,12 @@ _LINK = re.compile(rf"{_LINK_NAME}(?= +(?:up|down) )")
 
 
 def printable(text: str) -> str:
-    """text without what a terminal could take for an order."""
+    """The text without anything that a terminal could take for a control sequence."""
     return _PRINTABLE.sub("?", text)
 
 
 def fitted(line: str) -> list[str]:
-    """A line as rows shorter than COLUMNS. A long value continues in its column; no word is cut."""
+    """A line as rows shorter than COLUMNS. A long value continues in its column; words are not cut."""
     if len(line) < COLUMNS:
         return [line]
     name = _NAME_COLUMN.match(line)
@@ -66,28 +66,28 @@ def fitted(line: str) -> list[str]:
 
 
 def screened_name(name: str) -> str:
-    """The name of a network link, as it is where the kernel gives such names."""
+    """The name of a network link, unchanged if the kernel gives such names, else screened."""
     return name if re.fullmatch(_LINK_NAME, name) else screened(name)
 
 
 def screened_link(text: str) -> str:
-    """A line about a network link: its name stays where it is one that the kernel gives."""
+    """A screened line about a network link; keeps its name if the kernel gives such names."""
     name = _LINK.match(text)
     return screened(text) if name is None else name[0] + screened(text[name.end() :])
 
 
 def screened_log(text: str) -> str:
-    """A line that a library wrote: numbers that could be plates go too, and some that are none."""
+    """A line of a library, screened more strictly: also blots out numbers that could be plates."""
     return _but_for_what_is_sure(text, lambda part: _DIGITS.sub(BLOT, _blotted(part)))
 
 
 def screened(text: str) -> str:
-    """text with every plate-like run blotted out."""
+    """The text with every plate-like run blotted out."""
     return _but_for_what_is_sure(text, _blotted)
 
 
 def _but_for_what_is_sure(text: str, screen: Callable[[str], str]) -> str:
-    """Odd parts of the split are what _SURE matched."""
+    """Screen a text except for what _SURE matches (the odd parts of the split)."""
     parts = _SURE.split(printable(text))
     return "".join(part if number % 2 else screen(part) for number, part in enumerate(parts))
 

@@ -1,4 +1,4 @@
-"""Work beside the reading: a daemon thread for as long as a block lasts; and what a signal may set."""
+"""Daemon threads that run for the length of a block, and an event that a signal handler may set."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 
 
 class SignalEvent:
-    """As threading.Event, for what the handler of a signal sets.
+    """Like threading.Event, but safe to set in a signal handler.
 
-    A handler runs in the main thread between two steps of whatever that does, a wait for this event included.
-    So its lock is one that the same thread may take again: on that of threading.Event it would wait for
-    itself, for ever. A wait that just begins then lasts its whole time; give it one.
+    A handler runs in the main thread between any two steps, even during a wait for this event. So the lock is
+    reentrant: with the lock of threading.Event, the thread would deadlock with itself. A wait that is just
+    beginning may then last its full timeout, so waits have one.
     """
 
     def __init__(self) -> None:
@@ -20,17 +20,17 @@ class SignalEvent:
         self._set = False
 
     def set(self) -> None:
-        """Also from a signal's handler."""
+        """Set the event; safe in a signal handler."""
         with self._changed:
             self._set = True
             self._changed.notify_all()
 
     def is_set(self) -> bool:
-        """Whether it was set."""
+        """Whether it is set."""
         return self._set
 
     def wait(self, seconds: float) -> bool:
-        """Whether it was set, waiting for so long at most."""
+        """Wait at most this long; returns whether it is set."""
         with self._changed:
             return self._changed.wait_for(self.is_set, timeout=seconds)
 
@@ -43,9 +43,9 @@ def working(
     wakes: threading.Event | None = None,
     join_s: float = 5.0,
 ) -> Iterator[None]:
-    """A thread of this name runs `work` until the block ends, which waits `join_s` for it at most.
+    """Run `work` in a thread of this name until the block ends, which waits at most `join_s` for it.
 
-    work: gets the event that ends it. wakes: what it waits for meanwhile, which is set too.
+    work: gets the event that ends it. wakes: another event that it waits for, which is then also set.
     """
     stop = threading.Event()
     thread = threading.Thread(target=work, args=(stop,), name=name, daemon=True)

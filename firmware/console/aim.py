@@ -1,4 +1,4 @@
-"""What aiming needs to know about one frame: numbers and a masked preview. Arrays in, no I/O, nothing kept."""
+"""What aiming needs of one frame: numbers and a masked preview. Arrays in, no I/O, nothing kept."""
 
 from __future__ import annotations
 

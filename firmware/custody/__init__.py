@@ -1,1 +1,1 @@
-"""Between the run and the ledger: opening, bookkeeping, purging, log rollover."""
+"""What connects a run with its ledger: opening, bookkeeping, purging, log rollover."""

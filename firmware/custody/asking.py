@@ -1,4 +1,4 @@
-"""How a command reaches the door: in this process where the home is free, else over the writer's socket."""
+"""How a command reaches the door: in this process if the home is free, else over the writer's socket."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _AGO = re.compile(r"(\d+)\s*([mhdw])")
 _UNITS = {"m": MINUTE_US, "h": HOUR_US, "d": DAY_US, "w": 7 * DAY_US}
 FOR_EVER_US = (1 << 62) - 1
 
-PATIENCE_S = 30.0  # a look-up over a full card takes seconds; ten at once wait for each other
+PATIENCE_S = 30.0  # a look-up on a full card takes seconds, and ten at once wait for each other
 
 
 @contextlib.contextmanager
 def asking(
     home: Path, more: Callable[[Ledger], Mapping[str, Operation]] = lambda _ledger: {}
 ) -> Iterator[Ask]:
-    """A function that asks the home's door. Raises NoHomeError, LedgerError.
+    """Yield a function that asks the home's door. Raises NoHomeError, LedgerError.
 
-    Another command that holds the home for a moment is waited for, up to PATIENCE_S; a reader is asked.
-    more: operations beside those of the ledger, where this process opens the home itself.
+    If a reader holds the home, it is asked; for another command it waits up to PATIENCE_S. more: operations
+    in addition to the ledger's, if this process opens the home itself.
     """
     paths = Home(home)
     paths.need()
@@ -52,7 +52,7 @@ def asking(
 
 
 def unless_served(home: Path, work: Callable[[], T]) -> T | None:
-    """Open the home, or return None if a reader serves it. Raises HomeLockedError, and as the work does."""
+    """Do work that opens the home; None if a reader serves it. Raises HomeLockedError, and as work does."""
     until_s = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -66,7 +66,7 @@ def unless_served(home: Path, work: Callable[[], T]) -> T | None:
 
 
 def signed(ask: Ask, home: Path, request: access.Request, credential: Path | None) -> dict[str, Any]:
-    """The request with its proof, as the door takes it. Raises UsageError if no credential can be had."""
+    """The request with its proof, in the door's form. Raises UsageError without a usable credential."""
     proof = proof_of(home, request, credential, ask("challenge", {}))
     return {"request": codec.to_plain(request), "proof": codec.to_plain(proof)}
 
@@ -74,7 +74,7 @@ def signed(ask: Ask, home: Path, request: access.Request, credential: Path | Non
 def proof_of(
     home: Path, request: access.Request, credential: Path | None, given: Mapping[str, Any]
 ) -> access.Proof:
-    """The proof of a request for a challenge. Raises UsageError if no credential can be had."""
+    """The proof of a request for a challenge. Raises UsageError without a usable credential."""
     path = credential or Home(home).people / request.user
     proof = access.Proof(nonce=given["nonce"], signature=None, password=None)
     if credential is not None or (_plain_name(request.user) and path.is_file()):
@@ -109,7 +109,7 @@ def _password(user: str) -> str | None:
 
 
 def time_us(text: str) -> int:
-    """UTC microseconds of an ISO 8601 time (UTC where it names no zone), or of an age: 90m, 12h, 3d, 2w.
+    """UTC microseconds of an ISO 8601 time (UTC if it names no zone), or of an age: 90m, 12h, 3d, 2w.
 
     Raises ValueError.
     """

@@ -1,7 +1,8 @@
-"""Puts passes and gaps into the ledger; a full store loses reads for a recorded time, and continues.
+"""Stores passes and gaps in the ledger; with a full store, reads are lost for a recorded time and reading
+continues.
 
-So does one that fails otherwise (a card that gives errors, no file descriptor left), for a while: after
-FAILED_LIMIT_S the run ends by it, since a fresh opening mends it or names what is damaged.
+The same holds for a store that fails otherwise (a card with errors, no file descriptors), but only for
+FAILED_LIMIT_S: then the run ends, since opening the store again either repairs it or names the damage.
 """
 
 from __future__ import annotations
@@ -29,22 +30,22 @@ from storage.record_base import Record
 
 UNSTORED = (StorageError, HardwareError, OSError, sqlite3.Error)
 FAILED_LIMIT_S = 60.0
-AGAIN_S = 1.0  # between two tries to store what its source can wait for
+AGAIN_S = 1.0  # between two tries to store a read whose source can wait
 GAPS_OWED = 64
-AlertsOf = Callable[[int], Sequence[Record]]  # by the number that the read gets
-EARLY_MOST = 256  # passes in view at once, by far
+AlertsOf = Callable[[int], Sequence[Record]]  # argument: the read's record number
+EARLY_MOST = 256  # far more passes than are in view at once
 
 
 class Bookkeeper:
-    """The way from the pipeline into the ledger. announce: called once a read is durable, with its number.
+    """Connects the pipeline with the ledger. announce: called with a read's number once it is durable.
 
-    position: where a moving unit was so many seconds ago; None if the surveyed place holds. matches:
-    whether a pass may be an entry of a hot list; such a read is sealed as a hit. sounds: whether its alert
-    would be heard. alerts: for such a read, what makes the alerts that are stored with it. met: called with
-    its number and theirs, before announce. unstored: called with such a read that the store did not take.
-    damaged: called with what is wrong with the store, where it takes no more. waits: whether the source keeps
-    what is not taken yet, and no one asked for the end; then a read that cannot be stored is tried again, and
-    not lost.
+    position: where a moving unit was so many seconds ago; None if the surveyed place applies. matches:
+    whether a pass matches an entry of a hot list; such a read is sealed as a hit. sounds: whether its alert
+    would be heard. alerts: gives the function that makes a hit's alerts, which are stored with it. met:
+    called with a hit's number and its alerts' numbers, before announce. unstored: called with a hit that
+    could not be stored. damaged: called with what is wrong if the store is damaged. waits: whether the source
+    keeps what is not yet taken and no one asked for the end; then a read that cannot be stored is retried
+    instead of lost.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Bookkeeper:
         self._position = position
         self._matches, self._sounds, self._damaged = matches, sounds, damaged
         self._alerts, self._met, self._unstored = alerts, met, unstored
-        self._stored_early: OrderedDict[int, str] = OrderedDict()  # text by pass, of those that continue
+        self._stored_early: OrderedDict[int, str] = OrderedDict()  # text by pass, of passes that continue
         self._log, self._waits = log, waits
         self.waiting = False
         self._monotonic = monotonic
@@ -83,10 +84,10 @@ class Bookkeeper:
         self._failed_since_s: float | None = None
         self._why = ""
         self._lost, self._lost_hits = 0, 0
-        self._owed: deque[Gap] = deque(maxlen=GAPS_OWED)  # blind times for which there was no room yet
+        self._owed: deque[Gap] = deque(maxlen=GAPS_OWED)  # blind times that could not be recorded yet
 
     def glance(self, going: EndedPass) -> None:
-        """A pass that continues: stored now where its alert would be heard, and not again when it ends."""
+        """Store an unfinished pass now if its alert would be heard; it is not stored again when it ends."""
         number = going.vehicle.pass_id
         if number in self._stored_early or not self._sounds(going):
             return
@@ -96,10 +97,10 @@ class Bookkeeper:
                 self._stored_early.popitem(last=False)
 
     def store(self, passes: Sequence[EndedPass]) -> int:
-        """Passes as signed reads, each announced once it is durable; how many. The others are counted losses.
+        """Store passes as signed reads, announce each once it is durable, and count the others as lost.
 
-        Those that match no hot list go into the store together; if that fails, one at a time. A pass that
-        an alert stored already is stored again only where more frames changed its text.
+        Returns how many were stored. Passes that match no hot list are stored together or, if that fails, one
+        at a time. A pass that was already stored for an alert is stored again only if its text has changed.
         """
         stored = 0
         together: list[EndedPass] = []
@@ -119,7 +120,7 @@ class Bookkeeper:
         reads = [self._new_read(ended) for ended in passes]
         try:
             refs = self._ledger.append_reads(reads)
-        except UNSTORED:  # a full disk leaves out the images of as few as it must
+        except UNSTORED:  # so that a full disk costs as few images as possible
             return sum(self._store_one(ended) for ended in passes)
         self._end_lost_spell()
         for ref, new in zip(refs, reads, strict=True):
@@ -127,7 +128,7 @@ class Bookkeeper:
         return len(refs)
 
     def _store_one(self, ended: EndedPass, *, ends: bool = True) -> bool:
-        """One pass. False when the store is full: a loss, counted once the pass `ends`."""
+        """Store one pass; False if it could not be stored, which counts as a loss if the pass `ends`."""
         new = self._new_read(ended)
         while True:
             hit = False
@@ -141,7 +142,7 @@ class Bookkeeper:
                     ).sequence
                 break
             except UNSTORED as error:
-                if hit:  # a person in the car is warned all the same
+                if hit:  # still warn the people in the car
                     self._unstored(new.read)
                 if not self._is_waited_for(error):
                     self._lose(error, reads=int(ends), hits=int(ends and hit))
@@ -153,7 +154,7 @@ class Bookkeeper:
         return True
 
     def _new_read(self, ended: EndedPass) -> NewRead:
-        # A pass is over seconds after its best frame, and a vehicle has driven on by then.
+        # A pass ends seconds after its best frame, and by then a moving unit is elsewhere.
         ago_s = (self._clock.now().us - ended.frame.captured.us) / 1e6
         here = self._position(max(0.0, ago_s))
         around = self._around if here is None else replace(self._around, position=here)
@@ -180,11 +181,11 @@ class Bookkeeper:
                 self._owed.append(gap)
 
     def close(self) -> None:
-        """Record a time with a full store that lasts until now, if it can be."""
+        """Record a spell of lost reads that lasts until now, if possible."""
         self._end_lost_spell("reads_lost_until_the_end")
 
     def _is_waited_for(self, error: Exception) -> bool:
-        """Wait a moment for the store; whether to try again. Raises as `_lose`."""
+        """Wait a moment for the store; returns whether to try again. Raises like `_lose`."""
         with self._lock:
             self._begin_spell(error)
         if not self._waits():
@@ -197,7 +198,7 @@ class Bookkeeper:
         return True
 
     def _lose(self, error: Exception, *, reads: int, hits: int) -> None:
-        """Count what was not stored. Raises what has kept reads from the store for too long."""
+        """Count what was not stored. Raises the error if it has prevented storing for too long."""
         with self._lock:
             self._begin_spell(error)
             self._lost += reads
@@ -230,7 +231,7 @@ class Bookkeeper:
                 self._owed.popleft()
             if self._lost_since_us is None:
                 return
-            if not self._lost:  # the source waited, and what it holds is stored now
+            if not self._lost:  # the source waited, so nothing was lost
                 self._log.warning(event, lost=0)
                 self._lost_since_us = None
                 return

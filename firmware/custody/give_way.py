@@ -1,7 +1,7 @@
-"""The reader asks for its home: anyone who holds it without a login lets go.
+"""The reader asks for its home: a console without a login then releases it.
 
-A mark in the home, stamped with CLOCK_BOOTTIME. One that is older than a start takes counts no more, so a
-reader that was killed while it waited closes no console.
+The request is a mark in the home, stamped with CLOCK_BOOTTIME. A mark that is older than a start takes no
+longer counts, so a reader that was killed while it waited closes no console.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ MOST_BYTES = 32
 
 @contextlib.contextmanager
 def way_asked(home: Path) -> Iterator[None]:
-    """While the `with` runs, consoles without a login release this home."""
+    """Ask consoles without a login to release this home, for the length of the `with`."""
     mark = home / NAME
-    with contextlib.suppress(OSError):  # a full disk asks no console
+    with contextlib.suppress(OSError):  # a full disk: no console is asked
         fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(repr(boottime_s()))  # unrounded: rounded up, it would be ahead
+            file.write(repr(boottime_s()))  # unrounded: rounded up, it would be in the future
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # what is no mark of ours counts for nothing
+        with contextlib.suppress(OSError):  # anything but our own mark does not count
             mark.unlink(missing_ok=True)
 
 

@@ -1,8 +1,8 @@
 """Parts of a home that its unit cannot use: root owns them, or they are the wrong kind of file.
 
-A start gives its user back what is that user's own and shut by its mode; the rest is named in the health
-report and its event, with its cure, and the unit does what it can without it. Only names that the unit itself
-gives are shown: a person may have put a picture there, under a plate.
+A start corrects the mode of files that belong to the home's user. The health report and its event name the
+others with their cures, and the unit does what it can without them. Only names that the unit itself gives are
+shown: a person may have put a picture there that is named after a plate.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from storage import files
 
 LOOK_AGAIN_S = 300.0
 FOLDERS = ("store", "store/blobs", "store/strays", "sync", "sync/inbox", "sync/old", "hotlists", "destroyed")
-INNER = {  # their folders are the unit's own, too: of an epoch, and of an epoch at a size of the log
+INNER = {  # the unit also names their folders: for an epoch, or for an epoch at a log size
     "store/blobs": re.compile(r"[0-9]{8}"),
     "store/strays": re.compile(r"[0-9]{8}-[0-9]{1,12}"),
 }
@@ -35,15 +35,15 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "sync/inbox": ("policy.cbor", "roster.cbor", "day-keys.cbor", "configuration.cbor"),
     "hotlists": ("cleared",),
 }  # fmt: skip
-SUFFIXES = {"sync/inbox": (".cbor",), "hotlists": (".list", ".need")}  # their names may be of others' making
-IN_PLACE = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "lock", "slot"})  # never replaced whole
+SUFFIXES = {"sync/inbox": (".cbor",), "hotlists": (".list", ".need")}  # others may choose their names
+IN_PLACE = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "lock", "slot"})  # never replaced
 MAY_BE_LINK = frozenset({"config.toml"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A file or folder that is there. `mode`: what its user needs of it. `within`: said in place of its name,
-    where a person may have given that.
+    """An existing file or folder. `mode`: the rights that its user needs. `within`: what is shown in place of
+    its name, if a person may have chosen that.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class _Part:
     within: str = ""
 
     def is_kind(self, mode: int) -> bool:
-        """Whether a file of this mode is of its kind."""
+        """Whether this mode is of the right kind of file."""
         return stat.S_ISDIR(mode) if self.is_folder else stat.S_ISREG(mode)
 
     @property
@@ -62,7 +62,7 @@ class _Part:
 
 
 def _parts(home: Path) -> Iterator[_Part]:
-    """What is there of a home; each folder before what is in it."""
+    """Yield the existing parts of a home, each folder before its content."""
     yield _Part(home, is_folder=True)
     for folder in ("", *FOLDERS):
         path = home / folder
@@ -83,15 +83,15 @@ def _parts(home: Path) -> Iterator[_Part]:
 def _names(folder: Path) -> list[str]:
     try:
         return sorted(one.name for one in folder.iterdir())
-    except OSError:  # shut, or no folder: that itself is named
+    except OSError:  # closed, or not a folder: it is named itself
         return []
 
 
 def open_to_owner(home: Path) -> list[str]:
-    """Give this user back what is its own in a home, and shut by its mode; which parts that were."""
+    """Correct the modes of this user's files in a home that are closed to it; returns these parts."""
     opened = []
     for part in _parts(home):
-        if part.within and part.is_folder:  # a person's
+        if part.within and part.is_folder:  # a person made it
             continue
         with contextlib.suppress(OSError):
             facts = part.path.lstat()
@@ -102,15 +102,13 @@ def open_to_owner(home: Path) -> list[str]:
 
 
 def shut_parts(home: Path) -> list[str]:
-    """What this user may not use of a home, or cannot: a line each, with what to do."""
+    """A line for each part of a home that this user cannot use, with its cure."""
     found = [line for part in _parts(home) if (line := _wrong_with(part, home))]
-    return list(dict.fromkeys(found))  # what is not named is one line for a folder
+    return list(dict.fromkeys(found))  # files without a name share a line per folder
 
 
 def _wrong_with(part: _Part, home: Path) -> str:
-    """What is wrong with a part, empty if nothing is. One that goes during the look, as a purge or a sync
-    takes it, is not wrong.
-    """
+    """What is wrong with a part, or empty; nothing is if a purge or sync removes it meanwhile."""
     try:
         mode = part.path.lstat().st_mode
         return _wrong_within(part, home, mode) if part.within else _wrong_with_own(part, home, mode)
@@ -122,7 +120,7 @@ def _wrong_with(part: _Part, home: Path) -> str:
 
 
 def _wrong_with_own(part: _Part, home: Path, mode: int) -> str:
-    """The same of a part that the unit named. Raises OSError."""
+    """What is wrong with a part that the unit named. Raises OSError."""
     path = part.path
     if stat.S_ISLNK(mode) and (part.is_folder or path.name in MAY_BE_LINK):
         try:
@@ -138,7 +136,7 @@ def _wrong_with_own(part: _Part, home: Path, mode: int) -> str:
 
 
 def _wrong_within(part: _Part, home: Path, mode: int) -> str:
-    """The same of a part whose name a person may have given: said of its folder. Raises OSError."""
+    """What is wrong with a part whose name a person may have chosen; names its folder. Raises OSError."""
     folder, quoted = part.path.parent, quote(str(part.path.parent))
     if not part.is_kind(mode):
         look = f"look at it as root: sudo ls -la {quoted}"
@@ -150,7 +148,7 @@ def _wrong_within(part: _Part, home: Path, mode: int) -> str:
 
 
 def _is_open(part: _Part) -> bool:
-    """Whether this user may do with it what a unit does; on a card that failed, which others name, as well.
+    """Whether this user has the rights that a unit needs; also true if the card fails, which others report.
     Raises OSError.
     """
     needed = os.R_OK | (os.W_OK if part.mode & 0o200 else 0) | (os.X_OK if part.mode & 0o100 else 0)
@@ -158,7 +156,7 @@ def _is_open(part: _Part) -> bool:
 
 
 class ShutParts:
-    """The same for a running reader, looked for again every few minutes: there may be a thousand folders."""
+    """`shut_parts` for a running reader, renewed only every few minutes: there may be a thousand folders."""
 
     def __init__(self, home: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._home, self._monotonic = home, monotonic
@@ -166,7 +164,7 @@ class ShutParts:
         self._looked_s: float | None = None
 
     def look(self) -> tuple[str, ...]:
-        """What was found last."""
+        """The newest result."""
         now_s = self._monotonic()
         if self._looked_s is None or now_s - self._looked_s >= LOOK_AGAIN_S:
             self._looked_s, self._found = now_s, tuple(shut_parts(self._home))

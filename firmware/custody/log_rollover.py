@@ -1,7 +1,6 @@
-"""A log that the department refuses, that is damaged, or whose time is wrong, is set aside, and a new one
-opened: two halves.
+"""Sets aside a log that the department refuses, that is damaged or whose time is wrong, and opens a new one.
 
-The first needs the old ledger open, the second needs it closed.
+The first of the two steps needs the old ledger open, the second needs it closed.
 """
 
 from __future__ import annotations
@@ -22,22 +21,22 @@ from sync.rollover import demand_no_copy, keep_all_keys, keep_keys, roll_over
 
 
 class Successor:
-    """What is needed of the refused log to open the next one."""
+    """What is needed from the refused log to open the next one."""
 
     def __init__(self, ledger: Ledger, folder: SyncFolder, reason: str) -> None:
-        """Raises LedgerError if a copy of this unit closes its logs again and again."""
+        """Raises LedgerError if this unit's logs are closed again and again because of a copy of the unit."""
         demand_no_copy(folder)
         self._folder, self.reason = folder, reason
         self.keep_keys(ledger)
         self._previous: str | None = None
-        with contextlib.suppress(sqlite3.Error):  # of a damaged ledger not even this may be readable
+        with contextlib.suppress(sqlite3.Error):  # a damaged ledger may not even have this
             self._previous = LedgerOutbox(ledger, folder.inbox).anchored_note()
         self._start = ledger.store.time.successor()
 
     def keep_keys(self, ledger: Ledger) -> None:
-        """Keep the refused log's epoch keys for the department.
+        """Keep the refused log's epoch keys for the department. Raises OSError.
 
-        Again just before the ledger closes: a key that is in memory only is nowhere else. Raises OSError.
+        Call it again just before the ledger closes, since keys in memory are nowhere else.
         """
         ledger.store.reserve.spend_if_short()
         outbox = LedgerOutbox(ledger, self._folder.inbox)
@@ -46,7 +45,7 @@ class Successor:
     def open(self, home: Path, clock: Clock) -> Ledger:
         """Set the old log aside and open the new one. Raises LedgerError, SlotError, NotEnrolledError."""
         slot = slot_of(home)
-        with contextlib.suppress(StorageError, sqlite3.Error):  # epochs that opened since the log was refused
+        with contextlib.suppress(StorageError, sqlite3.Error):  # epochs opened since the log was refused
             keep_all_keys(Home(home), slot, clock, self._folder)
         return roll_over(
             home, slot, clock, self._folder,
@@ -55,9 +54,9 @@ class Successor:
 
 
 def why_not_kept(error: StorageError | sqlite3.Error | OSError) -> dict[str, str]:
-    """The cause of keys that could not be kept, and what to do, for an event."""
+    """Why keys could not be kept, and what to do, for an event."""
     if isinstance(error, ExplainedError):
-        return {"reason": str(error)}  # with its cure
+        return {"reason": str(error)}  # includes the cure
     if files.is_full(error):
         return {"reason": str(error), "cure": "make room on the card"}
     if isinstance(error, PermissionError):

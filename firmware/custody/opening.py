@@ -1,4 +1,4 @@
-"""Opens a home's ledger with the slot that the home names, the only place where both meet; and its state."""
+"""Opens a home's ledger with the slot that the home names, the only place that combines both; their state."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ from sync.rollover import last_set_aside
 
 log_events = structlog.get_logger("home")
 DEFAULT_SLOT = "file:slot"
-# Of the image with a chip, and of the packages. A chip that names the log is its slot, whatever a file says:
-# with a file left from before, the key in the chip would stay for ever.
+# Those of an image with a chip, and of the packages. If a chip names the log, it is the slot, whatever a file
+# says: if an old file were used, the key in the chip would stay forever.
 USUAL_SLOTS = ("tpm:0x1500ab1", DEFAULT_SLOT)
 NO_DAMAGE = (
     HomeLockedError, StoreFullError, CardFailedError, NewerLedgerError, NotPlainError, NotOwnerError
 )  # fmt: skip
 READ_TRIES, READ_AGAIN_S = 4, 0.5
-LOCK_PATIENCE_S = 30.0  # a look-up over a full card takes seconds, more on a busy unit
+LOCK_PATIENCE_S = 30.0  # a look-up on a full card takes seconds, and more on a busy unit
 Result = TypeVar("Result")
 
 
 class _SlotOnCard:
-    """A slot that is a file of the home. One that cannot be read is a damaged part of the card, as any other
-    file there: a unit of a department continues in a new log.
+    """A slot that is a file of the home. If it cannot be read, the card is damaged, as with any other file:
+    an enrolled unit then continues in a new log.
     """
 
     def __init__(self, file: SecureSlot, home: Home) -> None:
@@ -65,16 +65,16 @@ class _SlotOnCard:
         self._home, self._path = home.root, home.folder / file.uri.partition(":")[2]
 
     def read(self) -> bytes | None:
-        """See SecureSlot.read. Raises SlotError, and NotPlainError, NotOwnerError, which are no damage."""
+        """See SecureSlot.read. Raises SlotError; NotPlainError and NotOwnerError, which mean no damage."""
         tries = 0
-        # A folder or a pipe has taken the keys' place; behind a link that leads nowhere they may be whole.
+        # In place of a folder or pipe the keys are gone; behind a dangling link they may be whole.
         if self._path.is_symlink() or self._path.is_file():
             files.demand_own(self._path, home=self._home)
         while True:
             try:
                 return self._file.read()
             except HardwareError as error:
-                tries += 1  # what passes must not cost the keys of a whole log
+                tries += 1  # a passing error must not cost a log's keys
                 if tries == READ_TRIES:
                     raise SlotError(str(error), where=self.uri, cure=slot.CURE) from None
             time.sleep(READ_AGAIN_S)
@@ -97,13 +97,13 @@ def slot_of(home: Path) -> SecureSlot:
     uri = _slot_uri_of(paths)
     try:
         return _slot_at(uri, paths)
-    except NoSuchSlotError as error:  # a line that was cut, or another's
+    except NoSuchSlotError as error:  # a truncated or foreign line
         raise LedgerError(str(error), where=str(paths.slot_uri), cure=SLOT_CURE) from None
 
 
 def _slot_uri_of(home: Home) -> str:
-    """The line of the home's slot.uri. Where that is gone, shut to this user, cut or of another kind, the
-    slot whose content names the log of this home. Raises LedgerError.
+    """The line of the home's slot.uri. If that is missing, closed to this user, truncated or of another kind,
+    the slot whose content names this home's log. Raises LedgerError.
     """
     try:
         uri = home.read_slot_uri()
@@ -116,8 +116,8 @@ def _slot_uri_of(home: Home) -> str:
 
 
 def _leads_nowhere(uri: str, home: Home) -> bool:
-    """Whether a line is the beginning of another, or names no slot, or a file that is not there. A chip that
-    does not answer is no reason to take another slot.
+    """Whether a line is only the beginning of a usual one, or names no slot or a missing file. A chip that
+    does not answer is no reason to use another slot.
     """
     if any(usual.startswith(uri) and usual != uri for usual in USUAL_SLOTS):
         return True
@@ -132,8 +132,8 @@ def _leads_nowhere(uri: str, home: Home) -> bool:
 
 
 def _fitting_slot(home: Home) -> str | None:
-    """The slot that names this home's log: the usual one of a chip, another of the chip's, or a file of the
-    home; None without one. A chip's first: see USUAL_SLOTS.
+    """The slot that names this home's log: a chip's usual one, another one of the chip, or a file of the
+    home; else None. The chip comes first: see USUAL_SLOTS.
     """
     in_chip, in_files = ([uri for uri in USUAL_SLOTS if slot.anchors(uri) is chip] for chip in (True, False))
     files_here = [f"file:{name}" for name in home.file_slots() if not name.endswith(".new")]
@@ -142,13 +142,13 @@ def _fitting_slot(home: Home) -> str | None:
 
 
 def _others_of_chip() -> Iterator[str]:
-    """Asked only once the usual one did not fit; none without a chip that answers."""
+    """The chip's other slots, searched only if the usual one does not fit; none if no chip answers."""
     with contextlib.suppress(HardwareError):
         yield from slots_of_chip()
 
 
 def _names_log(uri: str, home: Home) -> bool:
-    """Whether a slot is there, and is that of the log of this home, by its log.pub or its first record."""
+    """Whether a slot exists and belongs to this home's log, by its log.pub or its first record."""
     try:
         content = slot.load_slot(_slot_at(uri, home))
         return opening.is_log_of(home, content)
@@ -157,15 +157,15 @@ def _names_log(uri: str, home: Home) -> bool:
 
 
 def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | None = None) -> Ledger:
-    """Make the ledger of a new home. Raises LedgerError, SlotError, HardwareError."""
+    """Create the ledger of a new home. Raises LedgerError, SlotError, HardwareError."""
     return Ledger.create(home, open_slot(slot_uri, Home(home).folder), clock or SystemClock())
 
 
 def replace_ledger(home: Path) -> Path:
-    """Set a ledger aside and make a new one in the same slot; returns the path of the old one.
+    """Set a ledger aside and create a new one in the same slot; returns the path of the old one.
 
-    For a unit without a department; an enrolled one needs no command. Raises LedgerError, UsageError; OSError
-    where the new one is made, and a key of an old one could not be destroyed: each start tries it again.
+    For a unit without a department; an enrolled one does it without a command. Raises LedgerError,
+    UsageError; OSError if the new one exists but an old key could not be destroyed, which each start retries.
     """
     if SyncFolder.of(home).is_member():
         raise UsageError("this unit belongs to a department: reader run itself replaces a damaged ledger")
@@ -186,8 +186,8 @@ def replace_ledger(home: Path) -> Path:
 
 
 def _slot_again(home: Home) -> SecureSlot:
-    """The slot of the ledger that is still here: one that names its log, else the usual file. Else the key of
-    the old log would stay in its chip for ever. Raises LedgerError, HardwareError.
+    """The slot of the current ledger: one that names its log, else the usual file. In another slot, the old
+    log's key would stay in its chip forever. Raises LedgerError, HardwareError.
     """
     try:
         uri = _slot_uri_of(home)
@@ -200,8 +200,9 @@ def _slot_again(home: Home) -> SecureSlot:
 
 
 def _is_whole(home: Path) -> bool:
-    """Whether the home's ledger opens. Raises HomeLockedError, StoreFullError, CardFailedError,
-    NotPlainError, NotOwnerError, NewerLedgerError, HardwareError: no damage."""
+    """Whether the home's ledger opens. Raises the errors that mean no damage: HomeLockedError,
+    StoreFullError, CardFailedError, NotPlainError, NotOwnerError, NewerLedgerError, HardwareError.
+    """
     try:
         open_ledger(home).close()
     except NO_DAMAGE:
@@ -212,7 +213,7 @@ def _is_whole(home: Path) -> bool:
 
 
 def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:
-    """Open a home's ledger as its one writer. Raises HomeLockedError, RolledBackError, LedgerError."""
+    """Open a home's ledger as its only writer. Raises HomeLockedError, RolledBackError, LedgerError."""
     return Ledger.open(home, slot_of(home), clock or SystemClock())
 
 
@@ -222,9 +223,10 @@ def retry_while_locked(
     patience_s: float = LOCK_PATIENCE_S,
     ended: Callable[[], bool] = lambda: False,
 ) -> Result:
-    """What needs the home for itself, tried for patience_s: a command that looks something up while no
-    reader runs holds it for a moment, and must not stop one. ended: whether a person asked for the end
-    meanwhile, which waits for no other process. Raises HomeLockedError.
+    """Do work that needs the home for itself; retries for patience_s while the home is locked.
+
+    A command that looks something up holds the home for a moment, and must not stop a reader from starting.
+    ended: whether a person has asked for the end, which ends the retries. Raises HomeLockedError.
     """
     until_s = time.monotonic() + patience_s
     while True:
@@ -237,9 +239,9 @@ def retry_while_locked(
 
 
 def open_or_roll_over(home: Path, *, clock: Clock | None = None, on_new_log: Callable[[str], None]) -> Ledger:
-    """As `open_ledger`; on a unit of a department a log that contradicts an anchor gives way to a new one.
+    """Open like `open_ledger`; on an enrolled unit, a new log replaces one that contradicts an anchor.
 
-    on_new_log: called with the reason, if that happened.
+    on_new_log: called with the reason for a new log.
     """
     folder = SyncFolder.of(home)
     here = Home(home).exists() or Home(home).is_rest()
@@ -251,7 +253,7 @@ def open_or_roll_over(home: Path, *, clock: Clock | None = None, on_new_log: Cal
 
 
 class _ChipOfUnit:
-    """The chip as the sync room knows it: its failures are that room's errors."""
+    """The chip for the sync room: turns its failures into that room's errors."""
 
     def __init__(self, chip: UnitChip) -> None:
         self._chip = chip
@@ -277,7 +279,7 @@ class _ChipOfUnit:
 
 
 def sync_folder(home: Path) -> SyncFolder:
-    """HOME/sync with the unit's keys in the chip that the home's slot names, where it names one."""
+    """HOME/sync, with the unit's keys in the chip that the home's slot names, if it names one."""
     paths = Home(home)
     if os.path.lexists(paths.slot_uri):
         return folder_with_chip(home, _slot_uri_of(paths))
@@ -286,7 +288,7 @@ def sync_folder(home: Path) -> SyncFolder:
 
 
 def folder_with_chip(home: Path, slot_uri: str) -> SyncFolder:
-    """HOME/sync with the unit's keys in the chip of this slot, where it has one. Raises HardwareError."""
+    """HOME/sync, with the unit's keys in the chip of this slot, if it has one. Raises HardwareError."""
     chip = open_chip(slot_uri)
     return SyncFolder.of(home, None if chip is None else _ChipOfUnit(chip))
 
@@ -295,19 +297,19 @@ Operation: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def serve_door(ledger: Ledger, more: Mapping[str, Operation] | None = None) -> DoorServer:
-    """For `with`: other commands can ask this process while it holds the home.
+    """A context manager in which other commands can ask this process, which holds the home.
 
-    more: operations for the home's own user beside those of the ledger, by name.
+    more: further operations for the home's own user, by name.
     """
 
-    def unserved(error: OSError) -> None:  # the unit reads, purges and syncs without
+    def unserved(error: OSError) -> None:  # the unit reads, purges and syncs without a door
         log_events.error("door_not_served", reason=str(error))
 
     return DoorServer(door_of(ledger, more), ledger.store.home, unserved=unserved)
 
 
 def joining(join: Callable[[str], str]) -> Mapping[str, Operation]:
-    """The operation that joins the department of a code; its answer is a line of outcome."""
+    """The operation that joins the department of a code; it answers with a line about the outcome."""
 
     def enroll(body: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -319,7 +321,7 @@ def joining(join: Callable[[str], str]) -> Mapping[str, Operation]:
 
 
 class _WiderDoor(Door):
-    """The ledger's door with operations of other rooms."""
+    """The ledger's door with added operations of other rooms."""
 
     def __init__(self, ledger: Ledger, more: Mapping[str, Operation]) -> None:
         super().__init__(ledger)
@@ -332,21 +334,21 @@ class _WiderDoor(Door):
 
 
 def door_of(ledger: Ledger, more: Mapping[str, Operation] | None) -> Door:
-    """The ledger's door; its evidence packages carry what the models' cards say of their own errors."""
+    """The ledger's door; its evidence packages include what the models' cards say about their errors."""
     return _WiderDoor(ledger, more or {})
 
 
 def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:
-    """What the health report says of storage and sync."""
+    """The health report's figures about storage and sync."""
     status = ledger.status()
     return custody_by({name: getattr(status, name) for name in type(status).__slots__}, folder)
 
 
 def custody_by(status: Mapping[str, Any], folder: SyncFolder) -> Custody:
-    """The same by the door's answer to `status`, where another process holds the ledger.
+    """The same figures from the door's answer to `status`, if another process holds the ledger.
 
-    Of an enrolled unit, what waits is given as the last scheduled sync left it: as it is now, it would show a
-    technician each hit, which is one more record, and is sent at once.
+    On an enrolled unit, the count of waiting records is that after the last scheduled sync: the current one
+    would reveal each hit to a technician, since a hit adds a record and is sent at once.
     """
     last = folder.status()
     succeeded, enrolled = last.get("succeeded_us"), status["enrolled"]
@@ -365,14 +367,14 @@ def custody_by(status: Mapping[str, Any], folder: SyncFolder) -> Custody:
 
 
 def hear_department(ledger: Ledger, clock: Clock) -> None:
-    """What the department's co-signature says of the time, for a clock that weighs it at its next look."""
+    """Give the clock the time of the department's co-signature; it counts from the clock's next refresh."""
     heard = ledger.store.time.heard
     if heard is not None and isinstance(clock, DisciplinedClock):
         clock.hear(Heard(us=heard[0], running_s=heard[1] / 1e6))
 
 
 def know_signed_time(ledger: Ledger, clock: Clock) -> None:
-    """The newest time of the department's receipts, of any run: no receiver's date is far from it."""
+    """Give the clock the newest time of the department's receipts, to compare a receiver's date with."""
     with ledger.store.lock:
         signed_us = ledger.store.book.received.newest_us
     if signed_us is not None and isinstance(clock, DisciplinedClock):
@@ -380,7 +382,7 @@ def know_signed_time(ledger: Ledger, clock: Clock) -> None:
 
 
 def enrolled_us(folder: SyncFolder) -> int | None:
-    """When the unit joined, by the file that says so; None if it did not."""
+    """When the unit joined, by the file of its membership; None if it has not."""
     try:
         return (folder.path / "member.cbor").stat().st_mtime_ns // 1000
     except OSError:

@@ -1,6 +1,6 @@
-"""The purge, in its own thread beside the reading.
+"""Purges in its own thread while the reader runs.
 
-Promise: trouble here is an event in the log and a later try; it never stops the reading.
+Promise: an error here becomes an event in the log and is retried; it never stops the reader.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from hw.errors import HardwareError
 from storage.errors import StorageError
 from storage.ledger import Ledger
 
-TEND_EVERY_S = 600.0  # custody itself writes its slot at most hourly
+TEND_EVERY_S = 600.0  # the slot itself is written at most hourly
 
 
 def purging(
     ledger: Ledger, log: structlog.typing.FilteringBoundLogger
 ) -> contextlib.AbstractContextManager[None]:
-    """Purges what is due and anchors the log, now and hourly, also where nothing is read meanwhile."""
+    """Purge what is due and anchor the log, now and hourly, even if nothing is read meanwhile."""
 
     def work(stop: threading.Event) -> None:
         while not stop.is_set():

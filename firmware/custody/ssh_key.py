@@ -1,4 +1,4 @@
-"""A person's SSH private key in a file, its passphrase asked for where it has one."""
+"""Opens a person's SSH private key file; asks for the passphrase if it has one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PrivateKey: TypeAlias = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 
 
 def read_key(option: str, path: Path) -> bytes:
-    """The file that an option names. Raises UsageError."""
+    """Read the file that an option names. Raises UsageError."""
     try:
         with path.open("rb") as file:
             return file.read(KEY_LIMIT)
@@ -25,8 +25,7 @@ def read_key(option: str, path: Path) -> bytes:
 
 
 def open_key(option: str, path: Path, data: bytes) -> PrivateKey:
-    """The key in such a file. Raises UsageError; UnsupportedAlgorithm for a cipher that ssh-keygen alone
-    knows."""
+    """The key in such a file. Raises UsageError, and UnsupportedAlgorithm for a cipher unknown here."""
     try:
         key = load_ssh_private_key(data, None)
     except TypeError:

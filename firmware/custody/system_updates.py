@@ -1,7 +1,8 @@
-"""What happened to the unit's system belongs in its log: each event of the image's installer as one record.
+"""Records changes of the unit's system in its log: one record per event of the image's installer.
 
-The installer runs as root and writes a JSON line an event; the reader, the log's one writer, takes them up at
-its start. Promise: an event is recorded once, in order, and nothing in that file keeps a unit from reading.
+The installer runs as root and writes each event as a JSON line. The reader, the log's only writer, records
+them when it starts. Promise: events are recorded once and in order, and nothing in that file stops the
+reader.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ MAX_BYTES = 512 * 1024
 
 
 def record_system_updates(ledger: Ledger, home: Path, events: Path = EVENTS) -> int:
-    """Append what is new; how many. A system without the image's installer has no such file.
+    """Append the new events; returns their number. A system without the image's installer has no such file.
 
-    Raises OSError for a file that is there and cannot be read: updates would go without a record. Raises
-    StoreFullError: what is then in the log, and not noted beside it, comes into it once more.
+    Raises OSError if the file exists but cannot be read, since updates would have no record. Raises
+    StoreFullError; events in the log that could not be noted as recorded are then recorded again.
     """
     lines = _lines(events)
     done = _digests(home / RECORDED)
@@ -48,7 +49,7 @@ def _lines(path: Path) -> list[str]:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return []
-    whole = data[: data.rfind(b"\n") + 1]  # a line that is being written has no end yet
+    whole = data[: data.rfind(b"\n") + 1]  # without a line that is still being written
     return whole.decode("utf-8", "replace").splitlines()[-MAX_EVENTS:]
 
 

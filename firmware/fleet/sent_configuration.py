@@ -1,11 +1,11 @@
-"""A configuration that the department sent: put into force once, over what the unit's own file says.
+"""A configuration that the department sent: applied once, over the unit's own file.
 
-What it does not name stays as it is, so that one file serves a fleet, and what a technician sets later stays
-until the next version. Who the unit is, what is fitted to it and where it is used are not the department's to
-set: a unit that cannot start would never hear of a better version, and a place named by another office would
-carry it out of a no-read zone. Sync settings are on trial (`sync_trial.py`). A version that does not fit is
-refused once and named, and the unit continues as it was. While the unit's own file is damaged, or the disk is
-full, a version waits: neither is its fault.
+Settings that it does not name stay as they are, so that one file serves a fleet; what a technician sets later
+stays until the next version. The department cannot set who the unit is, what is fitted to it or where it is:
+a unit that cannot start would never receive a better version, and a place set from elsewhere could take it
+out of a no-read zone. Sync settings are on trial (`sync_trial.py`). A version that does not fit is refused
+and reported once, and the unit continues as before. A version waits while the unit's own file is damaged or
+the disk is full, since it is not the cause.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ CUT_OFF = "no conversation succeeded with its [sync]: the settings before are ba
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenUp:
-    """The outcome of a version. refused: why it is not applied, "" if it is."""
+    """The outcome of a version. refused: why it was not applied, "" if it was."""
 
     version: int
     refused: str = ""
 
 
 def waits(home: Path) -> bool:
-    """Whether an unhandled version arrived and the disk has room for it, so that no run ends for nothing."""
+    """Whether a new version has arrived and the disk has room for it, so that no run ends in vain."""
     if shutil.disk_usage(home).free < ROOM_BYTES:
         return False
     folder = SyncFolder.of(home)
@@ -50,10 +50,10 @@ def waits(home: Path) -> bool:
 
 
 def take_up(home: Path) -> TakenUp | None:
-    """Deal with the version that waits, or whose sync settings cut the unit off; None if there is none. No
-    reader may be running on another.
+    """Apply or refuse the version that waits, or take back its sync settings if they cut the unit off.
 
-    Raises ConfigError if the unit's own file is damaged; then the version waits on.
+    None if there is nothing to do. No reader may be running with another configuration. Raises ConfigError if
+    the unit's own file is damaged; then the version keeps waiting.
     """
     folder = SyncFolder.of(home)
     carried = _waiting(folder)
@@ -64,14 +64,14 @@ def take_up(home: Path) -> TakenUp | None:
         body = carried.body.decode("utf-8")
         merged = overlaid(own, body, where)
         _check_scope(body, where)
-        networks_of(merged.sync)  # a run would not start where a network is named and nothing knows names
+        networks_of(merged.sync)  # raises if a network is named and NetworkManager is missing
         if merged.sync != own.sync:
             sync_trial.begin(folder, Trial(version=carried.version, before=own.sync, sent=merged.sync))
         rewrite_config(home, config_text(merged))
         taken = TakenUp(version=carried.version)
-    except (FirmwareError, HardwareError, UnicodeDecodeError) as error:  # it may quote what was sent
+    except (FirmwareError, HardwareError, UnicodeDecodeError) as error:  # may quote what was sent
         taken = TakenUp(version=carried.version, refused=printable(str(error))[:300])
-    except OSError:  # a full disk: the unit reads on as it was, and tries again later
+    except OSError:  # a full disk: continue as before, and retry later
         return None
     _keep(folder, taken)
     return taken
@@ -83,7 +83,7 @@ def _lapsed(folder: SyncFolder) -> Trial | None:
 
 
 def _take_back(home: Path, folder: SyncFolder) -> TakenUp | None:
-    """Return to the sync settings before those that cut the unit off, unless a technician set others."""
+    """Restore the sync settings before those that cut the unit off, unless a technician has set others."""
     trial = _lapsed(folder)
     if trial is None:
         return None
@@ -111,21 +111,21 @@ def _check_scope(body: str, where: str) -> None:
 
 
 def newest(folder: SyncFolder) -> TakenUp | None:
-    """What became of the newest version that was dealt with."""
+    """The outcome of the newest version that was applied or refused."""
     taken = _dealt_with(folder)
     return taken if taken.version else None
 
 
 def _waiting(folder: SyncFolder) -> Carried | None:
-    """A version that was not dealt with."""
+    """The version that was neither applied nor refused yet."""
     carried = _carried(folder)
     return carried if carried is not None and carried.version > _dealt_with(folder).version else None
 
 
 def _carried(folder: SyncFolder) -> Carried | None:
-    """The document in the inbox; one that is damaged counts as none: the next version comes whole.
+    """The document in the inbox; None if it is damaged, since the next version comes whole.
 
-    So does any whose sender cannot be checked: the uplink names that, and reading continues.
+    Also None if its sender cannot be checked: the uplink reports that, and the reader continues.
     """
     try:
         if not folder.is_member():

@@ -1,6 +1,6 @@
-"""What the uplink asks of the world: which network, whether paid by the byte, and whether the feed is there.
+"""The conditions of a sync: which network, whether it is metered, and whether the unit has mains power.
 
-Promise: if no network is required by name, a machine that cannot name its network still syncs.
+Promise: if the settings name no network, a machine that cannot name its network still syncs.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from hw.power import PowerSource
 from sync.schedule import Conditions
 
 LOOK_EVERY_S = 10.0
-ANY = "any"  # of a machine that cannot tell, and need not
+ANY = "any"  # in place of the network name if the machine does not know it and need not
 
 
 def networks_of(settings: SyncSettings) -> Networks | None:
-    """NetworkManager; None if there is none and no network is required by name.
+    """NetworkManager; None if it is missing and the settings name no network.
 
     Raises MissingDriverError.
     """
@@ -32,7 +32,7 @@ def networks_of(settings: SyncSettings) -> Networks | None:
 
 
 class SyncConditions:
-    """Callable; looks every few seconds, since the schedule asks every second."""
+    """A callable that measures only every few seconds, since the schedule calls it every second."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class SyncConditions:
         self._seen = Conditions()
 
     def __call__(self) -> Conditions:
-        """The conditions now. A supply that does not answer is not there."""
+        """The conditions now. A supply that does not answer counts as off."""
         now_s = self._monotonic()
         if now_s - self._looked_s >= LOOK_EVERY_S:
             self._looked_s, self._seen = now_s, self._look()
@@ -68,7 +68,7 @@ class SyncConditions:
         return state.name or self._unknown, state.metered
 
     def _on_mains(self) -> bool:
-        """The feed is there: the ignition is on, or there is none, and the voltage holds."""
+        """Whether the voltage is sufficient and the ignition, if there is one, is on."""
         if self._power is None:
             return True
         try:

@@ -1,9 +1,9 @@
 """Sync settings that the department sent are on trial until a conversation succeeds with them.
 
-A network that is not there, or mains power that a unit does not have, would cut a unit off for good: it would
-never hear of a better version. So the settings before are kept, and come back where the unit ran for as long
-as its schedule allows without a conversation. Running time counts, over all runs: a car that is parked for a
-week has tried nothing, and no clock decides.
+A missing network, or mains power that the unit does not have, would cut it off for good: it would never
+receive a better version. So the earlier settings are kept, and are restored if the unit runs for as long as
+its schedule allows without a conversation. Only running time counts, over all runs: a car that is parked for
+a week has tried nothing, and no clock can interfere.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from storage import files
 from storage.errors import LedgerError
 from sync.membership import SyncFolder
 
-MOST_BYTES = 65_536  # of a file that this unit itself wrote
+MOST_BYTES = 65_536  # of the file of a trial, which this unit wrote
 WRITE_EVERY_S = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """Version `version` put `sent` in the place of `before`; `ran_s`: seconds of running time since."""
+    """Version `version` replaced `before` with `sent`; `ran_s`: running time since, in seconds."""
 
     version: int
     before: SyncSettings
@@ -36,18 +36,18 @@ class Trial:
 
     @property
     def lapsed(self) -> bool:
-        """Whether the unit ran for too long without a conversation."""
+        """Whether the unit has run for too long without a conversation."""
         return self.ran_s >= self.sent.late_after_s
 
     def returns_to(self) -> SyncSettings:
-        """The settings before, and the networks that were sent beside theirs: one may come to be there."""
+        """The earlier settings, with the sent networks added, since one of these may become available."""
         if not (self.before.networks and self.sent.networks):
             return self.before
         return replace(self.before, networks=f"{self.before.networks}, {self.sent.networks}")
 
 
 def begin(folder: SyncFolder, trial: Trial) -> None:
-    """Keep a trial, in the place of one before it, whose older settings stay those to return to."""
+    """Keep a trial. It replaces an earlier one, but keeps that one's settings to return to."""
     known = read(folder)
     if known is not None:
         trial = replace(trial, before=known.before)
@@ -55,7 +55,7 @@ def begin(folder: SyncFolder, trial: Trial) -> None:
 
 
 def read(folder: SyncFolder) -> Trial | None:
-    """The trial that runs; None if none does. A damaged file counts as none."""
+    """The current trial, or None; a damaged file counts as none."""
     try:
         raw: dict[str, Any] = json.loads(files.read_bounded(_path(folder), MOST_BYTES))
         before, sent = (SyncSettings(**raw.pop(name)) for name in ("before", "sent"))
@@ -65,13 +65,13 @@ def read(folder: SyncFolder) -> Trial | None:
 
 
 def end(folder: SyncFolder) -> None:
-    """A conversation succeeded, or the settings before are back."""
+    """End the trial: a conversation succeeded, or the earlier settings are restored."""
     with contextlib.suppress(OSError):
         _path(folder).unlink(missing_ok=True)
 
 
 class RunningTrial:
-    """Counts the running time of a trial; for the loop of a run, called once a second or less often."""
+    """Counts the running time of a trial; a run's loop calls it at most once a second."""
 
     def __init__(self, folder: SyncFolder, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._folder, self._monotonic = folder, monotonic
@@ -79,20 +79,20 @@ class RunningTrial:
         self._since_s = monotonic()
 
     def passed(self) -> None:
-        """A conversation succeeded."""
+        """End the trial because a conversation succeeded."""
         if self._trial is not None:
             self._trial = None
             end(self._folder)
 
     def lapses(self) -> bool:
-        """Whether the settings before must come back."""
+        """Whether the earlier settings must be restored."""
         trial, elapsed_s = self._trial, self._monotonic() - self._since_s
         if trial is None:
             return False
         counted = replace(trial, ran_s=trial.ran_s + elapsed_s)
         if counted.lapsed or elapsed_s >= WRITE_EVERY_S:
             self._trial, self._since_s = counted, self._since_s + elapsed_s
-            with contextlib.suppress(OSError):  # a full disk: counted again when it has room
+            with contextlib.suppress(OSError):  # a full disk: written once there is room
                 files.replace(_path(self._folder), json.dumps(asdict(counted)).encode())
         return counted.lapsed
 

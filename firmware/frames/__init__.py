@@ -1,1 +1,1 @@
-"""Frames on their way to a read: sources, capture, the pipeline, pictures."""
+"""From frame to read: sources, capture, the pipeline, pictures."""

@@ -1,4 +1,4 @@
-"""The capture thread and the bounded queues between stages: a slow stage drops frames and counts them."""
+"""The capture thread and the bounded queues between stages; a slow stage drops frames and counts them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class BoundedQueue(Generic[Item]):
-    """At most `limit` items wait. dropping: a full queue loses its oldest item, counted; else `put` waits."""
+    """At most `limit` items wait. dropping: a full queue drops and counts its oldest; else `put` waits."""
 
     def __init__(self, limit: int, *, dropping: bool) -> None:
         self._limit = limit
@@ -26,7 +26,7 @@ class BoundedQueue(Generic[Item]):
         self.deepest = 0
 
     def put(self, item: Item) -> bool:
-        """Add an item; False when the queue was closed meanwhile, and the item is not in it."""
+        """Add an item; False if the queue was closed meanwhile, so that the item is not in it."""
         with self._changed:
             while not self._dropping and len(self._items) >= self._limit and not self._closed:
                 self._changed.wait()
@@ -41,7 +41,7 @@ class BoundedQueue(Generic[Item]):
             return True
 
     def get(self) -> Item | None:
-        """The oldest item; waits for one. None when the queue is closed and empty."""
+        """Take the oldest item, or wait for one; None if the queue is closed and empty."""
         with self._changed:
             while not self._items and not self._closed:
                 self._changed.wait()
@@ -52,7 +52,7 @@ class BoundedQueue(Generic[Item]):
             return item
 
     def get_within(self, limit_s: float) -> Item | None:
-        """The oldest item, or one that comes within limit_s. None if none did, or the queue is closed."""
+        """Take the oldest item, waiting at most limit_s; None if none came or the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed, timeout=max(0.0, limit_s))
             if not self._items:
@@ -62,14 +62,14 @@ class BoundedQueue(Generic[Item]):
             return item
 
     def close(self) -> None:
-        """No more items; what waits can still be taken."""
+        """Accept no more items; those that wait can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
 
 class Stage(threading.Thread):
-    """One thread of the pipeline. What it raises is kept in `failure`, for anyone who joins it to raise."""
+    """One thread of the pipeline. What it raises is kept in `failure`, for the thread that joins it."""
 
     def __init__(self, name: str, work: Callable[[], None], *, at_end: Callable[[], None]) -> None:
         super().__init__(name=name, daemon=True)
@@ -78,7 +78,7 @@ class Stage(threading.Thread):
         self.failure: BaseException | None = None
 
     def run(self) -> None:
-        """Work, and let the next stage know that no more comes, however it ends."""
+        """Do the work; however it ends, inform the next stage that no more items come."""
         try:
             self._work()
         except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
@@ -109,7 +109,7 @@ class Capture:
         self.lost_by_source = 0  # gaps in the camera's own count
 
     def run(self) -> None:
-        """The thread's work. Raises MissingDriverError or PartFailedError of the camera."""
+        """Capture until the end. Raises the camera's MissingDriverError or PartFailedError."""
         expected: int | None = None
         while not self._stop.is_set():
             try:

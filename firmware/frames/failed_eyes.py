@@ -1,7 +1,7 @@
-"""Stands in for nets or a camera source that cannot be used: the rest of an enrolled unit keeps running.
+"""Stand-ins for nets or a camera source that cannot be used: the rest of an enrolled unit keeps running.
 
-Such a unit purges, syncs and answers its console. One that ended with its nets would do none of that, and
-its department would only see it fall silent.
+Such a unit still purges, syncs and serves its console. If it ended because of its nets, it would do none of
+that, and its department would only notice its silence.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from hw.camera_drop import DropFolder
 from hw.errors import HardwareError
 
 NETS = "plate-*.tflite"
-SIZE = (448, 768)  # of the shipped detector: the camera's small stream stays as it is
+SIZE = (448, 768)  # of the shipped detector, so that the camera's small stream keeps its size
 
 
 class FailedEyes:
-    """Reads no frame, and says of each why. net_size: (height, width) of the camera's small stream."""
+    """Refuses every frame with the reason. net_size: (height, width) of the camera's small stream."""
 
     net_size = SIZE
     decoding = Decoding(TextRules(jurisdictions=()), ConfidenceRules(), FormatPrior(()))
@@ -47,27 +47,27 @@ class FailedEyes:
         *,
         wanted: Callable[[PlateBox], bool | str] | None = None,  # noqa: ARG002
     ) -> FrameReadings:
-        """Raises NetAnswerError, always."""
+        """Always raises NetAnswerError."""
         raise self.why
 
     def refuse(self) -> CameraSource:
-        """In the place of a source whose pictures wait. Raises NetAnswerError, always."""
+        """Replaces a source whose pictures wait. Always raises NetAnswerError."""
         raise self.why
 
     @staticmethod
     def see_together(_views: Sequence[View]) -> None:
-        """No pass has a look."""
+        """Do nothing, since there are no passes."""
 
     @staticmethod
     def turned(_patch: NDArray[np.uint8]) -> int:
-        """No pass says how the camera hangs."""
+        """Return 0, since no pass shows how the camera hangs."""
         return 0
 
 
 class LateSource:
-    """A camera source that is missing and may come: a folder on a disk that is not mounted yet, a driver.
+    """A camera source that is missing but may appear: a folder on a disk that is not yet mounted, a driver.
 
-    See hw.camera.CameraSource. Each opening looks again, and the time until then is blind time.
+    See hw.camera.CameraSource. Each opening tries again, and the time until it succeeds is blind time.
     """
 
     live = True
@@ -77,14 +77,14 @@ class LateSource:
         self.interval_s, self.waits = interval_s, waits
 
     def open(self) -> Camera:
-        """See CameraSource.open. Raises what `make` raises, too."""
+        """See CameraSource.open. Also raises what `make` raises."""
         return self._make().open()
 
 
 def load_eyes(
     threads: int, *, patient: bool, log: structlog.typing.FilteringBoundLogger
 ) -> PlateReader | FailedEyes:
-    """The shipped nets. Where they cannot be used: FailedEyes if `patient`, else raises DetectorError."""
+    """Load the shipped nets. If they cannot be used: FailedEyes if `patient`, else raises DetectorError."""
     try:
         return PlateReader.from_models(threads=threads)
     except DetectorError as error:
@@ -103,9 +103,9 @@ def tunable_source(
     patient: bool,
     log: structlog.typing.FilteringBoundLogger,
 ) -> TunableSource:
-    """The camera source. Where it is missing: one that may come if `patient`, else raises HardwareError.
+    """The camera source. If it is missing: a LateSource if `patient`, else raises HardwareError.
 
-    waits: whether its pictures stay where they are until they are taken; without nets none is taken, then.
+    waits: whether its pictures stay in place until they are taken; then none is taken without nets.
     """
     if waits and isinstance(eyes, FailedEyes):
         kept = LateSource(eyes.refuse, DropFolder.interval_s, waits=True)

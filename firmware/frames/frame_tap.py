@@ -1,4 +1,4 @@
-"""The newest frame, for anyone who aims: one reference in memory, never kept longer than the next frame."""
+"""The newest frame, for aiming: one reference in memory, kept only until the next frame."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Callable
 from hw.camera import Frame
 from hw.errors import CameraStalledError, HardwareError
 
-FIRST_FRAME_S = 10.0  # a camera that was just opened may take this long
+FIRST_FRAME_S = 10.0  # a camera that has just been opened may take this long
 
 
 class FrameWithheldError(HardwareError):
-    """The reader takes no picture here, by the department's policy."""
+    """By the department's policy, the reader takes no pictures here."""
 
 
 class FrameTap:
-    """Offered every frame by the pipeline; gives the newest to the console.
+    """Takes every frame from the pipeline, and gives the newest one to the console.
 
-    A frame is not too old because a slow reader has not asked for the next one: only the camera knows
-    that it was asked and does not deliver (`follow`).
+    A frame is not too old just because a slow reader has not asked for the next one: only the camera knows
+    whether it was asked and does not deliver (`follow`).
     """
 
     def __init__(self, *, first_frame_s: float = FIRST_FRAME_S) -> None:
@@ -31,17 +31,17 @@ class FrameTap:
         self._silent_s: Callable[[], float | None] = lambda: None
 
     def follow(self, silent_s: Callable[[], float | None]) -> None:
-        """Ask this whether the camera is silent: for how many seconds, None if it is not."""
+        """From now on, call this for how long the camera has been silent (s); None if it is not."""
         self._silent_s = silent_s
 
     def offer(self, frame: Frame) -> None:
-        """A frame that owns its memory came."""
+        """Take a frame, which must own its memory."""
         with self._changed:
             self._newest, self._withheld = frame, False
             self._changed.notify_all()
 
     def withhold(self) -> None:
-        """A frame came that may not be read: neither it nor an older one is shown."""
+        """Note a frame that may not be read: neither it nor an older one is shown."""
         with self._changed:
             self._newest, self._withheld = None, True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Sets filter and strobe by the frames that come: the eye that decides is the camera itself."""
+"""Sets filter and strobe by the camera's own frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOK_EVERY_S = 0.5
 
 
 class Lighting:
-    """Feed it every frame; it looks twice a second. longest_us, gain_max: what the camera may use.
+    """Give it every frame; it measures twice a second. longest_us, gain_max: the camera's limits.
 
     on_switch: called when day turns to night or back.
     """
@@ -45,11 +45,11 @@ class Lighting:
         self._looked_s = -LOOK_EVERY_S
 
     def limits(self, *, longest_us: int, gain_max: float) -> None:
-        """What the camera may use from now on."""
+        """Set the camera's limits."""
         self._longest_us, self._gain_max = longest_us, gain_max
 
     def frame_seen(self, frame: Frame, small: NDArray[np.uint8]) -> None:
-        """A frame came; small: its low-resolution luma. Nothing of it is kept."""
+        """Measure a frame; small: its low-resolution luma. Nothing of it is kept."""
         now_s = self._monotonic()
         if now_s - self._looked_s < LOOK_EVERY_S:
             return
@@ -64,7 +64,7 @@ class Lighting:
         light = self._daylight.step(share, now_s)
         if light is self._set and not self._failed:
             return
-        # what did not switch is tried at every look; the reading continues
+        # outputs that did not switch are retried at every look; the reader continues
         self._failed = self._switch(light)
         self._set = light
         if light not in {Light.LOOKING, self._reported}:
@@ -73,12 +73,12 @@ class Lighting:
             self._on_switch()
 
     def put_out(self) -> None:
-        """Reading has ended, and the strobe would drain the capacitor."""
+        """Turn the strobe off when reading has ended: it would drain the capacitor."""
         with contextlib.suppress(HardwareError):
             self._lamps.switch(Lamp.STROBE, on=False)
 
     def _switch(self, light: Light) -> frozenset[Lamp]:
-        """Set both independently; returns which of them failed."""
+        """Set both independently; returns those that failed."""
         failed = set()
         for lamp, at in ((Lamp.STROBE, Light.NIGHT), (Lamp.FILTER, Light.DAY)):
             try:

@@ -1,7 +1,7 @@
-"""No-read zones: where a unit that moves reads nothing. Geometry and one decision a frame; no I/O.
+"""No-read zones: where a moving unit reads nothing. Geometry, and one decision per frame; no I/O.
 
-Promise: a frame that may have been taken inside a zone, by all that its position's error allows, is never
-read; nor is any while there are zones and the unit's position is unknown.
+Promise: a frame that may have been taken inside a zone, considering its position's error, is never read, nor
+is any frame while there are zones and the unit's position is unknown.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from hw.position import Fix, FixQuality
 from storage.policy import NoReadZone
 
-METERS_PER_DEGREE = 111_320.0  # of latitude; the equator's circumference / 360. Too much by 0.6 % at most
-SLACK = 1.01  # for the flat earth that distances are counted on: under 1 % within 50 km
-MARGIN_M = 10.0  # corners are drawn on a map
+METERS_PER_DEGREE = 111_320.0  # of latitude; the equator's circumference / 360; at most 0.6 % too large
+SLACK = 1.01  # for distances on a flat earth: the error is under 1 % within 50 km
+MARGIN_M = 10.0  # since corners are drawn on a map
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a frame was taken: degrees, WGS 84, give or take error_m meters."""
+    """Where a frame was taken: degrees (WGS 84), within error_m meters."""
 
     latitude: float
     longitude: float
@@ -31,7 +31,7 @@ class Place:
 
 
 class Zone:
-    """One polygon, made ready to be asked often. Its edges are straight in latitude and longitude."""
+    """One polygon, prepared for many queries. Its edges are straight in latitude and longitude."""
 
     def __init__(self, zone: NoReadZone) -> None:
         self._corners = np.asarray(zone.corners, dtype=np.float64)  # (N, 2): latitude, longitude
@@ -40,7 +40,7 @@ class Zone:
             raise ValueError(f"{zone.id}: a zone of half the earth")
 
     def reaches(self, place: Place) -> bool:
-        """Whether the unit may have been inside."""
+        """Whether the place may be inside."""
         reach_m = (place.error_m + MARGIN_M) * SLACK
         if not math.isfinite(reach_m) or abs(place.latitude) > 89.0:
             return True
@@ -51,14 +51,14 @@ class Zone:
         return _inside(flat) or _distance_m(flat) <= reach_m
 
     def _meters_from(self, place: Place) -> NDArray[np.float64]:
-        """The corners as (north, east) of the place, in meters."""
+        """The corners relative to the place: (north, east) in meters."""
         north = (self._corners[:, 0] - place.latitude) * METERS_PER_DEGREE
         east = _wrapped(self._corners[:, 1] - place.longitude) * METERS_PER_DEGREE
         return np.stack([north, east * math.cos(math.radians(place.latitude))], axis=1)
 
 
 def _wrapped(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Differences of longitude, the short way round."""
+    """Differences of longitude, the short way around."""
     return (degrees + 180.0) % 360.0 - 180.0
 
 
@@ -72,7 +72,7 @@ def _inside(corners: NDArray[np.float64]) -> bool:
 
 
 def _distance_m(corners: NDArray[np.float64]) -> float:
-    """From the origin to the nearest edge."""
+    """The distance from the origin to the nearest edge."""
     here, along = corners, np.roll(corners, -1, axis=0) - corners
     length = np.maximum((along**2).sum(axis=1), 1e-12)
     share = np.clip(-(here * along).sum(axis=1) / length, 0.0, 1.0)
@@ -80,10 +80,10 @@ def _distance_m(corners: NDArray[np.float64]) -> float:
 
 
 class NoReadRule:
-    """Says of each frame whether it may be read.
+    """Decides for each frame whether it may be read.
 
-    zones: the current ones, asked again each time. fix_at: where the unit was so many seconds ago. fixed: the
-    surveyed place of a unit that stays, which then needs no receiver; None on one that moves.
+    zones: gives the current ones, called each time. fix_at: where the unit was so many seconds ago. fixed:
+    the surveyed place of a fixed unit, which then needs no receiver; None on a moving one.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class NoReadRule:
         self._ready: tuple[Zone, ...] = ()
 
     def permits(self, ago_s: float) -> bool:
-        """Whether a frame taken so long ago may be read."""
+        """Whether a frame taken ago_s seconds ago may be read."""
         zones = tuple(self._zones())
         if not zones:
             return True

@@ -1,4 +1,4 @@
-"""How sharp, bright and contrasty a picture is, as numbers. Arrays in, numbers out; no I/O."""
+"""Measures sharpness, brightness and contrast of a picture. Arrays in, numbers out; no I/O."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 DARK_LEVEL, BRIGHT_LEVEL = 6, 250
-_LINES = 60  # rows and columns that are looked along: enough to find the strongest edges
-_EDGE_SHARE = 0.05  # sharpness is judged on the strongest edges; flat asphalt says nothing
+_LINES = 60  # rows and columns to examine: enough to find the strongest edges
+_EDGE_SHARE = 0.05  # sharpness is measured at the strongest edges; flat asphalt has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureQuality:
     """sharpness: 0 (blurred over more than two pixels) to 100 (edges one pixel wide). mean: 0 to 255.
-    dark_share, bright_share: of pixels with no detail left, 0 to 1. contrast: standard deviation of luma."""
+    dark_share, bright_share: share of pixels without detail, 0 to 1. contrast: standard deviation of luma.
+    """
 
     sharpness: float
     mean: float
@@ -25,7 +26,7 @@ class PictureQuality:
 
 
 def picture_quality(luma: NDArray[np.uint8]) -> PictureQuality:
-    """Judge a picture or a part of one. luma: uint8 (H, W), at least 4 x 4; else all zeros are returned."""
+    """Measure a picture or a part of one. luma: uint8 (H, W); if smaller than 4 x 4, returns zeros."""
     if luma.ndim != 2 or min(luma.shape) < 4:
         return PictureQuality(sharpness=0.0, mean=0.0, contrast=0.0, dark_share=0.0, bright_share=0.0)
     return PictureQuality(
@@ -38,9 +39,9 @@ def picture_quality(luma: NDArray[np.uint8]) -> PictureQuality:
 
 
 def _sharpness(luma: NDArray[np.uint8]) -> float:
-    """How steep the strongest edges are: difference over one pixel against the one over three.
+    """How steep the strongest edges are: the difference over one pixel divided by that over three.
 
-    A step edge one pixel wide gives 1, a ramp of three pixels and more gives 1/3; contrast cancels out.
+    A step edge one pixel wide gives 1, a ramp of three or more pixels gives 1/3; contrast cancels out.
     """
     every = max(1, min(luma.shape) // _LINES)
     scores = []

@@ -1,4 +1,4 @@
-"""Frames and patches as image files: the overview in color as JPEG, the patch without loss as PNG."""
+"""Encodes frames and patches as image files: the overview as color JPEG, the patch as lossless PNG."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hw.camera import Frame
 
 
 def overview_jpeg(frame: Frame, *, quality: int) -> bytes:
-    """The whole frame as JPEG, from its luma and chroma without a way through RGB."""
+    """The whole frame as JPEG, from its luma and chroma without a conversion to RGB."""
     luma = Image.fromarray(np.ascontiguousarray(frame.luma))
     if frame.chroma is not None:
         blue, red = (_full_size(plane, luma.size) for plane in frame.chroma)
@@ -30,6 +30,6 @@ def patch_png(patch: NDArray[np.uint8]) -> bytes:
 
 
 def _full_size(plane: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
-    """Each chroma value twice in both directions; JPEG's own 4:2:0 undoes it without loss."""
+    """A chroma plane with each value doubled in both directions; JPEG's 4:2:0 reverses that without loss."""
     doubled = np.repeat(np.repeat(plane, 2, axis=0), 2, axis=1)
     return Image.fromarray(np.ascontiguousarray(doubled[: size[1], : size[0]]))

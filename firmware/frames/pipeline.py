@@ -1,7 +1,7 @@
-"""Frame to Read, by stage: capture, read and track, store; a thread each, bounded queues between them.
+"""The stages from frame to read: capture, read and track, store; a thread each, with bounded queues between.
 
-Promises: a frame is kept only while a live pass has it as its best; every pass that ended is stored or its
-loss counted; stopping drains what waits, ends the live passes and stores them.
+Promises: a frame is kept only while it is the best of a live pass; every ended pass is stored, or its loss
+counted; stopping processes what waits, ends the live passes and stores them.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from hw.camera import Camera, Frame
 from hw.errors import BrokenFrameError
 from storage.ledger import TOGETHER
 
-OVERVIEWS_MAX = 48  # frames kept for live passes: at 1080p about 150 MB, more vehicles than one view holds
+OVERVIEWS_MAX = 48  # frames kept for live passes: about 150 MB at 1080p, more vehicles than fit in one view
 LONGEST_INTERVAL_US = 1_000_000
-JITTER_US = 1_000_000  # file times of whole seconds are the coarsest stamps
-_JITTER_SHARE = 50  # of an interval: frames that are nearer than this have one stamp
-GLANCE_GAP_US = 120_000  # out of sight for so long, a pass may be over
+JITTER_US = 1_000_000  # the coarsest stamps are file times in whole seconds
+_JITTER_SHARE = 50  # of an interval: frames closer than this have the same stamp
+GLANCE_GAP_US = 120_000  # a pass that has been out of sight for this long may be over
 GLANCE_EVERY_US = 1_000_000  # a car ahead in traffic stays in view for minutes
-# Passes that end within a second are stored together: a card wears by flushes, and a batch costs no more of
-# them than one read. None is announced before all are durable; a power cut may cost a second more.
+# Passes that end within a second are stored together: flushes wear a card, and a batch needs no more of them
+# than one read. None is announced before all are durable; a power cut may cost a second more.
 GATHER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EndedPass:
-    """One vehicle's pass and the frame it was best seen in. `in_view`: the vehicle is still in view."""
+    """One vehicle's pass and its best frame. `in_view`: the vehicle is still in view."""
 
     vehicle: VehiclePass
     frame: Frame = field(repr=False)
@@ -46,7 +46,7 @@ class EndedPass:
 
 @dataclass(slots=True, kw_only=True)
 class PipelineCounts:
-    """Counts since the start. One stage writes each; any thread reads them."""
+    """Counts since the start. Each is written by one stage; any thread may read them."""
 
     frames: int = 0
     broken: int = 0
@@ -61,7 +61,7 @@ class PipelineCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunProgress:
-    """After one frame: what is in view and how long each stage took."""
+    """The state after one frame: what is in view, and how long each stage took."""
 
     sequence: int
     live: tuple[LivePass, ...]
@@ -82,22 +82,22 @@ class Eyes(Protocol):
 
 
 class RisingTime:
-    """Frame times as the tracker needs them: a clock set back ends no pass, and stops none from ending.
+    """Frame times for the tracker, which always rise: setting the clock back neither ends nor extends a pass.
 
-    shift_us: how far they are ahead of the clock, which is what it was set back by, all in all. Where stamps
-    repeat or fall by a hair, time moves on by the usual interval as well; if they then jump ahead, as rounded
-    ones do, what it moved on too far is taken back.
+    shift_us: how far these times are ahead of the clock, which is the total by which it was set back. If
+    stamps repeat or fall slightly, time advances by the usual interval; if they then jump ahead, as rounded
+    stamps do, the excess is taken back.
     """
 
     def __init__(self) -> None:
         self.shift_us = 0
         self._newest_us: int | None = None
-        self._interval_us = 100_000  # until two stamps say
-        self._rounded_us = 0  # of the shift: what a jump ahead takes back
-        self._rose_us, self._since = 0, 1  # the last stamp that rose, and the frames since, that one included
+        self._interval_us = 100_000  # until two stamps give it
+        self._rounded_us = 0  # the part of the shift that a jump ahead takes back
+        self._rose_us, self._since = 0, 1  # the last stamp that rose; frames since, including that one
 
     def of(self, clock_us: int) -> int:
-        """The rising time of a frame that the clock put at clock_us."""
+        """The rising time of a frame whose stamp by the clock is clock_us."""
         if self._newest_us is None:
             self._rose_us = self._newest_us = clock_us
             return clock_us
@@ -126,16 +126,16 @@ class RisingTime:
 
 
 class Glances:
-    """When a live pass is looked at for an alert, which cannot wait for the vehicle to be gone.
+    """Decides when to check a live pass for an alert, which cannot wait until the vehicle is gone.
 
-    Once its text is settled, once it is out of sight for a moment, and each second until then.
+    That is once its text has settled, once it is out of sight for a moment, and every second until then.
     """
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, int, int, int]] = {}  # frames seen, since; frames looked at, when
 
     def due(self, live: tuple[LivePass, ...], at_us: int) -> list[int]:
-        """The passes to look at after this frame."""
+        """The passes to check after this frame."""
         found = []
         known: dict[int, tuple[int, int, int, int]] = {}
         for one in live:
@@ -156,7 +156,7 @@ class Glances:
 
 
 class ReadStage:
-    """Frames in, ended passes out. One thread only: neither the reader nor the tracker is shared."""
+    """Frames in, ended passes out. Not thread-safe: neither the reader nor the tracker is shared."""
 
     def __init__(
         self,
@@ -181,8 +181,8 @@ class ReadStage:
         self._time = RisingTime()
 
     def take(self, frame: Frame) -> None:
-        """One frame through find, read, track and vote. What a net gave no numbers for is no read; the passes
-        in view grow older by it, so that nets that fail for good leave none of them unstored.
+        """Find, read, track and vote on one frame. If a net gives no numbers, the passes in view still age,
+        so that they end and are stored even if the nets fail for good.
         """
         at_us = self._time.of(frame.captured.us)
         try:
@@ -204,7 +204,7 @@ class ReadStage:
         )
 
     def finish(self) -> None:
-        """End every live pass, as the tracker's flush does."""
+        """End every live pass by the tracker's flush."""
         for vehicle in self._tracker.flush():
             self._end(vehicle)
         self._best.clear()
@@ -220,7 +220,7 @@ class ReadStage:
             del self._best[next(iter(self._best))]
 
     def _glance(self, pass_id: int) -> None:
-        """Hand on a pass that continues, for an alert that it may be."""
+        """Hand on an unfinished pass, which may need an alert."""
         frame = self._best.get(pass_id)
         vehicle = None if frame is None else self._tracker.so_far(pass_id)
         if frame is not None and vehicle is not None:
@@ -236,9 +236,9 @@ class ReadStage:
         self._hand_on(EndedPass(vehicle=self._as_known(vehicle), frame=frame))
 
     def _as_known(self, vehicle: VehiclePass) -> VehiclePass:
-        """The pass with its times by the clock, and not sure if the camera seems to hang upside down.
+        """The pass with its times by the clock, marked as unsure if the camera seems to hang upside down.
 
-        A clock that was set back to 1970 in the middle of a pass has no times before.
+        A time before 1970, from a clock that was set back in the middle of a pass, becomes 0.
         """
         shift_us = self._time.shift_us
         first_us, last_us = (max(0, one - shift_us) for one in (vehicle.first_us, vehicle.last_us))
@@ -246,7 +246,7 @@ class ReadStage:
 
 
 class Pipeline:
-    """The three stages over one camera. start(), then join() or stop() and join()."""
+    """The three stages for one camera. Call start(), then join(), or stop() and join()."""
 
     def __init__(
         self,
@@ -268,17 +268,17 @@ class Pipeline:
         on_unsound: Callable[[NetAnswerError], None] = lambda _error: None,
         way_up: WayUp | None = None,
     ) -> None:
-        """store: puts passes into the ledger; how many it could, the others count as lost. It gets those that
-        ended within gather_s, at most TOGETHER of them, and an urgent one at once with those before it.
-        glance: looks at one that continues; what an alert stores of it then is not stored again.
+        """store: stores passes and returns how many; the others count as lost. It gets the passes that ended
+        within gather_s, at most TOGETHER, and an urgent one at once with those before it.
+        glance: checks an unfinished pass; what is then stored for an alert is not stored again.
 
-        on_unsound: called for each frame that a net gave no numbers for; it is read no further.
+        on_unsound: called for each frame for which a net gave no numbers; it is not read any further.
 
-        permitted: whether a frame may be read at all; one that may not is dropped unseen.
+        permitted: whether a frame may be read at all; others are dropped without a look.
 
-        way_up: what the passes say of how the camera hangs; None: it hangs as it should.
+        way_up: learns from the passes how the camera hangs; None: it hangs upright.
 
-        live: a full frame queue drops its oldest; else the source waits, and no frame is dropped.
+        live: a full frame queue drops its oldest frame; else the source waits, and no frame is dropped.
         """
         self._camera = camera
         self._store, self._glance, self._permitted = store, glance, permitted
@@ -309,7 +309,7 @@ class Pipeline:
             stage.start()
 
     def stop(self) -> None:
-        """No more frames; what was captured is read, voted and stored. Safe in a signal handler."""
+        """Stop capturing; captured frames are still read, voted and stored. Safe in a signal handler."""
         self._stop.set()
 
     @property
@@ -318,7 +318,7 @@ class Pipeline:
         return any(stage.is_alive() for stage in self._stages)
 
     def join(self, timeout_s: float | None = None) -> None:
-        """Wait for the end and raise what a stage died of."""
+        """Wait for the end, and raise the error that ended a stage."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         for stage in self._stages:
             stage.join(None if until is None else max(0.0, until - time.monotonic()))
@@ -329,7 +329,7 @@ class Pipeline:
 
     @property
     def counts(self) -> PipelineCounts:
-        """Counts up to now."""
+        """The counts so far."""
         counts = self._counts
         counts.frames, counts.broken = self._capture.frames, self._capture.broken
         counts.dropped = self._frames.dropped + self._capture.lost_by_source
@@ -342,7 +342,7 @@ class Pipeline:
                 self._read.take(frame)
                 withheld = False
                 continue
-            if not withheld:  # what was in view before the zone is voted on by what was seen before it
+            if not withheld:  # the vote of passes in view uses only frames before the zone
                 self._read.finish()
                 withheld = True
             self._counts.withheld += 1
@@ -350,7 +350,7 @@ class Pipeline:
         self._read.finish()
 
     def _shut(self) -> None:
-        self._stop.set()  # a reader or a store that died must not leave the camera running
+        self._stop.set()  # a failed reader or store must not leave the camera running
         self._frames.close()
         self._passes.close()
 
@@ -369,7 +369,7 @@ class Pipeline:
             self._counts.lost_passes += len(together) - stored
 
     def _gathered(self, first: EndedPass) -> list[EndedPass]:
-        """A pass, and those that end within the time it may wait. One that continues waits for none."""
+        """A pass, and those that end within the time that it may wait. An unfinished pass does not wait."""
         together, until_s = [first], time.monotonic() + self._gather_s
         while len(together) < TOGETHER and not self._urgent(together[-1]):
             left_s = until_s - time.monotonic()

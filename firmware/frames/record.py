@@ -1,4 +1,4 @@
-"""An ended pass as a record of the ledger. No I/O."""
+"""Turns an ended pass into a record of the ledger. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from storage.record_base import ClockState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What every read of this run has in common."""
+    """What all reads of this run have in common."""
 
     camera: str
     position: Position | None
@@ -26,7 +26,7 @@ class Surroundings:
 
 
 def read_of(ended: EndedPass, around: Surroundings) -> Read:
-    """The record of one vehicle's pass. Raises RecordError for a pass that no record can hold."""
+    """The record of one vehicle's pass. Raises RecordError if the pass does not fit in a record."""
     vehicle, captured = ended.vehicle, ended.frame.captured
     return Read(
         text=vehicle.text.text,
@@ -52,7 +52,7 @@ def read_of(ended: EndedPass, around: Surroundings) -> Read:
 
 
 def jurisdiction_of(text: PlateText) -> str | None:
-    """The likeliest issuing state, if it is no guess."""
+    """The most probable issuing state, if it is more than a guess."""
     if text.jurisdiction and text.jurisdiction[0][1] >= NAMED_FROM:
         return text.jurisdiction[0][0]
     return None

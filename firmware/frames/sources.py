@@ -1,4 +1,4 @@
-"""Chooses the camera source from one text: camera, camera:N, rtsp://..., drop:FOLDER, a folder or a video."""
+"""Opens a camera source by its name: camera, camera:N, rtsp://..., drop:FOLDER, a folder or a video."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def open_source(
     at_source_pace: bool,
     net_size: tuple[int, int],
 ) -> CameraSource:
-    """The source that `text` names. A replay is played once, or round after round.
+    """The source that `text` names. A replay is played once, or over and over.
 
-    net_size: (height, width) in which plates are looked for, and so of the camera's small stream.
+    net_size: (height, width) of the detector's input, and so of the camera's small stream.
     Raises MissingDriverError (no picamera2, no PyAV), NoSuchSourceError, UsageError.
     """
     match = _CAMERA.fullmatch(text)
@@ -44,7 +44,7 @@ def open_source(
         )
     if text.startswith(DROP):
         folder = text.removeprefix(DROP).strip()
-        if not folder:  # Path("") is the current folder, and its pictures would be removed
+        if not folder:  # Path("") is the current folder, whose pictures would be removed
             raise UsageError("drop: names no folder; write drop:/PATH/OF/THE/FOLDER")
         return DropFolder(Path(folder).expanduser(), clock=clock, rotation=settings.rotation)
     if "://" in text:
@@ -79,7 +79,7 @@ def open_source(
 
 
 def shown_source(text: str) -> str:
-    """The source's name for messages and records: no password of a network camera is in it."""
+    """The source's name for messages and records, without a network camera's password."""
     return without_secret(text) if "://" in text else text
 
 
@@ -89,9 +89,9 @@ def is_replay(text: str) -> bool:
 
 
 class TunableSource:
-    """A source whose settings may change while it runs: the next opening takes the newest. See CameraSource.
+    """A source whose settings may change while it runs: the next opening uses the newest. See CameraSource.
 
-    make: the source for some settings. Raises what `make` raises, at once for the first.
+    make: makes the source for given settings; it is called at once, and what it raises is raised.
     """
 
     def __init__(self, make: Callable[[CameraSettings], CameraSource], settings: CameraSettings) -> None:
@@ -101,7 +101,7 @@ class TunableSource:
         self._changed: Callable[[str], None] = lambda _reason: None
         self._turned: Callable[[], None] = lambda: None
         self.live, self.interval_s = self._source.live, self._source.interval_s
-        self.waits: bool = getattr(self._source, "waits", False)  # what is not taken yet is not lost
+        self.waits: bool = getattr(self._source, "waits", False)  # a picture that is not taken is not lost
         self.notes: tuple[str, ...] = getattr(self._source, "notes", ())
 
     def open(self) -> Camera:
@@ -109,12 +109,11 @@ class TunableSource:
         return self._source.open()
 
     def on_retuned(self, changed: Callable[[str], None], turned: Callable[[], None]) -> None:
-        """changed: called when the camera is reopened, with the reason; turned: then, too, where the picture
-        is turned another way from now on."""
+        """changed: called with the reason when the camera is reopened. turned: called for a new rotation."""
         self._changed, self._turned = changed, turned
 
     def retune(self, settings: CameraSettings) -> None:
-        """These settings from now on. Raises what `make` raises; then the old ones stay."""
+        """Use these settings from now on. Raises what `make` raises; then the old ones stay."""
         self._source = self._make(settings)
         self._changed(RETUNED)
         if settings.rotation != self.rotation:
@@ -123,7 +122,7 @@ class TunableSource:
 
 
 def small_size(size: tuple[int, int], net_size: tuple[int, int]) -> tuple[int, int]:
-    """(width, height), even, of a whole picture of `size` (width, height) fitted into (height, width)."""
+    """The largest even (width, height) of a picture of `size` (width, height) that fits net_size."""
     scale = min(1.0, net_size[1] / size[0], net_size[0] / size[1])
     width, height = (max(2, round(side * scale / 2) * 2) for side in size)
     return width, height

@@ -1,1 +1,1 @@
-"""The unit's report on itself: alarms, scene watch, habits, metrics."""
+"""The unit's reports about itself: alarms, scene watch, habits, metrics."""

@@ -1,4 +1,4 @@
-"""What a person does about an alarm, a short line each. Fixed words: nothing of a read, no place, no time."""
+"""What a person does about each alarm, in a short line. Fixed texts: nothing of a read, no place, no time."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ CURES: Mapping[Alarm, str] = {
 
 
 def alarm_lines(alarms: Iterable[Alarm]) -> Iterator[str]:
-    """A line an alarm: its name, and what a person does about it."""
+    """A line for each alarm: its name, and what a person does about it."""
     for alarm in alarms:
         yield f"{alarm}: {CURES[alarm]}"

@@ -1,6 +1,6 @@
-"""Writes to the event log when an alarm is raised and when it clears, once each, over any number of reports.
+"""Writes an event when an alarm is raised and when it clears, once each, over any number of reports.
 
-One that comes and goes, as a voltage at its limit does, is one alarm: over is what was away for a while.
+An alarm that comes and goes, such as for a voltage at its limit, counts as one: it clears only after a while.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OVER_S = 60.0
 
 
 class AlarmEvents:
-    """Feed it every report; it hands the report on. why: the cause of an alarm, "" if none is known."""
+    """Takes every report and returns it. why: gives the cause of an alarm, "" if unknown."""
 
     def __init__(
         self,
@@ -27,10 +27,10 @@ class AlarmEvents:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log, self._why, self._monotonic = log, why, monotonic
-        self._raised: dict[Alarm, float] = {}  # when it was seen last
+        self._raised: dict[Alarm, float] = {}  # when it was last seen
 
     def noted(self, report: HealthReport) -> HealthReport:
-        """The same report, once its news is in the log."""
+        """Write the events of a report, and return the report."""
         now_s = self._monotonic()
         for alarm in sorted(report.alarms):
             if alarm not in self._raised:

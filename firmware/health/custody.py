@@ -1,4 +1,4 @@
-"""What storage and sync give to the health report. Its own module: every command opens a home, few report."""
+"""The health report's figures about storage and sync; in its own module, since few commands make a report."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Custody:
-    """What storage and sync say of themselves. None: never synced, or not enrolled.
+    """Figures about storage and sync. None: never synced, or not enrolled.
 
-    enrolled_us: since when the unit could have synced; None if that is not known. purge_failed: why what is
-    due is not gone, or not all of it; "" if it is.
+    enrolled_us: since when the unit could have synced; None if unknown. purge_failed: why content that is due
+    is not, or not completely, purged; "" if it is.
     """
 
     log_records: int = 0

@@ -1,4 +1,4 @@
-"""The running reader's newest health report in a file, for `reader status` and for sync. Never a plate."""
+"""The running reader's newest health report in a file, for `reader status` and for syncs. Never a plate."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ IN_MEMORY = (Path("/run/alpr"), Path("/dev/shm"))  # noqa: S108 - a private fold
 
 
 def folders_of(home: Path) -> Iterator[Path]:
-    """Where a report may be: in memory, which does not wear out, before the home itself.
+    """The folders in which a report may be: first one in memory, which does not wear out, then the home.
 
-    In memory a folder of the home's user alone, named after the home; one that is another's is passed over.
+    The folder in memory belongs to the home's user and is named after the home; another user's is skipped.
     """
     owner = home.stat().st_uid
     name = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
@@ -45,18 +45,18 @@ def folders_of(home: Path) -> Iterator[Path]:
 
 
 def path_of(home: Path) -> Path:
-    """Where the reader of this home writes its report."""
+    """The file to which this home's reader writes its report."""
     return next(folders_of(home)) / NAME
 
 
 def write_report(home: Path, report: HealthReport) -> None:
-    """Replace the file; not synced, since a report from before a power cut is of no use."""
+    """Replace the file; without fsync, since a report from before a power cut is useless."""
     facts = report.plain() | {"written_s": boottime_s()}
     files.replace(path_of(home), json.dumps(facts).encode(), lasts=False)
 
 
 def newest_report(home: Path) -> HealthReport | None:
-    """The report of the reader that runs now; None if none does, or the file is foreign."""
+    """The running reader's report; None if no reader runs or the file is not a report."""
     try:
         found = [_read(folder / NAME) for folder in folders_of(home)]
     except OSError:
@@ -83,10 +83,10 @@ def reporting(
     keep: Callable[[], None] = lambda: None,
     on_trouble: Callable[[str], None] = lambda _kind: None,
 ) -> Iterator[None]:
-    """Write the report every few seconds while the `with` runs; the file goes with the process.
+    """Write the report every few seconds during the `with`; the file is removed with the process.
 
-    keep: called hourly and at the end, for what outlives the process. on_trouble: called with the kind of an
-    error as reports begin to fail; they are tried on, and nothing else ends by it.
+    keep: called hourly and at the end, to save what outlives the process. on_trouble: called with the kind of
+    error when reports begin to fail; they are retried, and nothing else ends.
     """
     failing: str | None = None
 

@@ -1,4 +1,4 @@
-"""The health report as the department takes it."""
+"""The health report in the form that the department receives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KNOWN = {field.name: "float" in str(field.type) for field in fields(HealthMessa
 
 
 def health_message(report: HealthReport, log_id: bytes) -> HealthMessage:
-    """The message of one report: the same fields by name. What only the unit shows is left out."""
+    """The message for one report: the fields of the same name, without those that only the unit shows."""
     facts = {name: value for name, value in report.plain().items() if name in _KNOWN}
     alarms = tuple(facts.pop("alarms"))
     for name, value in facts.items():

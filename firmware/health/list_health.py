@@ -1,4 +1,4 @@
-"""What a unit's hot lists give to its health report: how many match as they should. No plate, no name."""
+"""The health report's figures about hot lists: how many match as they should. No plate, no name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListHealth:
-    """The facts of the lists for health: how many. `refused`: what the department sent does not hold.
+    """Numbers of lists. `refused`: lists from the department that are not valid.
 
-    `missing`: lists that the department sent and that are not here any more, or cannot be read. `in_doubt`:
-    lists whose alerts are marked stale because the unit's clock knows no time, not because they are old.
+    `missing`: lists from the department that are no longer here or cannot be read. `in_doubt`: lists whose
+    alerts are marked stale because the unit's clock has no known time, not because they are old.
     """
 
     lists: int = 0
@@ -22,5 +22,5 @@ class ListHealth:
 
     @property
     def failing(self) -> int:
-        """Lists that do not match as they should."""
+        """How many lists do not match as they should."""
         return self.expired + self.refused + self.missing

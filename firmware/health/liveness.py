@@ -1,19 +1,19 @@
-"""Whether a run is worth its heartbeat: frames come, and are read. No I/O."""
+"""Whether a run deserves its heartbeat: frames come and are read. No I/O."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-BLIND_BEFORE_RESTART_S = 60.0  # reopening did not help for so long: let the supervisor restart the process
-NEVER_SEEN_BEFORE_RESTART_S = 1800.0  # a restart did not help either; purge and sync continue
-STUCK_BEFORE_RESTART_S = 300.0  # so long a stage may be held up, by a purge or a slow card
+BLIND_BEFORE_RESTART_S = 60.0  # if reopening does not help for this long, the supervisor restarts the process
+NEVER_SEEN_BEFORE_RESTART_S = 1800.0  # if a restart did not help either; purge and sync continue
+STUCK_BEFORE_RESTART_S = 300.0  # a purge or a slow card may delay a stage for this long
 
 
 class Liveness:
-    """Asked again and again while the run lasts. reading: False where no frame can be read at all.
+    """Checked regularly during a run. reading: False if no frame can be read at all.
 
-    quiet_s: for so long a source may have no frame; a drop folder of a quiet night is not dead.
+    quiet_s: how long a source may be without frames; a drop folder may be empty on a quiet night.
     """
 
     def __init__(
@@ -24,9 +24,9 @@ class Liveness:
         self._read_s = monotonic()
 
     def alive(self, *, frame_age_s: float, read: int, seen: bool) -> bool:
-        """read: how many frames were read so far; a camera alone continues beside a stage that hangs.
+        """Whether the run is alive. read: frames read so far, since a camera continues beside a hung stage.
 
-        seen: whether any frame came since the start.
+        seen: whether any frame has come since the start.
         """
         now_s = self._monotonic()
         if read != self._read:

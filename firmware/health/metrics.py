@@ -1,6 +1,6 @@
-"""The health report as Prometheus text, served on loopback when switched on.
+"""The health report as Prometheus text, served on loopback if switched on.
 
-Format: Prometheus text exposition 0.0.4. Promise: bound to 127.0.0.1, GET /metrics and nothing else.
+Format: Prometheus text exposition 0.0.4. Promise: bound to 127.0.0.1; answers only GET /metrics.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from sync.health import Alarm
 MOST_AT_ONCE = 8
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTERS = {"frames": "frames_total", "frames_dropped": "frames_dropped_total", "reads": "reads_total"}
-# The log's size beside the count of reads would show each hit.
+# The log's size together with the count of reads would reveal each hit.
 _FREE = {"disk_free_bytes", "memory_free_bytes"}
 _SKIPPED = {"at_us", "clock_state", "alarms", "clock_error_us", "log_records"}
 
 
 def prometheus_text(report: HealthReport) -> str:
-    """The report as text. A value that is not known is left out, as Prometheus wants it."""
+    """The report as text. Unknown values are left out, as is usual for Prometheus."""
     lines: list[str] = []
 
     def metric(name: str, kind: str, samples: list[tuple[str, float]]) -> None:
@@ -46,7 +46,7 @@ def prometheus_text(report: HealthReport) -> str:
 
 
 class _Server(ThreadingHTTPServer):
-    """Every user of this machine may connect: a few at once, and their errors say nothing."""
+    """Limits connections, since every user of this machine may connect; errors are not logged."""
 
     daemon_threads = True
 
@@ -55,25 +55,25 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """A thread for it, if there is room for one."""
+        """Start a thread for the request if there is room for one."""
         if not self._room.acquire(blocking=False):
             self.shutdown_request(request)
             return
         try:
             super().process_request(request, client_address)
-        except Exception:  # no thread for it
+        except Exception:  # no thread available
             self._room.release()
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """In that thread."""
+        """Serve the request, in its thread."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away: its traceback in the log would only wear the card."""
+        """Do nothing: the traceback of a client that disconnected would only wear the card."""
 
 
 class MetricsServer:
@@ -95,7 +95,7 @@ class MetricsServer:
                 self.wfile.write(body)
 
             def log_message(self, *_parts: object) -> None:
-                """Every scrape in the log would only wear the card."""
+                """Do nothing: a log line per scrape would only wear the card."""
 
         self._server = _Server(("127.0.0.1", port), Handler)
         self.port: int = self._server.server_address[1]
@@ -113,11 +113,11 @@ class MetricsServer:
 def serving_metrics(
     port: int | None, report: Callable[[], HealthReport], log: structlog.typing.FilteringBoundLogger
 ) -> Iterator[None]:
-    """Serve while the `with` runs; port None: switched off. A port that is taken is an event alone."""
+    """Serve during the `with`; port None: switched off. A taken port only causes an event."""
     with contextlib.ExitStack() as stack:
         try:
             if port is not None:
                 stack.enter_context(contextlib.closing(MetricsServer(port, report)))
-        except OSError as error:  # no reason to be blind
+        except OSError as error:  # no reason to stop reading
             log.error("metrics_not_served", port=port, reason=error.strerror)  # noqa: TRY400 - no trace in it
         yield

@@ -1,5 +1,5 @@
-"""A site's habit: reads an hour by hour of the week, and whether the present is too quiet. Pure but load
-and save.
+"""A site's habit: reads per hour, by hour of the week, and whether it is too quiet now. Only load and save do
+I/O.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from storage.times import HOUR_US, MINUTE_US
 
 HOURS = 168
 WEIGHT = 0.25  # of the newest week
-IMPROBABLE = 0.001  # a quieter stretch than this by chance, once in a thousand, is an alarm
-FEWER_SHARE = 0.5  # traffic varies by more than chance: a holiday, rain. Above this share it is not an alarm
-JUDGED_US = 900_000_000  # a gate or a red light may keep a road empty for a while
-PAUSE_US = 120_000_000  # between two ticks: after more the clock was set, or the unit slept
+IMPROBABLE = 0.001  # a stretch so quiet that its probability is less than this is an alarm
+FEWER_SHARE = 0.5  # no alarm above this share: traffic varies by more than chance (holidays, rain)
+JUDGED_US = 900_000_000  # a gate or a red light may leave a road empty for a while
+PAUSE_US = 120_000_000  # between two ticks: after a longer pause the clock was set, or the unit slept
 
 
 def hour_of_week(us: int) -> int:
-    """0 to 167 for a time in us UTC; 0 is Thursday 00:00 UTC, since 1970 began on one."""
+    """0 to 167 for a time in us UTC; 0 is Thursday 00:00 UTC, since 1970 began on a Thursday."""
     return (us // HOUR_US) % HOURS
 
 
 class ReadHabit:
-    """Counts reads by the hour. An hour teaches only if the unit ran, and could see, through all of it."""
+    """Counts reads by hour. An hour trains the habit only if the unit ran and could see during all of it."""
 
     def __init__(self, usual: list[float | None] | None = None) -> None:
         self._usual: list[float | None] = usual if usual is not None else [None] * HOURS
         self._hour: int | None = None
         self._from_us = self._ticked_us = 0
         self._count = 0
-        self._blind = False  # in this hour, for a time
-        self._was_few = False  # in the hour before
+        self._blind = False  # for a time in this hour
+        self._was_few = False  # in the previous hour
         self._taught: tuple[int, float | None] = (
             -1,
             None,
-        )  # the newest hour that taught, and its habit before
-        self._empty_us, self._missed = 0, 0.0  # time since the last read, and the reads usual in it
+        )  # the newest hour that trained it, and the habit before
+        self._empty_us, self._missed = 0, 0.0  # time since the last read, and the usual reads in it
 
     def tick(self, now_us: int) -> None:
-        """Time continues; closes the hour that is over. Call it every minute or oftener."""
+        """Advance the time, and close an hour that is over. Call it at least every minute."""
         hour, gone_us = now_us // HOUR_US, now_us - self._ticked_us
         self._ticked_us = now_us
         if self._hour is None or not 0 <= gone_us <= PAUSE_US:
@@ -59,27 +59,27 @@ class ReadHabit:
             self._hour, self._from_us, self._count, self._blind = hour, hour * HOUR_US, 0, False
 
     def read(self, now_us: int) -> None:
-        """A read was stored."""
+        """Count a stored read."""
         self.tick(now_us)
         self._count += 1
         self._empty_us, self._missed = 0, 0.0
 
     def blind(self) -> None:
-        """The camera sees nothing, or the hour is unknown: these counts do not train the habit."""
+        """Exclude this hour from training: the camera sees nothing, or the time is unknown."""
         self._blind = True
 
     @property
     def this_hour(self) -> int:
-        """Reads since the hour, or the unit, began."""
+        """Reads since the hour began, or since the unit started."""
         return self._count
 
     def usual(self, now_us: int) -> float | None:
-        """The habit for this hour of the week; None if it is not known yet."""
+        """The habit for this hour of the week; None if not yet known."""
         return self._usual[hour_of_week(now_us)]
 
     def too_quiet(self, now_us: int) -> bool:
-        """Whether the reads, in this hour or since the last one, are less than half of the usual, and so few
-        that chance makes them less than once in a thousand (Poisson).
+        """Whether the reads in this hour, or since the last read, are less than half of the usual, and so few
+        that the probability is below 0.001 (Poisson).
         """
         if self._empty_us >= JUDGED_US and math.exp(-self._missed * FEWER_SHARE) < IMPROBABLE:
             return True
@@ -98,8 +98,8 @@ class ReadHabit:
         return self._count < expected * FEWER_SHARE and total < IMPROBABLE
 
     def _due(self, now_us: int) -> float | None:
-        """The reads that are due in this hour: the least that is usual in it and in its neighbors, since
-        traffic keeps local time, which daylight saving moves by an hour.
+        """The reads expected in this hour: the smallest habit of it and its neighbors, since traffic follows
+        local time, which daylight saving moves by an hour.
         """
         if self.usual(now_us) is None:
             return None
@@ -116,9 +116,7 @@ class ReadHabit:
 
     @classmethod
     def load(cls, path: Path) -> ReadHabit:
-        """The habit of a file; an unreadable or foreign one is a fresh start, since it can be learned
-        again.
-        """
+        """The habit in a file; a new one if the file is unreadable, since a habit can be learned again."""
         try:
             held = json.loads(files.read_bounded(path, 65_536))
             usual = [None if value is None else float(value) for value in held["reads_an_hour"]]
@@ -128,6 +126,6 @@ class ReadHabit:
         return cls(usual) if sound else cls()
 
     def save(self, path: Path) -> None:
-        """Write the habit beside the old one, then replace it."""
+        """Write the habit to a draft, then replace the file with it."""
         text = json.dumps({"reads_an_hour": [None if v is None else round(v, 2) for v in self._usual]})
         files.replace(path, text.encode(), lasts=False)

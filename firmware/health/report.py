@@ -1,6 +1,6 @@
 """The unit's health report, with alarms, for the console, the department and Prometheus.
 
-Promise: numbers and words of a fixed list; nothing in it comes from a plate.
+Promise: it contains only numbers and words from fixed lists; nothing in it comes from a plate.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hw.power import PowerSource, Supply
 from hw.vitals import Board, Vitals
 from sync.health import Alarm
 
-if TYPE_CHECKING:  # a report without a camera needs no numpy: it is a second on a Pi
+if TYPE_CHECKING:  # a report without a camera needs no numpy, which takes a second on a Pi
     import numpy as np
     from numpy.typing import NDArray
 
@@ -38,19 +38,19 @@ RATE_WINDOW_S = 10.0
 NO_FRAMES_S = 10.0
 STARTING_S = 60.0  # a receiver finds the time within seconds of the start, chrony within a minute
 LOOK_EVERY_S = 1.0
-MOST_NAMED = 5  # files, in an event
+MOST_NAMED = 5  # files in an event
 
 
 def first_named(lines: Sequence[str]) -> list[str]:
-    """The first of these lines, and how many more there are."""
+    """The first of these lines, and a line with the number of others."""
     more = len(lines) - MOST_NAMED
     return [*lines[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthReport:
-    """One report. None: not fitted, or not known yet. unacknowledged: records of reads and alerts that the
-    department has given no receipt for.
+    """One report. None: not fitted, or not yet known. unacknowledged: records of reads and alerts without a
+    receipt of the department.
     """
 
     at_us: int
@@ -83,13 +83,13 @@ class HealthReport:
     alarms: tuple[Alarm, ...]
 
     def plain(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """The report as a JSON object."""
         return asdict(self) | {"alarms": [str(alarm) for alarm in self.alarms]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Looks:
-    """What a report is judged by, as of one moment. `settled`: the clock had its time to start."""
+    """The measurements that a report judges. `settled`: the clock has had time to start."""
 
     now: UtcTime
     settled: bool
@@ -105,7 +105,7 @@ class _Looks:
 
 
 class HealthWatch:
-    """Collects what the stages report and judges it. Thread-safe; a frame costs a look once a second."""
+    """Collects what the stages report and judges it. Thread-safe; looks at a frame only once a second."""
 
     def __init__(
         self,
@@ -125,17 +125,17 @@ class HealthWatch:
         scene: SceneWatch | None = None,
         shut: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        """scene: judges the pictures of `frame_seen`; None where no camera reads. shut: what of the home the
-        unit may not use, a line each.
+        """scene: judges the pictures of `frame_seen`; None without a camera. shut: gives a line for each part
+        of the home that the unit cannot use.
         """
         self._shut = shut
         self._card_tb = card_tb
         self._system = system
-        self._watching = watching  # False beside no running reader: then missing frames raise no alarm
+        self._watching = watching  # False without a running reader: then missing frames raise no alarm
         self._board, self._power, self._now, self._custody = board, power, now, custody
         self._sync_late_s = sync_late_s
-        self._stays = stays  # False in a vehicle, which has no site and so no site's habit
-        self._troubles = troubles  # of the other parts: receiver, sources of time
+        self._stays = stays  # False in a vehicle, which has no site and so no habit
+        self._troubles = troubles  # of other parts: receiver, sources of time
         self._monotonic = monotonic
         self._scene, self.habit = scene, habit or ReadHabit()
         self._lock = threading.Lock()
@@ -153,7 +153,7 @@ class HealthWatch:
         self._looked_s = -LOOK_EVERY_S
 
     def frame_seen(self, luma: NDArray[np.uint8]) -> None:
-        """A frame came; luma is the small picture where there is one. Never kept."""
+        """Judge a frame; luma: the small picture if there is one. Never kept."""
         now_s = self._monotonic()
         with self._lock:
             self._frames += 1
@@ -164,37 +164,39 @@ class HealthWatch:
                 self._scene.look(luma, now_s)
 
     def count_dropped(self, dropped: Callable[[], int]) -> None:
-        """From now on ask this for the frames that no stage had time for."""
+        """From now on, call this for the number of dropped frames."""
         self._dropped = dropped
 
     def follow(
         self, silent_s: Callable[[], float | None], why_blind: Callable[[], str | None] = lambda: None
     ) -> None:
-        """Ask the camera from now on: a slow reader and a quiet drop folder raise no alarm."""
+        """From now on, ask the camera for its silence: a slow reader or quiet drop folder raises no alarm."""
         self._silent_s, self._why_blind = silent_s, why_blind
 
     def watch_way_up(self, upside_down: Callable[[], bool], forget: Callable[[], None]) -> None:
-        """Ask this from now on whether the passes say that the camera hangs upside down. forget: a person
-        said which way up it hangs."""
+        """From now on, call this for whether the passes show that the camera hangs upside down.
+
+        forget: called when a person has set which way up it hangs.
+        """
         self._upside_down, self.forget_way_up = upside_down, forget
 
     def watch_lists(self, lists: Callable[[], ListHealth]) -> None:
-        """Ask this from now on how the hot lists are."""
+        """From now on, call this for the state of the hot lists."""
         self._lists = lists
 
     def net_failed(self, what: str, frames: int = 1) -> None:
-        """A net gave no numbers for so many frames, which were not read: an alarm until the run ends."""
+        """Count frames that were not read because a net gave no numbers; an alarm until the run ends."""
         self._unread += frames
         self._net_failed = (what,)
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """The causes of `sensor_failed` that the supply does not name."""
+        """The causes of `sensor_failed`, except for those of the supply."""
         nets = (f"{one} (frames not read so far: {self._unread})" for one in self._net_failed)
         return (*self._troubles(), *nets)
 
     def why(self, alarm: Alarm) -> str:
-        """The cause of an alarm in words, where a part gave one; for the event log, never in a report."""
+        """The cause of an alarm in words, if a part gave one; for the event log, never for a report."""
         if alarm is Alarm.SENSOR_FAILED:
             return "; ".join(self.troubles)
         if alarm is Alarm.PURGE_FAILED:
@@ -208,7 +210,7 @@ class HealthWatch:
         return (self._why_blind() or "") if alarm is Alarm.NO_FRAMES else ""
 
     def read_stored(self) -> None:
-        """One more read is in the log."""
+        """Count a read that is in the log."""
         with self._lock:
             self._reads += 1
             if self._scene is not None:
@@ -216,18 +218,18 @@ class HealthWatch:
             self.habit.read(self._now().us)
 
     def lit_anew(self) -> None:
-        """Lamps or filter were switched: another picture is no other view."""
+        """Note that lamps or filter were switched: a changed picture is then not a changed view."""
         with self._lock:
             if self._scene is not None:
                 self._scene.lit_anew()
 
     def report(self) -> HealthReport:
-        """Judge everything now."""
+        """Judge everything and make a report."""
         now, now_s = self._now(), self._monotonic()
         vitals, custody = self._board.look(), self._custody()
         supply, supply_failed = self._supply()
         lists, marks = self._lists(), self._system()
-        shut = bool(self._shut())  # not under the lock, which each frame takes: it may be a thousand folders
+        shut = bool(self._shut())  # a thousand folders, perhaps: not under the lock, which frames need
         with self._lock:
             self.habit.tick(now.us)
             looks = _Looks(
@@ -248,7 +250,7 @@ class HealthWatch:
             recent = [at for at in self._arrivals if now_s - at <= RATE_WINDOW_S]
             span_s = min(RATE_WINDOW_S, max(now_s - self._begun_s, 1e-3))
             since_sync_s = None if custody.last_sync_us is None else (now.us - custody.last_sync_us) / 1e6
-            if since_sync_s is not None and since_sync_s < 0:  # the clock was set back: unknown
+            if since_sync_s is not None and since_sync_s < 0:  # unknown: the clock was set back
                 since_sync_s = None
             alarms = self._alarms(looks)
             quality = None if self._scene is None else self._scene.quality
@@ -331,7 +333,7 @@ class HealthWatch:
         return custody.enrolled and not on_time
 
     def _few_reads(self, now: UtcTime) -> bool:
-        """Without a known hour, or while the unit drives, no habit defines what is few."""
+        """Whether there are too few reads; False if the hour is unknown or the unit moves (no habit)."""
         known = self._watching and self._stays and now.state is not TimeState.UNKNOWN
         return known and self.habit.too_quiet(now.us)
 

@@ -12,7 +12,7 @@ from storage.times import margin_text
 
 
 def report_lines(report: HealthReport) -> Iterable[str]:
-    """The report for a person, a line each."""
+    """The report's lines for a person."""
 
     def known(value: object, unit: str = "") -> str:
         return "-" if value is None else f"{value}{unit}"
@@ -29,7 +29,7 @@ def report_lines(report: HealthReport) -> Iterable[str]:
     if report.since_sync_s is None:
         yield f"sync         never; {waiting}"
         yield f"log          {newer}"
-    else:  # as that sync left them: what came since would show a hit
+    else:  # as of that sync: newer counts would reveal a hit
         yield f"sync         {_duration(max(1.0, report.since_sync_s))} ago; it left {waiting}"
         yield f"log          {newer} after that sync"
     wear = known(report.card_wear_percent, " %")
@@ -58,7 +58,7 @@ def _written(report: HealthReport) -> str:
 
 
 def _years(years: float) -> str:
-    """A short life with its tenth: 0 years would say nothing."""
+    """Years, with a decimal for a short life: 0 years would mean nothing."""
     if years < 0.1:
         return "less than 0.1 years"
     return f"{years:.1f} years" if years < 10 else f"{min(years, 99):.0f} years"

@@ -1,8 +1,7 @@
-"""Notices a camera that sees nothing any more: dark, covered, frozen or knocked aside. Pictures in,
-alarms out.
+"""Notices a camera that no longer sees: dark, covered, frozen or knocked aside. Pictures in, alarms out.
 
-Promise: judged on coarse brightness only, so nothing kept here could show a plate; needs no clock but a
-running one. A camera that has just read a plate is not blind, whatever its picture looks like.
+Promises: it uses only coarse brightness, so that nothing kept here could show a plate, and only a monotonic
+clock. A camera that has just read a plate is not blind, whatever its picture looks like.
 """
 
 from __future__ import annotations
@@ -16,26 +15,26 @@ from firmware.frames.picture_quality import PictureQuality, coarse, picture_qual
 
 ROWS, COLUMNS = 9, 16
 DARK_MEAN, DARK_CONTRAST = 12.0, 6.0
-FLAT_CONTRAST = 1.0  # dark pictures with nothing in them are the same without being frozen: a black night
+FLAT_CONTRAST = 1.0  # dark, empty pictures are equal without being frozen: a black night
 COVERED_SHARE = 0.35  # of the usual contrast and sharpness
-KNOCKED_LIKENESS = 0.35  # correlation with the usual scene
-STEADY_LIKENESS = 0.75  # a view that is usually less alike than this belongs to a moving vehicle
+KNOCKED_LIKENESS = 0.35  # correlation with the usual view
+STEADY_LIKENESS = 0.75  # if the view usually correlates less than this, the vehicle moves
 LEARN_S = 600.0
-CLEAR_S = 10.0  # an alarm is over once nothing was wrong for so long: a headlamp is not daybreak
-PROOF_S = 300.0  # so long a read proves that the camera sees
-PROOF_READS = 10  # in a view that is another one: it is the usual one from then on
-LIMITS_S = {"dark": 60.0, "covered": 300.0, "frozen": 30.0, "knocked": 120.0}  # so long, and it is an alarm
+CLEAR_S = 10.0  # an alarm clears once nothing has been wrong for this long: a headlight is not daybreak
+PROOF_S = 300.0  # a read proves for this long that the camera sees
+PROOF_READS = 10  # reads in a changed view that make it the usual one
+LIMITS_S = {"dark": 60.0, "covered": 300.0, "frozen": 30.0, "knocked": 120.0}  # until it is an alarm
 _CHANGE_SHARE = 0.02
 
 
 class SceneWatch:
-    """Feed it a picture every second or so; `alarms` gives what has been wrong for long enough."""
+    """Give it a picture about every second; `alarms` returns what has been wrong for long enough."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
-        self._wrong_s: dict[str, float] = {}  # when it was wrong last
+        self._wrong_s: dict[str, float] = {}  # when it was last wrong
         self._read_s = float("-inf")
-        self._reads = 0  # since the view is another one
+        self._reads = 0  # since the view changed
         self._usual: NDArray[np.float32] | None = None
         self._usual_contrast = self._usual_sharpness = 0.0
         self._usual_likeness = 1.0
@@ -44,8 +43,8 @@ class SceneWatch:
         self.quality: PictureQuality | None = None
 
     def look(self, luma: NDArray[np.uint8], now_s: float) -> None:
-        """Take one picture at now_s (running clock). luma: uint8 (H, W), low resolution will do; one with
-        fewer pixels than there are cells shows nothing, and would spoil what was learned.
+        """Take one picture at now_s (monotonic). luma: uint8 (H, W), in low resolution; a picture with fewer
+        pixels than cells is ignored, since it would spoil what was learned.
         """
         if luma.shape[0] < ROWS or luma.shape[1] < COLUMNS:
             return
@@ -53,7 +52,7 @@ class SceneWatch:
         cells = coarse(luma, ROWS, COLUMNS)
         sample = luma[:: max(1, luma.shape[0] // 90), :: max(1, luma.shape[1] // 160)].copy()
         same = self._last is not None and np.array_equal(sample, self._last)
-        frozen = same and (quality.contrast >= FLAT_CONTRAST or quality.mean >= DARK_MEAN)  # all gray, too
+        frozen = same and (quality.contrast >= FLAT_CONTRAST or quality.mean >= DARK_MEAN)  # also if all gray
         if self._usual is None:
             self._usual, self._begun_s = cells.copy(), now_s
             self._usual_contrast, self._usual_sharpness = quality.contrast, quality.sharpness
@@ -78,20 +77,20 @@ class SceneWatch:
         self._last, self.quality = sample, quality
 
     def read(self, now_s: float) -> None:
-        """A plate was read: the camera sees. Another view that shows plates becomes the usual one."""
+        """Note that a plate was read: the camera sees. A changed view with reads becomes the usual one."""
         self._read_s = now_s
         self._reads = self._reads + 1 if "knocked" in self._since else 0
         if "covered" in self._since or self._reads >= PROOF_READS:
             self.lit_anew()
 
     def lit_anew(self) -> None:
-        """The light is another one (lamps, filter): the usual view is learned again."""
+        """Learn the usual view again, since lamps or filter changed the light."""
         self._usual, self._usual_likeness, self._reads = None, 1.0, 0
         for name in ("covered", "knocked"):
             self._since.pop(name, None)
 
     def alarms(self, now_s: float) -> Iterable[str]:
-        """What has lasted longer than its limit: of dark, covered, frozen, knocked."""
+        """Those of dark, covered, frozen and knocked that have lasted longer than their limits."""
         proven = {"dark", "covered"} if now_s - self._read_s < PROOF_S else set()
         return tuple(
             name

@@ -1,4 +1,4 @@
-"""What the image's system leaves for the health report: small files of root's. No other system has them."""
+"""What the image's system leaves for the health report: root's small files, which other systems do not have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ LINE_LIMIT = 240
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemMarks:
-    """given_up: the update that was tried and left, and why. other_disk: what has this unit's labels too.
+    """given_up: the update that was tried and given up, and why. other_disk: another disk with this unit's
+    labels.
 
     Empty: none.
     """
@@ -22,12 +23,12 @@ class SystemMarks:
 
 
 def system_marks(given_up: Path = GIVEN_UP, other_disk: Path = OTHER_DISK) -> SystemMarks:
-    """What is there now."""
+    """Read the current marks."""
     return SystemMarks(given_up=_line(given_up), other_disk=_line(other_disk))
 
 
 def _line(path: Path) -> str:
-    """A mark's one line. A mark that is there and cannot be read is one."""
+    """The line of a mark; for one that exists but cannot be read, a line that says so."""
     try:
         with path.open("rb") as file:
             text = file.read(LINE_LIMIT).decode("utf-8", "replace")

@@ -1,7 +1,7 @@
-"""How long the card lasts at this rate of writing, and how much room there is. Arithmetic; no I/O.
+"""How long the card lasts at the current rate of writing, and how much room it has. Arithmetic; no I/O.
 
-A hit writes more than another read. So what a console or a metric shows of the machine's storage is in steps
-in which no single read can be seen.
+A hit writes more than another read. So a console or metric shows figures about storage only in steps that do
+not reveal a single read.
 """
 
 from __future__ import annotations
@@ -11,20 +11,18 @@ from dataclasses import dataclass
 
 from hw.card import CardWrites
 
-# What a consumer card takes, in its own size: 1,000 erase cycles, each written byte costing ten by the card's
-# own housekeeping. parts.card_tb says better where the maker does.
+# How often a consumer card can be filled: 1,000 erase cycles, and the card's housekeeping writes ten bytes
+# for each. parts.card_tb is better if the maker gives the figure.
 ASSUMED_SIZES = 100
 YEAR_S = 365 * 86_400.0
-BYTES_STEP, FLUSHES_STEP = 10_000_000, 1000  # an hour; rounded up
+BYTES_STEP, FLUSHES_STEP = 10_000_000, 1000  # per hour; rounded up
 FREE_STEP = 64 << 20  # bytes; rounded down
-LEAST_S = 600.0  # of running, before a rate says anything
+LEAST_S = 600.0  # of running before a rate is meaningful
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WearBudget:
-    """At most so many bytes and flushes an hour since the machine started, and the years that a new card
-    lasts so.
-    """
+    """The most bytes and flushes per hour since the machine started, and how many years a new card lasts so."""
 
     bytes_an_hour: int
     flushes_an_hour: int | None
@@ -34,7 +32,7 @@ class WearBudget:
 def wear_budget(
     writes: CardWrites | None, *, running_s: float, size_bytes: int, card_tb: float | None = None
 ) -> WearBudget | None:
-    """None if nothing counts. years: None before ten minutes have passed, or if nothing is written."""
+    """The budget; None if nothing counts writes. years: None in the first ten minutes, or without writes."""
     if writes is None or running_s <= 0:
         return None
     hours = running_s / 3600
@@ -49,7 +47,7 @@ def wear_budget(
 
 
 def coarse_free(free_bytes: int) -> int:
-    """Free room, bytes, in whole steps."""
+    """Free space in bytes, rounded down to whole steps."""
     return free_bytes // FREE_STEP * FREE_STEP
 
 

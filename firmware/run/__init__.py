@@ -1,1 +1,1 @@
-"""The only room that wires: a run from its start to its end."""
+"""The only room that wires the parts: a run from start to end."""

@@ -1,4 +1,4 @@
-"""The reader from its start to its end: one run after the other, and what comes between two of them."""
+"""The reader from start to end: one run after another, and what happens between two of them."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ WAY_S = 8.0  # a console without a login releases the home within a second or tw
 
 
 def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResult:
-    """The main job, until the source ends or SIGTERM or SIGINT comes; then everything seen is stored.
+    """Read until the source ends or SIGTERM or SIGINT comes; then store everything that was seen.
 
-    With the ignition off it stops reading, and reads on if it comes back before the power goes; a log that
-    the department refuses is set aside, and reading continues in a new one; it continues with a configuration
-    that the department sent, too. Raises FirmwareError, HardwareError, StorageError, DetectorError.
+    With the ignition off it stops reading, and continues if the ignition returns before the power is cut. If
+    the department refuses the log, it continues in a new one; if the department sends a configuration, it
+    continues with that. Raises FirmwareError, HardwareError, StorageError, DetectorError.
     """
     out, err = lasting(out), lasting(err)
     prepare_home(home)
@@ -49,7 +49,7 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
 
     def on_order(order: PowerOrder) -> None:
         orders.order(order)
-        if order is PowerOrder.POWER_OFF:  # at once: the capacitor's time runs since the order to stop
+        if order is PowerOrder.POWER_OFF:  # at once: the capacitor has been draining since the order to stop
             try:
                 SystemdMachine().power_off()
             except HardwareError as error:
@@ -74,7 +74,7 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
 
 
 def _carried_out(one_run: OneRun, out: TextIO, err: TextIO) -> RunResult:
-    """Raises OutOfMemoryError, and what a run raises."""
+    """Carry out one run. Raises OutOfMemoryError, and what a run raises."""
     try:
         return one_run.carry_out(out=out, err=err)
     except MemoryError:
@@ -85,18 +85,18 @@ def _carried_out(one_run: OneRun, out: TextIO, err: TextIO) -> RunResult:
 
 
 def _keep_to_owner(home: Path, log: structlog.typing.FilteringBoundLogger) -> None:
-    """Take what others may do from the unit's own files, as a copy by hand leaves them, and say so."""
+    """Remove other users' rights from the unit's files, as a manual copy may leave them, and log that."""
     for folder in (home / "store", home / "sync"):
         closed = 0
-        with contextlib.suppress(OSError):  # another user's: who opens it names it
+        with contextlib.suppress(OSError):  # another user's: reported when it is opened
             for path in folder.iterdir():
                 closed += _is_closed_now(path)
-        if closed:  # no names: a person may have put a picture there
+        if closed:  # without names: a person may have put a picture there
             log.warning("files_were_open_to_others", folder=folder.name, files=closed)
 
 
 def _is_closed_now(path: Path) -> bool:
-    """Whether others could do something with this file until now."""
+    """Remove other users' rights from a file; returns whether they had any."""
     with contextlib.suppress(OSError):
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode) and mode & 0o077:
@@ -108,7 +108,8 @@ def _is_closed_now(path: Path) -> bool:
 def _take_up_configuration(
     home: Path, log: structlog.typing.FilteringBoundLogger, orders: SupplyOrders
 ) -> None:
-    """As this home's only reader: another is refused here, before it touches a file or a part of the unit.
+    """Apply a sent configuration, as this home's only reader: a second reader is refused here, before it uses
+    any file or part of the unit.
 
     Raises HomeLockedError, ConfigError.
     """
@@ -124,10 +125,10 @@ def _take_up_configuration(
 
 @contextlib.contextmanager
 def _only_one(home: Home, log: structlog.typing.FilteringBoundLogger, orders: SupplyOrders) -> Iterator[None]:
-    if not home.exists():  # its log was set aside; the next one to open takes the lock
+    if not home.exists():  # its log was set aside; opening the next one takes the lock
         yield
         return
-    if home.is_written():  # a person at a terminal should not wonder what it waits for
+    if home.is_written():  # so that a person at a terminal knows what it waits for
         log.info("waiting_for_home", at_most_s=WAY_S, reason="another process writes this home")
     with way_asked(home.root):
         lock = retry_while_locked(lambda: HomeLock(home), patience_s=WAY_S, ended=lambda: orders.ended)
@@ -139,7 +140,7 @@ def _only_one(home: Home, log: structlog.typing.FilteringBoundLogger, orders: Su
 
 @contextlib.contextmanager
 def _stopping_signals(orders: SupplyOrders) -> Iterator[None]:
-    """SIGTERM, SIGINT and a terminal that goes (SIGHUP) ask for the end; what was installed comes back."""
+    """Let SIGTERM, SIGINT and SIGHUP (a closed terminal) ask for the end; restores the handlers later."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -148,7 +149,7 @@ def _stopping_signals(orders: SupplyOrders) -> Iterator[None]:
         orders.end()
 
     ending = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup says that it shall live on
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # unless started with nohup
         ending.append(signal.SIGHUP)
     before = {number: signal.signal(number, on_signal) for number in ending}
     try:
@@ -159,7 +160,7 @@ def _stopping_signals(orders: SupplyOrders) -> Iterator[None]:
 
 
 def _heartbeat() -> Heartbeat | None:
-    """systemd's, where it started us."""
+    """systemd's heartbeat if it started us."""
     if "NOTIFY_SOCKET" not in os.environ:
         return None
     with contextlib.suppress(MissingDriverError):

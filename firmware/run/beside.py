@@ -1,4 +1,4 @@
-"""What runs beside the reading: health, uplink, purge, metrics, consoles, hot lists, door; a starter each."""
+"""Starts what runs beside the reading: health, uplink, purge, metrics, consoles, hot lists, door."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from sync.runner import Attempt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """What runs beside the reading, as far as the reading feeds it."""
+    """The parts beside the reading that the reading uses."""
 
     health: HealthWatch
     tap: FrameTap
@@ -58,9 +58,9 @@ class Beside:
 
 
 class BesideReading:
-    """Starts all of it for one run.
+    """Starts all these parts for one run.
 
-    known_states: that the nets can name. on_gives_way, on_attempt: see UplinkThread.
+    known_states: the states that the nets can name. on_gives_way, on_attempt: see UplinkThread.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class BesideReading:
         self._came = threading.Event()
 
     def start(self, stack: contextlib.ExitStack, source: TunableSource) -> Beside:
-        """Start everything; it ends with the stack, the newest first."""
+        """Start everything; it ends with the stack, in reverse order."""
         habit = ReadHabit.load(self._home / "habit.json")
         health, tap = self._health(habit), FrameTap()
         lighting = self._lighting(health)
@@ -152,7 +152,7 @@ class BesideReading:
         )
 
     def _attempted(self, made: Attempt) -> None:
-        """A conversation ended: a list that came is put into force at once."""
+        """Handle the end of a conversation: a new list comes into force at once."""
         if made.progress.documents:
             self._came.set()
         self._on_attempt(made)
@@ -169,14 +169,14 @@ class BesideReading:
         )
 
     def _alert_lamps(self) -> Callable[[], Lamps] | None:
-        """Buzzer and lamp of alerts for a test, as they were before once it ends; None without either."""
+        """Buzzer and alert lamp for a test, which then restores their state; None without either."""
         lamps = self._parts.lamps
         if lamps is None or sounder_of(self._config.parts) is None:
             return None
         return partial(BorrowedLamps, lamps)
 
     def _sounder(self, stack: contextlib.ExitStack) -> Sounder | None:
-        """Buzzer and lamp of alerts, where the unit has one."""
+        """The sounder, if the unit has a buzzer or an alert lamp."""
         lamps = self._parts.lamps
         if lamps is None or sounder_of(self._config.parts) is None:
             return None
@@ -189,7 +189,7 @@ class BesideReading:
         return (*self._parts.troubles.lasting, *(() if sounder is None else sounder.troubles))
 
     def _start_alerts(self, stack: contextlib.ExitStack, uplink: UplinkThread) -> Alerts:
-        """Hot lists and their alerts, and the door over which other commands ask for them and for reads."""
+        """Start hot lists and alerts, and the door through which other commands ask for them and reads."""
         sounder = self._sounds = self._sounder(stack)
 
         def changed(alert: OpenAlert, what: str) -> None:
@@ -228,7 +228,7 @@ class BesideReading:
 
 
 def retuner(source: TunableSource, lighting: Lighting | None) -> Callable[[CameraSettings], None]:
-    """What puts other camera settings into force while the reader runs."""
+    """A function that changes camera settings while the reader runs."""
 
     def retune(settings: CameraSettings) -> None:
         source.retune(settings)
@@ -239,5 +239,5 @@ def retuner(source: TunableSource, lighting: Lighting | None) -> Callable[[Camer
 
 
 def _keep_habit(habit: ReadHabit, home: Path) -> None:
-    if Home(home).exists():  # after a factory reset nothing of the old unit comes back
+    if Home(home).exists():  # after a factory reset nothing of the old unit may come back
         habit.save(home / "habit.json")

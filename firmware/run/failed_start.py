@@ -1,7 +1,7 @@
-"""A run that cannot begin, or ends by an error: what is due is purged all the same.
+"""Purges what is due even if a run cannot begin or ends with an error.
 
-The supervisor starts such a unit again and again. Its configuration may be unreadable for months, and its
-receipts and its policy let content go meanwhile.
+The supervisor starts such a unit again and again. Its configuration may be unreadable for months, and
+meanwhile content becomes due by its policy and its receipts.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ ENDS = (ExplainedError, HardwareError, DetectorError, OSError, sqlite3.Error)
 
 @contextlib.contextmanager
 def purging_anyway(home: Path, log: structlog.typing.FilteringBoundLogger) -> Iterator[None]:
-    """For `with`: an error that ends the block is raised once what is due was purged, if the ledger opens."""
+    """A context manager: if its block raises, what is due is purged first, provided that the ledger opens."""
     try:
         yield
     except HomeLockedError:
-        raise  # the process that writes the home purges it
+        raise  # the process that holds the home purges it
     except ENDS:
         with contextlib.suppress(*ENDS), open_ledger(home, clock=clock_of(None)) as ledger:
             receipt = ledger.tend()

@@ -1,7 +1,8 @@
-"""Opens the parts that the configuration names: receiver, clock sources, supply, lamps; and keeps them going.
+"""Opens the parts that the configuration names (receiver, clock sources, supply, lamps) and keeps them
+working.
 
-A part that is not named is not there. One that is named and does not answer, at the start or later, is an
-alarm that names its cure; the unit reads meanwhile, and takes the part up when it comes.
+A part that is not named does not exist. If a named part does not answer, at the start or later, an alarm
+names the cure; meanwhile the unit reads, and it uses the part once it answers.
 """
 
 from __future__ import annotations
@@ -29,26 +30,26 @@ from hw.rtc import KernelRtc
 from hw.serial_port import TtySerialPort
 
 REFRESH_S = 1.0
-LASTING_S = 5.0  # a source of time that starts again is not trouble yet
-LATE_DAEMON_S = 30.0  # chronyd may come up after us
+LASTING_S = 5.0  # a source of time may restart within this time
+LATE_DAEMON_S = 30.0  # chronyd may start after us
 
 
 class Troubles:
-    """What is wrong with the parts, once it lasts."""
+    """What has been wrong with the parts for long enough."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
         self.lasting: tuple[str, ...] = ()
 
     def noted(self, found: Iterable[str], now_s: float) -> None:
-        """One look at all parts: what is wrong now, a line each."""
+        """Note the result of one look at all parts: a line for each problem."""
         self._since = {what: self._since.get(what, now_s) for what in found}
         self.lasting = tuple(what for what, since_s in self._since.items() if now_s - since_s >= LASTING_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldParts:
-    """What is fitted. ignition is None on a unit that has no ignition line."""
+    """The fitted parts. ignition: None on a unit without an ignition line."""
 
     clock: DisciplinedClock
     position: PositionSource | None
@@ -58,15 +59,15 @@ class FieldParts:
     troubles: Troubles
 
     def fix_at(self, ago_s: float) -> Fix | None:
-        """Where the unit was so long ago, by its receiver."""
+        """Where the unit was ago_s seconds ago, by its receiver."""
         return None if self.position is None else self.position.at(ago_s)
 
 
 @contextlib.contextmanager
 def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> Iterator[FieldParts]:
-    """Open the parts, keep the clock judged and the supply watched, close them.
+    """Open the parts, judge the clock and watch the supply meanwhile, and close the parts.
 
-    on_order: called once for each change of what the supply asks for.
+    on_order: called once for each new order of the supply.
     """
     named = config.parts
     with contextlib.ExitStack() as stack:
@@ -103,29 +104,29 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
 
 
 class _Keeper:
-    """Checks clock and supply independently. A part that fails for a while is checked again.
+    """Checks clock and supply independently, and retries a part that fails.
 
-    Whatever else goes wrong is named as a trouble: a thread that ended would leave the ignition unwatched.
+    Any other error is reported as a trouble: if the thread ended, no one would watch the ignition.
     """
 
     def __init__(self, parts: FieldParts, on_order: Callable[[PowerOrder], None]) -> None:
         self._parts, self._on_order = parts, on_order
         self._order = PowerOrder.RUN
-        self._sought_s = self._missed_s = time.monotonic()  # when late sources of time were looked for
+        self._sought_s = self._missed_s = time.monotonic()  # when late sources of time were last tried
 
     def keep(self, stop: threading.Event) -> None:
-        """Look once a second until `stop`."""
+        """Look at the parts once a second until `stop`."""
         while not stop.wait(REFRESH_S):
             self.look(time.monotonic())
 
     def look(self, now_s: float) -> None:
-        """One look at each part."""
+        """Look at each part once."""
         found: list[str] = []
         for name, work in (("clock", self._clock), ("supply", self._supply), ("lamps", self._lamps)):
             try:
                 found += work(now_s)
             except HardwareError:
-                continue  # the health report asks for itself
+                continue  # the health report asks by itself
             except Exception as error:  # noqa: BLE001 - named, and tried again
                 found.append(f"{name}: {type(error).__name__}")
         self._parts.troubles.noted(found, now_s)
@@ -171,14 +172,14 @@ class _Keeper:
 
 
 def lamp_pins(named: PartsSettings) -> dict[str, int]:
-    """The pins of lamps, filter and buzzer that the configuration names."""
+    """The configured pins of lamps, filter and buzzer, by name."""
     names = ("strobe_pin", "filter_pin", "status_pin", "buzzer_pin", "alert_pin")
     pins = {name: getattr(named, name) for name in names}
     return {name: pin for name, pin in pins.items() if pin is not None}
 
 
 def clock_of(position: PositionSource | None) -> DisciplinedClock:
-    """Judged by every source of time that this machine has; by the kernel's own word until chrony answers."""
+    """The clock with every source of time of this machine, and the kernel's report until chrony answers."""
     daemon = pulses = rtc = None
     with contextlib.suppress(MissingDriverError):
         daemon = ChronyDaemon()

@@ -1,7 +1,7 @@
-"""What `reader run` shows: reads where they may be seen, and counts alone everywhere else.
+"""What `reader run` shows: reads where they may be seen, and elsewhere only counts.
 
-A service's output ends up in a journal that no purge reaches. So plate, time, state and direction of a read
-stay away from it: what is sealed in the store is in clear nowhere else.
+A service's output goes to a journal that no purge reaches. So plate, time, state and direction of a read
+never go there: what is sealed in the store must not be in clear anywhere else.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from storage.times import utc_text
 
 UNKNOWN = "-"
 _ROWS = 24
-_STAGES = {  # what a person wants to know, from the detector's own steps
+_STAGES = {  # what a person wants to know, by the detector's steps
     "find": ("shrink", "find", "decode"),
     "rectify": ("rectify",),
     "read": ("read", "text"),
@@ -35,17 +35,17 @@ _WIDTHS = (7, 12, 11, 7, 5, 8, 7, 8, 11, 8, 8)
 
 
 class StageTimes:
-    """Mean milliseconds a frame by stage, over the last frames."""
+    """Mean milliseconds per frame by stage, over the last frames."""
 
     def __init__(self, window: int = 200) -> None:
         self._frames: deque[Mapping[str, float]] = deque(maxlen=window)
 
     def add(self, ms: Mapping[str, float]) -> None:
-        """One frame's times by the detector's step."""
+        """Add one frame's times, by the detector's steps."""
         self._frames.append(ms)
 
     def means(self) -> dict[str, float]:
-        """By stage; 0 before the first frame."""
+        """The means by stage; 0 before the first frame."""
         count = max(1, len(self._frames))
         return {
             stage: sum(ms.get(step, 0.0) for ms in list(self._frames) for step in steps) / count
@@ -54,8 +54,8 @@ class StageTimes:
 
 
 class Repainted(io.TextIOBase):
-    """Lines that are drawn again in place, at the end of a terminal. What is written to it, an event of the
-    program, goes above them; so no line of the run is painted over.
+    """Lines that are redrawn in place at the bottom of a terminal. Text that is written to it, such as
+    events, goes above them, so that nothing is painted over.
     """
 
     def __init__(self, terminal: TextIO) -> None:
@@ -63,7 +63,7 @@ class Repainted(io.TextIOBase):
         self._lock = threading.RLock()
 
     def paint(self, lines: Sequence[str]) -> None:
-        """Replace what is painted. A line is cut at the terminal's edge, and the first rows give way."""
+        """Replace the painted lines, cut at the terminal's edge; if there are too many, drop the first ones."""
         columns, rows = shutil.get_terminal_size()
         with self._lock:
             if self._mid_line:  # the rest of an event comes first
@@ -75,7 +75,7 @@ class Repainted(io.TextIOBase):
             self._painted = len(shown)
 
     def write(self, text: str) -> int:
-        """Above what is painted, which returns at the next paint."""
+        """Write text above the painted lines, which return at the next paint."""
         with self._lock:
             self._wipe()
             self._terminal.write(text)
@@ -84,12 +84,12 @@ class Repainted(io.TextIOBase):
         return len(text)
 
     def isatty(self) -> bool:
-        """It is one."""
+        """Return True: it writes to a terminal."""
         return True
 
     @contextlib.contextmanager
     def taking_events(self) -> Iterator[None]:
-        """While it is open, what goes to stderr is written here, if stderr is a terminal too."""
+        """Redirect stderr here for the length of the `with`, if stderr is a terminal too."""
         if sys.stderr.isatty():
             with contextlib.redirect_stderr(self):
                 yield
@@ -103,11 +103,11 @@ class Repainted(io.TextIOBase):
 
 
 class LiveView:
-    """On a terminal a view that is redrawn in place; elsewhere a line a read, or nothing.
+    """On a terminal, a view that is redrawn in place; elsewhere a line per read, or nothing.
 
-    reads: whether reads may be seen; else there are counts alone. as_json: one JSON object a read; where
-    reads may not be seen it holds the record's number and nothing else, and a journal, which would add the
-    time, gets not even that.
+    reads: whether reads may be seen; otherwise there are only counts. as_json: one JSON object per read; if
+    reads may not be seen, it contains only the record's number, and a journal, which would add the time, does
+    not even get that.
     """
 
     def __init__(self, out: TextIO, *, reads: bool, as_json: bool) -> None:
@@ -134,13 +134,13 @@ class LiveView:
         self._open.close()
 
     def progress(self, progress: RunProgress) -> None:
-        """A frame was read; called from the reading thread."""
+        """Note a frame that was read; called by the reading thread."""
         with self._lock:
             self._times.add(progress.ms)
             self._in_view = len(progress.live)
 
     def stored(self, number: int, read: Read) -> None:
-        """A read is durable; called from the storing thread."""
+        """Show a durable read; called by the storing thread."""
         if self._silent:
             return
         with self._lock:
@@ -155,7 +155,7 @@ class LiveView:
                 self._line(self._rows[-1])
 
     def refresh(self, counts: PipelineCounts, blind_s: float) -> None:
-        """Redraw, on a terminal; called from the main thread."""
+        """Redraw the view on a terminal; called by the main thread."""
         if self._live is None:
             return
         with self._lock:
@@ -163,7 +163,7 @@ class LiveView:
             self._live.paint([*lines, self._caption(counts, blind_s)])
 
     def summary(self, counts: PipelineCounts, blind_s: float, alerts: int = 0) -> str:
-        """One line about the whole run. alerts: how many were raised."""
+        """A line about the whole run. alerts: how many were raised."""
         stages = ", ".join(f"{stage} {mean:.1f}" for stage, mean in self._times.means().items())
         lost = counts.lost_passes + counts.without_frame
         raised = f", {counted(alerts, 'alert')} (reader alerts)" if alerts else ""

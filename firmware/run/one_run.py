@@ -1,4 +1,4 @@
-"""The only place that wires: configuration, ledger, camera, eyes, uplink, consoles become one run."""
+"""The only place that wires configuration, ledger, camera, eyes, uplink and consoles into one run."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ from sync.event_log import event_log
 from sync.membership import SyncFolder
 from sync.runner import Attempt
 
-LOOK_S = 0.2  # how often the main thread redraws and looks for a signal
-QUIET_INTERVALS = 3  # of its source, before one that delivers is taken for dead
-COUNTS_EVERY_S = 3600.0  # so rare that the event's own time stamp reveals no read
+LOOK_S = 0.2  # how often the main thread redraws the view and looks for a signal
+QUIET_INTERVALS = 3  # intervals of its source after which a camera that delivered counts as dead
+COUNTS_EVERY_S = 3600.0  # so rare that the event's time stamp reveals no read
 
 
 class OneRun:
-    """One run with one ledger, from its opening to its closing."""
+    """One run with one ledger, from opening to closing."""
 
     def __init__(  # noqa: PLR0917 - called once, above
         self,
@@ -72,16 +72,16 @@ class OneRun:
         self._home, self._config, self._parts, self._options = home, config, parts, options
         self._stop, self._heartbeat = stop, heartbeat
         self._successor: Successor | None = None
-        self._sent = threading.Event()  # a configuration came, or one's sync settings lapsed
+        self._sent = threading.Event()  # a configuration came, or sync settings lapsed
         self._trial = RunningTrial(SyncFolder.of(home))
 
     @property
     def reason(self) -> Reason | None:
-        """Why it was asked to end; None if its source did."""
+        """Why it was asked to end; None if its source ended."""
         return self._stop.reason
 
     def reads_on(self, orders: SupplyOrders) -> bool:
-        """What comes after the end: True to read on."""
+        """Whether another run follows after the end."""
         if self._successor is not None:
             self._successor.open(self._home, self._parts.clock).close()
             return self._stop.reason is Reason.LOG_ENDS and not self._options.once and not orders.ended
@@ -95,18 +95,18 @@ class OneRun:
         return order is PowerOrder.RUN and not orders.ended
 
     def carry_out(self, *, out: TextIO, err: TextIO) -> RunResult:
-        """Open, read until the end, store everything, close."""
+        """Open the ledger, read until the end, store everything, close."""
         log, clock = event_log(err), self._parts.clock
         reader = load_eyes(self._config.reading.threads, patient=self._keeps_running, log=log)
         source = self._source(reader, log)
         with run_ledger(self._home, clock, log, self._stop) as ledger:
             know_signed_time(ledger, clock)
-            hear_department(ledger, clock)  # an earlier run of this start of the machine may have heard it
+            hear_department(ledger, clock)  # an earlier run since the machine's start may have received it
             demo = not ledger.status().enrolled
             if self._options.plates and not demo:
                 raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
             with contextlib.ExitStack() as stack:
-                stack.callback(self._keep_last_keys, ledger)  # after all else beside the reading has ended
+                stack.callback(self._keep_last_keys, ledger)  # after everything beside the reading has ended
                 starter = BesideReading(
                     self._home,
                     self._config,
@@ -134,7 +134,7 @@ class OneRun:
 
     @property
     def _keeps_running(self) -> bool:
-        """Whether missing nets or a missing camera end no run: an enrolled unit purges and syncs without."""
+        """Whether to run without nets or camera, as an enrolled unit does to purge and sync."""
         return SyncFolder.of(self._home).is_member() and not self._options.once
 
     def _source(
@@ -173,7 +173,7 @@ class OneRun:
         said: RunOutput,
         log: structlog.typing.FilteringBoundLogger,
     ) -> RunResult:
-        """Frames in, reads out, until the source ends or a person asks for the end."""
+        """Turn frames into reads until the source ends or the run is asked to end."""
         config, demo = self._config, not ledger.status().enrolled
         permitted = self._permitted(ledger)
         surroundings = _surroundings(config, self._source_text, reader, demo=demo)
@@ -193,7 +193,7 @@ class OneRun:
         )
 
         def turned() -> None:
-            """Nothing is known of the picture any more: which way up it is, what it usually shows."""
+            """Forget which way up the picture is, and what it usually shows."""
             way_up.reset()
             beside.health.lit_anew()
 
@@ -284,38 +284,38 @@ class OneRun:
         return lambda frame: rule.permits(max(0.0, (clock.now().us - frame.captured.us) / 1e6))
 
     def _damaged(self, ledger: Ledger, what: str) -> None:
-        """A page that no start reads is damaged. A unit of no department has no one to close the incident."""
+        """Roll over a ledger with a damaged page, which no start would find, if the unit is enrolled."""
         if SyncFolder.of(self._home).is_member():
             self._set_aside(ledger, what)
 
     def _set_aside(self, ledger: Ledger, what: str) -> None:
-        """The log gives way: end this run, so that the next one has a new log.
+        """End this run because its log is to be replaced, so that the next one has a new log.
 
-        Where logs are closed again and again it continues reading into this one, until a person looks.
+        If logs are closed again and again, it keeps using this one until a person acts.
         """
         try:
             self._successor = Successor(ledger, SyncFolder.of(self._home), what)
         except LedgerError as error:
             structlog.get_logger("uplink").error("no_new_log", what=str(error))
             return
-        except (StorageError, sqlite3.Error, OSError) as error:  # asked for again by the next sync or read
+        except (StorageError, sqlite3.Error, OSError) as error:  # the next sync or read asks for it again
             structlog.get_logger("uplink").error("no_new_log", **why_not_kept(error))
             return
         structlog.get_logger("uplink").error("log_gives_way", reason=what)
         self._stop.ask(Reason.LOG_ENDS)
 
     def _keep_last_keys(self, ledger: Ledger) -> None:
-        """Of a log that gives way, the keys of the epochs that opened since it was refused."""
+        """Keep the keys of the epochs that were opened since a log was refused."""
         if self._successor is not None:
             try:
                 self._successor.keep_keys(ledger)
-            except (StorageError, sqlite3.Error, OSError) as error:  # open() keeps those on the card alone
+            except (StorageError, sqlite3.Error, OSError) as error:  # open() keeps only those on the card
                 structlog.get_logger("uplink").error("last_keys_not_kept", **why_not_kept(error))
 
     def _after_conversation(self, ledger: Ledger, attempt: Attempt) -> None:
-        if not attempt.for_alert:  # the clock's error, which a console shows, is smaller then
+        if not attempt.for_alert:  # else the clock's smaller error, which a console shows, would reveal a hit
             hear_department(ledger, self._parts.clock)
-        if attempt.reached:  # a hit alone goes out on any network, at any time
+        if attempt.reached:  # only a hit is sent on any network at any time
             self._trial.passed()
         if not self._options.once and sent_configuration.waits(self._home):
             self._sent.set()
@@ -330,9 +330,9 @@ class OneRun:
         liveness: Liveness,
         waiting: Callable[[], bool],
     ) -> None:
-        """Keep the main thread: signals, the view and the heartbeat. Returns when all stages are done.
+        """The main thread's loop: signals, the view and the heartbeat. Returns when all stages have ended.
 
-        waiting: whether all wait for the store, which a restart does not mend.
+        waiting: whether all stages wait for the store, which a restart would not cure.
         """
         stop, heartbeat = self._stop, self._heartbeat
         counted_s = time.monotonic()
@@ -343,7 +343,7 @@ class OneRun:
             stop.wait(LOOK_S) if not stop.asked else pipeline.join(LOOK_S)
             if self._trial.lapses():
                 self._sent.set()
-            if self._sent.is_set() and not in_session():  # no visit is cut short for it
+            if self._sent.is_set() and not in_session():  # it does not cut a visit short
                 stop.ask(Reason.CONFIGURATION)
             if stop.asked:
                 pipeline.stop()
@@ -360,7 +360,7 @@ class OneRun:
 
 
 def _frame_hook(beside: Beside, permitted: Callable[[Frame], bool]) -> Callable[[Frame], None]:
-    """Shows each frame to the console (unless a no-read zone forbids it), the health watch and the lamps."""
+    """A function that gives each frame to health watch, lamps and, outside no-read zones, the console."""
 
     def on_frame(frame: Frame) -> None:
         small = _small_luma(frame)
@@ -394,12 +394,12 @@ def _surroundings(
 
 
 def _position_of(fix: Fix | None) -> Position | None:
-    """A fix as a read carries it."""
+    """A fix in the form of a read."""
     if fix is None:
         return None
     return Position(latitude=fix.latitude_deg, longitude=fix.longitude_deg, error_m=fix.error_m)
 
 
 def _small_luma(frame: Frame) -> NDArray[np.uint8]:
-    """The small picture, or every fourth pixel of the large one: enough to judge focus and light by."""
+    """The small picture, or every fourth pixel of the large one: enough to judge focus and light."""
     return frame.luma[::4, ::4] if frame.lores is None else frame.lores

@@ -1,7 +1,7 @@
-"""Why a run that continues shall end, and what comes after it. No I/O.
+"""Why a run is to end, and what comes after it. No I/O.
 
-A run ends because its source does, a person asks (a signal), the supply asks (ignition off), the log gives
-way to a new one, or the department sent another configuration. After the last three the unit may read on.
+A run ends because its source ends, a person asks (a signal), the supply asks (ignition off), the log is to be
+replaced, or the department sent another configuration. After the last three the unit may start another run.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ class Reason(Enum):
 
 
 class StopRequest:
-    """One run's end, as it is asked for from any thread; the first reason counts."""
+    """The request to end one run, from any thread; the first reason counts."""
 
     def __init__(self) -> None:
         self._event = SignalEvent()
         self._lock = threading.RLock()  # a signal may come while one is being handled
         self.reason: Reason | None = None
-        self.by_person = False  # also where another reason came first: then nothing is waited for
+        self.by_person = False  # even if another reason came first: then nothing is waited for
 
     def ask(self, reason: Reason) -> None:
-        """The run shall end."""
+        """Ask the run to end."""
         with self._lock:
             self.by_person |= reason is Reason.ASKED
             if self.reason is None:
@@ -40,17 +40,17 @@ class StopRequest:
         self._event.set()
 
     def wait(self, seconds: float) -> bool:
-        """Whether it was asked for, waiting for so long at most."""
+        """Wait at most this long; returns whether the end was asked for."""
         return self._event.wait(seconds)
 
     @property
     def asked(self) -> bool:
-        """Whether it was asked for."""
+        """Whether the end was asked for."""
         return self._event.is_set()
 
 
 class SupplyOrders:
-    """Carries the supply's orders to the run of the moment."""
+    """Passes the supply's orders to the current run."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -59,15 +59,15 @@ class SupplyOrders:
         self.ended = False  # by a signal: nothing comes after this run
 
     def end(self) -> None:
-        """A person asked for the end: of this run, and of all."""
+        """End this run and all others, since a person asked for it."""
         with self._changed:
             self.ended = True
             self._stop.ask(Reason.ASKED)
             self._changed.notify_all()
 
     def begin(self) -> StopRequest:
-        """A new run begins; it is asked to end at once where a signal came before it, or between two runs,
-        or the ignition is off already.
+        """Begin a new run; it is asked to end at once if a signal came before, or the ignition is already
+        off.
         """
         with self._changed:
             self._stop = StopRequest()
@@ -78,10 +78,11 @@ class SupplyOrders:
             return self._stop
 
     def order(self, order: PowerOrder) -> None:
-        """What the supply asks for now.
+        """Take the supply's new order.
 
-        The run is asked without the lock: a signal's handler in the main thread waits for that, while what it
-        interrupts may hold the lock of the run's own end. A run that begins meanwhile looks itself.
+        The run is asked without holding the lock: a signal handler in the main thread waits for it, while the
+        code that it interrupts may hold the lock of the run's StopRequest. A run that begins meanwhile checks
+        itself.
         """
         with self._changed:
             self._order, stop = order, self._stop
@@ -90,7 +91,7 @@ class SupplyOrders:
             stop.ask(Reason.SUPPLY)
 
     def await_next(self, seconds: float) -> PowerOrder:
-        """The order now; while it is to stop reading, waits for so long at most for another one."""
+        """The current order; if it is to stop reading, waits at most this long for another one."""
         with self._changed:
             if self._order is PowerOrder.STOP_READING and not self.ended:
                 self._changed.wait(seconds)

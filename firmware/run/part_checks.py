@@ -13,14 +13,14 @@ from hw.lamps import Lamp
 from hw.late_parts import LateLamps
 from hw.position import PositionSource
 
-RECEIVER_S = 11.0  # a receiver writes every second; one that says nothing in ten is silent
-OPEN_S = 3.0  # it tries its line again every two seconds
+RECEIVER_S = 11.0  # a receiver writes every second; one that writes nothing for ten is silent
+OPEN_S = 3.0  # it retries its line every two seconds
 LOOK_S = 0.2
 SWITCHED_S = 0.3
 
 
 def own_part_checks(config: Config) -> Iterator[SelfTestLine]:
-    """Opens the parts for the test, and switches lamps and filter: for a home that no reader holds."""
+    """Open the parts for the test, and switch lamps and filter; for a home that no reader holds."""
     with field_parts(config, on_order=lambda _order: None) as parts:
         yield from part_checks(config.parts, parts, wait_s=RECEIVER_S, switch=True)
 
@@ -28,9 +28,9 @@ def own_part_checks(config: Config) -> Iterator[SelfTestLine]:
 def part_checks(
     named: PartsSettings, parts: FieldParts, *, wait_s: float = 0.0, switch: bool = False
 ) -> Iterator[SelfTestLine]:
-    """A line a part that is fitted. wait_s: how long a receiver may take for its first fix.
+    """A line for each fitted part. wait_s: how long a receiver may take for its first fix.
 
-    switch: strobe, filter and case lamp go on and off; a reader that runs keeps them as the light asks.
+    switch: turn strobe, filter and case lamp on and off; False in a running reader, which controls them.
     """
     if parts.position is not None:
         yield _receiver(parts.position, wait_s)
@@ -43,11 +43,11 @@ def part_checks(
 
 
 def _receiver(position: PositionSource, wait_s: float) -> SelfTestLine:
-    """Neither place nor time of the fix is shown."""
+    """Test the receiver; shows neither place nor time of the fix."""
     begun_s = time.monotonic()
     while position.latest() is None and time.monotonic() - begun_s < wait_s:
         if position.trouble is not None and time.monotonic() - begun_s >= OPEN_S:
-            break  # its line does not open
+            break  # its line cannot be opened
         time.sleep(LOOK_S)
     fix = position.latest()
     if fix is not None:

@@ -1,4 +1,4 @@
-"""A home that is made, or taken as it is, before anything uses it."""
+"""Creates a home, or checks an existing one, before anything uses it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ log_events = structlog.get_logger("home")
 
 
 def prepare_home(home: Path, *, slot_uri: str | None = None) -> bool:
-    """Make what is missing of a home: folder, configuration, ledger with its keys. True if it is new.
+    """Create what is missing in a home: folder, configuration, ledger with its keys. Returns whether it is
+    new.
 
-    slot_uri: where a new ledger keeps its key-encryption key, by default where the unit before a factory
-    reset kept it; an existing ledger keeps its own.
+    slot_uri: the slot for a new ledger's key-encryption key, by default the one of the unit before a factory
+    reset; an existing ledger keeps its slot.
     """
     slot_before = factory_reset.finish(home)
     files.make_dirs(home)
-    with contextlib.suppress(OSError):  # shut to this user, or the card fails: the next start
+    with contextlib.suppress(OSError):  # closed to this user, or the card fails: left to the next start
         opening.erase_keys_aside(Home(home))
     if not (home / FILE_NAME).exists():
         need_own(home)
         write_config(home, Config())
     if Home(home).exists() or SyncFolder.of(home).is_member():
-        # a member without a log was cut off while one took another's place: run continues with it
+        # an enrolled unit without a log was interrupted while replacing it: run continues that
         return False
     if Home(home).is_rest():
         Home(home).need()
@@ -43,7 +44,7 @@ def prepare_home(home: Path, *, slot_uri: str | None = None) -> bool:
 
 
 def _may_be_home(home: Path) -> bool:
-    """Whether a folder has a part of a unit, or is shut so that no one sees. Else its modes are not ours."""
+    """Whether a folder contains a part of a unit, or is closed to us; only then may we change its modes."""
     try:
         names = {one.name for one in home.iterdir()}
     except OSError:
@@ -52,19 +53,18 @@ def _may_be_home(home: Path) -> bool:
 
 
 def _renew_lock(home: Home) -> None:
-    """Without a lock file that it can take no reader starts; one that answers holds its own."""
-    with contextlib.suppress(OSError):  # a folder of another user: who opens the home names it
+    """Replace a lock file that this user cannot lock, since no reader could start; not beside a reader."""
+    with contextlib.suppress(OSError):  # another user's folder: reported when the home is opened
         if not is_served(home) and renew_lock(home):
             log_events.warning("lock_made_again", reason="this user could not take it")
 
 
 def take_home(home: Path) -> None:
-    """The unit of this home.
+    """Check that this home is a unit's, and complete what a start or a factory reset left undone.
 
-    Raises NoHomeError if there is none: a mistyped --home must not become a second unit, which reads
-    beside the department. Raises ConfigError if its configuration is gone: the defaults would know neither
-    its site nor its parts. What is this user's own and shut by its mode is open again. A unit that was
-    reset becomes a new one, in the same slot.
+    Raises NoHomeError if there is no unit: a mistyped --home must not become a second one, unknown to the
+    department. Raises ConfigError if its configuration is missing: the defaults would have neither its site
+    nor its parts. Corrects the mode of this user's files. A unit that was reset becomes a new one.
     """
     if _may_be_home(home):
         open_to_owner(home)

@@ -1,4 +1,4 @@
-"""The ledger of one run: opened once its home and the chip with its keys are there, closed with an anchor."""
+"""The ledger of one run: opened once its home and the chip with its keys exist, closed with an anchor."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ CHIP_PATIENCE_S, CHIP_AGAIN_S = 60.0, 2.0
 def run_ledger(
     home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, stop: StopRequest
 ) -> Iterator[Ledger]:
-    """For `with`: the home's ledger, with the current configuration on record.
+    """A context manager for the home's ledger, with the current configuration on record.
 
-    A final anchor that fails is reported, and made at the next start. Raises StorageError, HardwareError.
+    If the final anchor fails, that is reported, and the next start makes it. Raises StorageError,
+    HardwareError.
     """
     ledger = _open(home, clock, log, stop)
     try:
@@ -43,10 +44,10 @@ def run_ledger(
 
 
 def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, stop: StopRequest) -> Ledger:
-    """The home's ledger, or the one that takes its place; reading continues either way.
+    """The home's ledger, or the one that replaces it.
 
-    A chip that holds its keys may come up after us. Without it nothing can be sealed, so nothing is read:
-    what is still not there after a minute ends the start, and the supervisor tries again.
+    The chip with its keys may start after us. Without it nothing can be sealed, so nothing is read: if it is
+    still missing after a minute, the start fails and the supervisor retries.
     """
     until_s, reported = time.monotonic() + CHIP_PATIENCE_S, False
     while True:
@@ -79,12 +80,12 @@ def _record_configuration(
     try:
         record_configuration(ledger, home, clock)
         _record_updates(ledger, home, log)
-    except StoreFullError as error:  # only a unit that runs sends, and purges, and so has room again
+    except StoreFullError as error:  # only a running unit sends and purges, and so gets room again
         log.error("configuration_not_recorded", reason=str(error))  # noqa: TRY400
 
 
 def _record_updates(ledger: Ledger, home: Path, log: structlog.typing.FilteringBoundLogger) -> None:
     try:
         record_system_updates(ledger, home)
-    except OSError as error:  # no reason to be blind
+    except OSError as error:  # no reason to stop reading
         log.error("updates_not_recorded", reason=str(error))  # noqa: TRY400

@@ -1,4 +1,4 @@
-"""What a run says of its source: to a person at a demo, and less to the events of an enrolled unit."""
+"""A run's messages about its source: for a person at a demo, and shorter in the events of a real unit."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from hw.errors import BrokenFrameError
 
 
 class RunOutput:
-    """demo: whether names of files may be said; on a real unit a file may be named after its plate."""
+    """demo: whether names of files may be shown; on a real unit a file may be named after its plate."""
 
     def __init__(self, err: TextIO, log: structlog.typing.FilteringBoundLogger, *, demo: bool) -> None:
         self._err, self._log, self._demo = err, log, demo
 
     def broken(self, error: BrokenFrameError) -> None:
-        """A frame could not be decoded."""
+        """Report a frame that could not be decoded."""
         if self._demo:
             print(f"reader: run: {printable(str(error))}; skipped", file=self._err, flush=True)
         else:
             self._log.warning("frame_broken", reason=error.reason)
 
     def note(self, note: str) -> None:
-        """Something about the source as a whole."""
+        """Report something about the source as a whole."""
         if self._demo:
             print(f"reader: run: {printable(note)}", file=self._err, flush=True)
         else:

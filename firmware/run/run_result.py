@@ -1,4 +1,4 @@
-"""What a run is asked for, and how it ended."""
+"""The options of a run, and its result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from firmware.run.live_view import LiveView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What `reader run` was asked for. None: as the configuration, or the kind of source, says."""
+    """The options of `reader run`. None: by the configuration or the kind of source."""
 
     source: str | None = None
     once: bool = False
@@ -21,7 +21,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run ended. `unread`: why a run that was to end with its source ended before it; else empty."""
+    """How a run ended. `unread`: why a run that was to end with its source ended earlier; else empty."""
 
     frames: int
     broken: int
@@ -33,7 +33,7 @@ class RunResult:
     unread: str = ""
 
     def after(self, before: RunResult | None) -> RunResult:
-        """Both runs together, in the words of the later one."""
+        """The sum of both runs, with the texts of the later one."""
         if before is None:
             return self
         return RunResult(
@@ -49,7 +49,7 @@ class RunResult:
 
 
 def result_of(counts: PipelineCounts, blind_s: float, view: LiveView, alerts: int = 0) -> RunResult:
-    """How a run ended that counted this. alerts: how many were raised."""
+    """The result of a run with these counts. alerts: how many were raised."""
     return RunResult(
         frames=counts.frames,
         broken=counts.broken,

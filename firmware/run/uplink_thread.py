@@ -1,8 +1,8 @@
 """The uplink of a running reader: a thread that syncs with the department on schedule.
 
-Promise: trouble here is an event in the log and a later try; it never stops the reading, and it ends within
-seconds of the request, even in the middle of a parcel. A unit that is enrolled while it reads begins to
-sync at once.
+Promises: an error here becomes an event in the log and is retried; it never stops the reader. The thread ends
+within seconds of the request, even in the middle of a parcel. A unit that is enrolled while it reads begins
+to sync at once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from sync.schedule import Conditions, Schedule
 
 LOOK_S = 1.0
 AGAIN_S = 60.0  # after an unforeseen failure
-JOIN_S = 3.0  # anyone who is still connecting then is left behind; the ledger it would need is closed
+JOIN_S = 3.0  # a thread that is still connecting then is abandoned; the ledger that it would need is closed
 
 
 class UplinkThread:
-    """For `with`: syncs while the `with` runs, on a unit that is enrolled or becomes so."""
+    """A context manager that syncs a unit that is enrolled, or becomes so meanwhile."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class UplinkThread:
         self._thread.join(JOIN_S)
 
     def nudge(self) -> None:
-        """Something waits that must not wait for a window."""
+        """Sync now: a hit must not wait for a window."""
         self._runner.nudge()
 
     def _work(self) -> None:
@@ -90,7 +90,7 @@ class UplinkThread:
             try:
                 self._runner.run(self._stop)
             except Exception as error:  # noqa: BLE001 - named, and tried again: a silent thread is a lost unit
-                if self._stop.is_set():  # left behind while it connected, and the ledger is closed
+                if self._stop.is_set():  # abandoned while it connected, and the ledger is closed
                     return
                 facts = {"reason": str(error)} if isinstance(error, OSError | sqlite3.Error) else {}
                 self._log.error("uplink_failed", kind=type(error).__name__, **facts)

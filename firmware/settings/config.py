@@ -1,4 +1,4 @@
-"""The unit's configuration: typed sections, each field with its range and its reason. HOME/config.toml."""
+"""The unit's configuration, HOME/config.toml: typed sections, each field with its range and its reason."""
 
 from __future__ import annotations
 
@@ -148,13 +148,13 @@ class SyncSettings:
 
     @property
     def late_after_s(self) -> float:
-        """After so long without a conversation something is wrong, by this schedule: a day at the least, and
-        another one where a window that was missed is followed by the next day's.
+        """How long (s) without a conversation means that something is wrong with this schedule: at least a
+        day, and another day if a missed window is followed only by the next day's.
         """
         return max(86_400.0, 2 * self.interval_s * (1 + self.jitter)) + (86_400.0 if self.windows else 0.0)
 
     def schedule(self) -> Schedule:
-        """For the uplink. Raises ValueError for an invalid window."""
+        """The uplink's schedule. Raises ValueError for an invalid window."""
         made = Schedule(
             windows=tuple(_window(part) for part in self.windows.split(",") if part.strip()),
             interval_s=self.interval_s,
@@ -236,7 +236,7 @@ class Config:
 
 
 def parse_config(text: str, file: str, *, part: bool = False) -> Config:
-    """`part`: a text of what differs, which may be nothing. Raises ConfigError with file, key and reason."""
+    """Parse a configuration. `part`: only the changes, perhaps none. Raises ConfigError with file and key."""
     try:
         return load_sections(text, file, Config, part=part)
     except SettingError as error:
@@ -244,12 +244,12 @@ def parse_config(text: str, file: str, *, part: bool = False) -> Config:
 
 
 def load_config(home: Path) -> Config:
-    """The configuration of a home. Raises ConfigError; an absent file is one too."""
+    """The configuration of a home. Raises ConfigError, also if the file is missing."""
     return parse_config(config_bytes(home).decode("utf-8"), str(home / FILE_NAME))
 
 
 def config_bytes(home: Path) -> bytes:
-    """The file, byte for byte. Raises ConfigError when it is absent, too large or no UTF-8."""
+    """The file, byte for byte. Raises ConfigError if it is missing, too large or not UTF-8."""
     path = home / FILE_NAME
     try:
         with open_evidence(path, follow=True) as file:
@@ -257,7 +257,7 @@ def config_bytes(home: Path) -> bytes:
     except FileNotFoundError as error:
         cure = "restore it; `reader init` writes one with the defaults and comments"
         raise ConfigError(str(path), "no such file", cure) from error
-    except NotPlainError as error:  # a folder, or a pipe, which would keep every command waiting
+    except NotPlainError as error:  # a folder, or a pipe, for which every command would wait
         raise ConfigError(str(path), error.what, "remove it; `reader init` writes a file there") from error
     if len(data) > _MAX_BYTES:
         raise ConfigError(str(path), "too large", f"at most {_MAX_BYTES} bytes")
@@ -270,7 +270,7 @@ def config_bytes(home: Path) -> bytes:
 
 
 def write_config(home: Path, config: Config) -> Path:
-    """Write the file with comments, whole or not at all; an existing one is left alone."""
+    """Write the file with comments, whole or not at all; never changes an existing one."""
     path = home / FILE_NAME
     if not path.exists():
         rewrite_config(home, config_text(config))
@@ -278,7 +278,7 @@ def write_config(home: Path, config: Config) -> Path:
 
 
 def rewrite_config(home: Path, text: str) -> Config:
-    """Put another text in the file's place, whole or not at all, once it parses. Raises ConfigError."""
+    """Replace the file with this text, whole or not at all, if it parses. Raises ConfigError."""
     path = home / FILE_NAME
     config = parse_config(text, str(path))
     partial = path.with_suffix(".partial")
@@ -293,18 +293,18 @@ def rewrite_config(home: Path, text: str) -> Config:
 
 
 def overlaid(config: Config, overlay: str, file: str) -> Config:
-    """config, but for the keys that `overlay` (TOML) names. Raises ConfigError, naming `file` and key."""
+    """The configuration with the keys of `overlay` (TOML) changed. Raises ConfigError with `file` and key."""
     checked = parse_config(overlay, file, part=True)
     sections: dict[str, Any] = {}
     for section, keys in tomllib.loads(overlay).items():
         values = {key: getattr(getattr(checked, section), key) for key in keys}
         try:
             sections[section] = replace(getattr(config, section), **values)
-        except ValueError as error:  # fits alone, but not with its neighbors
+        except ValueError as error:  # valid alone, but not together with other settings
             raise ConfigError(file, section, str(error)) from error
     return replace(config, **sections)
 
 
 def config_text(config: Config) -> str:
-    """The file's text, every key with its reason."""
+    """The file's text, with the reason of each key."""
     return with_end(HEADER, write_sections(config))

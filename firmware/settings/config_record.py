@@ -1,4 +1,4 @@
-"""Log the current configuration at every start and at every change from the console."""
+"""Logs the configuration at every start and at every change from the console."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storage.ledger import Ledger
 
 
 def record_configuration(ledger: Ledger, home: Path, clock: Clock) -> None:
-    """Append the file of the home, byte for byte. Version 0: a local file carries none."""
+    """Append the home's file, byte for byte. Its version is 0, since a local file has none."""
     document = config_bytes(home)
     ledger.append(
         Configuration(

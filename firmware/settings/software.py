@@ -1,4 +1,4 @@
-"""The software that runs here, as records and reports name it."""
+"""The name of the running software in records and reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def software_version() -> str:
-    """Name and version of this package, as every read carries it."""
+    """The name and version of this package, as in every read."""
     try:
         return f"alpr-reader {version('alpr-reader')}"
     except PackageNotFoundError:
