@@ -1,5 +1,5 @@
 """Custody: the ledger of sealed, signed and provable records on the unit.
 
-Promises: nothing altered, forged or dropped unseen; nothing readable at rest;
-a purge really destroys; no access to content without an entry in the log.
+Promises: nothing is altered, forged or dropped unnoticed; nothing is readable at rest;
+a purge really destroys; there is no access to content without an entry in the log.
 """

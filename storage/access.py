@@ -1,4 +1,4 @@
-"""The rules of access to content: who asks, in which role, for which purpose, and how they prove it. No I/O.
+"""The rules of access to content: who asks, in which role, for which purpose, with which proof. No I/O.
 
 A refusal names its policy clause. The door logs every request before it answers, refused ones included.
 """
@@ -28,8 +28,9 @@ BAD_CREDENTIAL = "the credential does not prove that user"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a person asks for. `action`: query, audit, hold, release or export; `subject`: its parameters as
-    text."""
+    """What a person asks for. `action`: query, audit, hold, release or export. `subject`: its parameters, as
+    text.
+    """
 
     action: str
     user: str
@@ -82,7 +83,7 @@ class Nonces:
         return head + self._mac(head)
 
     def is_fresh(self, nonce: bytes, boot_us: int) -> bool:
-        """Whether this process issued the nonce within the last two minutes, and it is unused."""
+        """Whether this process issued the nonce within the last two minutes and it is still unused."""
         if len(nonce) != 16 or not hmac.compare_digest(nonce[8:], self._mac(nonce[:8])):
             return False
         age_us = boot_us - int.from_bytes(nonce[:6], "big") * 1000
@@ -105,7 +106,7 @@ class Nonces:
 
 
 def normal_role(role: str) -> str:
-    """A role as the roster writes it."""
+    """A role in the roster's spelling."""
     name = role.strip().lower().replace(" ", "-").replace("_", "-")
     return ALIASES.get(name, name)
 
@@ -113,8 +114,7 @@ def normal_role(role: str) -> str:
 def prove(
     roster: Roster, request: Request, proof: Proof | None, *, log_id: bytes, fresh: bool, locked: bool
 ) -> RosterPerson:
-    """The person who asks, once proven. Raises RefusedError; the message is the same for an unknown user and
-    a wrong key."""
+    """Prove the requester. Raises RefusedError, with the same message for an unknown user and a wrong key."""
     if locked:
         raise RefusedError("locked: five failed logons within 15 minutes", clause="CJIS AC-7", cure="wait")
     if not roster.people:  # not a wrong credential, so it counts toward no lockout

@@ -1,7 +1,7 @@
 """The life of an alert (463.7) as rules: raised, shown, viewed, transcribed, answered, CLETS, closed. No I/O.
 
-The same rules hold at the unit's page and at the desk. Nothing is called confirmed unless a person looked at
-the image, typed plate and state before the entry was shown, what was typed is the entry's, and the vehicle
+The same rules apply on the unit's page and at the desk. An alert is confirmed only if a person looked at the
+image, typed plate and state before the entry was shown, what was typed matches the entry, and the vehicle
 fits. The machine never closes an alert.
 """
 
@@ -38,7 +38,7 @@ class Fit(StrEnum):
 
 
 class AlertAnswer(StrEnum):
-    """What an alert came to. Only CONFIRMED may be acted on, and CLETS is asked first where practicable."""
+    """The verdict on an alert. Only CONFIRMED may be acted on, after a CLETS inquiry where practicable."""
 
     CONFIRMED = "confirmed"
     WRONG_CHARACTER = "wrong-character"
@@ -69,8 +69,8 @@ ACTED = frozenset({Outcome.STOP, Outcome.ARREST, Outcome.RELEASED})
 class AlertStep:
     """One step, by one person. Fields that a step does not have are empty.
 
-    `plate`, `state`: what was typed. `fit`, `answer`: of the answer. `text`: a CLETS reference, or why it was
-    not practicable; the words of an outcome. `practicable`: of a CLETS step. `ground`: of a recall.
+    `plate`, `state`: what was typed. `fit`, `answer`: of the answer. `text`: a CLETS reference or why it was
+    not practicable, or the remark on an outcome. `practicable`: of a CLETS step. `ground`: of a recall.
     """
 
     step: AlertEvent
@@ -88,9 +88,9 @@ class AlertStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the entry says of plate and state; `state` is empty if the source does not say.
+    """The entry's plate and state; `state` is empty if the source does not give it.
 
-    `planted`: a mismatch on purpose, to measure how carefully alerts are checked.
+    `planted`: an intentional mismatch, to measure how carefully alerts are checked.
     """
 
     plate: str = field(repr=False)
@@ -102,7 +102,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotResult:
-    """One place of the comparison: what was typed, what the entry says, whether they agree."""
+    """One slot of the comparison: what was typed, what the entry has, whether they agree."""
 
     typed: str = field(repr=False)
     wanted: str = field(repr=False)
@@ -114,8 +114,8 @@ class AlertState:
     """The state of one alert after its steps.
 
     `raised_us`, `taken_us`: when the alert and each step reached this unit or desk, by its own clock.
-    Deadlines count by these, and steps are kept in the order of recording. The time inside a step is only a
-    claim of its maker: a unit's clock may be years off.
+    Deadlines use these times, and steps are kept in the order of recording. The time inside a step is only
+    its maker's claim: a unit's clock may be years off.
     """
 
     raised_us: int
@@ -142,19 +142,18 @@ class AlertState:
         return self.last(AlertEvent.CLOSED) is not None
 
     def clets_due_us(self, minutes: int) -> int | None:
-        """When the person is asked again for the CLETS reference of a confirmed alert; None if no
-        reference is owed."""
+        """When a confirmed alert's CLETS reference is overdue; None if no reference is owed."""
         answered, checked = self._place(AlertEvent.ANSWERED), self._place(AlertEvent.CLETS)
         if self.answer is not AlertAnswer.CONFIRMED or self.closed or self.recalled or checked > answered:
             return None
         return self.taken_us[answered] + minutes * MINUTE_US
 
     def _place(self, step: AlertEvent) -> int:
-        """Which step is the newest of this kind; -1 for none."""
+        """The index of the newest step of this kind; -1 for none."""
         return max((at for at, one in enumerate(self.steps) if one.step is step), default=-1)
 
     def overdue(self, now_us: int, hours: int) -> bool:
-        """Whether the alert should have an outcome by now and has none."""
+        """Whether the alert should have an outcome by now but has none."""
         return not self.closed and now_us >= self.raised_us + hours * HOUR_US
 
     def next_step(self, now_us: int, clets_minutes: int) -> str:

@@ -1,7 +1,6 @@
-"""What the signed policy says of hot lists and alerts (463.7), as a unit enforces it. No I/O.
+"""The signed policy's rules for hot lists and alerts (463.7), as a unit enforces them. No I/O.
 
-A category that is not named here matches nothing. An alert shows the words of the policy, never those of a
-list.
+A category that is not named here matches nothing. An alert shows the policy's words, never those of a list.
 """
 
 from __future__ import annotations
@@ -20,8 +19,9 @@ MAX_WORD = 60
 class CategoryTerms:
     """One category of hot-list entries.
 
-    `says`: the words of its alert. `accepts`: what a source may call it, in any case. `never`: words that an
-    entry of this category never carries; a stored or impounded vehicle is not a stolen one.
+    `says`: the words of its alert. `accepts`: the names that a source may use, in upper or lower case.
+    `never`: words that no entry of this category may contain; a stored or impounded vehicle is not a stolen
+    one.
     """
 
     id: str
@@ -47,10 +47,10 @@ class CategoryTerms:
 class AlertTerms:
     """How lists come in, when an alert sounds, and how it ends.
 
-    `agencies`: other agencies whose lists are switched on. `list_score`, `sound_score`: the least probability
-    under the vote for a silent alert, and for one that sounds. `exact_only`: only the text that was read, or
-    the same with O for 0 and I for 1. `planted_per_thousand`: planted mismatches among the alerts of a
-    verifier.
+    `agencies`: other agencies whose lists are switched on. `list_score`, `sound_score`: the minimum
+    probability by the vote for a silent alert, and for one that sounds. `exact_only`: match only the text
+    that was read, with O equal to 0 and I to 1. `planted_per_thousand`: planted mismatches among a verifier's
+    alerts.
     """
 
     clause: str
@@ -91,11 +91,11 @@ class AlertTerms:
             raise RecordError("0.01 <= list_score <= sound_score <= 1", where="policy.alerts.sound_score")
 
     def category(self, name: str) -> CategoryTerms | None:
-        """The category of this id."""
+        """The category with this id; None if there is none."""
         return next((one for one in self.categories if one.id == name), None)
 
     def category_of(self, word: str) -> CategoryTerms | None:
-        """The category that a source's word names; None for one that the policy does not allow."""
+        """The category that a source's word names; None if the policy does not allow it."""
         wanted = _plain(word)
         for one in self.categories:
             if wanted in {one.id.replace("-", " "), *(_plain(word) for word in one.accepts)}:

@@ -1,4 +1,4 @@
-"""The access log read back: who asked what, when, why. The form "ALPR Request" of 463.5 (b)."""
+"""Reads the access log: who asked for what, when and why, in the form "ALPR Request" of 463.5 (b)."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class UnitAuditFilter:
     plate: str | None = field(repr=False)
 
     def check(self) -> None:
-        """Raises RecordError."""
+        """Raise RecordError for a period that does not run forward."""
         if not self.since_us <= self.until_us:
             raise RecordError("must run forward", where="since, until")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLine:
-    """One access entry and its result. `shown`: number of records; None if it was refused or interrupted."""
+    """One access entry and its result. `shown`: number of records; None if refused or interrupted."""
 
     sequence: int
     at_us: int

@@ -42,7 +42,7 @@ class UnitAccessEnded(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold(Record):
-    """463.8: a record kept beyond its day. `records` are sequence numbers; `hold_epoch` names its key."""
+    """Records kept past their retention (463.8), by sequence number; `hold_epoch` names their key."""
 
     KIND: ClassVar[str] = "hold"
     records: tuple[int, ...]
@@ -59,7 +59,7 @@ class Hold(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release(Record):
-    """The end of a hold: the evidence item it was booked as, and a second person."""
+    """The end of a hold: its evidence item, and a second person."""
 
     KIND: ClassVar[str] = "release"
     hold: int
@@ -73,7 +73,7 @@ class Release(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export(Record):
-    """An evidence package that left: which records, which elements, for whom."""
+    """An exported evidence package: which records, which elements, for whom."""
 
     KIND: ClassVar[str] = "export"
     records: tuple[int, ...]
@@ -100,7 +100,7 @@ class Configuration(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockStep(Record):
-    """The clock jumped, and what custody made of it."""
+    """A jump of the clock, and how custody responded."""
 
     KIND: ClassVar[str] = "clock_step"
     from_us: int
@@ -114,7 +114,7 @@ class ClockStep(Record):
 class MaintenanceLine(Record):
     """One command of a technician or vendor: written before its output, secrets replaced.
 
-    `phase` is begin or end; the end carries the result, the output's SHA-256 and up to 64 kB of it.
+    `phase`: begin or end. The end has the result, the output's SHA-256, and up to 64 kB of the output.
     """
 
     KIND: ClassVar[str] = "maintenance"
@@ -144,7 +144,7 @@ class Update(Record):
 
 
 class Verdict(StrEnum):
-    """What a person found: the plate is as read, another one, or as read and yet no reason to act."""
+    """What a person found: the plate is as read, another one, or as read but no reason to act."""
 
     CONFIRMED = "confirmed"
     MISREAD = "misread"
@@ -166,7 +166,7 @@ class Decision(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap(Record):
-    """A time in which the unit could not see or store: since when, until when, why, how much was lost."""
+    """A time in which the unit could not see or store: from when to when, why, and how much was lost."""
 
     KIND: ClassVar[str] = "gap"
     reason: str

@@ -1,8 +1,8 @@
-"""Whether a text carries a word that it must not carry, however the word is dressed. No I/O.
+"""Whether a text contains a barred word, even in disguise. No I/O.
 
-A word counts with accents, in the plural, beside or within punctuation, and with digits that look like its
-letters. Letters of another script are for the caller to refuse (`is_latin`). Other words for the same thing,
-and letters set apart by blanks, are not found: a person reads the reason too.
+A word is also found with accents, in the plural, next to or within punctuation, and with digits that look
+like its letters. The caller must refuse letters of other scripts (`is_latin`). Synonyms and letters separated
+by spaces are not found: a person also reads the text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-_ALIKE = str.maketrans("013457l", "oieasti")  # digits, and l and i, which one writes for the other
+_ALIKE = str.maketrans("013457l", "oieasti")  # digits that look like letters; l and i count as one letter
 _NO_LETTER = re.compile(r"[^a-z]+")
 _BEFORE = re.compile(r"(?<![a-z0-9])[0-9]+")
 _AFTER = re.compile(r"[0-9]+(?![a-z0-9])")
@@ -20,7 +20,7 @@ _GLUE = re.compile(r"[^a-z0-9\s]+")
 
 
 def is_latin(text: str) -> bool:
-    """Whether every letter of a text is a Latin one, once compatibility forms are resolved."""
+    """Whether all letters of a text are Latin, after compatibility forms are resolved."""
     return text.isascii() or all(
         unicodedata.name(one, "").startswith("LATIN ")
         for one in unicodedata.normalize("NFKC", text)
@@ -29,11 +29,11 @@ def is_latin(text: str) -> bool:
 
 
 def barred_in(words: Sequence[str], text: str) -> str | None:
-    """The first of `words` that the text carries, or None."""
+    """The first of `words` in the text, or None."""
     plain = _plain(text)
     pressed = _pressed(plain)
     if not any(one in pressed for one in _all_pressed(tuple(words))):
-        return None  # by far the most: a list has millions of lines
+        return None  # nearly always: a list has millions of lines
     forms = [plain, _GLUE.sub("", plain)]
     for edge in (_BEFORE, _AFTER):
         forms += [edge.sub(" ", one) for one in forms]
@@ -42,7 +42,7 @@ def barred_in(words: Sequence[str], text: str) -> str | None:
 
 
 def _pressed(plain: str) -> str:
-    """Its letters, and digits as the letters that they look like, without what is between them."""
+    """Its letters, with digits replaced by the letters that they look like, and nothing in between."""
     return _NO_LETTER.sub("", plain.translate(_ALIKE))
 
 
@@ -53,13 +53,13 @@ def _all_pressed(words: tuple[str, ...]) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=1024)
 def _pattern(word: str) -> re.Pattern[str]:
-    """The word between blanks, alone or as a plural."""
+    """A pattern for the word between spaces, also in the plural."""
     alike = _NO_LETTER.sub(" ", _plain(word).translate(_ALIKE)).strip()
     return re.compile(rf"(?<![a-z]){re.escape(alike)}(?:e?s)?(?![a-z])")
 
 
 def _plain(text: str) -> str:
-    """Small letters without accents."""
+    """The text in lower case, without accents."""
     if text.isascii():
         return text.casefold()
     apart = unicodedata.normalize("NFKD", text.casefold())

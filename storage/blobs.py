@@ -20,9 +20,9 @@ MAX_BLOB_BYTES = 64 << 20
 
 
 def make_folder(folder: Path) -> None:
-    """The folder of all epochs, made again where it is gone: `verify` names the images that were in it.
+    """Make the folder of all epochs if it is missing; `verify` names the images that were in it.
 
-    Raises NotPlainError for what is not a folder, or is a link to none; OSError.
+    Raises NotPlainError if it is not a folder, or a link to none; OSError.
     """
     if os.path.lexists(folder) and not folder.is_dir():
         raise NotPlainError(
@@ -48,10 +48,10 @@ class Blobs:
         return self._epoch(epoch) / digest.hex()
 
     def leads_elsewhere(self, epoch: int) -> bool:
-        """Whether an epoch's folder is a link; its images are at the link's target then."""
+        """Whether an epoch's folder is a link; then its images are at the link's target."""
         try:
             return self._epoch(epoch).is_symlink()
-        except OSError:  # the folder of all epochs is shut: what removes this one names it
+        except OSError:  # the folder of all epochs is closed: reported when this one is removed
             return False
 
     def _epoch(self, epoch: int) -> Path:
@@ -81,7 +81,7 @@ class Blobs:
             data = files.read_bounded(path, MAX_BLOB_BYTES)
         except FileNotFoundError:
             raise LedgerError("a sealed image is missing", where=str(path)) from None
-        except OSError as error:  # a failing card, or one that root left shut: it may be readable again
+        except OSError as error:  # a failing card, or root's file: it may become readable again
             why = error.strerror or type(error).__name__
             kind = ShutError if isinstance(error, PermissionError) else CardFailedError
             raise kind(f"a sealed image cannot be read: {why}", where=str(path)) from None
@@ -105,8 +105,10 @@ class Blobs:
         return sorted(self.folder.iterdir())
 
     def set_aside(self, epoch: int, names: set[str], into: Path) -> int:
-        """Move blobs that no record names into another folder, and remove an epoch's folder left empty. How
-        many moved."""
+        """Move blobs that no record names into another folder, and remove the epoch's folder if it is empty.
+
+        Returns how many were moved.
+        """
         folder = self._epoch(epoch)
         count = files.move_together(sorted(names), folder, into) if names else 0
         if folder.is_dir() and not any(folder.iterdir()):
@@ -115,7 +117,7 @@ class Blobs:
         return count
 
     def drop(self, epoch: int) -> int:
-        """Remove an epoch's folder (of a link, only the link). How many blobs it held. Raises OSError."""
+        """Remove an epoch's folder (of a link, only the link); returns how many blobs. Raises OSError."""
         if os.path.lexists(self.folder) and not self.folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "is not a folder, or is a link to none", str(self.folder))
         return files.remove_tree(self._epoch(epoch))

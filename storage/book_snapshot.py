@@ -1,9 +1,8 @@
-"""The facts of a log's open records, saved under a signed tree head, so that a start reads only newer
-records.
+"""The facts of a log's open records, saved with a signed tree head, so that a start reads only newer records.
 
 `HOME/store/book.snapshot`: COSE_Sign1 by the log key in the context `alpr-reader/book/v1`. It is used only if
-its root is that of the first `size` records here; otherwise every record is read. Each start writes it, from
-records alone. `verify` reads every record and compares.
+its root is that of the first `size` records here; otherwise every record is read. A start writes it, only
+from records. `verify` reads every record and compares.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from storage.record_base import KeyClass
 
 CONTEXT = b"alpr-reader/book/v1"
 MAX_BYTES = 64 << 20
-EVERY = 500  # open records since the last one: a week of receipts
+EVERY = 500  # open records since the last snapshot: a week of receipts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptEpoch:
-    """An epoch as its records say."""
+    """An epoch as in its records."""
 
     epoch: int
     key_class: KeyClass
@@ -66,7 +65,7 @@ class BookSnapshot:
 
 
 def of_book(book: LogFacts, size: int, root: bytes) -> BookSnapshot:
-    """Make a snapshot of facts that came from records alone."""
+    """Make a snapshot of facts, which must come only from records."""
     at, intent = book.pending if book.pending is not None else (-1, None)
     resealed = sorted((pair for found in book.resealed.values() for pair in found), key=lambda pair: pair[0])
     return BookSnapshot(

@@ -4,7 +4,7 @@
 
 The log's own signature is note type 0x01 (Ed25519 over the text). A co-signature is type 0x04: an
 8-byte time in seconds and a signature over "cosignature/v1\\ntime <t>\\n" and the text.
-`open_*` give a trusted value or raise; there is no `is_valid`.
+The `open_*` functions return a trusted value or raise; there is no `is_valid`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _b64(text: str, what: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class NoteKey:
-    """A named verifying key: `name` as it is in notes, Ed25519 `public`, note type."""
+    """A named verifying key: its `name` in notes, the Ed25519 key `public`, the note type."""
 
     name: str
     public: Ed25519PublicKey
@@ -135,7 +135,7 @@ def sign_checkpoint(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
 
 
 def open_checkpoint(note: str, key: NoteKey) -> Checkpoint:
-    """The tree head, once `key` is found to have signed it and to name its origin. Raises CheckpointError."""
+    """The tree head, if `key` signed it and is named after its origin. Raises CheckpointError."""
     text, signatures = split_note(note)
     checkpoint = Checkpoint.parse(text)
     for name, blob in signatures:
@@ -159,7 +159,7 @@ def cosign(note: str, name: str, key: Ed25519PrivateKey, *, time_s: int) -> str:
 
 
 def open_cosignatures(note: str, keys: Iterable[NoteKey]) -> list[Cosignature]:
-    """The co-signatures of `keys` that hold. Raises CheckpointError for one that is there and does not."""
+    """The co-signatures of `keys`. Raises CheckpointError if one is present but not valid."""
     text, signatures = split_note(note)
     found = []
     for key in keys:

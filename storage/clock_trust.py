@@ -1,12 +1,12 @@
 """How far the ledger trusts the clock: pure rules for a time that only moves forward, within a budget. No
 I/O.
 
-Running time (CLOCK_BOOTTIME) always counts. Beyond it, a source that is alone moves the trusted time by at
-most LONE_LIMIT_US *in sum* since two independent sources last agreed, over any number of readings, restarts
-and boots: the used part of that budget is signed into the ledger's state.
-What exceeds the budget is not followed. Two sources that agree set the time and refill it. The trusted time
-never goes back, also where two agree that it is earlier. Sources are independent if their `roots` (physical
-origins) have nothing in common, not because they have two names.
+Running time (CLOCK_BOOTTIME) always counts. Beyond it, a lone source can move the trusted time by at most
+LONE_LIMIT_US *in total* since two independent sources last agreed, over any number of readings, restarts
+and boots: the used part of that budget is signed into the ledger's state. What exceeds the budget is not
+followed. Two sources that agree set the time and restore the budget. The trusted time never goes back, even
+if two sources agree on an earlier time. Two sources are independent if their `roots` (physical origins) have
+nothing in common; different names are not enough.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from storage.department_word import StatedTime, TimeWord, boot_number
 from storage.record_base import ClockState
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 
-LONE_LIMIT_US = DAY_US  # how far one source alone may ever bring the purge of a day forward
+LONE_LIMIT_US = DAY_US  # how much earlier than due a single source can ever make a purge
 AGREEMENT_US = 2 * MINUTE_US  # two sources agree when they are within two minutes
-NOTICE_US = 2 * MINUTE_US  # a step, or a walk, of more than this is a record
-WALK_US = 10 * MINUTE_US  # no honest clock moves so far while it is disciplined and running: an alarm
-TOO_FAR_US = HOUR_US  # a log whose time is further ahead than this counts grants as ended that are not
+NOTICE_US = 2 * MINUTE_US  # a larger step or walk is recorded
+WALK_US = 10 * MINUTE_US  # no correct clock moves this far while it is disciplined and running: an alarm
+TOO_FAR_US = HOUR_US  # if a log's time is further ahead than this, valid grants count as ended
 CLOCK, DEPARTMENT = "clock", "department"
 LOCAL_ROOTS = frozenset({"network", "satellites", "battery", "person"})
 """The possible origins of a clock that does not name its source: any of these."""
@@ -50,12 +50,12 @@ class WallClock(Protocol):
 
 
 def boottime_us() -> int:
-    """Microseconds since boot, time asleep included."""
+    """Microseconds since boot, including sleep."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
 
 
 def boot_id() -> str:
-    """Names this start of the machine: `boottime_us` of another one says nothing about it. Empty: unknown."""
+    """The id of this machine start, since `boottime_us` is only comparable within one. Empty: unknown."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -64,7 +64,7 @@ def boot_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """The time custody believes."""
+    """A time that custody believes."""
 
     us: int
     state: ClockState
@@ -72,7 +72,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one source said at boot time `boot_us`. `roots`: its origins."""
+    """The time of one source at boot time `boot_us`. `roots`: its origins."""
 
     source: str
     us: int
@@ -81,7 +81,7 @@ class Reading:
     roots: frozenset[str] = LOCAL_ROOTS
 
     def at(self, boot_us: int) -> int:
-        """What it amounts to at another moment of the same boot."""
+        """The reading extrapolated to another moment of the same boot."""
         return self.us + boot_us - self.boot_us
 
     def independent_of(self, other: Reading) -> bool:
@@ -93,10 +93,10 @@ class Reading:
 class Trust:
     """What is believed: `us` at boot time `boot_us`.
 
-    lead_us: how far lone sources have moved it since two agreed; noted_us: the part of it that is in the log.
+    lead_us: how far lone sources have moved it since two agreed; noted_us: the part of that in the log.
     refused: the reading that was not followed, until it changes. readings: the newest of each source.
-    followed: whether a lone source has moved or confirmed the time in this process; walked_us: by how much
-    lone sources moved it after that. agreed: whether two sources have agreed in this process.
+    followed: whether a lone source has moved or confirmed the time in this process; walked_us: how far lone
+    sources have moved it since then. agreed: whether two sources have agreed in this process.
     """
 
     us: int
@@ -112,7 +112,7 @@ class Trust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticedStep:
-    """A jump or a walk that was noticed, for the log."""
+    """A jump or walk of the clock, for the log."""
 
     from_us: int
     to_us: int
@@ -123,8 +123,8 @@ class NoticedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogStart:
-    """The time at which a log that replaces another one begins, UTC, and what lone sources had spent of
-    their budget by then: a new log is no new budget. LONE_LIMIT_US where that cannot be read.
+    """When a log that replaces another one begins (UTC), and how much of their budget lone sources had spent
+    by then, since a new log gives no new budget; LONE_LIMIT_US if that cannot be read.
     """
 
     us: int
@@ -132,7 +132,7 @@ class LogStart:
 
 
 def advance(trust: Trust, reading: Reading) -> tuple[Trust, NoticedStep | None]:
-    """Follow one reading. Pure. The time never goes back and never moves on by less than running time."""
+    """Follow one reading. Pure. The time never goes back, and advances at least by the running time."""
     here = trust.us + max(0, reading.boot_us - trust.boot_us)
     others = tuple(one for one in trust.readings if one.source != reading.source)
     held = replace(trust, us=here, boot_us=reading.boot_us, readings=(*others, reading))
@@ -147,14 +147,14 @@ def advance(trust: Trust, reading: Reading) -> tuple[Trust, NoticedStep | None]:
 
 
 def _agree(one: Reading, other: Reading) -> bool:
-    """Whether two independent sources, one of them disciplined, mean the same time."""
+    """Whether two independent sources, one of them disciplined, show the same time."""
     disciplined = ClockState.DISCIPLINED in (one.state, other.state)
     apart_us = abs(one.at(other.boot_us) - other.us)
     return disciplined and one.independent_of(other) and apart_us <= AGREEMENT_US
 
 
 def _agreed(held: Trust, reading: Reading, others: list[Reading]) -> tuple[Trust, NoticedStep | None]:
-    """Two agree: the earlier of them is believed, and what is already believed beyond it stays spent."""
+    """Two sources agree: the earlier time is believed, and any lead beyond it stays spent."""
     agreed_us = max(min(one.at(reading.boot_us), reading.us) for one in others)
     us = max(held.us, agreed_us)
     lead_us = max(0, held.us - agreed_us)
@@ -175,7 +175,7 @@ def _agreed(held: Trust, reading: Reading, others: list[Reading]) -> tuple[Trust
 
 
 def _alone(held: Trust, reading: Reading) -> tuple[Trust, NoticedStep | None]:
-    """A single disciplined source: followed forward within the rest of its budget."""
+    """A single disciplined source: it is followed forward within the rest of the budget."""
     move_us, rest_us = reading.us - held.us, max(0, LONE_LIMIT_US - held.lead_us)
     if not -NOTICE_US <= move_us <= max(rest_us, NOTICE_US):
         refused, known = held.refused, False
@@ -185,7 +185,7 @@ def _alone(held: Trust, reading: Reading) -> tuple[Trust, NoticedStep | None]:
             from_us=held.us, to_us=reading.us, accepted=False, state=reading.state, sources=(reading.source,)
         )
         return replace(held, refused=refused if known else reading), None if known else step
-    move_us = min(max(0, move_us), rest_us)  # one that says what is believed is in no doubt for a second
+    move_us = min(max(0, move_us), rest_us)  # a source that confirms the time is not doubted for a second
     lead_us = held.lead_us + move_us
     trust = replace(
         held,
@@ -207,8 +207,8 @@ def _alone(held: Trust, reading: Reading) -> tuple[Trust, NoticedStep | None]:
 class TrustedTime:
     """The running clock of one ledger: wall clock and boot time through `advance`.
 
-    `now()` stamps records: the wall clock's time, never below the trusted time; a time that is further ahead
-    of it than custody follows, or of what the department said, is called unknown. `trusted_us` alone drives
+    `now()` stamps records: the wall clock's time, but never before the trusted time. If it is further ahead
+    of that, or of the department's time, than custody follows, its state is unknown. Only `trusted_us` drives
     purges; `sure_us` ends what the department dated.
     """
 
@@ -222,10 +222,10 @@ class TrustedTime:
         boot: Callable[[], int] = boottime_us,
         word: TimeWord | None = None,
     ) -> None:
-        """`floor_us`: the newest signed time. `first`: a new log believes the clock it is born with.
+        """`floor_us`: the newest signed time. `first`: a new log, which believes the clock at its start.
 
-        lead_us: what lone sources had spent of their budget by then. word: the department's last word, its
-        `ahead_us` that of `floor_us`.
+        lead_us: how much of their budget lone sources had spent by then. word: the department's last
+        statement; its `ahead_us` is that of `floor_us`.
         """
         self._clock, self._boot, self._boot_name = clock, boot, boot_number(boot_id())
         start = max(floor_us, clock.now().us) if first else floor_us
@@ -252,10 +252,10 @@ class TrustedTime:
 
     @property
     def department_time(self) -> StatedTime | None:
-        """What the department last said that it is, carried on; None where it never said so.
+        """The department's last stated time, extrapolated to now; None if it never stated one.
 
-        By running time since, if that was since this machine started; else by as much as custody's time went
-        on, which takes the hours without power only from a clock that custody follows.
+        It advances by running time if it was stated since this machine started; else by as much as custody's
+        time, which includes hours without power only from a clock that custody follows.
         """
         if self.heard is not None:
             us, boot_us = self.heard
@@ -266,7 +266,7 @@ class TrustedTime:
 
     @property
     def word(self) -> TimeWord | None:
-        """The department's last word, as the next process needs it."""
+        """The department's last statement, for the next process."""
         if self.heard is None:
             return self._word
         us, boot_us = self.heard
@@ -275,18 +275,19 @@ class TrustedTime:
 
     @property
     def sure_us(self) -> int:
-        """What has surely passed: by the department's word, carried on; by custody's time without one.
+        """The time that has certainly passed: the department's time, or custody's time without one.
 
-        Lists, trainings and grants are dated by the department, so they end by its time, whether this unit's
-        clock, and with it custody's time, was born ahead or is behind. No purge counts by it.
+        The department dates lists, trainings and grants, so they end by its time, even if this unit's clock,
+        and with it custody's time, started ahead or is behind. Purges do not use it.
         """
         trusted_us, stated = self.trusted_us, self.department_time
         return trusted_us if stated is None else stated.us
 
     @property
     def passed_us(self) -> int:
-        """The earliest that it may be: by a disciplined clock that custody believes, and by the department's
-        word; 0 where there is neither. What ends by it has ended whichever of them is wrong."""
+        """The earliest possible time, by a disciplined clock that custody believes and by the department; 0
+        if there is neither. What has ended by this time has ended even if one of them is wrong.
+        """
         moment, stated = self.now(), self.department_time
         known_us = [] if stated is None else [stated.us]
         if moment.state is ClockState.DISCIPLINED:
@@ -295,27 +296,29 @@ class TrustedTime:
 
     @property
     def clock_us(self) -> int:
-        """What the clock itself says, however far custody follows it; 0 where it knows no time."""
+        """The clock's own time, however far custody follows it; 0 if the clock has no known time."""
         reading = self._clock.now()
         return 0 if ClockState(str(reading.state)) is ClockState.UNKNOWN else reading.us
 
     @property
     def is_misled(self) -> bool:
-        """Whether this log's time is further ahead of the department's word than any lone source moves it:
-        it was born under a clock that was ahead, and no record's date is known better than that."""
+        """Whether this log's time is further ahead of the department's than a lone source can move it: then
+        the log was opened by a clock that was ahead, and the dates of its records are no better.
+        """
         stated = self.department_time
         return stated is not None and self._trust.us - stated.us > LONE_LIMIT_US
 
     def perhaps_us(self) -> tuple[int, ...]:
-        """The moments that it may be, for a right that holds at one of them: by the clock, or by a later word
-        of the department; where custody does not believe the clock, by what has surely passed too."""
+        """The possible present times, for a right that is valid at one of them: the clock's, or a later one
+        of the department; also the time that has certainly passed if custody does not believe the clock.
+        """
         moment, stated = self.now(), self.department_time
         by_clock_us = moment.us if stated is None else max(moment.us, stated.us)
         return (by_clock_us,) if moment.state is not ClockState.UNKNOWN else (by_clock_us, self.sure_us)
 
     @property
     def agreed(self) -> bool:
-        """Whether two sources have agreed in this process: running time has carried that on since."""
+        """Whether two sources have agreed in this process; the time has advanced with running time since."""
         return self._trust.agreed
 
     @property
@@ -325,13 +328,13 @@ class TrustedTime:
 
     @property
     def refused_us(self) -> int | None:
-        """The offset of a disciplined source that is not followed (negative: behind); None without one."""
+        """The offset (us, negative: behind) of a disciplined source that is not followed; else None."""
         refused = self._trust.refused
         return None if refused is None else refused.at(self._trust.boot_us) - self._trust.us
 
     @property
     def ahead_us(self) -> int:
-        """How far the trusted time is ahead of the department's last word; 0 where the clock says another."""
+        """How far the trusted time is ahead of the department's; 0 if the clock does not agree with that."""
         said = {one.source: one for one in self._trust.readings}
         if not said.keys() >= {CLOCK, DEPARTMENT}:
             return 0
@@ -341,11 +344,11 @@ class TrustedTime:
         return max(0, self._trust.us - department.at(self._trust.boot_us))
 
     def end_by(self, us: int, boot_us: int) -> None:
-        """This log's time is wrong: the log that replaces it starts at `us` (UTC), true at that boot time."""
+        """Note that this log's time is wrong: its successor starts at `us` (UTC), true at that boot time."""
         self._successor_start = (us, boot_us)
 
     def successor(self) -> LogStart:
-        """From when on the time of a log that replaces this one counts: what has passed for this one has."""
+        """The time at which a log that replaces this one starts, and its spent budget."""
         if self._successor_start is None:
             return LogStart(us=self.trusted_us, lead_us=self.lead_us)
         us, boot_us = self._successor_start
@@ -389,8 +392,9 @@ class TrustedTime:
         return Moment(us=reading.us, state=ClockState.UNKNOWN if ahead else state)
 
     def _behind(self, state: ClockState, by_us: int) -> ClockState:
-        """How well custody's time is known where the clock is behind it: how long the unit was without power
-        before this start, no one says then."""
+        """How well custody's time is known if the clock is behind it: then nothing shows how long the unit
+        was without power before this start.
+        """
         stated = self.department_time
         lost = stated is not None and not stated.exact and by_us > AGREEMENT_US
         return ClockState.UNKNOWN if lost or state is ClockState.UNKNOWN else ClockState.HOLDOVER
@@ -407,19 +411,19 @@ class TrustedTime:
             return self._trust.us, self.leapt_us, self._trust.agreed
 
     def end_leap(self, us: int) -> None:
-        """So much of `leapt_us` is noted."""
+        """Subtract from `leapt_us` what is now noted."""
         with self._taking:
             self.leapt_us -= us
 
     def _take(self, source: str, us: int, state: ClockState, roots: frozenset[str]) -> None:
-        with self._taking:  # two threads would lose a reading, or count one leap twice
+        with self._taking:  # else two threads could lose a reading or count a leap twice
             reading = Reading(source=source, us=us, state=state, boot_us=self._boot(), roots=roots)
             trust, step = advance(self._trust, reading)
             if step is not None:
                 self.steps.append(step)
                 leap_us = step.to_us - step.from_us if step.accepted else 0
                 self.leapt_us += leap_us if leap_us > LONE_LIMIT_US else 0
-            self._trust = trust  # last: who sees the later time sees the leap
+            self._trust = trust  # last, so that whatever sees the later time also sees the leap
 
 
 def span_text(us: int) -> str:

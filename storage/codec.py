@@ -1,6 +1,6 @@
-"""Frozen dataclasses to canonical CBOR and back, strictly: parse once, at the door. No I/O.
+"""Converts frozen dataclasses to canonical CBOR and back, strictly: parse once, at the door. No I/O.
 
-A record class is a map of its field names. Unknown, missing and mistyped fields are refused by name.
+A record is a map with its class's field names. Unknown, missing and mistyped fields are refused by name.
 Fields may be bool, int, float, str, bytes, other such classes, StrEnum, `T | None` and `tuple[T, ...]`
 or fixed tuples. A class may define `check(self)` that raises RecordError for values out of range.
 """
@@ -40,7 +40,7 @@ def _names(kind: Any) -> tuple[str, ...] | None:
 
 @functools.cache
 def _plain(cls: Any) -> dict[str, Any]:
-    """The type of each field whose decoded value needs no conversion; None for the other fields."""
+    """The type of each field whose decoded value needs no conversion; None for other fields."""
     return {name: hint if hint in PLAIN else None for name, hint in _hints(cls).items()}
 
 
@@ -55,19 +55,20 @@ def later(default: Any) -> Any:
 
 
 def omitted(default: Any) -> Any:
-    """Define such a field that is not written either while it is `default`: records without it stay as they
-    were, byte for byte, and so do their digests."""
+    """Define such a field that is also not written while it is `default`, so that old records keep their
+    bytes and digests.
+    """
     return dataclasses.field(default=default, metadata={"later": True, "omitted": True})
 
 
 @functools.cache
 def _omitted(cls: Any) -> dict[str, Any]:
-    """The default of each field that is not written while it is that."""
+    """The default of each field that is not written while it has its default."""
     return {one.name: one.default for one in dataclasses.fields(cls) if one.metadata.get("omitted")}
 
 
 def hints_of(cls: Any) -> dict[str, Any]:
-    """The types of a dataclass's fields, in their order; worked out once for each class."""
+    """The types of a dataclass's fields, in order; computed once for each class."""
     return _hints(cls)
 
 
@@ -110,8 +111,7 @@ def from_bytes(cls: type[T], data: bytes, *, limit: int = MAX_BYTES) -> T:
 
 
 def is_later(value: Any, newest: int) -> bool:
-    """Whether a decoded map says that it is of a later `format` than this: it may have fields that no class
-    here has."""
+    """Whether a decoded map names a later `format` than this, and so may have fields unknown here."""
     number = value.get("format") if isinstance(value, dict) else None
     return isinstance(number, int) and number > newest
 
@@ -119,8 +119,8 @@ def is_later(value: Any, newest: int) -> bool:
 def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
     """Build a record of class `cls` from a decoded map.
 
-    Raises RecordError naming the field; UnknownFormError if all known fields are there and others too, as a
-    newer program may write.
+    Raises RecordError, which names the field; UnknownFormError if all known fields are present and others
+    too, as a newer program may write.
     """
     where = where or cls.__name__
     if not isinstance(value, dict):
@@ -137,7 +137,7 @@ def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
     for name, plain in _plain(cls).items():  # type: ignore[arg-type]
         if name in value:
             item = value[name]
-            # the usual case, kept fast: the field's name for an error message is not built
+            # the usual case is fast: it does not build a field's name for an error message
             usual = type(item) is plain and (plain is not str or len(item) <= MAX_TEXT)
             made[name] = item if usual else read_field(hints[name], item, f"{where}.{name}")
     record = cls(**made)
@@ -148,7 +148,7 @@ def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
 
 
 def parse_toml(document: bytes, *, where: str) -> dict[str, Any]:
-    """The table of a TOML document. Raises RecordError."""
+    """Parse a TOML document. Raises RecordError."""
     try:
         text = document.decode()
         flaw = flaw_of(text)
@@ -164,7 +164,7 @@ def parse_toml(document: bytes, *, where: str) -> dict[str, Any]:
 
 
 def read_field(hint: Any, value: Any, where: str) -> Any:
-    """The value of one field of type `hint`, from its plain form. Raises RecordError."""
+    """The value of a field of type `hint`, from its plain form. Raises RecordError."""
     hint, may_lack = without_none(hint)
     if may_lack and value is None:
         return None

@@ -6,7 +6,7 @@ A co-signature is a note signature line over `timestamp || signature`. What is s
     ML-DSA-44  label "subtree/v1\\n\\0", <len> cosigner name, u64 time, <len> log origin,
                u64 0, u64 size, root
 
-`Witnesses` is the policy of a root file: which witnesses there are, and how many of them a tree head needs.
+`Witnesses` is the policy of a root file: the witnesses, and how many of them a tree head needs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PrivateCosigner = Ed25519PrivateKey | MLDSA44PrivateKey
 
 @dataclass(frozen=True, slots=True)
 class CosignerKey:
-    """A witness's verifying key: `name` as it is in notes, note type, raw public bytes."""
+    """A witness's verifying key: its `name` in notes, the note type, the raw public bytes."""
 
     name: str
     type: int
@@ -132,7 +132,7 @@ def cosignature_line(note: str, name: str, private: PrivateCosigner, *, time_s: 
 
 
 def cosigned_by(note: str, keys: Iterable[CosignerKey]) -> list[Cosignature]:
-    """The co-signatures of `keys` that hold, one a key. Raises CheckpointError for one that does not."""
+    """The co-signatures of `keys`, one per key. Raises CheckpointError if one is not valid."""
     text, signatures = split_note(note)
     found = []
     for key in keys:
@@ -145,7 +145,7 @@ def cosigned_by(note: str, keys: Iterable[CosignerKey]) -> list[Cosignature]:
 
 @dataclass(frozen=True, slots=True)
 class Witnesses:
-    """Which witnesses a tree head is shown to, each with its keys, and how many must co-sign it."""
+    """The witnesses to which a tree head is shown, each with its keys, and how many must co-sign it."""
 
     keys: tuple[tuple[CosignerKey, ...], ...]
     quorum: int

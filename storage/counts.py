@@ -1,4 +1,4 @@
-"""A number with its noun, as a sentence has it: 1 log, 2 logs. No I/O."""
+"""A number with its noun, as in a sentence: 1 log, 2 logs. No I/O."""
 
 from __future__ import annotations
 

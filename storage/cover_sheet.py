@@ -21,14 +21,14 @@ from storage.sealing import Opened
 from storage.times import margin_text, utc_text
 
 SLOT_CHARACTERS = (*string.ascii_uppercase, *string.digits, "")
-LEAST_SHOWN = 0.001  # a probability below it is left out
-VERSION = 2  # of the sheet's words: another one whenever a sheet of the same data would differ
+LEAST_SHOWN = 0.001  # smaller probabilities are left out
+VERSION = 2  # of the sheet's wording: increased whenever a sheet of the same data would differ
 ACCESSES = "EVERY LOGGED ACCESS TO THESE RECORDS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The content of the sheet. `version`: of its words; a check makes earlier ones again."""
+    """The content of the sheet. `version`: of its wording; a check also reproduces earlier ones."""
 
     unit: str
     number: str
@@ -43,7 +43,7 @@ class Story:
 
 
 def slot_chances(slots: bytes) -> list[dict[str, float]]:
-    """Per character slot what it may be, likeliest first; "" means no character. See ReadText.slots."""
+    """The possible characters of each slot, most probable first; "" means none. See ReadText.slots."""
     table = [struct.unpack(f"<{len(SLOT_CHARACTERS)}f", row) for row in _rows_of(slots)]
     ranked = [sorted(zip(SLOT_CHARACTERS, row, strict=True), key=lambda one: -one[1]) for row in table]
     return [{name: round(p, 4) for name, p in row if p >= LEAST_SHOWN} for row in ranked]
@@ -55,7 +55,7 @@ def _rows_of(slots: bytes) -> Iterator[bytes]:
 
 
 def _slots_line(slots: bytes) -> str:
-    """Slot probabilities in one line: each slot's likeliest, then what else it may be."""
+    """Slot probabilities in one line: each slot's most probable character, then the others."""
 
     def slot_text(name: str, chance: float) -> str:
         return f"{name or 'none'} {chance:.3f}"
@@ -85,8 +85,9 @@ def as_json(record: object) -> bytes:
 def rows_of(
     opened: Mapping[str, Opened], time_text: Callable[[int], str] = utc_text, *, version: int = VERSION
 ) -> list[tuple[str, str]]:
-    """What a sheet says of one record: (label, value) in plain text. `time_text`: of UTC microseconds;
-    `version`: of the words. By the first, the other readings repeat the plate as read."""
+    """What a sheet says about one record: (label, value) in plain text. `time_text`: formats UTC
+    microseconds. `version`: of the wording; in version 1 the other readings repeat the plate as read.
+    """
     rows: list[tuple[str, str]] = []
     if "text" in opened:
         text = codec.from_bytes(ReadText, opened["text"].content)
@@ -121,7 +122,7 @@ def rows_of(
 
 
 def _others(text: ReadText, version: int) -> str:
-    """What else the plate may say, with its probability; not the plate as read."""
+    """The other readings of the plate, with their probabilities."""
     others = [f"{one} ({p:.3f})" for one, p in text.candidates if one != text.text or version == 1]
     return ", ".join(others[:5])
 
@@ -163,7 +164,7 @@ def as_text(story: Story) -> str:
 
 
 def as_html(story: Story) -> str:
-    """The sheet as one HTML page, its images inside it."""
+    """The sheet as one HTML page that contains its images."""
 
     def table(rows: list[tuple[str, str]]) -> str:
         cells = (f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in rows)

@@ -1,8 +1,8 @@
-"""SQLite files of ours, opened one way: durable, guarded against damaged pages.
+"""Opens our SQLite files, all in the same way: durable, and guarded against damaged pages.
 
-Built on sqlite-utils, whose `Database.atomic` nests by savepoints and whose rows and schema calls the rest
-of the room uses. Its own migrations are not used: they keep their own table in the file, and in a file
-where every table must be bound to a signature there is no place for one.
+Built on sqlite-utils: the rest of the room uses its `Database.atomic`, which nests by savepoints, and its row
+and schema calls. Its migrations are not used, since they keep a table in the file, and here every table must
+be bound to a signature.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from storage.errors import CONTINUE, DamagedError
 if TYPE_CHECKING:
     import sqlite_utils
 
-MOST_BYTES = 64 << 20  # of one row: more is not a record of ours
+MOST_BYTES = 64 << 20  # of one row: a larger one is not our record
 MODES = {
     "write": "mode=rwc",
     "read": "mode=ro",
@@ -44,7 +44,7 @@ def blob_of(value: object) -> bytes:
 def naming_damage(path: Path) -> Iterator[None]:
     """Turn SQLite's report of a damaged page into a DamagedError about `path`.
 
-    An I/O error of the card is not turned into one: it may pass, while a log reported as damaged is
+    An I/O error of the card stays as it is: it may pass, whereas a log that is reported as damaged is
     abandoned.
     """
     try:
@@ -57,7 +57,7 @@ def naming_damage(path: Path) -> Iterator[None]:
 
 
 def failure_cure(error: sqlite3.Error, path: Path) -> str:
-    """What to do where SQLite could not use a file that is not damaged: no card holds a lock."""
+    """What to do if SQLite cannot use an undamaged file; a lock, for example, is not the card's fault."""
     if (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return (
             f"a database shell or a backup holds it: sudo fuser -v {shlex.quote(str(path))} names the program"
@@ -68,9 +68,9 @@ def failure_cure(error: sqlite3.Error, path: Path) -> str:
 def demand_plain_tables(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse a database with anything that acts by itself. Raises DamagedError, sqlite3.Error.
 
-    A view under a table's name can keep readers busy forever, and a trigger acts with the writer's rights. A
-    unique index, or a table that resolves its own conflicts, makes rows vanish as they are written. Our
-    tables have none of these.
+    A view in place of a table can keep readers busy forever, and a trigger acts with the writer's rights. A
+    unique index, or a table that resolves conflicts, can make rows disappear as they are written. Our tables
+    have none of these.
     """
     for what, query in _ACTING.items():
         if connection.execute(query).fetchone()[0]:
@@ -89,11 +89,11 @@ _ACTING = {
 
 
 def connect(path: Path, mode: str = "write") -> sqlite_utils.Database:
-    """Open a database in one of MODES. Raises sqlite3.Error; LedgerError for what is not a plain file.
+    """Open a database in one of MODES. Raises sqlite3.Error; LedgerError if it is not a plain file.
 
-    A writer gets WAL, `synchronous=FULL` and `secure_delete`. "read" reads beside a writer. "immutable" reads
-    a file that has no writer, and ignores its write-ahead log: it locks nothing and creates no file, so it
-    works on read-only media.
+    A writer gets WAL, `synchronous=FULL` and `secure_delete`. "read" reads while another process may write.
+    "immutable" reads a file without a writer and ignores its write-ahead log: it takes no lock and creates no
+    file, so it works on read-only media.
     """
     import sqlite_utils  # noqa: PLC0415 - loads NumPy where it is installed: only for who opens a database
 

@@ -1,4 +1,4 @@
-"""Epoch keys sealed to the department's day key: HPKE of RFC 9180. No I/O.
+"""Seals epoch keys to the department's day key: HPKE, RFC 9180. No I/O.
 
 DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, base mode, single shot; `info` binds the log id and
 the epoch. The result is enc (65 bytes) || ciphertext (48 bytes).
@@ -25,7 +25,7 @@ INFO_TAG = "alpr-reader/epoch-key/v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayKey:
-    """The public half for one UTC day. `day`: days since 1970-01-01; `point`: 65 bytes, uncompressed."""
+    """The public key for one UTC day. `day`: days since 1970-01-01; `point`: 65 bytes, uncompressed."""
 
     day: int
     point: bytes
@@ -61,7 +61,7 @@ class EpochKeyForDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayKeys:
-    """A signed set of day keys, sent ahead. `version` only rises."""
+    """A signed set of day keys, sent in advance. `version` only rises."""
 
     version: int
     keys: tuple[DayKey, ...]
@@ -73,12 +73,12 @@ def info_of(log_id: bytes, epoch: int) -> bytes:
 
 
 def seal_to_day(epoch_key: bytes, day_key: DayKey, log_id: bytes, epoch: int) -> bytes:
-    """The epoch key, openable by the department alone."""
+    """Seal the epoch key so that only the department can open it."""
     return SUITE.encrypt(epoch_key, day_key.public(), info=info_of(log_id, epoch))
 
 
 def open_from_day(sealed: bytes, private: ec.EllipticCurvePrivateKey, log_id: bytes, epoch: int) -> bytes:
-    """The department's side. Raises SealError."""
+    """Open a sealed epoch key, at the department. Raises SealError."""
     try:
         return SUITE.decrypt(sealed, private, info=info_of(log_id, epoch))
     except (InvalidTag, ValueError):
@@ -86,8 +86,9 @@ def open_from_day(sealed: bytes, private: ec.EllipticCurvePrivateKey, log_id: by
 
 
 def key_for(keys: Sequence[DayKey], us: int | None) -> DayKey:
-    """The key of the day of `us`; past the last day, or where the day is not known (None), the last key.
-    Raises KeyLostError without any.
+    """The key for the day of `us`; the last key if that day is later or unknown (None).
+
+    Raises KeyLostError if there are no keys.
     """
     if not keys:
         raise KeyLostError("no day key of the department is on this unit", cure="sync, or enroll again")

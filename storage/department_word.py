@@ -1,9 +1,9 @@
-"""The department's last word of the time, as a unit keeps it over restarts. Pure. No I/O.
+"""The department's last statement of the time, which a unit keeps over restarts. Pure; no I/O.
 
-A unit whose clock knows no time has no other measure of what the department dated: lists, trainings, grants.
-Within one start of the machine running time carries the word on exactly. Over a restart custody's time does,
-which counts no hour without power under a clock that it does not follow: then the word is the least that it
-may be, and what depends on it is called stale rather than ended.
+A unit whose clock has no known time has no other measure for what the department dated: lists, trainings,
+grants. Within one start of the machine, running time extrapolates the statement exactly. Over a restart,
+custody's time does, which omits hours without power under a clock that it does not follow: then the result is
+only the earliest possible time, and what depends on it is called stale rather than ended.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class StatedTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeWord:
-    """`us`, UTC, was said at `boot_us` of the start `boot` of the machine, see `boot_number`.
+    """`us` (UTC) was stated at `boot_us` of the machine start `boot`, see `boot_number`.
 
     ahead_us: how far custody's time was ahead of it (negative: behind) when both were last written.
     """
@@ -47,10 +47,10 @@ class TimeWord:
 
 
 def word_of(cursors: Mapping[str, int], since_us: int) -> TimeWord | None:
-    """The word in a state; None where it has none.
+    """The statement in a state; None if there is none.
 
-    since_us: by how much custody's time is ahead of the state's now, because of other signed times: that has
-    not surely passed.
+    since_us: how far custody's time is now ahead of the state's because of other signed times; that much has
+    not certainly passed.
     """
     if not cursors.get(WORD):
         return None

@@ -1,7 +1,7 @@
-"""The only way to content: proves the person, checks the permission, logs the request, and only then opens.
+"""The only way to content: proves the person, checks the permission, logs the request, and then opens.
 
-Requests and answers are plain CBOR maps, so the process that holds the home and a client on the socket see
-the same behavior. A refusal is logged before the person sees it.
+Requests and answers are plain CBOR maps, so a client on the socket sees the same behavior as the process that
+holds the home. A refusal is logged before the person sees it.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ class Door:
         subject: str,
         demand: Callable[[RosterPerson], tuple[int, ...]] = lambda _person: (),
     ) -> tuple[RosterPerson, int]:
-        """Prove and permit, with the entry in the log either way. The person and the entry's place.
+        """Prove and permit a person, with an entry in the log either way; returns the person and its number.
 
-        subject: what is about to be done; it must be what was signed. demand: what else must hold, asked
-        once the person is proven and permitted; the records it names go into the entry.
+        subject: what is about to be done; it must equal what was signed. demand: further checks, made once
+        the person is proven and permitted; the records that it returns go into the entry.
         """
         request = codec.from_plain(access.Request, body.get("request"))
         if request.action != action:
@@ -99,7 +99,7 @@ class Door:
             return person, self._log(request, organisation, proof, None, records)
 
     def _permit(self, person: RosterPerson, request: access.Request) -> None:
-        """Raises RefusedError."""
+        """Check that the person may do this now. Raises RefusedError."""
         time, policy = self._store.time, self._store.policy
         access.at_one_of(
             time.perhaps_us(), lambda now_us: access.permit(person, request, policy, now_us=now_us)
@@ -137,8 +137,7 @@ class Door:
         return self._ledger.append(entry).sequence
 
     def _failures(self, user: str, now_us: int) -> list[int]:
-        """When this user's latest logons failed, from the log; only those that still count toward a
-        lockout."""
+        """When this user's logons failed, from the log; only failures that still count toward a lockout."""
         times: list[int] = []
         for sequence in reversed(holds.audit_sequences(self._store)):
             record = self._store.record(sequence)
@@ -146,7 +145,7 @@ class Door:
                 if record.at_us < now_us - CJIS.window_us - CJIS.lock_us:
                     break
                 if record.at_us > now_us + MINUTE_US:
-                    continue  # dated by a clock that ran ahead: it would lock the person out until that date
+                    continue  # from a clock that ran ahead: it would lock the person out until then
                 failed = record.refusal is not None and access.BAD_CREDENTIAL in record.refusal
                 times += [record.at_us] if failed and record.user == user else []
         return times
@@ -199,8 +198,7 @@ class Door:
         return {"lines": [codec.to_plain(one) for one in lines], "entry": entry, "unknown": unknown}
 
     def _is_unknown(self, user: str) -> bool:
-        """Whether neither the roster nor any entry names this person; someone removed from the roster is
-        still in entries."""
+        """Whether neither the roster nor any entry names this person; entries also name former people."""
         if self._ledger.standing.roster.person(user) is not None:
             return False
         ever = audit.UnitAuditFilter(since_us=0, until_us=1 << 62, user=user, purpose=None, plate=None)
@@ -305,13 +303,13 @@ class Door:
         return {"receipt": codec.to_plain(receipt.record), "sequence": receipt.sequence}
 
     def _epoch_bounds_us(self, facts: EpochFacts) -> list[int]:
-        """When the first and the last read of an epoch were, by themselves."""
+        """The times of an epoch's first and last reads, by the reads themselves."""
         ends = self._store.db.conn.execute(
             "SELECT min(sequence), max(sequence) FROM leaves WHERE epoch = ?", (facts.epoch,)
         ).fetchone()
         times: list[int] = []
         for sequence in {one for one in ends if one is not None}:
-            with contextlib.suppress(StorageError, KeyError):  # of hits the last may be an alert
+            with contextlib.suppress(StorageError, KeyError):  # in an epoch of hits the last may be an alert
                 read = self._ledger.read(int(sequence))
                 times += [read.first_us, read.last_us]
         return times
@@ -321,7 +319,7 @@ class Door:
 
 
 def subject_of(query: search.UnitQuery, *, images: bool = False) -> str:
-    """The data elements of a query, as they are in the log (463.5 (b) 2)."""
+    """The data elements of a query, as logged (463.5 (b) 2)."""
     shown = " with images" if images else ""
     plate = "any plate" if query.plate is None else f"plate={query.plate}"
     until = "now" if query.until_us > 1 << 60 else utc_text(query.until_us)

@@ -4,9 +4,9 @@ Encoding is the deterministic form of RFC 8949, 4.2.1. The parser accepts nothin
 write itself: bytes are decoded, checked for plain types, encoded again and compared. Map keys are all
 text or all non-negative integers, so that the two orders in use (RFC 7049 and RFC 8949) agree.
 
-COSE_Sign1 (RFC 9052) with Ed25519 (algorithm -19, RFC 9864), the key named by the first 8 bytes of the
-SHA-256 of its raw public key. `context` is COSE's external_aad: a leaf's signature never passes as the
-signature of a batch.
+COSE_Sign1 (RFC 9052) with Ed25519 (algorithm -19, RFC 9864); the key id is the first 8 bytes of the SHA-256
+of the raw public key. `context` is COSE's external_aad, so that a leaf's signature is never valid for a
+batch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from storage.errors import EnvelopeError, SignatureError
 
-MAX_DEPTH = 12  # deepest record of ours is 5
+MAX_DEPTH = 12  # our deepest record has 5
 LEAST, MOST = -(1 << 63), (1 << 64) - 1  # integers
 MAX_BYTES = 1 << 20  # a record; callers with larger wire messages name their own limit
 ALG_ED25519 = -19
@@ -67,7 +67,7 @@ def _check_plain(value: object, depth: int) -> None:
         return
     if items and depth == MAX_DEPTH:
         raise EnvelopeError(f"nested deeper than {MAX_DEPTH}")
-    for item in items:  # the frequent kinds here: this runs for every value of every record
+    for item in items:  # frequent types inline: this runs for every value of every record
         kind = type(item)
         if kind is not bytes and kind is not str and (kind is not int or not LEAST <= item <= MOST):
             _check_plain(item, depth + 1)
@@ -113,7 +113,7 @@ def sign(payload: bytes, key: Ed25519PrivateKey, *, context: bytes) -> bytes:
     return joined(protected, payload, signature)
 
 
-@functools.lru_cache(maxsize=256)  # a log names few keys, thousands of times
+@functools.lru_cache(maxsize=256)  # a log names few keys, but thousands of times
 def _key_named(protected: bytes) -> bytes:
     """The key id in a protected header. Raises EnvelopeError."""
     header = decode(protected)
@@ -128,7 +128,7 @@ def _key_named(protected: bytes) -> bytes:
 
 
 def split(message: bytes, *, limit: int = MAX_BYTES) -> tuple[bytes, bytes, bytes, bytes]:
-    """(protected, payload, signature, key id) of a COSE_Sign1 message, form checked, signature not."""
+    """(protected, payload, signature, key id) of a COSE_Sign1 message; checks the form, not the signature."""
     if message[:1] != TAG_SIGN1:
         raise EnvelopeError("not a COSE_Sign1 message (tag 18)")
     parts = decode(message[1:], limit=limit)
@@ -144,12 +144,12 @@ def split(message: bytes, *, limit: int = MAX_BYTES) -> tuple[bytes, bytes, byte
 
 
 def joined(protected: bytes, payload: bytes, signature: bytes) -> bytes:
-    """The message of which `split` gives these parts."""
+    """The message that `split` takes apart into these parts."""
     return TAG_SIGN1 + cbor2.dumps([protected, {}, payload, signature])
 
 
 def open_signed(message: bytes, public: Ed25519PublicKey, *, context: bytes, limit: int = MAX_BYTES) -> bytes:
-    """The payload of `message`, once its signature holds. Raises EnvelopeError, SignatureError."""
+    """The payload of `message`, if its signature is valid. Raises EnvelopeError, SignatureError."""
     protected, payload, signature, kid = split(message, limit=limit)
     if kid != key_id(public):
         raise SignatureError("signed by another key")
@@ -161,5 +161,5 @@ def open_signed(message: bytes, public: Ed25519PublicKey, *, context: bytes, lim
 
 
 def verify_ed25519(public: Ed25519PublicKey, signature: bytes, message: bytes) -> None:
-    """Raises InvalidSignature (cryptography's) unless `public` signed the message. RFC 8032, 5.1.7."""
+    """Raise cryptography's InvalidSignature unless `public` signed the message. RFC 8032, 5.1.7."""
     public.verify(signature, message)

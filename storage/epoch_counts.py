@@ -1,4 +1,4 @@
-"""How many records each epoch has, and how many of them the department's receipts cover."""
+"""Counts the records of each epoch, and how many of them the department's receipts cover."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from storage.store import UnitStore
 class EpochCounter:
     """Record and receipt counts for the purge plan, which is made every few minutes over a year of epochs.
 
-    What can no longer change is counted once: the records of a closed epoch, and its receipts once they cover
-    it. The caller holds the store's lock.
+    What can no longer change is counted only once: the records of a closed epoch, and its receipts once they
+    cover it. The caller holds the store's lock.
     """
 
     def __init__(self, store: UnitStore) -> None:
@@ -24,7 +24,7 @@ class EpochCounter:
     def count(self) -> dict[int, EpochCount]:
         """Records and receipts of every epoch that is not purged."""
         found: dict[int, EpochCount] = {}
-        book = self._store.book  # another one where it was read again: its `dated` starts over
+        book = self._store.book  # a new object if it was read again: `dated` starts over
         if self._book is not book or self._dated != book.dated:
             self._book, self._dated = book, book.dated
             self._whole.clear()
@@ -57,7 +57,7 @@ class EpochCounter:
         return EpochCount(records=total, received=received, received_us=newest)
 
     def _span(self, facts: EpochFacts) -> tuple[int, int, int]:
-        """(records, first, last); last is before first where there are none."""
+        """(records, first, last); last is before first if there are none."""
         known = self._spans.get(facts.epoch)
         if known is None:
             row = self._store.db.execute(

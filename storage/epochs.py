@@ -1,6 +1,6 @@
-"""What the open records say: epochs, purges, holds, receipts. Built by reading the log forward. No I/O.
+"""The facts in the open records: epochs, purges, holds, receipts. Built by reading the log forward. No I/O.
 
-The same book is kept by the writer in memory and rebuilt by `verify` from signed leaves alone.
+The writer keeps this book in memory, and `verify` rebuilds it only from signed leaves.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from storage.record_base import KeyClass, Record
 
 @dataclass(slots=True)
 class EpochFacts:
-    """One epoch: its class, when it opened, where its key is; `sequence` of the record that opened it."""
+    """One epoch: its class, when it opened, where its key is. `sequence`: of the record that opened it."""
 
     epoch: int
     key_class: KeyClass
@@ -58,7 +58,7 @@ class LogFacts:
     newest_us: int = 0
     incidents: int = 0
     notes: int = 0
-    dated: int = field(default=0, compare=False)  # how often epochs and receipts were, since this was read
+    dated: int = field(default=0, compare=False)  # how often epochs and receipts were re-dated
 
     def note(self, sequence: int, record: Record) -> None:  # noqa: PLR0912 - one case per kind
         """Take the next open record. Raises LedgerError if it contradicts what came before."""
@@ -67,7 +67,7 @@ class LogFacts:
             case LogOpened():
                 if sequence:
                     raise LedgerError("a log opens once", where=f"record {sequence}", leaf_index=sequence)
-                self.opened = record  # its date is its clock's: where that is ahead of the log before, alone
+                self.opened = record  # its date is only the clock's if that is ahead of the earlier log
             case EpochOpened():
                 self._open(sequence, record)
             case PurgeIntent():
@@ -102,7 +102,7 @@ class LogFacts:
             case UncleanStart():
                 self._time(record.at_us)
             case GrantTaken():
-                pass  # dated by the console, whose clock a person may set: it must not move a purge
+                pass  # dated by the console's clock, which a person may set: it must not affect a purge
             case _:
                 raise LedgerError(
                     f"a record of kind {record.KIND} is not open",
@@ -130,8 +130,8 @@ class LogFacts:
         self._time(record.opened_us)
 
     def _date(self, first: int, since_us: int, by_us: int, now_us: int) -> None:
-        """Epochs from `first` on opened, and receipts since `since_us` came, by so much later than they said,
-        and before `now_us`: what is of after the leap says the right time.
+        """Date epochs from `first` on, and receipts since `since_us`, later by `by_us`, but not after
+        `now_us`: those after the leap already have the right time.
         """
         self.received.date(since_us, by_us, now_us)
         for facts in self.epochs.values():
@@ -141,7 +141,7 @@ class LogFacts:
         self.dated += 1
 
     def close(self, key_class: KeyClass, at_us: int) -> None:
-        """The open epoch of a class takes no more records."""
+        """Close the open epoch of a class to further records."""
         if key_class is KeyClass.HOLD:
             return  # each hold has its own epoch
         for facts in self.epochs.values():
@@ -179,12 +179,12 @@ class LogFacts:
         )
 
     def gone(self, epoch: int) -> bool:
-        """Whether this epoch's content was purged, by its receipt."""
+        """Whether a receipt says that this epoch's content was purged."""
         facts = self.epochs.get(epoch)
         return facts is not None and facts.purged_by is not None
 
     def going(self, epoch: int) -> bool:
-        """Whether a purge of this epoch has begun and has no receipt yet."""
+        """Whether a purge of this epoch has begun but has no receipt yet."""
         return self.pending is not None and any(one.epoch == epoch for one in self.pending[1].epochs)
 
     def resealed_under(self, epoch: int) -> list[int]:

@@ -1,28 +1,28 @@
-"""Every way the storage room can refuse, as one family with fields, and the base of every other family.
+"""The errors of the storage room, as one family with fields, and the base of every other family.
 
     ExplainedError               base of all rooms that may import this one: what, where, cure, exit status
     └── StorageError
         ├── EnvelopeError            bytes that are not canonical CBOR, or not our COSE_Sign1
-        │   └── SignatureError       well formed, but not signed by the key that was asked for
+        │   └── SignatureError       well formed, but not signed by the expected key
         ├── RecordError              a record with a wrong, missing or out-of-range field
         │   └── UnknownFormError     a record with more than this program knows
         ├── CheckpointError          a signed note that does not parse
         │   └── ForkedLogError       two signed tree heads that cannot belong to one log
         ├── ProofError               a Merkle proof that does not lead to the root
-        ├── UpdateFileError          bytes that are no update file, or one that the release log does not hold
+        ├── UpdateFileError          bytes that are not an update file, or one not in the release log
         ├── SealError                a sealed element that does not open, or opens to something else
         ├── KeyLostError             content whose key is gone: purged, or never on this card
         ├── LedgerError              a home that is absent, foreign, locked or damaged
-        │   ├── NoHomeError          no ledger at that place
+        │   ├── NoHomeError          no ledger in that place
         │   ├── HomeLockedError      another process writes this home
         │   ├── NotOwnerError        root would leave files here that the home's own user cannot open
         │   ├── RolledBackError      the log is shorter than, or differs from, an anchor
         │   ├── DamagedError         a ledger that cannot be read as it is
         │   ├── NewerLedgerError     a ledger that a newer program has written to
-        │   ├── SlotError            the effaceable slot is empty, foreign or did not take a write
+        │   ├── SlotError            the effaceable slot is empty, foreign, or did not keep a write
         │   ├── StoreFullError       no room left to store a read safely
         │   └── OutdatedError        a signed file older than the one already in force
-        ├── RefusedError             the door: who asked may not have it, and by which clause
+        ├── RefusedError             the door refused a request, by a clause of the policy
         └── PackageError             an evidence package with a part missing or wrong
 
 No message ever carries plate text, image bytes or key bytes.
@@ -34,7 +34,7 @@ CONTINUE = "a unit of a department continues in a new log: reader run; another: 
 
 
 def causes_of(error: BaseException) -> list[BaseException]:
-    """An error and what is behind it, the outermost first."""
+    """An error and its causes, the outermost first."""
     causes: list[BaseException] = []
     behind: BaseException | None = error
     while behind is not None and behind not in causes:
@@ -44,9 +44,9 @@ def causes_of(error: BaseException) -> list[BaseException]:
 
 
 class ExplainedError(Exception):
-    """An error a person can act on: `what` went wrong, `where` (file, table, field, message), and the `cure`.
+    """An error that a person can act on: `what` went wrong, `where` (file, table, field), and the `cure`.
 
-    `exit_status`: what a command that ends by it returns (1 found wrong, 2 misuse, 3 a part is lacking).
+    `exit_status`: of a command that ends with it (1 found wrong, 2 misuse, 3 a part is missing).
     """
 
     exit_status = 1
@@ -73,12 +73,12 @@ class SignatureError(EnvelopeError):
 class RecordError(StorageError):
     """A record field that is missing, unknown, of the wrong type or out of range."""
 
-    exit_status = 2  # usually a form or file that the person gave
+    exit_status = 2  # usually in a form or file that the person gave
 
 
 class UnknownFormError(RecordError):
-    """A record of a kind or version, or with fields, that this program does not know. Where its signature
-    holds, a newer program wrote it.
+    """A record of an unknown kind or version, or with unknown fields. If its signature is valid, a newer
+    program wrote it.
     """
 
 
@@ -95,7 +95,7 @@ class ProofError(StorageError):
 
 
 class UpdateFileError(StorageError):
-    """No update of a unit's system, a damaged one, or one that the release log does not hold."""
+    """Not an update of a unit's system, a damaged one, or one that is not in the release log."""
 
 
 class SealError(StorageError):
@@ -107,7 +107,7 @@ class KeyLostError(StorageError):
 
 
 class LedgerError(StorageError):
-    """A home that cannot be used as it is. `leaf_index` names the first bad record, if one."""
+    """A home that cannot be used as it is. `leaf_index`: the first bad record, if there is one."""
 
     def __init__(self, what: str, *, where: str = "", cure: str = "", leaf_index: int | None = None) -> None:
         self.leaf_index = leaf_index
@@ -127,8 +127,7 @@ class HomeLockedError(LedgerError):
 
 
 class NotOwnerError(LedgerError):
-    """A home, or a file in it, that another user owns: files that root wrote there would lock the reader
-    out."""
+    """Another user owns the home or a file in it: files that root wrote there would lock the reader out."""
 
     exit_status = 2
 
@@ -138,7 +137,7 @@ class RolledBackError(LedgerError):
 
 
 class DamagedError(LedgerError):
-    """A ledger that cannot be read as it is: torn, overwritten or cut, not merely foreign or newer."""
+    """A ledger that cannot be read as it is: torn, overwritten or truncated, not just foreign or newer."""
 
 
 class NewerLedgerError(LedgerError):
@@ -166,7 +165,7 @@ class CardFailedError(LedgerError):
 
 
 class ShutError(CardFailedError):
-    """A file that is shut to this user, as root left it: whole again once its owner is put right."""
+    """A file that is closed to this user, such as root's; usable again once its owner is corrected."""
 
 
 class OutdatedError(LedgerError):
@@ -174,7 +173,7 @@ class OutdatedError(LedgerError):
 
 
 class RefusedError(StorageError):
-    """A request the door refused. `clause` is the rule that refused it."""
+    """A request that the door refused. `clause`: the rule by which."""
 
     def __init__(self, what: str, *, clause: str, cure: str = "") -> None:
         self.clause = clause

@@ -1,9 +1,9 @@
-"""Evidence packages: one record or more, provable offline to a stranger. Builds bytes by file name; no I/O.
+"""Evidence packages: one or more records, provable offline to anyone. Builds bytes by file name; no I/O.
 
 package.cose              signed by the log key: format, number, and the SHA-256 of every other file
 SHA256SUMS                the same list for `sha256sum -c`
 log.pub, checkpoint       the log's key and the signed tree head
-anchor, anchor.proof      (where the department co-signed) its newest co-signed checkpoint, which ties the
+anchor, anchor.proof      (if the department has co-signed) its newest co-signed checkpoint, which ties the
                           log key to the department, and the proof that `checkpoint` continues it
 records/<n>/leaf.cose     the signed leaf;  record.tlog-proof  its place in the log (C2SP tlog-proof)
 records/<n>/elements.cbor the shown elements with their salts;  text.json, patch.jpg, ...  the same, plain
@@ -41,7 +41,7 @@ SENTENCE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownElement:
-    """An element that the package opens: with its salt the leaf's commitment can be recomputed."""
+    """An element in clear with its salt, from which the leaf's commitment can be recomputed."""
 
     name: str
     salt: bytes
@@ -50,15 +50,16 @@ class ShownElement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """The elements of one record that the package opens."""
+    """The elements of one record that the package shows."""
 
     elements: tuple[ShownElement, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitPackageHead:
-    """What the log key signs over a package. `sheet`: the version of the cover sheet's words, 0 in a package
-    of before they had one."""
+    """What the log key signs for a package. `sheet`: the version of the cover sheet's wording; 0 in packages
+    from before it had one.
+    """
 
     format: int
     log_id: bytes
@@ -88,20 +89,20 @@ class ExportOrder:
 
 
 def is_line(text: str) -> bool:
-    """Whether a cover sheet shows this as it is, in one line: no control character, no line end, and nothing
-    that turns text around. A space of any kind is none of these.
+    """Whether a cover sheet can show this text unchanged in one line: it has no control characters, no line
+    ends, and nothing that reverses text. All kinds of spaces are allowed.
     """
     return all(sign.isprintable() or unicodedata.category(sign) == "Zs" for sign in text)
 
 
 def hidden(withheld: Iterable[str]) -> set[str]:
-    """The elements that a package does not show: an entry names the plate, and goes with the text."""
+    """The elements that a package does not show: with the text also the entry, which names the plate."""
     names = set(withheld)
     return names | {ENTRY} if "text" in names else names
 
 
 def export_subject(records: tuple[int, ...], hold: int | None, number: str, withhold: tuple[str, ...]) -> str:
-    """What a person signs who exports, and what the entry of the export says."""
+    """The subject that an exporting person signs, and that the export's entry names."""
     what = f"records={','.join(map(str, records))}" if hold is None else f"hold={hold}"
     return f"export {what} number={number} withhold={','.join(withhold) or 'nothing'}"
 
@@ -114,7 +115,7 @@ def extension(name: str, content: bytes) -> str:
 
 
 def plain_view(kind: str, name: str, content: bytes) -> bytes:
-    """An element as people read it: an image as it is, a record as JSON."""
+    """An element for people: an image as it is, a record as JSON."""
     if name in IMAGES:
         return content
     cls: type[object] = {"text": ReadText, "place": ReadPlace}.get(name, RECORDS[kind])
@@ -185,7 +186,7 @@ def _anchor(store: UnitStore, size: int) -> dict[str, bytes]:
 
 
 def sums(files: Iterable[tuple[str, bytes]]) -> bytes:
-    """The list in the form of sha256sum."""
+    """The list in sha256sum's format."""
     return "".join(f"{digest.hex()}  {name}\n" for name, digest in files).encode()
 
 
@@ -208,8 +209,7 @@ def _record_files(
 
 
 def accesses_to(store: UnitStore, records: Iterable[int]) -> list[int]:
-    """Positions of all entries about access to any of these records: look-ups, holds, exports, alert
-    decisions."""
+    """The numbers of all entries about access to these records: look-ups, holds, exports, alert decisions."""
     wanted, found = set(records), set()
     held: set[int] = set()
     for sequence in holds.audit_sequences(store, min(wanted)):
@@ -233,7 +233,7 @@ def accesses_to(store: UnitStore, records: Iterable[int]) -> list[int]:
 
 
 def _alerted(store: UnitStore, alert: int) -> int | None:
-    """The read that an alert names, None if it can no longer be opened."""
+    """The read that an alert names; None if it can no longer be opened."""
     try:
         record = store.record(alert)
     except (KeyLostError, LedgerError):
@@ -242,7 +242,7 @@ def _alerted(store: UnitStore, alert: int) -> int | None:
 
 
 def access_line(sequence: int, record: object) -> str:
-    """The line about an access entry, or about another record, on the cover sheet."""
+    """The cover sheet's line about an access entry or another record."""
     user = getattr(record, "user", "")
     what = getattr(record, "action", getattr(record, "KIND", ""))
     purpose = next(
@@ -253,5 +253,5 @@ def access_line(sequence: int, record: object) -> str:
 
 
 def digest_of(files: Mapping[str, bytes]) -> bytes:
-    """What the export record stores of a package: the SHA-256 of its signed head."""
+    """The package's digest for the export record: the SHA-256 of its signed head."""
     return hashlib.sha256(files["package.cose"]).digest()

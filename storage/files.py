@@ -1,5 +1,5 @@
-"""The few file operations that must survive a power cut, each with its sync. All other code writes through
-these.
+"""The few file operations that must survive a power cut, with their syncs; all other code writes through
+them.
 
 The order is always: write the content, sync it, then sync the directory with its name. A file is complete
 once its directory is synced; until then a power cut may leave it missing or torn, and start-up removes it.
@@ -26,7 +26,7 @@ from typing import BinaryIO
 
 from storage.errors import LedgerError, NotOwnerError, NotPlainError, StoreFullError
 
-MOST_MOVED = 9  # folders in the place of one file; a person looks at more
+MOST_MOVED = 9  # folders in the place of one file; more of them are left for a person to look at
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
 FULL_NAMES = frozenset(
     {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
@@ -71,18 +71,18 @@ def sync_dir(path: Path) -> None:
 
 
 def keep_name(path: Path) -> None:
-    """Make a new folder's own name durable, where the folder above it may be read: that is not ours."""
+    """Make a new folder's own name durable, if we may read the folder above, which is not ours."""
     with contextlib.suppress(PermissionError):
         sync_dir(path.absolute().parent)
 
 
 def make_dir(path: Path) -> None:
-    """Create a private directory durably; one that is there already is fine."""
+    """Create a private directory durably; it may already exist."""
     _make_dir(path, lambda: sync_dir(path.parent))
 
 
 def make_dirs(path: Path) -> None:
-    """The same with the folders above it that are not there, in one that is perhaps not ours to read, too."""
+    """Create a private directory and its missing parents durably, even below a folder closed to us."""
     for folder in reversed([path, *path.parents]):
         _make_dir(folder, functools.partial(keep_name, folder))
 
@@ -95,20 +95,18 @@ def _make_dir(path: Path, keep: Callable[[], None]) -> None:
     except FileExistsError:
         if not path.is_dir():
             raise
-        keep()  # another start made it at the same moment
+        keep()  # another start made it at the same time
         return
     try:
         keep()
     except OSError:
         with contextlib.suppress(OSError):
-            path.rmdir()  # the next call would take it for durable
+            path.rmdir()  # otherwise the next call would take it for durable
         raise
 
 
 def write_new(path: Path, data: bytes, *, lasts: bool = True) -> None:
-    """Write a file under a name not used before, its content synced if it `lasts`; the caller syncs the
-    directory.
-    """
+    """Write a file under a new name; its content is synced if it `lasts`. The caller syncs the directory."""
     with contextlib.ExitStack() as opened:
         descriptor = _create(path, data, opened)
         if lasts:
@@ -116,7 +114,7 @@ def write_new(path: Path, data: bytes, *, lasts: bool = True) -> None:
 
 
 def _create(path: Path, data: bytes, opened: contextlib.ExitStack) -> int:
-    """Write a new file, which stays open as long as `opened`; its descriptor."""
+    """Write a new file that stays open as long as `opened`; returns its descriptor."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
     opened.callback(os.close, descriptor)
     view = memoryview(data)
@@ -142,7 +140,7 @@ def write_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Exec
 
 
 def replace_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Executor) -> None:
-    """As `write_together`, each file whole under its name or not at all."""
+    """Like `write_together`, but each file is replaced whole or not at all."""
     beside = [(path.with_name(path.name + ".new"), data) for path, data in files]
     with _alone(folder):
         for path, _ in beside:
@@ -154,10 +152,10 @@ def replace_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Ex
 
 
 def write_at_once(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Executor) -> None:
-    """As `write_together`, with one sync for all files where the system has syncfs(2).
+    """Like `write_together`, but with one sync for all files if the system has syncfs(2).
 
     Linux reports write errors from it since 5.8; on an older kernel each file is synced. The contents are
-    flushed first, so that syncfs finds all of them in one journal commit, not two.
+    flushed first, so that syncfs needs one journal commit instead of two.
     """
     if not _SYNCFS:
         write_together(files, folder, pool)
@@ -187,7 +185,7 @@ def write_out(descriptor: int, *, wait: bool) -> None:
 
 
 def sync_system(descriptor: int) -> None:
-    """Make everything durable that is in the file system of this descriptor. Raises OSError."""
+    """Make everything in this descriptor's file system durable. Raises OSError."""
     if _LIBC.syncfs(descriptor):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -206,8 +204,9 @@ _BEGUN, _WAITED = 2, 1 | 2 | 4  # SYNC_FILE_RANGE_WRITE; and _WAIT_BEFORE, _WAIT
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Let one thread of one process at a time replace files in this folder: two would write the same draft
-    file. A crash releases it."""
+    """Let one thread of one process at a time replace files in this folder, since two would write the same
+    draft. A crash releases it.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -217,9 +216,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def clear_place(path: Path) -> Path | None:
-    """Free the place of a file that holds nothing: it is removed, and a folder with content is moved aside.
+    """Free the place of a file without content: removes what is there, but moves a folder with content aside.
 
-    Where to, None if nothing was moved. Raises OSError.
+    Returns the folder's new path; None if nothing was moved. Raises OSError.
     """
     try:
         path.unlink(missing_ok=True)
@@ -239,10 +238,9 @@ def clear_place(path: Path) -> Path | None:
 
 
 def try_lock(descriptor: int, *, where: Path) -> bool:
-    """Take the flock(2) of an open file for this process, until it is closed; False if another one holds it.
+    """Take the flock(2) of an open file until it is closed; False if another process holds it.
 
-    Raises OSError where the file system has no such lock, or, as on NFS, none of what is open for reading
-    alone.
+    Raises OSError if the file system has no such lock, or, like NFS, none for a file open only for reading.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -254,25 +252,24 @@ def try_lock(descriptor: int, *, where: Path) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds an flock(2) of what is at this path, which this user may not open.
+    """Whether a process holds an flock(2) of the file at this path, which this user may not open.
 
-    By its inode alone in /proc/locks, proc(5): some file systems have another device there than in stat(2).
-    SQLite's locks (POSIX) do not count. Where the system has no such list, it is taken for held. Raises
-    OSError.
+    Compares only the inode in /proc/locks, proc(5): some file systems have another device there than in
+    stat(2). SQLite's locks (POSIX) do not count. Without such a list it counts as held. Raises OSError.
     """
     listed = _flocks()
     return listed is None or any(one.endswith(f":{path.lstat().st_ino}") for one in listed)
 
 
 def is_seen_locked(path: Path) -> bool:
-    """The same by inode and device: not where the system does not say it. Raises OSError."""
+    """The same by inode and device; False if the system does not report it. Raises OSError."""
     facts = path.lstat()
     device = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}"
     return f"{device}:{facts.st_ino}" in (_flocks() or ())
 
 
 def _flocks() -> list[str] | None:
-    """What processes hold an flock(2) of, as MAJOR:MINOR:INODE; None where the system has no such list."""
+    """The files with an flock(2), as MAJOR:MINOR:INODE; None if the system has no such list."""
     try:
         rows = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
     except OSError:
@@ -282,7 +279,7 @@ def _flocks() -> list[str] | None:
 
 @contextlib.contextmanager
 def turn(path: Path) -> Iterator[None]:
-    """Wait for this lock file, among threads and processes. A crash releases it."""
+    """Hold this lock file against other threads and processes. A crash releases it."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -299,8 +296,11 @@ def replace(path: Path, data: bytes, *, lasts: bool = True) -> None:
 
 
 def write_first(path: Path, data: bytes) -> None:
-    """As `replace`, only if the file is missing or empty: of two writers at once, the first one's content
-    stays and both read it. Durable on return either way: its writer may have ended before its last sync."""
+    """Like `replace`, but only if the file is missing or empty: of two writers, the first one's content
+    stays.
+
+    Durable on return in both cases, since the first writer may have ended before its last sync.
+    """
     with _alone(path.parent):
         if path.exists() and path.stat().st_size:
             sync_dir(path.parent)
@@ -318,7 +318,7 @@ def _replace(path: Path, data: bytes, *, lasts: bool) -> None:
 
 
 def open_evidence(path: Path, *, follow: bool = False) -> BinaryIO:
-    """Open a file from outside. It must not block this program or redirect it.
+    """Open a file from outside, which must not block this program or redirect it.
 
     follow: a person named the file, so links are followed, and pipes from a shell under /dev are read. Raises
     LedgerError for a link, pipe, socket or device; OSError.
@@ -385,14 +385,14 @@ def demand_own_folder(path: Path, *, home: Path) -> None:
 
 
 def own_cure(path: Path, *, home: Path, is_folder: bool = False) -> str:
-    """The commands that give a part of a home back to the home's user."""
+    """The commands that return a part of a home to the home's user."""
     owner, part = shlex.quote(str(home)), shlex.quote(str(path))
     return f"sudo chown --reference={owner} {part} && sudo chmod {700 if is_folder else 600} {part}"
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """A file of at most `limit` bytes. Raises LedgerError for a longer one (it may be sparse) and for what is
-    no plain file, OSError.
+    """Read a file of at most `limit` bytes. Raises LedgerError for a longer one (it may be sparse) or
+    anything but a plain file; OSError.
     """
     with open_evidence(path) as file:
         data = file.read(limit + 1)
@@ -402,7 +402,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
 
 
 def move_together(names: Iterable[str], folder: Path, into: Path) -> int:
-    """Move files to another folder, durably; how many. A file that moved before an interruption is fine."""
+    """Move files to another folder durably; returns how many. Files moved before an interruption are fine."""
     make_dirs(into)
     count = 0
     for name in names:
@@ -433,10 +433,9 @@ def _carry_over(path: Path, to: Path) -> None:
 
 
 def remove_tree(path: Path) -> int:
-    """Remove a directory durably; how many files it held, 0 if it is missing.
+    """Remove a directory durably; returns how many files it had, 0 if it is missing.
 
-    Of a link only the link goes. Everything that can be removed is removed before the first OSError is
-    raised.
+    Of a link, only the link is removed. Raises the first OSError after removing everything that it can.
     """
     if path.is_symlink():
         path.unlink()
@@ -447,7 +446,7 @@ def remove_tree(path: Path) -> int:
     count, failed = 0, None
     for one in list(path.iterdir()):
         try:
-            if one.is_dir() and not one.is_symlink():  # a person's, or a damaged file system's
+            if one.is_dir() and not one.is_symlink():  # made by a person or a damaged file system
                 count += remove_tree(one)
             else:
                 count += remove([one])
@@ -461,7 +460,7 @@ def remove_tree(path: Path) -> int:
 
 
 def erase(path: Path) -> None:
-    """Overwrite a file and remove it, durably; absent is fine. A flash cell may keep it. Raises OSError."""
+    """Overwrite and remove a file durably; it may be missing. A flash cell may keep it. Raises OSError."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

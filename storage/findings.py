@@ -1,4 +1,4 @@
-"""What a check found: a report of findings, the first bad record among them."""
+"""The report of a check: its findings, including the first bad record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_FINDINGS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitFinding:
-    """One fault. `record`: its sequence number, or None if it is not about a record."""
+    """One fault. `record`: the record's sequence number; None if it is not about a record."""
 
     where: str
     what: str
@@ -52,7 +52,7 @@ class UnitReport:
 
     @property
     def first_bad(self) -> UnitFinding | None:
-        """The first bad record in log order; what is not a record comes after."""
+        """The first finding in log order; those not about a record come last."""
         numbered = [one for one in self.findings if one.record is not None]
         return min(numbered, key=lambda one: one.record or 0) if numbered else next(iter(self.findings), None)
 
@@ -63,7 +63,7 @@ class UnitReport:
 
 @contextlib.contextmanager
 def caught(report: UnitReport, where: str, record: int | None = None) -> Iterator[None]:
-    """Turn an error of a check into a finding, unless the fault is this machine's and not the home's."""
+    """Turn an error of a check into a finding, unless this machine is at fault and not the home."""
     try:
         yield
     except StorageError as error:
@@ -74,7 +74,7 @@ def caught(report: UnitReport, where: str, record: int | None = None) -> Iterato
             report.unchecked.append(f"{where}: {getattr(error, 'strerror', None) or error}")
         else:
             report.add(where, f"cannot be read: {error}", record)
-    except (TypeError, ValueError, OverflowError) as error:  # a damaged page gives other types than its table
+    except (TypeError, ValueError, OverflowError) as error:  # a damaged page gives any type
         report.add(where, f"cannot be read: {type(error).__name__}", record)
 
 

@@ -1,14 +1,14 @@
-"""The maintenance grant: who may give which commands to which units, from when to when, signed. No I/O.
+"""The signed maintenance grant: who may give which commands to which units, and when. No I/O.
 
 A grant is COSE_Sign1 over canonical CBOR by the administrator's command key, or by a designee whose key the
 command key vouches for. A technician's standing credential is a grant with a longer life. Opening raises:
 
 GrantError
 ├── ForgedGrantError      no authorized signer made the signature, or the bytes are malformed
-├── GrantLimitError       the grant gives more than its role, or a designee, may be given
-├── GrantTimeError        before its begin, after its end
-├── WrongUnitError        made out to other units
-└── RevokedGrantError     taken back by the department, or its holder left the roster
+├── GrantLimitError       the grant allows more than its role, or a designee, can allow
+├── GrantTimeError        it has not begun or has ended
+├── WrongUnitError        it names other units
+└── RevokedGrantError     the department revoked it, or its holder left the roster
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from storage.errors import RecordError, StorageError
 from storage.ssh_signature import SshPublicKey, SshSignatureError
 from storage.times import DAY_US, HOUR_US, utc_text
 
-FORMAT, NAMES_LOG = 1, 2  # of a grant; one that names a log is of the second
+FORMAT, NAMES_LOG = 1, 2  # of a grant; a grant that names a log has the second
 MAX_BYTES = 16 * 1024
 GRANT_CONTEXT = b"alpr maintenance grant v1"
 DELEGATION_CONTEXT = b"alpr grant delegation v1"
-DEPARTMENT = "department"  # as unit: the department's own server
+DEPARTMENT = "department"  # in place of a unit: the department's own server
 REVOCATIONS = "revocations"  # the document of revoked grants
 
 TECHNICIAN_LIMIT_US = 366 * DAY_US  # training is yearly: policy 463.9
@@ -50,7 +50,7 @@ REPAIR_COMMANDS = COMMANDS - TWO_PERSON_COMMANDS
 WITHOUT_RESET = COMMANDS - {"factory-reset"}
 """The most that a grant of an earlier form gives by one person's word."""
 _ID = re.compile(r"[0-9a-f]{32}")
-LOG_DIGITS = 16  # of a log's id, which is a hash: no search finds a key of another log that begins so
+LOG_DIGITS = 16  # of a log's id, which is a hash: no one can find a key whose log has the same digits
 _LOG = re.compile(rf"[0-9a-f]{{{LOG_DIGITS},64}}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
@@ -103,9 +103,9 @@ def takes_two_people(commands: Iterable[str]) -> bool:
 
 
 def latest_us(role: GrantRole, from_us: int, hours: int | None, to_us: int) -> int:
-    """When a grant ends at the latest: after `hours`, and not after `to_us`.
+    """When a grant ends at the latest: after `hours`, but not after `to_us`.
 
-    `hours` None, or -1 in the forms of older logs, and `to_us` -1: not said.
+    `hours` None (-1 in the forms of older logs) and `to_us` -1: not given.
     """
     if hours is None or hours < 0:
         return to_us if to_us >= 0 else from_us + DEFAULT_LIFE_US[role]
@@ -115,12 +115,12 @@ def latest_us(role: GrantRole, from_us: int, hours: int | None, to_us: int) -> i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What was signed. Times: us UTC. holder_key: SSH public key, binary form.
+    """The signed content. Times: us UTC. holder_key: SSH public key, binary form.
 
-    destroy_up_to, destroy_holds: unacknowledged reads (by log size) and holds that a factory reset under this
-    grant may destroy; without them it is refused while there are any. destroy_log: the first digits of the id
-    of the only log that it may end, hexadecimal; empty in a grant of format 1, whose numbers are of a log
-    that was open when it was issued.
+    destroy_up_to, destroy_holds: unacknowledged reads (by log size) and holds that a factory reset with this
+    grant may destroy; a reset is refused if there are others. destroy_log: the first digits (hexadecimal) of
+    the id of the only log that it may end; empty in a grant of format 1, whose numbers are of a log that was
+    open when it was issued.
     """
 
     format: int
@@ -141,7 +141,7 @@ class Grant:
     destroy_log: str = omitted("")
 
     def check(self) -> None:
-        """Raise RecordError for a field out of range, GrantLimitError for too much of it."""
+        """Raise RecordError for a field out of range, GrantLimitError for one that allows too much."""
         self._check_fields()
         self._check_limits()
 
@@ -200,7 +200,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delegation:
-    """The command key's statement that a designee's key may sign repair grants until a date."""
+    """The command key's statement that a designee's key may sign repair grants for a time."""
 
     format: int
     designee: str
@@ -225,7 +225,7 @@ class Bundle:
 
     @classmethod
     def parse(cls, data: bytes) -> Bundle:
-        """Raises ForgedGrantError."""
+        """Parse a grant file. Raises ForgedGrantError."""
         try:
             return from_bytes(cls, data, limit=MAX_BYTES)
         except StorageError as error:
@@ -237,7 +237,7 @@ class Bundle:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of the file's content: what an answer to a challenge is bound to."""
+        """SHA-256 of the file's content, to which an answer to a challenge is bound."""
         return hashlib.sha256(self.to_bytes()).digest()
 
 
@@ -259,7 +259,7 @@ def delegate(delegation: Delegation, command_key: Ed25519PrivateKey) -> bytes:
 
 
 def check_reset_units(grant: Grant) -> None:
-    """No new grant allows a factory reset at the server. Raises GrantLimitError."""
+    """Raise GrantLimitError for a new grant that allows a factory reset at the server."""
     if DEPARTMENT in grant.units and "factory-reset" in grant.commands:
         raise GrantLimitError(
             "the department's server has no factory-reset",
@@ -277,8 +277,7 @@ def check_repair_limits(grant: Grant) -> None:
 
 
 def open_bundle(bundle: Bundle, command_keys: Sequence[Ed25519PublicKey]) -> Grant:
-    """The grant, once its signature and limits are checked; its time, unit and holder are still to be
-    checked.
+    """Check a grant's signature and limits, and return it; the caller checks its time, unit and holder.
 
     Raises ForgedGrantError, GrantLimitError.
     """
@@ -305,17 +304,17 @@ def open_bundle(bundle: Bundle, command_keys: Sequence[Ed25519PublicKey]) -> Gra
 
 
 def check_unit(grant: Grant, unit: str) -> None:
-    """Raises WrongUnitError unless this unit is named."""
+    """Raise WrongUnitError unless the grant names this unit."""
     if unit not in grant.units:
         raise WrongUnitError(f"this is {unit}; the grant names {', '.join(grant.units[:5])}")
 
 
 def check_time(grant: Grant, now_us: int, error_us: int) -> None:
-    """Raises GrantTimeError. An uncertain clock never lengthens a grant: it ends by the later bound of the
-    clock.
+    """Raise GrantTimeError before the grant begins or after it ends.
 
-    If the clock's error is a day or more, the end cannot be known, and the caller limits the grant by running
-    time. The present is never earlier than the signed time of issue, whatever the unit's clock shows.
+    An uncertain clock never lengthens a grant: it ends by the clock's later bound. If the clock's error is a
+    day or more, the end cannot be determined, and the caller limits the grant by running time. The present is
+    never earlier than the signed time of issue, whatever the unit's clock shows.
     """
     now_us = max(now_us, grant.issued_us)
     if now_us + error_us < grant.from_us:
@@ -331,8 +330,9 @@ def check_time(grant: Grant, now_us: int, error_us: int) -> None:
 
 
 def revocable(bundle: Bundle, grant: Grant) -> frozenset[str]:
-    """Every name by which an opened grant can be revoked: its id, its holder, the holder's key and, if a
-    designee signed it, the designee and the designee's key."""
+    """The names by which an opened grant can be revoked: its id, its holder, the holder's key and, if a
+    designee signed it, the designee and the designee's key.
+    """
     names = {grant.grant_id, grant.holder.fingerprint, grant.person}
     if bundle.delegation is not None:
         lent = from_bytes(Delegation, split(bundle.delegation, limit=MAX_BYTES)[1], limit=MAX_BYTES)
@@ -342,7 +342,10 @@ def revocable(bundle: Bundle, grant: Grant) -> frozenset[str]:
 
 
 def check_not_revoked(names: Iterable[str], revoked: Iterable[str]) -> None:
-    """Raises RevokedGrantError. names: from `revocable`; revoked: grant ids, key fingerprints and persons."""
+    """Raise RevokedGrantError if one of `names` (from `revocable`) is revoked.
+
+    revoked: grant ids, key fingerprints and persons.
+    """
     if set(names) & set(revoked):
         raise RevokedGrantError("the grant was revoked, or its holder or signer left the roster")
 

@@ -1,7 +1,7 @@
-"""Holds of 463.8: content re-sealed under its own key, so that its epoch can still be purged.
+"""Holds of 463.8: content is re-sealed under its own key, so that its epoch can still be purged.
 
 A hold needs one of the five grounds, an authority and a number. An export fulfills it; a release ends it and
-names the evidence item and a second person. The commitments stay the same, the digests are new.
+names the evidence item and a second person. The commitments stay the same; the digests are new.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_RECORDS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOrder:
-    """Which records to hold, on which ground, by whose authority, at whose request."""
+    """Which records to hold, on which ground, by which authority, at whose request."""
 
     records: tuple[int, ...]
     ground: str
@@ -37,7 +37,7 @@ class HoldOrder:
 
 
 def demand_reads(store: UnitStore, records: Sequence[int]) -> None:
-    """Raises LedgerError unless all are reads of this log."""
+    """Raise LedgerError unless all are reads of this log."""
     if not 1 <= len(set(records)) <= MAX_RECORDS or len(set(records)) != len(records):
         raise LedgerError(f"names 1 to {MAX_RECORDS} records, each once", where="records")
     for sequence in records:
@@ -53,7 +53,7 @@ def place(store: UnitStore, order: HoldOrder) -> LeafRef:
     images = sum(len(set(IMAGES).intersection(store.leaf(one).elements)) for one in order.records)
     with store.lock:
         if images > MOST_STRAYS:
-            # a power cut here leaves more images without a record than one during an append
+            # a power cut here leaves more images without a record than during an append
             with store.adding():
                 store.state = store.state.with_cursor(IMAGES_AHEAD, images)
         try:
@@ -129,7 +129,7 @@ def demand_release(store: UnitStore, hold: int, evidence_item: str, user: str, s
 def release(
     store: UnitStore, hold: int, *, evidence_item: str, user: str, second_user: str, demo: bool
 ) -> LeafRef:
-    """End a hold. Raises as `demand_release`."""
+    """End a hold. Raises like `demand_release`."""
     held = demand_release(store, hold, evidence_item, user, second_user)
     now_us = store.time.now().us
     with store.adding():
@@ -154,7 +154,7 @@ def audit_records(store: UnitStore, first: int = 0) -> list[object]:
 
 
 def audit_sequences(store: UnitStore, first: int = 0) -> list[int]:
-    """The places of audit records that can still be opened."""
+    """The sequence numbers of audit records that can still be opened."""
     epochs = [
         f.epoch for f in store.book.epochs.values() if f.key_class is KeyClass.AUDIT and f.epoch in store.live
     ]
