@@ -1,4 +1,4 @@
-"""What the image's system leaves for the health report: root's small files, which other systems do not have."""
+"""What the image's system leaves for the health report: small files of root, which other systems lack."""
 
 from __future__ import annotations
 

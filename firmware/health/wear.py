@@ -22,7 +22,7 @@ LEAST_S = 600.0  # of running before a rate is meaningful
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WearBudget:
-    """The most bytes and flushes per hour since the machine started, and how many years a new card lasts so."""
+    """The most bytes and flushes per hour since the machine started, and how long a new card lasts so."""
 
     bytes_an_hour: int
     flushes_an_hour: int | None

@@ -63,7 +63,7 @@ class Repainted(io.TextIOBase):
         self._lock = threading.RLock()
 
     def paint(self, lines: Sequence[str]) -> None:
-        """Replace the painted lines, cut at the terminal's edge; if there are too many, drop the first ones."""
+        """Replace the painted lines, cut at the terminal's edge; if there are too many, drop the first."""
         columns, rows = shutil.get_terminal_size()
         with self._lock:
             if self._mid_line:  # the rest of an event comes first
