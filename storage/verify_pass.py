@@ -12,6 +12,7 @@ from storage import book_snapshot, codec, envelope, merkle, receipts, schema, se
 from storage.blobs import Blobs
 from storage.book_snapshot import BookSnapshot
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
+from storage.counts import counted
 from storage.database import blob_of
 from storage.epochs import LogFacts
 from storage.errors import CheckpointError
@@ -138,7 +139,7 @@ class HomeCheck:
             else:
                 self.report.notes.append(
                     f"the slot is a file: anyone who can write this card can write its anchor "
-                    f"({content.anchor_size} records), so it counts as none"
+                    f"({counted(content.anchor_size, 'record')}), so it counts as none"
                 )
         return heads
 

@@ -59,7 +59,8 @@ def _line(item: dict[str, object]) -> str:
     due_us = int(str(item["due_us"]))
     when = "held" if due_us > 1 << 62 else f"due {utc_text(due_us)}"
     mark = "DUE " if item["due"] else "    "
+    records = counted(int(str(item["records"])), "record")
     return (
-        f"{mark}epoch {item['epoch']:>5} {item['key_class']:<6} {item['records']:>7} records "
+        f"{mark}epoch {item['epoch']:>5} {item['key_class']:<6} {records:>15} "
         f"{item['received']:>7} received  {when}  {item['clause']}: {item['reason']}"
     )
