@@ -1,1 +1,1 @@
-"""All that opens content: the key service, its guard, reads, held content, packages."""
+"""Everything that opens content: the key service and its guard, reads, held content, packages."""

@@ -1,8 +1,8 @@
-"""What the key service saw in an alert that it opened, as digests: for its signed list, and for `verify`.
+"""Digests of what the key service saw in alerts that it opened, for its signed list and for `verify`.
 
-What a unit recorded is sealed, and the log's entry of it is written by the department's server. So the key
-service keeps what each record says, and an entry that says something else (another read's picture, another
-time, a step that no officer took, an alert passed off as a step) is found. No I/O.
+A unit's records are sealed, and the department's server writes the log's entries about them. So the key
+service keeps digests of each record, and `verify` finds entries that differ (another read's picture, another
+time, a step that no officer took, an alert passed off as a step). No I/O.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def _digest(*parts: object) -> bytes:
 
 
 def of_read(read: str) -> bytes:
-    """That an alert is of this read."""
+    """The digest that says that an alert is of this read."""
     return _digest("read", read)
 
 
 def of_content(log: str, record: str, content: bytes) -> tuple[bytes, ...]:
-    """The digests of an opened record; none for one that is neither an alert nor a step. `log`: in hex."""
+    """The digests of an opened record; none unless it is an alert or a step. `log`: in hex."""
     try:
         alert = from_bytes(Alert, content)
         entry = ListEntry.from_bytes(alert.entry)
@@ -60,7 +60,7 @@ def _of_step(log: str, record: str, content: bytes) -> tuple[bytes, ...]:
 
 
 def wanted_by(note: Note) -> Iterator[bytes]:
-    """The digests that an entry rests on; none for one that says nothing of a unit's record."""
+    """The digests that an entry requires; none if it is not about a unit's record."""
     if isinstance(note, AlertKnown) and note.planted_plate:
         if note.record:
             yield _digest("picture", note.record, note.read)

@@ -1,4 +1,4 @@
-"""Alerts and their steps as units recorded them: found in the store, opened for a logged access."""
+"""Alerts and their steps as units recorded them: finds them in the store, opens them for logged accesses."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from sync.department.store.joined_place import JoinedPlace
 from sync.errors import MessageError
 from sync.vouch import open_vouch
 
-MOST = 2000  # records looked at in one call
+MOST = 2000  # records examined in one call
 MANY = 500  # numbers named in one query
-LATE = 1000  # numbers that another server's transaction may still put in below the newest one
+LATE = 1000  # numbers below the newest one that another server's transaction may still fill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedRecord:
     """One alert or step, still sealed. `name`: LOG/number.
 
-    `before_joining`: whether its unit had no department yet, by its place in the unit's log; None where that
-    is not known yet. `vouched_us`: when the unit vouched for this log, by its own clock.
+    `before_joining`: whether, by its place in the log, it was made before the unit joined the department;
+    None while that is unknown. `vouched_us`: when the unit vouched for this log, by its own clock.
     """
 
     name: str
@@ -48,18 +48,18 @@ class AlertRecords(Protocol):
     """The desk's source of alerts."""
 
     def waiting(self, known: Collection[str]) -> list[SealedRecord]:
-        """Alerts and steps that the desk does not know yet, oldest first."""
+        """Alerts and steps that the desk does not know, oldest first."""
         ...
 
     def named(self, names: Sequence[str]) -> list[SealedRecord]:
-        """The records of these names that are in the store."""
+        """The records with these names that are in the store."""
         ...
 
 
 def open_records(
     door: KeyDoor, cover: Cover, records: Sequence[SealedRecord]
 ) -> Iterator[Alert | AlertStepped]:
-    """Each record in clear, in the order given. Raises StorageError, DeskRefusal."""
+    """Open each record, in the given order. Raises StorageError, DeskRefusal."""
     for one in records:
         opened = door.open(cover, one.day, one.log_id, [one.row])[0]
         content = opened[leaves.ENTRY].content
@@ -67,13 +67,13 @@ def open_records(
 
 
 class StoreAlerts:
-    """Alerts of the receiver's store. Repeated calls are cheap: known records are not read again."""
+    """Alerts in the receiver's store. Repeated calls are cheap, since known records are not read again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known_to = 0  # every record numbered lower is known at the desk
-        self._known: frozenset[int] = frozenset()  # and of the others, these
-        self._joined: dict[int, JoinedPlace] = {}  # by the number of the log
+        self._known_to = 0  # every record below this number is known at the desk
+        self._known: frozenset[int] = frozenset()  # and these above it
+        self._joined: dict[int, JoinedPlace] = {}  # by log number
 
     def waiting(self, known: Collection[str]) -> list[SealedRecord]:
         found: list[SealedRecord] = []
@@ -95,7 +95,7 @@ class StoreAlerts:
         if not found:
             self._known_to = max(self._known_to, max(known_now, default=0) - LATE)
         lowest = self._known_to
-        self._known = frozenset(one for one in known_now if one >= lowest)  # replaced whole: threads share it
+        self._known = frozenset(one for one in known_now if one >= lowest)  # replaced: threads share it
         return found
 
     def named(self, names: Sequence[str]) -> list[SealedRecord]:
@@ -110,7 +110,7 @@ class StoreAlerts:
     def _rows(
         self, connection: sa.Connection, where: sa.ColumnElement[bool], known: Collection[str] = ()
     ) -> Iterator[tuple[int, SealedRecord | None]]:
-        """(number, record) of those that are held, in the order in which they came; None for a known one."""
+        """(number, record) of the stored ones, in order of arrival; the record is None for a known one."""
         r, e, leaf, log = tables.alert_records.c, tables.elements.c, tables.leaves.c, tables.logs.c
         mine = sa.and_(e.day == r.day, e.log_no == r.log_no, e.sequence == r.sequence, e.name == leaves.ENTRY)
         early, origin = tables.alerts.c, tables.logs.alias("origin")
@@ -148,7 +148,7 @@ class StoreAlerts:
                 yield number, None
                 continue
             joined = self._joined.setdefault(origin_no, JoinedPlace())
-            if origin_no not in looked:  # once for all of a log: the transaction shows one state of it
+            if origin_no not in looked:  # once per log: the transaction shows a single state of it
                 joined.look(connection, origin_no)
                 looked.add(origin_no)
             yield (
@@ -168,7 +168,7 @@ class StoreAlerts:
 
 
 def _vouched_us(vouch: bytes) -> int:
-    """When the unit key vouched for its log, by the unit's clock; 0 where that is not known."""
+    """When the unit key vouched for its log, by the unit's clock; 0 if unknown."""
     try:
         return open_vouch(vouch).at_us
     except MessageError:

@@ -1,7 +1,7 @@
-"""The cover sheet of a department's evidence package: one HTML page that a lawyer reads and prints. No I/O.
+"""The cover sheet of a department's evidence package: one HTML page for lawyers to read and print. No I/O.
 
-It loads nothing and runs nothing: plate patches are inside it, overviews beside it in the package. Every
-value is escaped, whatever a unit, a letter or a person put there.
+It loads and runs nothing: plate patches are embedded, and overviews are beside it in the package. Every value
+is escaped, whether it comes from a unit, a letter or a person.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ CLOSED_LOG = (
 C2PA_NOT = "The images have no C2PA manifests: "
 
 
-VERSION = 3  # of the sheet's words: another one whenever a sheet of the same data would differ
+VERSION = 3  # of the sheet's wording; increased whenever a sheet of the same data would differ
 NAMED = 3  # the first version that names people in full, and the day of receipt of each read
 LABELS = frozenset({
     "ground", "authority", "held since", "exported by", "second person", "medium",
@@ -60,8 +60,10 @@ LABELS = frozenset({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SheetWords:
-    """sheet.cbor: all that a sheet is made of beside the reads and the signed head. `zone`: as the policy
-    names it; `no_manifests`: as SheetFacts has it."""
+    """sheet.cbor: everything that a sheet is made from, except the reads and the signed head.
+
+    `zone`: as in the policy; `no_manifests`: see SheetFacts.
+    """
 
     version: int
     zone: str
@@ -71,10 +73,10 @@ class SheetWords:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SheetFacts:
-    """What the sheet says of the whole package. `facts`: (label, value), why and by whom it left.
+    """What the sheet says about the whole package. `facts`: (label, value), why and by whom it left.
 
-    `no_manifests`: why the images have no C2PA manifests, or empty if they have. `zone`: of the department's
-    clocks, which the sheet shows beside UTC. `version`: of its words; `verify` makes earlier ones again.
+    `no_manifests`: why the images have no C2PA manifests; empty if they have. `zone`: of the department's
+    local time, shown beside UTC. `version`: of its wording; `verify` can reproduce older ones.
     """
 
     department: str
@@ -87,14 +89,14 @@ class SheetFacts:
 
 
 def words_of(sheet: SheetFacts) -> SheetWords:
-    """What is packed with a sheet, so that anyone can make it again."""
+    """The data to pack with a sheet, so that anyone can reproduce it."""
     return SheetWords(
         version=sheet.version, zone=str(sheet.zone), facts=sheet.facts, no_manifests=sheet.no_manifests
     )
 
 
 def head_rows(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> list[tuple[str, str]]:
-    """(label, value) of the package, for the sheet and for the plain text."""
+    """(label, value) rows about the package, for the sheet and the plain text."""
     rows = [
         ("department", sheet.department),
         ("number", sheet.number),
@@ -171,7 +173,7 @@ def _table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _received(one: OpenedRead) -> str:
-    """The day of receipt, as the department's own entry has it."""
+    """The day of receipt according to the department's own entry."""
     return "on a day that no entry names" if one.day is None else f"on {day_text(one.day)} (UTC)"
 
 
@@ -193,7 +195,7 @@ def _images(elements: Mapping[str, object]) -> list[str]:
 
 
 def _figure(folder: str, name: str, content: bytes) -> str:
-    """The patch inside the page, so that it prints anywhere; the overview from its own file."""
+    """The HTML of an image: the patch is embedded, so that it prints anywhere; the overview is a file."""
     source = f"{folder}/{extension(name, content)}"
     words = {"patch": "The plate, cut out and straightened", "overview": "The vehicle"}[name]
     if name == "patch":

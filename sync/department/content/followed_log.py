@@ -1,10 +1,10 @@
-"""The key service follows the department's access log: every leaf once, in order, on its own disk.
+"""How the key service follows the department's access log: every leaf once, in order, on its own disk.
 
-So it knows who can sign without taking the department's word for it: a key, a reset or the end of a session
-cannot be left out, because a leaf that was left out does not give the tree head. Entries that say who can
-sign, or must be signed, come with their openings and are judged as they come (`journal/signers.py`); of the
-others only the hash is kept. `followed.sqlite` is beside the keys. Of what a person does it holds what came
-of it (`followed_state.py`), never the words.
+So it knows who can sign without trusting the department: a key, a reset or the end of a session cannot be
+left out, because the remaining leaves would not give the tree head. Entries that say who can sign, or that
+must be signed, come with their openings and are judged as they come (`journal/signers.py`); of the others
+only the hash is kept. `followed.sqlite` is beside the keys. Of people's actions it holds only the results
+(`followed_state.py`), never the words.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ from sync.root_file import Root
 DATABASE = "followed.sqlite"
 MAX_STATE_BYTES = 64 << 20
 AT_ONCE = 1000  # leaves in one message
-WORDLESS = 1  # the database's version since which none of their words is in it
-SNAPSHOT_EVERY = 200  # entries; those since the last snapshot are judged again at a start
-CATCHING_UP = 5000  # the same while whole parts come one after another
+WORDLESS = 1  # the version from which on the database contains none of their words
+SNAPSHOT_EVERY = 200  # entries; at a start, those since the last snapshot are judged again
+CATCHING_UP = 5000  # the same while catching up on whole parts
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS followed (
     log BLOB PRIMARY KEY, size INTEGER NOT NULL, state BLOB NOT NULL
@@ -73,14 +73,14 @@ LOST = "the log does not continue the one that was followed"
 
 
 class FollowError(StorageError):
-    """What is shown does not continue the log that was followed."""
+    """What was shown does not continue the followed log."""
 
 
 class FollowedLog:
-    """One log, followed in a key service's folder. Thread-safe, and safe for several processes."""
+    """One followed log in a key service's folder. Safe for several threads and processes."""
 
     def __init__(self, folder: Path, log: NoteKey, log_id: bytes, root: Root | None = None) -> None:
-        """`root`: the root file that was put here by hand; the log's own root must be it, or follow it."""
+        """`root`: the root file that was put here by hand; the log's root must be the same or a successor."""
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         self._log, self._log_id, self._root = log, log_id, root
         self._guard = threading.RLock()
@@ -89,8 +89,10 @@ class FollowedLog:
         self._drop_words()
 
     def _drop_words(self) -> None:
-        """Once, of a file that an earlier version wrote: what it kept of entries whose words can name a plate
-        is judged, replaced by what came of it, and wiped from the file."""
+        """Convert the file of an older version, once.
+
+        Entries whose words can name a plate are judged, replaced by their results, and wiped from the file.
+        """
         if self._db.execute("PRAGMA user_version").fetchone()[0] >= WORDLESS:
             return
         with transaction(self._db):
@@ -98,11 +100,11 @@ class FollowedLog:
                 try:
                     self._keep_state(log_id, self._read(log_id), self._size_there(log_id))
                 except NewerError:
-                    return  # a newer version kept no words, and says so when the log is followed
+                    return  # a newer version keeps no words; following the log reports it
                 except UNREADABLE:
                     self._forget(log_id)
-        with contextlib.suppress(sqlite3.OperationalError):  # another process is at it: at the next start
-            self._db.execute("VACUUM")  # free pages and all
+        with contextlib.suppress(sqlite3.OperationalError):  # in use: retry at the next start
+            self._db.execute("VACUUM")  # also wipes free pages
             (kept, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if not kept:
                 self._db.execute(f"PRAGMA user_version = {WORDLESS:d}")
@@ -113,10 +115,10 @@ class FollowedLog:
 
     @contextmanager
     def _loaded(self) -> Iterator[Followed]:
-        """What the folder holds now, for as long as nothing here may change it."""
+        """The present state of the folder, which does not change during the block."""
         with self._guard:
             if self._size_there() != self._size:
-                with transaction(self._db):  # size, peaks and entries of one moment
+                with transaction(self._db):  # size, peaks and entries must be of the same moment
                     self._load()
             yield self._held
 
@@ -126,7 +128,7 @@ class FollowedLog:
         return int(row[0]) if row else 0
 
     def _load(self) -> None:
-        """In a transaction: another process may have followed further."""
+        """Load the state, in a transaction, since another process may have followed further."""
         size = self._size_there()
         if size != self._size:
             try:
@@ -137,7 +139,7 @@ class FollowedLog:
             self._size = size
 
     def _forget(self, log_id: bytes) -> None:
-        """Follow a log again, from the first entry."""
+        """Forget a log, so that it is followed again from its first entry."""
         for table in ("followed", "followed_to", "followed_since"):
             self._db.execute(f"DELETE FROM {table} WHERE log = ?", (log_id,))  # noqa: S608
 
@@ -146,7 +148,7 @@ class FollowedLog:
         return found
 
     def _read(self, log_id: bytes) -> Followed:
-        """The last snapshot, and the entries since, judged again. Raises NewerError, UNREADABLE."""
+        """Read the last snapshot and judge the entries since. Raises NewerError, UNREADABLE."""
         row = self._row("SELECT state FROM followed WHERE log = ?", log_id)
         found = Followed()
         if row:
@@ -164,8 +166,10 @@ class FollowedLog:
         return found
 
     def _write(self, size: int, fresh: Sequence[Kept], *, more: bool) -> None:
-        """Keep the entries of a part; now and then the whole state instead of them. `more`: another part
-        follows at once."""
+        """Store the entries of a part, or from time to time the whole state instead.
+
+        `more`: another part follows at once.
+        """
         log_id = self._log_id
         self._db.execute(
             "INSERT OR REPLACE INTO followed_to VALUES (?, ?, ?)", (log_id, size, b"".join(self._held.peaks))
@@ -178,20 +182,20 @@ class FollowedLog:
             self._keep_state(log_id, self._held, size)
 
     def _keep_state(self, log_id: bytes, held: Followed, size: int) -> None:
-        """The whole state, instead of the entries since the last one."""
+        """Store the whole state in place of the entries since the last snapshot."""
         state = envelope.encode(as_plain(Followed, held))
         self._db.execute("INSERT OR REPLACE INTO followed VALUES (?, ?, ?)", (log_id, size, state))
         self._db.execute("DELETE FROM followed_since WHERE log = ?", (log_id,))
 
     def head(self) -> tuple[int, bytes]:
-        """(size, root) of the log as far as it was followed."""
+        """(size, root) of the followed part of the log."""
         with self._loaded() as known:
             return self._size, merkle.Frontier(self._size, known.peaks).root()
 
     def follow(self, part: LogPart, expected: Callable[[int, int], dict[int, bytes]]) -> int:
-        """Take in a part that continues the log; how far it was followed then.
+        """Take in a part that continues the log; returns how far the log is followed then.
 
-        `expected`: roots of sizes in [first, last] accepted before. Raises FollowError, StorageError,
+        `expected`: gives the accepted roots for sizes in [first, last]. Raises FollowError, StorageError,
         NewerError.
         """
         with self._guard:
@@ -202,7 +206,7 @@ class FollowedLog:
                     if size != self._size:
                         self._write(size, fresh, more=len(part.leaves) == AT_ONCE)
             except BaseException:
-                self._size = -1  # what does not hold changes nothing: read again
+                self._size = -1  # an invalid part changes nothing: read the state again
                 raise
             self._size = size
             return size
@@ -210,7 +214,7 @@ class FollowedLog:
     def _taken(
         self, part: LogPart, expected: Callable[[int, int], dict[int, bytes]]
     ) -> tuple[int, list[Kept]]:
-        """Take a part into what is held; how far it goes then, and what to keep of it."""
+        """Take a part into the state in memory; returns the new size and what to store of the part."""
         end = part.start + len(part.leaves)
         if not 0 <= part.start <= self._size or len(part.leaves) > AT_ONCE:
             raise FollowError("a part must continue what is here", where="access log")
@@ -235,8 +239,8 @@ class FollowedLog:
     def _take(
         self, known: Followed, leaf: bytes, sequence: int, openings: dict[int, EntryOpening]
     ) -> tuple[Kept, ...]:
-        """Take in one leaf; what to keep of its entry, if it is judged."""
-        # the log's key signed the head over all leaves: the part holds as a whole, or not at all
+        """Take in one leaf; returns what to store of its entry, if it is judged."""
+        # the log's key signed the head over all leaves, so the part is valid as a whole or not at all
         log_id, kind, place, _, mark = parse_leaf(envelope.split(leaf, limit=4096)[1])
         if log_id != self._log_id or place != sequence:
             raise FollowError("a leaf belongs to another log or place", where=f"access log, entry {sequence}")
@@ -254,8 +258,10 @@ class FollowedLog:
         return ((sequence, kind, kept),)
 
     def _demand_root(self, before: Root | None, seen: Root | None) -> None:
-        """The log's root is the one that was put here by hand, one before it, or follows it: a log that
-        another file of its version, or none, leads past it is another. Raises FollowError."""
+        """Raises FollowError unless the log's root is the one put here by hand, a predecessor or a successor.
+
+        A log that passes that version with a different root file, or without one, is another log.
+        """
         here = self._root
         if here is None or seen is None or seen.version < here.version:
             return
@@ -265,14 +271,14 @@ class FollowedLog:
             raise FollowError("the log steps over the root file that is here", where="root file")
 
     def demand_released(self, sequence: int) -> None:
-        """A release that two people signed, in the last weeks. Raises UnsignedError."""
+        """Raises UnsignedError unless this is a release that two people signed in the last weeks."""
         with self._rooted() as known:
             if sequence not in known.signed.signers.second.released:
                 judged = known.judged.get(sequence)
                 raise UnsignedError((judged.reason if judged else "") or "the release was not followed")
 
     def demand_signed(self, sequence: int, now_us: int) -> None:
-        """An access that its person signed, and proved where it must be. Raises UnsignedError."""
+        """Raises UnsignedError unless its person signed this access, with a proof if one is needed."""
         with self._rooted() as known:
             judged = known.judged.get(sequence)
             if judged is None:
@@ -286,24 +292,24 @@ class FollowedLog:
                 raise UnsignedError("no second person was asked to judge it")
 
     def demand_unit(self, name: str, log_id: bytes) -> None:
-        """A log of the unit that an access names. Raises UnsignedError."""
+        """Raises UnsignedError unless this is a log of the unit that an access names."""
         with self._rooted() as known:
             if known.logs.name_of(log_id.hex()) != name:
                 raise UnsignedError("the log followed does not say that these reads are that unit's")
 
     def demand_images(self, said: Statement, request: int) -> None:
-        """A delivery may open pictures. Raises UnsignedError."""
+        """Raises UnsignedError unless a delivery may open pictures."""
         with self._rooted() as known:
             known.signed.signers.second.demand_images(said, request)
 
     def demand_hold(self, said: Statement, access: int) -> None:
-        """The key of the hold that a signed export names. Raises UnsignedError."""
+        """Raises UnsignedError unless a signed export names the hold of this access."""
         with self._rooted() as known:
             known.signed.signers.second.demand_hold(said, access)
 
     @contextmanager
     def _rooted(self) -> Iterator[Followed]:
-        """What was followed, under the root file that is here or a later one. Raises UnsignedError."""
+        """The state, if it is under the root file that is here or a later one. Raises UnsignedError."""
         with self._loaded() as known:
             seen, here = known.signed.signers.root, self._root
             if here is not None and (seen is None or seen.version < here.version):
@@ -312,7 +318,6 @@ class FollowedLog:
 
 
 def _is_entry(content: bytes) -> bool:
-    """Whether what was kept is an entry with its words, as an earlier version kept it. Raises
-    EnvelopeError."""
+    """Whether stored content is an entry with its words, as in an older version. Raises EnvelopeError."""
     value = envelope.decode(content, limit=MAX_ENTRY_BYTES)
     return isinstance(value, dict) and "note" in value

@@ -1,9 +1,9 @@
-"""What the key service keeps of a followed log: the state that it judges by, and what each entry did to it.
+"""The key service's state of a followed log, by which it judges entries, and each entry's effect on it.
 No I/O.
 
-An entry of what a person did, or the signed form in it, can name a plate (a search, a hot list, a letter's
-scope). So of those kinds a `Result` is kept: what later entries are judged by, and no word of the entry.
-`result_of` takes it of an entry that was just judged; `take_result` gives the same state again.
+An entry about a person's action, or the signed form in it, can name a plate (a search, a hot list, a letter's
+scope). For those kinds only a `Result` is kept: what later entries are judged by, without the entry's words.
+`result_of` extracts it from an entry that was just judged; `take_result` restores the same state from it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from sync.department.journal.unit_logs import LogsOfUnits
 from sync.department.journal.unsigned import UnsignedError
 
 JUDGED_US = HOUR_US + 10 * MINUTE_US  # an access opens content for an hour
-LATER = {"later": True}  # as `codec.later`, of a field that is another record
+LATER = {"later": True}  # as `codec.later`, for a field that is another record
 WORDED: tuple[type[Note], ...] = (Access, ChangeDecided, SearchApproved, ShareDecided, *MADE)
 WORDED_KINDS = frozenset(cls.KIND for cls in WORDED)
 """Kinds whose entry, or the signed form in it, can name a plate: only their `Result` is kept."""
@@ -54,7 +54,7 @@ WORDED_KINDS = frozenset(cls.KIND for cls in WORDED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedAccess:
-    """Why an access does not count as its person's, empty if it does; and when it was made.
+    """Why an access does not count as its person's (empty if it does), and when it was made.
 
     `unproven_until_us`: see `PersonProofs.unproven_until`.
     """
@@ -66,10 +66,10 @@ class JudgedAccess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What an entry that can name a plate left behind: no plate, but what later entries are judged by.
+    """The effect of an entry that can name a plate: what later entries are judged by, without the plate.
 
-    `is_signed`: its kind must be signed from now on; `opened`: records of alerts, by the statement of digest
-    `opened_by`; `about`: the person of a training or a designation, or the name of a unit that was asked for.
+    `is_signed`: its kind must be signed from now on; `opened`: records of alerts, opened by the statement
+    with digest `opened_by`; `about`: the person of a training or designation, or the name of a searched unit.
     """
 
     judged: JudgedAccess
@@ -82,16 +82,16 @@ class Result:
     sharing: bool = False
     is_signed: bool = False
     emergency: WaitingEmergency | None = None
-    emergency_at: int = -1  # the search on one person's word that it made, or is about
+    emergency_at: int = -1  # the emergency search that it made or is about
     opened: OpenedRecords | None = None
     opened_by: bytes = b""
-    once: bytes = b""  # what its signed call cannot make again
+    once: bytes = b""  # so that its signed call cannot be repeated
     spends: int = -1  # the approval that it used
     spent: Spent | None = None
     asked: AskedScope | None = None
     placed: PlacedHold | None = None
-    holding: Spent | None = None  # the access of a hold, by its call
-    settled: tuple[int, str] = (-1, "")  # as `settling`, by an earlier version: its person alone
+    holding: Spent | None = None  # the access of a hold, and its call
+    settled: tuple[int, str] = (-1, "")  # `settling` of an older version, with only the person
     proof: int = -1  # the person's proof that its call used up
     proof_by: bytes = b""
     seen: bool = False  # `SecondHands.seen_by_two`
@@ -99,31 +99,31 @@ class Result:
     trained: Training | None = field(default=None, metadata=LATER)
     designated_us: int = later(-1)
     unit_asked: bool = later(False)
-    ending: int = later(-1)  # a hold, and who asked to end it
+    ending: int = later(-1)  # a hold whose end was requested
     end_asked: SignedDecision | None = field(default=None, metadata=LATER)
     ended: bool = later(False)
     gave: bytes = later(b"")  # the statement that gave a grant
     by_two: bool = later(False)  # `Signers.grants_by_two`
     wrote: bool = later(False)  # `SecondHands.seen_written`
-    settling: int = later(-1)  # an incident, and the word that waits for a second one
+    settling: int = later(-1)  # an incident whose first decision waits for a second
     first_word: SignedDecision | None = field(default=None, metadata=LATER)
-    marking: int = later(-1)  # a hold of which an export began, or that was booked
+    marking: int = later(-1)  # a hold that was booked, or whose export began
     marked: PlacedHold | None = field(default=None, metadata=LATER)
     reviewing: int = later(-1)  # a request that was reviewed, or decided
-    reviewed: bool = later(False)  # whether it waits for a decision since
-    waits: bool = later(True)  # whether what it decides is there still
+    reviewed: bool = later(False)  # whether it now waits for a decision
+    waits: bool = later(True)  # whether what it decides is still open
     closed: int = later(-1)  # a finding
     runs: RunRequest | None = field(default=None, metadata=LATER)
     people: tuple[str, ...] = later(())
-    number: bytes = later(b"")  # the digest of an access's
-    plate: bytes = later(b"")  # and of a search's
+    number: bytes = later(b"")  # digest of the number of an access
+    plate: bytes = later(b"")  # digest of the plate of a search
     filed: tuple[int, ...] = later(())
     declined: int = later(-1)  # a request
 
 
 @dataclass(slots=True)
 class Followed:
-    """A log as far as it was followed."""
+    """The state of the followed part of a log."""
 
     peaks: tuple[bytes, ...] = ()
     signed: SignedLog = field(default_factory=SignedLog)
@@ -133,7 +133,7 @@ class Followed:
 
 
 def judge(known: Followed, entry: Entry) -> None:
-    """Take in an entry: whether it is its person's, for as long as it could open anything."""
+    """Take in an entry; remember whether it is its person's for as long as it could open anything."""
     reason, at_us = "", entry.stamp.at_us
     try:
         _demand_in_order(known, at_us)
@@ -152,8 +152,10 @@ def judge(known: Followed, entry: Entry) -> None:
 
 
 def _demand_in_order(known: Followed, at_us: int) -> None:
-    """An entry that is dated back would use again what is remembered as used for an hour alone. Raises
-    UnsignedError."""
+    """Raises UnsignedError for a backdated entry.
+
+    It could reuse what is remembered as used for only an hour.
+    """
     if at_us < known.newest_us:
         raise UnsignedError("it is dated before the entry before it")
 
@@ -167,7 +169,7 @@ def _unproven_until(known: Followed, entry: Entry) -> int:
 
 
 def result_of(known: Followed, entry: Entry) -> Result:
-    """What `judge` has just made of an entry."""
+    """The result of the entry that `judge` has just taken in."""
     signed, at_us, at = known.signed, entry.stamp.at_us, entry.sequence
     signers, second = signed.signers, signed.signers.second
     used, used_us = _newest(signed.used)
@@ -204,12 +206,12 @@ def result_of(known: Followed, entry: Entry) -> Result:
 
 
 def _newest(dated: dict[bytes, int]) -> tuple[bytes, int]:
-    """The last one added, with its time; none is (b"", -1)."""
+    """The last one added, with its time; (b"", -1) if there is none."""
     return next(reversed(dated.items()), (b"", -1))
 
 
 def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: PLR0911, PLR0912 - one case a kind
-    """The fields of a result that entries of a single kind have."""
+    """The fields of a result that are specific to the entry's kind."""
     signed, note, at_us = known.signed, entry.note, entry.stamp.at_us
     second, at = signed.signers.second, entry.sequence
     match note:
@@ -267,7 +269,7 @@ def _reviewed(second: SecondHands, request: int) -> dict[str, Any]:
 
 
 def take_result(known: Followed, sequence: int, kind: str, result: Result) -> None:
-    """Take in again what an entry left behind."""
+    """Restore the effect of an entry from its result."""
     signed = known.signed
     known.judged[sequence] = result.judged
     known.newest_us = max(known.newest_us, result.judged.at_us)
@@ -307,7 +309,7 @@ def take_result(known: Followed, sequence: int, kind: str, result: Result) -> No
 
 
 def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
-    """The same of second persons."""
+    """Restore the effect on second persons."""
     second.seen_by_two = second.seen_by_two or result.seen
     second.seen_written = second.seen_written or result.wrote
     second.emergencies.pop(result.emergency_at, None)
@@ -342,7 +344,7 @@ def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
 
 
 def _settled(result: Result) -> tuple[int, SignedDecision | None]:
-    """An incident, and the word on it that waits for a second one."""
+    """An incident, and the decision on it that waits for a second one."""
     incident, user = result.settled
     if user:
         return incident, SignedDecision(user=user, at_us=result.judged.at_us)
@@ -350,7 +352,7 @@ def _settled(result: Result) -> tuple[int, SignedDecision | None]:
 
 
 def _take_made(second: SecondHands, sequence: int, result: Result) -> None:
-    """The same of trainings, of holds that end, and of grants."""
+    """Restore the effect on trainings, ending holds and grants."""
     if result.trained is not None:
         second.trained[result.about] = result.trained
     second.asked_release.pop(result.ending, None)

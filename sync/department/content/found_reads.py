@@ -1,9 +1,9 @@
-"""Which reads each search found, as the key service matched them: `found.sqlite`, beside the keys.
+"""Which reads each search found, according to the key service: `found.sqlite`, beside the keys.
 
-A picture, a hold and an export open only what a search of the same person found, or what a second person
-agreed to. The department could say of any read that a search found it; the key service opened the texts
-itself, and keeps what matched. It keeps digests of reads' names, no plate, for as long as a read can live;
-what a hold holds stays as long as the hold's key may.
+A picture, a hold or an export opens only what a search by the same person found, or what a second person
+approved. The department could claim that a search found any read, but the key service opened the texts itself
+and keeps what matched. It keeps digests of reads' names, no plates, for as long as a read can exist; those of
+held reads for as long as the hold's key may exist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sync.department.ground.private_sqlite import open_private, transaction
 
 DATABASE = "found.sqlite"
 DIGEST_BYTES = 16
-KEPT_US = 800 * DAY_US  # a read lives for a year from its receipt, which can be a year late
+KEPT_US = 800 * DAY_US  # a read is kept for a year from receipt, which may be a year late
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS found (
     log BLOB, access INTEGER, user TEXT NOT NULL, request INTEGER NOT NULL, held INTEGER NOT NULL,
@@ -29,7 +29,7 @@ CREATE INDEX IF NOT EXISTS found_by_request ON found (log, request) WHERE reques
 
 
 class FoundReads:
-    """What searches found, in a key service's folder. Thread-safe, and safe for several processes."""
+    """What searches found, in a key service's folder. Safe for several threads and processes."""
 
     def __init__(self, folder: Path) -> None:
         self._guard = threading.Lock()
@@ -40,7 +40,7 @@ class FoundReads:
             self._db.close()
 
     def forget(self, now_us: int) -> None:
-        """Drop searches too old to name a read that still exists."""
+        """Drop searches that are too old to name a read that still exists."""
         with self._guard:
             self._db.execute("DELETE FROM found WHERE held = 0 AND at_us < ?", (now_us - KEPT_US,))
 
@@ -55,8 +55,7 @@ class FoundReads:
         *,
         held: bool = False,
     ) -> None:
-        """Record that this access found, or held, these reads. `request`: the request that it answered, or
-        -1."""
+        """Record that this access found or held these reads. `request`: the one that it answered, or -1."""
         with self._guard, transaction(self._db):
             row = self._db.execute(
                 "SELECT reads FROM found WHERE log = ? AND access = ?", (log, access)
@@ -72,14 +71,14 @@ class FoundReads:
             )
 
     def by_access(self, log: bytes, name: str, accesses: Iterable[int], user: str) -> bool:
-        """Whether one of these accesses, by this user, found or held that read."""
+        """Whether one of these accesses by this user found or held the read."""
         query = "SELECT reads FROM found WHERE log = ? AND access = ? AND user = ?"
         with self._guard:
             rows = [self._db.execute(query, (log, access, user)).fetchone() for access in accesses]
         return any(row is not None and _is_in(_digest(name), bytes(row[0])) for row in rows)
 
     def by_request(self, log: bytes, name: str, request: int) -> bool:
-        """Whether a search that answered this request found that read."""
+        """Whether a search that answered this request found the read."""
         query = "SELECT reads FROM found WHERE log = ? AND request = ?"
         with self._guard:
             rows = self._db.execute(query, (log, request)).fetchall() if request >= 0 else []

@@ -1,7 +1,8 @@
-"""Held content, checked against what the log says of each hold: nothing is shown, no read leaves.
+"""Checks held content against the log's entries of each hold, without showing any of it.
 
-A hold outlives the day of its reads, so no count of days and no purge receipt accounts for it. The entries
-say which reads each open hold has, and the SHA-256 of each file; the key service, whether they still open.
+A hold outlives the day of its reads, so neither the counts of days nor purge receipts cover it. The entries
+say which reads each open hold has, with the SHA-256 of each file; the key service says whether they still
+open.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from sync.errors import HomeError, KeyServiceError
 
 @dataclass(slots=True)
 class OpenHolds:
-    """What the log's entries say of holds that are not released, by the sequence of each hold."""
+    """The holds that are not released, according to the log's entries, by sequence."""
 
     placed: dict[int, HoldPlaced] = field(default_factory=dict)
     contents: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
-        """Take in an entry that its person signed."""
+        """Take in an entry signed by its person."""
         note = entry.note
         if isinstance(note, HoldPlaced):
             self.placed[entry.sequence] = note
@@ -40,7 +41,7 @@ class OpenHolds:
             self.placed.pop(note.hold, None)
 
     def problems(self, vault: FolderVault, keys: CheckingKeys, log_id: bytes) -> Iterator[str]:
-        """What is wrong with the content of each hold. `log_id`: of the access log, which names the keys."""
+        """What is wrong with the content of each hold. `log_id`: of the access log, as in the keys' names."""
         for number, note in sorted(self.placed.items()):
             for what in self._of_hold(note, vault, keys, f"{log_id.hex()[:16]}-{note.access}"):
                 yield f"hold {number}: {what}"
@@ -63,7 +64,7 @@ class OpenHolds:
 
 
 def _wrong_with(one: StoredRead, keys: CheckingKeys, hold: str) -> str:
-    """Why a held read does not prove its origin, or does not open; empty if it does."""
+    """Why a held read does not prove its origin or does not open; empty if it is in order."""
     log_id, sequence = parse_name(one.read)
     try:
         leaf = demand_place(one.leaf, Ed25519PublicKey.from_public_bytes(one.public), sequence, one.proof)

@@ -1,7 +1,7 @@
-"""The door in front of the keys: what the desk may ask, and the proof that it shows each time. No I/O.
+"""The door in front of the keys: what the desk may ask, and the proof that it must show each time. No I/O.
 
-Exact search goes by one token a read (HMAC under a key derived from that of the day of receipt). `KeyDoor` is
-the same wherever the key service runs; `key_guard.py` is what checks.
+Exact search uses one token per read (HMAC under a key derived from that of the day of receipt). `KeyDoor` is
+the same wherever the key service runs; `key_guard.py` does the checks.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Cover:
     """Proof that an access entry is in the log.
 
     `leaf` with its opening (`salt`, `content`), its `inclusion` in the tree of `size` entries, and the signed
-    tree head: co-signed, unless `unwitnessed`. `consistency`: the proof that this head and the one of `since`
-    entries, as far as the key service followed the log, are of one log (`ProvenDoor` adds it).
+    tree head, which is co-signed unless `unwitnessed`. `consistency`: proof that this head and the one with
+    `since` entries, to which the key service has followed, are of the same log (`ProvenDoor` adds it).
     """
 
     leaf: bytes
@@ -41,7 +41,7 @@ class Cover:
 
 
 class HeadAskedError(DeskRefusal):
-    """The key service followed the log up to `size` entries, and asks for the proof from there."""
+    """The key service has followed the log up to `size` entries and needs the proof from there."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -62,11 +62,11 @@ class Row:
 
     @classmethod
     def of(cls, leaf: bytes, elements: dict[str, bytes]) -> Row:
-        """With the number that the leaf says. Raises EnvelopeError, RecordError."""
+        """Make a row with the number in its leaf. Raises EnvelopeError, RecordError."""
         return cls(unchecked(leaf).sequence, leaf, elements)
 
     def wanted(self, names: Iterable[str]) -> list[StoredElement]:
-        """Elements of it, by name. Raises KeyError."""
+        """Some of its elements, by name. Raises KeyError."""
         return [StoredElement(self.leaf, name, self.elements[name]) for name in names]
 
     def __repr__(self) -> str:
@@ -75,7 +75,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class MatchedRead:
-    """A read that matched, opened."""
+    """An opened read that matched."""
 
     sequence: int
     text: ReadText
@@ -83,38 +83,38 @@ class MatchedRead:
 
 
 class KeyDoor(Protocol):
-    """What the desk may ask of the keys: never without a cover."""
+    """What the desk may ask of the keys, never without a cover."""
 
     def follow(self, part: LogPart) -> int:
-        """Show the next entries of the log; how far the keys have followed it then."""
+        """Show the next entries of the log; returns how far the keys have followed it then."""
         ...
 
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
-        """The query's plate, and the forms of it that a reader may have written, as each day's tokens."""
+        """Each day's tokens of the query's plate and of the forms that a reader may have written."""
         ...
 
     def match(
         self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
     ) -> list[MatchedRead]:
-        """Open texts and places of one day and log, in memory; give those that match."""
+        """Open texts and places of one day and log in memory; returns those that match."""
         ...
 
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
-        """Open all elements of reads that the entry names or its own search found."""
+        """Open all elements of reads that the entry names or that its own search found."""
         ...
 
     def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
-        """Seal elements of reads that an entry of a hold names under that hold's key; nothing leaves open."""
+        """Seal elements of reads that a hold's entry names under that hold's key; nothing leaves open."""
         ...
 
     def open_held(
         self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
     ) -> list[dict[str, Opened]]:
-        """Open held elements that an entry of an export names. `access`: the entry the hold's key is of."""
+        """Open held elements that an export's entry names. `access`: the entry that names the hold's key."""
         ...
 
     def release(self, cover: Cover) -> None:
-        """Destroy a hold's key: for anyone who shows the entry of its release by a second person."""
+        """Destroy a hold's key, for anyone who shows the entry of its release by a second person."""
         ...
 
 

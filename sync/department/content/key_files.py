@@ -1,4 +1,4 @@
-"""Files of the key service, one key each: read whole, or destroyed."""
+"""The key service's files, one key each: reads and destroys them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sync.errors import KeyServiceError
 
 
 def destroy_file(path: Path) -> None:
-    """Overwrite and remove a key file. On flash the old bytes may survive outside the file system's sight."""
-    with contextlib.suppress(FileNotFoundError):  # already destroyed, perhaps by another process just now
+    """Overwrite and remove a key file. On flash, the old bytes may survive outside the file system."""
+    with contextlib.suppress(FileNotFoundError):  # already destroyed, perhaps by another process
         with path.open("r+b") as file:
             file.write(os.urandom(os.fstat(file.fileno()).st_size))
             file.flush()
@@ -26,18 +26,19 @@ def destroy_file(path: Path) -> None:
 
 
 def der_of(private: ec.EllipticCurvePrivateKey) -> bytes:
-    """A private key as its file has it: PKCS #8, DER."""
+    """A private key as in its file: PKCS #8, DER."""
     return private.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
 def sealing_key(path: Path, *, make: bool, lost: str) -> bytes:
-    """The key that content is sealed under; a new one with `make`, unless it was destroyed for good.
+    """Load the key that content is sealed under; with `make`, make a missing one unless it was destroyed.
 
-    Where one is to be made, an empty file is none: a power cut in an earlier version, before anything was
-    sealed under it. Raises KeyServiceError: `lost` for one that was destroyed; another for one that is gone
-    without a mark (or was destroyed by an earlier version, which made none), and for a file that holds none.
+    With `make`, an empty file counts as missing: it is from a power cut in an older version, before anything
+    was sealed under the key. Raises KeyServiceError: `lost` if the key was destroyed; other words if it is
+    gone without a mark (or was destroyed by an older version, which made no mark), or if the file holds no
+    key.
     """
     if not path.exists() or (make and path.stat().st_size == 0):
         if _mark_of(path).exists():
@@ -46,15 +47,14 @@ def sealing_key(path: Path, *, make: bool, lost: str) -> bytes:
             raise KeyServiceError(f"{lost}, or lost", cure=f"if it is lost, restore {path} from its backup")
         files.write_first(path, sealing.new_key())
     elif make:
-        files.sync_dir(path.parent)  # its writer may have ended before that, and content comes under it now
+        files.sync_dir(path.parent)  # its writer may have ended without doing so, and it is used now
     if not is_whole(path):
         raise KeyServiceError("holds no key", where=str(path), cure="restore it from its backup")
     return path.read_bytes()
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file holds a key that content is sealed under: one that was cut short is none. Raises
-    KeyServiceError for one that cannot be read."""
+    """Whether a file holds a complete sealing key. Raises KeyServiceError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return len(file.read(sealing.KEY_BYTES + 1)) == sealing.KEY_BYTES
@@ -67,8 +67,10 @@ def is_whole(path: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether anything at a key's place could hold it, whole or not, readable or not: a purge destroys it.
-    An empty file is none: see `sealing_key`. Raises KeyServiceError where its folder cannot be read."""
+    """Whether a key's file exists, complete or not, readable or not, so that a purge must destroy it.
+
+    An empty file does not count: see `sealing_key`. Raises KeyServiceError if its folder cannot be read.
+    """
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -81,7 +83,7 @@ def is_there(path: Path) -> bool:
 
 
 def destroy_for_good(path: Path) -> None:
-    """Destroy a key's file, after marking it, so that no key is ever made in its place."""
+    """Mark a key as destroyed, so that none is ever made in its place, then destroy its file."""
     mark = _mark_of(path)
     if not mark.exists():
         files.write_first(mark, b"")
@@ -89,7 +91,7 @@ def destroy_for_good(path: Path) -> None:
 
 
 def was_destroyed(path: Path) -> bool:
-    """Whether a key was destroyed for good, by this process or another."""
+    """Whether a key was destroyed for good, by this or another process."""
     return _mark_of(path).exists()
 
 
@@ -98,7 +100,7 @@ def _mark_of(path: Path) -> Path:
 
 
 def load_p256(path: Path) -> ec.EllipticCurvePrivateKey:
-    """A private key from its file. Raises OSError, ValueError, KeyServiceError for one of another kind."""
+    """Load a private key. Raises OSError, ValueError, or KeyServiceError for another kind of key."""
     key = serialization.load_der_private_key(path.read_bytes(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise KeyServiceError("is not a P-256 key", where=str(path))

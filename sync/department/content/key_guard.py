@@ -1,10 +1,10 @@
-"""The guard that opens content only for a logged, covered search. No I/O but the keys.
+"""The guard that opens content only for a logged, covered search. No I/O except for the keys.
 
-It is the door (`key_door.py`) in front of the key service, wherever that runs. It is shown the access entry
-with its opening, its place in the log and a tree head, and checks the log's and the witness's signatures
-itself. A caller, even the administrator, that asks for more than the entry says, or shows no entry, gets
-nothing. Wildcards, place and time are matched beside the keys (`query_match.py`), in memory; only matches
-leave.
+It implements the door (`key_door.py`) in front of the key service, wherever that runs. The caller shows the
+access entry with its opening, its place in the log and a tree head; the guard itself checks the signatures of
+the log and the witnesses. A caller, even the administrator, who asks for more than the entry says, or shows
+no entry, gets nothing. Wildcards, places and times are matched beside the keys (`query_match.py`), in memory;
+only matches leave.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ from sync.department.store.closed_records import MOST_BESIDE, beside_name
 from sync.errors import NewerError
 from sync.root_file import Root
 
-MOST_UNWITNESSED = 1000  # tree heads in one grace: a busy department has a hundred
+MOST_UNWITNESSED = 1000  # tree heads in one grace period; a busy department has a hundred
 SEARCHED = frozenset({"text", "place"})
-ELEMENTS_OF = {  # what the entry of an action opens, where that is not everything
+ELEMENTS_OF = {  # what an action's entry opens, if not everything
     "search": SEARCHED,
     "answer": SEARCHED,
     "alert": frozenset({ENTRY}),
@@ -59,7 +59,7 @@ ELEMENTS_OF = {  # what the entry of an action opens, where that is not everythi
 FINDS = frozenset({"search", "delivery"})  # actions whose own matches may be opened
 T = TypeVar("T", bound=Note)
 HELD = frozenset({"hold", "export"})
-BY_THEMSELVES = frozenset({"alert", "alert-image"})  # rest on alerts, not on searches
+BY_THEMSELVES = frozenset({"alert", "alert-image"})  # based on alerts, not on searches
 OPENS_FOR_US = 60 * MINUTE_US  # an access entry opens content for an hour
 
 
@@ -68,8 +68,7 @@ def _no(what: str, code: str) -> DeskRefusal:
 
 
 class GuardedKeys:
-    """The door in front of a key service: checks the cover, then uses a key. Thread-safe by the
-    service's own."""
+    """A door in front of a key service: checks the cover, then uses a key. As thread-safe as that."""
 
     def __init__(
         self,
@@ -93,7 +92,7 @@ class GuardedKeys:
         opened.found.forget(clock())
 
     def _shown(self, cover: Cover, kind: type[T]) -> tuple[T, str, Entry]:
-        """(what was entered, its name for the service's log, its entry). Raises DeskRefusal."""
+        """Check a cover; returns the note, its name in the service's log, its entry. Raises DeskRefusal."""
         try:
             payload = envelope.open_signed(cover.leaf, self._log.public, context=CONTEXT, limit=4096)
             log_id, named, sequence, _, mark = parse_leaf(payload)
@@ -112,7 +111,7 @@ class GuardedKeys:
         now, stamp, note = self._clock(), entry.stamp, entry.note
         if not good or log_id != self._log_id or not isinstance(note, kind) or sequence != cover.sequence:
             raise _no("the entry shown is another one", "cover")
-        if kind is Access:  # a release stays one
+        if kind is Access:  # a release remains valid
             _demand_fresh(stamp.at_us, now)
         before = self._opened.newest_without(sequence)
         if before is not None and stamp.at_us < before.at_us - SKEW_US:
@@ -120,7 +119,7 @@ class GuardedKeys:
             raise _no(f"the entry is dated {span} before a tree head that lacks it", "old-cover")
         self._continue(cover, head, now, witnessed=witnessed)
         leaf_hash = merkle.leaf_hash(cover.leaf)
-        if kind is Access:  # what was begun in time may take its time: the entry says what it opens
+        if kind is Access:  # what was begun in time may take longer: the entry limits what it opens
             begun = self._opened.has_opened(sequence, leaf_hash)
             self._demand_signed(sequence, stamp.user, 0 if begun else now)
         self._opened.add_opened(cover.sequence, leaf_hash, witnessed=witnessed, at_us=now)
@@ -128,12 +127,15 @@ class GuardedKeys:
         return note, f"entry {sequence} {key.hex()[:16]} of {stamp.user}", entry
 
     def _continue(self, cover: Cover, head: Checkpoint, now: int, *, witnessed: bool) -> None:
-        """The service's own memory of the log: each head continues the last, and so holds every entry that
-        content was opened for; and its own count of the grace. Neither ends with a restart."""
+        """Check a head against the service's own memory of the log and of the grace period.
+
+        Each head must continue the last, and so contains every entry for which content was opened. A restart
+        resets neither.
+        """
         with self._heads:
             self._demand_one_log(cover, head, *self._followed.head())
             if not witnessed and (seen := self._opened.newest_witnessed()) is not None:
-                witnessed = head.size <= seen.size  # of one log with a head that the witnesses saw later
+                witnessed = head.size <= seen.size  # the witnesses saw a later head of the same log
             if not witnessed:
                 since = self._opened.away_since_us()
                 if not 0 <= now - (now if since is None else since) < self._grace_us:
@@ -144,7 +146,7 @@ class GuardedKeys:
 
     @staticmethod
     def _demand_one_log(cover: Cover, head: Checkpoint, size: int, root: bytes) -> None:
-        """The head is of the log that was followed, and no further than it."""
+        """Raises DeskRefusal unless the head is of the followed log and not beyond it."""
         if head.size == size:
             if head.root != root:
                 raise _no("another log than the one that content was opened for", "forked")
@@ -159,7 +161,7 @@ class GuardedKeys:
             ) from None
 
     def follow(self, part: LogPart) -> int:
-        """Take in the next entries of the log. Raises DeskRefusal for another log's."""
+        """Take in the next entries of the log. Raises DeskRefusal for those of another log."""
         try:
             size = self._followed.head()[0]
             if part.start <= size:
@@ -198,7 +200,7 @@ class GuardedKeys:
         wanted = [one for row in rows for one in row.wanted(("text", "place"))]
         opened = self._service.open_stored(f"{why}: match", day, log_id, wanted)
         result = []
-        arrived = day if access.action == "search" else None  # what is shared must be of the time approved
+        arrived = day if access.action == "search" else None  # shared reads must be from the approved time
         for at, row in enumerate(rows):
             text = from_bytes(ReadText, opened[2 * at].content)
             place = from_bytes(ReadPlace, opened[2 * at + 1].content)
@@ -212,7 +214,7 @@ class GuardedKeys:
         return result
 
     def _demand_unit(self, query: Query, log_id: bytes) -> None:
-        """A search of one unit opens reads of its logs alone. Raises DeskRefusal."""
+        """Raises DeskRefusal if a search of one unit asks for a log of another."""
         if not query.unit:
             return
         try:
@@ -231,7 +233,7 @@ class GuardedKeys:
             raise _no("what is held is sealed and opened by its own calls", "other-action")
         if access.action not in FINDS:
             _demand_named(log_id, rows, set(access.reads))
-        if access.action != "alert":  # units report alerts whatever their day
+        if access.action != "alert":  # units report alerts regardless of their day
             _demand_kept(day, self._clock())
         _demand_of_log(log_id, rows)
         self._demand_found(entry, access, log_id, rows)
@@ -249,7 +251,7 @@ class GuardedKeys:
         return result
 
     def _demand_images(self, entry: Entry, request: int) -> None:
-        """Pictures leave where the agency asked for them. Raises DeskRefusal."""
+        """Raises DeskRefusal unless the agency asked for pictures."""
         try:
             self._followed.demand_images(said_in(entry.signed), request)
         except UnsignedError as error:
@@ -258,8 +260,10 @@ class GuardedKeys:
     def _demand_found(
         self, entry: Entry, access: Access, log_id: bytes, rows: Sequence[Row], hold: int = -1
     ) -> None:
-        """Each read was found by the search at hand, or by those that the signed call names, of the same
-        person; or a second person agreed. `hold`: the access of the hold that is opened. Raises DeskRefusal.
+        """Raises DeskRefusal unless each read may be opened.
+
+        It must have been found by this search, or by searches of the same person that the signed call names;
+        or a second person must have approved. `hold`: the access of the hold that is opened.
         """
         if access.action in BY_THEMSELVES or not entry.signed:  # before the first key, nothing is signed
             return
@@ -271,7 +275,7 @@ class GuardedKeys:
             accesses, request = (entry.sequence,), -1
         found, user = self._opened.found, entry.stamp.user
         for row in rows:
-            names = (_found_name(row), read_name(log_id, row.sequence))  # the second by an earlier version
+            names = (_found_name(row), read_name(log_id, row.sequence))  # the second by an older version
             if not any(
                 found.by_request(self._log_id, name, request)
                 or found.by_access(self._log_id, name, (*accesses, hold), user)
@@ -280,7 +284,7 @@ class GuardedKeys:
                 raise _no(f"no search of {user} that the call names found that read", "other-read")
 
     def _demand_alerted(self, log_id: bytes, rows: Sequence[Row]) -> None:
-        """A picture of an alert is of a read for which an alert was opened here."""
+        """Raises DeskRefusal unless an alert was opened here for each of these reads."""
         for row in rows:
             if not self._opened.has_alert(alert_facts.of_read(read_name(log_id, row.sequence))):
                 raise _no("no alert was opened that is of that read", "other-alert")
@@ -299,7 +303,7 @@ class GuardedKeys:
         _demand_named(log_id, rows, set(access.reads))
         _demand_of_log(log_id, rows)
         self._demand_found(entry, access, log_id, rows)
-        if entry.signed and approval_of(said_in(entry.signed)) < 0:  # who placed it on searches exports it
+        if entry.signed and approval_of(said_in(entry.signed)) < 0:  # only its placer exports it
             self._keep_found(entry, -1, rows, held=True)
         name = self._hold_name(cover.sequence)
         sealed = iter(self._service.hold_stored(why, name, day, log_id, _wanted(rows)))
@@ -334,9 +338,9 @@ class GuardedKeys:
 
 
 def _demand_fresh(at_us: int, now_us: int) -> None:
-    """An entry of the last hour, by the clock here; the desk's may be ahead by what two clocks may differ.
+    """Raises DeskRefusal unless an entry is at most an hour old by this clock.
 
-    Raises DeskRefusal.
+    The desk's clock may be ahead by as much as two clocks may differ.
     """
     if at_us - now_us > SKEW_US:
         span = span_text(at_us - now_us)
@@ -355,12 +359,12 @@ def _wanted(rows: Sequence[Row]) -> list[StoredElement]:
 
 
 def _found_name(row: Row) -> str:
-    """What a search found: this leaf, and no other one of its number."""
+    """The name of a found read: of this leaf, not of another with the same number."""
     return merkle.leaf_hash(row.leaf).hex()
 
 
 def _demand_of_log(log_id: bytes, rows: Sequence[Row]) -> None:
-    """Each leaf is of the log that the caller names, or of the closed one that this log is beside."""
+    """Raises DeskRefusal unless each leaf is of the named log, or of the closed log that it is beside."""
     for row in rows:
         own = unchecked(row.leaf).log_id
         if own != log_id and log_id not in {beside_name(own, at) for at in range(MOST_BESIDE)}:
@@ -379,14 +383,16 @@ def _demand_action(access: Access, action: str) -> None:
 
 
 def _demand_day(query: Query, day: int) -> None:
-    """What a search asks for was not received before it happened: earlier days are none of its own."""
+    """Raises DeskRefusal for a day before the searched time: no read is received before it is made."""
     if day < query.since_us // DAY_US:
         raise _no("the search begins after that day of receipt", "other-day")
 
 
 def _demand_kept(day: int, now_us: int) -> None:
-    """463.8: what was kept its year is opened no more, though its destruction may wait. Two clocks may
-    differ. Raises DeskRefusal."""
+    """Raises DeskRefusal once a day's year is over (463.8), even if its destruction waits.
+
+    Allows for a difference between two clocks.
+    """
     if now_us - SKEW_US >= purge_due_us(day, KEEP_DAYS):
         raise _no("the year of that day of receipt is over", "over")
 

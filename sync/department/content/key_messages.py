@@ -1,6 +1,6 @@
-"""The calls that the department and the key service exchange: one table for both ends. No I/O.
+"""The calls between the department and the key service: one table for both ends. No I/O.
 
-A message is the canonical CBOR of a call's arguments, in their order, and an answer that of its result.
+A message is the canonical CBOR of a call's arguments in order; an answer is that of its result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sync.department.journal.inquiry_entries import Query
 
 MAX_MESSAGE_BYTES = 96 << 20
 SECONDS = 120.0
-# the same in every version, so that the other end recognizes an earlier one
+# the same in every version, so that the other end recognizes an older one
 NO_SUCH_CALL = "there is no such call"
 WireRows: TypeAlias = tuple[tuple[bytes, tuple[tuple[str, bytes], ...]], ...]
 """Rows: the leaf of each, and its elements by name."""
@@ -30,8 +30,10 @@ WireRows: TypeAlias = tuple[tuple[bytes, tuple[tuple[str, bytes], ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class RemoteCall:
-    """One line: the types of its arguments and of its result. `shows_entry`: its first argument is a cover,
-    and the guard checks it; the others are for receiving and purging."""
+    """One call: the types of its arguments and its result.
+
+    `shows_entry`: its first argument is a cover, which the guard checks; the other calls receive and purge.
+    """
 
     takes: tuple[Any, ...]
     gives: Any
@@ -73,7 +75,7 @@ CALLS: Mapping[str, RemoteCall] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class No:
-    """A refusal. `code`: empty if it is not one of the desk's refusals."""
+    """A refusal. `code`: empty unless it is one of the desk's refusals."""
 
     code: str
     clause: str
@@ -81,7 +83,7 @@ class No:
 
 
 def read_arguments(name: str, data: bytes) -> tuple[Any, ...]:
-    """The arguments of a call. Raises RecordError, EnvelopeError."""
+    """Parse the arguments of a call. Raises RecordError, EnvelopeError."""
     if name not in CALLS:
         raise RecordError(NO_SUCH_CALL, where="key service")
     call = CALLS[name]
@@ -92,7 +94,7 @@ def read_arguments(name: str, data: bytes) -> tuple[Any, ...]:
 
 
 def read_result(name: str, data: bytes) -> Any:
-    """The result of a call. Raises RecordError, EnvelopeError."""
+    """Parse the result of a call. Raises RecordError, EnvelopeError."""
     return read_field(CALLS[name].gives, decode(data, limit=MAX_MESSAGE_BYTES), name)
 
 

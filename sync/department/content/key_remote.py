@@ -1,6 +1,6 @@
-"""The two clients of a key service on a separate machine: for the receiver and the purge, and for the desk.
+"""Two clients of a key service on a separate machine: one for the receiver and purge, one for the desk.
 
-HOME/keys.remote (TOML, 0600) names the service: url, token, and ca (PEM) where its certificate needs one.
+HOME/keys.remote (TOML, 0600) names the service: url, token and, if its certificate needs one, ca (PEM).
 """
 
 from __future__ import annotations
@@ -54,8 +54,10 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where the key service is, and the secret that admits the department's server. The repr hides it.
-    `file`: where this is kept."""
+    """The key service's URL and the secret that admits the department's server, which the repr hides.
+
+    `file`: the file with this address.
+    """
 
     url: str
     token: str = field(repr=False)
@@ -64,7 +66,7 @@ class Address:
 
 
 def address_of(home: DepartmentHome) -> Address | None:
-    """The key service that a home uses, or None for one in its own process. Raises InvalidInputError."""
+    """A home's remote key service, or None if it runs in the server's process. Raises InvalidInputError."""
     path = home.path / ADDRESS_FILE
     if not path.exists():
         return None
@@ -87,7 +89,7 @@ def address_of(home: DepartmentHome) -> Address | None:
             raise InvalidInputError(wanted, where=f"{path}: {name}")
     try:
         ssl.create_default_context(cafile=found.ca or None)
-    except (OSError, TypeError):  # an SSLError is one too
+    except (OSError, TypeError):  # includes SSLError
         what = "is a PEM file with the authority of its certificate; left out for a public one"
         raise InvalidInputError(what, where=f"{path}: ca") from None
     return found
@@ -106,7 +108,7 @@ class _Wire:
     def ask(self, name: str, *arguments: Any, seconds: float = SECONDS) -> Any:
         """Make one call of the table, within `seconds`.
 
-        Raises DeskRefusal as the guard did, KeyServiceError for everything else.
+        Raises the guard's DeskRefusal, and KeyServiceError for everything else.
         """
         headers = {"authorization": f"Bearer {self._address.token}"}
         try:
@@ -159,7 +161,7 @@ def _in_order(epoch_keys: dict[int, tuple[bytes, bytes]]) -> tuple[tuple[int, by
 
 
 class RemoteKeyService:
-    """What the receiver and the purge use. This client cannot open content."""
+    """The client of the receiver and the purge, which cannot open content."""
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
@@ -182,7 +184,7 @@ class RemoteKeyService:
 
     def reseal_again(
         self,
-        day: int,  # noqa: ARG002 - the service knows it better
+        day: int,  # noqa: ARG002 - the service knows the day itself
         public: bytes,
         epoch_keys: dict[int, tuple[bytes, bytes]],
         arrived: Sequence[StoredElement],
@@ -205,7 +207,7 @@ class RemoteKeyService:
         return int(self._wire.ask("destroy_before", day))
 
     def listed(self) -> tuple[bytes, list[bytes]]:
-        """(the key that signs it, every signed line) of the service's own list."""
+        """The key of the service's own list, and all of its signed lines."""
         return self.listed_from(0)
 
     def lines_from(self, first: int) -> list[bytes]:
@@ -213,7 +215,7 @@ class RemoteKeyService:
         return self.listed_from(first)[1]
 
     def listed_from(self, first: int) -> tuple[bytes, list[bytes]]:
-        """The same from line `first` on."""
+        """The key of the list, and its signed lines from `first` on."""
         public, lines = b"", list[bytes]()
         while True:
             public, more = self._wire.ask("list", first + len(lines))
@@ -222,7 +224,7 @@ class RemoteKeyService:
             lines += more
 
     def demand_served(self) -> None:
-        """Raises KeyServiceError unless it answers this department within seconds."""
+        """Raises KeyServiceError unless the service answers this department within seconds."""
         self._wire.ask("has", 0, seconds=REACH_SECONDS)
 
     def has_store_key(self, day: int) -> bool:
@@ -268,7 +270,7 @@ def _by_name(rows: Sequence[Sequence[Opened]]) -> list[dict[str, Opened]]:
 def remote(
     address: Address, client: httpx.Client | None = None, *, approved: bool = False
 ) -> tuple[RemoteKeyService, KeyDoor]:
-    """Both clients of one key service. `approved`: TLS of the FIPS profile."""
+    """Make both clients of a key service. `approved`: use TLS of the FIPS profile."""
     wire = _Wire(address, client, approved=approved)
     return RemoteKeyService(wire), RemoteDoor(wire)
 
@@ -276,8 +278,10 @@ def remote(
 def service_of(
     home: DepartmentHome, clock: Callable[[], int], keep_days: Callable[[], int], *, makes: bool = True
 ) -> LocalKeyService | RemoteKeyService:
-    """The key service that a home uses: in this process, or the one that HOME/keys.remote names. `makes`: as
-    for LocalKeyService."""
+    """A home's key service: in this process, or the one that HOME/keys.remote names.
+
+    `makes`: as for LocalKeyService.
+    """
     address = address_of(home)
     if address is None:
         return LocalKeyService(home.keys, clock, keep_days=keep_days, makes=makes)

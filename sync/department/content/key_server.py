@@ -1,10 +1,10 @@
-"""The key service's own end: its HTTPS interface, on a separate machine.
+"""The HTTPS interface of a key service on a separate machine.
 
-What the wire offers is less than what the service can do: to receive and purge (`issue`, `reseal`,
-`reseal_again`, `check`, `check_tokens`, `check_held`, `destroy`), and to open, hold or release content for a
-caller that shows a covered entry (`tokens`, `match`, `open`, `hold`, `open_held`, `release`, checked by
-`GuardedKeys` over there, against a root file that was put there by hand, and against the log that it follows,
-`follow`). So root on the department's server can destroy content that is not held, and cannot read any
+It offers less than the service can do. It receives and purges (`issue`, `reseal`, `reseal_again`, `check`,
+`check_tokens`, `check_held`, `destroy`); and it opens, holds or releases content for a caller that shows a
+covered entry (`tokens`, `match`, `open`, `hold`, `open_held`, `release`). `GuardedKeys` on that machine
+checks the entry against a root file that was put there by hand, and against the log that it follows
+(`follow`). So root on the department's server can destroy content that is not held, but cannot read any
 without an entry in the witnessed log that its person signed.
 """
 
@@ -56,7 +56,7 @@ TOKEN_FILE = "service.token"  # noqa: S105 - a file's name
 def guard_of(
     service: KeyService, opened: OpenedList, root_file: bytes, clock: Callable[[], int]
 ) -> GuardedKeys:
-    """The guard for the log and witnesses that a root file names. Raises StorageError kinds, HomeError."""
+    """Make the guard for the log and witnesses that a root file names. Raises StorageError, HomeError."""
     root = open_first(root_file, describe(root_file)[0].digest())
     log, witnesses = root.other(LOG), root.witnessing()
     if log is None or witnesses is None:
@@ -104,7 +104,7 @@ class _Service:
         }
 
     def answer(self, name: str, body: bytes) -> bytes:
-        """Raises RecordError for an unknown name or a malformed message, and what the service raises."""
+        """Answer a message. Raises RecordError for an unknown or malformed one, and as the service does."""
         arguments = read_arguments(name, body)
         return to_bytes(self._work[name](*arguments))
 
@@ -138,7 +138,7 @@ class _Service:
         epochs: tuple[tuple[int, bytes, bytes], ...],
         arrived: tuple[StoredElement, ...],
     ) -> list[tuple[int, Kept]]:
-        """No token of a guessed plate for a day gone by: only what has its own there."""
+        """Reseal only what was sealed before for its day, so that no tokens of guessed plates can be made."""
         unknown = Kept(b"", refused=NOT_OF_DAY)
         made = [(-1 if day is None else day, unknown) for day in self._received.days_of(arrived)]
         for day in sorted({day for day, _ in made if day >= 0 and self._service.has_store_key(day)}):
@@ -165,7 +165,7 @@ def _by_epoch(epochs: Sequence[tuple[int, bytes, bytes]]) -> dict[int, tuple[byt
 
 
 def _with_rows(asked: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Arguments whose last one is rows."""
+    """Converts the last argument to rows."""
     return (*asked[:-1], of_wire(asked[-1]))
 
 
@@ -187,7 +187,7 @@ def key_app(
     limiter = anyio.CapacityLimiter(4)
     events = Sparingly("department.keys")
 
-    async def endpoint(request: Request) -> Response:  # noqa: PLR0911 - one answer for each kind of error
+    async def endpoint(request: Request) -> Response:  # noqa: PLR0911 - one answer per kind of error
         given = request.headers.get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             return Response(to_bytes(No(code="", clause="", what="not admitted")), 401)
@@ -205,7 +205,7 @@ def key_app(
             return Response(to_bytes(No(code="", clause="", what=error.what)), 413)
         except ExplainedError as error:
             return Response(to_bytes(No(code="", clause="", what=error.what)), 409)
-        except Exception as error:  # noqa: BLE001 - a full disk, a key file that cannot be read
+        except Exception as error:  # noqa: BLE001 - e.g. a full disk or an unreadable key file
             events.report("cannot_answer", kind=type(error).__name__, cause=kinds_behind(error))
             return Response(to_bytes(No(code="", clause="", what="the key service cannot answer now")), 503)
 

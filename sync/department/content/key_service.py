@@ -1,8 +1,8 @@
-"""The key service: holds the day keys and the store keys, logs first, then opens. In this process.
+"""The key service: holds the day keys and store keys, and logs each use before it opens anything.
 
-`ReceivingKeys` is what the receiver and the purge may ask, `ContentKeys` what the guard may; both can run
-elsewhere. Keys are in their own folder, one file a day, outside the database and so outside its backups:
-a purge destroys the file, and a restored backup shows nothing that was purged.
+`ReceivingKeys` is for the receiver and the purge, `ContentKeys` for the guard; both can run on another
+machine. Keys are in their own folder, one file per day, outside the database and its backups. A purge
+destroys the file, and a restored backup shows nothing that was purged.
 
     day/<n>.key    P-256 private key whose public half went to the units; destroyed a year after its day
     store/<n>.key  AES-256 key of the day of receipt; destroyed by that day's purge
@@ -54,16 +54,16 @@ from sync.messages import NO_DAY_KEY
 
 log_events = structlog.get_logger("department.keys")
 LOG_FILE = "service.log"
-KEEP_DAYS = 365  # 463.8: the floor of a year, where no policy says less
-ONLY_TODAY = "content can be received only for today"  # as every version of a service elsewhere says it
+KEEP_DAYS = 365  # 463.8: at least a year, unless the policy says less
+ONLY_TODAY = "content can be received only for today"  # the wording of every version of a remote service
 NOT_OF_DAY = "this key service did not seal it before"
-DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes
+DAY_KEY_DAYS = 366  # an epoch may be uploaded up to a year later; then its private day key is destroyed
 HOLD_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The element under the store key of its day of receipt, or why it could not be opened."""
+    """An element sealed under the store key of its day of receipt, or why it could not be opened."""
 
     stored: bytes
     token: bytes | None = None
@@ -74,33 +74,33 @@ class Kept:
 
 
 class CheckingKeys(Protocol):
-    """What `verify` asks: whether content matches, never what it is. Logged first, as below."""
+    """The calls of `verify`: whether content matches, never what it is. Logged first, as below."""
 
     def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
-        """Of elements of one day of receipt: None, or why one does not open as its leaf says."""
+        """For each element of a day of receipt: None, or why it does not open as its leaf says."""
 
     def check_tokens(self, day: int, log_id: bytes, wanted: Sequence[IndexedText]) -> list[str | None]:
-        """The same of texts and of the search tokens that the store has for them: each has just its own.
+        """Check that each text has exactly its own search token in the store; answers as `check_stored`.
 
-        The answer says nothing that the table of tokens does not. Raises KeyServiceError, and where an
-        earlier version serves, which does not know the call, OlderKeyServiceError.
+        The answer reveals no more than the table of tokens. Raises KeyServiceError, or OlderKeyServiceError
+        if the service is too old to know this call.
         """
 
     def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
-        """The same of elements under a hold's key."""
+        """As `check_stored`, for elements under a hold's key."""
 
     def has_store_key(self, day: int) -> bool:
-        """Whether this day's key has a file, whole or not. Raises KeyServiceError: none can be looked for."""
+        """Whether this day's key has a file, intact or not. Raises KeyServiceError if that is unknown."""
 
 
 class ReceivingKeys(CheckingKeys, Protocol):
-    """What the receiver, the purge and `verify` ask: content goes in, and nothing comes out in clear.
+    """The calls of the receiver, the purge and `verify`: content goes in, and none comes out in the clear.
 
-    Every call is logged, and the line synced, before a key is used.
+    Every call is logged and synced before a key is used.
     """
 
     def issue_day_keys(self, first_day: int, count: int) -> tuple[DayKey, ...]:
-        """Public day keys for `count` days from `first_day`; made where they do not exist yet."""
+        """Public day keys for `count` days from `first_day`; missing ones are made."""
 
     def open_and_reseal(
         self,
@@ -109,12 +109,12 @@ class ReceivingKeys(CheckingKeys, Protocol):
         epoch_keys: dict[int, tuple[bytes, bytes]],
         arrived: Sequence[StoredElement],
     ) -> list[Kept]:
-        """Open, match to the leaf that the log's key (`public`, 32 bytes) signed, seal under the store key of
-        `day`, bound to that leaf. epoch -> (day key id, sealed).
+        """Open elements, match them to their signed leaves, and seal them under the store key of `day`.
 
-        So what opens with a leaf is what that log's key signed in it. Raises KeyServiceError
-        when it cannot work at all; a single bad element is `refused`. A service elsewhere does so for
-        today alone (ONLY_TODAY), by its own clock, give or take a day.
+        public: the log's key, 32 bytes, which must have signed the leaves; each element is bound to its leaf.
+        epoch_keys: epoch -> (day key id, sealed key). A single bad element is `refused`. A remote service
+        does this only for today (ONLY_TODAY), by its own clock, give or take a day. Raises KeyServiceError if
+        it cannot work at all.
         """
 
     def reseal_again(
@@ -124,48 +124,53 @@ class ReceivingKeys(CheckingKeys, Protocol):
         epoch_keys: dict[int, tuple[bytes, bytes]],
         arrived: Sequence[StoredElement],
     ) -> list[tuple[int, Kept]]:
-        """The same of what came before, each with its day of receipt: `day`; a service elsewhere knows what
-        it sealed for which, and refuses all else (NOT_OF_DAY). Raises as `check_tokens` does."""
+        """As `open_and_reseal`, for elements that came before; returns each with its day of receipt.
+
+        The day is `day`; a remote service knows which days it sealed elements for, and refuses anything else
+        (NOT_OF_DAY). Raises as `check_tokens`.
+        """
 
     def destroy_store_key(self, day: int) -> None:
-        """Make the content of a day of receipt, its tokens and its backups unreadable forever."""
+        """Make the content of a day of receipt, with its tokens and backups, unreadable forever."""
 
     def destroy_day_keys_before(self, day: int) -> int:
-        """Destroy the private day keys of all days before `day`; how many."""
+        """Destroy the private day keys of all days before `day`; returns how many."""
 
 
 class ContentKeys(Protocol):
-    """What opens content. Only the guard of the keys (`key_guard.py`) holds one. Logged first, as above."""
+    """The calls that open content. Only the guard (`key_guard.py`) has access. Logged first, as above."""
 
     def open_stored(
         self, why: str, day: int, log_id: bytes, wanted: Sequence[StoredElement]
     ) -> list[sealing.Opened]:
-        """Open elements of one day of receipt, each with its leaf alone. `why` is logged."""
+        """Open elements of one day of receipt, each only with its own leaf. `why` is logged."""
 
     def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
-        """The search tokens of a plate, then of the forms of it that a reader may have written, for each day
-        of receipt whose key still exists."""
+        """The search tokens of a plate, then of the forms that a reader may have written, by day of receipt.
+
+        Days whose key no longer exists are left out.
+        """
 
     def hold_stored(
         self, why: str, hold: str, day: int, log_id: bytes, wanted: Sequence[StoredElement]
     ) -> list[bytes]:
-        """Open elements of one day of receipt and seal them under a hold's own key, made at first use."""
+        """Open elements of one day of receipt and seal them under a hold's own key, made on first use."""
 
     def open_held(
         self, why: str, hold: str, log_id: bytes, wanted: Sequence[StoredElement]
     ) -> list[sealing.Opened]:
-        """Open elements that are under a hold's key. Raises KeyServiceError if it is gone."""
+        """Open elements under a hold's key. Raises KeyServiceError if the key is gone."""
 
     def destroy_hold_key(self, why: str, hold: str) -> None:
-        """Make what is held under this key unreadable forever; a missing key is fine."""
+        """Make everything under a hold's key unreadable forever; a missing key is not an error."""
 
 
 class KeyService(ReceivingKeys, ContentKeys, Protocol):
-    """Both, in the process that holds the keys."""
+    """Both sets of calls, in the process that holds the keys."""
 
 
 class LocalKeyService:
-    """Keys in a folder of this machine. In the server's own process root can read; `controls` says so."""
+    """Keys in a folder of this machine. In the server's process root can read content; `controls` says so."""
 
     def __init__(
         self,
@@ -175,8 +180,10 @@ class LocalKeyService:
         keep_days: Callable[[], int] = lambda: KEEP_DAYS,
         makes: bool = True,
     ) -> None:
-        """`clock`: the department's time, or this machine's. Nothing goes before `keep_days` by it. `makes`:
-        folders that are not there; who only looks makes none."""
+        """`clock`: the department's time, or this machine's; nothing is destroyed before `keep_days` by it.
+
+        `makes`: make missing folders; False for programs that only read.
+        """
         self._folder, self._clock, self._keep_days = folder, clock, keep_days
         for name in (folder, folder / "day", folder / "store", folder / "hold") if makes else ():
             name.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
@@ -191,13 +198,13 @@ class LocalKeyService:
             self._log.close()
 
     def _write(self, use: str, **facts: object) -> None:
-        if self._log is not None:  # else no keys are here that could be used
+        if self._log is not None:  # otherwise there are no keys here to use
             self._log.write({"at_us": self._clock(), "use": use, **facts})
 
     # --- day keys --------------------------------------------------------------------------------------
 
     def issue_day_keys(self, first_day: int, count: int) -> tuple[DayKey, ...]:
-        with self._guard, files.turn(self._folder / LOG_FILE):  # another process finds these, and makes none
+        with self._guard, files.turn(self._folder / LOG_FILE):  # another process finds these and makes none
             self._write("issue_day_keys", first_day=first_day, count=count)
             made: list[DayKey] = []
             fresh: list[tuple[Path, bytes]] = []
@@ -210,13 +217,16 @@ class LocalKeyService:
                 private = ec.generate_private_key(ec.SECP256R1())
                 fresh.append((path, der_of(private)))
                 made.append(DayKey.of(day, private))
-            with ThreadPoolExecutor(16) as pool:  # a year of keys is one commit of the disk, not four hundred
+            with ThreadPoolExecutor(16) as pool:  # a year of keys takes one disk commit, not four hundred
                 files.replace_together(fresh, self._folder / "day", pool)
         return tuple(made)
 
     def _day_key(self, path: Path) -> ec.EllipticCurvePrivateKey | None:
-        """A day's key; None without one. A file that holds none (a power cut in an earlier version, before
-        its key was given out) is set aside as `.damaged`, and stops no other day."""
+        """A day's key; None if there is none.
+
+        A file without a key (after a power cut in an older version, before the key was given out) is set
+        aside as `.damaged`, so that it does not block other days.
+        """
         try:
             return load_p256(path)
         except FileNotFoundError:
@@ -228,7 +238,7 @@ class LocalKeyService:
             return None
 
     def _private(self, key_id: bytes) -> ec.EllipticCurvePrivateKey:
-        """Of the guard's holder: a key that is being destroyed is not read meanwhile."""
+        """Find a private day key. Call it with the guard held, so that no key is destroyed meanwhile."""
         if key_id not in self._ids:
             for path in (self._folder / "day").glob("*.key"):
                 key = self._day_key(path)
@@ -237,17 +247,17 @@ class LocalKeyService:
         path_of = self._ids.get(key_id)
         found = self._day_key(path_of) if path_of is not None else None
         if path_of is None or found is None or DayKey.of(int(path_of.stem), found).key_id != key_id:
-            self._ids.pop(key_id, None)  # another was put there since, or none is left
+            self._ids.pop(key_id, None)  # it was replaced or removed since
             raise KeyServiceError(NO_DAY_KEY)
         return found
 
     def _epoch_key(self, log_id: bytes, epoch: int, key_id: bytes, sealed: bytes) -> bytes:
-        with self._guard:  # what is kept here goes with the keys of old days
+        with self._guard:  # cached keys are dropped with the keys of old days
             known = self._epochs.get((log_id, epoch))
             if known is not None and hmac.compare_digest(known[0], sealed):
                 return known[1]
             key = open_from_day(sealed, self._private(key_id), log_id, epoch)
-            if len(self._epochs) > 4096:  # two epochs a day for a few hundred units; a cache, nothing more
+            if len(self._epochs) > 4096:  # only a cache: two epochs a day for a few hundred units
                 self._epochs.clear()
             self._epochs[log_id, epoch] = (sealed, key)
             return key
@@ -347,7 +357,7 @@ class LocalKeyService:
         forms = forms_of(plate)
         found = {}
         for day in days:
-            if self._store_path(day).exists():  # a damaged one leaves no day out: it is an error
+            if self._store_path(day).exists():  # a damaged key is an error; its day is not skipped
                 key = token_key(self._store_key(day, make=False))
                 found[day] = tuple(token_of(key, form) for form in forms)
         return found
@@ -404,7 +414,7 @@ class LocalKeyService:
             destroy_for_good(self._store_path(day))
 
     def destroy_day_keys_before(self, day: int) -> int:
-        day = min(day, self._clock() // DAY_US - DAY_KEY_DAYS)  # never ahead, for any caller
+        day = min(day, self._clock() // DAY_US - DAY_KEY_DAYS)  # never earlier, for any caller
         with self._guard:
             old = [path for path in (self._folder / "day").glob("*.key") if int(path.stem) < day]
             if old:
@@ -417,7 +427,7 @@ class LocalKeyService:
 
 
 def _opened_leaf(data: bytes, public: bytes) -> Leaf | str:
-    """The leaf, if the log's key signed it for that log; else what is wrong with it."""
+    """The leaf, if the log's key signed it for that log; otherwise what is wrong with it."""
     key = Ed25519PublicKey.from_public_bytes(public)
     try:
         leaf = open_leaf(data, key)
@@ -428,7 +438,7 @@ def _opened_leaf(data: bytes, public: bytes) -> Leaf | str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Resealing:
-    """Elements of one log on their way under a store key."""
+    """Reseals elements of one log under a store key."""
 
     store: bytes
     token_key: bytes
@@ -462,25 +472,25 @@ def _numbers(wanted: Sequence[StoredElement]) -> list[int]:
 
 
 def _opened(key: bytes, log_id: bytes, one: StoredElement) -> sealing.Opened:
-    """An element, opened with its own leaf: no other leaf of the same number opens it. Raises SealError."""
+    """Open an element with its own leaf; no other leaf with the same number opens it. Raises SealError."""
     return _opened_by(unchecked(one.leaf), key, log_id, one)
 
 
 def _opened_by(leaf: Leaf, key: bytes, log_id: bytes, one: StoredElement) -> sealing.Opened:
-    """The same. `leaf`: its own, parsed."""
+    """As `_opened`. `leaf`: its own, parsed."""
     mark = leaf.elements.get(one.name)
     if mark is None:
         raise SealError("its leaf names no such element", where=f"record {leaf.sequence}, {one.name}")
     sealed_by = merkle.leaf_hash(one.leaf)
     try:
         return sealing.open_sealed(key, sealed_by, leaf.sequence, one.name, one.stored, mark.commitment)
-    except SealError:  # sealed by an earlier version, bound to the log and the number
+    except SealError:  # sealed by an older version, which bound it to log and number
         return sealing.open_sealed(key, log_id, leaf.sequence, one.name, one.stored, mark.commitment)
 
 
 def _wrong_with_each(key: bytes, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
     found: list[str | None] = []
-    parsed: dict[bytes, Leaf] = {}  # a read has four elements and one leaf
+    parsed: dict[bytes, Leaf] = {}  # a read has four elements but one leaf
     for one in wanted:
         try:
             leaf = parsed.get(one.leaf) or unchecked(one.leaf)

@@ -1,8 +1,8 @@
-"""Which other texts a reader may have made of a plate, and how well a read fits one. No I/O.
+"""Which texts a reader may have read for a plate, and how well a read fits a plate. No I/O.
 
-A reader confuses O with 0, I with 1, B with 8, S with 5, and leaves `?` where it read nothing. An exact
-search asks for the plate and for these few forms of it; what it finds beside the plate is marked "near".
-The index has one token a read, as before: the forms are asked for, never stored.
+A reader confuses O with 0, I with 1, B with 8 and S with 5, and writes `?` where it could not read. An exact
+search looks for the plate and for these few forms of it; reads with another form are marked "near". The index
+has one token per read: the forms are searched for, never stored.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from storage.read_records import ReadText
 
 ALIKE = {"O": "0", "0": "O", "I": "1", "1": "I", "B": "8", "8": "B", "S": "5", "5": "S"}
 _ONE = str.maketrans("OIBS", "0185")
-MAX_FORMS = 48  # a search of a year asks for so many tokens a day
+MAX_FORMS = 48  # a search of a year needs this many tokens per day
 MAX_SWAPS = 2
-LEAST_FIT = 1e-4  # under this the votes themselves say that it is another plate
+LEAST_FIT = 1e-4  # below this, the vote itself says that it is another plate
 SLOT_CLASSES = 37  # A-Z, 0-9, "no character"
 _CLASSES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 def forms_of(plate: str) -> tuple[str, ...]:
-    """The plate, then the forms of it that a reader may have written, the likelier first; bounded."""
+    """The plate, then the forms that a reader may have written, the likeliest first; bounded."""
     at_risk = [at for at, one in enumerate(plate) if one in ALIKE]
     forms = [plate]
     forms += [_swapped(plate, (at,)) for at in at_risk]
@@ -33,7 +33,7 @@ def forms_of(plate: str) -> tuple[str, ...]:
 
 
 def one_spelling(plate: str) -> str:
-    """The spelling that a plate has in common with all that a reader confuses with it."""
+    """The spelling that a plate shares with all texts that a reader confuses with it."""
     return plate.translate(_ONE)
 
 
@@ -47,8 +47,8 @@ def _swapped(plate: str, places: tuple[int, ...]) -> str:
 def fit(plate: str, read: ReadText) -> float:
     """How well a read fits a plate: 1 for its text, 0 for no form of it, else by the vote's probabilities.
 
-    The product, over the slots that differ, of the plate's character's probability to the read's own; an
-    unreadable slot counts as its probability alone. A read that kept no slots fits by its form alone: 0.5.
+    It is the product, over the slots that differ, of the ratio of the probability of the plate's character to
+    that of the read's; for an unreadable slot, of the former only. A form without stored slots gives 0.5.
     """
     if plate == read.text:
         return 1.0
@@ -73,7 +73,7 @@ def is_near(plate: str, read: ReadText) -> bool:
 
 
 def _slots(read: ReadText) -> list[tuple[float, ...]] | None:
-    """Probabilities of the slots that became characters, one for each; None if they do not line up."""
+    """The probabilities of the slots that became characters, one each; None if they do not match the text."""
     values = struct.unpack(f"<{len(read.slots) // 4}f", read.slots)
     rows = [values[at : at + SLOT_CLASSES] for at in range(0, len(values), SLOT_CLASSES)]
     written = [row for row in rows if row[-1] < max(row[:-1])]

@@ -1,10 +1,9 @@
-"""The key service's own list: every tree head that it accepted, every entry that it opened for, and what each
-alert said that it opened; signed.
+"""The key service's own signed list: accepted tree heads, entries with opened content, digests of alerts.
 
-It is beside the keys (`opened.sqlite`, `list.key`), away from the department's server, so that a look-up
-that was taken out of the access log still is here: `department verify` compares the two. A line is
-COSE_Sign1 (Ed25519) over deterministic CBOR that holds the SHA-256 of the line before it; nothing is ever
-removed. A line is synced before a key is used.
+It is beside the keys (`opened.sqlite`, `list.key`), away from the department's server, so that a lookup that
+was removed from the access log is still listed here: `department verify` compares the two. A line is
+COSE_Sign1 (Ed25519) over deterministic CBOR with the SHA-256 of the previous line; nothing is ever removed. A
+line is synced before a key is used.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ from sync.root_file import Root
 DATABASE = "opened.sqlite"
 KEY_FILE = "list.key"
 CONTEXT = b"alpr-keys/opened/v1"
-FIRST = bytes(32)  # what the first line names as the one before it
-FROM_HERE = bytes(32)  # instead of what an alert says: alerts are kept from this line on
+FIRST = bytes(32)  # the previous line's hash in the first line
+FROM_HERE = bytes(32)  # in place of an alert's digest: alerts are listed from this line on
 HEAD, OPENED, ALERT, DAY_KEYS = "head", "opened", "alert", "day-keys"
-SETTLED_US = 2 * DAY_US  # what was made before the list had it is in the log by then
+SETTLED_US = 2 * DAY_US  # by then, the log has whatever was made before the list had it
 MAX_LINE_BYTES = 2048
 MAX_LIST_BYTES = 1 << 30
 AT_ONCE = 2000
@@ -63,10 +62,13 @@ CREATE TABLE IF NOT EXISTS day_keys (digest BLOB PRIMARY KEY) STRICT, WITHOUT RO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedLine:
-    """One line. A head: `size`, `root`, `witnessed`. An entry opened for: its place and its leaf's hash, and
-    whether the head that showed it was witnessed. An alert: the place of the access that opened it, and a
-    digest of what it says (`alert_facts.py`). Day keys: the last day, and the digest of the document with
-    which units get just these. A digest of zeros says from where on alerts, or day keys, are kept."""
+    """One line of the list.
+
+    A head: `size`, `root`, `witnessed`. An entry for which content was opened: its place and its leaf's hash,
+    and whether the head that showed it was witnessed. An alert: the place of the access that opened it, and a
+    digest of its content (`alert_facts.py`). Day keys: the last day, and the digest of the document that
+    gives these keys to units. A digest of zeros marks the line from which on alerts, or day keys, are listed.
+    """
 
     number: int
     before: bytes
@@ -99,7 +101,7 @@ class OpenedList:
     """The list in a key service's folder. Thread-safe, also between processes."""
 
     def __init__(self, folder: Path) -> None:
-        """Open it, or begin it. Raises KeyServiceError."""
+        """Open the list or begin one. Raises KeyServiceError."""
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         path = folder / DATABASE
         demand_list(folder, traces=(FOUND, FOLLOWED))
@@ -115,7 +117,7 @@ class OpenedList:
             self.add_alerts(newest.size if newest else 0, [FROM_HERE], at_us=newest.at_us if newest else 0)
 
     def _demand_own(self, path: Path) -> None:
-        """Refuse to continue another key's list: that would spoil both. Raises KeyServiceError."""
+        """Raises KeyServiceError for another key's list, since continuing it would spoil both."""
         row = self._db.execute("SELECT message FROM lines ORDER BY number DESC LIMIT 1").fetchone()
         try:
             if row is not None:
@@ -138,20 +140,22 @@ class OpenedList:
                 one.close()
 
     def follow(self, log: NoteKey, log_id: bytes, root: Root | None) -> FollowedLog:
-        """The files beside the list of the followed log. Closed with the list."""
+        """The followed log, in files beside the list; it is closed with the list."""
         made = FollowedLog(self._folder, log, log_id, root)
         self._followed.append(made)
         return made
 
     def received_days(self) -> ReceivedDays:
-        """The file beside the list of what was sealed for which day; for a service elsewhere. Closed with the
-        list."""
+        """The file beside the list of what was sealed for which day, for a remote service.
+
+        It is closed with the list.
+        """
         with self._guard:
             self._received = self._received or ReceivedDays(self._folder)
             return self._received
 
     def roots(self, first: int, last: int) -> dict[int, bytes]:
-        """The roots of accepted tree heads of `first` to `last` entries, by size."""
+        """The roots of accepted tree heads with `first` to `last` entries, by size."""
         with self._guard:
             rows = self._db.execute(
                 "SELECT size, root FROM heads WHERE size >= ? AND size <= ?", (first, last)
@@ -160,7 +164,7 @@ class OpenedList:
 
     @property
     def public(self) -> Ed25519PublicKey:
-        """The key that `verify` holds the list against."""
+        """The key with which `verify` checks the list."""
         return self._key.public_key()
 
     def newest(self) -> SeenHead | None:
@@ -176,16 +180,16 @@ class OpenedList:
         return self._head(f"WHERE size <= {sequence:d} ORDER BY size DESC")
 
     def away_since_us(self) -> int | None:
-        """When the witnesses' absence began: the time of the first unwitnessed head that is larger than the
-        newest witnessed one.
+        """When the witnesses' absence began.
 
-        By time, so a smaller head shown later begins no new grace.
+        It is the time of the first unwitnessed head that is larger than the newest witnessed one, so that a
+        smaller head shown later does not begin a new grace period.
         """
         found = self._head(f"WHERE {SINCE_WITNESSED} ORDER BY at_us")
         return None if found is None else found.at_us
 
     def newest_us(self) -> int:
-        """When the newest line was written; 0 before the first. Time never goes back before it."""
+        """When the newest line was written; 0 before the first. Time never runs back before it."""
         with self._guard:
             row = self._db.execute("SELECT message FROM lines ORDER BY number DESC LIMIT 1").fetchone()
         if row is None:
@@ -193,7 +197,7 @@ class OpenedList:
         return from_bytes(OpenedLine, envelope.split(bytes(row[0]), limit=MAX_LINE_BYTES)[1]).at_us
 
     def unwitnessed(self) -> int:
-        """How many tree heads came since the newest one that some witness saw."""
+        """How many tree heads came since the newest witnessed one."""
         query = f"SELECT count(*) FROM heads WHERE {SINCE_WITNESSED}"  # noqa: S608 - our own words
         with self._guard:
             return int(self._db.execute(query).fetchone()[0])
@@ -206,7 +210,7 @@ class OpenedList:
         return SeenHead(row[0], bytes(row[1]), bool(row[2]), row[3]) if row else None
 
     def add_head(self, size: int, root: bytes, *, witnessed: bool, at_us: int) -> None:
-        """Record a tree head that continues the others; one that adds nothing is not recorded."""
+        """Record a tree head that continues the others, unless it adds nothing."""
         with self._guard, transaction(self._db):
             row = self._db.execute("SELECT witnessed FROM heads WHERE size = ?", (size,)).fetchone()
             if row is not None and (row[0] or not witnessed):
@@ -217,7 +221,7 @@ class OpenedList:
             self._add(HEAD, size, root, witnessed=witnessed, at_us=at_us)
 
     def add_opened(self, sequence: int, leaf_hash: bytes, *, witnessed: bool, at_us: int) -> None:
-        """Record that content was opened for an entry; once for each entry."""
+        """Record that content was opened for an entry, once per entry."""
         if self.has_opened(sequence, leaf_hash):
             return
         with self._guard, transaction(self._db):
@@ -232,7 +236,7 @@ class OpenedList:
             return self._db.execute(query, (sequence, leaf_hash)).fetchone() is not None
 
     def add_alerts(self, sequence: int, digests: Iterable[bytes], *, at_us: int) -> None:
-        """Record what the alerts said that the entry at `sequence` opened; once for each."""
+        """Record the content of the alerts that the entry at `sequence` opened, once per alert."""
         fresh = [digest for digest in digests if not self.has_alert(digest)]
         if not fresh:
             return
@@ -242,19 +246,19 @@ class OpenedList:
                     self._add(ALERT, sequence, digest, witnessed=False, at_us=at_us)
 
     def add_day_keys(self, last_day: int, digest: bytes, *, at_us: int) -> None:
-        """Record which day keys were made here, as units log them; once for each document."""
+        """Record which day keys were made here, as units log them, once per document."""
         with self._guard, transaction(self._db):
             if self._db.execute("INSERT OR IGNORE INTO day_keys VALUES (?)", (digest,)).rowcount:
                 self._add(DAY_KEYS, last_day, digest, witnessed=False, at_us=at_us)
 
     def has_alert(self, digest: bytes) -> bool:
-        """Whether an alert that was opened here said that."""
+        """Whether an alert with this digest was opened here."""
         query = "SELECT 1 FROM alerts WHERE digest = ?"
         with self._guard:
             return self._db.execute(query, (digest,)).fetchone() is not None
 
     def _add(self, kind: str, size: int, root: bytes, *, witnessed: bool, at_us: int) -> None:
-        """Add a line, in the transaction that records the fact itself."""
+        """Add a line in the transaction that records the fact itself."""
         row = self._db.execute("SELECT number, message FROM lines ORDER BY number DESC LIMIT 1").fetchone()
         line = OpenedLine(
             number=row[0] + 1 if row else 0,
@@ -269,7 +273,7 @@ class OpenedList:
         self._db.execute("INSERT INTO lines VALUES (?, ?)", (line.number, message))
 
     def messages(self, start: int = 0) -> list[bytes]:
-        """Signed lines from `start` on, a batch at once; empty after the last."""
+        """A batch of signed lines from `start` on; empty after the last."""
         with self._guard:
             rows = self._db.execute(
                 "SELECT message FROM lines WHERE number >= ? ORDER BY number LIMIT ?", (start, AT_ONCE)
@@ -285,10 +289,10 @@ class OpenedList:
 
 
 def demand_list(folder: Path, *, traces: Sequence[str] = (FOUND, FOLLOWED, KEY_FILE)) -> None:
-    """Raises KeyServiceError if the list is missing although it existed, as files beside it show.
+    """Raises KeyServiceError if the list is missing although files beside it show that it existed.
 
-    A new list would lack what was opened. For a check the list's key alone is such a file, although a power
-    cut between the first key and its list leaves the same.
+    A new list would lack what was opened. For a check, the list's key alone counts as such a file, although a
+    power cut between the first key and its list leaves the same.
     """
     beside = [folder / one for one in traces if (folder / one).is_file()]
     if beside and not (folder / DATABASE).is_file():
@@ -302,7 +306,7 @@ def demand_list(folder: Path, *, traces: Sequence[str] = (FOUND, FOLLOWED, KEY_F
 
 
 def list_in(folder: Path) -> tuple[bytes, list[bytes]]:
-    """(public key, signed lines) of the list in a folder; read-only. Raises KeyServiceError."""
+    """Read the list in a folder: its public key and signed lines. Raises KeyServiceError."""
     path = folder / DATABASE
     try:
         with reading(path, at_home=True) as db:
@@ -319,7 +323,7 @@ def _key_in(folder: Path, *, fresh: bool) -> Ed25519PrivateKey:
     if fresh and not path.exists():
         files.write_first(path, Ed25519PrivateKey.generate().private_bytes_raw())
     elif fresh:
-        files.sync_dir(folder)  # its maker may have ended before that
+        files.sync_dir(folder)  # its maker may have ended before doing so
     try:
         return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
     except (OSError, ValueError):
@@ -329,8 +333,7 @@ def _key_in(folder: Path, *, fresh: bool) -> Ed25519PrivateKey:
 
 
 def read_lines(messages: Iterable[bytes], public: Ed25519PublicKey) -> list[OpenedLine]:
-    """Parse the lines of a list from its first. Raises LedgerError for one that is forged, missing or
-    moved."""
+    """Parse a list from its first line. Raises LedgerError for a forged, missing or moved line."""
     found: list[OpenedLine] = []
     before = FIRST
     for message in messages:
@@ -349,7 +352,7 @@ def read_lines(messages: Iterable[bytes], public: Ed25519PublicKey) -> list[Open
 
 
 def list_file(messages: Sequence[bytes]) -> bytes:
-    """The list as one file for an outsider."""
+    """The list as one file, for outsiders."""
     return envelope.encode(list(messages))
 
 
@@ -369,12 +372,12 @@ class OpenedCheck:
 
     @classmethod
     def of(cls, messages: Sequence[bytes], public: Ed25519PublicKey) -> OpenedCheck:
-        """Parse a list. Raises LedgerError for a line that is forged, missing or moved."""
+        """Parse a list. Raises LedgerError for a forged, missing or moved line."""
         last = hashlib.sha256(messages[-1]).digest() if messages else b""
         return cls(read_lines(messages, public), last)
 
     def __init__(self, lines: Sequence[OpenedLine], last: bytes = b"") -> None:
-        """`last`: SHA-256 of the last line as it came, if it is at hand."""
+        """`last`: SHA-256 of the last line as received, if known."""
         self.lines = lines
         self._befores = [*(line.before for line in lines), last]
         alerts = [line for line in lines if line.kind == ALERT]
@@ -385,8 +388,11 @@ class OpenedCheck:
         self._day_keys_from_us = made[0].at_us + SETTLED_US if made else None
 
     def judge(self, entry: Entry, problems: list[str]) -> None:
-        """Add an entry that says of a unit's alert what no opened record says, that saw lines of this list
-        that are not in it, or that offers units day keys which were not made here."""
+        """Add a problem for an entry that contradicts the list.
+
+        It may say something about a unit's alert that no opened record says, have seen lines of this list
+        that are not in it, or offer units day keys that were not made here.
+        """
         if isinstance(entry.note, DocumentSent):
             self._compare_day_keys(entry.note, entry, problems)
             return
@@ -402,8 +408,10 @@ class OpenedCheck:
             )
 
     def _compare_day_keys(self, note: DocumentSent, entry: Entry, problems: list[str]) -> None:
-        """Find day keys that were not made here: root with the command key could have units seal to its own
-        keys."""
+        """Find day keys that were not made here.
+
+        With the command key, root could make units seal to its own keys.
+        """
         from_us = self._day_keys_from_us
         if note.name != DAY_KEYS or note.baseline or from_us is None or entry.stamp.at_us < from_us:
             return
@@ -414,8 +422,7 @@ class OpenedCheck:
             )
 
     def _compare_seen(self, note: KeysListSeen, sequence: int, problems: list[str]) -> None:
-        """Find a list that was rolled back: it lacks lines that the department saw, or continues them
-        differently."""
+        """Find a list that was set back: it lacks lines that the department saw, or continues differently."""
         if note.lines > len(self.lines):
             problems.append(
                 f"entry {sequence}: the key service's list had {note.lines} lines and has {len(self.lines)}: "
@@ -427,8 +434,7 @@ class OpenedCheck:
             )
 
     def compare(self, tree: Tree, problems: list[str]) -> None:
-        """Add every entry that content was opened for, and every accepted head, that the log does not
-        contain."""
+        """Add a problem for each entry with opened content, and each accepted head, that the log lacks."""
         for line in self.lines:
             if line.kind == OPENED and not (line.size < len(tree) and tree.leaf(line.size) == line.root):
                 problems.append(

@@ -1,5 +1,6 @@
-"""The department's evidence package: reads that a stranger can prove with one public key. I/O only for the
-authority of its images' manifests.
+"""The department's evidence package: reads that anyone can verify with one public key.
+
+I/O only for the authority of the images' manifests.
 
 A ZIP (stored, fixed times) of:
 
@@ -17,7 +18,7 @@ A ZIP (stored, fixed times) of:
     entries/<n>.cose, ...        the entries of the access log under which they left (package_entries.py)
     hold.cose, ...               the entry of the hold that an export rests on
 
-Nothing else is in it: a file that no signed record or entry accounts for is refused.
+It contains nothing else: a file that no signed record or entry accounts for is refused.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ from sync.messages import department_origin
 
 FORMAT = 5
 NO_NAMES = 4  # the format before the full names of people and the days of receipt
-NO_HOLD = 3  # the format before the entry of the hold, by which the words of an export are checked
+NO_HOLD = 3  # the format before the entry of the hold, which the words of an export are checked against
 NO_SHEET = 2  # the format before sheet.cbor
 NO_ENTRIES = 1  # the format before the entries
 CONTEXT = b"alpr-department/package/v1"
@@ -68,18 +69,18 @@ MAX_FILES = 20_000
 MAX_BYTES = 4 << 30
 HEAD = "package.cose"
 SHEET = "sheet.cbor"
-SECOND_PERSON = 2  # the first version of a sheet that says what a second person approved
+SECOND_PERSON = 2  # the first version of a sheet that names a second person's approval
 WORDS = "the words of cover.html and cover.txt"
 OWN_WORDS = "ground, authority, medium, or for whom and what for, in cover.html and cover.txt"
 UPDATE = "update the program `department`, and check it again with that one"
 LOCAL_TIMES = "the local times in brackets in cover.html and cover.txt"
 LOCAL = re.compile(rb"(?<= UTC) \((?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d [-+:\w]{1,9}\)")  # as both_text
-CLOSED = "closed-log.txt"  # in place of the proof, where the read came after its log was closed
+CLOSED = "closed-log.txt"  # in place of the proof, if the read came after its log was closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackagedRead:
-    """One read: its folder, its unit's log key (32 bytes), its number in that log."""
+    """One read: its folder, its unit's log key (32 bytes) and its number in that log."""
 
     folder: str
     unit: str
@@ -102,8 +103,11 @@ class PackageHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageOrder:
-    """What a package is made for: its number, the entries under which it leaves, that of the hold that an
-    export rests on, and (label, value) for its cover sheet: why, and by whom (`package_words.py`)."""
+    """The order for a package.
+
+    Its number, the entries under which it leaves, the entry of the hold behind an export, and (label, value)
+    for its cover sheet: why and by whom (`package_words.py`).
+    """
 
     number: str
     entries: tuple[Cover, ...]
@@ -113,7 +117,7 @@ class PackageOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maker:
-    """The maker: the department, its log key, the folder of its authority for manifests, time and zone."""
+    """A package's maker: the department, its log key, its manifest authority's folder, time and zone."""
 
     department: str
     key: Ed25519PrivateKey
@@ -123,7 +127,7 @@ class Maker:
 
 
 def build(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> bytes:
-    """The package's bytes. Raises HomeError for an authority that is incomplete."""
+    """Make a package. Raises HomeError for an incomplete authority."""
     files: dict[str, bytes] = {}
     packaged = []
     for place, one in enumerate(reads):
@@ -172,7 +176,7 @@ def build(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> byt
 
 
 def manifests(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> tuple[dict[str, bytes], str]:
-    """(the images' manifests and their authority's certificate, why there are none)."""
+    """The files of the images' manifests and their authority's certificate, and why there are none."""
     images = [(at, one, name) for at, one in enumerate(reads) for name in IMAGES if name in one.elements]
     if not images:
         return {}, "the package has no images"
@@ -184,19 +188,21 @@ def manifests(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) ->
             title = f"reads/{at}/{extension(name, one.elements[name].content)}"
             made[f"reads/{at}/{name}.c2pa"] = making.manifest(one, name, title)
     except MissingManifestsError as error:
-        return {}, error.what  # the export continues: its other proofs are whole
+        return {}, error.what  # the export continues, since its other proofs are complete
     return made | {AUTHORITY_FILE: making.certificate}, ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedPackage:
-    """A package that holds. `loose`: the folders of the reads that came after their log was closed, signed by
-    the unit, in no tree. `entries`: under which it left; none in a package of the first format. `hold`: that
-    of the hold of an export. `is_earlier`: of a format by which less is checked than by today's. `withheld`:
-    what a read's unit recorded and the package does not show, by the read's folder. `sheet_unchecked`: what
-    of the cover sheet is not known to say what the reads say, and why; empty where it does.
-    `manifests_unchecked`: why the C2PA manifests were not checked; empty where they were, or there are
-    none."""
+    """A package that passed the checks.
+
+    `loose`: folders of reads that came after their log was closed: signed by the unit, but in no tree.
+    `entries`: the entries under which it left; none in the first format. `hold`: the entry of an export's
+    hold. `is_earlier`: of a format with fewer checks than today's. `withheld`: by folder, what the unit
+    recorded and the package does not show. `sheet_unchecked`: what of the cover sheet could not be checked,
+    and why; else empty. `manifests_unchecked`: why the C2PA manifests were not checked; empty if they were or
+    there are none.
+    """
 
     head: PackageHead
     loose: tuple[str, ...]
@@ -209,7 +215,7 @@ class CheckedPackage:
 
     @property
     def rests_on(self) -> tuple[LeftUnder, ...]:
-        """Every entry of the package: that of its hold, and those under which it left."""
+        """All entries of the package: that of its hold, and those under which it left."""
         return self.entries if self.hold is None else (self.hold, *self.entries)
 
 
@@ -217,7 +223,7 @@ class CheckedPackage:
 def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = None) -> CheckedPackage:
     """Check every signature, hash, proof and commitment. Raises PackageError, StorageError kinds.
 
-    `witnesses`: of the access log, for who co-signed the entries; None asks for no co-signature.
+    `witnesses`: those of the access log that must have co-signed the entries; None requires no co-signature.
     """
     files = read_zip(data, where="package", most_files=MAX_FILES, most_bytes=MAX_BYTES, stored=True)
     head = _head(files, public)
@@ -237,7 +243,7 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
     for place, one in enumerate(head.reads):
         folder = f"reads/{place}"
         try:
-            if one.folder != folder:  # it would be unpacked elsewhere, or over another read
+            if one.folder != folder:  # it would be unpacked elsewhere or over another read
                 raise PackageError("the signed head names another folder for it")
             if named.setdefault(one.public, one.unit) != one.unit:
                 raise PackageError("gives the log of its unit another name than a read before it")
@@ -282,8 +288,10 @@ def _check_sheet(
     entries: Sequence[LeftUnder],
     hold: LeftUnder | None,
 ) -> str:
-    """Make the sheet again: empty, or what of it cannot be checked here. Raises PackageError for one that
-    says something else."""
+    """Reproduce the sheet; returns what of it cannot be checked here, or an empty text.
+
+    Raises PackageError if the sheet differs.
+    """
     if head.format < NO_HOLD:
         return f"{WORDS} (a package of an earlier version)"
     if SHEET not in files:
@@ -305,7 +313,7 @@ def _check_sheet(
     try:
         zone = zone_of(words.zone)
     except StorageError:
-        zone = UTC  # the local times are then not checked
+        zone = UTC  # then the local times are not checked
     named, own = words.version >= cover_sheet.NAMED, f"{OWN_WORDS} (a package of an earlier version)"
     if named is not (head.format > NO_NAMES):
         raise PackageError("no program words a sheet of this format so", where=SHEET)
@@ -327,14 +335,16 @@ def _check_sheet(
         signed, made = files.get(name, b""), make(sheet, reads).encode()
         if LOCAL.sub(b"", signed) != LOCAL.sub(b"", made):
             raise PackageError("says something else than the reads do", where=name)
-        if signed != made:  # zones get other rules: the maker's machine knew others than this one
+        if signed != made:  # rules of zones change: the maker's machine may have had others
             unchecked += [f"{LOCAL_TIMES} (this machine's time zone data are not those of the department)"]
     return "; ".join(dict.fromkeys(unchecked))
 
 
 def _check_manifests(files: Mapping[str, bytes], head: PackageHead, reads: Sequence[OpenedRead]) -> str:
-    """The C2PA manifests say of each image what its read says: empty, or why that cannot be checked here.
-    Raises PackageError."""
+    """Check that each image's C2PA manifest says what its read says; returns why it cannot, or an empty text.
+
+    Raises PackageError.
+    """
     named = [
         (at, one, image, f"reads/{at}/{image}.c2pa")
         for at, one in enumerate(reads)
@@ -359,7 +369,7 @@ def _check_manifests(files: Mapping[str, bytes], head: PackageHead, reads: Seque
 
 
 def _demand_in_entries(words: cover_sheet.SheetWords, made: package_words.Facts) -> None:
-    """What the department says of its own, but for local times, is in its entries. Raises PackageError."""
+    """Raises PackageError unless the department's own words, except local times, are in its entries."""
     if words.version < SECOND_PERSON:
         made = tuple(one for one in made if one[0] != package_words.SECOND)
 
@@ -373,7 +383,7 @@ def _demand_in_entries(words: cover_sheet.SheetWords, made: package_words.Facts)
 
 
 def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
-    """The signed head. Raises PackageError, RecordError kinds."""
+    """Open the signed head. Raises PackageError, RecordError."""
     if HEAD not in files:
         raise PackageError("lacks its signed head", where=HEAD)
     try:
@@ -386,14 +396,14 @@ def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
     head = codec.from_plain(PackageHead, plain)
     if head.format not in range(NO_ENTRIES, FORMAT + 1):
         raise PackageError("of another format", where=HEAD)
-    shown = (head.department, head.number, *(one.unit for one in head.reads))  # to people, in lines
+    shown = (head.department, head.number, *(one.unit for one in head.reads))  # to people, in single lines
     if not is_line("".join(shown)):
         raise PackageError("a name or number in it has signs that cannot be printed", where=HEAD)
     return head
 
 
 def _demand_listed(files: Mapping[str, bytes], head: PackageHead) -> None:
-    """Each file that the head lists, unaltered, and no other. Raises PackageError."""
+    """Raises PackageError unless the files are exactly those that the head lists, unaltered."""
     listed = {HEAD, "SHA256SUMS", *(name for name, _ in head.files)}
     for name in sorted(listed ^ set(files)):
         what = "is missing" if name in listed else "does not belong to the package"
@@ -407,9 +417,11 @@ def _demand_listed(files: Mapping[str, bytes], head: PackageHead) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _CheckedRead:
-    """`names`: that the log may know it by; `files`: all that are about it; `itself`: how it is proven, and
-    its leaf; `withheld`: elements that the leaf has and the package does not show; `opened`: as it is
-    shown."""
+    """One checked read.
+
+    `names`: its possible names in the log; `files`: all files about it; `itself`: its proof and its leaf;
+    `withheld`: elements of the leaf that the package does not show; `opened`: the read as shown.
+    """
 
     names: frozenset[str]
     files: frozenset[str]
@@ -419,8 +431,10 @@ class _CheckedRead:
 
 
 def demand_place(data: bytes, public: Ed25519PublicKey, sequence: int, proof: str) -> leaves.Leaf:
-    """The leaf of a read, which is that record of the log of `public`, in its place by `proof` (a C2SP
-    tlog-proof; empty for a read that came after its log was closed). Raises StorageError kinds."""
+    """Check a read's leaf: that it is this record of the log of `public`, in its place by `proof`.
+
+    proof: a C2SP tlog-proof; empty for a read that came after its log was closed. Raises StorageError.
+    """
     leaf, log_id = leaves.open_leaf(data, public), leaves.log_id_of(public)
     if leaf.log_id != log_id or leaf.sequence != sequence:
         raise PackageError("the leaf belongs to another record", where="leaf")
@@ -434,7 +448,7 @@ def demand_place(data: bytes, public: Ed25519PublicKey, sequence: int, proof: st
 
 
 def _demand_cosigned(proof: str, department: Ed25519PublicKey) -> None:
-    """The unit's tree head was co-signed by the department: it received the log. Raises PackageError."""
+    """Raises PackageError unless the department co-signed the unit's tree head, so that it had the log."""
     signer = NoteKey(department_origin(department), department, TYPE_COSIGNATURE)
     if not open_cosignatures(tlog_proof.parse(proof).checkpoint, [signer]):
         raise PackageError("the unit's tree head is not co-signed by the department", where="proof")

@@ -1,12 +1,12 @@
-"""The entries of the access log under which a package's reads left, in the package. No I/O.
+"""The part of a package with the access log's entries under which its reads left. No I/O.
 
     entries/<n>.cose         the entry's leaf, signed by the department log key
     entries/<n>.cbor         its opening
     entries/<n>.tlog-proof   its place in the access log, under the head that the witnesses co-signed
     hold.cose, ...           the same of the hold that an export rests on
 
-A person with the log key can sign a package. With the entry in it, a package that left past the log has none
-to show, or one that the witness keeps for all who check the log.
+Anyone with the log key can sign a package. But a package that bypassed the log has no entry to show, or one
+that the witness keeps for all who check the log.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ PARTS = (".cose", ".cbor", ".tlog-proof")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftUnder:
-    """An entry that let reads leave: an export names them, a delivery in the entry of what it found; or the
-    entry of the hold that an export rests on.
+    """An entry that let reads leave, or the entry of the hold behind an export.
 
-    `witnessed`: the co-signature that completes the witnesses' quorum; `signed`: the call of its person.
+    An export names the reads; a delivery names them in the entry of what it found. `witnessed`: when the
+    witnesses' quorum was complete; `signed`: its person's signed call.
     """
 
     sequence: int
@@ -60,12 +60,12 @@ class LeftUnder:
 
 
 def words_of(action: str, number: str, reads: int) -> str:
-    """What the entry of a hold or an export says of itself: its number, and of how many reads."""
+    """The words of a hold's or export's entry: its number and how many reads it is of."""
     return f"{action} {number}, {counted(reads, 'read')}"
 
 
 def demand_number(entries: Sequence[LeftUnder], number: str) -> None:
-    """An export left under its number. Raises PackageError."""
+    """Raises PackageError if an export left under another number."""
     for one in entries:
         note = one.note
         if not isinstance(note, Access) or note.action != "export":
@@ -75,8 +75,10 @@ def demand_number(entries: Sequence[LeftUnder], number: str) -> None:
 
 
 def reads_of(entries: Sequence[LeftUnder]) -> frozenset[str]:
-    """The names of the reads that these entries let leave. Raises PackageError for a delivery without the
-    entry of what it found."""
+    """The names of the reads that these entries let leave.
+
+    Raises PackageError for a delivery without the entry of what it found.
+    """
     deliveries = {
         one.sequence for one in entries if isinstance(one.note, Access) and one.note.action == "delivery"
     }
@@ -92,13 +94,13 @@ def reads_of(entries: Sequence[LeftUnder]) -> frozenset[str]:
 
 
 def days_of(entries: Sequence[LeftUnder], hold: LeftUnder | None) -> dict[str, int]:
-    """The day of receipt of each read, by its name, as the entries have them."""
+    """The day of receipt of each read by name, according to the entries."""
     notes = [one.note for one in (*entries, *([hold] if hold else ())) if not isinstance(one.note, Access)]
     return {name: day for note in notes for name, day in zip(note.reads, note.received, strict=False)}
 
 
 def files_of(covers: Sequence[Cover], hold: Cover | None = None) -> dict[str, bytes]:
-    """The files of these entries, and of that of the hold."""
+    """The files of these entries and of the hold's entry."""
     files = {}
     named = {f"{FOLDER}/{at}": cover for at, cover in enumerate(covers)}
     for name, cover in (named if hold is None else named | {HOLD: hold}).items():
@@ -110,19 +112,19 @@ def files_of(covers: Sequence[Cover], hold: Cover | None = None) -> dict[str, by
 
 
 def names(count: int) -> set[str]:
-    """The files of so many entries."""
+    """The names of the files of this many entries."""
     return {f"{FOLDER}/{at}{part}" for at in range(count) for part in PARTS}
 
 
 def hold_names() -> set[str]:
-    """The files of the entry of a hold."""
+    """The names of the files of a hold's entry."""
     return {f"{HOLD}{part}" for part in PARTS}
 
 
 def read_entries(
     files: Mapping[str, bytes], public: Ed25519PublicKey, witnesses: Witnesses | None
 ) -> tuple[LeftUnder, ...]:
-    """The entries of a package, each in its place in the log of `public`. Raises StorageError kinds."""
+    """Read a package's entries and check their places in the log of `public`. Raises StorageError."""
     count = sum(name.startswith(f"{FOLDER}/") and name.endswith(PARTS[0]) for name in files)
     if not names(count) <= set(files):
         raise PackageError("files of an entry are missing", where=FOLDER)
@@ -140,7 +142,7 @@ def read_entries(
 def read_hold(
     files: Mapping[str, bytes], public: Ed25519PublicKey, witnesses: Witnesses | None
 ) -> LeftUnder | None:
-    """The entry of the hold that an export rests on; None without one. Raises StorageError kinds."""
+    """Read the entry of the hold behind an export; None without one. Raises StorageError."""
     if hold_names().isdisjoint(files):
         return None
     if not hold_names() <= set(files):

@@ -1,11 +1,11 @@
-"""The words of its own that a department puts on a cover sheet, made of the entries under which reads left.
-No I/O.
+"""The department's own words on a cover sheet, made from the entries under which reads left. No I/O.
 
-An export rests on a hold, whose entry is in the package too: it says the ground, the authority and since
-when. The entry of the export says by whom, and the form that this person signed, in it, onto which medium.
-That of a delivery says by whom and for which request, and has the digest of for whom and what for: the words
-are in the request's own entry, beside the agency's letter, and so not in the package. Both name each person
-in full, the second ones too, whose own entries stay in the log: these say why, and accounts have keys.
+An export is based on a hold, whose entry is in the package too and gives the ground, the authority and the
+start. The export's entry gives the person, and the form in it, which that person signed, gives the medium. A
+delivery's entry gives the person and the request, with only a digest of the agency and the purpose: those
+words are in the request's own entry, beside the agency's letter, and so not in the package. Both name each
+person in full, including second persons, whose own entries stay in the log, since those say why, and entries
+of accounts have keys.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ Facts: TypeAlias = tuple[tuple[str, str], ...]
 People: TypeAlias = tuple[SheetPerson, ...]
 GROUND = "ground"
 SECOND = "second person"
-WRITTEN = ("for", "intended purpose")  # of a delivery: in the request's entry
+WRITTEN = ("for", "intended purpose")  # of a delivery: these are in the request's entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SheetHold:
-    """A hold as its entry says it: the entry's number and stamp, the ground's words, the authority.
+    """A hold according to its entry: the entry's number and stamp, the ground's words, the authority.
 
     `approval`: the proposal that a second person approved, or -1.
     """
@@ -59,7 +59,7 @@ class SheetHold:
 
 
 def approval_in(signed: bytes) -> int:
-    """The proposal on whose approval a signed call rests; -1 where it needed none, or cannot be read."""
+    """The approved proposal that a signed call uses; -1 if it needed none or cannot be read."""
     number = form_of(signed).get("approval", -1)
     return number if type(number) is int else -1
 
@@ -74,10 +74,10 @@ def of_export(
     approval: int = -1,
     people: People = (),
 ) -> Facts:
-    """What the sheet of an export says: on which ground, by whose authority, who made it, onto what.
+    """The words for an export's sheet: the ground, the authority, the person and the medium.
 
-    `approval`: as of the hold. The second person's decision is an entry of the access log. `people`: as the
-    entry of the export names them; without them the words are those of an earlier version.
+    `approval`: as for the hold; the second person's decision is an entry of the access log. `people`: as
+    named in the export's entry; without them, the words are those of an older version.
     """
     placed = _who(hold.stamp, people, PLACED)
     since = f"{both_text(hold.stamp.at_us, zone)}, by {placed}, entry {hold.sequence}"
@@ -92,7 +92,7 @@ def of_export(
 
 
 def _agreed(held: int, exported: int, people: People) -> Facts:
-    """That a second person approved the hold, the export or both; empty where neither needed one."""
+    """Says that a second person approved the hold, the export or both; empty if neither needed one."""
     steps = ((AGREED_HOLD, held, "the hold"), (AGREED_EXPORT, exported, "this export"))
     said = [
         f"{_second(people, part)}approved {what}, proposal {number} of the access log"
@@ -103,7 +103,7 @@ def _agreed(held: int, exported: int, people: People) -> Facts:
 
 
 def _who(stamp: Stamp, people: People, part: str) -> str:
-    """A person of an entry: in full, where the people of a package name this part."""
+    """The person of an entry, in full if the package's people name this part."""
     name = next((one.name for one in people if one.part == part), "")
     return f"{name} ({stamp.user}, {stamp.role})" if name else f"{stamp.user} ({stamp.role})"
 
@@ -115,7 +115,7 @@ def _second(people: People, part: str) -> str:
 def of_delivery(
     agency: str, purpose: str, request: int, access: int, by: Stamp, *, people: People = ()
 ) -> Facts:
-    """What the sheet of a delivery says: for whom, what for, who made it. `people`: as of an export."""
+    """The words for a delivery's sheet: the agency, the purpose, the person. `people`: as for an export."""
     second = _second(people, AGREED_REQUEST)
     return _in_lines((
         (WRITTEN[0], agency),
@@ -127,7 +127,7 @@ def of_delivery(
 
 
 def _in_lines(facts: Facts) -> Facts:
-    """Each value in one line of the sheet."""
+    """Put each value on one line."""
     return tuple((label, " ".join(value.splitlines())) for label, value in facts)
 
 
@@ -140,9 +140,11 @@ def made_again(
     *,
     named: bool,
 ) -> tuple[Facts, str]:
-    """(the facts of a sheet as its entries say them, what of them the entries do not say). `said`, `number`:
-    as the sheet has them; `hold`: the entry of the hold of an export; `named`: its words name people in full.
-    Raises PackageError."""
+    """Reproduce a sheet's facts from its entries; also returns which of them the entries do not give.
+
+    `said`, `number`: as on the sheet; `hold`: the entry of an export's hold; `named`: the words name people
+    in full. Raises PackageError.
+    """
     left = [one for one in entries if isinstance(one.note, Access)]
     if not left:
         raise PackageError("no entry says why these reads left", where="package")
@@ -200,8 +202,10 @@ def _export_again(
 
 
 def _people_of(one: LeftUnder, parts: Sequence[tuple[str, Stamp | None]]) -> People:
-    """Whom an entry names for its sheet, once it names a person for each part: the one who made an entry, or
-    another one than the person before, who agreed. Raises PackageError."""
+    """The people whom an entry names for its sheet. Raises PackageError.
+
+    Each part must name the person who made the entry, or a second person who approved.
+    """
     people = one.note.people if isinstance(one.note, Access) else ()
     before, good = "", [each.part for each in people] == [part for part, _ in parts]
     for each, (_, stamp) in zip(people, parts, strict=False):
@@ -213,7 +217,7 @@ def _people_of(one: LeftUnder, parts: Sequence[tuple[str, Stamp | None]]) -> Peo
 
 
 def _form_of(one: LeftUnder) -> Mapping[str, Any]:
-    """The form of an export, as its person signed it. Raises PackageError."""
+    """The form of an export that its person signed. Raises PackageError."""
     try:
         said = said_in(one.signed)
         if (said.call, said.user) == ("hold/export", one.stamp.user):
@@ -225,5 +229,5 @@ def _form_of(one: LeftUnder) -> Mapping[str, Any]:
 
 @functools.cache
 def _section_463() -> Policy:
-    """The grounds of section 463; another department's policy may word its own."""
+    """Section 463's policy, for its grounds; another department may word its own."""
     return parse_policy(default_document())

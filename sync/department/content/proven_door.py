@@ -1,8 +1,8 @@
-"""The door to the keys for a log that they follow: shows them every entry up to the tree head at hand.
+"""The door to keys that follow the log: first shows them every entry up to the present tree head.
 
-The key service takes no head on trust: it names the size up to which it followed the log, and is shown the
-entries from there on; an older head is proven to be of the same log. An access log that lost entries cannot
-show it, and gets nothing any more.
+The key service does not trust heads. It names the size up to which it has followed the log, and gets the
+entries from there on; an older head is proved to be of the same log. An access log that lost entries cannot
+do that, and no longer gets anything.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import BUSY, NotYetError
 
 T = TypeVar("T")
-TRIES = 4  # at least: another call may have shown a newer head in between
-PATIENCE_S = 20.0  # a call waits for so long while a long log is followed; what was followed stays
+TRIES = 4  # at least: another call may show a newer head in between
+PATIENCE_S = 20.0  # longest wait of a call while a long log is followed; progress is kept
 
 
 class ProvenDoor:
-    """A `KeyDoor` in front of another, with the log that it is shown."""
+    """A `KeyDoor` in front of another one that must be shown the log."""
 
     def __init__(self, door: Callable[[], KeyDoor], log: AccessLog) -> None:
-        """`door`: gives the one in force now; a newer root file makes another."""
+        """`door`: gives the present door, which a newer root file replaces."""
         self._door, self._log = door, log
-        self._since = -1  # as far as the keys said that they followed it; -1 before they said so
+        self._since = -1  # how far the keys say that they follow; -1 if unknown
 
     def _shown(self, cover: Cover) -> Cover:
-        """The cover with its proof, once the keys have followed the log as far as that."""
+        """The cover with its consistency proof, once the keys have followed the log that far."""
         started = time.monotonic()
         while 0 <= self._since < cover.size:
             if time.monotonic() - started > PATIENCE_S:
@@ -44,13 +44,13 @@ class ProvenDoor:
                     cure="ask again in a minute; the entry of this call remains",
                 )
             if not self._step(cover.size):
-                break  # it follows less than it was shown, and says so when it is asked
+                break  # it follows less than it was shown, and will say so when asked
         since = max(self._since, 0)
         proof = self._log.consistency(cover.size, since) if cover.size < since else []
         return replace(cover, since=since, consistency=tuple(proof))
 
     def _step(self, size: int) -> bool:
-        """Show the next entries up to `size`; whether the keys followed all of them."""
+        """Show the next entries up to `size`; returns whether the keys have followed all of them."""
         since = self._since  # another call moves it on
         end = min(since + AT_ONCE, size)
         if since < end:
@@ -58,9 +58,9 @@ class ProvenDoor:
         return since >= end
 
     def catch_up(self, on_progress: Callable[[int, int], None]) -> int:
-        """Show the keys every entry so far, ahead of the call that needs it; how many were new to them.
+        """Show the keys every entry so far, ahead of the call that needs it; returns how many were new.
 
-        `on_progress` is called with how many of how many, after each part. Raises DeskRefusal.
+        `on_progress` is called after each part with how many of how many. Raises DeskRefusal.
         """
         size = self._log.size()
         try:

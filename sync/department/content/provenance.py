@@ -1,12 +1,12 @@
-"""C2PA manifests beside exported images, so that any court's tool shows where an image comes from; made, and
-checked to say nothing else.
+"""C2PA manifests beside exported images, so that any court's tool shows where an image comes from.
 
-A manifest is a sidecar: the image stays byte for byte what the unit signed for. No thumbnail, for a second
-copy of a plate would escape the purge; nothing is fetched. C2PA 2.4, by the c2pa library (the extra `c2pa`).
+Makes manifests, and checks that they say nothing else. A manifest is a sidecar: the image stays byte for byte
+what the unit signed. It has no thumbnail, since a second copy of a plate would escape the purge; nothing is
+fetched. C2PA 2.4, through the c2pa library (the extra `c2pa`).
 
-The department has its own authority for this (HOME/evidence/ca.key, P-256). The key that signs the
-manifests of a package is made for that package and kept nowhere, so that its certificate may live as long as
-a case does.
+The department has its own authority for this (HOME/evidence/ca.key, P-256). The key that signs a package's
+manifests is made for that package and not kept, so that its certificate may be valid for as long as a case
+lasts.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from sync.department.ground.certificates import issued, private_pem, self_signed
 from sync.errors import HomeError
 
 log_events = structlog.get_logger("department.evidence")
-CA_YEARS = 40  # a case may be tried long after; the authority signs nothing but manifests
+CA_YEARS = 40  # a case may be tried much later; the authority signs only manifests
 SIGNER_YEARS = 30
 YEAR_DAYS = 365
 PROOF_LABEL = "org.alpr-reader.tlog-proof"
 GENERATOR = "alpr-department"
 AUTHORITY, SIGNER = "ALPR evidence", "ALPR evidence package"
 AUTHORITY_FILE = "c2pa-ca.pem"
-BINDING = "c2pa.hash.data"  # to the image, by the library itself
+BINDING = "c2pa.hash.data"  # binding to the image, added by the library itself
 MOST_OF_NAME = 64  # RFC 5280, ub-organization-name
 CAPTURED = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"  # IPTC NewsCodes
 ACTIONS = {"actions": [{"action": "c2pa.created", "digitalSourceType": CAPTURED}]}
@@ -56,7 +56,7 @@ OTHER_NAME = "their authority (c2pa-ca.pem) has another name than the department
 
 
 class MissingManifestsError(StorageError):
-    """No manifest can be made or read here; `what` says why, for the cover sheet."""
+    """Manifests cannot be made or read here; `what` says why, for the cover sheet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class ManifestAuthority:
 
     @classmethod
     def open(cls, folder: Path, department: str, now_us: int) -> ManifestAuthority:
-        """That of `folder`, made if there is none. Raises HomeError for an incomplete one."""
+        """Open the authority in `folder`, or make one. Raises HomeError if it is incomplete."""
         certificate, key = folder / "ca.pem", folder / "ca.key"
         if certificate.exists() != key.exists():
             raise HomeError(
@@ -102,7 +102,7 @@ def _make(folder: Path, department: str, now_us: int) -> None:
 
 
 def _moment(us: int) -> dt.datetime:
-    """A day before, so that a reader whose clock lags takes it too."""
+    """A day before this time, so that a verifier with a slow clock accepts it too."""
     return dt.datetime.fromtimestamp(us // 1_000_000, dt.UTC) - dt.timedelta(days=1)
 
 
@@ -114,7 +114,7 @@ def _name(organization: str, common: str) -> x509.Name:
 
 
 class ManifestMaker:
-    """Makes the manifests of one package, with a key that ends with it."""
+    """Makes the manifests of one package, with a key that is used only for it."""
 
     def __init__(self, authority: ManifestAuthority, department: str, number: str, now_us: int) -> None:
         """Raises MissingManifestsError if the c2pa library is not installed."""
@@ -128,15 +128,15 @@ class ManifestMaker:
         self._signer = self._c2pa.Signer.from_info(signer)
 
     def manifest(self, read: OpenedRead, name: str, title: str) -> bytes:
-        """The sidecar of one image of a read. Raises MissingManifestsError if the library refuses it.
+        """Make the sidecar of one image of a read. Raises MissingManifestsError if the library refuses.
 
-        Its assertion carries what ties the image to the unit's log: the signed leaf, the salt with which the
-        leaf's commitment to this image is recomputed, and the C2SP tlog-proof of the leaf.
+        Its assertion ties the image to the unit's log: the signed leaf, the salt to recompute the leaf's
+        commitment to this image, and the C2SP tlog-proof of the leaf.
         """
         return self.signed(self.claim(read, name, title), read.elements[name].content, title)
 
     def claim(self, read: OpenedRead, name: str, title: str) -> dict[str, Any]:
-        """What it says, as the library takes it."""
+        """The claim, as the library takes it."""
         return {
             "claim_generator_info": [{"name": GENERATOR}],
             "title": title,
@@ -148,7 +148,7 @@ class ManifestMaker:
         }
 
     def signed(self, claim: dict[str, Any], image: bytes, title: str) -> bytes:
-        """The sidecar that says it of this image. Raises MissingManifestsError if the library refuses it."""
+        """Sign a claim about an image. Raises MissingManifestsError if the library refuses."""
         builder = self._c2pa.Builder(json.dumps(claim), context=self._context)
         builder.set_no_embed()
         try:
@@ -159,12 +159,14 @@ class ManifestMaker:
 
 
 class ManifestChecker:
-    """Reads the manifests of one package: each says what the maker above would say, and nothing beside it."""
+    """Checks the manifests of one package: each must say exactly what `ManifestMaker` would say."""
 
     def __init__(self, certificate: bytes, department: str, number: str) -> None:
-        """`certificate`: the authority's, as the package has it. A department that was renamed keeps it:
-        `unchecked` says where it has another name. Raises PackageError for one that is not an authority's,
-        MissingManifestsError if the c2pa library is not installed."""
+        """`certificate`: that of the authority, from the package.
+
+        A renamed department keeps its authority; then `unchecked` says that the name differs. Raises
+        PackageError if it is not an authority, MissingManifestsError if the c2pa library is not installed.
+        """
         try:
             named = x509.load_pem_x509_certificate(certificate)
         except ValueError:
@@ -179,7 +181,7 @@ class ManifestChecker:
         self._department, self._number = department[:MOST_OF_NAME], number
 
     def check(self, read: OpenedRead, name: str, title: str, sidecar: bytes) -> None:
-        """The manifest of one image of a read. Raises PackageError."""
+        """Check the manifest of one image of a read. Raises PackageError."""
         element = read.elements[name]
         kind = f"image/{picture_format(element.content)}"
         try:
@@ -211,7 +213,7 @@ class ManifestChecker:
 
 
 def _is_own_claim(claim: dict[str, Any], label: str) -> bool:
-    """Whether a claim has what the maker above writes, and no other words."""
+    """Whether a claim has what `ManifestMaker` writes, and nothing else."""
     generator = claim.get("claim_generator_info")
     if set(claim) != CLAIM or not isinstance(generator, dict) or set(generator) != {"name", LIBRARY}:
         return False
@@ -225,7 +227,7 @@ def _is_own_claim(claim: dict[str, Any], label: str) -> bool:
 
 
 def proof_of(read: OpenedRead, name: str, number: str) -> dict[str, Any]:
-    """What a manifest says of its image: how to prove that its unit recorded it."""
+    """The proof in a manifest that the unit recorded its image."""
     element = read.elements[name]
     return {
         "number": number,
@@ -242,7 +244,7 @@ def proof_of(read: OpenedRead, name: str, number: str) -> dict[str, Any]:
 def _library() -> Any:
     try:
         import c2pa  # noqa: PLC0415 - a driver imports late, and this one is large
-    except (ImportError, OSError, RuntimeError) as error:  # its native half is loaded by the import
+    except (ImportError, OSError, RuntimeError) as error:  # the import also loads its native half
         raise MissingManifestsError(
             "the c2pa library is not installed", where="c2pa", cure="pip install 'alpr-reader[c2pa]'"
         ) from error
@@ -250,7 +252,7 @@ def _library() -> Any:
 
 
 def _context(c2pa: Any, certificate: bytes) -> Any:
-    """Trust in this authority alone, and nothing fetched."""
+    """A context that trusts only this authority and fetches nothing."""
     settings = {
         "builder": {"thumbnail": {"enabled": False}},
         "verify": {"verify_trust": True, "remote_manifest_fetch": False, "ocsp_fetch": False},

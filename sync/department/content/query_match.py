@@ -1,4 +1,4 @@
-"""What a query matches: plate, place and time of one opened read. No I/O."""
+"""Matches queries with opened reads: by plate, place and time. No I/O."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ EARTH_M = 6_371_008.8
 
 
 def can_be_one(first: str, second: str) -> bool:
-    """Whether some plate fits both: in either, `*` is any characters and `?` is any one, as in a read with a
-    character that was not read. The work is at most the product of the lengths, whatever they contain."""
-    ends = _past_stars(second, {0})  # places in `second` up to which it fits what of `first` is behind
+    """Whether some plate fits both patterns. Takes at most the product of their lengths in steps.
+
+    In either, `*` is any characters and `?` any one character, as in a read with an unreadable character.
+    """
+    ends = _past_stars(second, {0})  # places in `second` up to which it fits the part of `first` so far
     for one in first:
         if one == "*":
             ends = set(range(min(ends), len(second) + 1)) if ends else ends
@@ -28,7 +30,7 @@ def can_be_one(first: str, second: str) -> bool:
 
 
 def _past_stars(plate: str, places: set[int]) -> set[int]:
-    """The places, and those behind the stars that follow them: a star is also no character."""
+    """The places, and those after any stars that follow, since a star may match nothing."""
     for at, one in enumerate(plate):
         if one == "*" and at in places:
             places.add(at + 1)
@@ -36,7 +38,7 @@ def _past_stars(plate: str, places: set[int]) -> set[int]:
 
 
 def distance_m(area: Area, position: Position) -> float:
-    """Great-circle distance from the center of an area."""
+    """Great-circle distance from the center of an area, in meters."""
     first, second = math.radians(area.latitude), math.radians(position.latitude)
     east = math.radians(position.longitude - area.longitude)
     half = math.sin((second - first) / 2) ** 2 + math.cos(first) * math.cos(second) * math.sin(east / 2) ** 2
@@ -44,9 +46,9 @@ def distance_m(area: Area, position: Position) -> float:
 
 
 def matches(query: Query, text: ReadText, place: ReadPlace, day: int | None = None) -> bool:
-    """Whether a read is what the query asks for, or near it (the unit is matched by the store).
+    """Whether a read matches the query, or is near it. The store matches the unit.
 
-    `day`: of receipt, where a read whose time is not believed is found by it.
+    `day`: of receipt, for reads that are found by it because their time is not trusted.
     """
     if not is_asked_for(place, query.since_us, query.until_us, day):
         return False

@@ -1,8 +1,8 @@
-"""The store of the reads: finds them by token, day and name, and hands ciphertext to the key service's door.
+"""Finds reads in the store by token, day and name, and passes their ciphertext to the key service's door.
 
-Whole days of receipt are asked, from the first day on which a read of the time asked for can have arrived,
-and none whose year is over (463.8), though its destruction may wait for two people. A hold may still be
-placed on a read of such a day by its name: what exists is not destroyed once it is evidence.
+It searches whole days of receipt, from the first day on which a read of the searched time can have arrived,
+but none whose year is over (463.8), even if its destruction waits for two people. A hold may still be placed
+by name on a read of such a day: existing evidence is not destroyed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class StoreReads:
     """Reads of the receiver's store."""
 
     def __init__(self, store: Store, packs: PackStore, first_day: Callable[[], int] = lambda: 0) -> None:
-        """`first_day`: the oldest day of receipt (days since 1970) whose year is not over."""
+        """`first_day`: gives the oldest day of receipt (days since 1970) whose year is not over."""
         self._store, self._packs, self._first_day = store, packs, first_day
         self._proofs: dict[int, _Proofs] = {}
 
@@ -85,14 +85,14 @@ class StoreReads:
             tokens = door.tokens(cover, query, days) if exact else {}
             if exact:
                 batches = self._rows(connection, unit_logs.reads_by_token(connection, tokens))
-            else:  # a day at a time: a year's names would fill the memory
+            else:  # one day at a time: a year's names would fill the memory
                 batches = (
                     one for day in days for one in self._rows(connection, self._named(connection, day))
                 )
             found: list[FoundRead] = []
             for day, log_no, rows in batches:
                 if log_no not in units:
-                    continue  # verify names a log that is gone, or does not fit
+                    continue  # verify reports a log that is missing or does not match
                 log_id, unit, _, closed = units[log_no]
                 if query.unit and query.unit != unit:
                     continue
@@ -143,7 +143,7 @@ class StoreReads:
         return opened, found
 
     def _units(self, connection: sa.Connection) -> dict[int, tuple[bytes, str, bytes, bool]]:
-        """log number -> (log id, unit's name, public key, whether it holds what came of a closed log)."""
+        """log number -> (log id, unit's name, public key, whether it holds records of a closed log)."""
         log = tables.logs.c
         query = select(log.log_no, log.log_id, tables.units.c.name, log.public, log.closed_of).join(
             tables.units, tables.units.c.unit_id == log.unit_id
@@ -181,7 +181,7 @@ class StoreReads:
         numbers: Sequence[int],
         names: Sequence[str],
     ) -> dict[int, Row]:
-        """sequence -> row."""
+        """The rows of these records by sequence."""
         e, leaf = tables.elements.c, tables.leaves.c
         query = (
             select(e.sequence, e.name, e.stored, e.pack, e.offset, e.length, leaf.leaf)
@@ -197,8 +197,7 @@ class StoreReads:
         return rows
 
     def _proof(self, connection: sa.Connection, log_no: int, sequence: int) -> str:
-        """The C2SP tlog-proof of a record under the unit's newest co-signed checkpoint, or empty
-        before one."""
+        """The C2SP tlog-proof of a record under the unit's newest co-signed checkpoint; empty without one."""
         query = select(tables.logs.c.cosigned, tables.logs.c.cosigned_size).where(
             tables.logs.c.log_no == log_no
         )
@@ -244,8 +243,7 @@ class StoreReads:
     def _located(
         self, names: Sequence[str], elements: Sequence[str], first_day: int = 0
     ) -> Iterator[tuple[int, StoredRead]]:
-        """Each read by name with its day of receipt. Raises FormError for one that is not held, or older than
-        `first_day`."""
+        """Named reads with their day of receipt. Raises FormError if one is missing or before `first_day`."""
         with self._store.read() as connection:
             units = self._units(connection)
             by_id = {log_id: log_no for log_no, (log_id, *_) in units.items()}
@@ -271,7 +269,7 @@ class StoreReads:
 
 @dataclass(slots=True)
 class _Proofs:
-    """Levels of one log's tree, as far as its newest co-signed checkpoint, kept for the next proof."""
+    """The levels of a log's tree up to its newest co-signed checkpoint, kept for the next proof."""
 
     checkpoint: str = ""
     levels: list[list[bytes]] = field(default_factory=list)
@@ -285,14 +283,14 @@ def _texts(connection: sa.Connection, day: int) -> sa.Select[Any]:
 
 
 def _days_of_texts(connection: sa.Connection, days: Sequence[int]) -> list[int]:
-    """Those of these days of receipt on which reads came that are still here."""
+    """The days among these from which there are still reads."""
     e = tables.elements.c
     asked = select(e.day).distinct().where(e.day.in_(days), e.name == "text")
     return list(connection.execute(asked).scalars()) if days else []
 
 
 def _days(connection: sa.Connection, query: Query, first_day: int) -> list[int]:
-    """Days of receipt on which a read of the time asked for can have arrived, unless purged or over."""
+    """The days of receipt on which a read of the searched time can have arrived, unless purged or over."""
     first_day = max(first_day, query.since_us // DAY_US)
     asked = select(tables.days.c.day).where(
         tables.days.c.day >= first_day,
@@ -302,13 +300,13 @@ def _days(connection: sa.Connection, query: Query, first_day: int) -> list[int]:
 
 
 def _logs_of(unit: str) -> sa.Select[tuple[int]]:
-    """The logs of a unit by name."""
+    """The logs of the unit with this name."""
     named = select(tables.logs.c.log_no).join(tables.units, tables.units.c.unit_id == tables.logs.c.unit_id)
     return named.where(tables.units.c.name == unit)
 
 
 def _place(after: str) -> tuple[int, int, int] | None:
-    """Where a part ended. Raises FormError for what no part gave."""
+    """Parse the place where a part ended. Raises FormError if it is malformed."""
     if not after:
         return None
     if not re.fullmatch(r"[0-9]{1,9}(:[0-9]{1,15}){2}", after):
@@ -318,8 +316,10 @@ def _place(after: str) -> tuple[int, int, int] | None:
 
 
 def _day_of(connection: sa.Connection, by_id: Mapping[bytes, int], name: str, first_day: int = 0) -> int:
-    """The day of receipt of a read. `by_id`: log id to number. Raises FormError for one that is not here, or
-    older than `first_day`."""
+    """The day of receipt of a read. `by_id`: log id to number.
+
+    Raises FormError if the read is missing or before `first_day`.
+    """
     log_id, sequence = parse_name(name)
     e, d = tables.elements.c, tables.days.c
     day = connection.execute(

@@ -1,7 +1,7 @@
-"""Whether a read's time may be believed: its unit's clock may be days or years off. No I/O.
+"""Whether a read's time can be trusted: its unit's clock may be days or years off. No I/O.
 
-Two things are known without any unit's clock: a read was not made after it arrived, and a unit whose clock
-knew no time says so. The day of receipt is the department's own, and keeps the year of 463.8.
+Two things are known regardless of the unit's clock: a read was not made after it arrived, and a unit whose
+clock had no time says so. The day of receipt is the department's own, and the year of 463.8 counts from it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from storage.read_records import ReadPlace
 from storage.record_base import ClockState
 from storage.times import DAY_US, MINUTE_US
 
-SLACK_US = 10 * MINUTE_US  # two honest clocks may differ by so much
+SLACK_US = 10 * MINUTE_US  # two correct clocks may differ by this much
 
 
 class TimeDoubt(StrEnum):
-    """Why the time of a read is not believed."""
+    """Why the time of a read is not trusted."""
 
     NONE = ""
     AFTER_ARRIVAL = "after-arrival"
@@ -24,17 +24,18 @@ class TimeDoubt(StrEnum):
 
 
 def doubt_of(place: ReadPlace, day: int | None) -> TimeDoubt:
-    """Why it is not believed. `day`: of receipt, since 1970-01-01; None where that is not known."""
+    """Why a read's time is not trusted, if so. `day`: of receipt, since 1970-01-01; None if unknown."""
     if day is not None and place.first_us > (day + 1) * DAY_US + SLACK_US:
         return TimeDoubt.AFTER_ARRIVAL
     return TimeDoubt.CLOCK_UNKNOWN if place.clock_state is ClockState.UNKNOWN else TimeDoubt.NONE
 
 
 def is_asked_for(place: ReadPlace, since_us: int, until_us: int, day: int | None) -> bool:
-    """Whether a search of this time asks for a read.
+    """Whether a search for this time covers a read.
 
-    By the time that it says. One that cannot be of that time, or whose clock knew none and said one of more
-    than its own bound before its `day` of receipt, is asked for by that day too: no other search finds it.
+    It goes by the read's own time. A read that claims to be from after its arrival, or whose clock had no
+    time and was behind its `day` of receipt by more than its own bound, is also covered by that day, since no
+    other search would find it.
     """
     if place.first_us < until_us and place.last_us >= since_us:
         return True

@@ -1,4 +1,4 @@
-"""Reads as the desk finds and opens them: their records, the interface to find them, result pages. No I/O."""
+"""Reads as the desk sees them: their records, the interface to find and open them, result pages. No I/O."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import FormError
 from sync.department.store.received import ReceivedDay
 
-NEAREST = 0.999  # a near read never passes for the plate itself
+NEAREST = 0.999  # a near read never counts as the plate itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedRead:
-    """A read with its elements, and what proves it: the unit's signed leaf, its log's public key, the
-    proof."""
+    """A read with its elements and proofs: the unit's signed leaf, its log's public key, the tlog-proof."""
 
     read: str
     unit: str
@@ -42,11 +41,11 @@ class OpenedRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundRead:
-    """One result of a search, as it is answered. The repr shows no plate.
+    """One result of a search, as in the answer. The repr shows no plate.
 
     `jurisdiction`: the state on the plate; `time_error_us`, `clock`: how sure the unit was of the time;
-    `local_time`: `first_us` on the department's clocks; `fit`: 1 for the plate asked for, less for near ones;
-    `received`: the day of receipt, UTC; `time_doubt`: empty, or why the time is not believed.
+    `local_time`: `first_us` in the department's local time; `fit`: 1 for the searched plate, less for near
+    ones; `received`: the day of receipt, UTC; `time_doubt`: why the time is not trusted, or empty.
     """
 
     read: str
@@ -65,14 +64,16 @@ class FoundRead:
     unit: str
     camera: str
     demo: bool
-    closed_log: bool = False  # it came after its log was closed: its signature holds, its place is unproven
+    closed_log: bool = False  # it came after its log was closed: its signature is valid, its place unproven
     received: str = ""
     time_doubt: TimeDoubt = TimeDoubt.NONE
 
     @classmethod
     def of(cls, one: OpenedRead, plate: str = "") -> FoundRead:
-        """The same of a read that was opened by name; `plate`: what was searched, for its fit. Raises
-        StorageError kinds."""
+        """Make a result from a read that was opened by name. Raises StorageError.
+
+        `plate`: the searched plate, for the fit.
+        """
         return found_read(
             one.log_id,
             one.unit,
@@ -89,10 +90,10 @@ class FoundRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultPage:
-    """Reads that a search found, the newest first, and those near its plate, never mixed.
+    """A page of the reads that a search found, newest first, and separately those near its plate.
 
-    `count`, `near_count`: all of them; `reads` and `near` together hold at most the page's limit; `next`: the
-    cursor of the page after this one, or empty. `days_shut`: days of receipt whose key is not here.
+    `count`, `near_count`: how many there are in total; `reads` and `near` together have at most the page's
+    limit; `next`: the cursor of the next page, or empty. `days_shut`: days of receipt whose key is missing.
     """
 
     count: int
@@ -105,7 +106,7 @@ class ResultPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRead:
-    """The same still sealed: `row` holds its elements under the key of its day, or of a hold."""
+    """A read that is still sealed: `row` has its elements under the key of its day or of a hold."""
 
     read: str
     unit: str
@@ -120,7 +121,7 @@ class StoredRead:
         return replace(self, row=replace(self.row, elements=stored))
 
     def opened(self, elements: dict[str, Opened], day: int | None = None) -> OpenedRead:
-        """This read with its elements in clear. `day`: of receipt."""
+        """This read with opened elements. `day`: of receipt."""
         return OpenedRead(
             read=self.read,
             unit=self.unit,
@@ -137,9 +138,9 @@ class StoredRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """The next reads of a search, by name alone: (day of receipt, log number, record), the newest day first.
+    """The next reads of a search, only by name: (day of receipt, log number, record), newest day first.
 
-    `after`: the place that the part after this one begins at, or empty.
+    `after`: where the next part begins, or empty.
     """
 
     named: tuple[tuple[int, int, int], ...]
@@ -147,59 +148,60 @@ class Part:
 
 
 class Reads(Protocol):
-    """Where the desk finds reads."""
+    """The desk's source of reads."""
 
     def knows_unit(self, name: str) -> bool:
         """Whether a unit was ever enrolled under this name."""
         ...
 
     def days_of(self, names: Sequence[str]) -> tuple[int, ...]:
-        """The day of receipt of each read (days since 1970, UTC). Raises FormError for one that is not stored
-        here."""
+        """The day of receipt of each read (days since 1970, UTC). Raises FormError for an unknown read."""
         ...
 
     def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> ResultPage:
-        """At most `limit` matches, the newest first, after those up to a cursor."""
+        """At most `limit` matches after a cursor, newest first."""
         ...
 
     def received(self) -> list[ReceivedDay]:
-        """What came in on every day that was not purged, and what was given up."""
+        """What arrived on every day that is not purged, and what was given up."""
         ...
 
     def extent(self, query: Query) -> tuple[int, int]:
-        """(days, reads) that a search would open. No key is used."""
+        """How many (days, reads) a search would open. Uses no key."""
         ...
 
     def days_left_out(self, query: Query) -> int:
-        """How many days of receipt a search leaves out though what came on them is still here: their year is
-        over, or their destruction began."""
+        """How many days of receipt with existing content a search leaves out.
+
+        Their year is over, or their destruction has begun.
+        """
         ...
 
     def part(self, query: Query, after: str, limit: int) -> Part:
-        """The next reads that a search that names no whole plate opens. No key is used. Raises FormError."""
+        """The next reads that a search without a whole plate opens. Uses no key. Raises FormError."""
         ...
 
     def match(
         self, door: KeyDoor, cover: Cover, query: Query, part: Part, going_on: Callable[[], bool]
     ) -> tuple[int, list[FoundRead]]:
-        """Open the reads of a part, until it must stop: (how many were opened, those that match)."""
+        """Open the reads of a part until it must stop; returns how many were opened and those that match."""
         ...
 
     def open(
         self, door: KeyDoor, cover: Cover, names: Sequence[str], elements: Sequence[str]
     ) -> list[OpenedRead]:
-        """Open reads by name. Raises FormError for one that is not held."""
+        """Open reads by name. Raises FormError for an unknown read."""
         ...
 
     def hold(
         self, door: KeyDoor, cover: Cover, names: Sequence[str], elements: Sequence[str]
     ) -> list[StoredRead]:
-        """Reads by name, sealed under the key of the hold that the entry shown is of. Raises FormError."""
+        """Reads by name, sealed under the key of the hold whose entry is shown. Raises FormError."""
         ...
 
 
 def parse_name(name: str) -> tuple[bytes, int]:
-    """(log id, sequence) of a read's name. Raises FormError."""
+    """Parse a read's name into (log id, sequence). Raises FormError."""
     log, _, number = name.partition("/")
     try:
         log_id, sequence = bytes.fromhex(log), int(number)
@@ -211,18 +213,18 @@ def parse_name(name: str) -> tuple[bytes, int]:
 
 
 def left_out(days: int) -> str:
-    """What an answer adds for days of receipt that it leaves out; empty for none."""
+    """The addition to an answer that leaves out days of receipt; empty if there are none."""
     why = "their year is over, or their key is gone"
     return f", {counted(days, 'day')} of receipt left out: {why}" if days else ""
 
 
 def cursor_of(one: FoundRead) -> str:
-    """Where a page ended."""
+    """The cursor after a result."""
     return f"{one.first_us}:{one.read}"
 
 
 def page_of(found: Iterable[FoundRead], limit: int, after: str) -> ResultPage:
-    """A page of matches, the newest first. Raises FormError for a cursor that none of the answers gave."""
+    """Make a page of matches, newest first. Raises FormError for an invalid cursor."""
     ordered = sorted(found, key=lambda one: (-one.first_us, one.read))
     rest = ordered
     if after:
@@ -243,8 +245,7 @@ def page_of(found: Iterable[FoundRead], limit: int, after: str) -> ResultPage:
 def found_read(
     log_id: bytes, unit: str, one: MatchedRead, plate: str, *, closed_log: bool, day: int | None
 ) -> FoundRead:
-    """A result of a search; `plate`: what was searched without wildcards, for its fit, or empty; `day`: of
-    receipt."""
+    """Make a result of a search. `plate`: searched, without wildcards, or empty; `day`: of receipt."""
     return FoundRead(
         read=read_name(log_id, one.sequence),
         plate=one.text.text,

@@ -1,10 +1,10 @@
-"""On which day of receipt a key service elsewhere sealed each element: `received.sqlite`, beside the keys.
+"""For which day of receipt a remote key service sealed each element: `received.sqlite`, beside the keys.
 
-A read that a restored store lacks comes again, and its year began when it first came (463.8). But a service
-that sealed for any day gone by would make tokens of guessed plates for that day. So it seals for a day gone
-by just what it sealed for that day before, and for that keeps a MAC of each, by a key of its own: who has no
-such key cannot find another leaf with the same MAC, and none says what a read was. What this file does not
-know, as after its loss, counts as received today.
+A read that a restored store lacks comes again, but its year began when it first came (463.8). A service that
+sealed anything for a past day would also make tokens of guessed plates for that day. So for a past day it
+seals only what it sealed for that day before, and keeps a MAC of each element for this, under its own key.
+Without the key, no other leaf with the same MAC can be found, and the MACs reveal nothing. What this file
+does not know, for example after its loss, counts as received today.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from sync.department.ground.private_sqlite import open_private, transaction
 
 log_events = structlog.get_logger("department.keys")
 DATABASE = "received.sqlite"
-MAC_BYTES = 8  # one is taken for another by chance once in 10^7 years of a million elements a day
+MAC_BYTES = 8  # at a million elements a day, one is confused with another once in 10^7 years
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS secret (key BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS received (
     day INTEGER, mac BLOB, PRIMARY KEY (day, mac)
 ) STRICT, WITHOUT ROWID;
 """
-# one step a day that is kept: an index of the MACs would double the file, for what is asked after a restore
+# one step per kept day: an index of the MACs would double the file, just for lookups after a restore
 FIRST_DAY = """
 WITH RECURSIVE kept(day) AS (
     SELECT min(day) FROM received
@@ -43,11 +43,11 @@ SELECT min(kept.day) FROM kept CROSS JOIN received ON received.day = kept.day AN
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """Open the database. A damaged file is set aside and a new one begun: its loss does no harm."""
+    """Open the database. A damaged file is set aside and replaced, since its loss does no harm."""
     try:
         return _checked(path)
     except (sqlite3.DatabaseError, DamagedError) as error:
-        damaged = not isinstance(error, sqlite3.OperationalError)  # which is a full disk, or a locked file
+        damaged = not isinstance(error, sqlite3.OperationalError)  # a full disk or a locked file
         if not damaged:
             raise
     aside = path.with_name(path.name + ".damaged")
@@ -61,7 +61,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 def _checked(path: Path) -> sqlite3.Connection:
     db = open_private(path, SCHEMA)
     try:
-        # after a power cut, whatever was lost arrives again and counts from today
+        # what a power cut loses arrives again and counts from today
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute(FIRST_DAY, (b"",)).fetchone()
         db.execute("SELECT key FROM secret").fetchone()
@@ -72,7 +72,7 @@ def _checked(path: Path) -> sqlite3.Connection:
 
 
 class ReceivedDays:
-    """What was sealed for which day, in a key service's folder. Thread-safe, also between processes."""
+    """What was sealed for which day, in a key service's folder. Safe for several threads and processes."""
 
     def __init__(self, folder: Path) -> None:
         self._guard = threading.Lock()
@@ -104,6 +104,6 @@ class ReceivedDays:
             return [self._db.execute(FIRST_DAY, (self._mac(one),)).fetchone()[0] for one in arrived]
 
     def forget(self, day: int) -> None:
-        """Drop what was received on this day and before: it is purged."""
+        """Drop what was received up to this day, since it is purged."""
         with self._guard:
             self._db.execute("DELETE FROM received WHERE day <= ?", (day,))

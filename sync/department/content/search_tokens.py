@@ -1,8 +1,9 @@
-"""Search tokens: how one is made of a plate, and whether a read has just its own. No I/O, no plate shown.
+"""Search tokens: makes them from plates, and checks that a read has exactly its own. No I/O, shows no plate.
 
 A read's token is HMAC-SHA-256 over its text, cut to 16 bytes, under a key derived from that of its day of
-receipt: exact search without a readable index. Nothing signs the table of tokens, so who can write into it
-could hide a read from every exact search; the key service makes each token again, and says whether it fits.
+receipt. This allows exact search without a readable index. The table of tokens is not signed, so anyone who
+can write to it could hide a read from exact searches. So the key service recomputes each token and says
+whether it matches.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _TOKEN_INFO = b"alpr-reader/search-token/v1"
 
 @dataclass(frozen=True, slots=True)
 class StoredElement:
-    """One element as a unit or the department stored it, with the leaf of its record."""
+    """One element as stored by a unit or the department, with the leaf of its record."""
 
     leaf: bytes
     name: str
@@ -38,7 +39,7 @@ class StoredElement:
 
 @dataclass(frozen=True, slots=True)
 class IndexedText:
-    """A stored text, and every token by which the store finds its read."""
+    """A stored text with every token by which the store finds its read."""
 
     text: StoredElement
     tokens: tuple[bytes, ...]
@@ -48,7 +49,7 @@ class IndexedText:
 
 
 def token_key(store: bytes) -> bytes:
-    """The key of the tokens of a day of receipt, from its store key."""
+    """The token key of a day of receipt, derived from its store key."""
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_TOKEN_INFO).derive(store)
 
 
@@ -58,14 +59,17 @@ def token_of(key: bytes, plate: str) -> bytes:
 
 
 def own_token(key: bytes, leaf: Leaf, name: str, content: bytes) -> bytes | None:
-    """The token of an opened element; None for what no search asks for. Raises RecordError."""
+    """The token of an opened element; None if it is not searchable. Raises RecordError."""
     if leaf.kind != Read.KIND or name != TEXT:
         return None
     return token_of(key, codec.from_bytes(ReadText, content).text)
 
 
 def wrong_with_tokens(key: bytes, leaf: Leaf, one: IndexedText, content: bytes) -> str | None:
-    """Why a text has not just its own token, or None. `content`: the text, opened. Raises StorageError."""
+    """Why a text does not have exactly its own token, or None. `content`: the opened text.
+
+    Raises StorageError.
+    """
     own, tokens = own_token(key, leaf, one.text.name, content), one.tokens
     expected = () if own is None else (own,)
     if len(tokens) > len(expected):

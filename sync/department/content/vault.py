@@ -1,9 +1,9 @@
-"""Held content (463.8) at the department: each hold's reads under a key that the key service keeps.
+"""Held content (463.8) at the department: each hold's reads, under a key in the key service.
 
     holds/<access>/<n>.held   one read: the unit's leaf and its proof, the elements as ciphertext
 
-Named after the access entry under which they were sealed. All of it is synced before the hold is entered.
-Nothing here sees a key: opening is the key service's, for anyone who shows the entry of an export.
+Folders are named for the access entry under which they were sealed. Everything is synced before the hold is
+entered. Nothing here sees a key: the key service opens content, for anyone who shows the entry of an export.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HOLD_FOLDER, HELD_FILE = re.compile(r"[0-9]{1,18}"), re.compile(r"[0-9]{1,9}\.he
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """One file: one held read."""
+    """One file with one held read."""
 
     read: str
     unit: str
@@ -45,10 +45,10 @@ class FolderVault:
     """Held content in files of this machine."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder  # the first hold creates the folder; looking does not
+        self._folder = folder  # made by the first hold, not by reading
 
     def keep(self, access: int, reads: list[StoredRead]) -> tuple[bytes, ...]:
-        """Write and sync the reads of a hold: SHA-256 of each file. Raises FileExistsError."""
+        """Write and sync the reads of a hold; returns the SHA-256 of each file. Raises FileExistsError."""
         folder, digests = self._folder / f"{access}", []
         files.make_dir(self._folder)
         folder.mkdir(mode=files.PRIVATE_DIR)
@@ -66,7 +66,7 @@ class FolderVault:
             digests.append(hashlib.sha256(data).digest())
         files.sync_dir(folder)
         files.sync_dir(self._folder)
-        files.sync_dir(self._folder.parent)  # who made that folder may have ended before
+        files.sync_dir(self._folder.parent)  # its maker may have ended before doing so
         return tuple(digests)
 
     def stored(self, access: int) -> list[StoredRead]:
@@ -93,8 +93,10 @@ class FolderVault:
             raise _not_whole(self._folder / f"{access}", f"{here} of its {counted(reads, 'read')} are here")
 
     def whole(self, access: int, names: tuple[str, ...], content: tuple[bytes, ...]) -> list[StoredRead]:
-        """The reads of a hold, which are those of its entry, in the files that were sealed. `content`: the
-        SHA-256 of each, or none if no entry has them. Raises HomeError where they are not."""
+        """The reads of a hold. Raises HomeError unless they are those of its entry, in the sealed files.
+
+        `content`: the SHA-256 of each file; empty if no entry has them.
+        """
         found = self.stored(access)
         if tuple(one.read for one in found) != names:
             raise _not_whole(
@@ -106,16 +108,16 @@ class FolderVault:
         return found
 
     def digests(self, access: int) -> tuple[bytes, ...]:
-        """SHA-256 of each file of a hold, in the order of its reads."""
+        """The SHA-256 of each file of a hold, in the order of its reads."""
         return tuple(
             hashlib.sha256(path.read_bytes()).digest() for path in _files(self._folder / f"{access}")
         )
 
     def destroy(self, access: int) -> None:
-        """Remove the ciphertext, if any. The key service destroys the key."""
+        """Remove the ciphertext, if there is any. The key service destroys the key."""
         folder = self._folder / f"{access}"
         for one in folder.iterdir() if folder.is_dir() else ():
-            # a file of a backup program: no reason to keep the evidence
+            # other files, as of a backup program, are no reason to keep the evidence
             if one.is_dir() and not one.is_symlink():
                 shutil.rmtree(one)
         files.remove_tree(folder)
@@ -136,8 +138,10 @@ def _not_whole(where: Path, what: str) -> HomeError:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of a hold, each at its place. A missing file shows when it is read; files that a backup or a
-    file manager left are ignored."""
+    """The files of a hold in order. A missing one fails when it is read.
+
+    Files that a backup or a file manager left are ignored.
+    """
     count = sum(HELD_FILE.fullmatch(one.name) is not None for one in folder.iterdir())
     return [folder / f"{number}.held" for number in range(count)]
 

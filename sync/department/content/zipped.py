@@ -1,4 +1,4 @@
-"""Writes and reads ZIP files from outside: bounded sizes, unique names, one error for damage."""
+"""Writes ZIP files, and reads those from outside: bounded sizes, unique names, one error for damage."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 from storage.errors import PackageError
 
-MOST_SWELLING = 50  # text about a log's entries shrinks to a tenth
+MOST_SWELLING = 50  # texts about a log's entries compress to a tenth
 MOST_OF_NAME = 100
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
-UNIX, VERSION, MODE = 3, 20, 0o600 << 16  # of each entry: whatever Python writes it, and on which system
-# what zipfile raises for damage; ValueError is a seek to before the file's start (Python 3.13)
+UNIX, VERSION, MODE = 3, 20, 0o600 << 16  # of each entry, regardless of Python version and system
+# what zipfile raises for damage; ValueError is a seek before the file's start (Python 3.13)
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -26,13 +26,13 @@ DAMAGE = (
     EOFError,
     ValueError,
 )
-# what code that reads a signed, malformed part raises: a key of another length, text that is no UTF-8
+# what reading a signed but malformed part raises: a key of the wrong length, text that is not UTF-8
 MALFORMED = (LookupError, ValueError, TypeError, ArithmeticError, RecursionError)
 
 
 @contextmanager
 def verdict(where: str) -> Iterator[None]:
-    """Turn an unreadable part that a department signed into a PackageError, never a traceback."""
+    """Turn errors from an unreadable signed part into PackageError."""
     try:
         yield
     except MALFORMED as error:
@@ -45,7 +45,7 @@ def printable(name: str) -> str:
 
 
 def write_zip(files: Mapping[str, bytes], *, method: int = zipfile.ZIP_STORED) -> bytes:
-    """A ZIP of these, by name: the same bytes for the same files. `method`: ZIP_STORED or ZIP_DEFLATED."""
+    """Make a ZIP, with the same bytes for the same files. `method`: ZIP_STORED or ZIP_DEFLATED."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         for name in sorted(files):
@@ -59,10 +59,10 @@ def write_zip(files: Mapping[str, bytes], *, method: int = zipfile.ZIP_STORED) -
 def read_zip(
     data: bytes, *, where: str, most_files: int, most_bytes: int, stored: bool = False
 ) -> dict[str, bytes]:
-    """Each file by its name. `where`: what the errors call it. Raises PackageError.
+    """Read each file by its name. `where`: the ZIP's name in errors. Raises PackageError.
 
-    `stored`: none is compressed, so that a small file from outside takes no more memory than it has bytes;
-    else it takes no more than `MOST_SWELLING` times that.
+    `stored`: refuse compressed files, so that a file from outside takes no more memory than its size;
+    otherwise it takes at most `MOST_SWELLING` times that.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -81,8 +81,10 @@ def read_zip(
 
 
 def demand_plain(data: bytes, files: Mapping[str, bytes], *, where: str) -> None:
-    """A stored ZIP of these files is what `write_zip` makes of them: nothing is beside them, or in their
-    entries, by which another program would show other files. Raises PackageError."""
+    """Raises PackageError unless a stored ZIP is exactly what `write_zip` makes of these files.
+
+    Anything else beside the files or in their entries could make another program show other files.
+    """
     if write_zip(files) != data:
         raise PackageError(
             "is not as a department writes it: it was zipped again, or more was put into it than its files",
@@ -92,7 +94,7 @@ def demand_plain(data: bytes, files: Mapping[str, bytes], *, where: str) -> None
 
 
 def _read(archive: zipfile.ZipFile, one: zipfile.ZipInfo, where: str) -> bytes:
-    """Raises PackageError that names the file, as far as its name can be shown."""
+    """Read one file. Raises PackageError that names it, made safe to show."""
     try:
         return archive.read(one)
     except DAMAGE as error:
@@ -103,7 +105,7 @@ def _read(archive: zipfile.ZipFile, one: zipfile.ZipInfo, where: str) -> bytes:
 
 
 def names_in(data: bytes) -> frozenset[str]:
-    """The names in a ZIP from outside; none where these bytes are not one."""
+    """The names in a ZIP from outside; none if these bytes are not a ZIP."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return frozenset(archive.namelist())
