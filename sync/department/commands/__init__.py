@@ -1,1 +1,1 @@
-"""One file a command of the `department` program (see `sync/command_frame.py`)."""
+"""The commands of the `department` program, one per file (see `sync/command_frame.py`)."""

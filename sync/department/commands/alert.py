@@ -76,7 +76,8 @@ def transcribe(terminal: desk_access.Terminal, *, name: str, plate: str, state: 
     "--fits", type=click.Choice([one.value for one in Fit]), required=True, help="Does the vehicle fit?"
 )
 def answer(terminal: desk_access.Terminal, *, name: str, fits: str) -> int:
-    """Answer whether the vehicle fits the entry. The alert's result is computed from your transcription."""
+    """Answer whether the vehicle matches the entry. The alert's result is computed from your
+    transcription."""
     return _compared(terminal, terminal.call("alert/answer", calls.AnswerForm(alert=name, fit=Fit(fits))))
 
 

@@ -1,4 +1,4 @@
-"""`department api`: the HTTP API of the desk, described."""
+"""`department api`: the description of the desk's HTTP API."""
 
 from __future__ import annotations
 

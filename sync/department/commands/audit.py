@@ -53,7 +53,7 @@ def list_accesses(terminal: desk_access.Terminal, *, csv: bool, **fields: Any) -
         print(csv_text(found), end="")
         return DONE
     columns = ("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results")
-    more = ("data_elements", "justification") if form.finding >= 0 else ()  # what a reviewer has to judge
+    more = ("data_elements", "justification") if form.finding >= 0 else ()  # what a reviewer must judge
     return terminal.show(found, (*columns, "rms_number", *more))
 
 

@@ -3,7 +3,7 @@
     DEPARTMENT_URL    https://HOST:PORT of the desk
     DEPARTMENT_TOKEN  a session's token, as `department user login` prints it; it holds the session's key,
                       which signs calls here and never goes to the desk
-    DEPARTMENT_CA     a copy of the server's HOME/authority/ca.pem, of which its certificate is; else the
+    DEPARTMENT_CA     a copy of the server's HOME/authority/ca.pem, which signed its certificate; else the
                       machine's own authorities
 
 A person's command needs nothing else: it opens no home, no key and no log. Not a command.
@@ -80,7 +80,7 @@ class RemoteDesk:
     """The desk at an address. Close it after use."""
 
     def __init__(self, url: str, token: str = "", *, ca: str = "") -> None:
-        """Raises InvalidInputError for an invalid address, or one that would send a token in the clear."""
+        """Refuse an invalid address, or one that would send a token unencrypted. Raises InvalidInputError."""
         parts = urlsplit(url)
         plain = parts.scheme == "http" and parts.hostname in LOOPBACK
         if not parts.hostname or not (parts.scheme == "https" or plain) or parts.path.strip("/"):
@@ -121,11 +121,11 @@ class RemoteDesk:
         send_password: bool = False,
         proves: bool = False,
     ) -> LoggedOn:
-        """Log on; the session is used from now on. Raises DeskRefusal, LinkError.
+        """Log on and use the session from then on. Raises DeskRefusal, LinkError.
 
-        The password stays here: it makes the key that certifies the session's. `send_password`: for a first
-        password, which has no key, and for a change of the password. `proves`: its logon is a fresh proof,
-        for the session of one command.
+        The password stays here, where it makes the key that certifies the session's key. `send_password`: for
+        a first password, which has no key, and for a change of the password. `proves`: whether the logon is a
+        fresh proof, for the session of one command.
         """
         if send_password:
             made = self._logon(LogonForm(user=user, password=password, code=code, post=post, proves=proves))
@@ -161,7 +161,7 @@ class RemoteDesk:
         self._post("session/unlock", _without_defaults(form))
 
     def prove(self, name: str, called: Any, password: str, code: str) -> FreshlyProven:
-        """Prove in this session the call that was refused for lack of a fresh proof.
+        """Give a fresh proof in this session for the call that was refused for lack of one.
 
         If the session has a key, the password stays here. Raises DeskRefusal, LinkError.
         """
@@ -176,8 +176,8 @@ class RemoteDesk:
         return made
 
     def _certified_again(self, password: str) -> bytes:
-        """Certify the session's key again with the person's key; the password stays here. Empty if the
-        session has none."""
+        """Certify the session's key again with the person's key; b"" if it has none. The password stays
+        here."""
         if self._token.key is None:
             return b""
         user = self._token.user
@@ -190,8 +190,9 @@ class RemoteDesk:
 
     def call(self, name: str, form: Any) -> Any:
         """Make one call of the table. Raises DeskRefusal as the desk does, LinkError if it is not reachable.
-        An interrupted call is safe to retry: it has a key, and the desk makes it once. One that the desk
-        could not answer is not sent again: its entry may be in the log.
+
+        An interrupted call is safe to retry: it has an idempotency key, so the desk makes it once. A call
+        that the desk could not answer is not sent again, since its entry may be in the log.
         """
         known = OPERATIONS[name]
         sent = _without_defaults(form)
@@ -243,7 +244,7 @@ def _refusal(status: int, said: Any) -> Exception:
 
 
 def _certificate(begun: Begun, user: str, password: str, use: str, public: bytes) -> bytes:
-    """A session's key, or a call's challenge, certified by the key that the password makes here."""
+    """Certify a session's key, or a call's challenge, with the key that the password makes here."""
     key = derive_key(password, begun.salt, begun.scheme, department=begun.department, user=user)
     return certify(key, begun.department, user, use, public, begun.now_us)
 
@@ -259,7 +260,7 @@ def _without_defaults(form: Any) -> Any:
 
 
 def read_answer(hint: Any, value: Any) -> Any:
-    """An answer's JSON as the call's answer type. Raises LinkError if it does not fit."""
+    """Convert an answer's JSON to the call's answer type. Raises LinkError if it does not fit."""
     try:
         if typing.get_origin(hint) is not tuple:
             return read_form(hint, value)

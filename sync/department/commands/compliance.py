@@ -76,7 +76,7 @@ def compliance(common: Common, *, as_user: str | None) -> int:
 
 
 def _asked(terminal: desk_access.Terminal) -> DueWork:
-    """The same from a desk elsewhere, to a person whose role reads it."""
+    """The same from a remote desk, for a person whose role reads it."""
     with desk_access.seat(terminal) as call:
         return DueWork(
             overdue=call("compliance/overdue", OverdueForm()),

@@ -1,8 +1,8 @@
 """Shared by every desk command: the person, the session, and the printing of an answer. Not a command.
 
-A session comes from DEPARTMENT_TOKEN (made by `department user login`), else a logon for this one command:
---user, the password from DEPARTMENT_PASSWORD or the terminal, the code from DEPARTMENT_CODE or the terminal.
-With DEPARTMENT_URL the calls go to the desk there (`client.py`), and no home is opened.
+A session comes from DEPARTMENT_TOKEN (made by `department user login`), else from a logon for this one
+command: --user, the password from DEPARTMENT_PASSWORD or the terminal, the code from DEPARTMENT_CODE or the
+terminal. With DEPARTMENT_URL, the calls go to the desk there (`client.py`), and no home is opened.
 
 Most verbs are one call of the operations table: `form_verb` makes such a verb from the fields of the call's
 form. The others are functions under `desk_verb`.
@@ -47,7 +47,7 @@ TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_C
 NO_USER = f"log on once: export {TOKEN}=$(department user login USER); or give --user USER"
 NO_ENTRY = -1  # in an answer: there is no such entry
 WARNING = "warning"  # a field of answers that is not shown where there is none
-BUSY_S, BUSY_TRIES = 10.0, 60  # ten minutes: other long lists may come before this one
+BUSY_S, BUSY_TRIES = 10.0, 60  # ten minutes, since other long lists may come before this one
 EXAMPLE_TIME = "e.g. 2026-10-01T08:30:00Z, or 2026-10-01 for midnight UTC"
 
 
@@ -59,7 +59,7 @@ class Terminal:
     user: str | None
 
     def call(self, name: str, form: Any) -> Any:
-        """Make one call of the table. If no witness saw a list, says so on stderr."""
+        """Make one call of the table. Says on stderr if no witness saw a list."""
         with seat(self) as call, watching() as mark:
             answer = call(name, form)
         if mark.unwitnessed and isinstance(answer, tuple):
@@ -99,7 +99,7 @@ class Terminal:
         return DONE
 
     def rows(self, rows: Sequence[Any], columns: Sequence[str] = ()) -> None:
-        """Print `columns` of each row, a line each."""
+        """Print `columns` of each row, one line per row."""
         for row in rows:
             value = to_json(row)
             print("  ".join(_cell(name, value.get(name)) for name in columns or value), flush=True)
@@ -125,7 +125,7 @@ as_user = click.option(
 
 
 def desk_verb(noun: Noun, name: str, *, example: str) -> Callable[[Callable[..., int]], Verb]:
-    """A decorator: this function is a verb of `noun` that needs a session. It gets a `Terminal`."""
+    """Make a function a verb of `noun` that needs a session and gets a `Terminal` (a decorator)."""
 
     def add(function: Callable[..., int]) -> Verb:
         def run(common: Common, *, as_user: str | None, **values: Any) -> int:
@@ -148,10 +148,10 @@ def form_verb(
     columns: Sequence[str] | Mapping[str, str] = (),
     **fixed: Any,
 ) -> Verb:
-    """A verb that is one call of the table: fill its form from `options` and `fixed`, show its answer.
+    """Make a verb that is one call of the table: fill its form from `options` and `fixed`, show its answer.
 
-    The options are named as the form's fields. `columns`: what is shown of each row; as a mapping, under
-    these headings. Raises TypeError if a field gets no value.
+    The options have the names of the form's fields. `columns`: what is shown of each row; a mapping gives the
+    headings. Raises TypeError if a field gets no value.
     """
 
     def run(terminal: Terminal, **values: Any) -> int:
@@ -171,7 +171,8 @@ def form_verb(
 
 
 def secret(variable: str, prompt: str) -> str:
-    """A secret from the environment, else from the terminal. Raises InvalidInputError if it would echo."""
+    """Read a secret from the environment, else from the terminal. Raises InvalidInputError if it would
+    echo."""
     value = os.environ.get(variable)
     if value is not None:
         return value
@@ -184,8 +185,10 @@ def secret(variable: str, prompt: str) -> str:
 
 
 def typed(prompt: str) -> str:
-    """What cannot be known before this command shows it, e.g. the code of a new authenticator: from the
-    terminal, else one line of standard input. Raises InvalidInputError."""
+    """Read a line from the terminal, else from standard input. Raises InvalidInputError.
+
+    This is for what is only known after this command has shown something, such as a new authenticator's code.
+    """
     line = _unechoed(prompt)
     line = sys.stdin.readline().strip() if line is None else line
     if not line:
@@ -197,7 +200,7 @@ def typed(prompt: str) -> str:
 
 
 def _unechoed(prompt: str) -> str | None:
-    """A line from the terminal without echo; None if there is no terminal, or it would echo."""
+    """Read a line from the terminal without echo; None if there is no terminal or it would echo."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)
@@ -218,9 +221,9 @@ def has_desk(common: Common) -> bool:
 
 @contextlib.contextmanager
 def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
-    """The desk of the home and a session at it; a session made for this command ends with it.
+    """Open the home's desk and a session at it. A session made for this command ends with it.
 
-    Raises InvalidInputError where DEPARTMENT_URL names a remote desk.
+    Raises InvalidInputError if DEPARTMENT_URL names a remote desk.
     """
     if client.configured():
         raise InvalidInputError(
@@ -229,7 +232,7 @@ def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
             cure=f"run it there, without {client.URL}",
         )
     home, token = DepartmentHome.open(terminal.common.home), os.environ.get(TOKEN, "")
-    if not (token or terminal.user) and open_desk.has_desk(home):  # opening names a desk that is missing
+    if not (token or terminal.user) and open_desk.has_desk(home):  # opening reports a missing desk
         raise InvalidInputError("no user is given", where="--user", cure=NO_USER)
     front = open_front(home)
     try:
@@ -248,8 +251,7 @@ def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
 def proving(
     call: Callable[[str, Any], Any], prove: Callable[[str, Any, str, str], Any]
 ) -> Callable[[str, Any], Any]:
-    """Wrap `call`: if it needs a fresh proof, ask for one and call again; if the desk is busy, retry for a
-    while."""
+    """Wrap `call`: if it needs a fresh proof, ask for one and call again; if the desk is busy, retry."""
 
     def made(name: str, form: Any) -> Any:
         try:
@@ -278,9 +280,9 @@ def proving(
 
 @contextlib.contextmanager
 def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callable[[str, Any], Any]]:
-    """Log on to the home's desk, or to the one of DEPARTMENT_URL; gives the function that makes calls there.
+    """Log on to the home's desk, or to that of DEPARTMENT_URL, and yield the function that makes calls there.
 
-    With DEPARTMENT_URL no home is opened: the token, or the logon for this command, is enough.
+    With DEPARTMENT_URL, no home is opened: the token or the logon for this command is enough.
     `send_password`: see `RemoteDesk.logon`.
     """
     if not client.configured():
@@ -291,7 +293,7 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
                 return OPERATIONS[name].run(front, token, form)
 
             def prove_here(_name: str, _form: Any, password: str, code: str) -> Any:
-                return logons.prove(token, password, code)  # proves the call that was refused last
+                return logons.prove(token, password, code)  # proves the last refused call
 
             yield proving(call_here, prove_here)
         return
@@ -308,12 +310,12 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
 
 
 def policy_of(call: Callable[[str, Any], Any]) -> Policy:
-    """The current policy of the desk that a seat's calls go to."""
+    """The current policy of the desk to which the calls go."""
     return parse_policy(call("policy/read", NothingForm()).document)
 
 
 def _lines(name: str, value: Any) -> str:
-    """A field of an answer as people read it; (name, value) pairs get a line each."""
+    """A field of an answer for people to read. (name, value) pairs get a line each."""
     if isinstance(value, list) and value and all(isinstance(one, list) and len(one) == 2 for one in value):
         return "\n  ".join((f"{name}:", *(f"{said}: {_set_in(text)}" for said, text in value)))
     return f"{name}: {_cell(name, value)}"
@@ -358,7 +360,7 @@ def entry(field: str, metavar: str = "ENTRY") -> Decorator:
 
 
 def text(option: str, field: str, help_text: str, *, required: bool = True) -> Decorator:
-    """A text field; empty if left out."""
+    """The option for a text field, empty if left out."""
     if required:
         return click.option(option, field, required=True, help=help_text)
     return click.option(option, field, default="", help=help_text)
@@ -381,19 +383,19 @@ def second_person(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def time_option(option: str, field: str, help_text: str, *, default: int | None = None) -> Decorator:
-    """A point in time; required if there is no default."""
+    """The option for a time, which is required if there is no default."""
     return click.option(
         option, field, type=Time(), metavar="TIME", default=default, required=default is None, help=help_text
     )
 
 
 def out_option(metavar: str, help_text: str = "A new file.") -> Decorator:
-    """The file that takes what leaves the desk."""
+    """The option for the file that receives what leaves the desk."""
     return click.option("--out", type=FILE, required=True, metavar=metavar, help=help_text)
 
 
 def _ground_of(*, purpose: str, basis: str, case: str, cad: str, action: str, why: str) -> Ground:
-    """The ground from the options. A missing part is left to the desk, which refuses it with its clause."""
+    """The ground from the options. The desk refuses a missing part with its clause."""
     given = [one for one in ((case, "case"), (cad, "cad"), (action, "action")) if one[0]]
     if len(given) > 1:
         cure = "give the one that the search is for"
@@ -417,7 +419,7 @@ ground = collected(
 
 
 def _query_of(*, plate: str, since_us: int, until_us: int, area: Area | None, unit: str) -> Query:
-    """The query from the options. Times are whole minutes, so two people's searches compare equal."""
+    """The query from the options. Times are whole minutes, so that two people's searches compare equal."""
     now = now_us() // MINUTE_US * MINUTE_US
     return Query(
         plate=plate,

@@ -1,6 +1,6 @@
 """Files and public keys that a command line names. Not a command.
 
-Apart from the desk, which takes a second to load: a command that only checks files needs none of it.
+Separate from the desk, which takes a second to load and which a command that only checks files does not need.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from storage import files
 from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, LedgerError
 from storage.ssh_signature import SshPublicKey, SshSignatureError
-from storage.verify_package import KEY_FILE  # in a unit's package, and in none of a department
+from storage.verify_package import KEY_FILE  # in a unit's package, but in no department's
 from sync.department.content.zipped import names_in
 from sync.errors import InvalidInputError
 
@@ -23,9 +23,9 @@ MOST_BYTES = 5 << 30  # a package has 4 GiB at most
 
 
 def key_text(given: str, where: str) -> str:
-    """Public keys as they were typed, or what the file of that name holds. Raises InvalidInputError."""
+    """Public keys as typed, or the content of the file with that name. Raises InvalidInputError."""
     if not os.path.isfile(given):  # noqa: PTH113 - it takes any text, as a key of 2 kB
-        if "+" not in given:  # between the parts of a key
+        if "+" not in given:  # a "+" separates the parts of a key
             what = f"{given[:200]!r} is no file, and no public key of the form name+id+key"
             raise InvalidInputError(what, where=where)
         return given
@@ -33,7 +33,7 @@ def key_text(given: str, where: str) -> str:
 
 
 def key_of(text: str, where: str) -> NoteKey:
-    """A log's or a witness's public key, typed or in a file. Raises InvalidInputError."""
+    """A log's or a witness's public key, typed or from a file. Raises InvalidInputError."""
     try:
         return NoteKey.parse(key_text(text, where))
     except CheckpointError as error:
@@ -41,10 +41,10 @@ def key_of(text: str, where: str) -> NoteKey:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file of the command line. Raises InvalidInputError."""
+    """Read a file named on the command line. Raises InvalidInputError."""
     try:
         with files.open_evidence(path, follow=True) as file:
-            if os.fstat(file.fileno()).st_size > MOST_BYTES:  # it may be sparse
+            if os.fstat(file.fileno()).st_size > MOST_BYTES:  # a sparse file may be huge
                 raise InvalidInputError("is larger than any file that this takes", where=str(path))
             return file.read()
     except LedgerError as error:
@@ -54,8 +54,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_package(path: Path) -> bytes:
-    """A department's package, or an auditor's bundle. Raises InvalidInputError, which says what to do with
-    one that was unpacked, and with a unit's."""
+    """Read a department's package or an auditor's bundle. Raises InvalidInputError.
+
+    The error says what to do with an unpacked package and with a unit's.
+    """
     if path.is_dir():
         own = (path / KEY_FILE).is_file()
         what = "is a unit's package" if own else "is a folder, and a department's package is one ZIP file"
@@ -69,7 +71,7 @@ def read_package(path: Path) -> bytes:
 
 
 def public_key(path: Path) -> SshPublicKey:
-    """The SSH key of a .pub file, its comment left out. Raises InvalidInputError naming the file."""
+    """Read the SSH key of a .pub file without its comment. Raises InvalidInputError naming the file."""
     try:
         return SshPublicKey.from_line(read_bytes(path).decode(errors="replace"))
     except SshSignatureError as error:

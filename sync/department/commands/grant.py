@@ -1,7 +1,7 @@
 """`department grant`: maintenance grants for technicians and vendors, a designee's delegation, revocation.
 
 If the department has a desk, the desk authenticates the person and enters the grant in its log. Before the
-first administrator there is no desk, and only the command key signs.
+first administrator there is no desk, and the command key signs without one.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _office(home: DepartmentHome) -> Iterator[GrantOffice]:
 
 
 def _issue(terminal: desk_access.Terminal, order: GrantOrder) -> calls.Granted:
-    """The desk's answer; the last day ends by the clock of the policy that is in force there."""
+    """The desk's answer. The last day ends on the clocks of the policy in force there."""
     with desk_access.seat(terminal) as call:
         to_us = -1
         if order.until is not None:
@@ -221,8 +221,10 @@ def _form(order: GrantOrder, to_us: int) -> calls.GrantForm:
 
 
 def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, lent: bytes | None) -> Bundle:
-    """Sign here: a designee under the delegation `lent`, or the command key where there is no desk yet.
-    Raises FormError for a purpose that the desk would not enter, and for a grant that cannot be."""
+    """Sign here: as a designee under the delegation `lent`, or with the command key if there is no desk yet.
+
+    Raises FormError for a purpose that the desk would not enter, and for an impossible grant.
+    """
     calls.check_purpose(order.purpose)
     role, at_us = GrantRole(order.role), now_us()
     usual = (DEFAULT_LIFE_US[role] if lent is None else DESIGNEE_LIMIT_US) // HOUR_US

@@ -197,8 +197,7 @@ def add(terminal: desk_access.Terminal, *, days: int, **fields: Any) -> int:
 
 
 def entry_end_us(asked_us: int, days: int, zone: tzinfo, days_max: int) -> int:
-    """The last minute of the day so many days after the one of the proposal, or of the last day within the
-    policy's days."""
+    """The last minute of the day `days` after that of the proposal, at most of the policy's last day."""
     here = local_time.local(asked_us, zone).replace(hour=0, minute=0, second=0, tzinfo=None)
     most_us = us_of(here.replace(tzinfo=zone)) + days_max * DAY_US
     lasts = (here + timedelta(days=one) for one in range(min(days, days_max), -1, -1))
@@ -207,8 +206,10 @@ def entry_end_us(asked_us: int, days: int, zone: tzinfo, days_max: int) -> int:
 
 
 def _proposed_us(summary: str, end_us: int) -> int:
-    """The end that a proposal names; where that is none of these days, the one that they come to. The clock
-    that it was counted by is another than the server's, and may have been on another day."""
+    """The end that a proposal names, or `end_us` if it names none within about a day of that.
+
+    The proposer's command counted by another clock than the server's, which may have shown another day.
+    """
     said = re.search(r", until ([^;\s]+Z)", summary)
     said_us = end_us if said is None else parse_utc(said[1])
     return said_us if abs(said_us - end_us) <= DAY_US + HOUR_US else end_us

@@ -45,8 +45,8 @@ def list_incidents(terminal: desk_access.Terminal, *, only_open: bool) -> int:
 @desk_access.entry("number", "INCIDENT")
 @desk_access.text("--finding", "finding", "The cause, in words.")
 def close(terminal: desk_access.Terminal, *, number: int, finding: str) -> int:
-    """Confirm that an incident is settled. The second person's confirmation closes it. Your word is on the
-    incident as the list shows it: its kind, unit and time are signed."""
+    """Confirm that an incident is settled. The second person's confirmation closes it. You sign the incident
+    as the list shows it: its kind, unit and time."""
     rows = terminal.call("incident/list", NothingForm())
     seen = next((one for one in rows if one.incident == number), None)
     if seen is None:

@@ -67,7 +67,7 @@ def run_search(
     """Run a search (CCAT supervisor, communications). A large search first says how much it opens; Ctrl-C
     cancels it."""
     form = forms.RunForm(query=query, ground=ground, request=request, proposal=proposal)
-    if not query.plate and (request >= 0 or proposal >= 0):  # the search that waits, as it was asked
+    if not query.plate and (request >= 0 or proposal >= 0):  # the waiting search, as it was asked
         _demand_alone()
         form = forms.RunForm(request=request, proposal=proposal)
     with desk_access.seat(terminal) as call:
@@ -83,8 +83,10 @@ def run_search(
 
 
 def _demand_alone() -> None:
-    """Another search beside the request or proposal that has one would be passed over. Raises
-    InvalidInputError."""
+    """Refuse a search besides the request or proposal that has one, since it would be ignored.
+
+    Raises InvalidInputError.
+    """
     context = click.get_current_context()
     for one in context.command.params:
         typed = context.get_parameter_source(one.name or "") is ParameterSource.COMMANDLINE
@@ -331,7 +333,7 @@ def file_many(terminal: desk_access.Terminal, *, numbers: Path) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
-    """The fields that the person who answers or approves must see, in the order of a line."""
+    """The fields that a person who answers or approves must see, in the order of a line."""
 
     kind: str
     entry: int

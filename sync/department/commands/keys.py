@@ -50,7 +50,7 @@ keys = noun(
 
 
 def _policy(home: DepartmentHome, given: Path | None) -> bytes:
-    """The policy file that was given, or the one in force. Raises InvalidInputError for what is none."""
+    """The given policy file, or the one in force. Raises InvalidInputError if the file is not a policy."""
     path = given or home.path / POLICY_FILE
     try:
         document = given_files.read_bytes(path)
@@ -222,7 +222,7 @@ def sign_draft(
 
 
 def _standing(signed: bytes, before: root_file.Root | None, office: Ed25519PrivateKey, key: Path) -> str:
-    """Who signed a file, with this office. Raises InvalidInputError for a key that is no office's."""
+    """Who has signed a file, including this office. Raises InvalidInputError for a key that no office has."""
     own = office.public_key().public_bytes_raw()
     if named_administrator.is_statement(signed):
         said, signatures = named_administrator.parse(signed)
@@ -284,7 +284,7 @@ def appoint(common: Common, *, file: Path) -> int:
 
 
 def _statement(file: Path) -> bytes:
-    """A file that names an administrator. Raises InvalidInputError."""
+    """Read a file that names an administrator. Raises InvalidInputError."""
     data = given_files.read_bytes(file)
     if not named_administrator.is_statement(data):
         cure = "take it once more from where it was drafted: department keys administrator"
@@ -330,7 +330,7 @@ def write_list(common: Common, *, folder: Path, out: Path) -> int:
 
 @contextlib.contextmanager
 def _said(home: DepartmentHome) -> Iterator[Said]:
-    """What the log says that units were offered, where there is one: their new keys are newer than that."""
+    """What the log says that units were offered, if there is a log, so that new keys are newer than that."""
     if not has_desk(home):
         yield unsaid
         return

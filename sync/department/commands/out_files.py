@@ -1,6 +1,6 @@
 """Files and folders for content that leaves the desk. Not a command.
 
-They are made before the call: a delivery that is in the log must not fail because of its file.
+They are made before the call, since a delivery that is in the log must not fail because of its file.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ REPEAT = "the log has this delivery; make room, then repeat the command, with an
 
 
 class NewFile:
-    """A file with an unused name, 0600, empty until filled."""
+    """A file with an unused name and mode 0600, which is empty until it is filled."""
 
     def __init__(self, path: Path) -> None:
-        """Raises InvalidInputError if it cannot be made."""
+        """Make the file. Raises InvalidInputError if that fails."""
         self.path, self.filled = path, False
         try:
             files.write_new(path, b"")
@@ -33,7 +33,7 @@ class NewFile:
             raise _unusable(path, error) from None
 
     def fill(self, data: bytes, *, logged: bool = True) -> None:
-        """Write and sync the content. Raises LackingError. `logged`: the log has the delivery, also where the
+        """Write and sync the content. Raises LackingError. `logged`: the log has the delivery even if the
         file is lost."""
         try:
             files.replace(self.path, data)
@@ -48,7 +48,7 @@ class NewFile:
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[NewFile]:
-    """A file to fill; removed if nothing filled it."""
+    """Make a file to fill, and remove it if it was not filled."""
     made = NewFile(path)
     try:
         yield made
@@ -72,14 +72,16 @@ def _unusable(path: Path, error: OSError) -> InvalidInputError:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Write a new file whole, if no call comes between. Raises as `new_file`."""
+    """Write a new file at once, for content that needs no call. Raises as `new_file`."""
     with new_file(path) as out:
         out.fill(data, logged=False)
 
 
 def save_images(terminal: Terminal, images: Images, out: Path) -> int:
-    """Save the pictures of a look in an existing folder, named by kind and the look's entry, and print where
-    they are. Raises as `new_file`."""
+    """Save the pictures of a look in an existing folder and print where they are. Raises as `new_file`.
+
+    Their names are the kind and the look's entry.
+    """
     made = []
     for name, data in (("patch", images.patch), ("overview", images.overview)):
         if data:

@@ -46,9 +46,9 @@ def send(
 ) -> int:
     """Sign a configuration (TOML) or an update bundle, and offer it to units; list what they are offered.
 
-    Both need a second person here, who is shown all that a configuration sets. Units fetch it with their next
-    sync and check it. A configuration changes the settings that it names, at once; an update waits until a
-    person installs it at the console. An update over 67 MB, as one of the whole image is, goes to each unit
+    Both need a second person here, who sees everything that a configuration sets. Units fetch it with their
+    next sync and check it. A configuration changes the settings that it names, at once; an update waits until
+    a person installs it at the console. An update over 67 MB, as one of the whole image is, goes to each unit
     on a stick instead (update /PATH at its console); with DEPARTMENT_URL, the limit is 12 MB. The desk
     refuses what no unit takes: a file that is no update, a damaged one, another board's bundle. With copies
     of an image's /usr/share/alpr/release-keys.txt and /etc/rauc/keyring.pem (as bundle-keyring.pem) in HOME,

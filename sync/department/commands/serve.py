@@ -62,16 +62,18 @@ def serve(common: Common) -> int:
                 ask_time=lambda: _ask_time(front),
             )
         )
-        if asking.is_alive():  # it looks into the database, which closes now
+        if asking.is_alive():  # it uses the database, which now closes
             asking.join(1)
     return DONE
 
 
 @contextlib.contextmanager
 def started(home: DepartmentHome) -> Iterator[tuple[Department, DeskContext | None]]:
-    """All that the server of a home has open, and its desk, if it has one. Raises HomeError where a file is
-    gone that no other takes the place of."""
-    signed_policy(home)  # without it, and the root file, nothing is purged, and no profile of it holds
+    """Open everything that a home's server needs, and its desk, if it has one.
+
+    Raises HomeError if a file is gone that nothing replaces.
+    """
+    signed_policy(home)  # without it and the root file nothing is purged, and no profile applies
     with home.locked():
         department = Department(home)
         try:
@@ -88,7 +90,7 @@ def started(home: DepartmentHome) -> Iterator[tuple[Department, DeskContext | No
 
 
 def _map_of(name: str) -> street_map.StreetMap | None:
-    """The map of the settings. A bad file costs the map, not the desk."""
+    """Open the map of the settings. A bad file costs the map, not the desk."""
     try:
         return street_map.opened(name)
     except street_map.MapError as error:
@@ -97,7 +99,7 @@ def _map_of(name: str) -> street_map.StreetMap | None:
 
 
 def _routes(front: DeskContext | None, streets: street_map.StreetMap | None) -> list[BaseRoute]:
-    """The desk for programs and for browsers, under one limit."""
+    """The desk's routes for programs and for browsers, which share their limits."""
     calling = Calling(front) if front is not None else None
     return [*api.routes(front, calling), *pages.routes(calling, street_map=streets)]
 

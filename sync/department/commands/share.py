@@ -45,7 +45,7 @@ scope_options = collected(
 
 def _narrower_of(plates: tuple[str, ...], since_us: int, until_us: int, images: bool) -> Scope | None:
     if not plates and since_us < 0 and until_us < 0:
-        return None  # all that was approved
+        return None  # everything that was approved
     return Scope(plates=plates, since_us=since_us, until_us=until_us, images=images)
 
 
@@ -61,7 +61,7 @@ narrower_scope = collected(
 )
 
 
-# --kind and --state have no default: the person who enters a request says what the agency is, and where
+# --kind and --state have no default: the person who enters a request decides what the agency is and where
 @desk_access.desk_verb(share, "record", example=RECORD)
 @click.option("--letter", type=given_files.FILE, required=True, help="The received letter.")
 @desk_access.text("--agency", "agency", "Name of the agency: 463.6 (a) 1.", required=False)

@@ -1,4 +1,4 @@
-"""For `send`: a document signed by a person's call. Not a command."""
+"""Signs a document by a person's call, for `send`. Not a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.errors import DONE, InvalidInputError
 
 
 def sign(terminal: Terminal, form: SignForm) -> int:
-    """Sign a document at the desk. Before the first administrator there is no desk: the command key signs."""
+    """Sign a document at the desk; before the first administrator, with the command key."""
     if has_desk(terminal.common):
         made: Signed = terminal.call("document/sign", form)
     else:

@@ -1,4 +1,4 @@
-"""A search step by step, from a command: progress on stderr, Ctrl-C cancels it cleanly."""
+"""Runs a search step by step from a command: progress on stderr, Ctrl-C cancels it cleanly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def run_by_steps(
     form: forms.RunForm,
     columns: tuple[str, ...],
 ) -> int:
-    """Begin the search, open it part by part, print what each part found. 130 where Ctrl-C cancelled it."""
+    """Begin the search, open it part by part, print what each part found. Returns 130 if Ctrl-C cancelled
+    it."""
     begun: forms.BegunSearch = call("inquiry/begin", form)
     much = f"{counted(begun.reads, 'read')} of {counted(begun.days, 'day')}, in about {begun.seconds:.0f} s"
     _print(f"this opens {much}; Ctrl-C cancels")

@@ -57,7 +57,7 @@ class Roles(click.ParamType[tuple[Role, ...]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[Role, ...]:
-        """Raises click.BadParameter naming the roles that there are."""
+        """Parse roles. Raises click.BadParameter naming the existing roles."""
         try:
             return value if isinstance(value, tuple) else parse_roles(value)
         except RecordError as error:
@@ -66,7 +66,7 @@ class Roles(click.ParamType[tuple[Role, ...]]):
 
 NEW_PASSWORD = "DEPARTMENT_NEW_PASSWORD"  # noqa: S105 - a name
 ASKED_AGAIN = frozenset({"password", WRONG_CODE, NONE_WAITS})
-TRIES = 5  # each refused one is an entry of the log
+TRIES = 5  # each refused one makes an entry
 user_argument = click.argument("name_of_user", metavar="USER")
 
 
@@ -141,8 +141,8 @@ def _session_desk(common: Common) -> contextlib.closing[Desk]:
 def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
     """Set your own password, even an expired one. The authenticator stays unless you ask for a new one, or
     another person made it: the command then shows the new one and asks for a code of it; until that is right,
-    nothing changes. A new password that is refused is asked for again, five times in all, so that your code
-    is used once."""
+    nothing changes. If the new password is refused, the command asks again, five times in all, so that your
+    code is used once."""
     old = desk_access.secret(desk_access.PASSWORD, "password")
     _demand_new(terminal.user or "", os.environ.get(NEW_PASSWORD))
     with desk_access.seat(terminal, send_password=True) as call:
@@ -176,7 +176,7 @@ def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
 
 
 def _demand_new(user: str, new: str | None) -> None:
-    """Refuse a new password that is not typed before a code is used for it. Raises FormError."""
+    """Refuse a missing new password before a code is used for it. Raises FormError."""
     weakness = weakness_of(new, user, "") if new else ""
     if weakness:
         raise FormError(f"the new password {weakness}", code="password", clause="CJIS IA-5", cure=CURE)

@@ -75,7 +75,7 @@ def _command_of(home: DepartmentHome) -> bytes | None:
     try:
         return root_in(home).other(COMMAND)
     except (HomeError, OSError):
-        return None  # the file is named with the log
+        return None  # the file is reported with the log
 
 
 def _report(common: Common, report: StoreReport, *, whole: bool) -> int:

@@ -1,4 +1,5 @@
-"""What a stranger gives `department verify`: a file to check, and keys from elsewhere. Not a command."""
+"""What a stranger gives to `department verify`: a file to check, and keys from another source. Not a
+command."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from sync.department.commands.given_files import FILE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyInput:
-    """The input of a stranger: the file to check, and keys from elsewhere."""
+    """A stranger's input: the file to check, and keys from another source."""
 
     package: Path | None
     key: str | None

@@ -1,5 +1,4 @@
-"""`department verify` for the access log and packages, for the department and for strangers. Not a
-command."""
+"""`department verify` for the access log and packages, here and with strangers. Not a command."""
 
 from __future__ import annotations
 
@@ -84,12 +83,12 @@ UNCHECKED_MANIFESTS = "not checked: the C2PA manifests (*.c2pa), which are the d
 
 
 def worst(*statuses: int) -> int:
-    """The status of several checks: something wrong before something that could not be checked."""
+    """The status of several checks: "wrong" takes precedence over "could not be checked"."""
     return FOUND_WRONG if FOUND_WRONG in statuses else max(statuses)
 
 
 def check_given(common: Common, given: VerifyInput) -> int:
-    """Check a package or a copied log with the keys given."""
+    """Check a package or a copied log with the given keys."""
     if not given.key:
         raise InvalidInputError("needs the department log's key, from elsewhere", where="--key")
     key = key_of(given.key, "--key")
@@ -125,7 +124,8 @@ def _keys_of(texts: Sequence[str], option: str) -> tuple[tuple[CosignerKey, ...]
 
 
 def _check_given_hours(common: Common, given: VerifyInput, folder: Path, public: Ed25519PublicKey) -> int:
-    """Match the hourly heads of a copy to its access log, and to public witnesses whose keys were given."""
+    """Compare the hourly heads of a copy with its access log, and with public witnesses whose keys were
+    given."""
     keys = _keys_of(given.public_witness_key, "--public-witness-key")
     log_id = log_id_of(public)
     origin = NoteKey(hourly_origin(log_id), public)
@@ -136,7 +136,7 @@ def _check_given_hours(common: Common, given: VerifyInput, folder: Path, public:
 
 
 def _opened_file(given: VerifyInput) -> OpenedCheck | None:
-    """The key service's list from a file, with its key. Raises InvalidInputError."""
+    """Read the key service's list from a file, with its key. Raises InvalidInputError."""
     if given.opened is None:
         return None
     try:
@@ -218,7 +218,8 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
 
 
 def _names_of(head: PackageHead) -> str:
-    """Which unit's name the department gives each log: a unit is known by its key, whatever its name."""
+    """The unit's name that the department gives to each log. A unit is known by its key, whatever its
+    name."""
     logs = {
         log_id_of(Ed25519PublicKey.from_public_bytes(one.public)).hex()[:16]: one.unit for one in head.reads
     }
@@ -230,7 +231,7 @@ def _names_of(head: PackageHead) -> str:
 
 
 def _how_it_left(checked: CheckedPackage, witnesses: Witnesses | None) -> list[str]:
-    """What is known of the entries under which a package left."""
+    """What is known about the entries under which a package left."""
     if not checked.entries:
         return ["not proven: that it left by an entry of the access log (a package of an earlier version)"]
     lines = []
@@ -272,8 +273,10 @@ def check_home(
     *,
     store: Store,
 ) -> int:
-    """Check a home's access log against its witnesses, its key service, what units reported, and the content
-    of open holds (with `keys`); the status. `store`: the home's.
+    """Check a home's access log and return the exit status. `store`: the home's.
+
+    The log is compared with its witnesses, its key service, what units reported, and, with `keys`, the
+    content of open holds.
 
     A department that has no desk yet has nothing to check here.
     """
@@ -317,7 +320,7 @@ def check_home(
 
 
 def _opened_list(home: DepartmentHome, root: Root) -> tuple[OpenedCheck | None, list[str], list[str]]:
-    """The key service's own list; or that it gives no answer, or what is wrong with the list."""
+    """The key service's own list; else that there is no answer, or what is wrong with the list."""
     try:
         return opened_of(home, root), [], []
     except KeyServiceAwayError as error:
@@ -330,11 +333,11 @@ def _trace_in(home: DepartmentHome, store: Store) -> str:
     try:
         return trace_of_desk(home, store)
     except StoreError:
-        return ""  # the row that holds what none such holds is named with the store
+        return ""  # the malformed row is reported with the store
 
 
 def _without_log(common: Common, home: DepartmentHome, root: Root, trace: str) -> int:
-    """Who removes the log hides all: what else a desk left says that there was one."""
+    """Report a removed log, which would hide everything: other traces show that there was a desk."""
     lost = f"the access log is not here, and this department had a desk: {trace}: restore "
     lost += f"{home.path / FOLDER / DATABASE} from its backup, with {FOLDER}/{KEYS}"
     problems = (*([lost] if trace else []), *_wrong_with_named(home, root))
@@ -346,13 +349,17 @@ def _without_log(common: Common, home: DepartmentHome, root: Root, trace: str) -
 
 
 def _wrong_with_root(root: Root, adopted: tuple[int, bytes] | None) -> list[str]:
-    """An older file of the same offices names other keys and witnesses: the log says which one holds."""
+    """What is wrong if the root file is not the adopted one, since an older file names other keys and
+    witnesses."""
     what = "" if adopted is None else unlike(root, *adopted)
     return [f"{what}: {CURE}"] if what else []
 
 
 def _wrong_with_named(home: DepartmentHome, root: Root) -> list[str]:
-    """By another policy file than the root names nothing is purged, and with other keys nothing is signed."""
+    """What is wrong with the policy file and the keys that the root file names.
+
+    With others, nothing is purged and nothing is signed.
+    """
     wrong = []
     for check in (signed_policy, demand_named):
         try:
@@ -365,20 +372,22 @@ def _wrong_with_named(home: DepartmentHome, root: Root) -> list[str]:
 
 
 def _wrong_with_credentials(folder: Path, home: DepartmentHome) -> list[str]:
-    """The key that seals the credentials is no key of a year, and no entry is under it: no one can log on
-    without it."""
+    """What is wrong with the key that seals the credentials, without which no one can log on.
+
+    It is not a yearly key, and no entry is under it.
+    """
     try:
         with closing(AccessLog(folder, home.log_key())) as log:
             demand_credential_key(log)
     except HomeError as error:
         return [str(error)]
     except (StorageError, sqlite3.Error):
-        return []  # what is wrong with the log is said of its entries
+        return []  # what is wrong with the log is reported with its entries
     return []
 
 
 def _check_hours(common: Common, home: DepartmentHome, root: Root) -> int:
-    """Match the hourly heads to the access log and to the public witnesses."""
+    """Compare the hourly heads with the access log and with the public witnesses."""
     named = root.public_witnessing()
     if named is None:
         return DONE
@@ -391,12 +400,12 @@ def _check_hours(common: Common, home: DepartmentHome, root: Root) -> int:
 
 
 def _snapshot_of(folder: Path, home: DepartmentHome) -> Snapshot | None:
-    """How many entries the desk's snapshot holds, and whether it differs from a state; None without one."""
+    """How many entries the desk's snapshot has, and how to compare it with a state; None if there is none."""
     try:
         with closing(AccessLog(folder, home.log_key())) as log:
             kept = snapshot.read(log)
     except (StorageError, sqlite3.Error):
-        return None  # what is wrong with the log is said of its entries
+        return None  # what is wrong with the log is reported with its entries
     if kept is None:
         return None
     content = snapshot.to_bytes(kept)
@@ -404,12 +413,12 @@ def _snapshot_of(folder: Path, home: DepartmentHome) -> Snapshot | None:
 
 
 def _salt_of(folder: Path, home: DepartmentHome) -> bytes:
-    """The salt that draws the samples of audits; nothing where it cannot be read."""
+    """The salt that draws the samples of audits; b"" if it cannot be read."""
     try:
         with closing(AccessLog(folder, home.log_key())) as log:
             return log.first_salt(CredentialSet.KIND)
     except (StorageError, HomeError, sqlite3.Error):
-        return b""  # what is wrong with the log is said of its entries
+        return b""  # what is wrong with the log is reported with its entries
 
 
 def _report(common: Common, report: LogReport) -> int:
@@ -431,7 +440,7 @@ def _report(common: Common, report: LogReport) -> int:
 
 
 def _status(report: LogReport) -> int:
-    """A log that no witness proves whole does not pass as verified."""
+    """The exit status of a report. A log that no witness proves complete does not pass as verified."""
     if not report.sound:
         return FOUND_WRONG
     return DONE if report.proven or not report.witnessable else PART_LACKING

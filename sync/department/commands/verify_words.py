@@ -14,7 +14,7 @@ from sync.errors import DONE, FOUND_WRONG
 
 
 def report_hours(common: Common, report: HoursReport) -> int:
-    """Print what came of the check of the hourly heads; the exit status."""
+    """Print the result of the check of the hourly heads, and return the exit status."""
     if common.json:
         print(json.dumps({"hourly_heads": asdict(report)}))
         return FOUND_WRONG if report.problems else DONE

@@ -112,7 +112,7 @@ def serve(
 
 
 def _shown(certificate: Path | None, tls_key: Path | None, *, fips: bool) -> ServedCertificate | None:
-    """The certificate, or None for plain HTTP (a co-signature needs no secrecy)."""
+    """The certificate, or None for plain HTTP, since a co-signature needs no secrecy."""
     if certificate is None or tls_key is None:
         return None
     return ServedCertificate(certificate, tls_key, approved=fips)
