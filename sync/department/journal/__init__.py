@@ -1,1 +1,1 @@
-"""The department's access log: its entries, the sealed Merkle log, its check, and the witness."""
+"""The department's access log: its entries, the sealed Merkle log, the check of the log, and the witness."""

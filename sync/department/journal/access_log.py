@@ -1,14 +1,13 @@
 """The department's access log: a Merkle log of signed, sealed entries in one SQLite file.
 
-A leaf is COSE_Sign1 (Ed25519, the department log key) over deterministic CBOR {1: version, 2: log id,
-3: kind, 4: sequence, 5: year of the audit key, 6: [commitment, SHA-256 of the sealed entry]}; leaf hash and
-tree as in RFC 9162, tree heads as C2SP checkpoints. The entry itself (stamp, record, and the signature of the
-person who made it, if any) is sealed beside it under the audit key of its year. Tables:
-`entries` is the log; `nodes` and the columns kind and year are caches that `check_log.py` recomputes; `heads`
-holds co-signed tree heads.
+A leaf is COSE_Sign1 (Ed25519, the department log key) over deterministic CBOR {1: version, 2: log id, 3:
+kind, 4: sequence, 5: year of the audit key, 6: [commitment, SHA-256 of the sealed entry]}; leaf hash and tree
+as in RFC 9162, tree heads as C2SP checkpoints. The entry itself (stamp, record and, if a person made it, that
+person's signature) is sealed beside it under the audit key of its year. Tables: `entries` is the log; `nodes`
+and the columns kind and year are caches that `check_log.py` recomputes; `heads` has co-signed tree heads.
 
-Any number of processes may write: each append is one immediate transaction, synced before it returns. An
-entry that is dated before the one before it is refused.
+Several processes may write: each append is one immediate transaction, synced before it returns. An entry that
+is dated before its predecessor is refused.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ CONTEXT = b"alpr-department/entry/v1"
 ELEMENT = "entry"
 MAX_ENTRY_BYTES = 1 << 20
 DATABASE = "access-log.sqlite"
-AT_ONCE = 1000  # entries read with one statement
+AT_ONCE = 1000  # entries read by one statement
 KEYS = "audit-keys"
 KEY_CURE = "restore it from its backup: no other opens the entries of that year"
 SCHEMA = (
@@ -64,19 +63,19 @@ def origin_of(log_id: bytes) -> str:
 
 
 def year_of(at_us: int) -> int:
-    """Which year's audit key seals an entry (UTC)."""
+    """The year whose audit key seals an entry (UTC)."""
     return datetime.datetime.fromtimestamp(at_us / 1e6, datetime.UTC).year
 
 
 def leaf_payload(log_id: bytes, kind: str, sequence: int, year: int, mark: Mark) -> bytes:
-    """What a leaf signs."""
+    """The signed payload of a leaf."""
     return envelope.encode(
         {1: VERSION, 2: log_id, 3: kind, 4: sequence, 5: year, 6: [mark.commitment, mark.digest]}
     )
 
 
 def parse_leaf(payload: bytes) -> tuple[bytes, str, int, int, Mark]:
-    """(log id, kind, sequence, year, mark) of a leaf. Raises EnvelopeError, RecordError."""
+    """Parse a leaf into (log id, kind, sequence, year, mark). Raises EnvelopeError, RecordError."""
     value = envelope.decode(payload, limit=1024)
     if not (isinstance(value, dict) and set(value) == {1, 2, 3, 4, 5, 6} and value[1] == VERSION):
         raise RecordError("a leaf has the fields 1 to 6 and a known version", where="leaf")
@@ -96,7 +95,7 @@ def parse_leaf(payload: bytes) -> tuple[bytes, str, int, int, Mark]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryOpening:
-    """What opens an entry's commitment. The repr hides the content."""
+    """The opening of an entry's commitment. The repr hides the content."""
 
     sequence: int
     salt: bytes
@@ -105,8 +104,10 @@ class EntryOpening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPart:
-    """A run of leaves from `start` on, up to a signed tree head, with the openings of those that say who can
-    sign or must be signed."""
+    """Leaves from `start` up to a signed tree head.
+
+    Includes the openings of entries that say who can sign, or that must be signed.
+    """
 
     start: int
     leaves: tuple[bytes, ...]
@@ -115,7 +116,7 @@ class LogPart:
 
 
 class AuditKeys:
-    """AES-256 keys that seal entries, one a year, as 0600 files apart from the database and its backups."""
+    """AES-256 keys that seal entries, one per year, in 0600 files apart from the database and its backups."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -125,14 +126,14 @@ class AuditKeys:
         return self._folder / f"{year}.key"
 
     def of(self, year: int, *, make: bool = False) -> bytes:
-        """The key of a year. Raises HomeError if it is gone and may not be made."""
+        """The key of a year. Raises HomeError if it is missing and may not be made."""
         if year not in self._known:
             path = self.path_of(year)
             if make and not path.exists():
                 files.make_dir(self._folder)
                 files.write_first(path, sealing.new_key())
             elif make:
-                files.sync_dir(self._folder)  # its maker may have ended before that
+                files.sync_dir(self._folder)  # its maker may have ended before doing so
             try:
                 key = path.read_bytes()
             except OSError:
@@ -145,7 +146,7 @@ class AuditKeys:
 
 
 class AccessLog:
-    """The log of one department. Append, read, prove, and have its tree head co-signed."""
+    """One department's log: appends, reads and proves entries, and keeps co-signed tree heads."""
 
     def __init__(self, folder: Path, key: Ed25519PrivateKey) -> None:
         """Open the log in `folder`. Raises HomeError."""
@@ -166,7 +167,7 @@ class AccessLog:
 
     @classmethod
     def create(cls, folder: Path, key: Ed25519PrivateKey) -> AccessLog:
-        """A new, empty log in `folder` (made 0700). Raises HomeError."""
+        """Make a new, empty log in `folder` (0700). Raises HomeError."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / DATABASE
         if path.exists() and (path.is_dir() or path.stat().st_size):  # empty: an interrupted start
@@ -184,16 +185,16 @@ class AccessLog:
 
     @property
     def note_key(self) -> NoteKey:
-        """The log's verifying key, in the witness's form."""
+        """The log's verifying key, in the witnesses' format."""
         return NoteKey(self.origin, self.public)
 
     # writing ------------------------------------------------------------------------------------------------
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """One transaction: code inside it decides on the newest state and appends. Nests.
+        """One transaction, in which code decides on the newest state and appends. Nests.
 
-        `on_undone` is called after entries were rolled back, before another thread gets its turn.
+        After a rollback, `on_undone` is called before another thread gets its turn.
         """
         with self._guard:
             if self._depth:
@@ -218,19 +219,19 @@ class AccessLog:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Keep other threads from appending meanwhile. Nests, also with `writing`."""
+        """Keep other threads from appending. Nests, also with `writing`."""
         with self._guard:
             yield
 
     @property
     def unsettled(self) -> bool:
-        """Whether the current transaction has entries that may still be rolled back."""
+        """Whether the present transaction has entries that may still be rolled back."""
         return self._added
 
     def append(self, note: Note, stamp: Stamp, signed: bytes = b"") -> Entry:
-        """Seal, sign, add and sync one entry. Raises StorageError kinds for a record that is malformed.
+        """Seal, sign, add and sync one entry. Raises StorageError for a malformed record.
 
-        `signed`: the statement of the person who made it, where there is one.
+        `signed`: the statement of the person who made it, if any.
         """
         check = getattr(note, "check", None)
         if check is not None:
@@ -271,7 +272,7 @@ class AccessLog:
 
     def newest_us(self) -> int:
         """When the newest entry was made; 0 for an empty log. No later entry is dated before it."""
-        with self._guard:  # the cached entries are dropped when another thread's entries are rolled back
+        with self._guard:  # cached entries are dropped when another thread's are rolled back
             size = self.size()
             if size and self._newest[0] != size:
                 self._newest = (size, self.entry(size - 1).stamp.at_us)
@@ -280,9 +281,9 @@ class AccessLog:
     def entries(
         self, start: int = 0, end: int | None = None, kinds: tuple[str, ...] | None = None
     ) -> Iterator[Entry]:
-        """Entries [start, end) in order, of `kinds` only if given; read a thousand at a time.
+        """Entries [start, end) in order, read a thousand at a time; only of `kinds`, if given.
 
-        Raises SealError for one that was changed.
+        Raises SealError for an entry that was changed.
         """
         end = self.size() if end is None else end
         where = "sequence >= ? AND sequence < ?"
@@ -297,7 +298,7 @@ class AccessLog:
             start = rows[-1][0] + 1 if len(rows) == AT_ONCE else end
 
     def size_at(self, us: int) -> int:
-        """How many entries were made before this time; no entry is dated before its predecessor."""
+        """How many entries were made before this time."""
         return bisect.bisect_left(range(self.size()), us, key=lambda at: self.entry(at).stamp.at_us)
 
     def entry(self, sequence: int) -> Entry:
@@ -336,19 +337,21 @@ class AccessLog:
             )
 
     def has_kind(self, kind: str) -> bool:
-        """Whether there is an entry of this kind; opens none."""
+        """Whether there is an entry of this kind, without opening any."""
         with self._guard:
             row = self._db.execute("SELECT 1 FROM entries WHERE kind = ? LIMIT 1", (kind,)).fetchone()
         return row is not None
 
     def first_salt(self, kind: str) -> bytes:
-        """The salt of the first entry of a kind, which the audit keys alone open; nothing without one. Raises
-        as `opening`."""
+        """The salt of the first entry of a kind, which only the audit keys open; empty without an entry.
+
+        Raises as `opening`.
+        """
         first = next(self.entries(kinds=(kind,)), None)
         return b"" if first is None else self.opening(first.sequence)[1].salt
 
     def leaves(self, end: int) -> Iterator[bytes]:
-        """The signed leaves of the first `end` entries, in order; read a thousand at a time."""
+        """The signed leaves of the first `end` entries in order, read a thousand at a time."""
         query = "SELECT leaf FROM entries WHERE sequence >= ? AND sequence < ? ORDER BY sequence"
         for start in range(0, end, AT_ONCE):
             with self._guard:
@@ -356,7 +359,7 @@ class AccessLog:
             yield from (bytes(leaf) for (leaf,) in rows)
 
     def sign(self, payload: bytes, context: bytes) -> bytes:
-        """COSE_Sign1 by the log's key, for data that is not an entry."""
+        """Sign data that is not an entry with the log's key; returns a COSE_Sign1."""
         return envelope.sign(payload, self._key, context=context)
 
     def part(self, start: int, end: int) -> LogPart:
@@ -392,11 +395,11 @@ class AccessLog:
         return self.sign_head(self.head(size))
 
     def sign_head(self, head: Checkpoint) -> str:
-        """A tree head of this log, or of the hourly log beside it, as a signed note."""
+        """Sign a tree head of this log, or of the hourly log beside it, as a note."""
         return sign_checkpoint(head, self._key)
 
     def cosigned(self, most: int | None = None) -> tuple[int, str]:
-        """(size, note) of the newest co-signed tree head, of at most so many entries; (0, "") if none."""
+        """(size, note) of the newest co-signed tree head with at most `most` entries; (0, "") if none."""
         query = "SELECT size, note FROM heads WHERE size <= ? ORDER BY size DESC LIMIT 1"
         with self._guard:
             row = self._db.execute(query, ((1 << 62) if most is None else most,)).fetchone()
@@ -408,7 +411,7 @@ class AccessLog:
             self._db.execute("INSERT OR REPLACE INTO heads VALUES (?, ?)", (size, note))
 
     def checkpoint(self) -> None:
-        """Write SQLite's write-ahead log back into the file, before a copy."""
+        """Write SQLite's WAL back into the file, for a copy."""
         with self._guard:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -416,8 +419,7 @@ class AccessLog:
         """The proof that the first `size` entries continue the first `old`."""
         return self._tree.consistency(old, size)
 
-    # beside the log: credential records (whose digest is in the log) and when a session was last
-    # used ---------
+    # beside the log: credential records (their digest is in the log), and when a session was last used ------
 
     def put_credential(self, user: str, sealed: bytes) -> None:
         with self.writing():
@@ -429,7 +431,7 @@ class AccessLog:
         return bytes(row[0]) if row else None
 
     def credentials(self) -> list[tuple[str, bytes]]:
-        """Every user's, sealed."""
+        """Every user's sealed credential."""
         with self._guard:
             rows = self._db.execute("SELECT user, sealed FROM credentials ORDER BY user").fetchall()
         return [(str(user), bytes(sealed)) for user, sealed in rows]
@@ -445,7 +447,7 @@ class AccessLog:
 
 
 def open_entry(log_id: bytes, sequence: int, payload: bytes, sealed: bytes, keys: AuditKeys) -> Entry:
-    """Open a sealed entry and match it to its leaf. Raises SealError, RecordError, EnvelopeError."""
+    """Open a sealed entry and match it with its leaf. Raises SealError, RecordError, EnvelopeError."""
     named_log, kind, named_sequence, year, mark = parse_leaf(payload)
     if named_log != log_id or named_sequence != sequence:
         raise RecordError("the leaf belongs to another place or log", where=f"access log, entry {sequence}")
@@ -454,7 +456,7 @@ def open_entry(log_id: bytes, sequence: int, payload: bytes, sealed: bytes, keys
 
 
 def entry_from(kind: str, sequence: int, content: bytes) -> Entry:
-    """An entry from its content in clear: a stamp, a note, a person's signature where there is one.
+    """Parse an entry's opened content: a stamp, a note and, if any, a person's signature.
 
     Raises RecordError, EnvelopeError.
     """

@@ -1,4 +1,4 @@
-"""Entries of alerts (463.7): that one is known, and each step that a person took with it. No I/O."""
+"""Entries about alerts (463.7): that one became known, and each step that a person took. No I/O."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from storage.alert_life import AlertStep
 from sync.department.journal.entry_base import Note
 
 PLANTED = "planted/"
-BEFORE_ENROLLMENT = "before enrollment"  # its list was never approved by two people of this department
+BEFORE_ENROLLMENT = "before enrollment"  # two people of this department never approved its list
 
 
 def planted_name(token: str, record: str) -> str:
-    """The name of a planted mismatch that shows the picture of the alert recorded as `record`."""
+    """The name of a planted mismatch that shows the picture of the alert in `record`."""
     return f"{PLANTED}{token}~{record}"
 
 
 def record_of(alert: str) -> str:
-    """LOG/number of the unit's record that an alert of this name shows; empty for a planted one without."""
+    """LOG/number of the unit's record in an alert's name; empty for a planted alert without one."""
     return alert if not alert.startswith(PLANTED) else alert.partition("~")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertKnown(Note):
-    """An alert of a unit was opened at the desk for the first time, or a planted mismatch was made.
+    """A unit's alert was opened at the desk for the first time, or a planted mismatch was made.
 
-    `alert`, `read`: LOG/number; a planted mismatch is named by `planted_name`. `entry`: SHA-256 of the list's
-    entry. `silent`: why it did not sound. `recipients`: of a covert entry. `planted_plate`: of a planted
-    mismatch, what its entry says; empty for a real alert.
+    `alert`, `read`: LOG/number; `planted_name` gives the name of a planted mismatch. `entry`: SHA-256 of the
+    list's entry. `silent`: why it did not sound. `recipients`: of a covert entry. `planted_plate`: the plate
+    in a planted mismatch's entry; empty for a real alert.
     """
 
     KIND: ClassVar[str] = "alert_known"
@@ -49,16 +49,16 @@ class AlertKnown(Note):
 
     @property
     def record(self) -> str:
-        """LOG/number of the unit's record whose entry it shows; of a planted one, of its picture's alert.
+        """LOG/number of the unit's record; for a planted mismatch, that of its picture's alert.
 
-        Empty for a planted mismatch of an older log, which named none.
+        Empty for a planted mismatch in an older log, which named none.
         """
         return record_of(self.alert)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertStepTaken(Note):
-    """One step in the life of an alert. `unit`: where it was taken, empty for the desk."""
+    """A step with an alert. `unit`: where it was taken, empty for the desk."""
 
     KIND: ClassVar[str] = "alert_step"
     alert: str
@@ -68,7 +68,7 @@ class AlertStepTaken(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRecordsOpened(Note):
-    """Steps that units recorded are known at the desk: `records`, each LOG/number, are not opened again."""
+    """The desk knows these steps, recorded by units: `records`, each LOG/number, are not opened again."""
 
     KIND: ClassVar[str] = "alert_records_opened"
     records: tuple[str, ...]

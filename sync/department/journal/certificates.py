@@ -1,4 +1,4 @@
-"""Certificates in the log: whose key made another key, or a call, its person's. No I/O."""
+"""Certificates in the log, by which a person's key vouches for another key or for a call. No I/O."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sync.department.journal.statements import SESSION, SIGNED_WITHIN_US, Certif
 from sync.department.journal.unsigned import UnsignedError
 
 
-def certified(  # noqa: PLR0917 - a certificate, and what it must say
+def certified(  # noqa: PLR0917 - a certificate and what it must say
     department: bytes, at_us: int, message: bytes, by: bytes, user: str, use: str
 ) -> Certificate:
-    """A certificate by this public key of a person, for this use, made about then. Raises UnsignedError."""
+    """Open a certificate by a person's public key, for this use and about this time. Raises UnsignedError."""
     try:
         said = open_certificate(message, by)
     except (StorageError, ValueError) as error:
@@ -30,7 +30,7 @@ def certified(  # noqa: PLR0917 - a certificate, and what it must say
 def certified_by_passkey(
     department: bytes, at_us: int, note: SessionKeySet, keys: Iterable[PasskeySet]
 ) -> Certificate:
-    """The certificate of a session's key by one of these passkeys. Raises UnsignedError."""
+    """Open the certificate of a session's key by one of these passkeys. Raises UnsignedError."""
     try:
         wanted = credential_of(note.certificate)
         key = next(one for one in keys if one.credential_id == wanted)
@@ -43,8 +43,10 @@ def certified_by_passkey(
 
 
 def use_certificate(recent: dict[bytes, int], said: Certificate, at_us: int, *, opens: bool) -> None:
-    """A certificate opens a session, of a new key, or opens one again; once. `recent`: the hour's
-    certificates and keys of sessions. Raises UnsignedError."""
+    """Use up a certificate, which opens a session with a new key, or opens one again. Raises UnsignedError.
+
+    `recent`: the hour's certificates and keys of sessions.
+    """
     forget(recent, lambda one: at_us - one >= HOUR_US)
     made = hashlib.sha256(to_bytes(said)).digest()
     if made in recent or (opens and said.public_key in recent):

@@ -1,5 +1,7 @@
-"""Entries of the second person: changes that wait for one, emergencies that get one afterwards, signed
-documents, and the comparison of case numbers. No I/O."""
+"""Entries about second persons: changes that wait for one, emergencies that get one afterwards.
+
+Also those about signed documents and the comparison of case numbers. No I/O.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,10 @@ from sync.department.journal.entry_base import Note
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeProposed(Note):
-    """A call that needs a second person, and waits for one.
+    """A call that waits for a second person.
 
-    `digest`: SHA-256 of its form; `about`: the user, hold or document that it changes; `summary`: the same in
-    words, for the person who decides.
+    `digest`: SHA-256 of its form; `about`: the user, hold or document that it changes; `summary`: the change
+    in words, for the person who decides.
     """
 
     KIND: ClassVar[str] = "change_proposed"
@@ -27,7 +29,7 @@ class ChangeProposed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeDecided(Note):
-    """The second person's yes or no to a proposed change."""
+    """The second person approved or declined a proposed change."""
 
     KIND: ClassVar[str] = "change_decided"
     proposal: int
@@ -37,7 +39,7 @@ class ChangeDecided(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeUsed(Note):
-    """An approved change was carried out; its approval is used up. `second`: who approved it."""
+    """An approved change was carried out, which used up the approval. `second`: who approved it."""
 
     KIND: ClassVar[str] = "change_used"
     proposal: int
@@ -47,8 +49,7 @@ class ChangeUsed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticatorKept(Note):
-    """With a new password: codes of the authenticator up to `used_step` count as used, whether it was kept or
-    is new."""
+    """Belongs to a new password: the authenticator's codes up to `used_step` count as used, kept or new."""
 
     KIND: ClassVar[str] = "authenticator_kept"
     user: str
@@ -57,14 +58,14 @@ class AuthenticatorKept(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayCounted(Note):
-    """How many reads the department received on a day (YYYY-MM-DD, UTC), entered when the day is over.
+    """How many reads the department received on a day (YYYY-MM-DD, UTC); entered when the day is over.
 
-    `elements`: (name, how many) of everything received on it, by name; `given_up`: how many elements were
-    given up on it. Entries of before these were counted have neither: () and -1.
+    `elements`: (name, how many) of everything received that day, by name; `given_up`: how many elements were
+    given up that day. Older entries have () and -1.
 
-    `rows`: (table, how many, SHA-256) of the rows that came since the last entry that has them, up to this
-    day's end, by table (`store/dated_rows.py`); None in others. `sizes`: (number, co-signed records) of
-    logs of units that had grown since.
+    `rows`: (table, how many, SHA-256) of the rows from the last entry with rows to the end of this day, by
+    table (`store/dated_rows.py`); None in other entries. `sizes`: (number, co-signed records) of the units'
+    logs that grew since then.
     """
 
     KIND: ClassVar[str] = "day_counted"
@@ -78,10 +79,10 @@ class DayCounted(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRests(Note):
-    """What a hold rests on: the searches by its own person that found its reads, or the second person's yes.
+    """The basis of a hold: searches by the same person that found its reads, or a second person's approval.
 
-    `access`: the hold's access entry; `approval`: the proposal that was approved, or -1; `content`: SHA-256
-    of the held file of each read, sealed under the hold's key (entries of before have none).
+    `access`: the hold's access entry; `approval`: the approved proposal, or -1; `content`: SHA-256 of each
+    read's held file, sealed under the hold's key; empty in older entries.
     """
 
     KIND: ClassVar[str] = "hold_rests"
@@ -93,7 +94,7 @@ class HoldRests(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTaken(Note):
-    """A queued request is being run; a second person who starts it too is refused."""
+    """A queued request is being run, so that another person who starts it is refused."""
 
     KIND: ClassVar[str] = "request_taken"
     request: int
@@ -101,7 +102,7 @@ class RequestTaken(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesignationSet(Note):
-    """463.6 (b): how long a person is the administrator's designee."""
+    """463.6 (b): until when a person is the administrator's designee."""
 
     KIND: ClassVar[str] = "designation"
     user: str
@@ -110,8 +111,10 @@ class DesignationSet(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlassBroken(Note):
-    """A search that ran on one person's word because a life was in danger. `access`: its access entry;
-    `due_us`: when a second person must have judged it."""
+    """An emergency search, run by one person because a life was in danger.
+
+    `access`: its access entry; `due_us`: when a second person must have judged it.
+    """
 
     KIND: ClassVar[str] = "glass_broken"
     access: int
@@ -121,7 +124,7 @@ class GlassBroken(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlassJudged(Note):
-    """The second person's word on an emergency search, afterwards."""
+    """The second person's judgment of an emergency search, afterwards."""
 
     KIND: ClassVar[str] = "glass_judged"
     access: int
@@ -133,7 +136,7 @@ class GlassJudged(Note):
 class DocumentSigned(Note):
     """A person had a document for units signed: a hot list, a configuration, an update.
 
-    `digest`: SHA-256 of its body; `unit`: for that unit alone, or empty; `expires_us`: -1 for never.
+    `digest`: SHA-256 of its body; `unit`: the only unit that it is for, or empty; `expires_us`: -1 for never.
     """
 
     KIND: ClassVar[str] = "document_signed"
@@ -146,11 +149,11 @@ class DocumentSigned(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListSent(Note):
-    """What a hot list holds that was sent, for the public: where it comes from and of which categories.
+    """The public facts about a hot list that was sent: its source and its categories.
 
-    `agency`: the other agency that shares it, or empty; `entries`: all of them; `covert`: those whose alerts
-    only named people see; `categories`: (category, entries that are not covert). An earlier version counted
-    the covert ones in their categories, too.
+    `agency`: the other agency that shares it, or empty; `entries`: how many in total; `covert`: how many
+    whose alerts only named people see; `categories`: (category, entries that are not covert). Older versions
+    also counted covert entries in their categories.
     """
 
     KIND: ClassVar[str] = "list_sent"
@@ -165,11 +168,11 @@ class ListSent(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CasesCompared(Note):
-    """The look-ups of a period, held against the case and incident numbers of CAD or RMS.
+    """The lookups of a period, compared with the case and incident numbers of CAD or RMS.
 
-    `unknown`: accesses whose number the export does not have, `users`: in whose name each was made;
-    `source`: SHA-256 of the export; `found`: accesses that an earlier export lacked, and this one has;
-    `left`: those of the person who compared, for the next comparison.
+    `unknown`: accesses whose number is not in the export; `users`: in whose name each was made; `source`:
+    SHA-256 of the export; `found`: accesses that an earlier export lacked but this one has; `left`: accesses
+    of the person who compared, left for the next comparison.
     """
 
     KIND: ClassVar[str] = "cases_compared"

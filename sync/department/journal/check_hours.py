@@ -1,7 +1,7 @@
-"""Checks the log of hourly heads: every hour there, each of this access log, and as public witnesses saw it.
+"""Checks the log of hourly heads: that no hour is missing, and that each is as public witnesses saw it.
 
-At home the file must be there. A stranger has what the department gave: what is absent is named as not
-checked, and never counts as wrong.
+At home, the file must be there. An outsider has only what the department gave; anything missing is reported
+as not checked, never as wrong.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ NAME = "hourly heads"
 
 @dataclass(slots=True)
 class HoursReport:
-    """`hours`: how many are here; `witnessed`: how many of them a public witness saw, the last at
-    `witnessed_at_s`.
+    """The result of a check.
 
-    `unchecked`: what could not be checked for want of a file, a key or a tree head.
+    `hours`: how many are here; `witnessed`: how many of them a public witness saw, the last at
+    `witnessed_at_s`; `unchecked`: what could not be checked because a file, a key or a tree head is missing.
     """
 
     hours: int = 0
@@ -45,7 +45,7 @@ class HoursReport:
         self.unchecked.append(f"{NAME}: {what}")
 
 
-def check_hours(  # noqa: PLR0917 - a log, its key, who co-signed it
+def check_hours(  # noqa: PLR0917 - a log, its key and its co-signers
     folder: Path,
     log_id: bytes,
     key: NoteKey,
@@ -96,7 +96,7 @@ def check_hours(  # noqa: PLR0917 - a log, its key, who co-signed it
 
 
 def _check_rows(places: list[int], rows: list[HourRow], tree: Tree, report: HoursReport) -> None:
-    """Each hour follows the one before it and has a head of the access log."""
+    """Check that each hour follows the one before and has a head of the access log."""
     if places != list(range(len(places))):
         report.wrong("the leaves are not numbered one after another: an hour was removed")
     for at, row in enumerate(rows):
@@ -111,7 +111,7 @@ def _check_rows(places: list[int], rows: list[HourRow], tree: Tree, report: Hour
             report.wrong(f"{name} has a head that is not one of this access log")
 
 
-def _check_note(  # noqa: PLR0917 - a tree head, and what it is held against
+def _check_note(  # noqa: PLR0917 - a tree head and what to compare it with
     note: str,
     key: NoteKey,
     hours: Tree,
@@ -121,7 +121,7 @@ def _check_note(  # noqa: PLR0917 - a tree head, and what it is held against
     *,
     size: int | None = None,
 ) -> None:
-    """A tree head of the hours. `size`: as the department stored it; without, it came from a witness."""
+    """Check a tree head of the hours. `size`: as stored by the department; None for a witness's head."""
     what = "a public witness's tree head" if size is None else "a stored tree head"
     try:
         head = open_checkpoint(note, key)

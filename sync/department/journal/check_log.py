@@ -1,10 +1,10 @@
-"""Checks an access log as a stranger would: every signature, every hash, the witnesses' newest tree heads.
+"""Checks an access log as an outsider would: every signature, every hash, the witnesses' newest tree heads.
 
-What it needs: the log file, the log's public key, the witnesses' public keys and a checkpoint that came from
-each. It needs no key of the department; with the key service's list it finds what was opened and then taken
-out, with the audit keys it opens every entry, holds its time against the witnesses', and finds accesses and
-changes of the roster that the person whom they name did not sign. Findings name the first bad entry; nothing
-is repaired.
+It needs the log file, the log's public key, the witnesses' public keys and a checkpoint from each, but no key
+of the department. With the key service's list, it also finds entries that were removed after content was
+opened for them. With the audit keys, it opens every entry, compares its time with the witnesses', and finds
+accesses and changes of the roster that the named person did not sign. Findings name the first bad entry;
+nothing is repaired.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class LogReport:
     """The result of a check. `problems`: faults, worst first. `proven`: a witness's tree head matched;
     `witnessable`: there is a witness to ask.
 
-    `unchecked`: what could not be checked, for want of a key, a file, a witness or a newer log. `claims`:
-    what a single witness claims against the log and did not show.
+    `unchecked`: what could not be checked because a key, a file, a witness or a newer log is missing.
+    `claims`: what single witnesses claim against the log without proof.
     """
 
     entries: int
@@ -65,7 +65,7 @@ class LogReport:
 
 
 def note_key_of(public: Ed25519PublicKey) -> NoteKey:
-    """The log's verifying key under its own name."""
+    """The log's verifying key, under the log's own name."""
     return NoteKey(origin_of(log_id_of(public)), public)
 
 
@@ -82,9 +82,9 @@ def check(
 ) -> LogReport:
     """Check the log in `folder`. Raises HomeError, LackingError. `at_home`: the folder is not a copy.
 
-    `checkpoints`: the newest note of each witness that answered; a quorum of them must. `opened`: the key
-    service's own list; `taken`: gets each entry. With `keys`, entries are opened and their times compared
-    with the witnesses'.
+    `checkpoints`: the newest note of each witness that answered; a quorum must have answered. `opened`: the
+    key service's own list; `taken`: is given each entry. With `keys`, entries are opened and their times
+    compared with the witnesses'.
     """
     path = folder / DATABASE
     if not path.is_file():
@@ -138,7 +138,7 @@ def check(
 def _check_witnessed(
     checkpoints: Sequence[str], witnesses: Witnesses, log: NoteKey, tree: Tree, problems: list[str]
 ) -> list[tuple[list[tuple[int, int]], tuple[int, ...]]]:
-    """((size, time in s) of the co-signatures, who signed) of each witness's own tree head that holds."""
+    """For each valid tree head of a witness: (size, time in s) of its co-signatures, and who signed."""
     shown = []
     for note in checkpoints:
         what = "a witness's tree head"
@@ -149,8 +149,11 @@ def _check_witnessed(
 
 
 def _answered(signers: Sequence[Sequence[int]]) -> int:
-    """How many witnesses gave a tree head of their own: each head counts for one that signed it, and each
-    witness once, however often its head is shown. A matching by augmenting paths (Kuhn, 1955)."""
+    """How many witnesses gave a tree head of their own.
+
+    Each head counts for one witness that signed it, and each witness once, however often its head is shown. A
+    matching by augmenting paths (Kuhn, 1955).
+    """
     taken: dict[int, int] = {}
 
     def place(head: int, seen: set[int]) -> bool:
@@ -169,7 +172,7 @@ def _answered(signers: Sequence[Sequence[int]]) -> int:
 def _unchecked(
     witnesses: Witnesses | None, shown: int, *, keys: AuditKeys | None, opened: OpenedEntries | None
 ) -> Iterator[str]:
-    """What could not be checked, and for want of what. `shown`: how many witnesses' tree heads held."""
+    """What could not be checked, and what was missing. `shown`: how many witnesses' tree heads are valid."""
     if witnesses is None:
         yield "whether entries were removed (no witness is named)"
     elif shown < witnesses.quorum:
@@ -184,32 +187,32 @@ def _unchecked(
 
 
 class OpenedEntries(Protocol):
-    """The key service's own list, to compare with the log."""
+    """The key service's own list, for comparison with the log."""
 
     def compare(self, tree: Tree, problems: list[str]) -> None:
         """Add the differences to `problems`."""
         ...
 
     def judge(self, entry: Entry, problems: list[str]) -> None:
-        """Add an entry that says what the key service did not see."""
+        """Add a problem for an entry that says what the key service did not see."""
         ...
 
 
 class EntryWatch(Protocol):
-    """A check that gets each entry, in order."""
+    """A check that is given each entry in order."""
 
     def judge(self, entry: Entry, *, holds: bool) -> None:
-        """`holds`: the person whom it names signed it, or none had to."""
+        """Check an entry. `holds`: the person whom it names signed it, or it needs no signature."""
         ...
 
 
 def _times(note: str, witnesses: Witnesses, size: int) -> list[tuple[int, int]]:
-    """(size, time in s) by each witness that co-signed a note."""
+    """(size, time in s) from each witness that co-signed a note."""
     return [(size, one.time_s) for one in witnesses.cosignatures(note)]
 
 
 def _check_times(stamps: list[int], times: list[tuple[int, int]], problems: list[str]) -> None:
-    """Check that entries are dated in order, none before a head that lacks it or after a head that has it."""
+    """Check that entries are dated in order, each after heads that lack it and before heads that have it."""
     for at in range(1, len(stamps)):
         if stamps[at] < stamps[at - 1]:
             problems.append(f"entry {at}: is dated before the entry before it")
@@ -239,8 +242,11 @@ def _check_entries(  # noqa: PLR0917 - one pass
     taken: EntryWatch | None,
     problems: list[str],
 ) -> tuple[list[int], int]:
-    """Check each leaf and, with keys, each entry. Returns the times of the opened entries, UTC us, and the
-    log's form, -1 if its first entry did not open."""
+    """Check each leaf and, with keys, each entry.
+
+    Returns the times of the opened entries, UTC us, and the log's form, or -1 if its first entry did not
+    open.
+    """
     opened: list[int] = []
     signed, form = SignedLog(), -1
     for place, (sequence, kind, year, leaf, sealed) in enumerate(rows):
@@ -280,7 +286,7 @@ def _check_entries(  # noqa: PLR0917 - one pass
 
 
 def _check_signed(entry: Entry, signed: SignedLog, problems: list[str]) -> bool:
-    """Whether the person whom an entry names signed it, if its kind must be signed."""
+    """Whether the named person signed an entry, or it needs no signature."""
     if entry.note.KIND not in SIGNER_KINDS:
         return True
     try:
@@ -312,8 +318,7 @@ class Tree:
 
 
 def tree_of(folder: Path, *, at_home: bool = True) -> Tree:
-    """The tree over the leaves in `folder`, as far as they can be read; `check` reports what is wrong
-    there."""
+    """The tree over the readable leaves in `folder`; `check` reports what is wrong there."""
     try:
         with reading(folder / DATABASE, at_home=at_home) as db:
             rows = db.execute("SELECT leaf FROM entries ORDER BY sequence").fetchall()
@@ -323,7 +328,7 @@ def tree_of(folder: Path, *, at_home: bool = True) -> Tree:
 
 
 def heads_of(folder: Path) -> list[str]:
-    """The co-signed tree heads in `folder`, by size, as far as they can be read."""
+    """The readable co-signed tree heads in `folder`, by size."""
     try:
         with reading(folder / DATABASE, at_home=True) as db:
             return [str(row[0]) for row in db.execute("SELECT note FROM heads ORDER BY size").fetchall()]
@@ -353,7 +358,7 @@ def _check_head(
     size: int | None = None,
     first: bool = False,
 ) -> int | None:
-    """Compare a tree head with the entries; its size, or None. `first`: put a problem at the front."""
+    """Compare a tree head with the entries; returns its size or None. `first`: put problems at the front."""
     at = 0 if first else len(problems)
     try:
         head: Checkpoint = open_checkpoint(note, log)

@@ -1,6 +1,6 @@
-"""Who judges no finding: whom it is about, and the people of the entries that it names. No I/O.
+"""Who may not judge a finding: its subject, and the people of the entries that it names. No I/O.
 
-The desk assigns and closes by this; the key service and `verify` hold it against the log
+The desk assigns and closes findings by this; the key service and `verify` check the log by it
 (`named_entries.py`).
 """
 
@@ -13,7 +13,7 @@ from sync.department.journal.inquiry_entries import Access
 
 
 def people_in(entry: Entry) -> frozenset[str]:
-    """Who made an entry, and whose account, credential or request it names."""
+    """The person who made an entry, and those whose account, credential or request it names."""
     people = {entry.stamp.user}
     if isinstance(entry.note, AccountSet | CredentialSet):
         people.add(entry.note.user)
@@ -23,5 +23,5 @@ def people_in(entry: Entry) -> frozenset[str]:
 
 
 def concerned(about: str, people: Iterable[Collection[str]]) -> set[str]:
-    """Who cannot judge a finding. `people`: of each entry that it names."""
+    """The people who may not judge a finding. `people`: those of each entry that it names."""
     return {about}.union(*people)

@@ -1,7 +1,7 @@
 """The key beside the audit keys (`0.key`) that seals credentials and the snapshot of the desk's state.
 
-It is made with the log's first credential and never again: under a new one no one could log on, and each
-credential would look exchanged. No entry is sealed under it.
+It is made with the log's first credential and never again: with a new key, no one could log on, and every
+credential would look replaced. No entry is sealed under it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CURE = "restore it from its backup: no one can log on under another"
 
 
 def credential_key(log: AccessLog) -> bytes:
-    """The key; a new one if the log has set no credential yet. Raises HomeError if it is missing."""
+    """The key; made if the log has no credential yet. Raises HomeError if it is missing."""
     if not log.has_kind(CredentialSet.KIND):
         return log.keys.of(CREDENTIAL_KEY, make=True)
     try:
@@ -28,7 +28,7 @@ def credential_key(log: AccessLog) -> bytes:
 
 
 def demand_credential_key(log: AccessLog) -> None:
-    """Raises HomeError if the key is missing, or opens none of the log's credentials."""
+    """Raises HomeError if the key is missing or opens none of the log's credentials."""
     if not log.has_kind(CredentialSet.KIND):
         return
     key = credential_key(log)

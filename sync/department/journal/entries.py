@@ -1,8 +1,8 @@
 """Every kind of entry in the department's access log, frozen. No I/O.
 
-The log is the desk's only memory: accounts, training, requests, holds, findings and decisions are what the
-entries add up to, so a change to one without an entry changes nothing, and a person who changes an
-entry is found. An entry is a `Stamp` (who, when, in which role) and a record of one kind below.
+The log is the desk's only memory: accounts, training, requests, holds, findings and decisions follow from its
+entries. So nothing can change without an entry, and changes to entries are found. An entry is a `Stamp` (who,
+when, in which role) and a record of one of the kinds below.
 
 Times are int64 microseconds UTC. `repr` never shows a plate.
 """
@@ -89,25 +89,26 @@ KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 class AccessLogOpened(Note):
     """The first entry: the log's public key and the digest of the root that vouches for it.
 
-    `signs`: from `ALL_SIGNED` on, everything in it that a person made must be signed; in an older log a kind
-    must be from its first signed entry on. From `GRANTS_BY_TWO` on, two people give a grant that can destroy.
-    From `PROOFS_OF_ONE` on, a fresh proof is of one call, once. From `SEEN_BY_TWO` on, two people sign a
-    configuration of units, who approves a sharing says what the agency is, and the offices' statement of an
-    administrator has a date. From `DRAWN_BY_PERSON` on, the signed call that begins an audit draws its
-    sample. From `BOUND_WHOLE` on, a grant that destroys records names their log, each delivery names what was
-    asked for, and the first word on an incident is about that one, and ends with the role that gave it. From
-    `ALL_TRAINED` on, not only who opens content has current training, but everyone whose call takes it at the
-    desk: a second person's yes to what is about plates or reads is one; a hold is booked once an export of it
-    began, and ends under that item number by the words of both people, or under none if no export began;
-    and a look-up has a purpose, a basis and a number of the policy, a hold a ground, a delivery an agency
-    that may receive. From `SHOWN_WHOLE` on, another name or an SSH key of an account takes two people where a
-    role does, and who approves it is shown the key; no key or passkey is two people's; a no ends what it is
-    about, a yes to a change is in time, a request is decided once it was reviewed, and a finding is closed by
-    another person than it is about. From `BY_OWN_HAND` on, who opens a locked session again, files an access
-    or answers a request signs it, and a designation gets a later end by the two people of a new one; reason
-    and longest time of a look-up are the policy's. From `JUDGED_WHOLE` on, a case's number files accesses of
-    that case alone, each once; a declined request gets no answer; and what a search asks for, and how many
-    emergency searches wait, keep to the limits of the desk.
+    `signs`: the form of the log; each form keeps the rules of those before it. `ALL_SIGNED`: everything that
+    a person made must be signed; in an older log, a kind must be signed from its first signed entry on.
+    `GRANTS_BY_TWO`: a grant that can destroy takes two people. `PROOFS_OF_ONE`: a fresh proof is for one
+    call, once. `SEEN_BY_TWO`: a configuration of units takes two people, the person who approves a sharing
+    says what kind of agency it is, and the offices' statement on an administrator is dated.
+    `DRAWN_BY_PERSON`: the signed call that begins an audit draws its sample. `BOUND_WHOLE`: a grant that
+    destroys records names their log; each delivery names what was asked for; the first decision on an
+    incident is about that very incident, and ends with the role that gave it. `ALL_TRAINED`: current training
+    is required not only to open content but for every call that needs it at the desk, including a second
+    person's approval of anything about plates or reads. A hold is booked once its export has begun, and ends
+    under that item number by both people, or under none if no export began. A lookup has a purpose, a basis
+    and a number of the policy; a hold has a ground; a delivery has an agency that may receive. `SHOWN_WHOLE`:
+    an account's name or SSH key takes two people if its role does, and the person who approves is shown the
+    key; no two people share a key or passkey; declining ends a matter, an approval must be in time, a request
+    is decided only after its review, and a finding is closed by someone other than its subject.
+    `BY_OWN_HAND`: opening a locked session again, filing an access and answering a request are signed;
+    extending a designation takes the two people of a new one; the reason and the longest time of a lookup are
+    the policy's. `JUDGED_WHOLE`: a case's number files only accesses of that case, each once; a declined
+    request gets no answer; and the scope of a search, and the number of waiting emergency searches, keep to
+    the desk's limits.
     """
 
     KIND: ClassVar[str] = "log_opened"
@@ -117,7 +118,7 @@ class AccessLogOpened(Note):
 
 
 def demand_form(form: int) -> int:
-    """The form. Raises NewerError for a log that a newer version opened: its rules are not known here."""
+    """Returns a known form. Raises NewerError for a newer one, whose rules are not known here."""
     if form > NEWEST_FORM:
         raise NewerError(f"the access log is of form {form}, and this version knows form {NEWEST_FORM}")
     return form
@@ -125,7 +126,7 @@ def demand_form(form: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootSet(Note):
-    """A root file came into force, and with it a policy, a witness and keys."""
+    """A root file came into force, with its policy, witnesses and keys."""
 
     KIND: ClassVar[str] = "root_set"
     version: int
@@ -136,12 +137,12 @@ class RootSet(Note):
     policy_file: bytes
 
 
-SHIFT = re.compile(r"(\d\d?):([0-5]\d) ?[-\u2013] ?(\d\d?):([0-5]\d)", re.ASCII)  # also with the longer dash
+SHIFT = re.compile(r"(\d\d?):([0-5]\d) ?[-\u2013] ?(\d\d?):([0-5]\d)", re.ASCII)  # also with an en dash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """When a person is on duty: minutes of the department's day; `start` > `end` runs over midnight."""
+    """When a person is on duty, in minutes of the department's day; `start` > `end` spans midnight."""
 
     start_min: int
     end_min: int
@@ -152,7 +153,7 @@ class Shift:
 
     @classmethod
     def parse(cls, text: str) -> Shift:
-        """From what a person wrote: 22:00-06:00, and 00:00 for the end of the day too. Raises RecordError."""
+        """Parse a shift such as 22:00-06:00; 00:00 may also be the end of the day. Raises RecordError."""
         match = SHIFT.fullmatch(text.strip())
         if match is None:
             raise RecordError("is written as 22:00-06:00", where="shift")
@@ -162,13 +163,13 @@ class Shift:
         return shift
 
     def text(self) -> str:
-        """As people write it: 22:00-06:00."""
+        """The shift as people write it: 22:00-06:00."""
         return "-".join(f"{at // 60:02}:{at % 60:02}" for at in (self.start_min, self.end_min))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSet(Note):
-    """The roster: a person as the administrator set the account. `active` False removes the person.
+    """A person's account on the roster, as set by the administrator. `active` False removes the person.
 
     `ssh_keys`: public keys in SSH's binary form, which authenticate the person at a unit.
     """
@@ -186,11 +187,10 @@ class AccountSet(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialSet(Note):
-    """A credential was set: only its record's digest, so that a swapped one is refused. `first`: made
-    by another.
+    """A credential was set; has only the digest of its record, so that a swapped one is refused.
 
-    `authenticator`: `KEPT`, `ASKED_FOR` by its owner, `REPLACED` because another person had made the one
-    before, or `ISSUED` with a first password; empty in an older log.
+    `first`: another person made it. `authenticator`: `KEPT`, `ASKED_FOR` by its owner, `REPLACED` because
+    another person had made the one before, or `ISSUED` with a first password; empty in an older log.
     """
 
     KIND: ClassVar[str] = "credential"
@@ -206,10 +206,10 @@ class CredentialSet(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logon(Note):
-    """A logon, proven or not. `session`: SHA-256 of the token given out, empty when refused.
+    """A logon, successful or not. `session`: SHA-256 of the token that was issued, empty if refused.
 
-    `times`: how many failures of this name an entry reports; more than one a minute are reported together.
-    `fresh`: the logon is a fresh proof too, for the session of one command.
+    `times`: how many failures of this name the entry reports; those within a minute are reported together.
+    `fresh`: the logon is also a fresh proof, for the session of one command.
     """
 
     KIND: ClassVar[str] = "logon"
@@ -225,9 +225,12 @@ class Logon(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded(Note):
-    """A session ended or was unlocked again (with the code of `totp_step`, or -1: with the passkey of the
-    FreshProof before it). `how`: logoff, locked, unlocked, ended. `certificate`: of the session's key by its
-    person's, made for an unlock with a password; empty in entries of before."""
+    """A session ended, was locked or was unlocked: `how` is logoff, locked, unlocked or ended.
+
+    `totp_step`: of the code that unlocked it; -1 if the passkey of the preceding FreshProof did.
+    `certificate`: of the session's key by the person's, made to unlock with a password; empty in older
+    entries.
+    """
 
     KIND: ClassVar[str] = "session"
     session: bytes
@@ -247,7 +250,7 @@ class LockoutLifted(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingDone(Note):
-    """463.9: who was trained, by whom, in which approved course, under which policy version, in what."""
+    """463.9: a training: who, by whom, in which approved course and topics, under which policy version."""
 
     KIND: ClassVar[str] = "training"
     user: str
@@ -262,7 +265,7 @@ class TrainingDone(Note):
 class LogRead(Note):
     """A person read a part of the access log: `elements`.
 
-    `count`: how many entries; -1 if the entry that follows says it.
+    `count`: how many entries; -1 if the following entry says so.
     """
 
     KIND: ClassVar[str] = "log_read"
@@ -284,7 +287,7 @@ class RequestAnswered(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disputed(Note):
-    """A requester disputes a search made in the requester's name."""
+    """A requester disputes a search that was made in the requester's name."""
 
     KIND: ClassVar[str] = "disputed"
     entry: int
@@ -304,8 +307,7 @@ class Refused(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filed(Note):
-    """An access was filed in the RMS as an ALPR Request, under this number; `more`: the others of the call,
-    one signature for all."""
+    """An access was filed in the RMS as an ALPR Request under this number; `more`: of the same call."""
 
     KIND: ClassVar[str] = "filed"
     STATE: ClassVar[bool] = False
@@ -343,8 +345,7 @@ class FindingClosed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditBegun(Note):
-    """A periodic audit of the log between two times begins. The signed call of its person, which is in this
-    entry, draws the sample; an interrupted audit resumes from it."""
+    """A periodic audit of the log between two times began; the signed call in this entry draws its sample."""
 
     KIND: ClassVar[str] = "audit_begun"
     from_us: int
@@ -355,7 +356,7 @@ class AuditBegun(Note):
 class AuditDone(Note):
     """A periodic audit of the log between two times was carried out: 463.5 (c).
 
-    `begun`: its first entry; `head`: the co-signed tree head that drew the sample, by an earlier version.
+    `begun`: its first entry; `head`: the co-signed tree head that drew the sample, in older versions.
     """
 
     KIND: ClassVar[str] = "audit"
@@ -370,7 +371,7 @@ class AuditDone(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WitnessAway(Note):
-    """The witness did not answer. Answers from now on are marked, and stop after the policy's grace."""
+    """The witnesses did not answer. From now on, answers are marked; they stop after the policy's grace."""
 
     KIND: ClassVar[str] = "witness_away"
     reason: str
@@ -378,10 +379,9 @@ class WitnessAway(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WitnessClaimed(Note):
-    """A witness claims that this log is not the one it saw, but shows no proof, while a quorum of the others
-    co-signed.
+    """A witness claims without proof that this is not the log that it saw; a quorum of others co-signed.
 
-    Entered once a day for each witness.
+    Entered once a day per witness.
     """
 
     KIND: ClassVar[str] = "witness_claimed"
@@ -482,8 +482,7 @@ K = TypeVar("K", bound=Note)
 
 @dataclass(frozen=True, slots=True)
 class EntryOf(Generic[N_co]):
-    """One entry as read from the log: its sequence, its stamp, its record, and its author's signature.
-    `EntryOf[Kind]` if its kind is known, else `Entry`."""
+    """An entry as read: sequence, stamp, record, its author's signature. `EntryOf[Kind]` for a known kind."""
 
     sequence: int
     stamp: Stamp

@@ -1,4 +1,4 @@
-"""What every entry of the access log has in common: its stamp, and the base of its record. No I/O."""
+"""What all entries of the access log have in common: the stamp, and the base of the record. No I/O."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from storage.codec import later
 
-SYSTEM = "system"  # entries that no person makes: the ceremony of init, witness, purge
+SYSTEM = "system"  # makes entries without a person: the ceremony of init, witness, purge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +15,7 @@ class Stamp:
     """Who made an entry, when, in which role, for which organisation, in which session (SHA-256, or
     empty).
 
-    `proven`: the fresh proof in force then, as "password and code, entry 41" or "passkey, entry 41", or
-    empty.
+    `proven`: the fresh proof at that time, as "password and code, entry 41" or "passkey, entry 41", or empty.
     """
 
     at_us: int
@@ -30,7 +29,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Base of all kinds. STATE: this kind changes what the desk knows, so it is read when the desk opens."""
+    """Base of all kinds. STATE: this kind changes the desk's state, so it is read when the desk opens."""
 
     KIND: ClassVar[str] = ""
     STATE: ClassVar[bool] = True

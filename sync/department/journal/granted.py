@@ -1,7 +1,7 @@
-"""A maintenance grant in the log, held against what the person who gave it signed (463.3). No I/O.
+"""Compares a maintenance grant in the log with what the person who gave it signed (463.3). No I/O.
 
-The entry holds the grant's digest alone. The grant is rebuilt from the signed form: the word for a repair
-never becomes one that destroys, or one for another key.
+The entry has only the grant's digest. The grant is rebuilt from the signed form, so that a signature for a
+repair cannot become a grant that destroys, or one for another key.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ Form = Mapping[str, Any]
 
 
 def can_destroy(note: Note) -> bool:
-    """Whether an entry gives a grant that can destroy what a unit holds, or replace its software."""
+    """Whether an entry gives a grant that can destroy a unit's content or replace its software."""
     return isinstance(note, GrantIssued) and takes_two_people(note.commands)
 
 
 def holder_of(note: Note) -> str:
-    """The person who gets in by a grant, who cannot be its second person; empty for another entry."""
+    """The person whom a grant lets in, who cannot be its second person; empty for other entries."""
     return note.person if isinstance(note, GrantIssued) else ""
 
 
 def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
-    """Whether the signed form gives this grant: key, commands, end and what it destroys."""
+    """Whether the signed form gives exactly this grant: key, commands, end and what it destroys."""
     if abs(note.from_us - said.at_us) > SIGNED_WITHIN_US and said.call == "grant/issue":
         return False
     if said.call == "grant/enter":
@@ -68,30 +68,29 @@ def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
 
 
 def log_of(form: Form) -> str:
-    """The first digits of the only log that a signed grant may end; empty for none. Raises RecordError."""
+    """The first digits of the only log that a signed grant may end; empty if none. Raises RecordError."""
     return str(read_field(str, form.get("destroy_log", ""), "destroy_log"))
 
 
 def destroyed_by(form: Form) -> tuple[int, tuple[int, ...]]:
-    """Up to which record, and which holds, a signed grant may destroy. Raises RecordError."""
+    """The last record and the holds that a signed grant may destroy. Raises RecordError."""
     holds = read_field(tuple[int, ...], form.get("destroy_holds", []), "destroy_holds")
     return int(read_field(int, form.get("destroy_up_to", 0), "destroy_up_to")), holds
 
 
 def destroys_records(form: Form) -> bool:
-    """Whether a signed grant gives up records, or holds, that exist only at a unit."""
+    """Whether a signed grant gives up records or holds that exist only at a unit."""
     return bool(form.get("destroy_up_to") or form.get("destroy_holds"))
 
 
 def demand_log_named(form: Form) -> None:
-    """Numbers of records are those of one log. Raises UnsignedError."""
+    """Raises UnsignedError if a grant destroys records without naming their log."""
     if destroys_records(form) and not form.get("destroy_log"):
         raise UnsignedError("it destroys records, and names no log whose they are")
 
 
 def demand_own_key(note: GrantIssued, accounts: Iterable[AccountSet]) -> None:
-    """A grant lets in the person whom it names, and so by no key of another one alone: who agreed to it would
-    get in under that name. Raises UnsignedError."""
+    """Raises UnsignedError if the key is another person's, who would get in under the named one's name."""
     owners = [
         one.user
         for one in accounts
@@ -102,8 +101,8 @@ def demand_own_key(note: GrantIssued, accounts: Iterable[AccountSet]) -> None:
 
 
 def _of_night(note: GrantIssued, form: Form) -> bool:
-    """A grant that was signed elsewhere, and entered: the one in the form."""
+    """Whether the form contains a grant that was signed elsewhere and entered later."""
     bundle = form["bundle"]
-    if isinstance(bundle, dict):  # longer than a form holds: its digest says nothing of the grant
+    if isinstance(bundle, dict):  # too long for the form, which has only its digest
         return False
     return note.digest == hashlib.sha256(envelope.split(Bundle.parse(bundle).grant)[1]).digest()

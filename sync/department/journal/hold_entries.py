@@ -1,4 +1,4 @@
-"""Entries of holds, evidence and purges (463.8). No I/O."""
+"""Entries about holds, evidence and purges (463.8). No I/O."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from storage.codec import later, omitted
 from sync.department.journal.entry_base import Note
 from sync.department.journal.inquiry_entries import demand_days
 
-ASKED_DAYS = 7  # the first person's word to release waits so long for the second
+ASKED_DAYS = 7  # how long the first person's request to release waits for the second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldPlaced(Note):
-    """463.8: reads kept beyond the year, on one of the grounds, by whose authority, under which number.
+    """463.8: reads are kept beyond the year: on which ground, by whose authority, under which number.
 
-    `access`: the access entry under which their content was sealed again; the hold's key is named after it.
+    `access`: the access entry under which their content was resealed; the hold's key is named for it.
     `received`: the day of receipt of each read (days since 1970, UTC), which the store forgets with the day;
-    none in entries of earlier versions.
+    empty in older entries.
     """
 
     KIND: ClassVar[str] = "hold"
@@ -35,7 +35,7 @@ class HoldPlaced(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldExported(Note):
-    """A held read left on portable media: the package's SHA-256 and the medium."""
+    """A hold left on portable media: the package's SHA-256 and the medium."""
 
     KIND: ClassVar[str] = "hold_exported"
     hold: int
@@ -55,8 +55,10 @@ class HoldBooked(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseAsked(Note):
-    """The first person asks to end a hold that was booked; or one that was never exported, which has no item
-    number, and ends for a `reason`."""
+    """The first person asks to end a hold.
+
+    It was booked under an item number; or it was never exported, so has none, and ends for a `reason`.
+    """
 
     KIND: ClassVar[str] = "release_asked"
     hold: int
@@ -66,8 +68,10 @@ class ReleaseAsked(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldReleased(Note):
-    """A second person agreed: the reads are purged after their year again. `access`: names the key that is
-    destroyed. `evidence_item`: empty for a hold that was never exported."""
+    """A second person agreed to end a hold, so that its reads are purged after their year again.
+
+    `access`: names the key that is destroyed. `evidence_item`: empty for a hold that was never exported.
+    """
 
     KIND: ClassVar[str] = "released"
     hold: int
@@ -78,7 +82,7 @@ class HoldReleased(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purged(Note):
-    """463.8: a day of receipt was destroyed at its year's end.
+    """463.8: a day of receipt was destroyed at the end of its year.
 
     `reads`, `elements`: how many; `receipt`: SHA-256 of the signed purge receipt in the store.
     """

@@ -1,14 +1,14 @@
-"""The log of hourly heads: what public witnesses are shown of the access log, one leaf an hour.
+"""The log of hourly heads: what public witnesses see of the access log, one leaf per hour.
 
-Anyone may read what a public witness co-signs, so it reveals nothing of the people at the desk: every hour
-makes a leaf, with or without look-ups, that binds the access log's tree head of that hour without showing its
-size. Leaves for hours without a server are added later. So the number of leaves is the number of hours since
-the first, and nothing else.
+Anyone may read what a public witness co-signs, so it must reveal nothing about the people at the desk. Every
+hour, with or without lookups, makes a leaf that commits to the access log's tree head of that hour without
+showing its size. Leaves for hours without a server are added later. So the number of leaves reveals only the
+number of hours since the first.
 
-A leaf is deterministic CBOR {1: version, 2: log id, 3: hour since 1970, 4: commitment}, its commitment the
+A leaf is deterministic CBOR {1: version, 2: log id, 3: hour since 1970, 4: commitment}; the commitment is the
 SHA-256 of a domain tag and CBOR [salt, size, root] of the access log's head. Tree, tree heads and
-co-signatures are those of the access log (RFC 9162, C2SP), under its own origin and the same key.
-`HOME/desk/hourly-heads.sqlite` keeps the openings, with which `department verify` matches every leaf.
+co-signatures work as in the access log (RFC 9162, C2SP), under a separate origin and the same key.
+`HOME/desk/hourly-heads.sqlite` keeps the openings, with which `department verify` checks every leaf.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sync.department.journal.tree_table import NODES, TreeTable
 
 DATABASE = "hourly-heads.sqlite"
 VERSION = 1
-MOST_AT_ONCE = 24 * 366  # hours that are made up for in one step
+MOST_AT_ONCE = 24 * 366  # missing hours that are added in one step
 _DOMAIN = b"alpr-department/hourly-head/v1\x00"
 SCHEMA = (
     NODES
@@ -50,14 +50,14 @@ def hourly_origin(log_id: bytes) -> str:
 
 
 def leaf_of(log_id: bytes, hour: int, salt: bytes, size: int, root: bytes) -> bytes:
-    """A leaf as it is hashed."""
+    """The bytes of a leaf, as hashed."""
     bound = hashlib.sha256(_DOMAIN + envelope.encode([salt, size, root])).digest()
     return envelope.encode({1: VERSION, 2: log_id, 3: hour, 4: bound})
 
 
 @dataclass(frozen=True, slots=True)
 class HourRow:
-    """One hour: the access log's size and root in it, and the salt that hides them."""
+    """One hour: the access log's size and root at that time, and the salt that hides them."""
 
     hour: int
     salt: bytes
@@ -79,7 +79,7 @@ class HourlyHeads:
             self._db.close()
 
     def add_hours(self, now_us: int) -> int:
-        """A leaf for every hour that is over and has none; how many there are then."""
+        """Add a leaf for every past hour without one; returns how many leaves there are then."""
         with self._guard, transaction(self._db):
             hour = now_us // HOUR_US
             last = self._db.execute("SELECT max(hour) FROM leaves").fetchone()[0]
@@ -104,7 +104,7 @@ class HourlyHeads:
             (last,) = self._db.execute("SELECT max(at) FROM leaves").fetchone()
         return 0 if last is None else int(last) + 1
 
-    # what a publisher asks of a log --------------------------------------------------------------------
+    # what a publisher needs of a log -------------------------------------------------------------------
 
     @property
     def origin(self) -> str:
@@ -112,7 +112,7 @@ class HourlyHeads:
 
     @property
     def note_key(self) -> NoteKey:
-        """The verifying key, in a public witness's form."""
+        """The verifying key, in the witnesses' format."""
         return NoteKey(self.origin, self._log.public)
 
     def consistency(self, old: int, size: int) -> list[bytes]:

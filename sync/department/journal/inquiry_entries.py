@@ -1,4 +1,4 @@
-"""What is asked and why, and the entries of a look-up: asked, proposed, approved, made, answered."""
+"""Queries with their grounds, and the entries of a lookup: asked, proposed, approved, made, answered."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """The data elements of a look-up. `plate`: exact, or with * and ?, or empty; `unit` empty for all."""
+    """The data elements of a lookup. `plate`: exact, or with * and ?, or empty; `unit`: empty for all."""
 
     plate: str = field(default="", repr=False)
     since_us: int
@@ -50,7 +50,7 @@ class Query:
     unit: str = ""
 
     def text(self) -> str:
-        """The data elements used, for the ALPR Request (463.5 (b) 2)."""
+        """The data elements as text, for the ALPR Request (463.5 (b) 2)."""
         place = (
             f" area={self.area.latitude},{self.area.longitude},{self.area.radius_m:g}m" if self.area else ""
         )
@@ -60,7 +60,7 @@ class Query:
 
     @classmethod
     def of_text(cls, text: str) -> Self:
-        """The query that `text` wrote. Raises RecordError for anything else."""
+        """Parse what `text` wrote. Raises RecordError for anything else."""
         found = _QUERY.fullmatch(text)
         if found is None:
             raise RecordError("is not what a look-up's entry says", where="query")
@@ -79,7 +79,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """Why: one purpose of 463.2, the basis of 463.5 (a) with its number, and a justification in words."""
+    """The ground: a purpose of 463.2, a basis of 463.5 (a) with its number, and a justification in words."""
 
     purpose: str
     basis: str
@@ -90,7 +90,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InquiryAsked(Note):
-    """A request in the queue: an officer or analyst asks, another person will run it."""
+    """A request in the queue, made by an officer or analyst, for another person to run."""
 
     KIND: ClassVar[str] = "asked"
     query: Query
@@ -99,7 +99,7 @@ class InquiryAsked(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchProposed(Note):
-    """A search without a full plate, waiting for a second person. `request`: queue entry, or -1."""
+    """A search without a full plate waits for a second person. `request`: its entry in the queue, or -1."""
 
     KIND: ClassVar[str] = "proposed"
     query: Query
@@ -109,7 +109,7 @@ class SearchProposed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchApproved(Note):
-    """A second person approved or refused exactly that proposal."""
+    """A second person approved or declined exactly this proposal."""
 
     KIND: ClassVar[str] = "approved"
     proposal: int
@@ -119,7 +119,7 @@ class SearchApproved(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalUsed(Note):
-    """A search ran on a second person's approval, which is used up."""
+    """A search used up a second person's approval."""
 
     KIND: ClassVar[str] = "approval_used"
     proposal: int
@@ -132,8 +132,11 @@ DELIVERED, AGREED_REQUEST = "delivered", "approved the request"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SheetPerson:
-    """A person whom a package's cover sheet names. `part`: what this person did, one of the words above;
-    `name`: in full, as the account has it when the package is made."""
+    """A person whom a package's cover sheet names.
+
+    `part`: what the person did, one of the words above; `name`: the full name in the account when the package
+    was made.
+    """
 
     part: str
     user: str
@@ -142,13 +145,13 @@ class SheetPerson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access(Note):
-    """An access to ALPR data: the ALPR Request of 463.5 (b). In the log before any answer.
+    """An access to ALPR data: the ALPR Request of 463.5 (b), entered before any answer.
 
     `action`: search, image, export, delivery, answer. `on_behalf_of`: the requester of a queued request, or
-    empty. `request`, `approval`: the entries it rests on, or -1. `reads`: what an image or export names.
-    `written`: of a delivery, SHA-256 of for whom, what for and under which number
-    (`sharing_entries.written_digest`); empty in entries of earlier versions. `people`: of an export and of a
-    delivery, whom its package's cover sheet names; none in entries of earlier versions.
+    empty. `request`, `approval`: the entries that it is based on, or -1. `reads`: the reads of an image or
+    export. `written`: for a delivery, SHA-256 of the agency, the purpose and the number
+    (`sharing_entries.written_digest`); empty in older entries. `people`: for an export or delivery, those
+    whom its package's cover sheet names; empty in older entries.
     """
 
     KIND: ClassVar[str] = "access"
@@ -165,21 +168,23 @@ class Access(Note):
 
 
 def images_of(read: str) -> str:
-    """The data elements of a look at a read's pictures."""
+    """The data elements for a view of a read's pictures."""
     return f"images of {read}"
 
 
 def demand_days(reads: tuple[str, ...], received: tuple[int, ...]) -> None:
-    """Each read has its day of receipt, or none has. Raises RecordError."""
+    """Raises RecordError unless there is a day of receipt for each read, or for none."""
     if received and len(received) != len(reads):
         raise RecordError("has a day of receipt for each read, or for none", where="received")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessEnded(Note):
-    """How an access, or a reading of the log, ended: how many results, which reads, whether the witness was
-    away at the time. `received`: of a delivery, the day of receipt of each read (days since 1970, UTC); none
-    in entries of earlier versions."""
+    """How an access, or a reading of the log, ended: how many results, which reads, whether unwitnessed.
+
+    `received`: for a delivery, the day of receipt of each read (days since 1970, UTC); empty in older
+    entries.
+    """
 
     KIND: ClassVar[str] = "result"
     STATE: ClassVar[bool] = False
@@ -195,9 +200,10 @@ class AccessEnded(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchStep(Note):
-    """A part of a search that is carried out step by step, before it is opened.
+    """A step of a search that runs in steps, entered before it opens anything.
 
-    `access`: the search's entry; `after`: where the step before ended, or empty; `reads`: how many it opens.
+    `access`: the search's entry; `after`: where the previous step ended, or empty; `reads`: how many it
+    opens.
     """
 
     KIND: ClassVar[str] = "search_step"
@@ -209,9 +215,9 @@ class SearchStep(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchEnded(Note):
-    """How far a search went that was carried out step by step. `how`: done, or cancelled.
+    """How far a search that ran in steps got. `how`: done or cancelled.
 
-    `opened`: reads that were opened; `of`: those that it would have opened; `found`: those that matched.
+    `opened`: how many reads were opened; `of`: how many it would have opened; `found`: how many matched.
     """
 
     KIND: ClassVar[str] = "search_ended"

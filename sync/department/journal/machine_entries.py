@@ -1,4 +1,4 @@
-"""Entries about the machine and the offices: clock, purges, an administrator by the root keys. No I/O."""
+"""Entries about the machine and the offices: clock, purges, an administrator named by root keys. No I/O."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from sync.department.journal.entry_base import Note
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockConfirmed(Note):
-    """Two people said that the server's clock is right. `wall_us`: what it read; `held_us`: what was believed
-    until then."""
+    """Two people confirmed the server's clock. `wall_us`: its time; `held_us`: trusted until then."""
 
     KIND: ClassVar[str] = "clock_confirmed"
     wall_us: int
@@ -25,7 +24,7 @@ class ClockConfirmed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeAllowed(Note):
-    """Two people said that the backlog of days of receipt up to `through` (days since 1970) may be purged."""
+    """Two people allowed the purge of the backlog of days of receipt up to `through` (days since 1970)."""
 
     KIND: ClassVar[str] = "purge_allowed"
     through: int
@@ -39,14 +38,17 @@ many are here; SHA-256 over rows that are here, else empty."""
 
 
 def digest_of_losses(lost: Iterable[LostRows]) -> str:
-    """What two people name by it: 32 hexadecimal characters of SHA-256."""
+    """The name by which two people confirm the losses: 32 hexadecimal characters of SHA-256."""
     return hashlib.sha256(envelope.encode([list(one) for one in lost])).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRestored(Note):
-    """Two people said that the store was restored from a backup of a day (YYYY-MM-DD). `lost`: what it has
-    less of than the log counted, as the machine found it then: `verify` expects just that to be missing."""
+    """Two people confirmed that the store was restored from a backup of a day (YYYY-MM-DD).
+
+    `lost`: what the machine then found to be missing compared with the log's counts; `verify` expects exactly
+    that to be missing.
+    """
 
     KIND: ClassVar[str] = "store_restored"
     backup: str
@@ -56,8 +58,10 @@ class StoreRestored(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitCodeIssued(Note):
-    """A one-time code was made, with which a new unit of this name can join. `digest`: as the store keeps the
-    code (`enrollment_code.py`); empty in entries of before."""
+    """A one-time code was made, with which a new unit can join under this name.
+
+    `digest`: of the code, as in the store (`enrollment_code.py`); empty in older entries.
+    """
 
     KIND: ClassVar[str] = "unit_code"
     name: str
@@ -66,8 +70,7 @@ class UnitCodeIssued(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitsListed(Note):
-    """The units that had joined, and those of them that were revoked, when the log began to name each code:
-    by their ids, once."""
+    """The ids of the joined units, and of the revoked ones, when the log began to name codes; once."""
 
     KIND: ClassVar[str] = "units_listed"
     units: tuple[str, ...]
@@ -76,7 +79,7 @@ class UnitsListed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitLogsNamed(Note):
-    """Logs of a unit, by their ids in hex, and its name: a search of one unit opens reads of these alone."""
+    """A unit's name and the ids of its logs in hex; a search of one unit opens only reads of these."""
 
     KIND: ClassVar[str] = "unit_logs"
     unit: str
@@ -86,7 +89,7 @@ class UnitLogsNamed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysListSeen(Note):
-    """How many lines the key service's own list had, and the SHA-256 of the last: it never gets shorter."""
+    """How many lines the key service's list had, and the SHA-256 of the last; it never gets shorter."""
 
     KIND: ClassVar[str] = "keys_list_seen"
     lines: int
@@ -97,9 +100,9 @@ class KeysListSeen(Note):
 class DocumentSent(Note):
     """A signed document was offered to units: its name and version, for one unit or all.
 
-    `digest`: as units record it: SHA-256 of the signed message; of policy, roster and day keys, of what was
-    signed. `baseline`: it was out before the log had entries of this kind. `signing`: with it `verify` makes
-    the message of one that follows from the log again (`server/following.py`).
+    `digest`: as units record it: SHA-256 of the signed message; for policy, roster and day keys, of the
+    signed content. `baseline`: it was offered before the log had entries of this kind. `signing`: lets
+    `verify` reproduce the message of a document that follows from the log (`server/following.py`).
     """
 
     KIND: ClassVar[str] = "document_sent"
@@ -113,7 +116,7 @@ class DocumentSent(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitRevoked(Note):
-    """A unit, by name or id, was revoked."""
+    """A unit was revoked, by name or id."""
 
     KIND: ClassVar[str] = "unit_revoked"
     unit: str
@@ -122,15 +125,17 @@ class UnitRevoked(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeAsked(Note):
-    """A person had what is due purged now, ahead of the daily run."""
+    """A person started the purge of what is due, ahead of the daily run."""
 
     KIND: ClassVar[str] = "purge_asked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedLogBrought(Note):
-    """A closed log was brought from a unit on the bench and is taken in: its id in hex, how many records of
-    it verify, SHA-256 over their leaves."""
+    """A closed log from a unit on the bench was taken in.
+
+    Its id in hex, how many of its records verify, and SHA-256 over their leaves.
+    """
 
     KIND: ClassVar[str] = "closed_log"
     log: str
@@ -141,7 +146,7 @@ class ClosedLogBrought(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetHanded(Note):
-    """A destruction receipt of a unit that was reset was handed in by a person: its SHA-256."""
+    """A person handed in the destruction receipt of a unit that was reset; has its SHA-256."""
 
     KIND: ClassVar[str] = "reset_handed"
     digest: bytes
@@ -149,7 +154,7 @@ class ResetHanded(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdministratorNamed(Note):
-    """Two of the three offices named an administrator. `statement`: what they signed, as it is."""
+    """Two of the three offices named an administrator. `statement`: the signed bytes."""
 
     KIND: ClassVar[str] = "administrator_named"
     user: str
