@@ -68,6 +68,31 @@ def test_a_mistyped_number_is_said_by_its_person_and_settled_by_a_reviewer(
     assert (row.number, row.rms_number) == ("26-001243", "RMS-26-1234")
 
 
+def test_a_mistyped_correction_is_corrected_by_its_person_before_and_after_its_finding_is_closed(
+    department: Department, tokens: Tokens
+) -> None:
+    def correct(reason: str) -> None:
+        department.call("inquiry/dispute", tokens("comm1"), DisputeForm(entry=mistyped, reason=reason))
+        look_daily(department.front)
+
+    def shown() -> list[tuple[str, str]]:
+        found = department.call("audit/findings", tokens("reviewer1"), NothingForm())
+        assert isinstance(found, tuple)
+        return [(one.reason, one.verdict) for one in found if one.detector == "disputed"]
+
+    mistyped = look_up(department, tokens("comm1"), "26-001243")
+    first, second, third = (f"mistyped: the case is 26-00123{digit}" for digit in "345")
+    correct(first)
+    correct(second)
+    assert shown() == [(f"{first}; {second}", "")]
+    found = department.call("audit/findings", tokens("reviewer1"), NothingForm())
+    (one,) = (one for one in found if one.detector == "disputed")  # type: ignore[attr-defined]
+    close = AuditCloseForm(finding=one.finding, verdict="justified", note="that case is of that day")
+    department.call("audit/close", tokens("reviewer1"), close)
+    correct(third)
+    assert shown() == [(f"{first}; {second}; {third}", ""), (f"{first}; {second}", "justified")]
+
+
 def test_an_export_in_the_drop_folder_is_taken_daily_and_set_aside(
     department: Department, tokens: Tokens
 ) -> None:

@@ -169,6 +169,29 @@ def test_a_pattern_is_found_once_and_what_came_since_is_found_again(
     assert [(one.entries, one.detail) for one in audit.new_findings(findings(*notes), flags)] == fresh
 
 
+@pytest.mark.parametrize(
+    ("notes", "disputes", "fresh"),
+    [
+        pytest.param((), [(5, 1)], [((1,), "25 plates")], id="new"),
+        pytest.param((), [(5, 1), (6, 1), (7, 2)], [((1,), "25 plates"), ((2,), "25 plates")], id="one-each"),
+        pytest.param((found(1, detector="disputed"),), [(5, 1), (6, 1)], [], id="a-reviewer-has-it"),
+        pytest.param((found(1, detector="disputed"), CLOSED), [(0, 1)], [], id="settled"),
+        pytest.param(
+            (found(1, detector="disputed"), CLOSED),
+            [(0, 1), (2, 1), (3, 1)],
+            [((1,), "25 plates; again")],
+            id="later",
+        ),
+        pytest.param((found(1), CLOSED), [(0, 1)], [((1,), "25 plates")], id="another-detector"),
+    ],
+)  # fmt: skip
+def test_a_dispute_is_covered_by_a_finding_that_its_reviewer_closes_after_it(
+    notes: tuple[Note, ...], disputes: list[tuple[int, int]], fresh: list[tuple[tuple[int, ...], str]]
+) -> None:
+    made = audit.new_disputes(findings(*notes), [(at, flag(about)) for at, about in disputes])
+    assert [(one.entries, one.detail) for one in made] == fresh
+
+
 def test_the_least_busy_reviewer_who_did_not_search_reviews() -> None:
     chief = ("c", account("chief", Role.ADMINISTRATOR))
     roster = accounts(*(("c", account(user, Role.REVIEWER)) for user in ("rae", "roy", "abe")), chief)

@@ -180,7 +180,7 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
                 clause="463.5 (c)",
                 cure="see Findings; run the audit again for what came since",
             )
-        fresh = rules.new_findings(desk.book.findings, [*flags, *disputed(desk)])
+        fresh = [*rules.new_findings(desk.book.findings, flags), *disputed(desk)]
         opened = assign(desk, fresh, caller.at_us)
         first = desk.log.size()
         done = AuditDone(
@@ -252,7 +252,7 @@ def look_daily(front: DeskContext) -> list[int]:
     flags = detected(desk, looks)
     with desk.log.writing():
         desk.refresh()
-        fresh = rules.new_findings(desk.book.findings, [*flags, *disputed(desk)])
+        fresh = [*rules.new_findings(desk.book.findings, flags), *disputed(desk)]
         entries = desk.system(*assign(desk, fresh, desk.now_us(), waits=True))
     return [entry.sequence for entry in entries]
 
@@ -305,8 +305,12 @@ def _finding(desk: Desk, entry: EntryOf[FindingOpened]) -> Finding:
     note = entry.note
     closed = desk.book.findings.closed.get(entry.sequence)
     end = closed.note if closed is not None else None
-    disputes = (one.note for one in desk.book.queue.disputes if note.detector == "disputed")
-    reasons = (one.reason for one in disputes if one.entry in note.accesses)
+    disputes = desk.book.queue.disputes if note.detector == rules.DISPUTED else ()
+    reasons = (
+        one.note.reason
+        for one in disputes
+        if one.note.entry in note.accesses and (closed is None or one.sequence < closed.sequence)
+    )
     return Finding(
         finding=entry.sequence,
         detector=note.detector,

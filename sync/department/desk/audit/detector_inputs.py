@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from sync.department.desk.audit import detectors
+from sync.department.desk.audit import detectors, rules
 from sync.department.desk.audit.detectors import Emergency, Flag, LookUp, SingleMaking
 from sync.department.desk.audit.ended_entries import ended_by_others
 from sync.department.desk.desk import Desk
@@ -149,17 +149,16 @@ def _emergencies(book: DeskState) -> list[Emergency]:
 
 
 def disputed(desk: Desk) -> list[Flag]:
-    """A flag for each dispute, about the person who made the disputed entry."""
+    """A flag for each disputed entry that no finding covers, about the person who made it."""
     flags = []
     for entry in desk.book.queue.disputes:
         about = desk.log.entry(entry.note.entry)
         if isinstance(about.note, Access | InquiryAsked):
-            flags.append(
-                Flag(
-                    detector="disputed",
-                    about=about.stamp.user,
-                    entries=(about.sequence,),
-                    detail=f"disputed by {entry.stamp.user}",
-                )
+            flag = Flag(
+                detector=rules.DISPUTED,
+                about=about.stamp.user,
+                entries=(about.sequence,),
+                detail=f"disputed by {entry.stamp.user}",
             )
-    return flags
+            flags.append((entry.sequence, flag))
+    return rules.new_disputes(desk.book.findings, flags)

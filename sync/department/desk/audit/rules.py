@@ -34,6 +34,8 @@ from sync.department.policy.roles import Role
 
 NOT_FILED = "not filed"
 CLASSIFICATION = "ALPR Request"
+DISPUTED = "disputed"
+"""The detector of findings that people ask for."""
 WILD = frozenset("*?")
 VERDICTS = ("justified", "unclear", "misuse")
 ACCESS_KINDS = (
@@ -304,6 +306,29 @@ def new_findings(findings: Findings, flags: Sequence[Flag]) -> list[Flag]:
         covered.update(new)
         again = len(new) < len(flag.entries)
         fresh.append(replace(flag, entries=new, detail=flag.detail + ("; again" if again else "")))
+    return fresh
+
+
+def new_disputes(findings: Findings, disputes: Iterable[tuple[int, Flag]]) -> list[Flag]:
+    """Flags of disputes that no finding covers, one per disputed entry. Each dispute: (its entry, its flag).
+
+    An open finding covers every dispute of its entry, for its reviewer reads them all; a closed one only
+    those before its end: who corrects a correction later is heard.
+    """
+    until: dict[int, int | None] = {}  # the dispute's end of cover by disputed entry: None while one is open
+    for number, entry in findings.opened.items():
+        if entry.note.detector == DISPUTED:
+            closed = findings.closed.get(number)
+            for about in entry.note.accesses:
+                until[about] = closed.sequence if closed is not None else None
+    fresh = []
+    for sequence, flag in disputes:
+        (about,) = flag.entries
+        end = until.get(about, -1)
+        if end is None or sequence < end:
+            continue
+        until[about] = None
+        fresh.append(replace(flag, detail=flag.detail + ("; again" if end >= 0 else "")))
     return fresh
 
 

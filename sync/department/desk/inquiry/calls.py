@@ -277,7 +277,8 @@ def dispute(front: DeskContext, token: str, form: DisputeForm) -> Entered:
     """Dispute an access or request in your name. The next audit assigns it to a reviewer.
 
     This is also how to correct a mistake, such as another case's number. The entry stays unchanged, and the
-    reason, which says what is right, stays with the finding.
+    reason, which says what is right, stays with the finding. Another dispute corrects a mistyped correction:
+    the reviewer reads both, and one after the finding is closed makes a new finding.
     """
     desk = front.desk
 
@@ -293,10 +294,14 @@ def dispute(front: DeskContext, token: str, form: DisputeForm) -> Entered:
             )
         demand_words(form.reason, "say what is wrong with it", code="reason", clause="463.5 (b)")
         if any(
-            one.note.entry == form.entry and one.stamp.user == caller.user for one in desk.book.queue.disputes
+            (one.note.entry, one.note.reason, one.stamp.user) == (form.entry, form.reason, caller.user)
+            for one in desk.book.queue.disputes
         ):
             raise NotYetError(
-                "you disputed it before: the next audit assigns it", code="disputed", clause="463.5 (b)"
+                "you disputed it with these words before: a reviewer gets them",
+                code="disputed",
+                clause="463.5 (b)",
+                cure="to correct them, say what is right",
             )
         return [Disputed(entry=form.entry, reason=form.reason)], first_entered
 
