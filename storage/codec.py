@@ -24,6 +24,16 @@ MAX_TEXT = 64 * 1024
 
 
 PLAIN = (bool, int, float, str, bytes)
+IN_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a decimal number",
+    str: "text",
+    bytes: "bytes",
+    list: "a list",
+    dict: "a group of fields",
+    type(None): "empty",
+}
 
 
 @functools.cache
@@ -163,6 +173,10 @@ def parse_toml(document: bytes, *, where: str) -> dict[str, Any]:
         raise RecordError(f"is not TOML: {given_twice(error, text) or error}", where=where) from None
 
 
+def _in_words(kind: type) -> str:
+    return IN_WORDS.get(kind, "of another type")
+
+
 def read_field(hint: Any, value: Any, where: str) -> Any:
     """The value of a field of type `hint`, from its plain form. Raises RecordError."""
     hint, may_lack = without_none(hint)
@@ -188,9 +202,9 @@ def read_field(hint: Any, value: Any, where: str) -> Any:
         except ValueError:
             raise RecordError(f"is not one of {', '.join(hint)}", where=where) from None
     if hint is float and type(value) is int:
-        raise RecordError("is a whole number where a float belongs", where=where)
+        raise RecordError("is a whole number, not a decimal one", where=where)
     if type(value) is not hint:
-        raise RecordError(f"is a {type(value).__name__}, not a {hint.__name__}", where=where)
+        raise RecordError(f"is {_in_words(type(value))}, not {_in_words(hint)}", where=where)
     if hint is str and len(value) > MAX_TEXT:
         raise RecordError(f"is longer than {MAX_TEXT} characters", where=where)
     return value

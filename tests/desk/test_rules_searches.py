@@ -152,6 +152,10 @@ def queue(*notes: tuple[int, str, Note, int]) -> InquiryQueue:
     return made
 
 
+def never(_access: int) -> bool:
+    return False
+
+
 ASKED = (1, "ann", InquiryAsked(query=QUERY, ground=GROUND), NOW_US)
 OTHER = Ground(purpose="x", basis="x", number="x", number_kind="x", justification="x")
 
@@ -170,21 +174,24 @@ def test_a_request_that_another_person_is_answering_waits_five_minutes(
     taken_by: str, ago_us: int, code: str
 ) -> None:
     waits = queue(ASKED, (2, taken_by, RequestTaken(request=1), NOW_US - ago_us))
-    assert code_of(inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", now_us=NOW_US) == code
+    assert code_of(inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", never, now_us=NOW_US) == code
+    ended = {1}.__contains__  # the search of the entry before, done or cancelled
+    assert not code_of(inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", ended, now_us=NOW_US)
 
 
 def test_a_request_is_answered_once_as_it_was_asked_by_another_person() -> None:
     waits = queue(ASKED)
-    assert waits.open_requests() == [inquiry.request_to_run(waits, 1, QUERY, GROUND, "ben", now_us=NOW_US)]
-    refused("no-request", inquiry.request_to_run, waits, 2, QUERY, GROUND, "ben", now_us=NOW_US)
-    refused("own-request", inquiry.request_to_run, waits, 1, QUERY, GROUND, "ann", now_us=NOW_US)
+    found = inquiry.request_to_run(waits, 1, QUERY, GROUND, "ben", never, now_us=NOW_US)
+    assert waits.open_requests() == [found]
+    refused("no-request", inquiry.request_to_run, waits, 2, QUERY, GROUND, "ben", never, now_us=NOW_US)
+    refused("own-request", inquiry.request_to_run, waits, 1, QUERY, GROUND, "ann", never, now_us=NOW_US)
     other = replace(QUERY, plate="7ABC000")
-    refused("other-search", inquiry.request_to_run, waits, 1, other, GROUND, "ben", now_us=NOW_US)
-    refused("other-search", inquiry.request_to_run, waits, 1, QUERY, OTHER, "ben", now_us=NOW_US)
+    refused("other-search", inquiry.request_to_run, waits, 1, other, GROUND, "ben", never, now_us=NOW_US)
+    refused("other-search", inquiry.request_to_run, waits, 1, QUERY, OTHER, "ben", never, now_us=NOW_US)
     answered = RequestAnswered(request=1, access=2, reads=(), reason="")
     waits.apply(entry(3, "ben", answered))
     assert waits.open_requests() == []
-    refused("answered", inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", now_us=NOW_US)
+    refused("answered", inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", never, now_us=NOW_US)
     waits.apply(entry(4, "ann", Disputed(entry=2, reason="not mine")))
     assert [one.sequence for one in waits.disputes] == [4]
 
@@ -226,7 +233,7 @@ def test_neither_who_proposes_nor_who_asked_is_the_second_person(second: str, co
 
 def test_what_waited_longer_than_the_key_service_knows_it_is_asked_for_again() -> None:
     waits, late_us = queue(ASKED, PROPOSED), NOW_US + 92 * DAY_US
-    refused("old-request", inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", now_us=late_us)
+    refused("old-request", inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", never, now_us=late_us)
     refused("old-proposal", inquiry.proposal_to_decide, waits, 5, "cat", now_us=late_us)
     waits.apply(entry(6, "cat", SearchApproved(proposal=5, granted=True, reason=""), late_us - 1))
     refused("old-proposal", inquiry.approval_to_use, POLICY, waits, 5, WIDE, "ben", now_us=late_us)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from desk_twins import GROUND, HOUR_US, Department, open_department
 from step_search import ALL, FewAtATime, approved, begun, declared, endings, everything, opened_by_keys, step
 
-from sync.department.desk.inquiry import calls
+from sync.department.desk.inquiry import calls, rules
 from sync.department.desk.inquiry.forms import (
     Answer,
     AskForm,
@@ -27,6 +28,7 @@ from sync.department.desk.inquiry.forms import (
     StopForm,
     StoppedSearch,
 )
+from sync.department.desk.inquiry.searching import has_ended
 from sync.department.journal.inquiry_entries import Access, AccessEnded
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
@@ -282,6 +284,14 @@ def test_a_request_is_answered_when_its_search_is_done_and_stays_open_when_cance
             department.call("inquiry/stop", comm, StopForm(access=search.access))
         waits = {one.sequence for one in department.desk.book.queue.open_requests()}
         assert (asked.entry in waits) == cancelled
+        if cancelled:  # nobody is answering it: another person may decline it at once, or run it
+            rules.demand_untaken(
+                department.desk.book.queue,
+                asked.entry,
+                "disp1",
+                partial(has_ended, department.desk),
+                department.clock(),
+            )
     results = [one.note for one in department.desk.log.entries(kinds=(AccessEnded.KIND,))]
     assert [one.count for one in results if isinstance(one, AccessEnded)][-1] == 3
 

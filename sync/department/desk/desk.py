@@ -58,7 +58,7 @@ from sync.department.policy.refusals import (
     NotProvenError,
     NotYetError,
 )
-from sync.department.policy.roles import CALLS, Call, Role, allowing_role
+from sync.department.policy.roles import CALLS, Call, Role
 from sync.errors import LinkError
 from sync.root_file import describe, open_first
 
@@ -295,7 +295,7 @@ class Desk(LogState):
             people.demand_approved(self.policy.security, known)
             people.demand_in_date(self.policy.security, known.set_us if known else 0, at_us)
         roles = self.policy.effective_roles(self.book.roster.roles_of(account.user, at_us))
-        role = allowing_role(self.policy.grants, roles, call)
+        role = self.policy.allowing_role(roles, call)
         if Role.VENDOR in roles and call is not Call.POLICY_READ:
             demand_grant(self.book.grants, account.user, at_us)
         if CALLS[call].touches_data:

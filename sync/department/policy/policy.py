@@ -20,7 +20,8 @@ from sync.department.policy.desk_terms import (
     SharingTerms,
     TrainingTerms,
 )
-from sync.department.policy.roles import Call, Role
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import CALLS, Call, Role
 from sync.department.policy.system_terms import (
     RetentionTerms,
     SecurityTerms,
@@ -124,3 +125,22 @@ class Policy:
 
     def title(self, role: Role) -> str:
         return next((one.title for one in self.roles if one.id == role), str(role))
+
+    def allowing_role(self, held: Iterable[Role], call: Call) -> Role:
+        """The first of a person's roles that may make `call`. Raises DeskRefusal."""
+        held = tuple(held)
+        grants = self.grants
+        for role in held:
+            if call in grants.get(role, frozenset()):
+                return role
+        requests = call is Call.INQUIRY_RUN and any(
+            Call.INQUIRY_REQUEST in grants.get(role, ()) for role in held
+        )
+        who = ", ".join(self.title(role) for role, calls in grants.items() if call in calls)
+        cure = f"ask a person who may: {who}" if who else "ask the administrator"
+        raise DeskRefusal(
+            f"none of your roles may {CALLS[call].words}",
+            code="role",
+            clause=CALLS[call].clause,
+            cure="request it: another person runs it" if requests else cure,
+        )

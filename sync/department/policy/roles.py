@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from storage.errors import RecordError
-from sync.department.policy.refusals import DeskRefusal
 
 
 class Role(StrEnum):
@@ -173,20 +172,3 @@ def check_ceiling(role: Role, calls: Iterable[Call]) -> None:
         )
         if barred:
             raise RecordError(f"no policy may grant {call} to this role", where=f"policy.roles.{role}")
-
-
-def allowing_role(grants: Mapping[Role, frozenset[Call]], held: Iterable[Role], call: Call) -> Role:
-    """The first of a person's roles that may make `call`. Raises DeskRefusal."""
-    held = tuple(held)
-    for role in held:
-        if call in grants.get(role, frozenset()):
-            return role
-    requests = call is Call.INQUIRY_RUN and any(Call.INQUIRY_REQUEST in grants.get(role, ()) for role in held)
-    who = ", ".join(role for role, calls in grants.items() if call in calls)
-    cure = f"ask a person who may: {who}" if who else "ask the administrator"
-    raise DeskRefusal(
-        f"none of your roles may {CALLS[call].words}",
-        code="role",
-        clause=CALLS[call].clause,
-        cure="request it: another person runs it" if requests else cure,
-    )

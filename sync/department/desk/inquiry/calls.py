@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from sync.department.content.reads import FoundRead
 from sync.department.desk.audit.rules import AlprRequest
@@ -31,6 +32,7 @@ from sync.department.desk.inquiry.searching import (
     carry_out,
     check_search,
     demand_asked,
+    has_ended,
     on_local_clock,
     open_reads,
     pending_search,
@@ -143,7 +145,8 @@ def decline(front: DeskContext, token: str, form: DeclineForm) -> Entered:
     def plan(caller: Caller) -> Plan[Entered]:
         if form.request not in {one.sequence for one in desk.book.queue.open_requests()}:
             raise FormError("there is no such open request", code="no-request", clause="463.5 (b)")
-        rules.demand_untaken(desk.book.queue, form.request, caller.user, caller.at_us)
+        ended = partial(has_ended, desk)
+        rules.demand_untaken(desk.book.queue, form.request, caller.user, ended, caller.at_us)
         demand_words(form.reason, "say why", code="reason", clause="463.5 (a)")
         return [RequestAnswered(request=form.request, access=-1, reads=(), reason=form.reason)], first_entered
 

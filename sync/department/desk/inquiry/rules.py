@@ -6,7 +6,7 @@ full plate, a search needs a case number and a second person, who agrees to exac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from storage.counts import counted
@@ -177,8 +177,15 @@ def demand_young(
         raise DeskRefusal(what, code=code, clause=clause, cure=cure)
 
 
-def request_to_run(
-    queue: InquiryQueue, number: int, query: Query, ground: Ground, runner: str, *, now_us: int
+def request_to_run(  # noqa: PLR0917 - what is searched, by whom, and what is known of searches
+    queue: InquiryQueue,
+    number: int,
+    query: Query,
+    ground: Ground,
+    runner: str,
+    ended: Callable[[int], bool],
+    *,
+    now_us: int,
 ) -> Entry:
     """The open request that a search answers. Raises DeskRefusal unless it is another person's and the same
     search."""
@@ -187,7 +194,7 @@ def request_to_run(
         raise FormError("there is no such request", code="no-request", clause="463.5 (b)")
     demand_open(queue, number)
     demand_young(entry, "old-request", now_us, "463.5 (b)")
-    demand_untaken(queue, number, runner, now_us)
+    demand_untaken(queue, number, runner, ended, now_us)
     if (entry.note.query, entry.note.ground) != (query, ground):
         raise DeskRefusal(
             "this is not the search that was asked for", code="other-search", clause="463.5 (b)"
@@ -205,10 +212,17 @@ def demand_open(queue: InquiryQueue, number: int) -> None:
         raise done_already(answered.stamp.user, did, code="answered", clause="463.5 (b)")
 
 
-def demand_untaken(queue: InquiryQueue, number: int, user: str, now_us: int) -> None:
-    """Refuse a request that another person is answering now. Raises NotYetError."""
+def demand_untaken(
+    queue: InquiryQueue, number: int, user: str, ended: Callable[[int], bool], now_us: int
+) -> None:
+    """Refuse a request that another person is answering now. Raises NotYetError.
+
+    `ended`: whether the search of an entry has ended. The search that takes a request is the entry before.
+    """
     taken = queue.taken.get(number)
-    if taken is not None and taken.stamp.user != user and 0 <= now_us - taken.stamp.at_us < TAKEN_US:
+    if taken is None or taken.stamp.user == user or ended(taken.sequence - 1):
+        return
+    if 0 <= now_us - taken.stamp.at_us < TAKEN_US:
         what, cure = f"{taken.stamp.user} is answering that request", "list the queue again"
         raise NotYetError(what, code="answered", clause="463.5 (b)", cure=cure)
 

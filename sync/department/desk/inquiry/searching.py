@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from storage.counts import counted
 from sync.department.content.key_door import Cover
 from sync.department.content.key_guard import OPENS_FOR_US
 from sync.department.content.reads import FoundRead, OpenedRead, ResultPage
 from sync.department.desk.context import DeskContext
-from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import Answer, AskForm, Estimate, PageForm
 from sync.department.desk.machine.naming_logs import name_logs_of
@@ -32,11 +33,12 @@ from sync.department.journal.inquiry_entries import (
     Ground,
     InquiryAsked,
     Query,
+    SearchEnded,
     SearchProposed,
 )
 from sync.department.journal.query_rules import check_query, plate_of
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
-from sync.department.policy.roles import Call, allowing_role
+from sync.department.policy.roles import Call
 
 NAMED = 12  # how many units a refusal names
 MUCH = "much"  # a refusal's word: run the search step by step
@@ -111,7 +113,10 @@ def check_search(front: DeskContext, caller: Caller, query: Query, ground: Groun
     demand_asked(front, query, ground, caller.at_us)
     if request < 0:
         return ""
-    entry = rules.request_to_run(desk.book.queue, request, query, ground, caller.user, now_us=caller.at_us)
+    ended = partial(has_ended, desk)
+    entry = rules.request_to_run(
+        desk.book.queue, request, query, ground, caller.user, ended, now_us=caller.at_us
+    )
     asker = desk.book.roster.accounts.get(entry.stamp.user)
     if asker is None or not is_here(desk.book.roster, entry):
         raise DeskRefusal(
@@ -121,10 +126,16 @@ def check_search(front: DeskContext, caller: Caller, query: Query, ground: Groun
             cure="have it asked for again",
         )
     roles = desk.policy.effective_roles(desk.book.roster.roles_of(asker.user, caller.at_us))
-    allowing_role(desk.policy.grants, roles, Call.INQUIRY_REQUEST)
+    desk.policy.allowing_role(roles, Call.INQUIRY_REQUEST)
     who = f"{asker.user}, who asked, has"
     demand_current(desk.policy, desk.book.trainings, asker.user, caller.at_us, who=who)
     return asker.user
+
+
+def has_ended(desk: Desk, access: int) -> bool:
+    """Whether a search that runs step by step is done or cancelled."""
+    found = (entry.note for entry in desk.log.entries(access, kinds=(SearchEnded.KIND,)))
+    return any(isinstance(one, SearchEnded) and one.access == access for one in found)
 
 
 def is_exact(query: Query) -> bool:
