@@ -265,6 +265,8 @@ def test_the_command_checks_it_with_two_keys_and_no_home(
     assert "the counts match the log" in capsys.readouterr().out
     assert main([*words[:-1], "log.pbu"]) == 2
     assert "--key: 'log.pbu' is no file, and no public key" in capsys.readouterr().err
+    assert main([*words[:-1], "log+2026.pub"]) == 2
+    assert "--key: 'log+2026.pub' is no file, and no public key" in capsys.readouterr().err
     assert main(words) == 2
     assert "--witness-key" in capsys.readouterr().err
 

@@ -222,8 +222,9 @@ def test_what_is_no_export_is_refused_or_holds_no_number(export: bytes) -> None:
     if export == b"number":
         assert read_export(export) == frozenset()
         return
-    with pytest.raises(FormError):
+    with pytest.raises(FormError) as refused:
         read_export(export)
+    assert refused.value.cure.rstrip(": ") == refused.value.cure != ""
 
 
 @given(st.text("0123456789ABCabc- ", min_size=1, max_size=12))

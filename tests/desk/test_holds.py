@@ -80,6 +80,7 @@ def test_no_other_ground_and_nothing_half_named_holds(
     with pytest.raises(DeskRefusal) as refused:
         department.call("hold/place", tokens("super"), form)
     assert refused.value.code == code
+    assert ("your own searches" in refused.value.cure) == (code == "second-person")
 
 
 @pytest.mark.parametrize("propose", [False, True])

@@ -42,7 +42,7 @@ DONE_BY = {
     Late.TRAINING: "training record",
     Late.UNIT: "health",
     Late.UNOPENED: "alert list",
-    Late.WITNESS: "keys draft",
+    Late.WITNESS: "witness serve",
 }
 """Kinds of what is overdue, and the command to begin with."""
 

@@ -6,6 +6,7 @@ Separate from the desk, which takes a second to load and which a command that on
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path, PurePosixPath
 
 import click
@@ -19,13 +20,14 @@ from sync.department.content.zipped import names_in
 from sync.errors import InvalidInputError
 
 FILE = click.Path(path_type=Path)
+A_KEY = re.compile(r"[^+]+\+[0-9a-fA-F]{8}\+")  # name, id, and then the key
 MOST_BYTES = 5 << 30  # a package has 4 GiB at most
 
 
 def key_text(given: str, where: str) -> str:
     """Public keys as typed, or the content of the file with that name. Raises InvalidInputError."""
     if not os.path.isfile(given):  # noqa: PTH113 - it takes any text, as a key of 2 kB
-        if "+" not in given:  # a "+" separates the parts of a key
+        if not A_KEY.match(given):
             what = f"{given[:200]!r} is no file, and no public key of the form name+id+key"
             raise InvalidInputError(what, where=where)
         return given

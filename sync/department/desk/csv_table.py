@@ -21,7 +21,8 @@ SAVE_CURE = "in the spreadsheet, save it as CSV UTF-8"
 
 
 def _header_cure(wanted: Sequence[str]) -> str:
-    return f"the first line names the columns, separated by commas: {', '.join(wanted)}"
+    cure = "the first line names the columns, separated by commas"
+    return f"{cure}: {', '.join(wanted)}" if wanted else cure
 
 
 @dataclass(frozen=True, slots=True)

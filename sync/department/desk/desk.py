@@ -256,9 +256,17 @@ class Desk(LogState):
         summary: str,
         needed: bool = True,
         alone: bool = False,
+        instead: str = "",
     ) -> ChangeProposed | list[ChangeUsed]:
         """Apply `changes.second_person` to a call that is decided now. The approval must still count now."""
-        wanted = WantedChange(call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us)
+        wanted = WantedChange(
+            call=call,
+            about=about,
+            summary=summary,
+            user=caller.user,
+            now_us=caller.at_us,
+            instead=instead,
+        )
         known = self.book.changes, self.book.roster
         made = changes.second_person(self.policy, *known, form, wanted, needed=needed, alone=alone)
         if isinstance(made, ChangeProposed):

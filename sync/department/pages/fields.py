@@ -45,6 +45,8 @@ CHOSEN = {
     "maintenance or repair (463.3)": "463.3",
 }
 """Help on how a field is typed, and what is said instead where the page offers a choice."""
+MOST_TICKS = 100
+"""The most boxes of one field: of a larger department a person types the user names."""
 SECOND = ("propose", "approval")  # a button, and a number that comes with a second person's yes
 
 
@@ -87,13 +89,15 @@ def fields_of(
             continue
         words = words_of(form, one.name)
         kind, choices = _kind(one.name, hint, options)
+        if kind == "many" and len(choices) > MOST_TICKS and words.help.startswith("user names"):
+            kind, choices = "lines", ()
         default = one.default is not dataclasses.MISSING
         found.append(
             Field(
                 name=_name(one.name, hints),
                 kind=kind,
                 label=words.label,
-                help=CHOSEN.get(words.help, words.help) if one.name in options else words.help,
+                help=CHOSEN.get(words.help, words.help) if choices else words.help,
                 required=not (default or may_lack or kind == "tick"),
                 options=choices,
                 value="yes" if one.default is True else "",

@@ -70,7 +70,10 @@ def overdue(desk: Desk, now_us: int) -> list[Overdue]:
     """Lines of the compliance list: no witness is named, or no public one was reached for a day."""
     clause = desk.policy.witness.clause
     if not desk.root.witnesses:
-        what = "the root file names no witness: no answer leaves, and no removed look-up would be seen"
+        what = (
+            "the root file names no witness: no answer leaves, and no removed look-up would be seen "
+            "(name one: department keys draft --witness)"
+        )
         return [Overdue(kind=Late.WITNESS, clause=clause, what=what)]
     if not desk.root.public_witnesses:
         return []

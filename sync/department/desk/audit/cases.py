@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from storage.counts import counted
 from storage.times import DAY_US
 from sync.department.desk.audit.detectors import Flag
 from sync.department.desk.audit.rules import AlprRequest
@@ -25,6 +26,7 @@ GRACE_US = DAY_US
 MAX_EXPORT_BYTES = 32 << 20
 SEVERAL = 5  # of so many look-ups, a correct export knows at least one
 COLUMNS = ("number", "case_number", "case", "incident", "incident_number", "cad_number", "rms_number")
+NAMED = f"the first line names a column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}"
 EXPORT = CsvTable("export", CLAUSE)
 
 
@@ -67,7 +69,7 @@ class Cases:
                 detector="no_such_case",
                 about=user,
                 entries=tuple(accesses),
-                detail=f"{len(accesses)} look-ups under numbers that CAD and RMS do not have",
+                detail=f"{counted(len(accesses), 'look-up')} under numbers that CAD and RMS do not have",
             )
 
 
@@ -80,12 +82,12 @@ def read_export(data: bytes) -> frozenset[str]:
     """The numbers of a CSV export, each as a `number_key`. Raises FormError."""
     if len(data) > MAX_EXPORT_BYTES:
         raise FormError(f"an export has at most {MAX_EXPORT_BYTES >> 20} MiB", code="csv", clause=CLAUSE)
+    if not data.strip():
+        raise EXPORT.wrong("the export is empty", f"export the numbers again; {NAMED}")
     names, lines = EXPORT.lines(data)
     columns = [at for at, name in enumerate(names) if name in COLUMNS]
     if not columns:
-        raise EXPORT.wrong(
-            "the export's first line must name a column of numbers", f"name a column {' or '.join(COLUMNS)}"
-        )
+        raise EXPORT.wrong("the export's first line names no column of numbers", NAMED)
     found = {number_key(cells[at]) for _line, cells in lines for at in columns}
     return frozenset(found - {""})
 
@@ -118,7 +120,9 @@ def compare(
     again = [one for one in every if one.entry in before.unknown and one.entry not in settled]
     found = [one for one in again if number_key(one.number) in numbers]
     if not numbers and looked:
-        raise FormError("the export has no number", code="csv", clause=CLAUSE)
+        raise FormError(
+            "the export has no number", code="csv", clause=CLAUSE, cure="export all case and incident numbers"
+        )
     if by and len(missing) == len(looked) >= SEVERAL and not found:
         raise FormError(
             f"the export has the number of none of {len(looked)} look-ups: is it the right file?",

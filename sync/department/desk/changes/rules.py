@@ -33,13 +33,17 @@ class ChangeForm(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedChange:
-    """A call that may need a second person: who makes it, whom or what it is about, and a summary."""
+    """A call that may need a second person: who makes it, whom or what it is about, and a summary.
+
+    `instead`: what makes a second person unnecessary, for the refusal; empty if nothing does.
+    """
 
     call: str
     about: str
     summary: str = field(repr=False)
     user: str
     now_us: int
+    instead: str = ""
 
 
 @dataclass(slots=True)
@@ -129,7 +133,8 @@ def to_use(
             "this needs a second person",
             code="second-person",
             clause=CLAUSE,
-            cure="propose it, have another person approve it under Changes, then make the call again",
+            cure="propose it, have another person approve it under Changes, then make the call again"
+            + (f"; or {wanted.instead}" if wanted.instead else ""),
         )
     digest = proposal_digest(wanted.call, form_fields(form))
     if entry is None or entry.stamp.user != wanted.user or entry.note.digest != digest:

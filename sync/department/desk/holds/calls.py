@@ -37,6 +37,9 @@ from sync.department.policy.roles import Call
 log_events = structlog.get_logger("department.holds")
 MAX_SEARCHES = 100
 
+OWN_SEARCHES = "name the entries of your own searches that found every one of these reads"
+"""What makes a second person unnecessary for a hold and its export."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldForm:
@@ -241,7 +244,13 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
         summary = f"hold {reads} under {form.number}, which no search of {caller.user} found"
         needed = _asks_two(form) or not found >= set(form.reads)
         second = desk.second_person(
-            caller, "hold/place", form, about=form.number, summary=summary, needed=needed
+            caller,
+            "hold/place",
+            form,
+            about=form.number,
+            summary=summary,
+            needed=needed,
+            instead=OWN_SEARCHES,
         )
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], ())
@@ -292,7 +301,13 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
         reads = counted(len(held.reads), "read")
         summary = f"export hold {form.hold}: {reads}, which no search of {caller.user} found"
         second = desk.second_person(
-            caller, "hold/export", form, about=str(form.hold), summary=summary, needed=needed
+            caller,
+            "hold/export",
+            form,
+            about=str(form.hold),
+            summary=summary,
+            needed=needed,
+            instead=OWN_SEARCHES,
         )
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], None, ())
