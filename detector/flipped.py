@@ -1,4 +1,4 @@
-"""Detects plates that are shown in a mirror, in a shop window or upside down but still give a text.
+"""Detects plates that are shown in a mirror, in water or upside down but still give a text.
 
 Flipped characters look like others: a 2 like an S, a 3 like an E, a turned 9 like a 6. So the text of a
 flipped plate has many of some characters and few of others; for the same patch flipped back, it is the
@@ -14,11 +14,13 @@ from .look import Look, Looker, Stopwatch
 from .plates import ALPHABET, U8
 
 # Log odds, upright over flipped, in nats; 0 for all other characters. A mirrored T and an X are at the edge
-# of rounding: the command prints -2 for that T, -1 for a mirrored X and 0 for a turned one.
+# of rounding: the command prints -2 for that T, -1 for a mirrored X and 0 for a turned one. For a reflected A
+# it prints -1: an A and a V are each other's reflection, and AAAC is as good a text as VVVC.
 _MIRRORED = {-1: "08AIOQST", 1: "126BDENPR", 2: "G", 3: "457KZ"}
 _TURNED = {-2: "Z", -1: "9AILOSWX", 1: "7BDEFGP", 2: "24RUY", 3: "5K"}
+_REFLECTED = {-1: "3BCIW", 1: "456GPRY", 2: "NU", 3: "7Z"}
 _LEAST = 3  # characters: most shorter texts are legible either way
-_DOUBTFUL = 1  # nats: a text with more is upright, and the flipped patch is not read
+_DOUBTFUL = 0  # nats: a text with more is upright, and the flipped patch is not read
 _FLIPPED = 3  # nats by which the text of the flipped patch must be better
 
 
@@ -28,22 +30,26 @@ def _by_label(odds: Mapping[int, str]) -> tuple[int, ...]:
     return tuple(by_sign.get(sign, 0) for sign in ALPHABET)
 
 
-_BY_LABEL = _by_label(_MIRRORED), _by_label(_TURNED)
+# Steps through the rows and the columns of a patch that show its plate flipped, and the odds.
+_UPSIDE_DOWN = (-1, -1)
+_FLIPS = {
+    (1, -1): _by_label(_MIRRORED),
+    _UPSIDE_DOWN: _by_label(_TURNED),
+    (-1, 1): _by_label(_REFLECTED),
+}
 
 
 def is_flipped(looker: Looker, look: Look, watch: Stopwatch) -> bool:
-    """Whether the patch of a look shows a mirrored plate, or one turned by 180 degrees.
+    """Whether the patch of a look shows a plate in a mirror, in still water or turned by 180 degrees.
 
-    Only a text that may be flipped costs another look: three in ten drawn US plates are read both ways.
-    Raises NetAnswerError.
+    Only a text that may be flipped costs another look: one for two drawn US plates. Raises NetAnswerError.
     """
     if len(look.path) < _LEAST:
         return False
-    luma = look.patch.luma
-    for flipped, odds in zip((luma[:, ::-1], luma[::-1, ::-1]), _BY_LABEL, strict=True):
+    for (down, across), odds in _FLIPS.items():
         upright = sum(odds[label] for label in look.path)
         if upright <= _DOUBTFUL:
-            path, sureness = looker.look_at(flipped, watch)
+            path, sureness = looker.look_at(look.patch.luma[::down, ::across], watch)
             gain = sum(odds[label] for label in path) - upright
             # the true text of a plate is nearly always surer than that of its flipped patch
             if len(path) >= _LEAST and sureness >= look.sureness and gain >= _FLIPPED:
@@ -56,7 +62,7 @@ def turned(looker: Looker, patch: U8, watch: Stopwatch) -> int:
 
     patch: uint8 (h, w). Costs two looks. Raises NetAnswerError.
     """
-    odds = _BY_LABEL[1]
+    odds = _FLIPS[_UPSIDE_DOWN]
     shown, sure = looker.look_at(patch, watch)
     other, other_sure = looker.look_at(patch[::-1, ::-1], watch)
     if min(len(shown), len(other)) < _LEAST:

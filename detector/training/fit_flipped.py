@@ -1,7 +1,8 @@
 """Counts the log odds of ``detector/flipped.py``: ``python -m detector.training.fit_flipped``.
 
-US plates are drawn, and each is read upright, in a mirror and turned by 180 degrees. Of each character the
-command prints the logarithm of how much more often the first look at a plate gives it upright than flipped.
+US plates are drawn, and each is read upright, in a mirror, turned by 180 degrees and as water reflects it. Of
+each character the command prints the logarithm of how much more often the first look at a plate gives it
+upright than flipped.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _SHOWN: dict[str, Callable[[U8], U8]] = {
     "upright": lambda luma: luma,
     "mirrored": lambda luma: luma[:, ::-1],
     "turned": lambda luma: luma[::-1, ::-1],
+    "reflected": lambda luma: luma[::-1],
 }
 _LEAST, _MOST = -2, 3  # nats: a character that was seldom drawn says no more
 
@@ -61,8 +63,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=11)
     arguments = parser.parse_args(argv)
     counts = count_signs(PlateReader.from_models(arguments.models), arguments.count, arguments.seed)
-    for how in ("mirrored", "turned"):
-        print(how, log_odds(counts["upright"], counts[how]))
+    upright = counts.pop("upright")
+    for how, flipped in counts.items():
+        print(how, log_odds(upright, flipped))
     return 0
 
 

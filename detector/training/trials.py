@@ -35,8 +35,8 @@ SIZE = (360, 640)
 class Kind:
     """One kind. draw: the plate or what is none; width: of it, px; blur: as a share of the width.
 
-    behind: names of OBSTACLES, one of which hides a part of it; mirrored: as a mirror shows it; turned: by
-    180 degrees, as by a camera that hangs upside down.
+    behind: names of OBSTACLES, one of which hides a part of it. flip: steps through the picture's rows and
+    columns, -1 where it is shown from its end: both as by a camera that hangs upside down.
     """
 
     draw: Callable[[Rng], RenderedPlate]
@@ -45,8 +45,7 @@ class Kind:
     yaw: tuple[float, float] = (-0.25, 0.25)
     plain: bool = True
     behind: tuple[str, ...] = ()
-    mirrored: bool = False
-    turned: bool = False
+    flip: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +94,9 @@ KINDS: dict[str, Kind] = {
     "tape or dirt": Kind(draw=_any, behind=("tape", "leaf", "dirt")),
     "glare or snow": Kind(draw=_any, behind=("glare", "snow", "frame")),
     "black bar": Kind(draw=_any, behind=("bar",)),
-    "mirrored": Kind(draw=_any, mirrored=True),
-    "turned": Kind(draw=_state, width=(60.0, 160.0), turned=True),
+    "mirrored": Kind(draw=_any, flip=(1, -1)),
+    "turned": Kind(draw=_state, width=(60.0, 160.0), flip=(-1, -1)),
+    "reflected": Kind(draw=_state, width=(60.0, 160.0), flip=(-1, 1)),
 }
 
 
@@ -115,10 +115,7 @@ def draw_picture(rng: Rng, kind: Kind) -> tuple[Luma, str]:
         scene = camera.motion_blur(scene, float(smear * np.cos(turn)), float(smear * np.sin(turn)))
     if not kind.plain:
         scene = develop(rng, scene, quad, infrared=False)
-    if kind.mirrored:
-        scene = np.ascontiguousarray(scene[:, ::-1])
-    if kind.turned:
-        scene = np.ascontiguousarray(scene[::-1, ::-1])
+    scene = np.ascontiguousarray(scene[:: kind.flip[0], :: kind.flip[1]])
     return camera.jpeg(camera.sensor_noise(rng, scene, 200.0), 85), plate.text
 
 

@@ -1,4 +1,4 @@
-"""A plate in a mirror or upside down is not sure; one whose characters read the same either way stays so."""
+"""A plate in a mirror, in water or upside down is not sure; one that reads the same either way stays so."""
 
 from __future__ import annotations
 
@@ -49,10 +49,20 @@ class Looks:
         pytest.param(
             [("069A018", UNSURE), ("810A960", UNSURE), ("8TUB65K", SURE)], True, id="turned, but for one"
         ),
-        pytest.param([("ST88XA", SURE), ("4N3972", UNSURE), ("VW88L5", UNSURE)], False, id="surer as it is"),
+        pytest.param([("MIBWA2", UNSURE), ("SAW81W", SURE), ("WIBNY5", SURE)], True, id="in water"),
+        pytest.param(
+            [("ST88XA", SURE), ("4N3972", UNSURE), ("VW88L5", UNSURE), ("ZUNRYK", UNSURE)],
+            False,
+            id="surer as it is",
+        ),
         pytest.param([("HINOTAX", UNSURE), ("XATOIIH", SURE), ("XVLONIH", SURE)], False, id="alike"),
-        pytest.param([("7ABC123", UNSURE)], False, id="characters that no mirror shows"),
-        pytest.param([("ST8A", UNSURE), ("47", SURE), ("47", SURE)], False, id="too short when flipped"),
+        pytest.param(
+            [("AAAC", UNSURE), ("CAAA", SURE), ("OAAA", SURE), ("VVVC", SURE)], False, id="an A for a V"
+        ),
+        pytest.param([("7GKY452", UNSURE)], False, id="characters that no flipped plate shows"),
+        pytest.param(
+            [("ST8A", UNSURE), ("47", SURE), ("47", SURE), ("7Z", SURE)], False, id="too short when flipped"
+        ),
         pytest.param([("ST", UNSURE)], False, id="too short to say"),
     ],
 )
