@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 MOST_BYTES = 64 << 20  # of one row: a larger one is not our record
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+LOOK = "PRAGMA quick_check(1)"
+OF_THE_CARD = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
+MOST_UNEXPLAINED = 4  # times that a database is called malformed, and is whole
+_UNEXPLAINED: Counter[Path] = Counter()
+_ERROR_CODE = re.compile(r"error code=([0-9]{1,9})$")
 MODES = {
     "write": "mode=rwc",
     "read": "mode=ro",
@@ -42,7 +50,7 @@ def blob_of(value: object) -> bytes:
 
 @contextlib.contextmanager
 def naming_damage(path: Path) -> Iterator[None]:
-    """Turn SQLite's report of a damaged page into a DamagedError about `path`.
+    """Turn SQLite's report of a damaged page into a DamagedError about the database `path`.
 
     An I/O error of the card stays as it is: it may pass, whereas a log that is reported as damaged is
     abandoned.
@@ -51,9 +59,32 @@ def naming_damage(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", None) or 0
-        if code & 0xFF not in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        if code & 0xFF not in DAMAGE:
             raise
-        raise DamagedError(f"is damaged: {error}", where=str(path), cure=CONTINUE) from error
+        if is_damaged(path):
+            raise DamagedError(f"is damaged: {error}", where=str(path), cure=CONTINUE) from error
+        failed = sqlite3.OperationalError("the card did not give a page")
+        failed.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+        raise failed from error
+
+
+def is_damaged(path: Path) -> bool:
+    """Whether a database that SQLite called malformed is, by a look at all of it.
+
+    SQLite calls it so, too, where a read of the card fails (SQLITE_IOERR_CORRUPTFS), be it for a moment. What
+    no look at the whole explains counts as damage the fourth time.
+    """
+    try:
+        uri = f"file:{quote(os.fsencode(path))}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
+            said = str(connection.execute(LOOK).fetchone()[0])
+    except sqlite3.Error as error:
+        return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in DAMAGE
+    if said == "ok":
+        _UNEXPLAINED[path] += 1
+        return _UNEXPLAINED[path] >= MOST_UNEXPLAINED
+    found = _ERROR_CODE.search(said)
+    return found is None or int(found[1]) not in OF_THE_CARD
 
 
 def failure_cure(error: sqlite3.Error, path: Path) -> str:

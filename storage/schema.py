@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 ROOM_TO_OPEN = 1 << 20
-DAMAGE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 APPLICATION_ID = 0x414C5052  # "ALPR"
 FORMAT = 2
 DAMAGE_CURE = f"reader verify names the first bad record; {CONTINUE}"
@@ -75,9 +74,9 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
     except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: of a damaged schema
         if path.exists() and means_no_room(error, path.parent):
             raise no_room_to_open(path) from None
-        damaged = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGE
+        damaged = (getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF) in database.DAMAGE
         what = f"cannot be opened: {error}"
-        if damaged:
+        if damaged and (isinstance(error, UnicodeDecodeError) or database.is_damaged(path)):
             raise DamagedError(what, where=str(path), cure=DAMAGE_CURE) from None
         raise LedgerError(what, where=str(path)) from None
 

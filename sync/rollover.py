@@ -21,6 +21,7 @@ import structlog
 from storage import codec, envelope, files, opening
 from storage.checkpoint import TYPE_ED25519, NoteKey
 from storage.clock_trust import LogStart, WallClock
+from storage.database import DAMAGE, is_damaged
 from storage.day_keys import DayKey, DayKeys, EpochKeyForDay
 from storage.errors import (
     DamagedError,
@@ -224,17 +225,19 @@ def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool
         try:
             return Ledger.open(home, slot, clock)
         except DamagedError as error:
-            if not patient or tries == OPEN_TRIES or not _may_pass(error):
+            if not patient or tries == OPEN_TRIES or not _may_pass(error, Home(home).database):
                 raise
         tries += 1
         time.sleep(OPEN_AGAIN_S)
 
 
-def _may_pass(error: BaseException) -> bool:
+def _may_pass(error: BaseException, database: Path) -> bool:
     """Whether the card or another process, rather than content, caused an error."""
     for cause in causes_of(error):
-        code = getattr(cause, "sqlite_errorcode", None) or 0
-        if code & 0xFF in PASSING or (isinstance(cause, OSError) and cause.errno == errno.EIO):
+        code = (getattr(cause, "sqlite_errorcode", None) or 0) & 0xFF
+        if code in PASSING or (isinstance(cause, OSError) and cause.errno == errno.EIO):
+            return True
+        if code in DAMAGE and not is_damaged(database):
             return True
     return False
 

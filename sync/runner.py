@@ -23,6 +23,7 @@ import structlog
 
 from storage.database import naming_damage
 from storage.errors import DamagedError, StorageError
+from storage.home import Home
 from storage.times import DAY_US, now_us
 from sync import messages
 from sync import schedule as when
@@ -209,7 +210,7 @@ class Runner:
         Never raises for the link or the department.
         """
         try:
-            with naming_damage(self._folder.path.parent):
+            with naming_damage(Home(self._folder.path.parent).database):
                 handed = self._converse(conversation, link, member, may_continue, alerts_only=alerts_only)
                 gives_way = ""
                 if _ended(conversation.progress, handed)[0] == "done":

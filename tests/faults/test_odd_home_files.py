@@ -222,7 +222,9 @@ def test_while_a_link_in_place_of_the_folder_of_images_leads_nowhere_keys_are_pu
 
 
 @pytest.mark.parametrize(("failures", "new_log"), [(3, False), (4, True)])
-@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), "disk I/O error", "locked"])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "Input/output error"), "disk I/O error", "locked", "malformed"]
+)
 def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | str, failures: int, new_log: bool
 ) -> None:
@@ -238,9 +240,11 @@ def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
         if len(failed) < failures:
             made = error if isinstance(error, OSError) else sqlite3.OperationalError(error)
             if isinstance(made, sqlite3.OperationalError):
-                made.sqlite_errorcode = (
-                    sqlite3.SQLITE_IOERR_READ if "I/O" in str(made) else sqlite3.SQLITE_BUSY
-                )
+                made.sqlite_errorcode = {
+                    "disk I/O error": sqlite3.SQLITE_IOERR_READ,
+                    "locked": sqlite3.SQLITE_BUSY,
+                    "malformed": sqlite3.SQLITE_CORRUPT,  # what SQLite makes of EIO
+                }[str(made)]
             failed.append(made)
             raise made
 

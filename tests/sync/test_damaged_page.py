@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 from sync_twins import DepartmentProcess, Unit, checked
 
 from firmware.custody.log_rollover import Successor
-from storage.database import naming_damage
+from storage import database
+from storage.database import MOST_UNEXPLAINED, naming_damage
 from storage.errors import DamagedError
 from sync.department.server.server import Department
 from sync.department.store.tables import elements
@@ -81,3 +84,41 @@ def test_only_the_databases_own_word_is_damage(error: Exception, enrolled: Unit)
     with pytest.raises(type(error)) as caught, naming_damage(enrolled.home):
         raise error
     assert not isinstance(caught.value, DamagedError)
+
+
+def malformed() -> sqlite3.DatabaseError:
+    """As SQLite says it, also where a read of the card failed (SQLITE_IOERR_CORRUPTFS)."""
+    made = sqlite3.DatabaseError("database disk image is malformed")
+    made.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return made
+
+
+def test_a_page_that_the_card_did_not_give_is_no_damage_unless_it_stays_so(tmp_path: Path) -> None:
+    """One failed read gave a whole log up, and so made an incident for two people."""
+    path = tmp_path / "a.sqlite3"
+    with closing(sqlite3.connect(path)) as made, made:
+        made.execute("CREATE TABLE t (a)")
+        made.executemany("INSERT INTO t VALUES (?)", [(bytes(3000),)] * 10)
+    kinds: list[type[Exception]] = []
+    for _ in range(MOST_UNEXPLAINED):
+        with pytest.raises((DamagedError, sqlite3.OperationalError)) as caught, naming_damage(path):
+            raise malformed()
+        kinds.append(type(caught.value))
+    assert kinds == [sqlite3.OperationalError] * (MOST_UNEXPLAINED - 1) + [DamagedError]
+    whole = path.read_bytes()
+    for damaged in (whole[:8192] + bytes(4096) + whole[12288:], whole[:-5000], bytes(9) + whole[9:]):
+        path.write_bytes(damaged)
+        with pytest.raises(DamagedError), naming_damage(path):
+            raise malformed()
+
+
+@pytest.mark.parametrize(("code", "kind"), [(8458, sqlite3.OperationalError), (11, DamagedError)])
+def test_a_look_at_the_whole_that_the_card_ends_finds_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[Exception]
+) -> None:
+    said = f"*** in database main ***\nPage 2: unable to get the page. error code={code}"
+    path = tmp_path / "a.sqlite3"
+    path.touch()
+    monkeypatch.setattr(database, "LOOK", f"SELECT '{said}'")
+    with pytest.raises(kind), naming_damage(path):
+        raise malformed()

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import structlog
 
+from storage.database import is_damaged
 from storage.errors import DamagedError
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.private_sqlite import open_private, transaction
@@ -47,8 +48,9 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         return _checked(path)
     except (sqlite3.DatabaseError, DamagedError) as error:
-        damaged = not isinstance(error, sqlite3.OperationalError)  # a full disk or a locked file
-        if not damaged:
+        if isinstance(error, sqlite3.OperationalError):  # a full disk, or a locked file
+            raise
+        if isinstance(error, sqlite3.DatabaseError) and not is_damaged(path):
             raise
     aside = path.with_name(path.name + ".damaged")
     log_events.warning("received_days_damaged", file=str(path), kept_as=aside.name, cure="nothing to do")

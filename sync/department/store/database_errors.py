@@ -48,6 +48,7 @@ def away(error: Exception, what: str, where: str) -> StoreError:
             cure = _REFUSED if "FATAL" in cause else "is the database running?"
         return StoreAwayError(f"{what}: {cause}", where=where, cure=cure)
     if isinstance(error, DatabaseError) and any(word in cause for word in _DAMAGED):
-        cure = "restore it from its backup, and its blobs with it; then: department verify"
+        cure = "if dmesg names no disk that fails: restore it from its backup, and its blobs with it; then: "
+        cure += "department verify"
         return StoreError(f"the store is damaged: {cause}", where=where, cure=cure)
     return StoreError(f"{what}: {cause}")
