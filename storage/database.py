@@ -93,7 +93,7 @@ def failure_cure(error: sqlite3.Error, path: Path) -> str:
         return (
             f"a database shell or a backup holds it: sudo fuser -v {shlex.quote(str(path))} names the program"
         )
-    return "if it comes again, replace the card (dmesg names a failing one)"
+    return files.CARD_FAILS
 
 
 def demand_plain_tables(connection: sqlite3.Connection, path: Path) -> None:

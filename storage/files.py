@@ -28,6 +28,7 @@ from storage.errors import LedgerError, NotOwnerError, NotPlainError, StoreFullE
 
 MOST_MOVED = 9  # folders in the place of one file; more of them are left for a person to look at
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
+CARD_FAILS = "if it comes again, replace the card (dmesg names a failing one)"
 FULL_NAMES = frozenset(
     {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
 )  # SQLITE_IOERR_SHMSIZE: no room for the index of the WAL
@@ -390,12 +391,26 @@ def own_cure(path: Path, *, home: Path, is_folder: bool = False) -> str:
     return f"sudo chown --reference={owner} {part} && sudo chmod {700 if is_folder else 600} {part}"
 
 
+def read_named(file: BinaryIO, path: Path, size: int) -> bytes:
+    """The same as `read`; an OSError names the file, which the system does only where it opens one."""
+    try:
+        return file.read(size)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def is_of_card(error: BaseException) -> bool:
+    """Whether the card failed a read or a write: CARD_FAILS says what to do, and the file may be whole."""
+    return isinstance(error, OSError) and error.errno == errno.EIO
+
+
 def read_bounded(path: Path, limit: int) -> bytes:
     """Read a file of at most `limit` bytes. Raises LedgerError for a longer one (it may be sparse) or
     anything but a plain file; OSError.
     """
     with open_evidence(path) as file:
-        data = file.read(limit + 1)
+        data = read_named(file, path, limit + 1)
     if len(data) > limit:
         raise LedgerError(f"is larger than {limit} bytes", where=str(path))
     return data

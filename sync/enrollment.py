@@ -236,10 +236,10 @@ def open_link(folder: SyncFolder, member: Member, *, passed_us: int, bytes_per_s
         files.demand_plain(folder.certificate, folder.tls_key)  # OpenSSL would wait at a pipe
         with folder.tls_key_file() as key:
             context = unit_context(member.authority_pem(), folder.certificate, key, passed_us=passed_us)
-    except (OSError, ssl.SSLError, NotPlainError):
-        raise NotEnrolledError(
-            "the certificate or its key cannot be read", where=str(folder.certificate), cure="enroll again"
-        ) from None
+    except (OSError, ssl.SSLError, NotPlainError) as error:
+        what = "the certificate or its key cannot be read"
+        cure = files.CARD_FAILS if files.is_of_card(error) else "enroll again"
+        raise NotEnrolledError(what, where=str(folder.certificate), cure=cure) from None
     return HttpsLink(member.unit_address, context, member.department_public(), bytes_per_s=bytes_per_s)
 
 

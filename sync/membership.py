@@ -159,7 +159,9 @@ class SyncFolder:
             raise NotEnrolledError(error.what, where=str(path), cure=error.cure) from None
         except OSError as error:
             cure = files.own_cure(self.path, home=self.path.parent, is_folder=True)
-            if isinstance(error, NotADirectoryError):
+            if files.is_of_card(error):
+                cure = files.CARD_FAILS
+            elif isinstance(error, NotADirectoryError):
                 cure = f"{self.path} is in the place of a folder: move it away, and put the folder back"
             why = error.strerror or type(error).__name__
             raise NotEnrolledError(f"cannot be read: {why}", where=str(path), cure=cure) from None
@@ -301,6 +303,7 @@ def _p256_key(path: Path) -> ec.EllipticCurvePrivateKey:
         key = serialization.load_pem_private_key(files.read_bounded(path, MAX_KEY_BYTES), password=None)
     except (OSError, ValueError, TypeError, StorageError) as error:
         why = error.strerror if isinstance(error, OSError) else getattr(error, "what", "is no PEM of a key")
+        cure = files.CARD_FAILS if files.is_of_card(error) else cure  # the key is there still
         raise NotEnrolledError(f"cannot be read: {why}", where=str(path), cure=cure) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise NotEnrolledError("is not a P-256 key", where=str(path), cure=cure)

@@ -11,7 +11,7 @@ from typing import Any
 
 from firmware.errors import ConfigError
 from storage.errors import NotPlainError
-from storage.files import open_evidence, sync_dir
+from storage.files import open_evidence, read_named, sync_dir
 from storage.text_end import with_end
 from sync.errors import SyncError
 from sync.schedule import Schedule, Window
@@ -253,7 +253,7 @@ def config_bytes(home: Path) -> bytes:
     path = home / FILE_NAME
     try:
         with open_evidence(path, follow=True) as file:
-            data = file.read(_MAX_BYTES + 1)
+            data = read_named(file, path, _MAX_BYTES + 1)
     except FileNotFoundError as error:
         cure = "restore it; `reader init` writes one with the defaults and comments"
         raise ConfigError(str(path), "no such file", cure) from error

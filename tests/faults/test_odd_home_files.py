@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import socket
@@ -24,6 +25,8 @@ from firmware.custody.opening import open_or_roll_over, slot_of
 from firmware.fleet.sent_configuration import _dealt_with
 from firmware.health.read_habit import ReadHabit
 from firmware.run.prepared_home import prepare_home
+from firmware.settings import config
+from firmware.settings.config import load_config
 from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
 from storage import codec, envelope, files, store
@@ -36,6 +39,7 @@ from storage.socket_door import short_name
 from storage.standing import DAY_KEYS, context_of
 from storage.times import DAY_US
 from sync.command_frame import Common
+from sync.errors import NotEnrolledError
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 
@@ -399,3 +403,41 @@ def test_a_socket_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         short_name(tmp_path / "console.sock") as name,
     ):
         listener.bind(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("sync/unit.key", lambda home: SyncFolder.of(home).unit_key()),
+        ("sync/tls.key", lambda home: SyncFolder.of(home).tls_private()),
+        ("sync/member.cbor", lambda home: SyncFolder.of(home).member()),
+        ("config.toml", load_config),
+    ],
+)
+def test_a_file_that_the_card_does_not_give_is_named_and_no_one_is_sent_to_remove_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, read: Callable[[Path], object]
+) -> None:
+    """The words for a damaged key were "remove it and enroll again"; of the settings, no file was named."""
+    home = tmp_path / "home"
+    prepare_home(home)
+    SyncFolder.of(home).make()
+    SyncFolder.of(home).unit_key()
+    enroll(home).tls_private()
+    real = files.open_evidence
+
+    class Failing(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    def opened(one: Path, *, follow: bool = False) -> Any:
+        return Failing() if one == home / name else real(one, follow=follow)
+
+    for module in (files, config):
+        monkeypatch.setattr(module, "open_evidence", opened)
+    with pytest.raises((NotEnrolledError, OSError)) as caught:
+        read(home)
+    said = str(caught.value)
+    assert name.rpartition("/")[2] in said
+    assert "Input/output error" in said
+    assert "remove" not in said
+    assert "enroll again" not in said
