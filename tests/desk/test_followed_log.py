@@ -85,6 +85,13 @@ def test_a_restart_judges_as_before_whatever_was_a_snapshot(
         again.close()
 
 
+def test_the_whole_state_of_a_long_log_is_kept_more_rarely() -> None:
+    """It has every access that was not filed: the cost of an entry must not grow with it."""
+    sizes = (0, 40_000, 400_000)
+    assert [followed_log.snapshot_after(one, more=False) for one in sizes] == [200, 200, 2000]
+    assert followed_log.snapshot_after(400_000, more=True) == followed_log.CATCHING_UP
+
+
 STEPS_OVER = "the log steps over the root file that is here"
 ROOTS: dict[str, tuple[dict[str, Any], str]] = {
     "the one of the log": ({}, ""),

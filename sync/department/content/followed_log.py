@@ -51,7 +51,8 @@ DATABASE = "followed.sqlite"
 MAX_STATE_BYTES = 64 << 20
 AT_ONCE = 1000  # leaves in one message
 WORDLESS = 1  # the version from which on the database contains none of their words
-SNAPSHOT_EVERY = 200  # entries; at a start, those since the last snapshot are judged again
+SNAPSHOT_EVERY = 200  # entries; in a long log one `SHARE` of it
+SHARE = 200
 CATCHING_UP = 5000  # the same while catching up on whole parts
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS followed (
@@ -74,6 +75,13 @@ LOST = "the log does not continue the one that was followed"
 
 class FollowError(StorageError):
     """What was shown does not continue the followed log."""
+
+
+def snapshot_after(size: int, *, more: bool) -> int:
+    """After how many entries the whole state is kept instead of them; at a start they are judged again. In a
+    long log the state is large: a share of the log keeps the cost of an entry the same. `more`: another part
+    follows at once."""
+    return CATCHING_UP if more else max(SNAPSHOT_EVERY, size // SHARE)
 
 
 class FollowedLog:
@@ -178,7 +186,7 @@ class FollowedLog:
             "INSERT INTO followed_since VALUES (?, ?, ?, ?)", ((log_id, *one) for one in fresh)
         )
         since = self._row("SELECT count(*) FROM followed_since WHERE log = ?")
-        if since is not None and since[0] >= (CATCHING_UP if more else SNAPSHOT_EVERY):
+        if since is not None and since[0] >= snapshot_after(size, more=more):
             self._keep_state(log_id, self._held, size)
 
     def _keep_state(self, log_id: bytes, held: Followed, size: int) -> None:
