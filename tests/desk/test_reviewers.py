@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from desk_asking import code_of
-from desk_twins import GROUND, Department
+from desk_root import Root
+from desk_twins import CAD, GROUND, Department
 
+from storage.times import DAY_US, HOUR_US
 from sync.department.desk.audit.calls import AuditCloseForm, Finding, look_daily
+from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import NothingForm, RunForm
 from sync.department.desk.people.calls import AccountForm
-from sync.department.journal.entries import FindingOpened
+from sync.department.journal.entries import (
+    BY_OWN_HAND,
+    NEWEST_FORM,
+    AccessLogOpened,
+    FindingClosed,
+    FindingOpened,
+)
 from sync.department.policy.roles import Role
+from sync.department.server.folded_log import FoldedLog
 
 Tokens = Callable[[str], str]
 REMOVED = AccountForm(
@@ -100,3 +112,77 @@ def test_a_person_named_in_a_finding_does_not_take_it_over(department: Departmen
         AccountForm(user="comm1", name="C", organisation="PD", roles=(Role.REVIEWER,), reason="moved"),
     )
     assert code_of(department, "audit/close", department.logon("comm1"), closing(number)) == "own-finding"
+
+
+def named(department: Department, form: int = NEWEST_FORM) -> list[str]:
+    """What `verify` says of findings, in a log of that form."""
+    folded = FoldedLog(())
+    first, *others = department.desk.log.entries()
+    assert isinstance(first.note, AccessLogOpened)
+    for entry in (replace(first, note=replace(first.note, signs=form)), *others):
+        folded.judge(entry)
+    return folded.problems
+
+
+def opened(department: Department, **changes: Any) -> FindingOpened:
+    """A finding as the desk would open it, but for these changes."""
+    note = FindingOpened(
+        detector="burst",
+        about="comm1",
+        accesses=(1, 2),
+        reviewer="reviewer1",
+        due_us=department.clock.us + department.desk.policy.audit.finding_due_days * DAY_US,
+        detail="",
+    )
+    return replace(note, **changes)
+
+
+def test_verify_assigns_each_finding_as_the_desk_does(department: Department) -> None:
+    chief, trainer = department.logon("chief"), department.logon("super")
+    department.add_person(chief, "reviewer2", (Role.REVIEWER,))
+    department.train(trainer, "reviewer2", "super")
+    glass = GlassForm(
+        query=replace(department.plate("8XYZ*"), since_us=department.clock.us - HOUR_US),
+        ground=CAD,
+        danger="a child is in the car",
+    )
+    number = misused(department)
+    department.call("inquiry/break-glass", department.logon("disp1"), glass)
+    reviewer = department.desk.book.findings.opened[number].note.reviewer
+    department.call("audit/close", department.logon(reviewer), closing(number))
+    department.call("inquiry/break-glass", department.logon("disp1"), glass)
+    department.call("user/set", chief, REMOVED)
+    look_daily(department.front)
+    assert len(department.desk.book.findings.opened) > 3
+    assert named(department) == []
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "it is another person's to review": {"reviewer": "chief"},
+    "it is due later than the policy says": {"due_us": 1 << 52},
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_a_finding_that_root_gives_to_an_accomplice_is_named(department: Department, words: str) -> None:
+    root = Root(department)
+    root.write(opened(department), root.stamp("system"))
+    assert named(department) == []
+    entry = root.write(opened(department, **WRONG[words]), root.stamp("system"))
+    (one,) = named(department)
+    assert one.startswith(f"entry {entry}: finding: ")
+    assert words in one
+    assert named(department, BY_OWN_HAND) == []
+
+
+def test_a_finding_that_another_reviewer_closes_past_the_desk_is_named(department: Department) -> None:
+    root = Root(department)
+    number = root.write(opened(department), root.stamp("system"))
+    department.add_person(department.logon("chief"), "reviewer2", (Role.REVIEWER,))
+    department.train(department.logon("super"), "reviewer2", "super")
+    form = closing(number)
+    note = FindingClosed(finding=number, verdict=form.verdict, note=form.note)
+    entry = root.write(note, *root.signed("reviewer2", "audit/close", form))
+    assert named(department) == [
+        f"entry {entry}: finding_closed: that finding is assigned to another reviewer"
+    ]

@@ -1,4 +1,4 @@
-"""Folds the log as the desk does, and compares with it the snapshot, the units' roster and their policy.
+"""Folds the log as the desk does, and compares with it the snapshot, reviewers, units' roster and policy.
 
 Root with the command key can sign a roster with one more person, or a policy that keeps reads longer, and
 enter that it was offered. Both follow from the log alone, so `verify` makes them again. If their form
@@ -24,6 +24,7 @@ from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.malformed import UNREADABLE
 from sync.department.policy.desk_terms import NEW_TOPICS_DAYS
 from sync.department.policy.policy import Policy
+from sync.department.server.assigned import AssignedFindings
 from sync.department.server.following import FOLLOWING, bodies, bodies_before, message_of
 from sync.department.server.roster import people_of
 from sync.department.units.documents import custody_policy
@@ -39,6 +40,7 @@ class FoldedLog:
     def __init__(self, names: Collection[str], snapshot: Snapshot | None = None) -> None:
         """Begin a check. `names`: the names of the department."""
         self.problems: list[str] = []
+        self._assigned = AssignedFindings(self.problems)
         self._names, self._snapshot = names, snapshot
         self._book = DeskState()
         self._rosters: list[tuple[RosterPerson, ...]] = [()]
@@ -52,6 +54,7 @@ class FoldedLog:
             self._compare_snapshot()
         if is_of(entry, Access) and entry.note.people:
             self._compare_people(entry)
+        self._assigned.judge(entry, self._book)
         if not entry.note.STATE:
             return
         try:

@@ -27,7 +27,7 @@ from sync.department.journal.entries import (
     LogRead,
 )
 from sync.department.journal.query_rules import asked_plate
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.refusals import FormError, NotYetError
 from sync.department.policy.roles import Call
 
 FOREVER_US = (1 << 53) - 1  # the largest integer that JSON carries exactly; the year 2255
@@ -269,8 +269,9 @@ def assign(desk: Desk, flags: list[Flag], now_us: int, *, waits: bool = False) -
     load: Counter[str] = Counter(entry.note.reviewer for entry in desk.book.findings.open_findings())
     opened = []
     for flag in flags:
+        accesses = flag.entries[:1000]
         try:
-            reviewer = rules.reviewer_for(desk.book.roster, load, _concerned(desk, flag.about, flag.entries))
+            reviewer = rules.reviewer_for(desk.book.roster, load, _concerned(desk, flag.about, accesses))
         except NotYetError:
             if not waits:
                 raise
@@ -280,7 +281,7 @@ def assign(desk: Desk, flags: list[Flag], now_us: int, *, waits: bool = False) -
             FindingOpened(
                 detector=flag.detector,
                 about=flag.about,
-                accesses=flag.entries[:1000],
+                accesses=accesses,
                 reviewer=reviewer,
                 due_us=now_us + desk.policy.audit.finding_due_days * DAY_US,
                 detail=flag.detail,
@@ -340,22 +341,7 @@ def close(front: DeskContext, token: str, form: AuditCloseForm) -> Entered:
 
 
 def _demand_reviewer(desk: Desk, number: int, user: str) -> None:
-    """Check that the caller may act as the reviewer. Raises DeskRefusal.
-
-    If the reviewer left or is concerned, anyone else who is not concerned may act.
-    """
+    """Check that the caller is the reviewer, or may act for one. Raises DeskRefusal."""
     note = desk.book.findings.opened[number].note
     people = _concerned(desk, note.about, note.accesses)
-    if note.reviewer == user and user not in people:
-        return
-    if note.reviewer not in people and desk.book.roster.may_review(desk.policy, note.reviewer):
-        raise DeskRefusal(
-            "that finding is assigned to another reviewer", code="other-reviewer", clause="463.5 (c)"
-        )
-    removers = {one.by for one in desk.book.roster.removed_reviewers if one.user == note.reviewer}
-    if user in people | removers:
-        raise DeskRefusal(
-            "a finding that names you, or whose reviewer you removed, is reviewed by another person",
-            code="own-finding",
-            clause="463.5 (c)",
-        )
+    rules.demand_reviewer(desk.policy, desk.book.roster, note, people, user)

@@ -6,7 +6,7 @@ No I/O. Makes rows from entries and the CSV text, and decides the state of findi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, SearchApproved
 from sync.department.policy.desk_terms import weight
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, done_already
 from sync.department.policy.roles import Role
 
@@ -285,6 +286,26 @@ def reviewer_for(roster: Accounts, load: Mapping[str, int], searchers: set[str])
         clause="463.5 (c)",
         cure="give another person the role reviewer",
     )
+
+
+def demand_reviewer(
+    policy: Policy, roster: Accounts, note: FindingOpened, people: Collection[str], user: str
+) -> None:
+    """Check that `user` is a finding's reviewer. If the reviewer left, or is concerned, anyone else may act
+    who is not. `people`: whom it concerns. Raises DeskRefusal."""
+    if note.reviewer == user and user not in people:
+        return
+    if note.reviewer not in people and roster.may_review(policy, note.reviewer):
+        raise DeskRefusal(
+            "that finding is assigned to another reviewer", code="other-reviewer", clause="463.5 (c)"
+        )
+    removers = {one.by for one in roster.removed_reviewers if one.user == note.reviewer}
+    if user in people or user in removers:
+        raise DeskRefusal(
+            "a finding that names you, or whose reviewer you removed, is reviewed by another person",
+            code="own-finding",
+            clause="463.5 (c)",
+        )
 
 
 def new_findings(findings: Findings, flags: Sequence[Flag]) -> list[Flag]:
