@@ -35,6 +35,7 @@ from sync.department.desk.inquiry.forms import (
     RunForm,
 )
 from sync.department.desk.sharing.calls import DeliverForm, ReviewForm
+from sync.department.journal import named_entries
 from sync.department.journal.entries import RequestAnswered
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, AccessEnded, SearchApproved, images_of
@@ -446,16 +447,32 @@ TURNED: dict[str, dict[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("words", TURNED)
-def test_a_look_at_a_picture_says_what_its_person_searched_for(department: Department, words: str) -> None:
-    """Else root writes any plate into what a person looked up (463.5 b 2)."""
+def look_in_other_words(department: Department, words: str, between: int = 0) -> list[str]:
+    """What `verify` says of a look at a picture that root turned, and which follows so many unsigned
+    searches."""
     root, query = Root(department), department.plate(PLATE)
     token = department.logon(VICTIM)
     answer = department.call("inquiry/run", token, RunForm(query=query, ground=GROUND))
     assert isinstance(answer, Answer)
+    for _ in range(between):
+        root.write(root.look_up("7OTH123"), root.stamp())
     read = answer.reads[0].read
     form = ImageForm(read=read, access=answer.access, ground=GROUND)
     look = replace(access_of(query), action="image", elements=images_of(read), reads=(read,))
     entry = root.write(replace(look, **TURNED[words]), *root.signed(VICTIM, "inquiry/image", form))  # type: ignore[arg-type]
-    named = [one for one in problems(department) if one.startswith(f"entry {entry}: access")]
-    assert [words in one for one in named] == [True] * bool(words)
+    return [one for one in problems(department) if one.startswith(f"entry {entry}: access")]
+
+
+@pytest.mark.parametrize("words", TURNED)
+def test_a_look_at_a_picture_says_what_its_person_searched_for(department: Department, words: str) -> None:
+    """Else root writes any plate into what a person looked up (463.5 b 2)."""
+    assert [words in one for one in look_in_other_words(department, words)] == [True] * bool(words)
+
+
+def test_searches_that_no_one_signed_push_out_no_mark_of_a_signed_one(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(named_entries, "MOST_SEARCHES", 2)
+    words = "it names another plate than its search"
+    (named,) = look_in_other_words(department, words, between=3)
+    assert words in named

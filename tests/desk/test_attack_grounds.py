@@ -9,19 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from desk_root import VICTIM, Root, access_of, demand_named, problems
+from desk_root import VICTIM, Root, access_of, demand_named, problems, reasons
 from desk_twins import CAD, GROUND, HOLD, Department
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.inquiry.forms import InquiryDecideForm, ProposeForm, RunForm
 from sync.department.journal.change_entries import GlassBroken
-from sync.department.journal.entries import BY_OWN_HAND, JUDGED_WHOLE, SHOWN_WHOLE, AccessLogOpened
+from sync.department.journal.entries import BY_OWN_HAND, JUDGED_WHOLE, SHOWN_WHOLE
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Area, SearchApproved, SearchProposed
-from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.statements import sign_call
-from sync.department.journal.unsigned import UnsignedError
 
 WIDE = "8XYZ*"
 NO_REASON = "its justification says less than the policy asks for"
@@ -153,19 +151,6 @@ def test_a_search_keeps_to_the_limits_of_the_desk(
     assert any(one.startswith(f"entry {entry}: access") and words in one for one in problems(department))
     assert [words in one for one in reasons(department, BY_OWN_HAND, entry)] == []
     assert [words in one for one in reasons(department, JUDGED_WHOLE, entry)] == [True]
-
-
-def reasons(department: Department, form: int, entry: int) -> list[str]:
-    """What is wrong with an entry in a log of that form."""
-    first, *others = department.desk.log.entries()
-    assert isinstance(first.note, AccessLogOpened)
-    known, found = SignedLog(), []
-    for one in (replace(first, note=replace(first.note, signs=form)), *others):
-        try:
-            known.judge(one)
-        except UnsignedError as error:
-            found += [str(error)] * (one.sequence == entry)
-    return found
 
 
 def test_emergency_searches_that_wait_for_a_second_person_end_further_ones(department: Department) -> None:

@@ -18,12 +18,14 @@ from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token
 from sync.department.journal import check_log
 from sync.department.journal.access_log import KEYS, AuditKeys
-from sync.department.journal.entries import AccountSet, CredentialSet, Logon
+from sync.department.journal.entries import AccessLogOpened, AccountSet, CredentialSet, Logon
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.inquiry_entries import Access, Query
 from sync.department.journal.person_entries import SessionKeySet
 from sync.department.journal.sharing_entries import ShareAsked, written_digest, written_of
+from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.statements import SESSION, certify, sign_call
+from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog
@@ -76,13 +78,14 @@ class Root:
         self.own = Ed25519PrivateKey.generate()
 
     def stamp(self, user: str = VICTIM, session: bytes = bytes(32)) -> Stamp:
+        account = self.department.desk.book.roster.accounts.get(user)
         return Stamp(
             at_us=max(self.department.clock(), self.log.newest_us()),
             user=user,
-            role="communications",
-            organisation="Monrovia PD",
+            role=account.roles[0].value if account and account.roles else "communications",
+            organisation=account.organisation if account else "Monrovia PD",
             session=session,
-            demo=False,
+            demo=self.department.desk.root.demo,
         )
 
     def write(self, note: Note, stamp: Stamp, signed: bytes = b"") -> int:
@@ -160,6 +163,19 @@ def demand_named(
     named = [one for one in problems(department) if one.startswith(f"entry {entry}: ")]
     assert len(named) == 1
     assert f"in the name of {VICTIM}" in named[0]
+
+
+def reasons(department: Department, form: int, entry: int) -> list[str]:
+    """What is wrong with an entry in a log of that form."""
+    first, *others = department.desk.log.entries()
+    assert isinstance(first.note, AccessLogOpened)
+    known, found = SignedLog(), []
+    for one in (replace(first, note=replace(first.note, signs=form)), *others):
+        try:
+            known.judge(one)
+        except UnsignedError as error:
+            found += [str(error)] * (one.sequence == entry)
+    return found
 
 
 def covered_by(department: Department) -> CoveredByEntries:

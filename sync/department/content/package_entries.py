@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage import codec, envelope, merkle, tlog_proof
 from storage.checkpoint import Cosignature, NoteKey, open_checkpoint
 from storage.cosigners import Witnesses
-from storage.counts import counted
 from storage.errors import PackageError, StorageError
 from storage.leaf import log_id_of
 from storage.sealing import commitment
@@ -35,7 +34,7 @@ from sync.department.journal.access_log import (
     parse_leaf,
 )
 from sync.department.journal.entry_base import Stamp
-from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.hold_entries import HoldPlaced, held_words
 from sync.department.journal.inquiry_entries import Access, AccessEnded
 
 FOLDER = "entries"
@@ -59,18 +58,13 @@ class LeftUnder:
     witnessed: Cosignature | None
 
 
-def words_of(action: str, number: str, reads: int) -> str:
-    """The words of a hold's or export's entry: its number and how many reads it is of."""
-    return f"{action} {number}, {counted(reads, 'read')}"
-
-
 def demand_number(entries: Sequence[LeftUnder], number: str) -> None:
     """Raises PackageError if an export left under another number."""
     for one in entries:
         note = one.note
         if not isinstance(note, Access) or note.action != "export":
             continue
-        if note.elements != words_of("export", number, len(note.reads)):
+        if note.elements != held_words("export", number, len(note.reads)):
             raise PackageError("left under another number than this", where=f"entry {one.sequence}")
 
 

@@ -279,9 +279,11 @@ class Desk(LogState):
         return made
 
     def follow_up(self, stamp: Stamp, *notes: Note) -> list[Entry]:
-        """Enter how a call ended, under the call's stamp with the current time."""
+        """Enter how a call ended, under that call's stamp with the current time and organisation."""
         with self.deciding() as moment:
-            later = replace(stamp, at_us=moment.at_us)
+            account = self.book.roster.accounts.get(stamp.user)
+            organisation = account.organisation if account else stamp.organisation
+            later = replace(stamp, at_us=moment.at_us, organisation=organisation)
             return [self.add(note, later) for note in notes]
 
     def _caller(self, session: Session, call: Call, at_us: int) -> Caller:

@@ -7,7 +7,17 @@ from typing import ClassVar
 
 from storage.alert_life import AlertStep
 from sync.department.journal.entry_base import Note
+from sync.department.journal.inquiry_entries import Ground
 
+RAISED = "alerts that units raised"  # the data elements of an access to what waits
+ALERT_GROUND = Ground(
+    purpose="enforcement",
+    basis="criminal-investigation",
+    number="ALERT-4637",
+    number_kind="alert",
+    justification="verification of an alert (463.7)",
+)
+"""The ground of every access to an alert: the verification that 463.7 asks for."""
 PLANTED = "planted/"
 BEFORE_ENROLLMENT = "before enrollment"  # two people of this department never approved its list
 
@@ -15,6 +25,11 @@ BEFORE_ENROLLMENT = "before enrollment"  # two people of this department never a
 def planted_name(token: str, record: str) -> str:
     """The name of a planted mismatch that shows the picture of the alert in `record`."""
     return f"{PLANTED}{token}~{record}"
+
+
+def alert_words(action: str, number: int) -> str:
+    """The data elements of an access to one alert: to its record, or to its picture."""
+    return f"images of alert {number}" if action == "alert-image" else f"alert {number}"
 
 
 def record_of(alert: str) -> str:

@@ -107,8 +107,9 @@ class AccessLogOpened(Note):
     `BY_OWN_HAND`: opening a locked session again, filing an access and answering a request are signed;
     extending a designation takes the two people of a new one; the reason and the longest time of a lookup are
     the policy's. `JUDGED_WHOLE`: a case's number files only accesses of that case, each once; a declined
-    request gets no answer; and the scope of a search, and the number of waiting emergency searches, keep to
-    the desk's limits.
+    request gets no answer; the scope of a search, and the number of waiting emergency searches, keep to the
+    desk's limits; and accesses and decisions have the words of their signed form, under a stamp whose role,
+    organisation and proof are its person's.
     """
 
     KIND: ClassVar[str] = "log_opened"

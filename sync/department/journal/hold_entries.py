@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from storage.codec import later, omitted
+from storage.counts import counted
 from sync.department.journal.entry_base import Note
 from sync.department.journal.inquiry_entries import demand_days
 
 ASKED_DAYS = 7  # how long the first person's request to release waits for the second
+
+
+def held_words(action: str, number: str, reads: int) -> str:
+    """The data elements of the access of a hold or an export: its number, and how many reads."""
+    return f"{action} {number}, {counted(reads, 'read')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

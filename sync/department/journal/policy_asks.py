@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US
-from sync.department.journal.entries import Entry, TrainingDone
+from sync.department.journal.entries import AccountSet, Entry, TrainingDone
+from sync.department.journal.entry_base import Stamp
 from sync.department.journal.inquiry_entries import Access, Ground, Query
 from sync.department.journal.query_rules import (
     FORM_US,
@@ -25,26 +26,30 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import TAKES_TWO, Call, Role
+from sync.root_file import Root
 
 ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
 
 
 @dataclass(slots=True)
 class PolicyAsks:
-    """The terms of the policy file that came into force last.
+    """The terms of the policy file that came into force last. `judged_whole`: the log is of that form.
 
     `two_hands`: roles that two people give; `approvers`: roles that may approve; `full_plate`: letters of a
-    plate that one person may search for; `permits`: by call, the roles that may make it; `conducting`: roles
+    plate that one person may search for; `permits`: by call, the roles that may make it; `includes`: by
+    role, itself and those that come with it; `conducting`: roles
     of the person who conducts training, whose own is recorded by `recorded_by`, and everybody else's by
     `conducted_by`; `topics`: each topic of training, and when it came; `approval_hours`: how long a yes is
     good; `purposes`, `inquiry`: what a look-up must say; `glass`: an emergency one; `hold_grounds`: of 463.8;
     `sharing`: who may receive.
     """
 
+    judged_whole: bool = False
     two_hands: tuple[Role, ...] = ()
     approvers: tuple[Role, ...] = ()
     full_plate: int = 1
     permits: dict[str, tuple[Role, ...]] = field(default_factory=dict)
+    includes: dict[str, tuple[Role, ...]] = field(default_factory=dict)
     training_days: int = 0
     designation_days: int = 0
     password_days: int = 0
@@ -67,7 +72,8 @@ class PolicyAsks:
             policy = parse_policy(document)
         except StorageError:
             raise UnsignedError("the policy file is not valid") from None
-        calls = {role: policy.calls_by(policy.effective_roles((role,))) for role in Role}
+        self.includes = {role.value: policy.effective_roles((role,)) for role in Role}
+        calls = {role: policy.calls_by(self.includes[role.value]) for role in Role}
         self.two_hands = tuple(role for role in Role if not TAKES_TWO.isdisjoint(calls[role]))
         self.approvers = tuple(role for role in Role if Call.CHANGE_APPROVE in calls[role])
         self.full_plate = policy.inquiry.full_plate_min
@@ -98,6 +104,21 @@ class PolicyAsks:
         """One of a person's roles may make this call. Raises UnsignedError."""
         if not self.permitting(call, roles):
             raise UnsignedError(f"no role of {user} may do that")
+
+    def demand_stamp(
+        self, stamp: Stamp, held: Iterable[Role], accounts: Mapping[str, AccountSet], root: Root | None
+    ) -> None:
+        """What an entry says of its person is so, except in an older log: one of the roles `held`, or that
+        comes with one; the account's organisation; whether the `root` is a demo's. Raises UnsignedError."""
+        account = accounts.get(stamp.user)
+        if not self.judged_whole:
+            return
+        if stamp.role not in {one.value for role in held for one in self.includes.get(role.value, ())}:
+            raise UnsignedError(f"{stamp.user} does not have the role in it")
+        if account is None or stamp.organisation != account.organisation:
+            raise UnsignedError(f"it names another organisation than {stamp.user}'s")
+        if root is None or stamp.demo is not root.demo:
+            raise UnsignedError("what it says of a demo is not so")
 
     def demand_ground(self, ground: Ground, kinds: tuple[str, ...]) -> None:
         """463.2, 463.5 (a): a purpose of the policy, a basis of it, a number of one of these kinds. Raises

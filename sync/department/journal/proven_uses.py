@@ -66,11 +66,13 @@ class PersonProof:
 class PersonProofs:
     """The hour's proofs by their entries; `seen`: those of a day, for a session may last so long.
 
-    `bound`: from now on a passkey's is of one call; `once`: from now on every proof is, made for it once.
+    `bound`: from now on a passkey's is of one call; `once`: from now on every proof is, made for it once;
+    `whole`: an entry names no proof that was not made.
     """
 
     bound: bool = False
     once: bool = False
+    whole: bool = False
     made: dict[int, PersonProof] = field(default_factory=dict)
     seen: dict[bytes, int] = field(default_factory=dict)
 
@@ -122,6 +124,9 @@ class PersonProofs:
                 raise UnsignedError("the passkey was asked for another call")
             if self.once and stamp.at_us - opened_us >= LONGEST_US and needs_proof(said, entry.note):
                 raise UnsignedError(f"{stamp.user} made no proof for it")
+            by_logon = stamp.proven.startswith(f"{PROOFS[CODE]},") and said.at_us - opened_us < LONGEST_US
+            if self.whole and stamp.proven and not by_logon:
+                raise UnsignedError(f"{stamp.user} made no proof of which it says")
             return
         if (proof.session, proof.use) != (stamp.session, proof_of(said.call, said.form)):
             raise UnsignedError(f"the {PROOFS[proof.how]} was asked for another call")

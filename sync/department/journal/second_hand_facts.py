@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,9 +11,11 @@ from storage import envelope
 from storage.codec import later
 from storage.errors import StorageError
 from storage.plate_text import normal_plate
-from sync.department.journal.entry_base import Stamp
+from sync.department.journal.change_entries import ChangeDecided
+from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.inquiry_entries import SearchApproved
 from sync.department.journal.office_entries import IncidentSettled
-from sync.department.journal.sharing_entries import ShareAsked, written_digest, written_of
+from sync.department.journal.sharing_entries import ShareAsked, ShareDecided, written_digest, written_of
 from sync.department.journal.statements import Statement, proposal_digest
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import Call, Role
@@ -21,6 +23,7 @@ from sync.department.policy.roles import Call, Role
 K = TypeVar("K")
 V = TypeVar("V")
 PLATE = b"alpr-department/asked-plate/v1\x00"
+WORDS = b"alpr-department/access-words/v1\x00"
 ITEM = b"alpr-department/evidence-item/v1\x00"
 DECIDES = {
     "inquiry/approve": Call.INQUIRY_APPROVE,
@@ -61,6 +64,40 @@ class SignedDecision:
     at_us: int
     roles: tuple[Role, ...] | None = later(None)
     about: bytes = later(b"")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionSaid:
+    """What an entry says of a decision. `call`: makes it; `names`: of the fields in its form for what it is
+    about, for yes or no, and for its words."""
+
+    call: str
+    names: tuple[str, str, str]
+    number: int
+    granted: bool
+    words: str
+
+    @classmethod
+    def of(cls, note: Note) -> DecisionSaid:
+        """Of an entry of one of these kinds. Raises TypeError."""
+        names = ("proposal", "granted", "reason")
+        match note:
+            case ShareDecided(request=number, approved=granted, note=words):
+                call, names = "share/decide", ("request", "approved", "note")
+            case SearchApproved(proposal=number, granted=granted, reason=words):
+                call = "inquiry/approve"
+            case ChangeDecided(proposal=number, granted=granted, reason=words):
+                call = "change/approve"
+            case _:
+                raise TypeError("a decision is one of these kinds")
+        return cls(call=call, names=names, number=number, granted=granted, words=words)
+
+    def demand_said(self, call: str, form: Mapping[str, object], *, whole: bool) -> None:
+        """The signed call decides just that; `whole`: in these words. Raises UnsignedError."""
+        number, granted, words = (form.get(one) for one in self.names)
+        same = call == self.call and number == self.number and granted is self.granted
+        if not same or (whole and words != self.words):
+            raise UnsignedError("the signed call decides something else")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +154,11 @@ def item_digest(item: str) -> bytes:
     return hashlib.sha256(ITEM + item.encode()).digest() if item else b""
 
 
+def words_digest(words: str) -> bytes:
+    """SHA-256 of the words of an access, which name a case."""
+    return hashlib.sha256(WORDS + words.encode()).digest()
+
+
 def release_digest(item: str) -> bytes:
     """SHA-256 of what the word to end a hold is about: that item number, or none."""
     return hashlib.sha256(envelope.encode(["release", item])).digest()
@@ -130,12 +172,19 @@ def plate_digest(plate: str) -> bytes:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedHold:
     """The access that a hold's key is named after, and a digest of its reads; whether an export of it began,
-    and a digest of the item number that it was booked under, or empty."""
+    a digest of the item number that it was booked under, or empty, and one of the words of an export of it;
+    empty where an earlier version kept it."""
 
     access: int
     reads: bytes
     exported: bool = later(False)
     item: bytes = later(b"")
+    words: bytes = later(b"")
+
+    def demand_words(self, words: str) -> None:
+        """The data elements of an export. Raises UnsignedError."""
+        if self.words not in {b"", words_digest(words)}:
+            raise UnsignedError("its data elements are not those of the hold")
 
     def demand_item(self, item: str, *, books: bool) -> None:
         """It is booked once an export of it began, and ends under the item number that it was booked under,

@@ -23,6 +23,7 @@ from sync.department.journal.hold_entries import (
     HoldPlaced,
     HoldReleased,
     ReleaseAsked,
+    held_words,
 )
 from sync.department.journal.inquiry_entries import Access, Query, SearchApproved
 from sync.department.journal.office_entries import IncidentSettled
@@ -31,6 +32,7 @@ from sync.department.journal.second_hand_facts import (
     DECIDES,
     WITH_DATA,
     AskedScope,
+    DecisionSaid,
     PlacedHold,
     Proposal,
     SignedDecision,
@@ -46,6 +48,7 @@ from sync.department.journal.second_hand_facts import (
     plate_digest,
     reads_digest,
     release_digest,
+    words_digest,
 )
 from sync.department.journal.sharing_entries import (
     DELIVER_DAYS,
@@ -76,8 +79,9 @@ class SecondHands(PolicyAsks):
     each person's newest training; `spent`: approvals that were used; `given`: statements that gave a grant,
     and when; `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;
     `seen_written`: deliveries name what was asked for; `bound_whole`: so do grants that destroy records, and
-    the first word on an incident, in `settled`, ends with its role; `all_trained`, `shown_whole`: its form;
-    `reviewed`: requests that wait for a decision; `findings`: those that are open, and whom each is about.
+    the first word on an incident, in `settled`, ends with its role; `all_trained`, `shown_whole`: its
+    form; `reviewed`: requests that wait for a decision; `findings`: those that are open, and whom each is
+    about.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -206,31 +210,22 @@ class SecondHands(PolicyAsks):
     def decide(self, entry: Entry, said: Statement | None, held: tuple[Role, ...]) -> None:
         """A decision, with the statement of the call that made it; None before the first key. `held`: its
         person's roles. Raises UnsignedError."""
-        note = entry.note
-        if isinstance(note, ShareDecided):
-            known, number, granted = self.shares, note.request, note.approved
-            call, about, yes = "share/decide", "request", "approved"
-        elif isinstance(note, SearchApproved | ChangeDecided):
-            known, number, granted = self.decided, note.proposal, note.granted
-            call = "inquiry/approve" if isinstance(note, SearchApproved) else "change/approve"
-            about, yes = "proposal", "granted"
-        else:
-            raise TypeError("a decision is one of these kinds")
+        made, sharing = DecisionSaid.of(entry.note), isinstance(entry.note, ShareDecided)
+        known, number, granted = self.shares if sharing else self.decided, made.number, made.granted
         if said is not None:
             form = parse_form(said)
-            if said.call != call or form.get(about) != number or form.get(yes) is not granted:
-                raise UnsignedError("the signed call decides something else")
+            made.demand_said(said.call, form, whole=self.judged_whole)
             self._demand_waiting(entry, number, said, granted=granted)
-            if call == "share/decide" and granted:
+            if sharing and granted:
                 self._demand_agency(number, form)
         self.reviewed.discard(number)
         if not granted:
             known.pop(number, None)
             if self.shown_whole:  # a no ends it: another person's later yes is about nothing
-                (self.requests if isinstance(note, ShareDecided) else self.proposed).pop(number, None)
+                (self.requests if sharing else self.proposed).pop(number, None)
             return
         forget(known, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
-        roles = self.permitting(DECIDES[call], held)
+        roles = self.permitting(DECIDES[made.call], held)
         known[number] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=roles)
 
     def _demand_waiting(self, entry: Entry, number: int, said: Statement, *, granted: bool) -> None:
@@ -344,7 +339,9 @@ class SecondHands(PolicyAsks):
 
     def place(self, entry: Entry, note: HoldPlaced) -> None:
         """A hold: its key is named after its access."""
-        self.holds[entry.sequence] = PlacedHold(access=note.access, reads=reads_digest(note.reads))
+        words = words_digest(held_words("export", note.number, len(note.reads)))
+        reads = reads_digest(note.reads)
+        self.holds[entry.sequence] = PlacedHold(access=note.access, reads=reads, words=words)
 
     def _demand_held(self, said: Statement, access: Access) -> None:
         """An export opens the reads of the hold that it names. Raises UnsignedError."""
@@ -352,6 +349,8 @@ class SecondHands(PolicyAsks):
         placed = self.holds.get(hold) if type(hold) is int else None
         if placed is None or placed.reads != reads_digest(access.reads):
             raise UnsignedError("it names other reads than the hold")
+        if self.judged_whole:
+            placed.demand_words(access.elements)
 
     def demand_hold(self, said: Statement, access: int) -> None:
         """The key of the hold that an export names. Raises UnsignedError."""

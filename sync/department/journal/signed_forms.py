@@ -134,7 +134,7 @@ def fits_access(statement: Statement, access: Access, named: Named) -> bool:
     except StorageError:
         return False
     said = (
-        (query is None or _same_query(query, access))
+        (query is None or (_same_query(query, access) and form.get("ground") is not None))
         and form.get("ground") in (None, to_plain(access.ground))
         and _same_reads(form, access, named)
         and _same_scope(form.get("scope"), access)

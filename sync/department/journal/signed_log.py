@@ -7,10 +7,20 @@ of a record that this person's call opened.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from storage.times import HOUR_US
-from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken, record_of
+from sync.department.journal.alert_entries import (
+    ALERT_GROUND,
+    RAISED,
+    AlertKnown,
+    AlertRecordsOpened,
+    AlertStepTaken,
+    alert_words,
+    record_of,
+)
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import (
     BY_OWN_HAND,
@@ -20,7 +30,7 @@ from sync.department.journal.entries import (
     FindingClosed,
     RequestAnswered,
 )
-from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.hold_entries import HoldPlaced, held_words
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.journal.made_by import MADE, filed_by
 from sync.department.journal.malformed import unread_is_unsigned
@@ -135,10 +145,14 @@ class SignedLog:
 
     def alert(self, name: str) -> tuple[str, str]:
         """(an alert's record, its read), by its entry's number or by the record."""
-        known = self.alerts.get(int(name)) if name.isascii() and name.isdigit() and len(name) < 20 else None
-        if known is None:
-            known = next((one for one in reversed(self.alerts.values()) if one.alert == name), None)
+        known = next((self.alerts[one] for one in self.numbers_of(name)), None)
         return (known.alert, known.read) if known else ("", "")
+
+    def numbers_of(self, name: str) -> Iterator[int]:
+        """The entries of alerts of that number, else of that record, the newest first."""
+        if name.isascii() and name.isdigit() and len(name) < 20 and int(name) in self.alerts:
+            return iter((int(name),))
+        return (number for number, one in reversed(self.alerts.items()) if one.alert == name)
 
     def _demand_other(self, note: SearchApproved, user: str) -> None:
         """Who decides a search did not ask for it. Raises UnsignedError."""
@@ -215,6 +229,19 @@ class SignedLog:
         if note.request >= 0 and not is_as_asked(self.asked(note.request), note):
             raise UnsignedError("the request that it names asks for another search")
 
+    def _demand_words(self, form: Mapping[str, Any], note: Access) -> None:
+        """What an access says of itself beside its query is what its call makes of its form; of an export,
+        see `second_hands.py`. Raises UnsignedError."""
+        if note.action == "image":
+            self.named.demand_of_search(note, form.get("access"))
+        elif note.action == "hold" and note.elements != held_words("hold", form["number"], len(note.reads)):
+            raise UnsignedError("its data elements are not those of the hold")
+        elif note.action in ALERTS:
+            numbers = self.numbers_of(form["alert"]) if "alert" in form else ()
+            words = {alert_words(note.action, one) for one in numbers} if "alert" in form else {RAISED}
+            if note.ground != ALERT_GROUND or note.elements not in words:
+                raise UnsignedError("its ground or its data elements are not those of that alert")
+
     def _judge_access(self, entry: Entry, note: Access) -> None:
         said = self.signers.demand_signed(entry)
         if not fits_access(said, note, self):
@@ -235,8 +262,8 @@ class SignedLog:
             if self.signers.form >= JUDGED_WHOLE:
                 due_us = second.due_of(said.user) if said.call == EMERGENCY else None
                 second.demand_limits(note, entry.stamp.at_us, due_us)
-        if note.action == "image" and self.signers.form >= JUDGED_WHOLE:
-            self.named.demand_of_search(note, said.fields().get("access"))
+        if self.signers.form >= JUDGED_WHOLE:
+            self._demand_words(said.fields(), note)
         searches = note.action == "search" and said.call in BY_NUMBER
         if searches and self.signers.form >= BY_OWN_HAND:
             self._demand_request(said, note)

@@ -34,9 +34,8 @@ def fits_account(said: Statement, note: AccountSet, known: AccountSet | None) ->
         return as_set and note.user != said.user and note.ssh_keys == _blobs(form.get("ssh_keys", []))
     if said.call == "user/import":
         line = _line_of(form, note.user)
-        listed = (
-            line is not None and to_plain(note.roles) == line.get("roles") and note.name == line.get("name")
-        )
+        said_so = (to_plain(note.roles), note.name, note.reason)
+        listed = line is not None and said_so == (line.get("roles"), line.get("name"), form.get("reason"))
         return listed and known is None and note.active and note.shift is None and not note.ssh_keys
     if said.call != "user/hand-over" or known is None:
         return False

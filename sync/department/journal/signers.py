@@ -46,6 +46,7 @@ from sync.department.journal.entries import (
     BOUND_WHOLE,
     BY_OWN_HAND,
     GRANTS_BY_TWO,
+    JUDGED_WHOLE,
     PROOFS_OF_ONE,
     SEEN_BY_TWO,
     SHOWN_WHOLE,
@@ -182,12 +183,12 @@ class Signers:
             raise UnsignedError("a log is opened by its first entry alone")
         self.form = demand_form(note.signs)
         self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
-        self.all_signed = note.signs >= ALL_SIGNED
-        self.grants_by_two = note.signs >= GRANTS_BY_TWO
-        self.second.seen_by_two = note.signs >= SEEN_BY_TWO
-        self.second.bound_whole = self.second.seen_written = note.signs >= BOUND_WHOLE
-        self.second.all_trained, self.second.shown_whole = self.form >= ALL_TRAINED, self.form >= SHOWN_WHOLE
-        self.proven.once = note.signs >= PROOFS_OF_ONE
+        second, form = self.second, self.form
+        self.all_signed, self.grants_by_two = form >= ALL_SIGNED, form >= GRANTS_BY_TWO
+        second.seen_by_two, second.all_trained = form >= SEEN_BY_TWO, form >= ALL_TRAINED
+        second.bound_whole = second.seen_written = form >= BOUND_WHOLE
+        second.shown_whole, second.judged_whole = form >= SHOWN_WHOLE, form >= JUDGED_WHOLE
+        self.proven.once, self.proven.whole = form >= PROOFS_OF_ONE, form >= JUDGED_WHOLE
 
     def _decide(self, entry: Entry) -> None:
         """A second person's decision, of one whose role may make it."""
@@ -301,6 +302,7 @@ class Signers:
             )
         if session.locked_us and said.at_us >= session.locked_us:
             raise UnsignedError("its session was locked")
+        self.second.demand_stamp(stamp, self.roles_of(stamp.user, stamp.at_us), self.accounts, self.root)
         self.proven.demand(entry, said, session.from_us)
         return said
 

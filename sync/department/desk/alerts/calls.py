@@ -33,7 +33,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Images, NothingForm
 from sync.department.desk.inquiry.searching import open_reads
-from sync.department.journal.alert_entries import AlertStepTaken
+from sync.department.journal.alert_entries import AlertStepTaken, alert_words
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call
@@ -181,7 +181,7 @@ def show(front: DeskContext, token: str, form: AlertForm) -> Images:
         parse_name(row.known.read)
         step = _step(caller, AlertEvent.VIEWED)
         _demand(row, step, Wanted(plate="", state=""))
-        note = access_of("alert-image", f"images of alert {row.number}", (row.known.read,))
+        note = access_of("alert-image", alert_words("alert-image", row.number), (row.known.read,))
         taken = AlertStepTaken(alert=row.known.alert, unit="", step=step)
         return [note, taken], lambda made: (made[0], row.known.read)
 
@@ -273,7 +273,7 @@ def _record(front: DeskContext, token: str, number: str) -> Alert | None:
         _row(front, caller, name)
         if not found:
             raise FormError("that alert is not held: purged, or never sent", code="no-alert", clause="463.8")
-        return [access_of("alert", f"alert {row.number}", (recorded,))], lambda made: made[0]
+        return [access_of("alert", alert_words("alert", row.number), (recorded,))], lambda made: made[0]
 
     entry = desk.act(token, Call.ALERT_VERIFY, plan)
     (record,) = open_records(front.door, desk.covered(entry.sequence), found)

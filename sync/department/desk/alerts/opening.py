@@ -16,14 +16,16 @@ from sync.department.desk.alerts.rules import AlertRow
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.journal.alert_entries import (
+    ALERT_GROUND,
     BEFORE_ENROLLMENT,
+    RAISED,
     AlertKnown,
     AlertRecordsOpened,
     AlertStepTaken,
 )
 from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note
-from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground
+from sync.department.journal.inquiry_entries import Access, AccessEnded
 from sync.department.policy.roles import Call
 from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import ListEntry
@@ -44,7 +46,7 @@ def open_waiting(front: DeskContext, token: str, *, touch: bool = True) -> Calle
         names = tuple(one.name for one in (*waiting, *(sealed for _, sealed in planned)))
 
         def plan(caller: Caller) -> Plan[tuple[Caller, Entry]]:
-            return [access_of("alert", "alerts that units raised", names)], lambda made: (caller, made[0])
+            return [access_of("alert", RAISED, names)], lambda made: (caller, made[0])
 
         caller, entry = desk.act(token, Call.ALERT_LIST, plan, touch=touch)
         _take_in(front, caller, entry, waiting, planned)
@@ -195,13 +197,7 @@ def access_of(action: str, elements: str, reads: tuple[str, ...]) -> Access:
         action=action,
         elements=elements,
         plate="",
-        ground=Ground(
-            purpose="enforcement",
-            basis="criminal-investigation",
-            number="ALERT-4637",
-            number_kind="alert",
-            justification="verification of an alert (463.7)",
-        ),
+        ground=ALERT_GROUND,
         on_behalf_of="",
         request=-1,
         approval=-1,

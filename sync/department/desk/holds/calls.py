@@ -11,7 +11,6 @@ from storage.counts import counted
 from storage.times import DAY_US
 from sync.department.content import package_words
 from sync.department.content.package import PackageOrder
-from sync.department.content.package_entries import words_of
 from sync.department.desk import sheet_people
 from sync.department.desk.context import ELEMENTS, DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -29,6 +28,7 @@ from sync.department.journal.hold_entries import (
     HoldPlaced,
     HoldReleased,
     ReleaseAsked,
+    held_words,
 )
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, SheetPerson
 from sync.department.policy.refusals import FormError
@@ -137,7 +137,7 @@ class Exported:
 def _access(action: str, form_ground: Ground, reads: tuple[str, ...], number: str, approval: int) -> Access:
     return Access(
         action=action,
-        elements=words_of(action, number, len(reads)),
+        elements=held_words(action, number, len(reads)),
         plate="",
         ground=form_ground,
         on_behalf_of="",
