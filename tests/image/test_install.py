@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -310,6 +311,21 @@ def test_an_update_that_finds_no_room_or_loses_its_stick_is_said_and_noted(
     (folder / "events.jsonl").mkdir()  # nor is there room for the event
     with pytest.raises(DeviceError, match="No space left"):
         install(project.update(2), folder=folder, trust=project.keys.trust, running=RUNNING)
+
+
+def test_a_stick_that_is_pulled_out_is_named_and_not_the_data_partition(
+    project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Pulled(io.FileIO):
+        def readinto(self, _buffer: object) -> int:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(io, "FileIO", Pulled)
+    update = project.update(2)
+    with pytest.raises(DeviceError, match=f"^{update}: Input/output error"):
+        install(update, folder=folder, trust=project.keys.trust, running=RUNNING)
+    assert outcomes(folder)[-1]["outcome"] == f"not installed: {update}: Input/output error"
+    assert not (folder / "bundle.raucb").exists()
 
 
 def test_an_event_that_a_power_cut_ended_takes_no_other_with_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import functools
+import io
 import os
 import re
 import shutil
@@ -145,13 +146,28 @@ def _installed(
     return release
 
 
+class _Medium(io.BufferedReader):
+    """A file of a medium. Where that was pulled out, the error names the file: else the data partition, to
+    which it is copied, would be blamed."""
+
+    def __init__(self, handle: int, path: Path) -> None:
+        super().__init__(io.FileIO(handle))
+        self._path = path
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        try:
+            return super().read(size)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
+
+
 def _opened(source: Path) -> BinaryIO:
     """A file and nothing else: a pipe would hold the installer until its time limit. Raises OSError."""
     handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "is not a file", str(source))
-    return os.fdopen(handle, "rb")
+    return _Medium(handle, source)
 
 
 def _need_room(folder: Path, size: int) -> None:
