@@ -1,7 +1,7 @@
 """Which signed call makes an entry of each kind, in which role, and what its form must say. No I/O.
 
-Root at the department's server can write any entry, but not the signature of the person's session. So what
-an entry says of a person's doing (a training, a grant, a hot list, a release, a verdict) is held against the
+Root at the department's server can write any entry, but cannot make the signature of a person's session. So
+an entry about a person's action (a training, a grant, a hot list, a release, a verdict) is compared with the
 form that this person signed. Accesses, accounts, credentials, keys and decisions have their own rules
 (`signed_forms.py`, `signers.py`).
 """
@@ -85,8 +85,11 @@ STEP_CALLS = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`calls` make it, each of a person whose role may make that call. `same`: fields of the entry that must
-    be as in the form, where the form has them; `fits`: what else; `two`: calls that two people make."""
+    """The rule for a kind of entry.
+
+    `calls`: those that make it, by a person whose role may make them. `same`: fields that must equal those of
+    the form, if the form has them; `fits`: a further check; `two`: calls that take two people.
+    """
 
     calls: Mapping[str, Call | None]
     same: tuple[str, ...] = ()
@@ -99,13 +102,13 @@ def _rule(calls: str, call: Call | None, same: str = "", **more: Any) -> Rule:
 
 
 def _of_class(note: TrainingDone, form: Form, said: Statement) -> bool:
-    """Of a class: one who signed the sheet. Never of the person who records it."""
+    """Whether the trained person signed the class's sheet, and is not the person who records it."""
     users = form.get("users")
     return note.user != said.user and (users is None or note.user in users)
 
 
 def _body_digest(value: object) -> bytes | None:
-    """SHA-256 of what a form says of a document: itself, or its digest."""
+    """SHA-256 of the document in a form, which has the document or its digest."""
     if isinstance(value, dict):
         value = value.get(SHA256)
         return value if isinstance(value, bytes) else None
@@ -126,7 +129,7 @@ def _of_document(note: DocumentSigned, form: Form, said: Statement) -> bool:
 
 
 def _list_of(form: Form, said: Statement) -> str:
-    """The list that a call is about: the one it names, or the department's own."""
+    """The list that a call is about: the named one, or the department's own."""
     return str(form["list_id"]) if said.call == "hotlist/push" else LOCAL
 
 
@@ -135,8 +138,10 @@ def _of_list(note: ListSent, form: Form, said: Statement) -> bool:
 
 
 def _of_query(note: InquiryAsked | SearchProposed, form: Form, _said: Statement) -> bool:
-    """Just this search, its plate in the normal form. A proposal may name a request by its number alone
-    (`signed_log.py`)."""
+    """Whether it is exactly this search, with its plate in the normal form.
+
+    A proposal may name a request only by its number (`signed_log.py`).
+    """
     if form.get("query") is None:
         return isinstance(note, SearchProposed)
     query = from_plain(Query, form["query"])
@@ -162,7 +167,7 @@ def _of_clock(note: ClockConfirmed, form: Form, _said: Statement) -> bool:
 
 
 def _of_loan(note: GrantDelegated, form: Form, said: Statement) -> bool:
-    """From now on, and for no longer than the form's days."""
+    """Whether a delegation begins now and is no longer than the form's days."""
     return (
         abs(note.from_us - said.at_us) <= SIGNED_WITHIN_US
         and note.to_us - note.from_us <= form["days"] * DAY_US
@@ -170,7 +175,7 @@ def _of_loan(note: GrantDelegated, form: Form, said: Statement) -> bool:
 
 
 def _of_request(note: ShareAsked, form: Form, _said: Statement) -> bool:
-    """The letter, the state and the scope of another agency's request."""
+    """Whether letter, state and scope are those of the agency's request."""
     said = (to_plain(note.scope), note.state) == (form["scope"], str(form["state"]).strip().upper())
     return said and hashlib.sha256(note.letter).digest() == _body_digest(form["letter"])
 
@@ -193,7 +198,7 @@ def _of_period(note: AuditBegun | AuditDone, form: Form, _said: Statement) -> bo
 
 
 def _of_step(note: AlertStepTaken, form: Form, said: Statement) -> bool:
-    """A step of this person at the desk, as typed; or what a unit recorded, opened by a look at the list."""
+    """Whether it is this person's step at the desk, as typed, or a unit's, opened by a view of the list."""
     step = to_plain(note.step)
     if note.unit:
         return said.call == "alert/list"
@@ -216,22 +221,27 @@ def _of_hold(note: HoldPlaced, form: Form, _said: Statement) -> bool:
 
 
 def _of_filing(note: Filed, form: Form, said: Statement) -> bool:
-    """Each of the access, or of some case, that a line names with this number; `named_entries.py` knows of
-    which case an access is."""
+    """Whether each access, or its case, is named in a line with this number.
+
+    `named_entries.py` knows the case of an access.
+    """
     lines = filed_by(form, said)
     of_cases = {rms for name, rms in lines if isinstance(name, str)}
     return all((access, rms) in lines or rms in of_cases for access, rms in note.numbers())
 
 
 def filed_by(form: Form, said: Statement) -> set[tuple[object, str]]:
-    """(the access, or the number of a case, that a line names, and the RMS number) of a filing's lines."""
+    """For each line of a filing: the access or case number that it names, and the RMS number."""
     lines = form["filings"] if said.call == "inquiry/file-many" else [form]
     return {(one.get("number") or one["access"], str(one["rms_number"]).strip()) for one in lines}
 
 
 def _of_answer(note: RequestAnswered, form: Form, said: Statement) -> bool:
-    """Declined with that reason; or run, under the request or the proposal that the form names; or the last
-    step of a search of that access."""
+    """Whether a request was answered as in the form.
+
+    It was declined with that reason; or run, under the request or proposal that the form names; or this is
+    the last step of that access's search.
+    """
     if said.call == "inquiry/decline":
         named = (form["request"], form["reason"]) == (note.request, note.reason)
         return named and note.access == -1 and not note.reads
@@ -324,7 +334,7 @@ RULES: Mapping[type[Note], Rule] = {
     RedressAnswered: _rule("redress/answer", Call.REDRESS_ANSWER, "request outcome note"),
 }
 MADE = tuple(RULES)
-SIGNED_LATE = (RequestAnswered, Filed)  # need no signature in logs of before `BY_OWN_HAND`
+SIGNED_LATE = (RequestAnswered, Filed)  # need no signature in logs before `BY_OWN_HAND`
 MADE_KINDS = frozenset(one.KIND for one in RULES)
 MAKING_CALLS = frozenset().union(*(one.calls for one in RULES.values()))
 
@@ -332,7 +342,7 @@ MAKING_CALLS = frozenset().union(*(one.calls for one in RULES.values()))
 def _is_worded(
     note: ChangeProposed, form: Form, said: Statement, accounts: Accounts | None, *, earlier: bool
 ) -> bool:
-    """Whether a proposal shows its second person what is asked for. `earlier`: in words of before too."""
+    """Whether a proposal shows its second person what is asked for. `earlier`: accept older words too."""
     words = words_of(said.call, form, said.user, accounts)
     known = (words, *(earlier_words_of(said.call, form, said.user) if earlier else ()))
     return words is None or (note.about, note.summary) in known
@@ -341,8 +351,10 @@ def _is_worded(
 def demand_made(
     note: Note, said: Statement, *, earlier: bool = False, accounts: Accounts | None = None
 ) -> Rule:
-    """The rule of a kind, once this signed call makes just this entry. `earlier`: a log that may have
-    proposals in words of before; `accounts`: see `words_of`. Raises UnsignedError."""
+    """The rule of an entry's kind. Raises UnsignedError unless this signed call makes exactly this entry.
+
+    `earlier`: the log may have proposals in older words; `accounts`: see `words_of`.
+    """
     rule = RULES[type(note)]
     if said.call not in rule.calls:
         raise UnsignedError("the signed call does not allow this entry")
@@ -360,12 +372,12 @@ def demand_made(
         if isinstance(note, ChangeProposed):
             fits = fits and _is_worded(note, form, said, accounts, earlier=earlier)
     except (StorageError, KeyError, TypeError, ValueError):
-        fits = False  # a form that lacks a field, or holds another type in it
+        fits = False  # the form lacks a field or has a wrong type in it
     if not fits:
         raise UnsignedError("the signed call does not match the entry")
     return rule
 
 
 def is_configuration(said: Statement) -> bool:
-    """Whether a call signs a configuration of units."""
+    """Whether a call signs a configuration for units."""
     return said.call == "document/sign" and said.fields().get("kind") == "configuration"

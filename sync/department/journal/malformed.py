@@ -1,7 +1,7 @@
-"""A signed form may hold any value in any field: one that a rule cannot read is a finding. No I/O.
+"""Handles signed forms with malformed fields: a form that a rule cannot read is a finding. No I/O.
 
-The log is append-only. An error that no rule names would end the key service and `verify` at that entry for
-good.
+A signed form may have any value in any field, and the log is append-only. An unforeseen error would stop the
+key service and `verify` at that entry for good.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ UNREADABLE = (StorageError, TypeError, ValueError, LookupError, AttributeError, 
 
 @contextmanager
 def unread_is_unsigned(signed: bytes) -> Iterator[None]:
-    """Raises UnsignedError for what a rule cannot read. `signed`: the entry's signed call, if any. Raises
-    NewerError."""
+    """Turns errors of a rule that cannot read a form into UnsignedError. Raises NewerError.
+
+    `signed`: the entry's signed call, if any.
+    """
     try:
         yield
     except (UnsignedError, NewerError, NewerLedgerError):
@@ -31,8 +33,10 @@ def unread_is_unsigned(signed: bytes) -> Iterator[None]:
 
 
 def form_of(signed: bytes) -> dict[str, Any]:
-    """The fields of an entry's signed call, which no rule need have judged; none without a call, or of one
-    that cannot be read. Such an entry is a finding of `verify`."""
+    """The fields of an entry's signed call, maybe not judged by any rule.
+
+    Empty without a call, or if it cannot be read; such an entry is a finding of `verify`.
+    """
     try:
         return said_in(signed).fields() if signed else {}
     except UNREADABLE:

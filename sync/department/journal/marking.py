@@ -1,6 +1,7 @@
-"""The mark on an answer that left while the witness was away: set where it is covered, shown where answered.
+"""The mark on answers that leave while the witness is away: set where they are covered, shown where given.
 
-A list of rows has no place for it, so it goes beside: in a header over HTTP, on stderr in a command.
+A list of rows has no place for it, so it is given beside the rows: in a header over HTTP, on stderr in a
+command.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ WORDS = "NOT WITNESSED: the witness is away"
 
 
 class WitnessMark:
-    """Whether something that was covered since the watch began lacks the witness's signature."""
+    """Whether anything covered since the watch began lacks the witness's signature."""
 
     def __init__(self) -> None:
         self.unwitnessed = False
@@ -24,7 +25,7 @@ _watch: ContextVar[WitnessMark | None] = ContextVar("mark", default=None)
 
 @contextlib.contextmanager
 def watching() -> Iterator[WitnessMark]:
-    """The mark of what is covered inside, in this context and in threads that it starts."""
+    """The mark for what is covered during the block, in this context and the threads that it starts."""
     mark = WitnessMark()
     before = _watch.set(mark)
     try:
@@ -34,7 +35,7 @@ def watching() -> Iterator[WitnessMark]:
 
 
 def mark_unwitnessed() -> None:
-    """Notifies the watcher."""
+    """Set the mark, if there is a watcher."""
     mark = _watch.get()
     if mark is not None:
         mark.unwitnessed = True

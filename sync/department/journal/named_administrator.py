@@ -1,4 +1,4 @@
-"""The statement by which two of the three offices name an administrator, and who signed it. No I/O.
+"""The statement by which two of the three offices name an administrator, and its signers. No I/O.
 
 Deterministic CBOR {"statement": ..., "signatures": [COSE_Sign1 over its SHA-256]} by the root's keys. It
 names the current root and the size of the log when it was drafted, and is valid once.
@@ -22,13 +22,15 @@ from sync.root_file import THRESHOLD, Root
 
 CONTEXT = b"alpr-department/administrator/v1"
 MAX_BYTES = 16 * 1024
-ENDS_US = 14 * DAY_US  # a paper in a drawer has no force
+ENDS_US = 14 * DAY_US  # so that a forgotten paper has no force
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdministratorStatement:
-    """Who is to be the administrator, under which root, of a log that had `log_size` entries then; drafted at
-    `at_us` (0: before statements had a date), and over by `ENDS_US` later."""
+    """Names the administrator under a root, for a log that had `log_size` entries at the time.
+
+    Drafted at `at_us` (0: before statements were dated); expires `ENDS_US` later.
+    """
 
     department: str
     user: str
@@ -38,7 +40,7 @@ class AdministratorStatement:
     at_us: int = later(0)
 
     def digest(self) -> bytes:
-        """What the offices sign; a statement without a date as it was before there was one."""
+        """What the offices sign. A statement without a date has the older form."""
         said = to_plain(self)
         if not self.at_us:
             del said["at_us"]
@@ -52,7 +54,7 @@ class _File:
 
 
 def is_over(statement: AdministratorStatement, at_us: int, *, dated: bool) -> bool:
-    """Whether a statement has no force then. `dated`: one without a date has none."""
+    """Whether a statement has expired at this time. `dated`: one without a date is not valid."""
     return (dated or statement.at_us > 0) and not 0 <= at_us - statement.at_us < ENDS_US
 
 
@@ -62,13 +64,13 @@ def unsigned(statement: AdministratorStatement) -> bytes:
 
 
 def parse(data: bytes) -> tuple[AdministratorStatement, tuple[bytes, ...]]:
-    """(the statement, its signatures). Raises StorageError kinds."""
+    """Parse a file into the statement and its signatures. Raises StorageError."""
     file = from_bytes(_File, data, limit=MAX_BYTES)
     return from_bytes(AdministratorStatement, file.statement, limit=MAX_BYTES), file.signatures
 
 
 def is_statement(data: bytes) -> bool:
-    """Whether a file is such a statement, and no root file."""
+    """Whether a file is such a statement rather than a root file."""
     try:
         parse(data)
     except StorageError:
@@ -77,7 +79,7 @@ def is_statement(data: bytes) -> bool:
 
 
 def add_signature(data: bytes, key: Ed25519PrivateKey) -> bytes:
-    """The same file with one more office's signature; signing twice changes nothing."""
+    """Add an office's signature to the file; signing twice changes nothing."""
     statement, signatures = parse(data)
     kid = envelope.key_id(key.public_key())
     kept = tuple(one for one in signatures if envelope.split(one)[3] != kid)
@@ -88,8 +90,10 @@ def add_signature(data: bytes, key: Ed25519PrivateKey) -> bytes:
 def demand_named(
     message: bytes, user: str, root: Root | None, *, sizes: range, at_us: int, dated: bool
 ) -> None:
-    """Two offices of this root name this person, of a log of one of these sizes, in time; `dated` as in
-    `is_over`. Raises UnsignedError."""
+    """Raises UnsignedError unless two offices of this root name this person in time.
+
+    `sizes`: allowed sizes of the log; `dated`: as in `is_over`.
+    """
     try:
         said, signatures = parse(message)
     except StorageError:
@@ -105,7 +109,7 @@ def demand_named(
 
 
 def signers(root: Root, statement: AdministratorStatement, signatures: Sequence[bytes]) -> list[str]:
-    """The offices whose signature holds, each once."""
+    """The offices with a valid signature, each once."""
     found = []
     for key in root.keys:
         public = Ed25519PublicKey.from_public_bytes(key.public)

@@ -1,9 +1,9 @@
-"""What is kept of the entries that later ones name by number: whom a finding is about, which accesses a case
-has, what a picture's search asked for. No I/O.
+"""What is kept of entries that later ones name by number: findings' people, cases' accesses, searches.
+No I/O.
 
-Root at the department's server can write a finding that says of another person what its entries say of its
-judge, a filing of any access under the number of a case that a person signed, and a look at a picture of
-another plate than the one that its person searched for.
+Without this, root at the department's server could write a finding that blames another person for what its
+entries say about its judge, file any access under a case's number that a person signed, or view a picture of
+another plate than the person searched for.
 """
 
 from __future__ import annotations
@@ -19,26 +19,29 @@ from sync.department.journal.second_hand_facts import plate_digest
 from sync.department.journal.unsigned import UnsignedError
 
 NUMBER = b"alpr-department/case-number/v1\x00"
-MOST_SEARCHES = 20_000  # the newest, of whose plates a mark is kept
-MARK = 2  # bytes: thousands of plates share a mark, so that what is kept names none of them
-BLOCK, WIDE = 512, 4  # entries kept together, and bytes for each: a long log is kept in little
+MOST_SEARCHES = 20_000  # the newest, with a mark of their plates
+MARK = 2  # bytes: thousands of plates share a mark, so that it names none of them
+BLOCK, WIDE = 512, 4  # entries kept together, and bytes for each, so that a long log takes little space
 
 
 def plate_mark(plate: str) -> bytes:
-    """What is kept of the plate of a search. A whole digest would name it: all plates can be tried."""
+    """The mark of a search's plate. A whole digest would reveal it, since all plates can be tried."""
     return plate_digest(plate)[:MARK]
 
 
 def number_digest(number: str) -> bytes:
-    """What is kept of a case, action or CAD number."""
+    """The digest of a case, action or CAD number."""
     return hashlib.sha256(NUMBER + number.encode()).digest()[:16]
 
 
 @dataclass(slots=True)
 class NamedEntries:
-    """`groups`: who entries concern, each group once, with the number by which `people` names it (`BLOCK`
-    entries in each value); `findings`: those that are open, and whom each concerns; `unfiled`: accesses, each
-    with the digest of its number; `plates`: the newest searches, with the mark of the plate of each."""
+    """What later entries may name.
+
+    `groups`: the groups of people whom entries concern, each once, with the number by which `people` names it
+    (`BLOCK` entries in each value); `findings`: the open ones, and whom each concerns; `unfiled`: accesses
+    with the digests of their numbers; `plates`: the newest searches with the marks of their plates.
+    """
 
     groups: dict[str, int] = field(default_factory=dict)
     people: dict[int, bytes] = field(default_factory=dict)
@@ -47,7 +50,7 @@ class NamedEntries:
     plates: dict[int, bytes] = field(default_factory=dict)
 
     def keep(self, sequence: int, people: tuple[str, ...], number: bytes) -> None:
-        """Keep an entry: its people; of an access the digest of its number."""
+        """Keep an entry's people and, for an access, the digest of its number."""
         group = self.groups.setdefault("\n".join(people), len(self.groups) + 1)
         block, at = divmod(sequence, BLOCK)
         kept = self.people.get(block, bytes(BLOCK * WIDE))
@@ -56,20 +59,20 @@ class NamedEntries:
             self.unfiled[sequence] = number
 
     def keep_search(self, sequence: int, mark: bytes) -> None:
-        """Keep the mark of a search's plate, once the search was judged: unsigned ones would push it out."""
+        """Keep the mark of a judged search's plate; unsigned ones would push others out."""
         self.plates[sequence] = mark
         while len(self.plates) > MOST_SEARCHES:
             del self.plates[next(iter(self.plates))]
 
     def people_of(self, sequences: Iterable[int]) -> Iterator[list[str]]:
-        """The people of each entry; none of one that was not judged."""
+        """The people of each entry; empty for one that was not judged."""
         groups = ["", *self.groups]
         for block, at in (divmod(one, BLOCK) for one in sequences):
             kept = self.people.get(block, b"")
             yield groups[int.from_bytes(kept[at * WIDE : (at + 1) * WIDE], "big")].split("\n")
 
     def take(self, entry: Entry, *, judges: bool) -> None:
-        """Keep an entry. `judges`: raises UnsignedError for a finding about what was not there yet."""
+        """Keep an entry. `judges`: raises UnsignedError for a finding about entries that do not exist yet."""
         note = entry.note
         number = number_digest(note.ground.number) if isinstance(note, Access) else b""
         self.keep(entry.sequence, tuple(sorted(people_in(entry))), number)
@@ -80,35 +83,39 @@ class NamedEntries:
             self.findings[entry.sequence] = tuple(sorted(people))
 
     def demand_other(self, note: FindingClosed, user: str) -> None:
-        """A finding is closed by no one whom its entries concern. Raises UnsignedError."""
+        """Raises UnsignedError if a finding is closed by a person whom its entries concern."""
         if user in self.findings.get(note.finding, ()):
             raise UnsignedError("it closes a finding whose entries are that person's")
 
     def demand_of_search(self, note: Access, search: object) -> None:
-        """A look at a picture names that picture, and the plate of the search that found it. `search`: its
-        entry, or None. Raises UnsignedError."""
+        """Raises UnsignedError unless a view of a picture names it and the plate of its search.
+
+        `search`: its entry, or None.
+        """
         if note.elements != images_of(note.reads[0]):
             raise UnsignedError("it says of another picture what it shows")
         if type(search) is int and self.plates.get(search, b"") not in {b"", plate_mark(note.plate)}:
             raise UnsignedError("it names another plate than its search")
 
     def demand_of_case(self, note: Filed, lines: Set[tuple[object, str]]) -> None:
-        """A case's number files accesses under it that were not filed yet. `lines`: see `made_by.filed_by`.
-        Raises UnsignedError."""
+        """Raises UnsignedError unless a case's number files only its own accesses that were not filed yet.
+
+        `lines`: see `made_by.filed_by`.
+        """
         cases = {(number_digest(one), rms) for one, rms in lines if isinstance(one, str)}
         for access, rms in note.numbers():
             if (access, rms) not in lines and (self.unfiled.get(access, b""), rms) not in cases:
                 raise UnsignedError("it files an access that is not of that case, or was filed before")
 
     def forget(self, note: object) -> None:
-        """What is closed or filed is named no more."""
+        """Forget what an entry closes or files."""
         if isinstance(note, FindingClosed):
             self.drop(note.finding)
         elif isinstance(note, Filed):
             self.drop(-1, *(access for access, _ in note.numbers()))
 
     def drop(self, finding: int, *accesses: int) -> None:
-        """A finding is closed, or -1; accesses are filed."""
+        """Forget a closed finding, if not -1, and filed accesses."""
         self.findings.pop(finding, None)
         for access in accesses:
             self.unfiled.pop(access, None)

@@ -1,4 +1,4 @@
-"""Entries of the office: maintenance grants (463.3), incidents that two people close. No I/O."""
+"""Entries of the administrator's office: maintenance grants (463.3), closing of incidents. No I/O."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sync.department.journal.entry_base import Note
 class GrantIssued(Note):
     """A technician or vendor got access: person, purpose, units, commands, start and end.
 
-    `holder`: fingerprint of the person's SSH key; `digest`: SHA-256 of the grant as signed; `signer`:
-    command, or the designee whose key signed it.
+    `holder`: fingerprint of the person's SSH key; `digest`: SHA-256 of the signed grant; `signer`: command,
+    or the designee whose key signed it.
     """
 
     KIND: ClassVar[str] = "grant"
@@ -34,7 +34,7 @@ class GrantIssued(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantsRevoked(Note):
-    """Grants were taken back, by grant id, person or fingerprint."""
+    """Grants were revoked, by grant id, person or fingerprint."""
 
     KIND: ClassVar[str] = "grants_revoked"
     names: tuple[str, ...]
@@ -43,7 +43,7 @@ class GrantsRevoked(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantDelegated(Note):
-    """A designee's key may sign repair grants for a while."""
+    """A designee's key may sign repair grants for a limited time."""
 
     KIND: ClassVar[str] = "grant_delegated"
     designee: str
@@ -54,7 +54,7 @@ class GrantDelegated(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentSettled(Note):
-    """One person's word that an incident is settled, and what was found. `second`: with it, it is closed."""
+    """One person declares an incident settled and says what was found. `second`: this closes it."""
 
     KIND: ClassVar[str] = "incident"
     incident: int

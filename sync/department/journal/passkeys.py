@@ -1,8 +1,7 @@
-"""A passkey's signature as a certificate: what an authenticator signs for a session's key (WebAuthn Level 3).
+"""A passkey's signature as a certificate of a session's key (WebAuthn Level 3). No I/O.
 
-The challenge of the assertion is the SHA-256 of the certificate, so that the authenticator's signature makes
-that session's key its person's, as the key of a password does. The signature holds for one site alone.
-No I/O.
+The assertion's challenge is the SHA-256 of the certificate. So the authenticator's signature certifies the
+session's key as its person's, just as a key from a password does. The signature is valid for only one site.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from sync.department.journal.entry_base import Note
 from sync.department.journal.statements import Certificate
 
 MAX_BYTES = 16 * 1024
-MAX_KEYS = 8  # of one person
+MAX_KEYS = 8  # per person
 PROOF = "alpr-department/passkey-proof/v1"
 UNLOCK = "session/unlock"
 OWN_PASSWORD = "user/password"  # noqa: S105 - the name of a call
@@ -33,7 +32,7 @@ OF_PASSKEYS = ("user/passkey", "user/passkey-options", "user/remove-passkey")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasskeySet(Note):
-    """A person's passkey: its id, its public key (COSE), the site it is for. `active` False removes it."""
+    """A person's passkey: its id, public key (COSE) and site. `active` False removes it."""
 
     KIND: ClassVar[str] = "passkey"
     user: str
@@ -47,27 +46,29 @@ class PasskeySet(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenUse:
-    """What a person was asked to prove: the name of a call, or UNLOCK, and SHA-256 of its form."""
+    """What a proof is for: the name of a call, or UNLOCK, and SHA-256 of its form."""
 
     use: str
     form: bytes
 
     @property
     def name(self) -> str:
-        """Short, for a client that proves one of several calls."""
+        """A short name, for a client that proves one of several calls."""
         return hashlib.sha256(envelope.encode([PROOF, self.use, self.form])).hexdigest()[:32]
 
     def challenge(self, department: bytes, session: bytes, nonce: bytes) -> bytes:
-        """What the person signs: for this department, session and use, and once."""
+        """The challenge that the person signs, for this department, session and use, once."""
         return hashlib.sha256(
             envelope.encode([PROOF, department, session, self.use, self.form, nonce])
         ).digest()
 
 
 def proof_of(call: str, form: bytes) -> ProvenUse:
-    """What a proof for a call with this form (`statements.form_bytes`) is of. Calls about the same passkeys
-    are one use: a registration takes two of them, and its form is the authenticator's own answer. Of a new
-    password no digest is kept: it could be guessed from that."""
+    """The use that a proof for a call with this form (`statements.form_bytes`) covers.
+
+    Calls about the same passkeys are one use, since a registration takes two of them and its form is the
+    authenticator's own answer. A new password has no digest, from which it could be guessed.
+    """
     if call == OWN_PASSWORD:
         return ProvenUse(use=call, form=b"")
     if call in OF_PASSKEYS:
@@ -76,27 +77,27 @@ def proof_of(call: str, form: bytes) -> ProvenUse:
 
 
 def passkey_certificate(certificate: bytes, response: str) -> bytes:
-    """A certificate with the authenticator's answer, as an entry keeps it."""
+    """Combine a certificate with the authenticator's answer, for an entry."""
     return envelope.encode({"certificate": certificate, "response": response})
 
 
 def is_passkey_certificate(message: bytes) -> bool:
-    """Whether a certificate is by a passkey, and no COSE_Sign1."""
+    """Whether a certificate is by a passkey rather than a COSE_Sign1."""
     return message[:1] == b"\xa2"
 
 
 def credential_of(message: bytes) -> bytes:
-    """The id of the passkey that a certificate says it is by. Raises StorageError."""
+    """The id of the passkey that a certificate names. Raises StorageError."""
     return _raw_id(_parts(message)[1])
 
 
 def answered_by(response: str) -> bytes:
-    """The id of the passkey that an authenticator's answer is by. Raises RecordError."""
+    """The id of the passkey in an authenticator's answer. Raises RecordError."""
     return _raw_id(response)
 
 
 def challenge_of(response: str) -> bytes:
-    """The challenge that an authenticator's answer is to. Raises RecordError."""
+    """The challenge in an authenticator's answer. Raises RecordError."""
     try:
         value: Any = json.loads(response)
         data = json.loads(_bytes(value["response"]["clientDataJSON"]))
@@ -106,16 +107,15 @@ def challenge_of(response: str) -> bytes:
 
 
 def open_passkey_certificate(message: bytes, key: PasskeySet) -> Certificate:
-    """The certificate, once the passkey's signature over it holds. Raises SignatureError, RecordError."""
+    """Open a certificate and check the passkey's signature over it. Raises SignatureError, RecordError."""
     certificate, response = _parts(message)
     demand_answer(response, hashlib.sha256(certificate).digest(), key)
     return from_bytes(Certificate, certificate)
 
 
 def demand_answer(response: str, challenge: bytes, key: PasskeySet) -> None:
-    """An authenticator's answer to a challenge, by this passkey, of a verified user. Raises
-    SignatureError."""
-    import webauthn  # noqa: PLC0415 - a large library, needed where a passkey is used
+    """Raises SignatureError unless this passkey answered the challenge for a verified user."""
+    import webauthn  # noqa: PLC0415 - a large library, needed only for passkeys
     from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415
 
     try:
@@ -133,8 +133,10 @@ def demand_answer(response: str, challenge: bytes, key: PasskeySet) -> None:
 
 
 def passkey_owner(note: PasskeySet, passkeys: Mapping[str, Iterable[PasskeySet]]) -> str:
-    """Another person who has this passkey, or empty. `passkeys`: of each person. The key is what signs:
-    its id is only a number, which the authenticator does not sign."""
+    """Another person who has this passkey, or empty. `passkeys`: by person.
+
+    Compares the keys, which sign; the id is only a number, which the authenticator does not sign.
+    """
     same = (
         user
         for user, keys in passkeys.items()
@@ -146,8 +148,10 @@ def passkey_owner(note: PasskeySet, passkeys: Mapping[str, Iterable[PasskeySet]]
 
 
 def _numbers(key: bytes) -> object:
-    """What signs of a COSE key (RFC 9052, 7; RFC 8230): its point or modulus, in whatever order and with
-    whatever else it is written."""
+    """The signing part of a COSE key (RFC 9052, 7; RFC 8230), its point or modulus.
+
+    Independent of the order of the fields and of other fields.
+    """
     try:
         made = cbor2.loads(key)
         values = [made.get(label) for label in (-1, -2, -3)]
@@ -157,8 +161,10 @@ def _numbers(key: bytes) -> object:
 
 
 def is_registered_by(response: str, key: PasskeySet) -> bool:
-    """Whether an authenticator's answer to a registration is of this passkey: the length of its id, the id
-    and the key in a row (WebAuthn Level 3, 6.5.1)."""
+    """Whether an authenticator's answer to a registration is of this passkey.
+
+    It then contains the length of the id, the id and the key in a row (WebAuthn Level 3, 6.5.1).
+    """
     try:
         value = json.loads(response)["response"]
         attestation = _bytes(value["attestationObject"])

@@ -14,10 +14,10 @@ CODE, PASSKEY = "code", "passkey"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonKeySet(Note):
-    """The public key that a person's password makes, with what a client needs to make it again.
+    """The public key derived from a person's password, with what a client needs to derive it again.
 
     `proof`: the certificate of this key by the key before it; empty for a first key, which only an account
-    that never had one gets, or one whose reset another person signed.
+    gets that never had one, or whose reset another person signed.
     """
 
     KIND: ClassVar[str] = "person_key"
@@ -34,12 +34,12 @@ class PersonKeySet(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshProof(Note):
-    """The person of an open session proved again that they sit there. `how`: code or passkey.
+    """The person of an open session proved their identity again. `how`: code or passkey.
 
-    `totp_step`: of the code, or -1; `credential_id`: of the passkey, or empty. It proves one call: `use` and
-    `form` as `passkeys.proof_of` has them, `nonce`; over the challenge of these is `response`, the
-    authenticator's answer, or, with a code, `certificate` by the key that the password makes. `once`: 1, the
-    call is made once. Empty in entries of before: a code proved whatever followed.
+    `totp_step`: of the code, or -1; `credential_id`: of the passkey, or empty. It is for one call: `use` and
+    `form` (see `passkeys.proof_of`) and `nonce` give the challenge, which `response`, the authenticator's
+    answer, signs; with a code, `certificate` by the key from the password does. `once`: 1 if the call may be
+    made only once. Empty in older entries, in which a code proved whatever followed.
     """
 
     KIND: ClassVar[str] = "proof"
@@ -60,7 +60,7 @@ class FreshProof(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionKeySet(Note):
-    """The key that signs the calls of a session. `certificate`: by the person's key (`statements.py`)."""
+    """The key that signs a session's calls. `certificate`: by the person's key (`statements.py`)."""
 
     KIND: ClassVar[str] = "session_key"
     session: bytes

@@ -1,6 +1,6 @@
-"""A folded state as plain values and back, after the types of its classes: for snapshots. No I/O.
+"""Converts a folded state to plain values and back, by the types of its classes, for snapshots. No I/O.
 
-The form follows the types, so a class that changes makes what was kept before unreadable.
+The format follows the types, so a change of a class makes older snapshots unreadable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_BYTES = 1 << 30
 
 
 class _Values(ValuesView[Any]):
-    """Values in either direction, as a dictionary gives them."""
+    """The values, iterable in both directions as for a dictionary."""
 
     _mapping: LazyEntries
 
@@ -33,7 +33,7 @@ class _Values(ValuesView[Any]):
 
 
 class _Items(ItemsView[Any, Any]):
-    """Items in either direction, as a dictionary gives them."""
+    """The items, iterable in both directions as for a dictionary."""
 
     _mapping: LazyEntries
 
@@ -42,8 +42,9 @@ class _Items(ItemsView[Any, Any]):
 
 
 class LazyEntries(UserDict[Any, Any]):
-    """Entries by name, each read from its bytes when it is first asked for; else what a dictionary is.
-    `data` has each unchanged: an entry, or its bytes.
+    """A dictionary of entries, each parsed from its bytes on first use.
+
+    `data` has each as it is: an entry or its bytes.
     """
 
     def __getitem__(self, key: Any) -> Any:
@@ -59,8 +60,8 @@ class LazyEntries(UserDict[Any, Any]):
         return self.data.keys()
 
     def popitem(self) -> tuple[Any, Any]:
-        """The newest, where `UserDict` gives the oldest."""
-        self[next(reversed(self), None)]  # read; KeyError where there is none
+        """Pop the newest item; `UserDict` would pop the oldest."""
+        self[next(reversed(self), None)]  # parses it; popitem raises KeyError if there is none
         return self.data.popitem()
 
     def values(self) -> _Values:
@@ -84,7 +85,7 @@ def _entry(value: Any) -> Entry:
 
 
 def as_plain(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one case for each kind of type
-    """Plain values of what has this type."""
+    """Convert a value of this type to plain values."""
     if value is None:
         return None
     hint, _ = without_none(hint)
@@ -105,13 +106,13 @@ def as_plain(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one case for each
 
 
 def as_value(hint: Any, plain: Any) -> Any:
-    """What `as_plain` wrote. Raises RecordError, ValueError, TypeError, KeyError."""
+    """Convert the result of `as_plain` back. Raises RecordError, ValueError, TypeError, KeyError."""
     return _reader(hint)(plain)
 
 
 @functools.cache
 def _reader(hint: Any) -> Callable[[Any], Any]:
-    """What reads a value of this type: looked up once for each type, not for each value."""
+    """The function that reads a value of this type; determined once per type, not per value."""
     hint, may_lack = without_none(hint)
     read = _reader_of(hint)
     return (lambda plain: None if plain is None else read(plain)) if may_lack else read
@@ -154,5 +155,5 @@ def _as_it_is(kind: Any, plain: Any) -> Any:
 
 
 def is_part(hint: Any) -> bool:
-    """Whether a class is a part of the book that changes: not a frozen record."""
+    """Whether a class is a mutable part of the state rather than a frozen record."""
     return dataclasses.is_dataclass(hint) and not hint.__dataclass_params__.frozen  # type: ignore[union-attr]

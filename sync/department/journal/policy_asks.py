@@ -1,7 +1,7 @@
-"""What the policy in force asks of the people of the log: roles, second persons, training, ends. No I/O.
+"""What the policy in force requires of the people in the log: roles, second persons, training, terms. No I/O.
 
-It is read from the policy file that the log's root file names, so root at the department's server cannot
-soften it. `SecondHands` judges entries by it.
+It comes from the policy file that the log's root file names, so root at the department's server cannot weaken
+it. `SecondHands` judges entries by it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import TAKES_TWO, Call, Role
 from sync.root_file import Root
 
-ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
+ENTERED_US = 31 * DAY_US + HOUR_US  # as in `desk/people/training.py`, plus the time that a call takes
 
 
 @dataclass(slots=True)
 class PolicyAsks:
     """The terms of the policy file that came into force last. `judged_whole`: the log is of that form.
 
-    `two_hands`: roles that two people give; `approvers`: roles that may approve; `full_plate`: letters of a
-    plate that one person may search for; `permits`: by call, the roles that may make it; `includes`: by
-    role, itself and those that come with it; `conducting`: roles
-    of the person who conducts training, whose own is recorded by `recorded_by`, and everybody else's by
-    `conducted_by`; `topics`: each topic of training, and when it came; `approval_hours`: how long a yes is
-    good; `purposes`, `inquiry`: what a look-up must say; `glass`: an emergency one; `hold_grounds`: of 463.8;
-    `sharing`: who may receive.
+    `two_hands`: roles that take two people to give; `approvers`: roles that may approve; `full_plate`: how
+    many characters of a plate one person may search for alone; `permits`: the roles that may make each call;
+    `includes`: by role, itself and those that come with it; `conducting`: roles of the person who conducts
+    training, whose own training is recorded by `recorded_by`, and that of all others by `conducted_by`;
+    `topics`: each topic of training, and when it was introduced; `approval_hours`: how long an approval is
+    valid; `purposes`, `inquiry`: what a lookup must say; `glass`: what an emergency one must say;
+    `hold_grounds`: those of 463.8; `sharing`: who may receive.
     """
 
     judged_whole: bool = False
@@ -65,7 +65,7 @@ class PolicyAsks:
     sharing: SharingTerms | None = None
 
     def take_terms(self, document: bytes, named: bytes, at_us: int) -> None:
-        """The policy in force from then on. Raises UnsignedError for one that the root file does not name."""
+        """Take a policy into force. Raises UnsignedError if the root file does not name it."""
         if policy_digest(document) != named:
             raise UnsignedError("the policy file is not the one that the root file names")
         try:
@@ -92,7 +92,7 @@ class PolicyAsks:
         self.topics = topics_came(self.topics, (topic.id for topic in policy.training.topics), at_us)
 
     def approving(self, people: Mapping[str, Iterable[Role]]) -> set[str]:
-        """Those of these people, each with the roles of now, who may approve."""
+        """Those of these people, with their present roles, who may approve."""
         return {user for user, roles in people.items() if not set(self.approvers).isdisjoint(roles)}
 
     def permitting(self, call: Call, held: Iterable[Role]) -> tuple[Role, ...]:
@@ -101,7 +101,7 @@ class PolicyAsks:
         return tuple(one for one in held if one in permits)
 
     def demand_role(self, user: str, roles: Iterable[Role], call: Call) -> None:
-        """One of a person's roles may make this call. Raises UnsignedError."""
+        """Raises UnsignedError unless one of a person's roles may make this call."""
         if not self.permitting(call, roles):
             raise UnsignedError(f"no role of {user} may do that")
 
@@ -121,8 +121,10 @@ class PolicyAsks:
             raise UnsignedError("what it says of a demo is not so")
 
     def demand_ground(self, ground: Ground, kinds: tuple[str, ...]) -> None:
-        """463.2, 463.5 (a): a purpose of the policy, a basis of it, a number of one of these kinds. Raises
-        UnsignedError."""
+        """463.2, 463.5 (a): raises UnsignedError unless purpose, basis and number are of the policy.
+
+        `kinds`: the allowed kinds of numbers.
+        """
         terms = self.inquiry
         if terms is None or ground.purpose not in self.purposes:
             raise UnsignedError("it has none of the policy's purposes")
@@ -132,8 +134,10 @@ class PolicyAsks:
             raise UnsignedError("it has no number that the policy takes for it")
 
     def demand_reason(self, access: Access, danger: object) -> None:
-        """463.5 (a): a justification in words, no longer a time than the policy's days, and of an emergency
-        whose life is in `danger`; None for another search. Raises UnsignedError, RecordError."""
+        """463.5 (a): raises UnsignedError, RecordError unless a lookup says why, within the policy's days.
+
+        `danger`: whose life is in danger, for an emergency search; None for others.
+        """
         terms = self.inquiry
         if terms is None or not terms.says_why(access.ground.justification):
             raise UnsignedError("its justification says less than the policy asks for")
@@ -147,8 +151,11 @@ class PolicyAsks:
     def demand_trainer(
         self, entry: Entry, note: TrainingDone, recorder: Iterable[Role], held: Iterable[Role]
     ) -> None:
-        """463.9: a training is entered by the person who conducts it, or for that person by another; in time,
-        and not ahead. `recorder`, `held`: the roles of both. Raises UnsignedError."""
+        """463.9: raises UnsignedError unless a training is entered by the right person and in time.
+
+        The person who conducts training enters it; another person enters that person's own. `recorder`,
+        `held`: the roles of the recorder and of the trained person.
+        """
         wanted = self.conducted_by if set(self.conducting).isdisjoint(held) else self.recorded_by
         if set(wanted).isdisjoint(recorder):
             raise UnsignedError(f"no role of {entry.stamp.user} records the training of {note.user}")
@@ -156,16 +163,18 @@ class PolicyAsks:
             raise UnsignedError("a training is entered after it was held, within a month")
 
     def demand_near(self, query: object, at_us: int) -> None:
-        """How far back an emergency search looks. Raises UnsignedError."""
+        """Raises UnsignedError if an emergency search looks back too far."""
         days = self.glass.days_max if self.glass is not None and self.glass.allowed else None
         from_us = query.get("since_us") if isinstance(query, dict) else None
         if days is None or type(from_us) is not int or from_us < at_us - days * DAY_US - FORM_US:
             raise UnsignedError("an emergency search looks back no further than the policy's days")
 
     def demand_limits(self, access: Access, at_us: int, due_us: Collection[int] | None) -> None:
-        """What a search or a delivery asks for keeps to the policy's limits, as at the desk. `due_us`: of an
-        emergency search, when the second words on others of its person are due; else None. Raises
-        UnsignedError, RecordError."""
+        """Raises UnsignedError, RecordError if a search or delivery exceeds the policy's limits.
+
+        `due_us`: for an emergency search, when the judgments of the same person's other ones are due; else
+        None.
+        """
         if self.inquiry is None or self.glass is None or access.action not in {"search", "delivery"}:
             return
         query = Query.of_text(access.elements)
@@ -178,15 +187,15 @@ class PolicyAsks:
             raise UnsignedError(error.what) from None
 
     def demand_gate(self, kind: str, state: str) -> None:
-        """Civil Code 1798.90.55 (b): an agency that may receive. Raises UnsignedError."""
+        """Raises UnsignedError unless the agency may receive data: Civil Code 1798.90.55 (b)."""
         if self.sharing is None or not self.sharing.may_get(kind, state):
             raise UnsignedError("that agency gets nothing by the policy")
 
     def is_wide(self, plate: str) -> bool:
-        """Whether a search for this plate is one without a full plate."""
+        """Whether a search for this plate counts as one without a full plate."""
         return bool(set(plate) & {"*", "?"}) or len(plate) < self.full_plate
 
 
 def _counting_as(policy: Policy, role: Role) -> tuple[Role, ...]:
-    """The roles that a person may hold who counts as `role`."""
+    """The roles whose holders count as `role`."""
     return tuple(one for one in Role if role in policy.effective_roles((one,)))

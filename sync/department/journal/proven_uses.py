@@ -1,12 +1,11 @@
-"""What a person proved, and for which call, by the entries: so key service and `verify` judge it. No I/O.
+"""What a person proved for which call, by the entries, for the key service and `verify`. No I/O.
 
-A proof is of one call, and of one making of it. The entry of a proof keeps what the person's authenticator,
-or the key that their password makes, signed for just that call; so root at the desk, which may hold a
-session's key, has none for a call for which it asked neither. In an older log this holds from the first such
-entry on.
+A proof is for one call, made once. Its entry keeps what the person's authenticator, or the key from their
+password, signed for exactly that call. So root at the desk, which may have a session's key, has no proof for
+a call for which it asked neither. In an older log, this applies from the first such entry on.
 
-A command logs on for its calls, and its logon is its proof: the session's certificate, while it is as young
-as a proof may be.
+A command logs on for its calls, and the logon is its proof: the session's certificate, while it is young
+enough for a proof.
 """
 
 from __future__ import annotations
@@ -47,13 +46,13 @@ DEMANDING = frozenset(
 
 
 def words_of(how: str, entry: int) -> str:
-    """A proof as the stamps of what it proved name it."""
+    """The name of a proof in the stamps of what it proved."""
     return f"{PROOFS[how]}, entry {entry}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonProof:
-    """What a person proved: how, in which session, when; `by`: the call that used it (SHA-256)."""
+    """A person's proof: how, in which session, when; `by`: SHA-256 of the call that used it."""
 
     how: str
     session: bytes
@@ -64,10 +63,10 @@ class PersonProof:
 
 @dataclass(slots=True)
 class PersonProofs:
-    """The hour's proofs by their entries; `seen`: those of a day, for a session may last so long.
+    """The hour's proofs by entry; `seen`: those of a day, since a session may last that long.
 
-    `bound`: from now on a passkey's is of one call; `once`: from now on every proof is, made for it once;
-    `whole`: an entry names no proof that was not made.
+    `bound`: from now on, a passkey's proof is for one call; `once`: from now on, every proof is, and only
+    once; `whole`: an entry names no proof that was not made.
     """
 
     bound: bool = False
@@ -84,9 +83,11 @@ class PersonProofs:
         passkeys: Sequence[PasskeySet],
         certified: Callable[[bytes], bytes],
     ) -> None:
-        """Take in a proof. `passkeys`: of its person; `certified`: the challenge that the person's key signed
-        in a certificate. Raises UnsignedError for one by no such key, or that was made for something else, or
-        before."""
+        """Take in a proof. Raises UnsignedError if it is by another key, for another use, or not new.
+
+        `passkeys`: those of its person; `certified`: gives the challenge that the person's key signed in a
+        certificate.
+        """
         if not (note.once or self.once or (note.how == PASSKEY and (note.response or self.bound))):
             return
         stamp, use = entry.stamp, ProvenUse(use=note.use, form=note.form)
@@ -96,7 +97,7 @@ class PersonProofs:
             self.bound = True
         elif certified(note.certificate) != challenge:
             raise UnsignedError(f"the key of {stamp.user} proved another call")
-        forget(self.seen, lambda at: stamp.at_us - at >= statements.LONGEST_US)  # as long as a session
+        forget(self.seen, lambda at: stamp.at_us - at >= statements.LONGEST_US)  # as long as a session lasts
         if (self.once or note.once) and challenge in self.seen:
             raise UnsignedError("the proof was made before")
         self.once = self.once or bool(note.once)
@@ -107,15 +108,17 @@ class PersonProofs:
         )
 
     def named(self, stamp: Stamp) -> tuple[int, PersonProof | None]:
-        """The proof that an entry says it was proven by, by its entry; -1, None: none that can be judged."""
+        """The proof that an entry names, with its entry's number; (-1, None) if none can be judged."""
         number = stamp.proven.partition(", entry ")[2]
         if not (number.isascii() and number.isdigit() and len(number) < 20):
             return -1, None
         return int(number), self.made.get(int(number))
 
     def demand(self, entry: Entry, said: Statement, opened_us: int) -> None:
-        """What an entry says it was proven by was made for just this call, and for no call before; and one
-        that needs a proof has it. `opened_us`: when the session's key was certified. Raises UnsignedError."""
+        """Raises UnsignedError unless an entry's proof is for this call and unused, or none is needed.
+
+        `opened_us`: when the session's key was certified.
+        """
         stamp = entry.stamp
         number, proof = self.named(stamp)
         by_passkey = stamp.proven.startswith(f"{PASSKEY},")
@@ -140,8 +143,7 @@ class PersonProofs:
         self.made[number] = replace(proof, by=by)
 
     def use_unlock(self, session: bytes, user: str, locked_us: int) -> None:
-        """The newest proof for an unlock of this session, since it was locked, is used up. Raises
-        UnsignedError."""
+        """Use up the newest proof for an unlock of this session since it was locked. Raises UnsignedError."""
         for number, proof in reversed(self.made.items()):
             fits = (proof.session, proof.use.use) == (session, UNLOCK) and proof.at_us >= locked_us
             if fits and not proof.by:
@@ -150,16 +152,17 @@ class PersonProofs:
         raise UnsignedError(f"{user} proved nothing that opens the session again")
 
     def unproven_until(self, entry: Entry, said: Statement, opened_us: int) -> int:
-        """Until when an entry opens anything whose person made no proof for it: judged by who opens, for its
-        own time is what root wrote. 0: it needs none, or has one."""
+        """Until when an unproven entry opens anything; 0 if it needs no proof or has one.
+
+        The opener judges this by its own clock, since root could write any time into the entry.
+        """
         if not self.once or self.named(entry.stamp)[1] is not None or not needs_proof(said, entry.note):
             return 0
         return opened_us + LONGEST_US + statements.SIGNED_WITHIN_US
 
 
 def needs_proof(said: Statement, note: Note) -> bool:
-    """Whether this entry of a call needs a proof whatever the state of the desk is: all but a proposal, which
-    the entry is and the form says."""
+    """Whether this entry of a call needs a proof regardless of the desk's state: all except proposals."""
     proposed = isinstance(note, ChangeProposed) and said.fields().get("propose") is True
     return said.call in DEMANDING and not proposed
 

@@ -1,14 +1,14 @@
-"""Has the access log's tree head co-signed: one publisher at a time, for everybody who waits.
+"""Gets the access log's tree head co-signed: one publisher at a time, for all who wait.
 
-A caller that needs an entry covered waits for its turn; most find it covered by then (group commit). The
-turn is a file lock, so that commands beside the server take part. Each witness is asked at once with the
-others, and a quorum is enough. A witness that does not answer in time is asked again after a minute only, so
-that it costs one time-out and not one a search. Two publishers that meet at a witness are not an absence: the
-one that has another size proves from there.
+A caller that needs an entry covered waits for its turn; most find it covered by then (group commit). The turn
+is a file lock, so that commands beside the server take part. All witnesses are asked at once, and a quorum is
+enough. A witness that does not answer in time is asked again only after a minute, so that it costs one
+timeout instead of one per search. If two publishers meet at a witness, it does not count as away: the one
+with another size proves from there.
 
-A witness that says this log is another than the one it saw must show it: its newest checkpoint has this log's
-own signature. If it shows none, and more than half of the witnesses co-sign, the claim is the caller's to
-enter, and the witness is not asked for a minute. An honest one of these would have refused, too.
+A witness that claims to have seen a different log must prove it by its newest checkpoint, which has this
+log's own signature. If it shows none, and more than half of the witnesses co-sign, the caller enters the
+claim, and the witness is not asked for a minute. An honest one among the others would have refused too.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from sync.department.journal.witness_link import SizeConflictError, WitnessLink
 from sync.errors import LinkError
 from sync.root_file import MAX_WITNESSES, Root, RootWitness
 
-AWAY_S = 60.0  # for so long a witness that let a call wait for nothing is not asked again
-SLOW_S = 1.0  # a refused connection costs nothing, and is tried again at once
+AWAY_S = 60.0  # how long a witness is not asked again after a call waited for it in vain
+SLOW_S = 1.0  # a refused connection costs nothing and is retried at once
 CONFLICTS = 8  # how often a witness may name another size before it counts as away
-MAX_LINES = 32  # of one answer
+MAX_LINES = 32  # in one answer
 LOCK_FILE = "publish.lock"
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """A co-signed tree head: its size, its note, and the time by the witness that completed the quorum.
+    """A co-signed tree head: its size, its note, and the time from the witness that completed the quorum.
 
-    `claims`: (witness, what it claimed against this log and did not show). `fresh`: signed just now, so that
-    its time is the witness's clock.
+    `claims`: (witness, what it claimed against this log without proof). `fresh`: signed just now, so that its
+    time is the witness's clock.
     """
 
     size: int
@@ -53,7 +53,7 @@ class Covered:
 
 
 class WitnessedLog(Protocol):
-    """What is published: the access log, or the log of hourly heads."""
+    """A log to publish: the access log or the log of hourly heads."""
 
     @property
     def note_key(self) -> NoteKey:
@@ -82,7 +82,7 @@ class WitnessedLog(Protocol):
 
 
 class WatchingWitness:
-    """One witness: its link, its keys, the size it co-signed last, and whether it was away a moment ago."""
+    """One witness: its link, its keys, the size that it co-signed last, and whether it was just away."""
 
     def __init__(
         self, keys: tuple[CosignerKey, ...], link: WitnessLink, clock: Callable[[], float] = time.monotonic
@@ -92,17 +92,19 @@ class WatchingWitness:
         self._asked_at = 0.0
         self._size = 0
         self._away_until = 0.0
-        self._claim = self._shown = ""  # against the log: stops the answers while it is not asked
+        self._claim = self._shown = ""  # against the log; stops answers while it is not asked
 
     @property
     def name(self) -> str:
         return self.keys[0].name
 
     def cosign(self, log: WitnessedLog, size: int, note: str, *, patient: bool = False) -> str:
-        """Signature lines that hold. Raises LinkError, ForkedLogError, LedgerError, CheckpointError; and
-        WitnessBusyError while it has another head in hand: if `patient`, only once it took too long."""
+        """Get valid signature lines. Raises LinkError, ForkedLogError, LedgerError, CheckpointError.
+
+        Raises WitnessBusyError while it works on another head; if `patient`, only after it took too long.
+        """
         now = self._clock()
-        if now < self._away_until and self._claim:  # not away: that would give minutes of answers
+        if now < self._away_until and self._claim:  # not as away, which would allow minutes of answers
             raise ForkedLogError(self._claim, where=f"witness {self.name}")
         if now < self._away_until:
             raise LinkError("did not answer a moment ago", where=f"witness {self.name}")
@@ -110,10 +112,10 @@ class WatchingWitness:
         if not self._asking.acquire(timeout=max(0.0, wait_s)):
             raise WitnessBusyError("has not answered yet", where=f"witness {self.name}")
         self._asked_at = started = self._clock()
-        self._claim = self._shown = ""  # it is asked again, and may be well
+        self._claim = self._shown = ""  # it is asked again, and may agree now
         try:
             lines = self._own_lines(note, self._asked(log, size, note))
-            self._size = size  # before the next one asks: it proves from here
+            self._size = size  # before the next call, which proves from here
         except (LinkError, CheckpointError):
             now = self._clock()
             if now - started >= SLOW_S:
@@ -124,8 +126,10 @@ class WatchingWitness:
         return lines
 
     def shown_against(self, log: WitnessedLog) -> str:
-        """What its newest checkpoint of this log, by the log's own key, shows against the log: empty for
-        nothing. It is not asked again for a minute from its claim, however often that is repeated."""
+        """What its newest checkpoint, signed by the log's own key, proves against the log; empty if nothing.
+
+        It is not asked again for a minute after its claim, however often that is repeated.
+        """
         now = self._clock()
         if now < self._away_until and self._claim:
             return self._shown
@@ -135,7 +139,7 @@ class WatchingWitness:
         return self._shown
 
     def insist(self, claim: str) -> None:
-        """Claim this at each call until it is asked again: nothing else can make a quorum."""
+        """Raise this claim at each call until it is asked again, since no quorum is possible without it."""
         self._claim = claim
 
     def _difference(self, log: WitnessedLog) -> str:
@@ -150,8 +154,10 @@ class WatchingWitness:
         return "" if ours.root == head.root else f"another tree head of {head.size} entries than this log's"
 
     def _own_lines(self, note: str, answer: str) -> str:
-        """The line by each of this witness's own keys: one in another's name, or one too many, would spoil
-        the note in which the lines of all meet. Raises CheckpointError."""
+        """The line of each of this witness's own keys. Raises CheckpointError.
+
+        A line in another's name, or one too many, would spoil the note that combines all lines.
+        """
         found: dict[tuple[str, bytes], str] = {}
         for line in answer.splitlines(keepends=True)[:MAX_LINES]:
             name, blob = split_note(note + line)[1][-1]
@@ -164,7 +170,7 @@ class WatchingWitness:
     def _asked(self, log: WitnessedLog, size: int, note: str) -> str:
         for _ in range(CONFLICTS):
             try:
-                old = min(self._size, size)  # of more it would say that the request is wrong, not what it saw
+                old = min(self._size, size)  # with more, it would find the request malformed
                 return self.link.cosign(old, log.consistency(old, size), note)
             except SizeConflictError as conflict:
                 self._size = conflict.size
@@ -174,11 +180,11 @@ class WatchingWitness:
 
 
 class WitnessBusyError(LinkError):
-    """A witness has another head in hand: the one before, for which the others were enough."""
+    """A witness still works on an earlier head, for which the others were enough."""
 
 
 class OutrunError(LedgerError):
-    """A witness has seen more entries than the head at hand covers."""
+    """A witness has seen more entries than the present head covers."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -186,7 +192,7 @@ class OutrunError(LedgerError):
 
 
 class WitnessLinks:
-    """The witnesses that the root file of the moment names, each with its link. `public`: the second tier."""
+    """The witnesses in the present root file, each with its link. `public`: the second tier."""
 
     def __init__(self, link_of: Callable[[RootWitness], WitnessLink], *, public: bool = False) -> None:
         self._link_of, self._public = link_of, public
@@ -194,7 +200,7 @@ class WitnessLinks:
         self._guard = threading.Lock()
 
     def watchers(self, root: Root) -> list[WatchingWitness]:
-        """One for each witness of the root."""
+        """A watcher for each witness of the root."""
         named = root.public_witnesses if self._public else root.witnesses
         with self._guard:
             for gone in set(self._known) - set(named):
@@ -213,7 +219,7 @@ class WitnessLinks:
 
 
 class WitnessAnswers:
-    """What the witnesses answered about one head: `whole` is its note with their lines."""
+    """The witnesses' answers about one head: `whole` is its note with their lines."""
 
     def __init__(self, note: str, claims: dict[WatchingWitness, StorageError]) -> None:
         self.note = self.whole = note
@@ -222,7 +228,7 @@ class WitnessAnswers:
         self.errors: list[Exception] = []
 
     def take(self, watcher: WatchingWitness, answer: Future[str]) -> None:
-        """Raises LedgerError for a head that this log cannot sign for, and an error not of a witness."""
+        """Take an answer. Raises LedgerError for a head that this log cannot prove, and foreign errors."""
         self.busy.pop(watcher, None)
         error = answer.exception()
         if error is None:
@@ -252,8 +258,10 @@ class Publisher:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def cover(self, sequence: int, witnesses: Witnesses, watchers: Sequence[WatchingWitness]) -> Covered:
-        """A co-signed head that covers an entry. Raises LinkError while there is no quorum, ForkedLogError
-        where a witness refuses to continue this log."""
+        """Get a co-signed head that covers an entry.
+
+        Raises LinkError while there is no quorum, ForkedLogError if a witness refuses to continue this log.
+        """
         known = self._known(sequence, witnesses)
         if known is not None:
             return known
@@ -262,9 +270,11 @@ class Publisher:
             return known or self._publish(witnesses, watchers)
 
     def ask_time_s(self, witnesses: Witnesses, watchers: Sequence[WatchingWitness]) -> int:
-        """What time it is by a quorum, which signs the newest head once more for it; nothing is kept. Raises
-        LinkError while there is no quorum, ForkedLogError where a witness shows that it saw another log: of
-        a log that was set back, and was co-signed to its end, no entry asks before the next."""
+        """The time by a quorum, which signs the newest head again for this; nothing is kept.
+
+        Raises LinkError while there is no quorum, ForkedLogError if a witness proves that it saw another log:
+        a log that was set back and is co-signed to its end would otherwise not ask before its next entry.
+        """
         with self._turn, files.turn(self._lock_file):
             answers = WitnessAnswers(self._log.signed_head(size := self._log.size()), {})
         completed = self._gather(answers, size, witnesses, watchers)  # the desk waits for no absent witness
@@ -293,7 +303,7 @@ class Publisher:
                     where="access log",
                     cure="department verify; do not continue",
                 ) from None
-        return self._ask(size, witnesses, watchers)  # another process of ours was faster
+        return self._ask(size, witnesses, watchers)  # another of our processes was faster
 
     def _ask(self, size: int, witnesses: Witnesses, watchers: Sequence[WatchingWitness]) -> Covered:
         with self._late_guard:
@@ -301,7 +311,7 @@ class Publisher:
         claims = {one: error for one, error in late.items() if one in watchers}
         answers = WitnessAnswers(self._log.signed_head(size), claims)
         completed = self._gather(answers, size, witnesses, watchers)
-        if completed is None and answers.busy:  # they are needed, and may answer in a moment
+        if completed is None and answers.busy:  # they are needed and may answer soon
             completed = self._gather(answers, size, witnesses, list(answers.busy), patient=True)
         if completed is not None:
             unshown = self._unshown(claims, witnesses)
@@ -316,7 +326,7 @@ class Publisher:
             for watcher, error in claims.items():
                 watcher.insist(error.what)
             raise min(claims.values(), key=lambda one: not isinstance(one, ForkedLogError))
-        # the others could be a quorum: what is not shown counts as absent
+        # the others could be a quorum: a claim without proof counts as absence
         errors = [*answers.errors, *answers.busy.values(), *claims.values()]
         what = "; ".join(str(error) for error in errors[:3]) or "there is no witness"
         raise LinkError(
@@ -335,7 +345,7 @@ class Publisher:
         *,
         patient: bool = False,
     ) -> Cosignature | None:
-        """Ask all at once, until a quorum has signed."""
+        """Ask all at once; return when a quorum has signed."""
         asked = {
             self._pool.submit(one.cosign, self._log, size, answers.note, patient=patient): one
             for one in watchers
@@ -353,7 +363,7 @@ class Publisher:
         return None
 
     def _outran_itself(self, error: StorageError) -> bool:
-        """Whether a witness has seen more only because another process of ours was faster."""
+        """Whether a witness has seen more only because another of our processes was faster."""
         return isinstance(error, OutrunError) and error.size <= self._log.size()
 
     def _note_late(self, watcher: WatchingWitness, answer: Future[str]) -> None:
@@ -365,8 +375,11 @@ class Publisher:
     def _unshown(
         self, claims: Mapping[WatchingWitness, StorageError], witnesses: Witnesses
     ) -> tuple[tuple[str, str], ...]:
-        """The claims against this log for which their witness shows nothing. Raises ForkedLogError for one
-        that is shown; and for each, where half of the witnesses would be a quorum."""
+        """The claims against this log without proof.
+
+        Raises ForkedLogError for a claim with proof; and for any claim, if half of the witnesses would be a
+        quorum.
+        """
         found = []
         for watcher, error in claims.items():
             if self._outran_itself(error):

@@ -1,5 +1,6 @@
-"""What a search may ask for, and an emergency one: by these the desk refuses it, and the key service and
-`verify` judge its entry. No I/O.
+"""What a search, and an emergency search, may ask for. No I/O.
+
+The desk refuses searches by these rules; the key service and `verify` judge their entries by them.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError,
 
 PLATE = re.compile(r"[A-Z0-9?*]{1,16}")
 EMERGENCY_CLAUSE = "463.5 (a)"
-NEAR_M = 2000.0  # a look at everything of a place, where no letter of the plate is known
-MOST_UNJUDGED = 30  # emergency searches of one person that wait for a second person's word: a night has none
-LEAST_KNOWN = 2  # letters and digits of the plate; one would show a thirtieth of the town
-FORM_US = HOUR_US  # "last 7 days" is counted when a form is sent, and judged a moment or a fresh proof later
+NEAR_M = 2000.0  # everything around a place, if no character of the plate is known
+MOST_UNJUDGED = 30  # a person's emergency searches that wait for judgment, as in a night alone
+LEAST_KNOWN = 2  # characters of the plate; a single one would match a thirtieth of the town
+FORM_US = HOUR_US  # "last 7 days" is computed when a form is sent, but judged after a fresh proof
 
 
 def plate_of(text: str) -> str:
-    """A plate as it is searched: the one normal form, of ASCII alone. Raises FormError.
+    """Convert a plate to the normal form for searches, in ASCII. Raises FormError.
 
-    Upper case makes I of the dotless i, SS of the sharp s and FI of the ligature: a letter that no plate has
-    would be searched as one that it has.
+    Upper case would turn a dotless i into I, a sharp s into SS and the ligature into FI, so that a letter
+    that no plate has would be searched as one that plates have.
     """
     if not all(one.isascii() or one.isspace() or one in "·•" for one in text):
         raise FormError("a plate has the letters A-Z and digits 0-9 alone", code="plate", clause="463.5 (b)")
@@ -34,7 +35,7 @@ def plate_of(text: str) -> str:
 
 
 def asked_plate(text: str) -> str:
-    """A plate or wildcards in that form, of at most 16 characters; empty for any. Raises FormError."""
+    """Convert a plate or wildcards, of at most 16 characters; empty matches any. Raises FormError."""
     plate = plate_of(text)
     demand(
         not plate or PLATE.fullmatch(plate),
@@ -46,7 +47,7 @@ def asked_plate(text: str) -> str:
 
 
 def check_query(terms: InquiryTerms, query: Query, now_us: int) -> None:
-    """Raises FormError for a query that asks for everything, for nothing, or beyond the policy's days."""
+    """Raises FormError for a query for everything, for nothing, or beyond the policy's days."""
     refuse_each(
         lambda: _check_plate(query.plate),
         lambda: demand(
@@ -95,7 +96,7 @@ def _check_time(terms: InquiryTerms, since_us: int, until_us: int, now_us: int) 
 
 
 def check_emergency_query(terms: BreakGlassTerms, query: Query, now_us: int) -> None:
-    """How far an emergency search looks back, and how much it names. Raises DeskRefusal."""
+    """Raises DeskRefusal if an emergency search looks back too far or names too little."""
     if not terms.allowed:
         raise DeskRefusal(
             "this policy knows no emergency search", code="no-break-glass", clause=EMERGENCY_CLAUSE
@@ -119,8 +120,10 @@ def check_emergency_query(terms: BreakGlassTerms, query: Query, now_us: int) -> 
 
 
 def demand_few_waiting(terms: BreakGlassTerms, due_us: Collection[int], now_us: int) -> None:
-    """How many emergency searches of one person may wait for a second person's word. `due_us`: when that of
-    each is due. Raises NotYetError."""
+    """Raises NotYetError if too many of a person's emergency searches wait for judgment.
+
+    `due_us`: when each is due.
+    """
     late = sum(now_us >= one for one in due_us)
     if late >= terms.open_max or len(due_us) >= MOST_UNJUDGED:
         raise NotYetError(

@@ -1,4 +1,4 @@
-"""A log's database, opened to be checked: no trace beside a copy, and no writing on a protected medium."""
+"""Opens a log's database for a check: leaves nothing beside a copy, and works on a read-only medium."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sync.errors import LackingError
 
 @contextlib.contextmanager
 def reading(path: Path, *, at_home: bool) -> Iterator[sqlite3.Connection]:
-    """`at_home`: a server may be writing it now. Raises sqlite3.Error; LackingError if there is no room."""
+    """Open a database. `at_home`: a server may be writing it. Raises sqlite3.Error, LackingError."""
     written = at_home and os.access(path.parent, os.W_OK)
     try:
         with schema.evidence(path, written=written) as db:

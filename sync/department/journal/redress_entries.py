@@ -1,4 +1,4 @@
-"""Entries of redress: a person from the public asks, the department answers. No I/O."""
+"""Entries about redress: a member of the public asks, the department answers. No I/O."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sync.department.journal.entry_base import Note
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedressAsked(Note):
-    """A person asks whether a wrong read or stop concerned them. `about`: wrong-read, stop, access, other.
+    """A person asks about a wrong read, a stop or an access. `about`: wrong-read, stop, access, other.
 
-    `contact`: how to answer; `words`: what happened. Neither name nor plate is asked for, and nothing is kept
-    of where it came from. `received_us`: when a paper form came, which the stamp's person entered; else 0.
+    `contact`: how to answer; `words`: what happened. Neither name nor plate is asked for, and where it came
+    from is not kept. `received_us`: when a paper form came, which the stamp's person entered; else 0.
     """
 
     KIND: ClassVar[str] = "redress_asked"

@@ -1,4 +1,4 @@
-"""What is kept of second persons: what was proposed, decided, asked for, placed and used."""
+"""What is kept about second persons: what was proposed, decided, asked for, placed and used."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WITH_DATA = frozenset({"hotlist/add", "hotlist/push", "hold/place", "hold/export
 
 
 def forget(known: dict[K, V], is_over: Callable[[V], bool]) -> None:
-    """Drop what is over from the front of a memory that was filled in the order of time."""
+    """Drop expired items from the front of a dictionary that was filled in order of time."""
     while known:
         first = next(iter(known))
         if not is_over(known[first]):
@@ -46,7 +46,7 @@ def forget(known: dict[K, V], is_over: Callable[[V], bool]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A change that was proposed: its call, the digest of its form, by whom, when."""
+    """A proposed change: its call, the digest of its form, by whom, when."""
 
     call: str
     digest: bytes
@@ -56,9 +56,12 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedDecision:
-    """A second person's yes, or the first one's word. `roles`: which its person held then and kept since;
-    None where an earlier version kept it, until the next entry that changes roles. `about`: which incident,
-    or under which item number a hold ends; empty where an earlier version kept it."""
+    """A second person's approval, or the first person's request.
+
+    `roles`: those that its person held then and has kept since; None if an older version kept it, until the
+    next entry that changes roles. `about`: the incident, or the item number under which a hold ends; empty if
+    an older version kept it.
+    """
 
     user: str
     at_us: int
@@ -102,8 +105,7 @@ class DecisionSaid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingEmergency:
-    """An emergency search that waits for a second person's word: whose, and when that is due; -1 while no
-    second person was asked."""
+    """An emergency search that waits for judgment: whose it is, and when that is due; -1 until requested."""
 
     user: str
     due_us: int = -1
@@ -111,9 +113,11 @@ class WaitingEmergency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedScope:
-    """What another agency asked for: digests of the plates, the time; `user`: who entered the request;
-    `agency`: its kind and its state; `written`: as `Access.written`, empty where an earlier version kept it;
-    `images`: whether pictures were asked for."""
+    """What another agency asked for: digests of the plates, and the time.
+
+    `user`: who entered the request; `agency`: its kind and state; `written`: as `Access.written`, empty if an
+    older version kept it; `images`: whether pictures were asked for.
+    """
 
     agency: tuple[str, str]
     plates: tuple[bytes, ...]
@@ -126,7 +130,7 @@ class AskedScope:
 
     @classmethod
     def of(cls, note: ShareAsked, stamp: Stamp) -> AskedScope:
-        """What an entry asks for."""
+        """Make the scope of an entry."""
         return cls(
             agency=(note.agency_kind, note.state),
             plates=tuple(plate_digest(one) for one in note.scope.plates),
@@ -140,7 +144,7 @@ class AskedScope:
 
 
 def incident_digest(note: IncidentSettled) -> bytes:
-    """SHA-256 of what an incident is: a store that was set back gives its number again."""
+    """SHA-256 of an incident's facts, since a store that was set back reuses its number."""
     return hashlib.sha256(envelope.encode([note.kind, note.unit, note.opened_us])).digest()
 
 
@@ -150,7 +154,7 @@ def reads_digest(reads: Iterable[str]) -> bytes:
 
 
 def item_digest(item: str) -> bytes:
-    """SHA-256 of an evidence item number, which a person typed; empty for none."""
+    """SHA-256 of an evidence item number that a person typed; empty for none."""
     return hashlib.sha256(ITEM + item.encode()).digest() if item else b""
 
 
@@ -160,20 +164,22 @@ def words_digest(words: str) -> bytes:
 
 
 def release_digest(item: str) -> bytes:
-    """SHA-256 of what the word to end a hold is about: that item number, or none."""
+    """SHA-256 of what a request to end a hold is about: this item number, or none."""
     return hashlib.sha256(envelope.encode(["release", item])).digest()
 
 
 def plate_digest(plate: str) -> bytes:
-    """What is kept of a plate that was asked for."""
+    """The digest of a plate that was asked for."""
     return hashlib.sha256(PLATE + normal_plate(plate).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedHold:
-    """The access that a hold's key is named after, and a digest of its reads; whether an export of it began,
-    a digest of the item number that it was booked under, or empty, and one of the words of an export of it;
-    empty where an earlier version kept it."""
+    """A placed hold: the access that its key is named for, and a digest of its reads.
+
+    Also whether its export has begun, a digest of the item number under which it was booked, or empty, and a
+    digest of the words of its export, empty if an older version kept it.
+    """
 
     access: int
     reads: bytes
@@ -187,8 +193,11 @@ class PlacedHold:
             raise UnsignedError("its data elements are not those of the hold")
 
     def demand_item(self, item: str, *, books: bool) -> None:
-        """It is booked once an export of it began, and ends under the item number that it was booked under,
-        or under none if no export began. Raises UnsignedError."""
+        """Raises UnsignedError unless the item number fits.
+
+        A hold is booked once its export has begun, and ends under that item number, or under none if no
+        export began.
+        """
         if books:
             if not self.exported:
                 raise UnsignedError("that hold was never exported")
@@ -198,7 +207,7 @@ class PlacedHold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """An approval that was used: by the entry that used it first, and the statement that it came with."""
+    """A used approval: the entry that used it first, and the statement of that entry's call."""
 
     entry: int
     by: bytes
@@ -207,14 +216,14 @@ class Spent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """A training as its signed entry has it."""
+    """A training according to its signed entry."""
 
     held_us: int
     topics: tuple[str, ...]
 
 
 def change_digest(said: Statement) -> bytes:
-    """SHA-256 of a signed form as it was proposed: everything in it but the approval itself."""
+    """SHA-256 of a signed form as proposed: everything in it except the approval."""
     return proposal_digest(said.call, parse_form(said))
 
 
@@ -226,7 +235,7 @@ def approval_of(said: Statement) -> int:
 
 
 def parse_form(said: Statement) -> dict[str, object]:
-    """What a person signed. Raises UnsignedError."""
+    """The fields of the form that a person signed. Raises UnsignedError."""
     try:
         return dict(said.fields())
     except StorageError:
@@ -234,7 +243,7 @@ def parse_form(said: Statement) -> dict[str, object]:
 
 
 def exported_by(said: Statement) -> object:
-    """The hold of which a signed call begins an export. Raises UnsignedError for another call."""
+    """The hold whose export a signed call begins. Raises UnsignedError for another call."""
     if said.call != "hold/export":
         raise UnsignedError("the signed call exports nothing")
     return parse_form(said).get("hold")

@@ -1,9 +1,9 @@
-"""Who was the second person, as signed entries prove it, and what does not hold without one. No I/O.
+"""Who was the second person according to signed entries, and what is invalid without one. No I/O.
 
-A decision counts by the signature of its own person's session, and never for that person's own call. An
-approval named by a signed call is good for exactly that call: its form gives the proposal's digest. What
-needs two people follows from the policy file that the root file names: searches without a full plate,
-accounts and credentials of roles that two people give, deliveries to other agencies.
+A decision counts by the signature of its person's session, and never for that person's own call. An approval
+named by a signed call is valid for exactly that call: its form gives the proposal's digest. What takes two
+people follows from the policy file that the root file names: searches without a full plate, accounts and
+credentials of roles that take two people to give, deliveries to other agencies.
 """
 
 from __future__ import annotations
@@ -62,26 +62,24 @@ from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.desk_terms import in_topics
 from sync.department.policy.roles import CALLS, Call, Role
 
-ASKED_US, DELIVER_US = ASKED_DAYS * DAY_US + HOUR_US, DELIVER_DAYS * DAY_US + HOUR_US  # with that time
-WAITS_US = 92 * DAY_US  # a request or proposal that is older must be made again
-SEARCHES = frozenset({"inquiry/run", "inquiry/begin"})  # whose proposals are searches, not changes
-EMERGENCY = "inquiry/break-glass"  # one person's word, and a second one's within hours
+ASKED_US, DELIVER_US = ASKED_DAYS * DAY_US + HOUR_US, DELIVER_DAYS * DAY_US + HOUR_US  # plus that time
+WAITS_US = 92 * DAY_US  # an older request or proposal must be made again
+SEARCHES = frozenset({"inquiry/run", "inquiry/begin"})  # calls whose proposals are searches, not changes
+EMERGENCY = "inquiry/break-glass"  # one person acts alone, and a second judges within hours
 DECISIONS = SearchApproved | ChangeDecided | ShareDecided
 
 
 @dataclass(slots=True)
 class SecondHands(PolicyAsks):
-    """What the entries so far prove of second persons, and what the policy in force asks of them.
+    """What the entries so far prove about second persons, and what the policy in force requires of them.
 
-    `requests`: other agencies', by entry; `approved_once`: who could since the offices named one; `fresh`:
-    accounts without a credential yet; `asked_release`: by hold, who asked to end it; `released`: entries of
-    releases that hold, and when; `emergencies`: by access, those that no second person judged; `trained`:
-    each person's newest training; `spent`: approvals that were used; `given`: statements that gave a grant,
-    and when; `seen_by_two`: two people sign a configuration, and say what an agency is that data goes to;
-    `seen_written`: deliveries name what was asked for; `bound_whole`: so do grants that destroy records, and
-    the first word on an incident, in `settled`, ends with its role; `all_trained`, `shown_whole`: its
-    form; `reviewed`: requests that wait for a decision; `findings`: those that are open, and whom each is
-    about.
+    `requests`: those of other agencies, by entry; `approved_once`: who could approve since the offices named
+    an administrator; `fresh`: accounts without a credential; `asked_release`: by hold, who asked to end it;
+    `released`: entries of valid releases, and when; `emergencies`: by access, those that no one has judged;
+    `trained`: each person's newest training; `spent`: used approvals; `given`: statements that gave a grant,
+    and when; `reviewed`: requests that wait for a decision; `findings`: open ones, and whom each is about;
+    `settled`: the first decisions on incidents; `seen_written`: deliveries name what was asked for;
+    `seen_by_two`, `bound_whole`, `all_trained`, `shown_whole`: whether the log has that form.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -107,28 +105,28 @@ class SecondHands(PolicyAsks):
     shown_whole: bool = False
 
     def trial(self) -> SecondHands:
-        """One to try an entry on."""
+        """A copy on which to try an entry."""
         return SecondHands(**{one.name: copy.copy(getattr(self, one.name)) for one in fields(self)})
 
     def take_policy(
         self, document: bytes, named: bytes, at_us: int, people: Mapping[str, Iterable[Role]]
     ) -> None:
-        """The policy in force from then on: words given before count by it too. `people`: the roles of each.
-        Raises UnsignedError for one that the root file does not name."""
+        """Take a policy into force, by which earlier decisions count too. `people`: the roles of each.
+        Raises UnsignedError if the root file does not name it."""
         self.take_terms(document, named, at_us)
         for user, roles in people.items():
             self.keep_roles(user, roles)
 
     def take_account(self, user: str, roles: Iterable[Role], *, is_new: bool) -> None:
-        """An account that exists from now on."""
+        """Take in an account that exists from now on."""
         if not set(self.approvers).isdisjoint(roles):
             self.approved_once.add(user)
         if is_new:
             self.fresh.add(user)
 
     def keep_roles(self, user: str, roles: Iterable[Role]) -> None:
-        """A person's words count by the roles that gave them, as long as that person keeps these: one that
-        comes in exchange, or comes back, gives no earlier word. `roles`: had before, and kept."""
+        """Note the roles that a person has kept. Decisions count by the roles with which they were made while
+        the person keeps them; a new role, or one that comes back, does not count for earlier decisions."""
         kept = frozenset(roles)
         for known in (self.decided, self.shares, self.asked_release, self.settled):
             for number, word in known.items():
@@ -137,11 +135,11 @@ class SecondHands(PolicyAsks):
                     known[number] = replace(word, roles=tuple(one for one in held if one in kept))
 
     def counts(self, call: Call, number: int, user: str) -> bool:
-        """Whether a person's word for others counts now: a yes to proposal or request `number`, or the word
-        to release hold `number` or on incident `number`. A role that gave it, and that its person kept, may
-        make the call by the policy in force: what a policy took and a later one gave back counts again. A
-        designation that ended leaves it good for its hours. The desk, the key service and `verify` judge by
-        this."""
+        """Whether a person's decision counts now: an approval of proposal or request `number`, a request to
+        release hold `number`, or a decision on incident `number`. A role with which it was made, which its
+        person has kept, must permit the call by the policy in force; what a policy took away and a later one
+        gives back counts again. After a designation ends, it stays valid for its hours. The desk, the key
+        service and `verify` judge by this."""
         words = {
             Call.SHARE_APPROVE: self.shares,
             Call.HOLD_RELEASE: self.asked_release,
@@ -153,8 +151,8 @@ class SecondHands(PolicyAsks):
         return word.roles is None or not set(self.permits.get(call.value, ())).isdisjoint(word.roles)
 
     def keeps_first_word(self, note: IncidentSettled, user: str) -> bool:
-        """Whether a person's first word on an incident counts still: in an older log it never ends. An
-        unsigned one, beside a signed one on another incident of that number, is none."""
+        """Whether a person's first decision on an incident still counts; in an older log it never ends. An
+        unsigned one does not count beside a signed one on another incident with that number."""
         if not self.bound_whole:
             return True
         signed = self.settled.get(note.incident)
@@ -163,15 +161,14 @@ class SecondHands(PolicyAsks):
         return self.counts(Call.INCIDENT_CLOSE, note.incident, user)
 
     def _demand_counts(self, call: Call, number: int, word: SignedDecision) -> None:
-        """Not so in an older log. Raises UnsignedError."""
+        """Raises UnsignedError if a decision no longer counts; does nothing in an older log."""
         if self.seen_by_two and not self.counts(call, number, word.user):
             raise UnsignedError(
                 f"the role by which {word.user} gave that word is gone, or no longer permits it"
             )
 
     def make(self, entry: Entry, held: tuple[Role, ...], *, signed: bool) -> None:
-        """What an entry of a person's doing changes here. `held`: that person's roles. Raises
-        UnsignedError."""
+        """Take in an entry about a person's action. `held`: the person's roles. Raises UnsignedError."""
         match entry.note:
             case ChangeProposed() as note:
                 self.propose(entry, note)
@@ -195,20 +192,20 @@ class SecondHands(PolicyAsks):
                 self.release(entry, note, signed=signed)
 
     def propose(self, entry: Entry, note: ChangeProposed) -> None:
-        """A change that waits for a second person."""
+        """Take in a change that waits for a second person."""
         forget(self.proposed, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
         self.proposed[entry.sequence] = Proposal(
             call=note.call, digest=note.digest, user=entry.stamp.user, at_us=entry.stamp.at_us
         )
 
     def configures_by_two(self, said: Statement) -> bool:
-        """Whether two people sign this configuration: in an older log from the first on that was proposed."""
+        """Whether this configuration takes two people; in an older log, from the first proposed one on."""
         known = self.proposed.get(approval_of(said))
         proposed = known is not None and (known.call, known.digest) == (said.call, change_digest(said))
         return self.seen_by_two or proposed
 
     def decide(self, entry: Entry, said: Statement | None, held: tuple[Role, ...]) -> None:
-        """A decision, with the statement of the call that made it; None before the first key. `held`: its
+        """Take in a decision. `said`: the statement of its call, None before the first key; `held`: its
         person's roles. Raises UnsignedError."""
         made, sharing = DecisionSaid.of(entry.note), isinstance(entry.note, ShareDecided)
         known, number, granted = self.shares if sharing else self.decided, made.number, made.granted
@@ -221,7 +218,7 @@ class SecondHands(PolicyAsks):
         self.reviewed.discard(number)
         if not granted:
             known.pop(number, None)
-            if self.shown_whole:  # a no ends it: another person's later yes is about nothing
+            if self.shown_whole:  # declining ends it: a later approval by another person has no effect
                 (self.requests if sharing else self.proposed).pop(number, None)
             return
         forget(known, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
@@ -229,12 +226,12 @@ class SecondHands(PolicyAsks):
         known[number] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=roles)
 
     def _demand_waiting(self, entry: Entry, number: int, said: Statement, *, granted: bool) -> None:
-        """A decision is about what waits for one of its kind, was reviewed or is in time, and another person
-        entered. Raises UnsignedError."""
+        """Raises UnsignedError unless a decision is about a waiting matter of its kind, entered by another
+        person: a request that was reviewed, or a proposal that has not expired."""
         note = entry.note
         if isinstance(note, ShareDecided):
             asked = self.requests.get(number)
-            if asked is None and note.approved:  # one that was forgotten is refused still
+            if asked is None and note.approved:  # one that was forgotten is still refused
                 raise UnsignedError("it decides a request that did not exist yet")
             if asked is not None and asked.user == said.user:
                 raise UnsignedError("the person who entered the request approves it")
@@ -249,8 +246,8 @@ class SecondHands(PolicyAsks):
             raise UnsignedError("the proposal that it decides had ended")
 
     def _demand_agency(self, number: int, form: Mapping[str, object]) -> None:
-        """Who approves a request says what the agency is as who entered it; in an older log, from the first
-        on who says so. Raises UnsignedError."""
+        """Raises UnsignedError unless both people say the same kind of agency; in an older log, from the
+        first approval on that says one."""
         kind, state = (str(form.get(one, "")) for one in ("agency_kind", "agency_state"))
         if kind or state or self.seen_by_two:
             if (kind, state.strip().upper()) != self.requests[number].agency:
@@ -258,14 +255,14 @@ class SecondHands(PolicyAsks):
             self.seen_by_two = True
 
     def train(self, note: TrainingDone) -> None:
-        """A training that its recorder signed."""
+        """Take in a training that its recorder signed."""
         known = self.trained.get(note.user)
         if known is None or note.held_us >= known.held_us:
             self.trained[note.user] = Training(held_us=note.held_us, topics=note.topics)
 
     def demand_training(self, user: str, at_us: int, *entered_us: int) -> None:
-        """463.3, 463.9: a person who opens content was trained within the year, in every topic. `entered_us`:
-        of its entry, where a topic may have come since the call. Raises UnsignedError."""
+        """463.3, 463.9: raises UnsignedError unless a person was trained within the year, in every topic.
+        `entered_us`: the time of the entry, if a topic may have been introduced since the call."""
         known = self.trained.get(user)
         if known is None or at_us >= known.held_us + self.training_days * DAY_US:
             raise UnsignedError(f"no signed training of {user} is current")
@@ -274,8 +271,8 @@ class SecondHands(PolicyAsks):
             raise UnsignedError(f"{user} was not trained in a topic of the policy")
 
     def demand_may(self, said: Statement, entry: Entry, held: tuple[Role, ...], call: Call | None) -> None:
-        """A role that permits a call, and in a newer log the training that it takes at the desk (463.3).
-        `held`: its person's roles. Raises UnsignedError."""
+        """Raises UnsignedError unless a role of `held` permits a call and, in a newer log, training is
+        current (463.3)."""
         if call is not None:
             self.demand_role(said.user, held, call)
         if not self.all_trained:
@@ -288,14 +285,14 @@ class SecondHands(PolicyAsks):
             self.demand_training(said.user, min(said.at_us, entry.stamp.at_us), entry.stamp.at_us)
 
     def ask_release(self, entry: Entry, note: ReleaseAsked, held: tuple[Role, ...]) -> None:
-        """The first person's word that a hold may end. `held`: that person's roles."""
+        """Take in the first person's request to end a hold. `held`: the person's roles."""
         roles = self.permitting(Call.HOLD_RELEASE, held)
         about = release_digest(note.evidence_item)
         word = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=roles, about=about)
         self.asked_release[note.hold] = word
 
     def release(self, entry: Entry, note: HoldReleased, *, signed: bool) -> None:
-        """The second person's. Raises UnsignedError where no other person asked for it."""
+        """Take in the second person's release. Raises UnsignedError if no other person asked for it."""
         asked = self.asked_release.get(note.hold)
         if signed and (asked is None or asked.user == entry.stamp.user or asked.user != note.asked_by):
             raise UnsignedError("no other person asked for this release")
@@ -313,8 +310,8 @@ class SecondHands(PolicyAsks):
         self.released[entry.sequence] = entry.stamp.at_us
 
     def demand_there(self, note: Note, user: str) -> None:
-        """What a person's entry is about is there, and may be that person's to judge: a hold has a ground of
-        463.8; a word on one ends one that was placed, so. Raises UnsignedError."""
+        """Raises UnsignedError unless what an entry is about exists and its person may judge it; a hold must
+        have a ground of 463.8."""
         if isinstance(note, GlassJudged):
             self._demand_other_judge(user, note.access)
         if isinstance(note, IncidentSettled):
@@ -333,18 +330,18 @@ class SecondHands(PolicyAsks):
             placed.demand_item(note.evidence_item, books=isinstance(note, HoldBooked))
 
     def mark(self, hold: object, **changes: Any) -> None:
-        """What became of a hold: an export of it began, or it was booked."""
+        """Note that an export of a hold began, or that it was booked."""
         if type(hold) is int and hold in self.holds:
             self.holds[hold] = replace(self.holds[hold], **changes)
 
     def place(self, entry: Entry, note: HoldPlaced) -> None:
-        """A hold: its key is named after its access."""
+        """Take in a hold, whose key is named for its access."""
         words = words_digest(held_words("export", note.number, len(note.reads)))
         reads = reads_digest(note.reads)
         self.holds[entry.sequence] = PlacedHold(access=note.access, reads=reads, words=words)
 
     def _demand_held(self, said: Statement, access: Access) -> None:
-        """An export opens the reads of the hold that it names. Raises UnsignedError."""
+        """Raises UnsignedError unless an export opens the reads of the hold that it names."""
         hold = parse_form(said).get("hold")
         placed = self.holds.get(hold) if type(hold) is int else None
         if placed is None or placed.reads != reads_digest(access.reads):
@@ -353,15 +350,14 @@ class SecondHands(PolicyAsks):
             placed.demand_words(access.elements)
 
     def demand_hold(self, said: Statement, access: int) -> None:
-        """The key of the hold that an export names. Raises UnsignedError."""
+        """Raises UnsignedError unless an export names the hold of this access."""
         hold = parse_form(said).get("hold")
         placed = self.holds.get(hold) if type(hold) is int else None
         if placed is None or placed.access != access:
             raise UnsignedError("it names another hold")
 
     def demand_settled(self, user: str, note: IncidentSettled) -> None:
-        """The word that closes an incident is a second person's, and the first one's counts still. Raises
-        UnsignedError."""
+        """Raises UnsignedError unless a second person closes an incident while the first decision counts."""
         if not note.second:
             return
         first = self.settled.get(note.incident)
@@ -373,7 +369,7 @@ class SecondHands(PolicyAsks):
             self._demand_counts(Call.INCIDENT_CLOSE, note.incident, first)
 
     def settle(self, entry: Entry, note: IncidentSettled, held: tuple[Role, ...]) -> None:
-        """A word on an incident; the second closes it. `held`: its person's roles."""
+        """Take in a decision on an incident; the second closes it. `held`: the person's roles."""
         if note.second:
             self.settled.pop(note.incident, None)
             return
@@ -385,17 +381,17 @@ class SecondHands(PolicyAsks):
         )
 
     def due_of(self, user: str) -> list[int]:
-        """When the words on a person's emergency searches are due that wait for one."""
+        """When judgment is due of each of a person's waiting emergency searches."""
         return [one.due_us for one in self.emergencies.values() if one.user == user]
 
     def _demand_other_judge(self, user: str, access: int) -> None:
-        """An emergency search is judged by another person than the one who made it. Raises UnsignedError."""
+        """Raises UnsignedError if a person judges their own emergency search."""
         known = self.emergencies.get(access)
         if known is not None and known.user == user:
             raise UnsignedError("the person who searched does not judge it")
 
     def demand_access(self, said: Statement, entry: Entry, access: Access) -> None:
-        """The second person of an access, where it needs or names one. Raises UnsignedError."""
+        """Check the second person of an access, if it needs or names one. Raises UnsignedError."""
         named = approval_of(said)
         number = named if named >= 0 else access.approval
         if number >= 0:
@@ -412,12 +408,12 @@ class SecondHands(PolicyAsks):
             self.demand_near(parse_form(said).get("query"), entry.stamp.at_us)
 
     def ask_share(self, entry: Entry, note: ShareAsked) -> None:
-        """Another agency's request."""
+        """Take in another agency's request."""
         forget(self.requests, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
         self.requests[entry.sequence] = AskedScope.of(note, entry.stamp)
 
     def _demand_delivery(self, said: Statement, access: Access, at_us: int) -> None:
-        """463.6: another person approved the request, and nothing beyond it leaves. Raises UnsignedError."""
+        """463.6: raises UnsignedError unless another person approved it and nothing beyond it leaves."""
         decision, asked = self.shares.get(access.request), self.requests.get(access.request)
         if decision is None or asked is None or decision.user == said.user:
             raise UnsignedError("no second person signed its approval")
@@ -429,7 +425,7 @@ class SecondHands(PolicyAsks):
         if (access.written or self.seen_written) and asked.written not in {b"", access.written}:
             raise UnsignedError("it leaves for another agency, purpose or number than was asked")
         scope = parse_form(said).get("scope")
-        # what was read by the time it was asked for, and in older logs up to what was asked
+        # reads until the request was entered; in older logs, also until the requested time
         until = {read_by(asked.until_us, asked.at_us)} | (set() if self.seen_by_two else {asked.until_us})
         times = [(asked.since_us, one) for one in until]
         if isinstance(scope, dict):
@@ -444,7 +440,7 @@ class SecondHands(PolicyAsks):
         raise UnsignedError("it is beyond what the agency asked for")
 
     def demand_images(self, said: Statement, request: int) -> None:
-        """A delivery that opens pictures is of a request that asks for them. Raises UnsignedError."""
+        """Raises UnsignedError if a delivery opens pictures that its request does not ask for."""
         asked, scope = self.requests.get(request), parse_form(said).get("scope")
         wanted = not isinstance(scope, dict) or scope.get("images") is True
         if asked is None or not (asked.images and wanted):
@@ -453,8 +449,8 @@ class SecondHands(PolicyAsks):
     def demand_change(
         self, said: Statement, entry: Entry, *, needed: bool, people: Iterable[str], about: str = ""
     ) -> None:
-        """The second person of a change. `people`: who ever had a key; `about`: whom it changes. Raises
-        UnsignedError."""
+        """Check the second person of a change. `people`: all who ever had a key; `about`: whom it changes.
+        Raises UnsignedError."""
         number = approval_of(said)
         if number >= 0:
             self._demand(said, number, entry)
@@ -466,14 +462,14 @@ class SecondHands(PolicyAsks):
             raise UnsignedError("it takes two people, and no second person signed")
 
     def spend(self, entry: Entry, said: Statement) -> None:
-        """The approval that a call names is used: by the entries of that call, and by no other call."""
+        """Use up the approval that a call names, for the entries of that call only."""
         number, at_us = approval_of(said), entry.stamp.at_us
         if number >= 0:
             forget(self.spent, lambda one: at_us - one.at_us >= WAITS_US)
             self.spent.setdefault(number, Spent(entry=entry.sequence, by=digest_of(said), at_us=at_us))
 
     def give(self, entry: Entry, said: Statement) -> None:
-        """A grant: one signed call gives one. Raises UnsignedError."""
+        """Take in a grant. Raises UnsignedError if its signed call gave another one before."""
         forget(self.given, lambda at: entry.stamp.at_us - at >= HOUR_US)
         key = digest_of(said)
         if key in self.given:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSigner:
-    """Whose session it is, the key that signs for it, from when and until when; since when it is locked, 0 if
-    it is not."""
+    """A session: its person, its signing key, its term, and since when it is locked (0: it is not)."""
 
     user: str
     public_key: bytes

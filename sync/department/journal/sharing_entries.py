@@ -1,4 +1,4 @@
-"""Entries of sharing with other agencies (463.6). No I/O."""
+"""Entries about sharing with other agencies (463.6). No I/O."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from storage.errors import RecordError
 from storage.times import DAY_US
 from sync.department.journal.entry_base import Note
 
-DELIVER_DAYS = 30  # what was approved leaves within them
+DELIVER_DAYS = 30  # in which an approved request must be delivered
 WRITTEN = b"alpr-department/written-request/v1\x00"
-TODAY_US = DAY_US  # a form names the end of a day
+TODAY_US = DAY_US  # a form gives the end of a day
 
 
 def read_by(until_us: int, asked_us: int) -> int:
-    """Up to when reads may leave for a request that was entered then: what it names, and nothing later."""
+    """Until when reads may leave for a request: as it says, but at most until it was entered."""
     return min(until_us, asked_us + TODAY_US)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What a sharing request covers: delivery cannot exceed it."""
+    """What a sharing request covers; a delivery cannot exceed it."""
 
     plates: tuple[str, ...] = field(repr=False)
     since_us: int
@@ -37,7 +37,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareAsked(Note):
-    """463.6 (a): agency, person, purpose, the letter itself and the scope. `agreement`: its id, or empty."""
+    """463.6 (a): agency, person, purpose, the letter and the scope. `agreement`: its id, or empty."""
 
     KIND: ClassVar[str] = "share_asked"
     agency: str
@@ -53,19 +53,19 @@ class ShareAsked(Note):
 
 
 def written_of(asked: ShareAsked) -> tuple[str, str, str]:
-    """For whom a delivery is, what for, and the agency's number, as a written request says it."""
+    """A delivery's agency, purpose and number, as in the written request."""
     agency = f"{asked.agency} ({asked.agency_kind}, {asked.state}), {asked.person}"
     return " ".join(agency.splitlines()), " ".join(asked.purpose.splitlines()), asked.number
 
 
 def written_digest(agency: str, purpose: str, number: str) -> bytes:
-    """What the access of a delivery says of these lines: a stranger holds a package against it."""
+    """The digest of these lines in a delivery's access, with which an outsider can check a package."""
     return hashlib.sha256(WRITTEN + envelope.encode([agency, purpose, number])).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareRouted(Note):
-    """Not a law enforcement or prosecutorial agency: handed to records release, never answered here."""
+    """A request by another kind of agency was handed to records release; it is never answered here."""
 
     KIND: ClassVar[str] = "share_routed"
     agency: str
@@ -76,7 +76,7 @@ class ShareRouted(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareReviewed(Note):
-    """463.6 (b): what the reviewer of the request noted."""
+    """463.6 (b): the note of the request's reviewer."""
 
     KIND: ClassVar[str] = "share_reviewed"
     request: int
@@ -85,7 +85,7 @@ class ShareReviewed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareDecided(Note):
-    """463.6 (b): approved or refused by the administrator or a designee."""
+    """463.6 (b): the administrator or a designee approved or refused the request."""
 
     KIND: ClassVar[str] = "share_decided"
     request: int
@@ -95,7 +95,7 @@ class ShareDecided(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareDelivered(Note):
-    """A package left under an approved request; transfers under an agreement are counted by these."""
+    """A package left under an approved request; these entries count transfers under an agreement."""
 
     KIND: ClassVar[str] = "share_delivered"
     request: int

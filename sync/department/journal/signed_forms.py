@@ -1,8 +1,8 @@
-"""Which signed call may make which entry: a statement's form held against the entry that came of it. No I/O.
+"""Compares a signed call's form with the access that it made. No I/O.
 
-A call that opens content is named here with the actions of its accesses; one that is not named opens nothing.
-What the form says of query, ground, reads, request and approval is what the entry must say. What the form
-only names by number (a request, a proposal, a hold) is in the log itself.
+Each call that opens content is listed here with the actions of its accesses; any other call opens nothing.
+The entry must have the query, ground, reads, request and approval of the form. What the form only names by
+number (a request, a proposal, a hold) is in the log itself.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ACTIONS: dict[str, frozenset[str]] = {
     "hold/place": frozenset({"hold"}),
     "hold/export": frozenset({"export"}),
     "share/deliver": frozenset({"delivery"}),
-    "alert/show": ALERTS,  # of the alert that its form names
+    "alert/show": ALERTS,  # of the alert named in its form
     **dict.fromkeys(
         ("alert/list", "alert/transcribe", "alert/answer", "alert/clets", "alert/close"),
         frozenset({"alert"}),
@@ -66,8 +66,11 @@ SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | frozenset(DEC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What a request or a proposal asks for, as digests, and when it was made. `digest`: plate and ground;
-    `whole`: times, place and unit too; `user`: who asks; `for_user`: whose request a proposal is to run."""
+    """What a request or proposal asks for, as digests, and when it was made.
+
+    `digest`: of plate and ground; `whole`: also of times, place and unit; `user`: who asks; `for_user`: whose
+    request a proposal is to run.
+    """
 
     digest: bytes
     whole: bytes
@@ -77,7 +80,7 @@ class Waiting:
 
 
 def waiting_of(note: InquiryAsked | SearchProposed, stamp: Stamp, for_user: str = "") -> Waiting:
-    """What an entry asks for."""
+    """Make the digests of an entry."""
     return Waiting(
         for_user=for_user,
         digest=ask_digest(note.query.plate, note.ground),
@@ -89,7 +92,7 @@ def waiting_of(note: InquiryAsked | SearchProposed, stamp: Stamp, for_user: str 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedAlert:
-    """An alert's record at the unit, and the read that it is of."""
+    """An alert's record at the unit, and its read."""
 
     alert: str
     read: str
@@ -97,7 +100,7 @@ class NamedAlert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedRecords:
-    """Units' records that an access to alerts opened, and when."""
+    """The units' records that an access to alerts opened, and when."""
 
     records: tuple[str, ...]
     at_us: int
@@ -105,7 +108,7 @@ class OpenedRecords:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """The request that a search was made for, by whom, and when."""
+    """The request for which a search was made, by whom, and when."""
 
     request: int
     user: str
@@ -113,19 +116,19 @@ class RunRequest:
 
 
 class Named(Protocol):
-    """What a form may only name by number."""
+    """Gives what a form only names by number."""
 
     def asked(self, number: int) -> Waiting | None:
-        """A request or a proposal, by its entry."""
+        """A request or proposal, by its entry's number."""
         ...
 
     def alert(self, name: str) -> tuple[str, str]:
-        """(an alert's record, its read), by its entry's number or by the record."""
+        """An alert's record and read, by its entry's number or by the record."""
         ...
 
 
 def fits_access(statement: Statement, access: Access, named: Named) -> bool:
-    """Whether this access is what the signed call asked for."""
+    """Whether an access is what the signed call asked for."""
     if access.action not in ACTIONS.get(statement.call, ()):
         return False
     try:
@@ -158,8 +161,10 @@ def fits_access(statement: Statement, access: Access, named: Named) -> bool:
 
 
 def rests_on(statement: Statement) -> tuple[tuple[int, ...], int]:
-    """(accesses, request) that a call names as what found its reads; the request is -1 if it names none, or
-    looks at no answer. Raises RecordError, EnvelopeError."""
+    """The accesses and the request that found a call's reads. Raises RecordError, EnvelopeError.
+
+    The request is -1 if the call names none or does not view an answer.
+    """
     form = statement.fields()
     named = form.get("accesses")
     numbers = [*named, form.get("access")] if isinstance(named, list) else [form.get("access")]
@@ -168,17 +173,17 @@ def rests_on(statement: Statement) -> tuple[tuple[int, ...], int]:
 
 
 def ask_digest(plate: str, ground: Ground, elements: str = "") -> bytes:
-    """What a request or a proposal binds its access to."""
+    """The digest by which a request or proposal is bound to its access."""
     return hashlib.sha256(envelope.encode([normal_plate(plate), to_plain(ground), elements])).digest()
 
 
 def _is_own(asked: Waiting | None, user: str) -> bool:
-    """An answer is shown to the person who asked, and an approval is its proposer's."""
+    """Whether an answer is for the person who asked, or an approval for its proposer."""
     return asked is not None and asked.user == user
 
 
 def is_as_asked(asked: Waiting | None, access: Access) -> bool:
-    """Whether an access is what was asked for: a search whole, a picture by plate and ground."""
+    """Whether an access is what was asked for: a search in full, a picture by plate and ground."""
     if asked is None:
         return False
     if access.action == "image":
@@ -206,8 +211,7 @@ def _same_reads(form: dict[str, Any], access: Access, named: Named) -> bool:
 
 
 def _same_facts(access: Access, named: Named) -> bool:
-    """In whose name a search is made: of the person who asked for it, else of none; and only what is searched
-    for names a plate."""
+    """Whether a search is in the name of its requester, if any, and only its query has a plate."""
     asked = named.asked(access.request) if access.action == "search" and access.request >= 0 else None
     if access.on_behalf_of != ("" if asked is None else asked.user):
         return False
@@ -225,7 +229,7 @@ def _same_scope(scope: object, access: Access) -> bool:
 
 
 def fits_passkey(statement: Statement, key: PasskeySet) -> bool:
-    """Whether this call registers, or removes, that passkey."""
+    """Whether this call registers or removes that passkey."""
     try:
         form = statement.fields()
     except StorageError:

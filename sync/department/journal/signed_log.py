@@ -1,7 +1,7 @@
-"""Entries in their order, each judged by what held before it: what the key service and `verify` keep. No I/O.
+"""Judges entries in order, each by the state before it, for the key service and `verify`. No I/O.
 
-What an entry that opens content says must be what its person signed (`signed_forms.py`), and an alert must be
-of a record that this person's call opened.
+An entry that opens content must be what its person signed (`signed_forms.py`), and an alert must be of a
+record that this person's call opened.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ from sync.department.journal.statements import SIGNED_WITHIN_US, USED, Statement
 from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.desk_terms import CAD, CASE, NUMBER_KINDS
 
-ANSWERED_US = 2 * HOUR_US  # a search takes its last step within the hour
-MOST_ALERTS = 5000  # the newest, which can still be opened by their number
+ANSWERED_US = 2 * HOUR_US  # a search takes its last step within an hour
+MOST_ALERTS = 5000  # the newest, which can still be named by number
 
 
 def access_digest(said: Statement, note: Access) -> bytes:
-    """What a signed call makes once: SHA-256 of it, and of the access that it made."""
+    """SHA-256 of a signed call and the access that it made, which it may make only once."""
     return hashlib.sha256(digest_of(said) + f"{note.action} {note.elements}".encode()).digest()
 
 
 @dataclass(slots=True)
 class SignedLog:
-    """Entries in their order, each judged by what held before it; what the key service and `verify` keep.
+    """The state by which the key service and `verify` judge entries in order.
 
     `used`: statements of the hour; `waiting`, `alerts`: requests and proposals, and the newest alerts, which
-    a call may name by number; `opened`: by the digest of a statement, the records of alerts that it opened;
-    `holding`: by the same, the access of a hold; `running`: searches for a request.
+    a call may name by number; `opened`: by a statement's digest, the records of alerts that it opened;
+    `holding`: by a statement's digest, the access of a hold; `running`: searches for a request.
     """
 
     signers: Signers = field(default_factory=Signers)
@@ -84,7 +84,7 @@ class SignedLog:
     named: NamedEntries = field(default_factory=NamedEntries)
 
     def judge(self, entry: Entry) -> None:
-        """Take in an entry. Raises UnsignedError for one that is not of the person whom it names.
+        """Take in an entry. Raises UnsignedError if it is not by the person whom it names.
 
         Before the first person of a log had a key, accesses need no signature.
         """
@@ -114,7 +114,7 @@ class SignedLog:
                 self.named.keep_search(entry.sequence, plate_mark(note.plate))
 
     def _remember(self, entry: Entry) -> None:
-        """Keep what a later call may name by number: a request, a proposal, an alert, an emergency search."""
+        """Keep what later calls may name by number: a request, a proposal, an alert, an emergency search."""
         note, at_us = entry.note, entry.stamp.at_us
         if isinstance(note, InquiryAsked | SearchProposed):
             forget(self.waiting, lambda one: at_us - one.at_us >= WAITS_US)
@@ -134,17 +134,17 @@ class SignedLog:
                 del self.alerts[next(iter(self.alerts))]
 
     def end_request(self, request: int) -> None:
-        """A request was declined: no search is for it, and none answers it that began before."""
+        """End a declined request: no search is for it, and none that began before may answer it."""
         self.waiting.pop(request, None)
         for at in [at for at, one in self.running.items() if one.request == request]:
             del self.running[at]
 
     def asked(self, number: int) -> Waiting | None:
-        """A request or a proposal, by its entry."""
+        """A request or proposal, by its entry's number."""
         return self.waiting.get(number)
 
     def alert(self, name: str) -> tuple[str, str]:
-        """(an alert's record, its read), by its entry's number or by the record."""
+        """An alert's record and read, by its entry's number or by the record."""
         known = next((self.alerts[one] for one in self.numbers_of(name)), None)
         return (known.alert, known.read) if known else ("", "")
 
@@ -155,7 +155,7 @@ class SignedLog:
         return (number for number, one in reversed(self.alerts.items()) if one.alert == name)
 
     def _demand_other(self, note: SearchApproved, user: str) -> None:
-        """Who decides a search did not ask for it. Raises UnsignedError."""
+        """Raises UnsignedError if the person who decides on a search asked for it."""
         known = self.waiting.get(note.proposal)
         if known is None:
             raise UnsignedError("it decides a proposal that does not wait")
@@ -163,8 +163,11 @@ class SignedLog:
             raise UnsignedError("it decides a search that the same person asked for")
 
     def _judge_named(self, entry: Entry, said: Statement) -> None:
-        """A proposal is of the request that its call names by number, and the word on an emergency of that
-        person's own search. Raises UnsignedError."""
+        """Check what an entry's call names by number. Raises UnsignedError.
+
+        A proposal must be of the named request, and a person may only submit their own emergency search for
+        judgment.
+        """
         note = entry.note
         if isinstance(note, SearchProposed) and said.fields().get("query") is None:
             asked = self.asked(note.request)
@@ -194,8 +197,7 @@ class SignedLog:
                 raise UnsignedError("its key is another hold's")
 
     def _judge_alert(self, entry: Entry, said: Statement) -> None:
-        """An alert, and a step with it, is of the record that was opened, or of the alert that was named.
-        Raises UnsignedError."""
+        """Raises UnsignedError unless an alert, or a step, is of the opened record or the named alert."""
         note = entry.note
         if isinstance(note, AlertKnown):
             seen = self.opened.get(digest_of(said))
@@ -221,8 +223,7 @@ class SignedLog:
         return set(seen.records) if seen is not None else set()
 
     def _demand_request(self, said: Statement, note: Access) -> None:
-        """A search is made for the request that its proposal is to run, which asks for just that search, and
-        for no other. Raises UnsignedError."""
+        """Raises UnsignedError unless a search is for its proposal's request, which asks for exactly it."""
         proposed = self.asked(approval_of(said))
         if proposed is not None and proposed.for_user != note.on_behalf_of:
             raise UnsignedError("it is made for another request than was proposed")

@@ -1,7 +1,7 @@
-"""What an entry of the roster must say by the call that its administrator signed, field by field. No I/O.
+"""Compares entries of the roster field by field with the calls that administrators signed. No I/O.
 
-Root at the department's server can write any account, first password or designation under an administrator's
-signature for something else: another role, another SSH key, a reset where only a shift was changed.
+Otherwise root at the department's server could write any account, first password or designation under an
+administrator's signature for something else: another role, another SSH key, a reset instead of a new shift.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Form = Mapping[str, Any]
 
 
 def fits_account(said: Statement, note: AccountSet, known: AccountSet | None) -> bool:
-    """Whether this call makes just this account. `known`: as it was before."""
+    """Whether this call makes exactly this account. `known`: the account before."""
     form = _form(said)
     if form is None:
         return False
@@ -50,8 +50,11 @@ def fits_account(said: Statement, note: AccountSet, known: AccountSet | None) ->
 
 
 def gains(note: AccountSet, known: AccountSet | None, *, whole: bool = True) -> bool:
-    """Whether an account gains what two people give to some roles: a role; another name, and so maybe another
-    person; an SSH key, which lets in who holds it. `whole`: not the role alone, as older logs have it."""
+    """Whether an account gains something that takes two people for some roles.
+
+    That is a role; another name, which may mean another person; or an SSH key, which lets its holder in.
+    `whole`: False in older logs, in which only roles count.
+    """
     if known is None or not known.active:
         return note.active
     renamed, keys = note.name.split() != known.name.split(), set(note.ssh_keys) - set(known.ssh_keys)
@@ -59,14 +62,14 @@ def gains(note: AccountSet, known: AccountSet | None, *, whole: bool = True) -> 
 
 
 def ssh_owner(note: AccountSet, accounts: Iterable[AccountSet]) -> str:
-    """Another person who has an SSH key of this account, or empty: who holds the key would be two people."""
+    """Another person who has an SSH key of this account, or empty; the key's holder would be two people."""
     others = (one for one in accounts if one.active and one.user != note.user)
     shared = (one.user for one in others if not set(one.ssh_keys).isdisjoint(note.ssh_keys))
     return next(shared, "") if note.active else ""
 
 
 def fits_credential(said: Statement, note: CredentialSet) -> bool:
-    """Whether this call gives that person a first password, and keeps the authenticator or not."""
+    """Whether this call gives the person a first password and treats the authenticator as the entry says."""
     form = _form(said)
     if form is None or not note.first or note.user == said.user:
         return False
@@ -81,8 +84,10 @@ def fits_credential(said: Statement, note: CredentialSet) -> bool:
 
 
 def by_offices(note: AccountSet, known: AccountSet | None, named: str) -> bool:
-    """Whether an account is what the offices' word makes it: the person whom they named gets that one role,
-    and the one who had it loses it; nothing else of either changes."""
+    """Whether an account follows from the offices' statement.
+
+    The person whom they named gets that one role, and the one who had it loses it; nothing else changes.
+    """
     if note.user == named:
         keys, shift = (known.ssh_keys, known.shift) if known is not None else ((), None)
         return (note.roles, note.active, note.ssh_keys, note.shift) == (
@@ -98,8 +103,10 @@ def by_offices(note: AccountSet, known: AccountSet | None, named: str) -> bool:
 
 
 def designation_of(said: Statement, at_us: int, days: int) -> int | None:
-    """When a designation ends that this call gives: as its form says, else after the policy's days. None for
-    a form that says nothing of it."""
+    """When the designation in this call ends: as in its form, else after the policy's days.
+
+    None if the form has no designation.
+    """
     form = _form(said)
     ends = None if form is None else form.get("ends_us")
     if type(ends) is not int:
@@ -114,17 +121,19 @@ def fits_designation(said: Statement, note: DesignationSet, at_us: int, days: in
 
 
 def accounts_shown(form: int, accounts: Mapping[str, AccountSet]) -> Mapping[str, AccountSet] | None:
-    """By what a proposal in a log of this form says which SSH keys are new; None before `BY_OWN_HAND`."""
+    """The accounts by which proposals say which SSH keys are new; None for forms before `BY_OWN_HAND`."""
     return accounts if form >= BY_OWN_HAND else None
 
 
 def words_of(
     call: str, form: Form, user: str, accounts: Mapping[str, AccountSet] | None = None
 ) -> tuple[str, str] | None:
-    """(whom it is about, in words) of a change that waits for a second person, from its form; None for a call
-    that is not of the roster. The words are part of the log: a new wording must leave this one valid, and
-    `earlier_words_of`. Who holds an SSH key of an account is that person at the units: each is named, and
-    whether it is new beside the `accounts` of then; None in logs of before form 10, which do not say it."""
+    """Whom a proposed change is about, and the change in words; None if it is not of the roster.
+
+    The words are part of the log: a new wording must leave this one, and `earlier_words_of`, valid. Since an
+    SSH key's holder is that person at the units, each key is named, with whether it is new compared with
+    `accounts`; None for logs before form 10, which do not say so.
+    """
     about, reason = str(form.get("user", "")), form.get("reason", "")
     people = form.get("people")
     if call == "user/import" and isinstance(people, list) and people:
@@ -145,8 +154,7 @@ def words_of(
 
 
 def earlier_words_of(call: str, form: Form, user: str) -> tuple[tuple[str, str] | None, ...]:
-    """The same as logs of before form 8 have it: of an account without its SSH keys, at first without its
-    name."""
+    """As `words_of`, in logs before form 8: of an account without SSH keys, and at first without its name."""
     if call != "user/set":
         return (words_of(call, form, user),)
     about = str(form.get("user", ""))
@@ -155,7 +163,7 @@ def earlier_words_of(call: str, form: Form, user: str) -> tuple[tuple[str, str] 
 
 
 def _form(said: Statement) -> Form | None:
-    """The form of a call that is made; None for one that only proposes it, or that is malformed."""
+    """The form of a call that is carried out; None if it only proposes or is malformed."""
     try:
         form = said.fields()
     except StorageError:

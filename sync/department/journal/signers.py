@@ -1,23 +1,23 @@
 """Who can sign: the keys of people and of their sessions, as the entries of the log prove them. No I/O.
 
-Root at the department's server holds the log's key and can write any entry; it does not hold a person's key.
-So an entry counts only where the chain holds, and `apply` says what does not:
+Root at the department's server has the log's key and can write any entry, but it does not have people's keys.
+So an entry counts only if its chain of signatures is valid; `apply` reports those that do not count:
 
-- a key of a person: certified by that person's key before it; without that only for an account that never
-  had one, or whose reset a signed call of an administrator made
-- an account, or a credential made by another: by a signed call of an administrator; unsigned only before
-  the first key, or where two of the three offices named that administrator
+- a person's key: certified by that person's previous key; otherwise only for an account that never had a key,
+  or that an administrator's signed call reset
+- an account, or a credential made by another person: by an administrator's signed call; unsigned only before
+  the first key, or if two of the three offices named that administrator
 - a passkey: by a signed call of its owner
-- a session's key, or its unlock: certified by the person's key or passkey, a few minutes old, once
-- an access: a statement by the session's key, for that session's person, a few minutes old, used once, whose
-  form asks for just that (`signed_forms.py`); and only of a person whose training, by a signed record of
-  another, is current
+- a session's key, or its unlock: certified by the person's key or passkey, a few minutes old, used once
+- an access: a statement by the session's key, for the session's person, a few minutes old, used once, whose
+  form asks for exactly that (`signed_forms.py`); only for a person with current training, signed by another
 - a second person's decision, and what needs one: by a signed call of that person (`second_hands.py`)
-- whatever else a person did (training, hot lists, grants, releases, verdicts, alerts): by a signed call of
-  that person, in a role that may make it, whose form says so (`made_by.py`), and with current training where
-  the desk asks it; a grant that can destroy what a unit holds, by two people
+- anything else that a person did (training, hot lists, grants, releases, verdicts, alerts): by a signed call
+of
+  that person, in a role that may make it, with a matching form (`made_by.py`), and with current training if
+  the desk requires it; a grant that can destroy a unit's content, by two people
 
-What does not hold changes nothing here. The key service and `verify` fold the same entries.
+An entry that does not count changes nothing here. The key service and `verify` fold the same entries.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ from sync.department.journal.unsigned import UnsignedError
 from sync.department.policy.roles import MANAGES_USERS, Call, Role, roles_at
 from sync.root_file import Root
 
-MANY = (AlertKnown, AlertRecordsOpened, AlertStepTaken)  # a look at the list makes many
-KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
+MANY = (AlertKnown, AlertRecordsOpened, AlertStepTaken)  # a view of the list makes many
+KEPT_US = HOUR_US  # what is too old to be fresh need not be remembered
 JUDGED: tuple[type[Note], ...] = (
     AccessLogOpened, RootSet, AccountSet, CredentialSet, PersonKeySet, PasskeySet, SessionKeySet,
     SessionEnded, FreshProof, AdministratorNamed, ChangeDecided, SearchApproved, ShareDecided, Access,
@@ -112,14 +112,14 @@ SIGNER_KINDS = tuple(cls.KIND for cls in JUDGED)
 
 @dataclass(slots=True)
 class Signers:
-    """The keys that hold after the entries so far.
+    """The valid keys after the entries so far.
 
-    `form`: the log's; `keyed_us`: when each key was set; `ever`: who ever had one; `reset`: whose next key
-    needs no certificate; `accounts`: each as it was set last; `designations`: until when a person is a
-    designee; `unkeyed`: own passwords, by entry, whose key has not followed; `recent`: keys of sessions that
-    were certified within the hour; `named`: the administrator whom two offices named, until it is done;
-    `all_signed`: whatever a person made must be signed; else `signed_kinds` alone; `grants_by_two`: two
-    people give a grant that can destroy; `once`: what the hour's calls made, each once.
+    `form`: the log's; `keyed_us`: when each key was set; `ever`: who ever had a key; `reset`: whose next key
+    needs no certificate; `accounts`: each as last set; `designations`: until when a person is a designee;
+    `unkeyed`: own passwords, by entry, whose key has not followed yet; `recent`: session keys certified
+    within the hour; `named`: the administrator whom two offices named, until the account is set;
+    `all_signed`: everything that a person made must be signed, else only `signed_kinds`; `grants_by_two`: a
+    grant that can destroy takes two people; `once`: what the hour's calls made, each once.
     """
 
     department: bytes = b""
@@ -146,8 +146,8 @@ class Signers:
     proven: PersonProofs = field(default_factory=PersonProofs)
 
     def apply(self, entry: Entry) -> None:  # noqa: PLR0912 - one case per kind
-        """Take in an entry of a kind that changes who can sign. Raises UnsignedError for one that does not
-        hold; it changes nothing. Raises NewerError."""
+        """Take in an entry that changes who can sign; one that does not count changes nothing. Raises
+        UnsignedError, NewerError."""
         note = entry.note
         match note:
             case AccessLogOpened():
@@ -178,7 +178,7 @@ class Signers:
                 self._decide(entry)
 
     def _open(self, entry: Entry, note: AccessLogOpened) -> None:
-        """The rules that hold from the log's first entry on."""
+        """Set the rules of the log from its first entry."""
         if entry.sequence:
             raise UnsignedError("a log is opened by its first entry alone")
         self.form = demand_form(note.signs)
@@ -191,7 +191,7 @@ class Signers:
         self.proven.once, self.proven.whole = form >= PROOFS_OF_ONE, form >= JUDGED_WHOLE
 
     def _decide(self, entry: Entry) -> None:
-        """A second person's decision, of one whose role may make it."""
+        """Take in a second person's decision, if a role may make it."""
         said = self.demand_signed(entry) if entry.signed or self.ever else None
         if said is not None and self.all_signed:
             call = DECIDES.get(said.call)
@@ -205,14 +205,13 @@ class Signers:
             self._use_once(entry, said)
 
     def check(self, entry: Entry) -> None:
-        """Whether an entry would hold, before it is made. Raises UnsignedError."""
+        """Raises UnsignedError if an entry would not count, before it is made."""
         trial = Signers(**{one.name: copy.copy(getattr(self, one.name)) for one in fields(self)})
         trial.second = self.second.trial()
         trial.apply(entry)
 
     def demand_made(self, entry: Entry) -> Statement | None:
-        """The signed call that made this entry of a person's doing; None where it needs none. Raises
-        UnsignedError."""
+        """The signed call that made this entry, or None if it needs none. Raises UnsignedError."""
         late = isinstance(entry.note, SIGNED_LATE) and self.form < BY_OWN_HAND
         by_kind = not late and (self.all_signed or entry.note.KIND in self.signed_kinds)
         if not entry.signed and not (self.ever and by_kind):
@@ -242,12 +241,11 @@ class Signers:
         return said
 
     def _demand_may(self, entry: Entry, said: Statement, call: Call | None) -> None:
-        """What a call takes: a role, and from `ALL_TRAINED` on training. Raises UnsignedError."""
+        """Raises UnsignedError without the role for a call or, from `ALL_TRAINED` on, the training."""
         self.second.demand_may(said, entry, self.roles_of(said.user, entry.stamp.at_us), call)
 
     def make(self, entry: Entry, said: Statement | None) -> None:
-        """What an entry of a person's doing changes, once `demand_made` gave the call that made it. Raises
-        UnsignedError."""
+        """Take in an entry whose call `demand_made` gave. Raises UnsignedError."""
         note = entry.note
         if said is not None:
             self._use_once(entry, said)
@@ -263,7 +261,7 @@ class Signers:
         self.second.make(entry, self.roles_of(entry.stamp.user, entry.stamp.at_us), signed=said is not None)
 
     def demand_unused(self, note: Note, said: Statement) -> bytes:
-        """The key of a signed call's one entry of a kind, for each person or alert. Raises UnsignedError."""
+        """The key by which a call makes one entry per kind, person or alert. Raises UnsignedError."""
         about = to_bytes(note) if isinstance(note, MANY) else getattr(note, "user", "").encode()
         key = hashlib.sha256(digest_of(said) + note.KIND.encode() + b"\x00" + about).digest()
         if key in self.once:
@@ -275,12 +273,11 @@ class Signers:
         self.once[self.demand_unused(entry.note, said)] = entry.stamp.at_us
 
     def _grants_by_two(self, said: Statement) -> bool:
-        """In an older log, from the first grant on whose form can name a second person."""
+        """Whether grants take two people; in an older log, from the first form that can name a second on."""
         return self.grants_by_two or "approval" in said.fields()
 
     def demand_signed(self, entry: Entry) -> Statement:
-        """The statement of an entry, by the key of its session, for the person whom it names. Raises
-        UnsignedError."""
+        """The statement of an entry. Raises UnsignedError unless its person's session signed it."""
         stamp = entry.stamp
         if not entry.signed:
             raise UnsignedError("it has no signature")
@@ -307,11 +304,11 @@ class Signers:
         return said
 
     def roles_of(self, user: str, at_us: int) -> tuple[Role, ...]:
-        """The roles that a person holds then."""
+        """The roles that a person holds at a time."""
         return roles_at(self.roles.get(user, ()), self.designations.get(user), at_us)
 
     def _demand_in_date(self, user: str, at_us: int) -> None:
-        """After a password's longest time it opens nothing, nor does a passkey. Raises UnsignedError."""
+        """Raises UnsignedError if a person's password has expired; then a passkey is not valid either."""
         set_us = self.keyed_us.get(user)
         if set_us is not None and at_us > set_us + self.second.password_days * DAY_US:
             raise UnsignedError(f"the password of {user} had expired")
@@ -340,8 +337,10 @@ class Signers:
     def _demand_roster(
         self, entry: Entry, about: str, *, two: bool, fits: Callable[[Statement], bool]
     ) -> Statement | None:
-        """The call by which authorized people made this change of the roster, two of them where `two`; None
-        before the first key. Raises UnsignedError."""
+        """The call that made this change of the roster; None before the first key. Raises UnsignedError.
+
+        `two`: it takes two authorized people.
+        """
         if not self.ever:
             return None
         if entry.stamp.user == SYSTEM:
@@ -382,7 +381,7 @@ class Signers:
         self._end_sessions(note.user, b"")
 
     def _renews(self, entry: Entry, user: str, roles: tuple[Role, ...]) -> bool:
-        """Whether a signed call gives a designation a later end than it has. Raises UnsignedError."""
+        """Whether a signed call extends a designation. Raises UnsignedError."""
         held_us = self.designations.get(user)
         if self.form < BY_OWN_HAND or held_us is None or Role.DESIGNEE not in roles or not entry.signed:
             return False
@@ -482,7 +481,7 @@ class Signers:
             self.sessions[note.session] = replace(session, locked_us=locked_us)
 
     def _demand_unlocked(self, entry: Entry, note: SessionEnded, session: SessionSigner) -> None:
-        """A session's own person opens it again. Raises UnsignedError."""
+        """Raises UnsignedError unless a session is unlocked by its own person."""
         user, known = session.user, self.keys.get(session.user)
         if entry.stamp.user != user or note.how != "unlocked":
             raise UnsignedError(f"only {user} opens that session again")

@@ -1,11 +1,11 @@
-"""What a person signs: a certificate for a key, and a statement for each call that opens content. No I/O.
+"""What a person signs: certificates for keys, and statements for calls. No I/O.
 
-Both are COSE_Sign1 (Ed25519) over deterministic CBOR, each under its own context. A certificate makes a
-session's key, or a person's next key, theirs until a time. A statement holds the call's name and its form,
-so that its holder can do only what the form asks. Both name the department's log and
-hold a random number; the rules for when they count are in `signers.py`.
+Both are COSE_Sign1 (Ed25519) over deterministic CBOR, each in its own context. A certificate vouches for a
+session's key, or for a person's next key, until a time. A statement has the call's name and form, so that
+nothing else can be done with it. Both name the department's log and have a random number; `signers.py` has
+the rules for when they count.
 
-`offering` keeps the statement that a call came with, for the entries that the call makes.
+`offering` keeps the statement of a call for the entries that the call makes.
 """
 
 from __future__ import annotations
@@ -33,15 +33,18 @@ SESSION, NEXT_KEY, CALL_PROOF = "session", "next-key", "proof"
 LONGEST_US = 24 * HOUR_US
 SHA256 = "sha256"
 USED = "the signature was used before"
-WHOLE_BYTES = 4096  # a document, a letter: longer bytes are in a statement as their digest
-SIGNED_WITHIN_US = 10 * MINUTE_US  # how far two clocks may differ: a signature's and that of what it signs
+WHOLE_BYTES = 4096  # longer byte strings (a document, a letter) are in a statement as their digest
+SIGNED_WITHIN_US = 10 * MINUTE_US  # how far the time of a signature and of its entry may differ
 MAX_BYTES = 256 * 1024  # a form with the names of a thousand reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """`public_key` is this user's for a session or as the next key, from `at_us` until `ends_us`; of a proof
-    it is the challenge of one call (`passkeys.ProvenUse`)."""
+    """A certificate of a public key, from `at_us` until `ends_us`.
+
+    `public_key`: for a session, or the user's next key; for a proof, the challenge of a call
+    (`passkeys.ProvenUse`).
+    """
 
     department: bytes
     user: str
@@ -59,7 +62,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """A call as its caller made it. `form`: as `form_bytes` has it."""
+    """A call as signed by its caller. `form`: as from `form_bytes`."""
 
     department: bytes
     user: str
@@ -75,7 +78,7 @@ class Statement:
 
 @functools.lru_cache(maxsize=16)
 def _fields_of(form: bytes) -> dict[str, Any]:
-    """A statement is judged by several rules, each of which looks at its form."""
+    """Parse a form; cached, since several rules judge the same statement."""
     value = envelope.decode(form, limit=MAX_BYTES)
     if not isinstance(value, dict):
         raise RecordError("is not a form", where="statement.form")
@@ -83,7 +86,7 @@ def _fields_of(form: bytes) -> dict[str, Any]:
 
 
 def form_fields(form: Any) -> dict[str, Any]:
-    """The fields of a form as a statement has them: long byte strings each as {"sha256": digest}."""
+    """The fields of a form as in a statement, with long byte strings as {"sha256": digest}."""
     plain: dict[str, Any] = to_plain(form)
     return {
         name: {SHA256: hashlib.sha256(value).digest()}
@@ -99,7 +102,7 @@ def form_bytes(form: Any) -> bytes:
 
 
 def proposal_digest(call: str, form: Mapping[str, Any]) -> bytes:
-    """SHA-256 of the fields of a form as it was proposed: everything in it but the approval itself."""
+    """SHA-256 of the fields of a form as proposed: everything in it except the approval."""
     blank = {name: value for name, value in (("propose", False), ("approval", -1)) if name in form}
     return hashlib.sha256(CHANGE + call.encode() + b"\x00" + envelope.encode({**form, **blank})).digest()
 
@@ -107,7 +110,7 @@ def proposal_digest(call: str, form: Mapping[str, Any]) -> bytes:
 def certify(  # noqa: PLR0917 - what a certificate says
     key: Ed25519PrivateKey, department: bytes, user: str, use: str, public: bytes, at_us: int
 ) -> bytes:
-    """A certificate by a person's key of 32 bytes: a public key, or the challenge of a call."""
+    """Sign a certificate with a person's key. public: 32 bytes, a public key or the challenge of a call."""
     made = Certificate(
         department=department,
         user=user,
@@ -120,7 +123,7 @@ def certify(  # noqa: PLR0917 - what a certificate says
 
 
 def open_certificate(message: bytes, public: bytes) -> Certificate:
-    """The certificate, once its signature holds. Raises SignatureError, EnvelopeError, RecordError."""
+    """Open a certificate and check its signature. Raises SignatureError, EnvelopeError, RecordError."""
     key = Ed25519PublicKey.from_public_bytes(public)
     return from_bytes(Certificate, envelope.open_signed(message, key, context=CERTIFICATE, limit=4096))
 
@@ -128,7 +131,7 @@ def open_certificate(message: bytes, public: bytes) -> Certificate:
 def sign_call(  # noqa: PLR0917 - what a statement says
     key: Ed25519PrivateKey, department: bytes, user: str, call: str, form: Any, at_us: int
 ) -> bytes:
-    """A statement of one call by a session's key."""
+    """Sign a statement of one call with a session's key."""
     made = Statement(
         department=department, user=user, call=call, form=form_bytes(form), at_us=at_us, nonce=os.urandom(16)
     )
@@ -136,7 +139,7 @@ def sign_call(  # noqa: PLR0917 - what a statement says
 
 
 def open_statement(message: bytes, public: bytes) -> Statement:
-    """The statement, once its signature holds. Raises SignatureError, EnvelopeError, RecordError."""
+    """Open a statement and check its signature. Raises SignatureError, EnvelopeError, RecordError."""
     key = Ed25519PublicKey.from_public_bytes(public)
     return from_bytes(
         Statement, envelope.open_signed(message, key, context=STATEMENT, limit=MAX_BYTES), limit=MAX_BYTES
@@ -144,13 +147,13 @@ def open_statement(message: bytes, public: bytes) -> Statement:
 
 
 def said_in(message: bytes) -> Statement:
-    """A statement whose signature was found to hold before. Raises EnvelopeError, RecordError."""
+    """Parse a statement whose signature was already checked. Raises EnvelopeError, RecordError."""
     return from_bytes(Statement, envelope.split(message, limit=MAX_BYTES)[1], limit=MAX_BYTES)
 
 
 @functools.lru_cache(maxsize=16)
 def digest_of(said: Statement) -> bytes:
-    """SHA-256 of a statement: which call it was. Several rules ask, one after another."""
+    """SHA-256 of a statement, which identifies the call; cached, since several rules need it."""
     return hashlib.sha256(to_bytes(said)).digest()
 
 
@@ -159,7 +162,7 @@ _offered: ContextVar[bytes] = ContextVar("statement", default=b"")
 
 @contextlib.contextmanager
 def offering(statement: bytes) -> Iterator[None]:
-    """The call that is made inside came with this statement."""
+    """Set the statement of the call that is made during the block."""
     before = _offered.set(statement)
     try:
         yield
@@ -168,5 +171,5 @@ def offering(statement: bytes) -> Iterator[None]:
 
 
 def offered() -> bytes:
-    """The statement of the call under way, or nothing."""
+    """The statement of the present call, or empty."""
     return _offered.get()

@@ -1,6 +1,6 @@
 """The nodes of a Merkle tree in the table `nodes` of a log's SQLite file, for roots and proofs (RFC 9162).
 
-A node is written once, with the leaf that completes it; the caller's transaction makes leaf and nodes one.
+A node is written once, together with the leaf that completes it, in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TreeTable:
         self._db, self._guard, self._where = db, guard, where
 
     def append(self, at: int, value: bytes) -> None:
-        """Add the leaf hash at this place, and every node that it completes. Raises LedgerError."""
+        """Add the leaf hash at this place and every node that it completes. Raises LedgerError."""
         rows = [(0, at, value)]
         level = 0
         while at & 1:
@@ -35,7 +35,7 @@ class TreeTable:
         self._db.executemany("INSERT INTO nodes VALUES (?, ?, ?)", rows)
 
     def subtree(self, level: int, at: int) -> bytes:
-        """Hash of a complete subtree. Raises LedgerError."""
+        """The hash of a complete subtree. Raises LedgerError."""
         with self._guard:
             row = self._db.execute(
                 "SELECT hash FROM nodes WHERE level = ? AND at = ?", (level, at)
@@ -49,5 +49,5 @@ class TreeTable:
         return merkle.root_at(size, self.subtree)
 
     def consistency(self, old: int, size: int) -> list[bytes]:
-        """The proof that the first `size` leaves continue the first `old`; empty where there is none."""
+        """The proof that the first `size` leaves continue the first `old`; empty if none is needed."""
         return merkle.consistency_proof(old, size, self.subtree) if 0 < old < size else []

@@ -1,8 +1,8 @@
-"""Which log is which unit's, by the access log: so the key service opens for a search of one unit its reads
-alone. No I/O.
+"""Which log belongs to which unit, by the access log. No I/O.
 
-A log stays with the unit that was named first, whatever is written later. A unit takes another name only by a
-code that a person asked for under that name, or where another unit took its own after it was revoked.
+By this, the key service opens only a unit's own reads for a search of that unit. A log stays with the unit
+that was named first, whatever is written later. A unit gets another name only by a code that a person
+requested for that name, or if another unit took its name after it was revoked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeAlias
 from sync.department.journal.entries import Entry
 from sync.department.journal.machine_entries import UnitCodeIssued, UnitLogsNamed
 
-WAS = " (was "  # a revoked unit made room for another one of its name
+WAS = " (was "  # in the name of a revoked unit, whose name another one took
 
 
 StoredLog: TypeAlias = tuple[str, str, str]
@@ -23,15 +23,18 @@ StoredLog: TypeAlias = tuple[str, str, str]
 
 @dataclass(slots=True)
 class LogsOfUnits:
-    """What the entries so far say. `units`: the unit of each log; `names`: of each unit; `asked`: names for
-    which a person asked a code that gave no name yet."""
+    """The state after the entries so far.
+
+    `units`: the unit of each log; `names`: the name of each unit; `asked`: names for which a person requested
+    a code that was not used yet.
+    """
 
     units: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
 
     def apply(self, entry: Entry) -> str:
-        """Take in an entry that its person signed, or the machine made: what is wrong with it, or empty."""
+        """Take in an entry that a person signed or the machine made; returns what is wrong with it."""
         note = entry.note
         if isinstance(note, UnitCodeIssued):
             self.asked.add(note.name)
@@ -53,12 +56,15 @@ class LogsOfUnits:
         return ""
 
     def name_of(self, log: str) -> str:
-        """The name of a log's unit; empty if no entry says."""
+        """The name of a log's unit; empty if no entry gives it."""
         return self.names.get(self.units.get(log, ""), "")
 
     def missing(self, logs: Iterable[StoredLog]) -> list[UnitLogsNamed]:
-        """The entries that the store's logs need, in their order: a unit that takes another one's name comes
-        after that one let it go, and of two that exchange their names one lets go first."""
+        """The missing entries for the store's logs, in order.
+
+        A unit that takes another's name comes after that one has given it up; of two that exchange names, one
+        first gives up its own.
+        """
         fresh: dict[tuple[str, str], list[str]] = {}
         for log, unit, name in logs:
             if self.units.get(log) != unit or self.names.get(unit) != name:
@@ -84,8 +90,10 @@ class LogsOfUnits:
         return made
 
     def _let_go(self, note: UnitLogsNamed, waiting: set[str]) -> UnitLogsNamed | None:
-        """The entry by which a unit that takes the name of another one that waits lets go of its own; None
-        where a person signed for no such name, or it let go already."""
+        """The entry by which a unit that takes a waiting unit's name gives up its own.
+
+        None if no person signed for such a name, or if it has already given it up.
+        """
         old = self.names.get(note.unit, "")
         held = any(name == note.name and unit in waiting for unit, name in self.names.items())
         if not held or not old or WAS in old or note.name not in self.asked:
@@ -98,8 +106,10 @@ class LogsOfUnits:
         self.units |= dict.fromkeys(note.logs, note.unit)
 
     def differences(self, logs: Iterable[StoredLog]) -> list[str]:
-        """What the store says of logs and the entries do not: logs of another unit than the entries give them
-        to, units of another name, and logs that are gone. The units' vouches are checked elsewhere."""
+        """The differences between the store and the entries: other units of logs, other names, missing logs.
+
+        The units' vouches are checked elsewhere.
+        """
         stored = list(logs)
         wrong = [
             f"log {log[:16]} is unit {name}'s, but the access log says {self.name_of(log)}'s"
@@ -115,7 +125,7 @@ class LogsOfUnits:
         return wrong + [f"log {log[:16]} of unit {self.name_of(log)} is not here" for log in sorted(gone)]
 
     def pending(self, logs: Iterable[StoredLog]) -> list[str]:
-        """Units that took a name which the entries may give them, and do not yet."""
+        """Units with a new name that the entries allow but do not give yet."""
         return [
             f"that unit {self.names[unit]} is named {name} now: its entry comes with the next daily run"
             for unit, name in sorted({(unit, name) for _, unit, name in logs})

@@ -6,4 +6,4 @@ from storage.errors import ExplainedError
 
 
 class UnsignedError(ExplainedError):
-    """Why an entry does not count as this person's."""
+    """An entry does not count as this person's; the message says why."""

@@ -1,10 +1,10 @@
 """A witness by C2SP `tlog-witness`: it co-signs a log's tree head only if the log merely grew. No I/O.
 
-`judge` is the whole of add-checkpoint: the request's bytes and what was last co-signed in, the answer (HTTP
-status and body) and the tree head to remember out. Steps in the specification's order (of July 2026): form
-(400), known origin (404), the log's signature (403), old size not above the new (400), old size the one
-remembered (409 with the size), consistency (422): a proof that fails, one where none belongs, another root of
-the same size, an empty tree with another root than its own.
+`judge` is all of add-checkpoint: it takes the request's bytes and the last co-signed tree head, and returns
+the answer (HTTP status and body) and the tree head to remember. The steps are in the specification's order
+(of July 2026): form (400), known origin (404), the log's signature (403), old size not above the new (400),
+old size as remembered (409 with the size), consistency (422). The last fails for an invalid or superfluous
+proof, another root of the same size, or a wrong root of an empty tree.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
 
 @dataclass(frozen=True, slots=True)
 class WitnessAnswer:
-    """What goes back to the log, and the tree head to remember first (None: nothing changes)."""
+    """The answer to the log, and the tree head to remember before it is sent (None: no change)."""
 
     status: int
     body: str
@@ -40,7 +40,7 @@ class WitnessAnswer:
 
 
 def origin_hash(origin: str) -> str:
-    """How the monitoring prefix names a log: lowercase hex of the SHA-256 of its origin."""
+    """A log's name below the monitoring prefix: lowercase hex of the SHA-256 of its origin."""
     return hashlib.sha256(origin.encode()).hexdigest()
 
 
@@ -51,7 +51,7 @@ def request_body(old_size: int, proof: list[bytes], note: str) -> str:
 
 
 def parse_request(body: bytes) -> tuple[int, list[bytes], str]:
-    """(old size, proof, signed note) of a request. Raises CheckpointError."""
+    """Parse a request into (old size, proof, signed note). Raises CheckpointError."""
     if len(body) > MAX_REQUEST_BYTES:
         raise CheckpointError(f"a request is at most {MAX_REQUEST_BYTES} bytes")
     try:
@@ -76,17 +76,17 @@ def parse_request(body: bytes) -> tuple[int, list[bytes], str]:
 
 
 class Witness:
-    """A witness's name, keys and the logs it knows. Keeps no state: `judge` is given it."""
+    """A witness's name, keys and known logs. Stateless: the state is passed to `judge`."""
 
     def __init__(self, name: str, keys: Sequence[PrivateCosigner], logs: Mapping[str, NoteKey]) -> None:
-        """`keys`: it signs with each. `logs`: origin to the log's verifying key."""
+        """`keys`: it signs with all of them. `logs`: origin to the log's verifying key."""
         self.name = name
         self._keys = tuple(keys)
         self._logs = dict(logs)
 
     @property
     def keys(self) -> tuple[CosignerKey, ...]:
-        """The verifying keys that a root file names."""
+        """Its verifying keys, for a root file."""
         return tuple(CosignerKey.of(self.name, one) for one in self._keys)
 
     def knows(self, origin: str) -> bool:
@@ -94,7 +94,7 @@ class Witness:
 
     @staticmethod
     def origin_of(body: bytes) -> str:
-        """Which log a request is about. Raises CheckpointError."""
+        """The origin of the log that a request is about. Raises CheckpointError."""
         _, _, note = parse_request(body)
         return Checkpoint.parse(split_note(note)[0]).origin
 
@@ -129,7 +129,7 @@ class Witness:
 
 
 def _demand_sound(old: int, last: Checkpoint | None, head: Checkpoint, proof: list[bytes]) -> None:
-    """Raises ProofError for what no consistency proof could make good."""
+    """Raises ProofError for faults that no consistency proof could mend."""
     if old in {0, head.size} and proof:
         raise ProofError("a proof where none belongs")
     if last is not None and old == head.size and last.root != head.root:

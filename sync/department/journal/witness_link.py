@@ -1,7 +1,7 @@
-"""How the desk and verifiers reach the witness: over HTTP, or in a folder on the same machine.
+"""How the desk and verifiers reach a witness: over HTTP, or in a folder on the same machine.
 
-Both links give the same answers and raise the same errors. A witness that does not answer is away; one that
-answers 409 gives its size; one that refuses anything else has seen a log that did not merely grow.
+Both links give the same answers and raise the same errors. A witness that does not answer is away. One that
+answers 409 gives its size. One that otherwise refuses has seen a log that did not merely grow.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from sync.department.journal.witness_server import WitnessFolder
 from sync.errors import LinkError
 
 FOLDER_SCHEME = "folder:"
-TIMEOUT_S = 5.0  # for a whole answer
-STEP_S = 2.5  # for each step of it
+TIMEOUT_S = 5.0  # for the whole answer
+STEP_S = 2.5  # for each step
 
 
 WRONG_ADDRESS = "check the witness's address in the root file, and the witness's own log"
@@ -71,7 +71,7 @@ _CERTIFICATES = {
 
 
 class SizeConflictError(LinkError):
-    """The witness last co-signed another size than the one named: `size`."""
+    """The witness last co-signed another size than the request said: `size`."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -82,7 +82,7 @@ class WitnessLink(Protocol):
     """A witness as the desk sees it."""
 
     def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
-        """Signature lines to append to `note`. Raises LinkError, SizeConflictError, ForkedLogError."""
+        """Get signature lines for `note`. Raises LinkError, SizeConflictError, ForkedLogError."""
         ...
 
     def newest(self, origin: str) -> str:
@@ -90,7 +90,7 @@ class WitnessLink(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the connection, or of the folder's database."""
+        """Close the connection or the folder's database."""
         ...
 
 
@@ -121,10 +121,10 @@ def _unreached(error: BaseException, where: str) -> LinkError:
 
 
 class HttpWitness:
-    """The witness behind a submission prefix (which is its monitoring prefix too)."""
+    """A witness at a submission prefix, which is also its monitoring prefix."""
 
     def __init__(self, url: str, client: httpx.Client | None = None, *, approved: bool = False) -> None:
-        """`approved`: TLS of the FIPS profile."""
+        """`approved`: use TLS of the FIPS profile."""
         self._url = url.rstrip("/")
         timeout = httpx.Timeout(STEP_S, connect=STEP_S)
         self._client = client or httpx.Client(timeout=timeout, verify=client_context(approved=approved))
@@ -141,7 +141,7 @@ class HttpWitness:
         return text
 
     def _ask(self, method: str, url: str, body: bytes | None) -> tuple[int, str, str]:
-        """(status, body, content type), within a limit of bytes and of time. Raises LinkError."""
+        """Ask for (status, body, content type), with limits on size and time. Raises LinkError."""
         where, until = f"witness {self._url}", time.monotonic() + TIMEOUT_S
         data = b""
         try:
@@ -161,10 +161,10 @@ class HttpWitness:
 
 
 class FolderWitness:
-    """A witness folder on this machine: a demo, and tests. It does not guard against root here."""
+    """A witness folder on this machine, for demos and tests. It does not guard against root here."""
 
     def __init__(self, folder: WitnessFolder, clock: Callable[[], int] = now_us) -> None:
-        """`clock`: the witness's own, UTC microseconds."""
+        """`clock`: the witness's own clock, UTC microseconds."""
         self._folder, self._clock = folder, clock
 
     def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
@@ -184,7 +184,7 @@ class FolderWitness:
 
 
 class AbsentWitness:
-    """The root file names no witness, or none can be reached: every call says so."""
+    """The link without a witness: every call raises LinkError."""
 
     def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:  # noqa: ARG002
         raise LinkError("there is no witness", where="witness", cure="name one in the root file")
@@ -193,11 +193,11 @@ class AbsentWitness:
         raise LinkError("there is no witness", where="witness", cure="name one in the root file")
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 def link_of(url: str, *, approved: bool = False) -> WitnessLink:
-    """The witness behind an address: https://..., http://..., folder:/path, or none."""
+    """The link for an address: https://..., http://..., folder:/path, or none."""
     if url.startswith(FOLDER_SCHEME):
         return FolderWitness(WitnessFolder(Path(url[len(FOLDER_SCHEME) :])))
     return HttpWitness(url, approved=approved) if url else AbsentWitness()

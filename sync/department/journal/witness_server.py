@@ -1,10 +1,10 @@
-"""A small witness to run outside the department: its folder, its HTTP interface (C2SP `tlog-witness`).
+"""A small witness to run outside the department: its folder and its HTTP interface (C2SP `tlog-witness`).
 
-    POST /add-checkpoint                 co-sign a tree head that only grew
+    POST /add-checkpoint                 co-sign a tree head of a log that only grew
     GET  /<hash>/checkpoint              the newest co-signed one, for monitors; hash: SHA-256 of the origin
 
-The newest tree head is read, judged and replaced in one SQLite transaction, synced before the answer. A
-folder that lost its database must be retired with its key: `open` never starts one again.
+The newest tree head is read, judged and replaced in one SQLite transaction, which is synced before the
+answer. If a folder has lost its database, its key must be retired: opening never makes a new database.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ CREATE TABLE about (name TEXT NOT NULL) STRICT;
 
 
 def write_private(path: Path, key: PrivateCosigner) -> None:
-    """A new private key file, PKCS #8 PEM, mode 0600, synced. Raises FileExistsError."""
+    """Write a new private key file: PKCS #8 PEM, mode 0600, synced. Raises FileExistsError."""
     files.write_new(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     files.sync_dir(path.parent)
 
 
 def read_private(path: Path) -> PrivateCosigner:
-    """An Ed25519 or ML-DSA-44 key from its PEM file. Raises HomeError."""
+    """Read an Ed25519 or ML-DSA-44 key from a PEM file. Raises HomeError."""
     try:
         key = load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError) as error:
@@ -73,7 +73,7 @@ def read_private(path: Path) -> PrivateCosigner:
 
 
 class WitnessFolder:
-    """A witness's key, the logs it knows and the newest tree head of each."""
+    """A witness's keys, its known logs and the newest tree head of each."""
 
     def __init__(self, folder: Path) -> None:
         """Open a folder made by `create`. Raises HomeError."""
@@ -85,7 +85,7 @@ class WitnessFolder:
                 cure="department witness init; a witness that lost its database is retired with its key",
             )
         self._keys = [read_private(folder / KEY_FILE)]
-        if (folder / ML_DSA_FILE).exists():  # a witness of an earlier version has the first alone
+        if (folder / ML_DSA_FILE).exists():  # a witness of an older version has only the first
             self._keys.append(read_private(folder / ML_DSA_FILE))
         self._lock = threading.Lock()
         self._db = open_private(path)
@@ -93,7 +93,7 @@ class WitnessFolder:
 
     @classmethod
     def create(cls, folder: Path, name: str) -> WitnessFolder:
-        """A new witness: folder 0700, key 0600. Raises HomeError, CheckpointError for a malformed name."""
+        """Make a witness: folder 0700, key 0600. Raises HomeError, or CheckpointError for a bad name."""
         private: tuple[PrivateCosigner, ...] = (Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate())
         for one in Witness(name, private, {}).keys:
             CosignerKey.parse(one.text())
@@ -110,7 +110,7 @@ class WitnessFolder:
         return cls(folder)
 
     def close(self) -> None:
-        with self._lock:  # sqlite3 crashes where one thread closes what another uses
+        with self._lock:  # sqlite3 crashes if one thread closes what another uses
             self._db.close()
 
     @contextmanager
@@ -119,7 +119,7 @@ class WitnessFolder:
             yield self._db
 
     def add_log(self, key: NoteKey) -> None:
-        """Watch a log from now on; its origin is its key's name. A known origin keeps its key."""
+        """Watch a log from now on. Its origin is its key's name; a known origin keeps its key."""
         with self._transaction() as db:
             db.execute("INSERT OR IGNORE INTO logs VALUES (?, ?)", (key.name, key.text()))
             (known,) = db.execute("SELECT vkey FROM logs WHERE origin = ?", (key.name,)).fetchone()
@@ -132,11 +132,11 @@ class WitnessFolder:
 
     @property
     def keys(self) -> tuple[CosignerKey, ...]:
-        """Its verifying keys: Ed25519, and ML-DSA-44 where it has one."""
+        """Its verifying keys: Ed25519 and, if it has one, ML-DSA-44."""
         return Witness(self.name, self._keys, {}).keys
 
     def add_checkpoint(self, body: bytes, *, time_s: int) -> WitnessAnswer:
-        """Judge a request against the newest tree head and replace that in the same transaction."""
+        """Judge a request by the newest tree head, and replace that in the same transaction."""
         with self._transaction() as db:
             witness = self._witness(db)
             try:
@@ -167,7 +167,7 @@ class WitnessFolder:
 
 
 def witness_app(folder: WitnessFolder) -> Starlette:
-    """The HTTP interface. Bodies over 64 KiB, and slow ones, are refused while they arrive."""
+    """The HTTP interface. Bodies over 64 KiB and slow ones are refused while they arrive."""
     budget = Budget(256 * MAX_REQUEST_BYTES)
 
     async def add_checkpoint(request: Request) -> Response:
