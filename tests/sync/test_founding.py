@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from postgres_twin import binaries, postgres_cluster
 
 from sync.department.cli import main
@@ -14,6 +17,7 @@ from sync.department.ground.settings import Settings, with_database
 from sync.department.server import founding
 from sync.department.server.founding import found
 from sync.department.store.opening import open_store_of
+from sync.department.store.tables import units
 from sync.errors import HomeError, StoreAwayError, StoreError
 
 AWAY = "postgresql+psycopg://alpr@/alpr?host=/nonexistent"
@@ -66,6 +70,32 @@ def test_a_founding_that_was_cut_off_says_how_to_continue(
     with pytest.raises(HomeError) as refused:
         found(tmp_path / "home", Settings())
     assert what in refused.value.cure
+
+
+def test_a_home_that_was_served_is_no_interrupted_init(tmp_path: Path) -> None:
+    """With PostgreSQL no file of the store is there: the lock of the server is the trace."""
+    home, database = tmp_path / "home", f"sqlite:///{tmp_path}/elsewhere.db"
+    found(home, Settings(database=database))
+    settings = home / "department.toml"
+    for served, cure in ((False, "remove the folder and run it again"), (True, "^restore department.toml")):
+        settings.unlink(missing_ok=True)
+        if served:
+            (home / "serve.lock").touch()
+        with pytest.raises(HomeError) as refused:
+            found(home, Settings(database=database))
+        assert re.search(cure, refused.value.cure)
+
+
+def test_the_database_of_a_department_is_refused_to_a_second_one(tmp_path: Path) -> None:
+    settings = Settings(database=f"sqlite:///{tmp_path}/elsewhere.db")
+    found(tmp_path / "first", settings)
+    row = {"unit_id": "0" * 32, "name": "Car 12", "identity": b"", "enrolled_us": 1}
+    store = open_store_of(DepartmentHome.open(tmp_path / "first"))
+    with closing(store), store.write() as connection:
+        connection.execute(sa.insert(units).values(row))
+    with pytest.raises(HomeError, match="the store of a department is in this database"):
+        found(tmp_path / "second", settings)
+    assert not (tmp_path / "second").exists()
 
 
 def test_verify_without_its_database_says_that_nothing_was_checked(

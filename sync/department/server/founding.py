@@ -19,7 +19,7 @@ from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import POLICY_FILE, SETTINGS_FILE, DepartmentHome, demand_owner
 from sync.department.ground.settings import Settings, settings_text
 from sync.department.policy.policy_file import document_for, parse_policy, policy_digest
-from sync.department.store.opening import open_store
+from sync.department.store.opening import demand_unused, open_store
 from sync.department.units.authority import Authority
 from sync.errors import HomeError, InvalidInputError
 
@@ -27,7 +27,7 @@ MAX_HOST = 253  # characters of a name as text (RFC 1035)
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 MADE = ("log.key", "command.key", "root.cbor", "root-keys", "authority", "store.db", "policy.toml", "desk")
 """What a founding makes, and the desk: where one of them is, there was a department."""
-SERVED = ("store.db", "desk")
+SERVED = ("store.db", "desk", "serve.lock")
 """What comes after the settings: without them and these, no unit and no person used the department."""
 OFFICES = ("administrator", "outside-office", "spare")
 
@@ -51,6 +51,8 @@ def found(
     keys_folder = Path(settings.keys_folder) if settings.keys_folder else path / "keys"
     _demand_new(path, keys_folder)
     if settings.database:
+        with closing(open_store(settings.database, migrate=False)) as there:
+            demand_unused(there)
         with closing(open_store(settings.database)):
             pass  # checked before anything is made: its role, its rights, its tables
     before = {folder: _content(folder) for folder in (path, keys_folder)}

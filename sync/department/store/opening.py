@@ -145,6 +145,19 @@ def _demand_tables(home: DepartmentHome, store: Store) -> None:
         )
 
 
+def demand_unused(store: Store) -> None:
+    """Raises HomeError for a database that has a row of a department: two of them would share its tables."""
+    with store.read() as connection:
+        for name in set(sa.inspect(connection).get_table_names()) & set(tables.metadata.tables):
+            if connection.execute(sa.select(sa.literal(1)).select_from(sa.table(name)).limit(1)).first():
+                raise HomeError(
+                    "the store of a department is in this database",
+                    where="database",
+                    cure="make an empty one, for this department alone: createdb -O ROLE DATABASE; to "
+                    "continue with that department, restore its home from its backup",
+                )
+
+
 def demand_newest(store: Store) -> None:
     """Raises HomeError for tables of an older version, NewerError for those of a newer one.
 
