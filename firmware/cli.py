@@ -16,8 +16,10 @@ from pathlib import Path
 
 from detector.errors import DetectorError
 from hw.errors import HardwareError
+from storage import files
+from storage.database import failure_cure
 from storage.errors import ExplainedError, NoHomeError
-from storage.home import owner_of
+from storage.home import Home, owner_of
 from storage.private_process import keep_private
 from sync.command_frame import Common, Program, run_program
 from sync.errors import FOUND_WRONG, MISUSE
@@ -64,6 +66,7 @@ PROGRAM = Program(
 )
 
 CURES = {
+    errno.EIO: f" ({files.CARD_FAILS})",
     errno.EROFS: " (a failing card is often made read-only: dmesg names it; replace the card)",
     errno.ENOSPC: " (make room: remove what is not the reader's, or use a larger card)",
 }
@@ -88,7 +91,8 @@ def explain(error: Exception, common: Common) -> tuple[str, int]:
         what += CURES.get(error.errno or 0) or _in_the_way(error, common.home)
         status = FOUND_WRONG
     elif isinstance(error, sqlite3.Error):
-        what, status = f"{common.home}: the database cannot be used: {error}", FOUND_WRONG
+        cure = failure_cure(error, Home(common.home).database)
+        what, status = f"{common.home}: the database cannot be used: {error} ({cure})", FOUND_WRONG
     elif isinstance(error, NoHomeError) and _is_file(common.home / "sync" / "member.cbor"):
         what, status = f"{common.home}: this unit's log is gone (reader run continues in a new one)", MISUSE
     else:  # our own errors have their exit status
