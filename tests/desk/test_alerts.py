@@ -31,7 +31,7 @@ from sync.department.desk.due import OverdueForm, overdue_now
 from sync.department.desk.inquiry.forms import Images, NothingForm
 from sync.department.desk.owed import Late, Overdue
 from sync.department.journal import check_log
-from sync.department.journal.alert_entries import AlertStepTaken
+from sync.department.journal.alert_entries import RAISED, AlertStepTaken, alert_words
 from sync.department.journal.entries import Entry
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.machine_entries import DocumentSent
@@ -249,7 +249,10 @@ def test_an_entry_of_an_alert_opens_no_image_and_one_of_an_image_no_text(
     for action, elements, (name, form) in zip(
         ("alert", "alert-image"), (("patch",), ("text",)), calls, strict=True
     ):
-        note = access_of(action, "x", (read,))
+        said = (
+            RAISED if name == "list" else alert_words(action, department.desk.book.alerts.rows[alert].number)
+        )
+        note = access_of(action, said, (read,))
         plan: Plan[Entry] = ([note], itemgetter(0))
         with signing(department.desk, tokens("disp1"), f"alert/{name}", form):
             made = department.desk.act(tokens("disp1"), Call.ALERT_VERIFY, partial(given, plan))
