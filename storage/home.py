@@ -1,11 +1,11 @@
-"""Where custody is on disk, and who may write there: one process, by an flock on the home's lock file, and on
-its database, so that a lock file that is removed or replaced lets no second writer in.
+"""Where custody is on disk, and who may write there: one process, by an flock on the home's lock file and on
+its database, so that removing or replacing the lock file does not admit a second writer.
 
 HOME/store/ledger.sqlite3   leaves, small elements, caches      HOME/store/log.pub   the log's public key
 HOME/store/blobs/           sealed images, a folder per epoch   HOME/store/slot.uri  which slot holds the KEK
 HOME/store/door.sock        the writer's socket, 0600           HOME/store/lock      held by the writer
 HOME/store/strays/          sealed images without a record      HOME/store/demo-people/  until enrolled
-HOME/store/book.snapshot    what the open records come to, for a fast start
+HOME/store/book.snapshot    the facts of the open records, for a fast start
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Home:
 
     @property
     def folder(self) -> Path:
-        """The custody folder: HOME/store, or `root` itself where that was named."""
+        """The custody folder: HOME/store, or `root` itself if that is the folder."""
         inner = self.root / "store"
         return self.root if (self.root / "ledger.sqlite3").exists() and not inner.exists() else inner
 
@@ -77,7 +77,7 @@ class Home:
 
     @property
     def strays(self) -> Path:
-        """Sealed images that no record names, set aside at a start: a folder an epoch and log size."""
+        """Sealed images that no record names, set aside at a start: a folder per epoch and log size."""
         return self.folder / "strays"
 
     @property
@@ -86,15 +86,15 @@ class Home:
         return self.folder / "demo-people"
 
     def exists(self) -> bool:
-        """Whether a ledger is here, or a link in its place: what it leads to may only not be mounted."""
+        """Whether a ledger is here, or a link in its place, whose target may just not be mounted."""
         return os.path.lexists(self.database)
 
     def is_rest(self) -> bool:
-        """Whether sealed images are here without the ledger that names them: a damaged card lost its file."""
+        """Whether sealed images are here without their ledger, because a damaged card lost its file."""
         return not self.exists() and self.blobs.is_dir() and any(self.blobs.iterdir())
 
     def need(self) -> None:
-        """Raises LedgerError if there is no ledger."""
+        """Raise LedgerError if there is no ledger."""
         if self.is_rest():
             raise DamagedError(
                 "is gone, and sealed images of it are here",
@@ -107,14 +107,14 @@ class Home:
             )
 
     def demand_own(self) -> None:
-        """The files of the ledger are this user's. Raises NotPlainError, NotOwnerError."""
+        """Check that the ledger's files are this user's. Raises NotPlainError, NotOwnerError."""
         name = self.database.name
         database = [self.database.with_name(f"{name}{end}") for end in ("", "-wal", "-shm")]
         files.demand_own_folder(self.folder, home=self.root)
         files.demand_own(*database, home=self.root, written=True)
 
     def read_slot_uri(self) -> str:
-        """Which slot holds the key-encryption key. Raises NotOwnerError, LedgerError."""
+        """The URI of the slot with the key-encryption key. Raises NotOwnerError, LedgerError."""
         try:
             files.demand_own(self.slot_uri, home=self.root)
             uri = files.read_bounded(self.slot_uri, MAX_LINE_BYTES).decode().strip()
@@ -128,7 +128,7 @@ class Home:
             raise LedgerError(what, where=str(self.slot_uri), cure=first + SLOT_CURE) from None
         except NotOwnerError:
             raise
-        except LedgerError as error:  # no plain file, or far too large
+        except LedgerError as error:  # not a plain file, or far too large
             raise LedgerError(error.what, where=str(self.slot_uri), cure=SLOT_CURE) from None
         except ValueError:
             raise LedgerError("is no text", where=str(self.slot_uri), cure=SLOT_CURE) from None
@@ -137,23 +137,23 @@ class Home:
         return uri
 
     def file_slots(self) -> list[str]:
-        """The names of files here that may be a file slot, or a draft of one; the usual one first."""
+        """The names of files here that may be a file slot or its draft; the usual one first."""
         try:
             return self._file_slots()
         except OSError:
             return []
 
     def _file_slots(self) -> list[str]:
-        """Raises OSError where the folder cannot be listed."""
+        """See `file_slots`. Raises OSError if the folder cannot be listed."""
         names = [one.name for one in self.folder.iterdir() if _may_be_slot(one)]
         return sorted(names, key=lambda name: (name != USUAL_SLOT, name))
 
     def erase_file_slots(self) -> None:
-        """Destroy the key-encryption key of a log that was set aside, where it was in a file, and drafts of
-        it: no purge would ever reach it. A key in a chip gives way to the next log's. Raises OSError, once
-        all were tried.
+        """Destroy the key-encryption key of a log that was set aside, if it was in a file, and its drafts: no
+        purge would ever reach them. A key in a chip is replaced by the next log's. Raises OSError after
+        trying all.
 
-        Whatever slot.uri says: that line may be gone, or cut, or name another file.
+        Ignores slot.uri: that line may be missing or truncated, or name another file.
         """
         if not self.folder.is_dir():
             return
@@ -162,7 +162,7 @@ class Home:
                 tried.callback(files.erase, self.folder / name)
 
     def is_written(self) -> bool:
-        """Whether a process holds the home's lock now."""
+        """Whether any process holds the home's lock now."""
         try:
             descriptor = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
@@ -176,14 +176,16 @@ class Home:
         return self._is_database_held()
 
     def _is_database_held(self) -> bool:
-        """By the system's list: to open and close the file would end SQLite's own locks of this process."""
+        """Whether a process holds the database, by the system's list of locks: opening and closing the file
+        would end SQLite's own locks in this process.
+        """
         try:
             return files.is_seen_locked(self.database)
         except OSError:
             return False
 
     def read_public_key(self) -> NoteKey:
-        """The log key that the home names as its own. Raises NotOwnerError, NotPlainError, LedgerError."""
+        """The log key in the home's log.pub. Raises NotOwnerError, NotPlainError, LedgerError."""
         files.demand_own(self.public_key, home=self.root)
         try:
             return NoteKey.parse(files.read_bounded(self.public_key, MAX_LINE_BYTES).decode())
@@ -192,8 +194,7 @@ class Home:
 
 
 def _may_be_slot(path: Path) -> bool:
-    """Whether this is a plain file that has a slot's name, size or first bytes. One that cannot be looked at
-    is none, unless it has the name."""
+    """Whether this is a plain file with a slot's name, size or first bytes; by name only if unreadable."""
     usual = path.name in {USUAL_SLOT, f"{USUAL_SLOT}.new"}
     try:
         if path.is_symlink() or not path.is_file():
@@ -207,7 +208,7 @@ def _may_be_slot(path: Path) -> bool:
 
 
 def need_own(root: Path) -> None:
-    """Raises NotOwnerError for root in a folder of another user: the unit would not start again."""
+    """Raise NotOwnerError for root in another user's folder: the unit could not start again."""
     owner = root.stat().st_uid
     if os.geteuid() == 0 and owner != 0:
         name = owner_of(root)
@@ -219,12 +220,12 @@ def need_own(root: Path) -> None:
 
 
 def owner_of(path: Path) -> str:
-    """The name of a path's owner, else the number. Raises OSError."""
+    """The name of a path's owner, or the number if it has none. Raises OSError."""
     uid = path.stat().st_uid
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"#{uid}"  # as sudo takes it
+        return f"#{uid}"  # sudo's form
 
 
 def _held(home: Home) -> HomeLockedError:
@@ -233,10 +234,10 @@ def _held(home: Home) -> HomeLockedError:
 
 
 class HomeLock:
-    """The right to write a home; gone with the process.
+    """The right to write a home; it ends with the process.
 
-    The database keeps it too: where a person removed the lock file under a reader, the file that the next one
-    makes is another, but the database is the same. SQLite's own locks (POSIX) do not meet flock(2).
+    The database is locked too: if a person removes the lock file of a running reader, the next process makes
+    a new one, but the database is still the same. SQLite's own locks (POSIX) are independent of flock(2).
     """
 
     def __init__(self, home: Home) -> None:
@@ -247,7 +248,7 @@ class HomeLock:
         except NotPlainError as error:
             raise NotPlainError(error.what, where=error.where, cure=LOCK_CURE) from None
         except NotOwnerError:
-            if files.is_locked(path):  # root took it from a reader that runs, and that serves all the same
+            if files.is_locked(path):  # root took it from a running reader, which still holds it
                 raise _held(home) from None
             raise
         self._held = [os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)]
@@ -260,19 +261,19 @@ class HomeLock:
             raise
 
     def take(self, database: Path, home: Home) -> None:
-        """Hold a database of this home as well, where one is there that this user may open.
+        """Also lock this home's database if it exists and this user may open it.
 
-        Until the release, after SQLite's own connection: a descriptor of the file that is closed before ends
-        SQLite's locks. Raises HomeLockedError.
+        Release it after SQLite's own connection: closing a descriptor of the file earlier would end SQLite's
+        locks. Raises HomeLockedError.
         """
         try:
             descriptor = os.open(database, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-        except OSError:  # none, a link, or another user's: who opens it names that
+        except OSError:  # missing, a link, or another user's: reported when it is opened
             return
         self._held.append(descriptor)
         try:
             _lock(descriptor, database, home)
-        except OSError:  # on NFS none of what is open for reading alone: the lock file counts
+        except OSError:  # NFS has no lock for a file open only for reading: the lock file counts
             return
 
     def release(self) -> None:
@@ -281,16 +282,16 @@ class HomeLock:
 
 
 def _lock(descriptor: int, path: Path, home: Home) -> None:
-    """Raises HomeLockedError if another process holds it, OSError as try_lock."""
+    """Lock a file. Raises HomeLockedError if another process holds it, OSError like try_lock."""
     if not files.try_lock(descriptor, where=path):
         raise _held(home)
 
 
 def renew_lock(home: Home) -> bool:
-    """Clear away a lock file that this user cannot take, as root left it or as another kind of file; whether
-    there was need. The next opening makes it again.
+    """Remove a lock file that this user cannot lock (root's, or another kind of file); returns whether there
+    was one. The next opening makes a new one.
 
-    One that a process holds stays, and so does one in a folder that is not this user's. Raises OSError.
+    A lock file that a process holds stays, and so does one in another user's folder. Raises OSError.
     """
     path = home.folder / "lock"
     try:

@@ -1,9 +1,9 @@
-"""One hot list on the card: sealed, and searched by an index in memory. Nothing of it is in clear.
+"""One hot list on the card: completely sealed, and searched through an index in memory.
 
 File: MAGIC, then sections, each a 4-byte length (big endian) and  nonce (12) || AES-256-GCM(section), with
 the AAD [tag, name, section number]. Section 0 is CBOR [facts, entries, entries a block]; section 1 the keys
 of all entries, sorted, uint64 little endian; section 2 + n holds block n: entries in the order of their keys,
-each a 4-byte length and its bytes. A look-up costs a binary search; only a hit opens a block.
+each a 4-byte length and its bytes. A look-up is a binary search; only a hit opens a block.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def list_key(log_key: bytes) -> bytes:
 
 
 def seal(key: bytes, name: str, section: int, content: bytes | memoryview) -> bytes:
-    """One section as it is."""
+    """Seal one section; returns its stored bytes."""
     nonce = os.urandom(NONCE)
     return nonce + AESGCM(key).encrypt(nonce, content, encode([TAG, name, section]))
 
 
 def unseal(key: bytes, name: str, section: int, stored: bytes) -> bytes:
-    """Raises SealError."""
+    """Open a stored section. Raises SealError."""
     try:
         return AESGCM(key).decrypt(stored[:NONCE], stored[NONCE:], encode([TAG, name, section]))
     except (InvalidTag, ValueError):
@@ -60,14 +60,13 @@ def unseal(key: bytes, name: str, section: int, stored: bytes) -> bytes:
 def write_list(
     path: Path, key: bytes, name: str, facts: dict[str, Any], entries: Iterable[tuple[int, bytes]]
 ) -> None:
-    """Write a list again, whole or not at all. entries: (key, bytes) in any order. Raises OSError."""
+    """Write a list, whole or not at all. entries: (key, bytes) in any order. Raises OSError."""
     held = Collected(entries)
     write_sorted(path, key, name, facts, len(held), held)
 
 
 class Collected:
-    """Collects entries in any order and returns them in the order of their keys; 20 bytes each beyond the
-    entry."""
+    """Takes entries in any order, and returns them by key; needs 20 bytes per entry besides its content."""
 
     def __init__(self, entries: Iterable[tuple[int, bytes]]) -> None:
         """Raises RecordError for more than a list file can hold."""
@@ -102,10 +101,10 @@ def write_sorted(  # noqa: PLR0917 - the parts of a file
     *,
     check: Callable[[], object] = lambda: None,
 ) -> None:
-    """The same of exactly `count` entries in the order of their keys, none of them held in memory for long.
+    """Write a list of exactly `count` entries, already in key order, without keeping them in memory.
 
-    check: called once all are written; what it raises leaves the list that was there. Raises OSError,
-    RecordError for another number of entries.
+    check: called once all are written; if it raises, the earlier list stays. Raises OSError; RecordError for
+    another number of entries.
     """
     partial = path.with_name(path.name + ".partial")
     files.clear_place(partial)
@@ -115,7 +114,7 @@ def write_sorted(  # noqa: PLR0917 - the parts of a file
             out.write(MAGIC)
             _put(out, seal(key, name, 0, encode([facts, count, BLOCK])))
             at = out.tell()
-            out.seek(4 + NONCE + KEY_BYTES * count + GCM_TAG, os.SEEK_CUR)  # for the keys, known at the end
+            out.seek(4 + NONCE + KEY_BYTES * count + GCM_TAG, os.SEEK_CUR)  # the keys are known at the end
             keys = array("Q")
             for number, block in enumerate(_blocks(entries, keys)):
                 _put(out, seal(key, name, 2 + number, block))
@@ -141,7 +140,7 @@ def _demand_count(found: int, count: int, name: str) -> None:
 
 
 def _blocks(entries: Iterable[tuple[int, bytes]], keys: array[int]) -> Iterator[bytes]:
-    """Blocks of entries as they are sealed; their keys go into `keys`."""
+    """Yield blocks of entries, ready to be sealed; adds their keys to `keys`."""
     block: list[bytes] = []
     for one, data in entries:
         keys.append(one)
@@ -159,18 +158,18 @@ def _put(out: Any, stored: bytes) -> None:
 
 
 class HotListFile:
-    """A hot list on the card, open for look-ups. Thread-safe: it never changes."""
+    """A hot list on the card, open for look-ups. Thread-safe, since it never changes."""
 
     def __init__(self, path: Path, key: bytes, name: str) -> None:
         """Raises OSError, SealError, RecordError."""
         self.name, self._key = name, key
-        # opened once: a newer list may replace the file at any moment
+        # opened only once: a newer list may replace the file at any moment
         try:
             with files.open_evidence(path) as opened:
                 self._descriptor = os.dup(opened.fileno())
         except NotPlainError as error:
             raise RecordError(error.what, where=str(path)) from None
-        self.close = weakref.finalize(self, os.close, self._descriptor)  # at the last reference, else before
+        self.close = weakref.finalize(self, os.close, self._descriptor)  # at the latest by the last reference
         with os.fdopen(self._descriptor, "rb", closefd=False) as stream:
             if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:
                 raise RecordError(f"is over {MAX_FILE_BYTES} bytes", where=str(path))
@@ -197,8 +196,9 @@ class HotListFile:
         return at < self.count and self._keys[at] == key
 
     def under(self, key: int) -> Iterator[bytes]:
-        """The entries under a key, one by one; usually none. A list gone wrong may have all of its entries
-        under one key. Raises SealError for a damaged block."""
+        """Yield the entries under a key, usually none; a defective list may have all of its entries under one
+        key. Raises SealError for a damaged block.
+        """
         first = bisect_left(self._keys, key)
         while first < self.count and self._keys[first] == key:
             block, within = divmod(first, self._block_size)
@@ -206,7 +206,7 @@ class HotListFile:
             first += 1
 
     def keys_over(self, most: int) -> Iterator[int]:
-        """Each key with more than `most` entries: such a run is at one `most`th place at least."""
+        """Yield each key with more than `most` entries; a run that long covers a multiple of `most`."""
         keys, last, found = self._keys, self.count - 1, -1
         for at in range(0, self.count, most):
             key = keys[at]
@@ -217,7 +217,7 @@ class HotListFile:
                     yield key
 
     def entries(self) -> Iterator[tuple[int, bytes]]:
-        """Every (key, entry), in the order of the keys."""
+        """Yield every (key, entry), in key order."""
         for number in range(len(self._at)):
             block = self._open_block(number)
             at = number * self._block_size

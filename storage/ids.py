@@ -1,4 +1,4 @@
-"""The form of short names that signed files give: terms, categories, hot lists. No I/O."""
+"""The form of short names in signed files: terms, categories, hot lists. No I/O."""
 
 from __future__ import annotations
 

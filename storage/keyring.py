@@ -1,7 +1,7 @@
-"""The keys that are on the card under the KEK: the log key and one entry per epoch. No I/O.
+"""The keys on the card under the KEK: the log key and one entry per epoch. No I/O.
 
-An entry holds the epoch key itself (the unit can open it again), or the key sealed to the department's
-day key (the unit cannot), or both. Epochs whose key is in memory alone have no entry.
+An entry has the epoch key itself (the unit can open it), or the key sealed to the department's day key (the
+unit cannot), or both. Epochs whose key is only in memory have no entry.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ AT_KEK, AT_DAY, AT_BOTH, AT_MEMORY = "kek", "day", "kek and day", "memory"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochKey:
-    """One epoch's key as it is on the card: itself, or sealed to a day key, or both."""
+    """One epoch's key on the card: the key itself, the key sealed to a day key, or both."""
 
     epoch: int
     key_class: KeyClass
@@ -43,7 +43,7 @@ class Keyring:
 
     @classmethod
     def opened(cls, wrapped: bytes, kek: bytes, log_id: bytes, generation: int) -> Keyring:
-        """Unwrap the keyring. Raises SealError if the KEK is a different one."""
+        """Unwrap the keyring. Raises SealError for a wrong KEK."""
         return codec.from_bytes(
             cls, sealing.unwrap(kek, log_id, generation, "keyring", wrapped), limit=64 << 20
         )
@@ -59,10 +59,10 @@ class Keyring:
 
 
 def wrap_epoch(key: EpochKey, kek: bytes, log_id: bytes, generation: int) -> bytes:
-    """One epoch's entry, wrapped separately: opening an epoch writes it."""
+    """Wrap one epoch's entry separately, as written when the epoch is opened."""
     return sealing.wrap(kek, log_id, generation, f"epoch {key.epoch}", codec.to_bytes(key))
 
 
 def unwrap_epoch(wrapped: bytes, epoch: int, kek: bytes, log_id: bytes, generation: int) -> EpochKey:
-    """Raises SealError."""
+    """Unwrap one epoch's entry. Raises SealError."""
     return codec.from_bytes(EpochKey, sealing.unwrap(kek, log_id, generation, f"epoch {epoch}", wrapped))

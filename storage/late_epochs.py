@@ -1,14 +1,14 @@
-"""Dates epochs that were opened while custody's time was behind, as after months in a drawer.
+"""Corrects the dates of epochs that were opened while custody's time was behind, as after months in storage.
 
-A time that two sources agree on may be months ahead of the one that custody counted on by until then. What
-was sealed meanwhile is as many months younger than its epoch says: it would be purged, past its year, hours
-after it was read. So the transaction that first writes the later time also opens an epoch whose reason names
-the first such epoch and by how much; the book dates them, and receipts since, by it, and so does each reader
-of the log. No one is dated later than that record.
+A time on which two sources agree may be months ahead of custody's time until then. Content sealed meanwhile
+is that much younger than its epoch's date: it would be purged as a year old hours after it was read. So the
+transaction that first writes the later time also opens an epoch whose reason names the first such epoch and
+the difference. The book, and every reader of the log, dates these epochs and the receipts since by it, but
+none later than that record.
 
-Late are the epochs of this process, whose age running time knows whatever any clock said, and those of
-earlier ones in which no two sources agreed: a lone clock that calls itself disciplined may have been behind.
-Where it was not, or several starts passed, these are kept longer by the time between, unless delivered.
+Late are the epochs of this process, whose age is known from running time, and those of earlier processes in
+which no two sources agreed, since a lone clock that calls itself disciplined may have been behind. If it was
+not, or if there were several starts, their content is kept longer by the difference, unless delivered.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from storage.store import UnitStore
 
 LATE_FROM = "late_from"  # the cursor of the first epoch opened since two sources last agreed
-LATE_SINCE = "late_since_us"  # the cursor of the time by then: a later receipt may be late, too
-LATE_BY = "late_by_us"  # the cursor of a leap that is in the state's time and that no epoch says yet
+LATE_SINCE = "late_since_us"  # the cursor of the time then: a later receipt may be late, too
+LATE_BY = "late_by_us"  # the cursor of a leap that the state's time includes and no epoch names yet
 _REASON = re.compile(
     r"the time was behind: epochs from ([0-9]{1,18}) and receipts since ([0-9]{1,18}) us"
     r" are ([0-9]{1,18}) us later"
@@ -31,8 +31,9 @@ _REASON = re.compile(
 
 
 def reason_of(first: int, since_us: int, by_us: int) -> str:
-    """Why the epoch of a later time opens: the epochs from `first` on opened `by_us` later than they say, and
-    the receipts since `since_us` came so much later."""
+    """The reason of the epoch that a leap opens: epochs from `first` on opened, and receipts since `since_us`
+    came, `by_us` later than they say.
+    """
     return f"the time was behind: epochs from {first} and receipts since {since_us} us are {by_us} us later"
 
 
@@ -43,13 +44,13 @@ def parse_reason(reason: str) -> tuple[int, int, int] | None:
 
 
 def note_leap(store: UnitStore) -> int:
-    """Date the epochs and receipts that a leap of the time made too old, at the end of a transaction; the
-    leap, us.
+    """At the end of a transaction, date the epochs and receipts that a leap of the time made too old; returns
+    the leap in us.
 
-    A slot that has not answered takes no new key, and one that is about to be turned would not open it: a
-    transaction after that notes it. Raises as open_epoch.
+    A slot that has not answered takes no new key, and one that is about to be turned could not open it: then
+    a later transaction notes the leap. Raises like open_epoch.
     """
-    store.time.now()  # the clock may agree only now with what the department said
+    store.time.now()  # the clock may agree with the department's time only now
     is_turning = store.slot_unsure or store.book.pending is not None
     leapt_us = 0 if is_turning else store.time.leapt_us
     if leapt_us:
@@ -62,7 +63,7 @@ def note_leap(store: UnitStore) -> int:
 
 
 def _late(store: UnitStore) -> tuple[int, int]:
-    """The first epoch, and the time of the first receipts, that a leap dates."""
+    """The first epoch, and the time of the first receipts, that a leap affects."""
     state = store.state
     return state.cursor(LATE_FROM) or store.first_epoch, state.cursor(LATE_SINCE) or store.opened_us
 
@@ -73,15 +74,17 @@ def _late_or_of_this_process(store: UnitStore) -> tuple[int, int]:
 
 
 def next_cursors(store: UnitStore, noted_us: int, moment: tuple[int, int, bool]) -> dict[str, int]:
-    """The cursors of the state that is about to be written, by `TrustedTime.read_at_once`, where a leap of
-    `noted_us` has been noted."""
+    """The cursors for the state that is about to be written, after a leap of `noted_us` was noted.
+
+    moment: from `TrustedTime.read_at_once`.
+    """
     now_us, leapt_us, agreed = moment
     late_us = leapt_us - noted_us
-    if late_us:  # the next process dates what this one would
+    if late_us:  # the next process dates them in place of this one
         first, since_us = _late_or_of_this_process(store)
     elif agreed:
         first, since_us = store.book.next_epoch(), now_us
-    elif noted_us:  # a leap of the process before: what that one opened is right now
+    elif noted_us:  # a leap of the earlier process: its epochs are right now
         first, since_us = store.first_epoch, store.opened_us
     else:
         first, since_us = _late(store)
@@ -89,18 +92,18 @@ def next_cursors(store: UnitStore, noted_us: int, moment: tuple[int, int, bool])
 
 
 def sealing_us(store: UnitStore) -> int | None:
-    """The time, us UTC, to whose day key an epoch's key is sealed; None: to the last day's.
+    """The time (us UTC) to whose day key an epoch's key is sealed; None: to the last day's.
 
-    The department destroys a day's key a year after; a time that is not known may be further behind. An
-    escrowed copy must not outlive that year, so it is sealed to custody's day all the same.
+    The department destroys a day's key after a year, and an unknown time may be further behind than that. An
+    escrowed copy must not outlive the year, so it is always sealed to custody's day.
     """
     is_known = store.time.agreed or store.time.now().state is ClockState.DISCIPLINED
     return store.time.trusted_us if is_known or store.policy.escrow else None
 
 
 def date_again(store: UnitStore) -> None:
-    """Before a purge: note a leap that no record has followed yet. Raises as `adding`."""
+    """Before a purge, note a leap that no record has followed yet. Raises like `adding`."""
     store.time.now()
     if store.time.leapt_us:
         with store.adding():
-            pass  # its end notes it
+            pass  # the end of the transaction notes it

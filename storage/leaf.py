@@ -1,4 +1,4 @@
-"""The leaf: what is signed, hashed and never purged. Strictly parsed. No I/O.
+"""The leaf: the part of a record that is signed, hashed and never purged. Strictly parsed. No I/O.
 
 Payload, deterministic CBOR:  {1: version, 2: log id, 3: kind, 4: sequence, 5: epoch, 6: key class,
 7: {element name: [commitment, SHA-256 of the stored bytes]}}.  Nothing else is in clear.
@@ -43,7 +43,7 @@ def origin_of(log_id: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a leaf says of one element: its commitment and the SHA-256 of its stored bytes."""
+    """A leaf's statement about one element: its commitment and the SHA-256 of its stored bytes."""
 
     commitment: bytes
     digest: bytes
@@ -122,12 +122,12 @@ def _mark(mark: object) -> Mark:
 
 
 def open_leaf(data: bytes, public: Ed25519PublicKey) -> Leaf:
-    """The leaf, once its signature holds. Raises EnvelopeError, SignatureError, RecordError."""
+    """The leaf, if its signature is valid. Raises EnvelopeError, SignatureError, RecordError."""
     return Leaf.parse(envelope.open_signed(data, public, context=CONTEXT, limit=MAX_LEAF_BYTES))
 
 
 def unchecked(data: bytes) -> Leaf:
-    """The leaf without its signature: for reading one's own log, after `verify` has been over it."""
+    """The leaf without a check of its signature, to read our own log, which `verify` checks."""
     return Leaf.parse(envelope.split(data, limit=MAX_LEAF_BYTES)[1])
 
 

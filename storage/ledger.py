@@ -1,4 +1,4 @@
-"""The ledger: the unit's one writer of sealed, signed, provable records. Other rooms hold nothing else.
+"""The ledger: the unit's only writer of sealed, signed, provable records, and all that other rooms use.
 
 ledger = Ledger.create(home, slot, clock)      # or Ledger.open(home, slot, clock)
 ref = ledger.append_read(read, patch=jpeg, overview=jpeg)   # on return it survives a power cut
@@ -34,26 +34,26 @@ from storage.store import READS_TOGETHER, UnitStore
 from storage.times import HOUR_US, MINUTE_US
 
 MB = 1 << 20
-TOGETHER = READS_TOGETHER  # at most so many reads in one `append_reads`
+TOGETHER = READS_TOGETHER  # most reads in one `append_reads`
 KEEP_FREE_FOR_OVERVIEW = 64 * MB  # below: overview images are no longer stored
 KEEP_FREE_FOR_PATCH = 32 * MB  # below: nor patches
 KEEP_FREE = 16 * MB  # below: reads are refused, so that purges and access entries still have room
 ANCHOR_EVERY_US = HOUR_US
 TEND_AGAIN_US = 10 * MINUTE_US
-TURN_EVERY_US = HOUR_US  # the slot's key is turned at most hourly: its memory wears
+TURN_EVERY_US = HOUR_US  # the slot's key is turned at most hourly, since its memory wears
 MAX_CLOCK_STEPS = 16  # a clock that jumps more often than this in an hour is one fault, not many
-CLOCK_ALARMED = "clock_alarmed"  # cursor: 1 while the log has an incident of the alarm that holds
+CLOCK_ALARMED = "clock_alarmed"  # cursor: 1 while the log has an incident for the current alarm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerStatus:
     """Health of custody, without a plate.
 
-    newer_than_anchors: records that a roll-back would hide. anchored_by: who holds the newest anchor,
-    "department", "slot" or none (""); a slot that is a file on the card holds none. unreceived: reads, alerts
-    and their steps that are here and that no receipt of the department covers. clock_alarm: what is
-    wrong with the time, in a sentence; empty if nothing is. clock_lead_us: see storage.clock_trust.
-    purge_failed: why the last purge did not happen, or which of its images are still there; empty if none.
+    newer_than_anchors: records whose loss a roll-back would hide. anchored_by: who holds the newest anchor:
+    "department", "slot" or no one (""); a slot that is a file on the card does not count. unreceived: reads,
+    alerts and their steps here that no receipt of the department covers. clock_alarm: what is wrong with the
+    time, in a sentence, or empty. clock_lead_us: see storage.clock_trust. purge_failed: why the last purge
+    did not happen, or which of its images are still there, or empty.
     """
 
     records: int
@@ -91,7 +91,7 @@ class NewRead:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A read's contents by element: what is in the database, and what is beside it."""
+    """A read's contents by element: those in the database, and those in files."""
 
     inline: dict[str, bytes]
     images: dict[str, bytes]
@@ -122,7 +122,7 @@ class Ledger:
         *,
         boot: Callable[[], int] = boottime_us,
     ) -> Self:
-        """Make a home's ledger: log key, KEK in the slot, first record. Raises LedgerError, SlotError."""
+        """Create a home's ledger: log key, KEK in the slot, first record. Raises LedgerError, SlotError."""
         store = opening.create(Home(home), slot, clock, boot=boot)
         try:
             ledger = cls(store)
@@ -162,14 +162,14 @@ class Ledger:
     def append_read(self, read: Read, *, patch: bytes, overview: bytes, hit: bool = False) -> LeafRef:
         """Store one vehicle pass: images sealed and synced, then the record. Durable on return.
 
-        patch, overview: encoded images (JPEG or PNG), overview in color. Under a full disk the overview
-        is left out first, then the patch; then StoreFullError, with nothing stored and nothing harmed.
+        patch, overview: encoded images (JPEG or PNG), overview in color. As the disk fills up, first the
+        overview is left out, then the patch; then StoreFullError is raised and nothing is stored.
         """
         new = NewRead(read=read, patch=patch, overview=overview)
         return self._append_one(new, lambda ref: [ref], hit=hit)[0]
 
     def append_hit(self, new: NewRead, beside: Callable[[int], Sequence[Record]]) -> list[int]:
-        """Store a pass that matched a hot list together with its alerts: all or none. The number of each.
+        """Store a pass that matched a hot list together with its alerts, all or none; returns their numbers.
 
         beside: makes the sealed records that go with the read, given the read's number.
         """
@@ -194,7 +194,7 @@ class Ledger:
     def append_reads(self, new: Sequence[NewRead]) -> list[LeafRef]:
         """Store passes that ended together: one flush for all images, one for all records. Durable on return.
 
-        All or none: nothing is announced in between, and what raises has stored nothing. At most TOGETHER.
+        All or none: if it raises, nothing is stored. At most TOGETHER.
         """
         if not 0 < len(new) <= TOGETHER:
             raise RecordError(f"1 to {TOGETHER} reads at once", where="append_reads")
@@ -224,7 +224,7 @@ class Ledger:
             outside: list[Sealed] = []
             try:
                 with store.adding():
-                    epoch = store.epoch_for(key_class).epoch  # one for all: the time is read once
+                    epoch = store.epoch_for(key_class).epoch  # the same for all: the time is read once
                     for read in reads:
                         sequence, key = store.next_sequence(), store.live[epoch]
                         sealed = {
@@ -255,7 +255,7 @@ class Ledger:
         return {name: data for name, data in images.items() if name not in left_out}
 
     def _leave_out(self, images: dict[str, bytes], error: Exception) -> dict[str, bytes]:
-        """The next smaller set of images once the disk said that it is full."""
+        """The next smaller set of images, after the disk reported that it is full."""
         for name in ("overview", "patch"):
             if name in images:
                 return {other: data for other, data in images.items() if other != name}
@@ -282,7 +282,7 @@ class Ledger:
         return list_key(self.store.ring.log_key)
 
     def read(self, sequence: int) -> Read:
-        """A stored read, opened. For this room's door and the uplink: callers log the access first."""
+        """A stored read, opened. Callers must log the access first."""
         leaf = self.store.leaf(sequence)
         return opened_read(
             self.store.open_element(leaf, "text").content, self.store.open_element(leaf, "place").content
@@ -293,7 +293,7 @@ class Ledger:
         return self.store.open_element(self.store.leaf(sequence), name)
 
     def retention_plan(self) -> tuple[PlannedEpoch, ...]:
-        """Every epoch that holds content, when it is due, and why. Changes nothing."""
+        """Every epoch with content, when it is due, and why. Changes nothing."""
         store = self.store
         with store.lock:
             return plan_purge(
@@ -324,7 +324,7 @@ class Ledger:
         purge.remove_left(store)
         ended = purge.settle(store)
         if ended is not None:
-            return ended  # what was begun before; the slot has turned for it
+            return ended  # the one begun earlier, for which the slot has turned
         late_epochs.date_again(store)
         due = tuple(item.purged() for item in self.retention_plan() if item.due and not store.time.leapt_us)
         if self._may_turn_us() > store.time.trusted_us:
@@ -364,10 +364,10 @@ class Ledger:
             try:
                 if now_us >= self._look_us:
                     receipt = self.apply_retention(by="the unit itself")
-                    store.reserve.keep(beyond=KEEP_FREE)  # of the room that the purge made, too
+                    store.reserve.keep(beyond=KEEP_FREE)  # also from the room that the purge made
                     self._look_us = self.purge_waits_until_us() or now_us + HOUR_US
                     self.note_clock()
-            finally:  # a slot that has not said whether its key is turned is asked by the purge first
+            finally:  # a slot of unknown state is first asked by the purge
                 if not store.slot_unsure and now_us - store.slot_content.anchor_us >= ANCHOR_EVERY_US:
                     store.anchor()
             return receipt
@@ -384,9 +384,9 @@ class Ledger:
             self._tend_again_us = self.store.time.trusted_us + TEND_AGAIN_US
 
     def note_clock(self) -> None:
-        """Log steps and drift of the clock, and an incident where they add up to an alarm.
+        """Log steps and drift of the clock, and an incident if they add up to an alarm.
 
-        At most MAX_CLOCK_STEPS an hour one by one, the rest as a count. Raises StoreFullError, SlotError.
+        Logs at most MAX_CLOCK_STEPS an hour, and the number of the others. Raises StoreFullError, SlotError.
         """
         store, clock = self.store, self.store.time
         alarm = clock.alarm()
@@ -421,14 +421,14 @@ class Ledger:
         self._steps_hour, self._steps_noted, self._steps_left_out = hour, noted, left_out
 
     def _note_clock_beside(self) -> None:
-        """As `note_clock`, beside another operation: if there is no room now, the next call logs it."""
+        """Like `note_clock`, within another operation: if there is no room now, the next call logs it."""
         with contextlib.suppress(StorageError):
             if not self.store.in_transaction:
                 self.note_clock()
 
     @property
     def public_key(self) -> NoteKey:
-        """The log's public key, as strangers need it."""
+        """The log's public key, with which anyone can verify it."""
         return self.store.log.key_of_notes
 
     def status(self) -> LedgerStatus:
@@ -464,7 +464,7 @@ class Ledger:
             )
 
     def _unreceived(self) -> int:
-        """Records of reads and hits that no receipt covers; receipts are for these, not for the log's own."""
+        """The number of read and hit records that no receipt covers; other records get no receipts."""
         classes = {KeyClass.READ, KeyClass.HIT}
         epochs = self.store.book.epochs
         counts = self._counter.count().items()

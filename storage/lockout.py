@@ -1,8 +1,8 @@
-"""When failed logons lock an account: five within 15 minutes, for 15 minutes. Pure; callers keep the times.
+"""Locks accounts after failed logons: five within 15 minutes, for 15 minutes. Pure; callers keep the times.
 
 Source: FBI CJIS Security Policy, AC-7 (unsuccessful logon attempts). The reader's door, the console, the
 department's desk and the enrollment of units use this rule; a signed policy may make it stricter.
-Attempts made while locked are not failures: further attempts do not extend the lock.
+Attempts during a lock do not count as failures, so they do not extend it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from storage.times import MINUTE_US
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockoutRule:
-    """`attempts` failures, first to last within `window_us`, lock until `lock_us` after the last of them."""
+    """`attempts` failures within `window_us` lock until `lock_us` after the last of them."""
 
     attempts: int = 5
     window_us: int = 15 * MINUTE_US
@@ -36,7 +36,7 @@ class LockoutRule:
         return now_us < self.locked_until_us(failures)
 
     def worth_keeping(self, failures: Iterable[int], now_us: int) -> list[int]:
-        """The failures that can still lock, or hold a lock, from `now_us` on; oldest first."""
+        """The failures that still count toward a current or future lock at `now_us`; oldest first."""
         oldest = now_us - self.window_us - self.lock_us
         return sorted(at for at in failures if at >= oldest)
 

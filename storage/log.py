@@ -1,4 +1,4 @@
-"""The Merkle log on SQLite: append leaves, sign tree heads, answer proofs. Transactions are the caller's."""
+"""The Merkle log in SQLite: appends leaves, signs tree heads, gives proofs. Callers make the transactions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LogReader:
         self._db = database.conn
 
     def size(self) -> int:
-        """Number of leaves, by the highest sequence number."""
+        """The number of leaves, by the highest sequence number."""
         return int(self._db.execute("SELECT coalesce(max(sequence) + 1, 0) FROM leaves").fetchone()[0])
 
     def leaf(self, sequence: int) -> bytes:
@@ -67,7 +67,7 @@ class LogReader:
 
 
 class LogWriter(LogReader):
-    """The one writer. `append` and `sign_head` belong in one transaction; `rewind` follows a failed one."""
+    """The only writer. Call `append` and `sign_head` in one transaction, and `rewind` after a failed one."""
 
     def __init__(self, database: sqlite_utils.Database, key: Ed25519PrivateKey) -> None:
         super().__init__(database)
@@ -98,7 +98,7 @@ class LogWriter(LogReader):
         return LeafRef(leaf.sequence, value)
 
     def subtree_from_below(self, level: int, index: int) -> bytes:
-        """The hash of a kept node, from the 256 below it."""
+        """The hash of a stored node, from the 256 below it."""
         left, right = 2 * index, 2 * index + 1
         return merkle.node_hash(self.subtree(level - 1, left), self.subtree(level - 1, right))
 
@@ -112,7 +112,7 @@ class LogWriter(LogReader):
         return Checkpoint(self.key_of_notes.name, self.frontier.size, self.frontier.root())
 
     def sign_bytes(self, body: bytes, context: bytes) -> bytes:
-        """A COSE_Sign1 by the log key in its own context (state, batches, packages)."""
+        """A COSE_Sign1 by the log key in a context (state, batches, packages)."""
         return envelope.sign(body, self._key, context=context)
 
     def rewind(self, frontier: merkle.Frontier) -> None:

@@ -13,7 +13,7 @@ from storage.record_base import ClockState, KeyClass, Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOpened(Record):
-    """The first record of a log; `previous` is the last co-signed checkpoint of a log it replaces."""
+    """The first record of a log; `previous`: the last co-signed checkpoint of the log that it replaces."""
 
     KIND: ClassVar[str] = "log_opened"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -29,7 +29,7 @@ class LogOpened(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochOpened(Record):
-    """A new epoch of a key class. `key_at`: where its key is: kek, day or memory."""
+    """A new epoch of a key class. `key_at`: where its key is (kek, day or memory)."""
 
     KIND: ClassVar[str] = "epoch_opened"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -44,7 +44,7 @@ class EpochOpened(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochPurged:
-    """One epoch in a purge: how many records and stored elements it held, under which clause, why."""
+    """One epoch in a purge: how many records and stored elements it had, the clause, and the reason."""
 
     epoch: int
     key_class: KeyClass
@@ -83,7 +83,7 @@ class PurgeReceipt(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeAbandoned(Record):
-    """An intent that never reached the slot: nothing was destroyed, and its keyring is discarded."""
+    """An intent that did not reach the slot: nothing was destroyed, and its keyring is discarded."""
 
     KIND: ClassVar[str] = "purge_abandoned"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -93,7 +93,7 @@ class PurgeAbandoned(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldEnded(Record):
-    """The epoch of a hold whose release is in the audit records: its content is due."""
+    """The epoch of a released hold (its release is an audit record): its content is due."""
 
     KIND: ClassVar[str] = "hold_ended"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -104,7 +104,7 @@ class HoldEnded(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resealed(Record):
-    """A held record's content under its own key; its elements carry the old commitments."""
+    """A held record's content under its own key; its elements keep the old commitments."""
 
     KIND: ClassVar[str] = "resealed"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -115,7 +115,7 @@ class Resealed(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadReceipt(Record):
-    """The department's signed receipt (COSE) for leaves whose content it opened and synced."""
+    """The department's signed receipt (COSE) for leaves whose content it has opened and stored durably."""
 
     KIND: ClassVar[str] = "upload_receipt"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -126,7 +126,7 @@ class UploadReceipt(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileInForce(Record):
-    """A signed file came into force: its version and digest; `record` is the sealed one that holds it."""
+    """A signed file came into force: its version and digest; `record`: the sealed record that contains it."""
 
     KIND: ClassVar[str] = "file_in_force"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -138,10 +138,10 @@ class FileInForce(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantTaken(Record):
-    """A person logged in at the console under this grant: the department compares it with those it gave.
+    """A person logged in at the console with this grant; the department compares it with those that it
+    issued.
 
-    `digest`: SHA-256 of the grant that was signed. `at_us`: by the console's clock, which counts for nothing
-    else.
+    `digest`: SHA-256 of the signed grant. `at_us`: by the console's clock, which counts for nothing else.
     """
 
     KIND: ClassVar[str] = "grant_taken"
@@ -153,7 +153,7 @@ class GrantTaken(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident(Record):
-    """Something to keep on record: a loss, a fork, a damaged record, a refused server."""
+    """Something to record: a loss, a fork, a damaged record, a refused server."""
 
     KIND: ClassVar[str] = "incident"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -166,8 +166,8 @@ class Incident(Record):
 class UncleanStart(Record):
     """A start after a run that did not stop cleanly.
 
-    Counts: records found; those newer than every anchor, since a loss of these shows nowhere else; sealed
-    images without a record.
+    Counts: records found; those newer than every anchor, whose loss would show nowhere else; sealed images
+    without a record.
     """
 
     KIND: ClassVar[str] = "unclean_start"

@@ -1,7 +1,7 @@
-"""Tree maths of the append-only log: hashes, proofs and their checks. RFC 9162, 2.1. No I/O.
+"""The tree math of the append-only log: hashes, proofs and their checks. RFC 9162, 2.1. No I/O.
 
-Proofs are built over any source of subtree hashes (`SubtreeHash`), so the same code serves the unit's
-database and the department's. Nothing here knows what a leaf means.
+Proofs are built from any source of subtree hashes (`SubtreeHash`), so the same code serves the unit's
+database and the department's. Nothing here depends on the content of a leaf.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Frontier:
-    """The right edge of the tree: enough to append and to give the root, log2(size) hashes in all."""
+    """The right edge of the tree, about log2(size) hashes: enough to append and to compute the root."""
 
     __slots__ = ("_peaks", "size")
 
@@ -75,12 +75,12 @@ class Frontier:
 
 
 def level_above(hashes: Sequence[bytes]) -> list[bytes]:
-    """The complete nodes over these, in pairs; an odd last one has none."""
+    """The nodes above these hashes, by pairs; an odd last hash is ignored."""
     return [node_hash(hashes[at], hashes[at + 1]) for at in range(0, len(hashes) - 1, 2)]
 
 
 def root_of(leaf_hashes: Iterable[bytes]) -> bytes:
-    """Root over all leaf hashes, computed from nothing."""
+    """The root over all leaf hashes, without stored hashes."""
     frontier = Frontier()
     for value in leaf_hashes:
         frontier.append(value)
@@ -129,7 +129,7 @@ def inclusion_proof(index: int, size: int, subtree: SubtreeHash) -> list[bytes]:
 
 
 def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:
-    """Raises ProofError unless the leaf hash sits at `index` under `root`. RFC 9162, 2.1.3.2."""
+    """Raise ProofError unless the leaf hash is at `index` under `root`. RFC 9162, 2.1.3.2."""
     if not 0 <= index < size:
         raise ProofError(f"leaf {index} is not in a tree of {size}")
     position, last, value = index, size - 1, leaf
@@ -173,7 +173,7 @@ def consistency_proof(first: int, second: int, subtree: SubtreeHash) -> list[byt
 def verify_consistency(  # noqa: PLR0912 - the RFC's steps in the RFC's order
     first: int, first_root: bytes, second: int, second_root: bytes, proof: Sequence[bytes]
 ) -> None:
-    """Raises ProofError unless the second tree only appended to the first. RFC 9162, 2.1.4.2."""
+    """Raise ProofError unless the second tree only appends to the first. RFC 9162, 2.1.4.2."""
     if first > second or first < 0:
         raise ProofError(f"a tree of {second} leaves cannot extend one of {first}")
     if first in (second, 0):

@@ -1,7 +1,7 @@
-"""How often this unit misreads, as far as its own log shows, in sentences for evidence packages.
+"""How often this unit misreads, according to its own log, in sentences for evidence packages.
 
-Two sources, and the exporting person controls neither: decisions about alerts after someone looked at the
-image (463.7), and the confidences of the newest reads. Shows no content.
+There are two sources, neither controlled by the exporting person: decisions about alerts after someone looked
+at the image (463.7), and the confidences of the newest reads. Shows no content.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NEWEST = 1000  # reads whose confidence counts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misreads:
-    """`misread` of `checked` alerts; `expected`: share of the newest `reads` that is probably wrong."""
+    """`misread` of `checked` alerts; `expected`: the share of the newest `reads` that is probably wrong."""
 
     checked: int
     misread: int
@@ -29,7 +29,7 @@ class Misreads:
     expected: float
 
     def facts(self) -> dict[str, str]:
-        """As a cover sheet says it."""
+        """The figures as on a cover sheet."""
         if self.checked:
             share = f"{self.misread} of {self.checked} alerts ({self.misread / self.checked:.1%})"
             looked = f"{share} that a person checked against the image were misread"
@@ -43,7 +43,7 @@ class Misreads:
 
 
 def of(store: UnitStore) -> Misreads:
-    """Count. Costs the opening of at most NEWEST texts and of all audit entries."""
+    """Count misreads. Opens at most NEWEST texts and all audit entries."""
     with store.lock:
         checked = [one for one in _decisions(store) if one.verdict in {Verdict.CONFIRMED, Verdict.MISREAD}]
         doubts = _doubts(store)
@@ -56,7 +56,7 @@ def of(store: UnitStore) -> Misreads:
 
 
 def _decisions(store: UnitStore) -> list[Decision]:
-    """The last word on each alert whose image was looked at."""
+    """The last decision on each alert whose image was looked at."""
     last: dict[int, Decision] = {}
     for record in holds.audit_records(store):
         if isinstance(record, Decision) and record.image_viewed:
@@ -65,7 +65,7 @@ def _decisions(store: UnitStore) -> list[Decision]:
 
 
 def _doubts(store: UnitStore) -> list[float]:
-    """1 - confidence of the newest reads that can be opened here."""
+    """1 - confidence, for each of the newest reads that can be opened here."""
     doubts: list[float] = []
     kinds = {KeyClass.READ, KeyClass.HIT}
     epochs = [one.epoch for one in store.book.epochs.values() if one.key_class in kinds]
@@ -79,6 +79,6 @@ def _doubts(store: UnitStore) -> list[float]:
             try:
                 text = codec.from_bytes(ReadText, store.open_element(leaf, "text").content)
             except KeyLostError:
-                break  # purged: nothing more of this epoch
+                break  # purged, like the rest of this epoch
             doubts.append(1.0 - text.confidence)
     return doubts

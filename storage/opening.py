@@ -67,9 +67,9 @@ def create(
     reason: str | None = None,
     start: LogStart | None = None,
 ) -> UnitStore:
-    """Make a new log in an empty home. Raises LedgerError, NotOwnerError, SlotError, StoreFullError.
+    """Create a new log in an empty home. Raises LedgerError, NotOwnerError, SlotError, StoreFullError.
 
-    start: of a log that replaces another one; a first log starts at its clock's time.
+    start: for a log that replaces another one; a first log starts at its clock's time.
     """
     if home.exists():
         raise LedgerError("already holds a ledger", where=str(home.root))
@@ -94,7 +94,7 @@ def create(
         files.replace(home.slot_uri, effaceable.uri.encode() + b"\n")
         key = checkpoint.NoteKey(leaf.origin_of(log_id), private.public_key())
         files.replace(home.public_key, key.text().encode() + b"\n")
-        # The database appears under its name once its first record is in it: a cut before that is not a home.
+        # The database gets its name once it has its first record: before that, a power cut leaves no home.
         beside = home.database.with_name("ledger.new")
         for end in ("", "-wal", "-shm", "-journal"):
             files.clear_place(beside.with_name(beside.name + end))
@@ -135,10 +135,9 @@ def create(
 def reopen(
     home: Home, effaceable: slot.EffaceableSlot, clock: WallClock, *, boot: Callable[[], int] = boottime_us
 ) -> UnitStore:
-    """Open an existing home as its one writer.
+    """Open an existing home as its only writer. Nothing is repaired by guessing.
 
-    Raises HomeLockedError, SlotError, RolledBackError, NewerLedgerError, LedgerError: nothing is repaired by
-    guessing.
+    Raises HomeLockedError, SlotError, RolledBackError, NewerLedgerError, LedgerError.
     """
     home.need()
     keep_private()
@@ -162,7 +161,7 @@ def reopen(
             raise NewerLedgerError(str(error), where=str(home.database)) from None
         ring = read_ring(database, book, content)
         floor = max(book.newest_us, state.trusted_us, content.anchor_us)
-        # what other signed times are ahead of the state's may have been a lone source's doing
+        # other signed times that are ahead of the state's may come from a lone source
         lead_us = state.cursor(LEAD) + floor - state.trusted_us
         word = word_of(dict(state.cursors), floor - state.trusted_us)
         time = TrustedTime(clock, floor, lead_us=lead_us, boot=boot, word=word)
@@ -171,13 +170,13 @@ def reopen(
         store.state = state
         _check(store)
         _write_names_again(home, public, effaceable)
-        store.slot_is(content)  # saved with the next state, before another anchor is announced
-        if book.notes - kept_notes >= book_snapshot.EVERY:  # of records alone: nothing is noted here yet
+        store.slot_is(content)  # saved with the next state, before the next anchor is announced
+        if book.notes - kept_notes >= book_snapshot.EVERY:  # only from records: nothing is noted here yet
             kept = book_snapshot.of_book(book, store.log.frontier.size, store.log.frontier.root())
-            with contextlib.suppress(OSError):  # the next start reads them all again
+            with contextlib.suppress(OSError):  # then the next start reads them all
                 book_snapshot.write(home, kept, store.log.sign_bytes)
     except (sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as error:
-        _let_go(lock, database)  # a damaged page gives other types than its table, NULL among them
+        _let_go(lock, database)  # a damaged page may give other types than its table, even NULL
         if files.is_full(error):
             raise schema.no_room_to_open(home.database) from None
         raise DamagedError(
@@ -188,7 +187,7 @@ def reopen(
     except StorageError as error:
         _let_go(lock, database)
         if isinstance(error, LedgerError) and type(error) is not LedgerError:
-            raise  # a roll-back, the slot, a full disk: each error has its own cure
+            raise  # a roll-back, the slot, a full disk: these errors have their own cures
         raise DamagedError(
             f"is damaged: {error}", where=str(home.database), cure=schema.DAMAGE_CURE
         ) from None
@@ -200,13 +199,13 @@ def reopen(
 
 def _take_files(home: Home) -> None:
     home.demand_own()
-    with contextlib.suppress(NotPlainError):  # keys and records are whole: they are purged and delivered
+    with contextlib.suppress(NotPlainError):  # keys and records are intact: still purged and delivered
         make_folder(home.blobs)
 
 
 def _public_key(home: Home, database: sqlite_utils.Database, content: slot.SlotContent) -> Ed25519PublicKey:
-    """The log's public key, from its file. From the log's first record where that file is gone, shut to this
-    user, damaged or another log's: the slot names the key by its hash. Raises LedgerError.
+    """The log's public key, from its file, or from the log's first record if that file is missing, closed to
+    this user, damaged or another log's; the slot names the key by its hash. Raises LedgerError.
     """
     try:
         public = home.read_public_key().public
@@ -222,7 +221,7 @@ def _public_key(home: Home, database: sqlite_utils.Database, content: slot.SlotC
 
 
 def _first_key(database: sqlite_utils.Database) -> Ed25519PublicKey | None:
-    """The key that a log's first record names, unchecked; None where that cannot be read."""
+    """The key that a log's first record names, unchecked; None if the record cannot be read."""
     with contextlib.suppress(StorageError, sqlite3.DatabaseError, TypeError, ValueError, OverflowError):
         first = read_book(database, LogReader(database), end=1).opened
         if first is not None:
@@ -231,13 +230,13 @@ def _first_key(database: sqlite_utils.Database) -> Ed25519PublicKey | None:
 
 
 def is_log_of(home: Home, content: slot.SlotContent) -> bool:
-    """Whether a slot's content names the log of this home, by its log.pub or its first record."""
+    """Whether a slot's content names this home's log, by log.pub or the first record."""
     return key_in(home, content) is not None
 
 
 def key_in(home: Home, content: slot.SlotContent) -> Ed25519PublicKey | None:
-    """The log key of this home that a slot's content names, by log.pub or the first record; None if neither
-    fits: the slot may hold the next log's already.
+    """This home's log key that a slot's content names, by log.pub or the first record; None if neither fits,
+    since the slot may already have the next log's.
     """
     with contextlib.suppress(LedgerError):
         public = home.read_public_key().public
@@ -246,15 +245,15 @@ def key_in(home: Home, content: slot.SlotContent) -> Ed25519PublicKey | None:
     try:
         with schema.evidence(home.database, written=home.is_written()) as database:
             found = _first_key(database)
-    except (OSError, sqlite3.Error, StorageError, ValueError):  # the last: of a damaged schema
+    except (OSError, sqlite3.Error, StorageError, ValueError):  # ValueError: from a damaged schema
         return None
     return found if found is not None and leaf.log_id_of(found) == content.log_id else None
 
 
 def _write_names_again(home: Home, public: Ed25519PublicKey, effaceable: slot.EffaceableSlot) -> None:
-    """Write log.pub and slot.uri again where they are gone or wrong, beside a log that has opened.
+    """Rewrite log.pub and slot.uri if they are missing or wrong, once the log is open.
 
-    What is shut to this user or of another kind stays, and is named as such.
+    Files that are closed to this user or of another kind stay, and are reported.
     """
     key = checkpoint.NoteKey(leaf.origin_of(leaf.log_id_of(public)), public)
     with contextlib.suppress(OSError, NotOwnerError, NotPlainError):
@@ -264,7 +263,7 @@ def _write_names_again(home: Home, public: Ed25519PublicKey, effaceable: slot.Ef
 
 
 def _write_again(path: Path, read: Callable[[], str], line: str, home: Home) -> None:
-    """Raises OSError, NotOwnerError, NotPlainError."""
+    """Rewrite one of these files. Raises OSError, NotOwnerError, NotPlainError."""
     files.demand_own(path, home=home.root)
     with contextlib.suppress(LedgerError):
         if read() == line:
@@ -274,15 +273,14 @@ def _write_again(path: Path, read: Callable[[], str], line: str, home: Home) -> 
 
 @contextlib.contextmanager
 def naming_damage_to(home: Home) -> Iterator[None]:
-    """For the rest of a start: turn whatever shows a damaged ledger into a DamagedError.
+    """For the rest of a start, turn every error that shows a damaged ledger into a DamagedError.
 
-    A roll-back, a key, the slot, a full disk, a newer format and an I/O error of the card keep their own
-    errors.
+    A roll-back, a key, the slot, a full disk, a newer format and an I/O error of the card keep their errors.
     """
     try:
         with naming_damage(home.database):
             yield
-    except UnknownFormError as error:  # about a file that the department sent
+    except UnknownFormError as error:  # in a file that the department sent
         raise NewerLedgerError(str(error), where=str(home.database)) from None
     except (TypeError, ValueError, OverflowError, StorageError) as error:
         if isinstance(error, LedgerError) and type(error) is not LedgerError:
@@ -293,8 +291,9 @@ def naming_damage_to(home: Home) -> Iterator[None]:
 
 
 def set_aside(home: Home) -> Path:
-    """Move a home's ledger out of the way, unchanged: its new path. Its key is destroyed by
-    `erase_keys_aside`. Raises HomeLockedError, NoHomeError, OSError.
+    """Move a home's ledger aside, unchanged, and return its new path; `erase_keys_aside` destroys its key.
+
+    Raises HomeLockedError, NoHomeError, OSError.
     """
     if not home.is_rest():
         home.need()
@@ -312,10 +311,11 @@ def set_aside(home: Home) -> Path:
 
 
 def erase_keys_aside(home: Home) -> None:
-    """Destroy the file slots of ledgers that were set aside: by earlier versions, or before a power cut, too.
+    """Destroy the file slots of all ledgers that were set aside, also by earlier versions or before a power
+    cut.
 
-    What is in damaged-N is evidence that no purge reaches, so a key that was in a file slot goes, as one in a
-    chip does. Raises OSError, once all were tried.
+    No purge reaches damaged-N, so a key in a file slot is destroyed, as one in a chip is. Raises OSError
+    after trying all.
     """
     with contextlib.ExitStack() as tried:
         for aside in home.root.glob(f"{ASIDE}[0-9]*"):
@@ -323,14 +323,14 @@ def erase_keys_aside(home: Home) -> None:
 
 
 def _let_go(lock: HomeLock, database: sqlite_utils.Database | None) -> None:
-    """What a refused opening held."""
+    """Release what a refused opening held."""
     if database is not None:
         database.close()
     lock.release()
 
 
 def same_log(public: Ed25519PublicKey, content: slot.SlotContent, effaceable: slot.EffaceableSlot) -> None:
-    """Raises SlotError if slot and card belong to different logs."""
+    """Raise SlotError if slot and card belong to different logs."""
     if leaf.log_id_of(public) != content.log_id:
         raise SlotError(
             "holds the key of another log", where=effaceable.uri, cure="is this another unit's card?"
@@ -338,7 +338,7 @@ def same_log(public: Ed25519PublicKey, content: slot.SlotContent, effaceable: sl
 
 
 def free_slot(effaceable: slot.EffaceableSlot, *, successor: bool) -> None:
-    """Raises SlotError if a slot already serves another log: writing it would destroy what that holds."""
+    """Raise SlotError if a slot already serves another log: writing it would destroy that log's content."""
     data = slot.held(effaceable)
     if data is None or successor:
         return
@@ -351,7 +351,10 @@ def free_slot(effaceable: slot.EffaceableSlot, *, successor: bool) -> None:
 
 
 def read_ring(database: sqlite_utils.Database, book: LogFacts, content: slot.SlotContent) -> keyring.Keyring:
-    """The keys under the slot's KEK: its generation's keyring, and epochs opened since. Raises SealError."""
+    """The keys under the slot's KEK: the keyring of its generation, and epochs opened since.
+
+    Raises SealError.
+    """
     at, generation = book.keyring_at, book.generation
     if book.pending is not None and book.generation != content.generation == book.pending[1].generation:
         at, generation = book.pending[0], book.pending[1].generation
@@ -369,7 +372,7 @@ def read_ring(database: sqlite_utils.Database, book: LogFacts, content: slot.Slo
         for _, name, stored in database.conn.execute(sql, (sequence, leaf.KEYRING, leaf.WRAP)).fetchall():
             mark = leaf.unchecked(reader.leaf(sequence)).elements.get(name)
             if mark is None:
-                continue  # a row that was moved or planted here: verify names it
+                continue  # a row that was moved or planted here, which verify reports
             wrapped = unbound(name, sequence, blob_of(stored), mark.commitment)
             if name == leaf.KEYRING:
                 ring = keyring.Keyring.opened(wrapped, content.kek, content.log_id, generation)
@@ -393,14 +396,14 @@ def read_state(database: sqlite_utils.Database, public: Ed25519PublicKey) -> Led
 
 
 def _check(store: UnitStore) -> None:
-    """The head, the anchors and the state. Raises LedgerError."""
+    """Check the head, the anchors and the state. Raises LedgerError."""
     check_head(store)
     check_anchor(store)
     check_state(store)
 
 
 def check_head(store: UnitStore) -> None:
-    """Check that the signed head covers exactly the leaves present. Raises LedgerError."""
+    """Check that the signed head covers exactly the existing leaves. Raises LedgerError."""
     note = store.log.head_note()
     if note is None:
         raise LedgerError("the signed head is missing", where="table head")
@@ -422,7 +425,7 @@ def check_state(store: UnitStore) -> None:
 
 
 def stale(state: LedgerState, content: slot.SlotContent | None, size: int) -> list[str]:
-    """What shows that the state is older than a log of `size` records, or than its slot: a line each."""
+    """A line for each sign that the state is older than a log of `size` records, or than its slot."""
     if not state.with_every_head:
         return ["the state was written when the log was longer"] if state.size > size else []
     found = []

@@ -1,7 +1,7 @@
-"""Everything that leaves the unit for its department: leaves and sealed elements as stored, keys sealed to
-day keys.
+"""Everything that the unit sends to its department: leaves and sealed elements as stored, keys sealed to day
+keys.
 
-It also takes what comes back (co-signed checkpoints, receipts, signed documents) and checks each before
+It also takes what comes back (co-signed checkpoints, receipts, signed documents), and checks each before
 keeping it. Nothing here returns content in clear.
 """
 
@@ -25,14 +25,15 @@ from storage.times import MINUTE_US
 
 KEEP_ANCHORS = 64  # an older co-signed checkpoint proves nothing beyond a newer one
 MAX_TEXT = 2000
-ANSWER_US = 10 * MINUTE_US  # running time in which a question about the time is answered
+ANSWER_US = 10 * MINUTE_US  # running time within which a question about the time must be answered
 
 
 @dataclass(frozen=True, slots=True)
 class TimeQuestion:
-    """A record that asks the department for the time: what it co-signs over it is later than the record.
+    """A record that asks the department for the time: any co-signature that covers it is later than the
+    record.
 
-    boot_us: when it was made, CLOCK_BOOTTIME.
+    boot_us: when it was made, by CLOCK_BOOTTIME.
     """
 
     sequence: int
@@ -40,7 +41,7 @@ class TimeQuestion:
 
 
 class Outgoing:
-    """The unit's log as its uplink sees it. Thread-safe."""
+    """The unit's log for its uplink. Thread-safe."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger, self._store = ledger, ledger.store
@@ -59,7 +60,7 @@ class Outgoing:
             return self._store.log.head_note() or ""
 
     def leaves(self, first: int, count: int) -> list[bytes]:
-        """Leaves [first, first + count), as they are."""
+        """Leaves [first, first + count), as stored."""
         with self._store.lock:
             rows = self._store.db.execute(
                 "SELECT leaf FROM leaves WHERE sequence >= ? AND sequence < ? ORDER BY sequence",
@@ -68,17 +69,17 @@ class Outgoing:
         return [blob_of(row[0]) for row in rows]
 
     def consistency(self, first: int, second: int) -> list[bytes]:
-        """RFC 9162, 2.1.4."""
+        """A consistency proof. RFC 9162, 2.1.4."""
         with self._store.lock:
             return self._store.log.consistency(first, second)
 
     def stored(self, sequence: int, name: str) -> bytes:
-        """The stored bytes of an element. Raises KeyLostError when they were purged."""
+        """The stored bytes of an element. Raises KeyLostError if they were purged."""
         with self._store.lock:
             return self._store.stored(self._store.leaf(sequence), name)
 
     def key_for_department(self, epoch: int) -> EpochKeyForDay | None:
-        """The epoch's key sealed to a day key; None if it is gone or was never for the department."""
+        """The epoch's key, sealed to a day key; None if it is gone or was never for the department."""
         store = self._store
         with store.lock:
             facts = store.book.epochs.get(epoch)
@@ -111,8 +112,8 @@ class Outgoing:
     def take_cosigned(self, note: str) -> None:
         """Keep a checkpoint that the department co-signed as an anchor, and take its time.
 
-        A checkpoint no longer than a known anchor may be a replay, so it never sets the time back. Raises
-        CheckpointError, and as the ledger does.
+        A checkpoint that is not longer than a known anchor may be a replay, so it does not affect the time.
+        Raises CheckpointError, and the ledger's errors.
         """
         store, department = self._store, self._department()
         head = open_checkpoint(note, store.log.key_of_notes)
@@ -125,7 +126,7 @@ class Outgoing:
             if not hmac.compare_digest(store.log.root_at(head.size), head.root):
                 raise ForkedLogError(f"signs another history of {head.size} records", where="checkpoint")
             said_us, stated = found[0].time_s * 1_000_000, store.time.department_time
-            with store.adding():  # the state keeps what the department says of the time
+            with store.adding():  # the state keeps the department's time
                 if stated is None or said_us > stated.us or head.size > self.anchored_size():
                     store.time.hear(said_us, ClockState.DISCIPLINED, DEPARTMENT)
                 store.db.conn.execute(
@@ -167,10 +168,10 @@ class Outgoing:
 
     def end_by_answer(self, question: TimeQuestion) -> str:
         """The reason to end this log, if the department's answer gives one; else "". Its successor starts at
-        that time.
+        the answer's time.
 
-        Only a co-signature over the question counts: an older one may be a replay, kept by a person whose
-        grant has ended.
+        Only a co-signature over the question counts: an older one may be a replay by a person whose grant has
+        ended.
         """
         store = self._store
         with store.lock:
@@ -185,9 +186,9 @@ class Outgoing:
             return f"its time was {span_text(ahead_us)} ahead of the department and the clock"
 
     def take_receipt(self, message: bytes) -> LeafRef | None:
-        """Log the department's receipt; content may go the policy's hours after it. Raises StorageError.
+        """Log the department's receipt; content may be purged the policy's hours later. Raises StorageError.
 
-        It must name this log's own tree. A receipt that adds nothing is not logged: None.
+        It must name this log's own tree. A receipt that adds nothing is not logged, and gives None.
         """
         store = self._store
         said = receipts.open_receipt(message, self._department().public, store.log_id)
@@ -207,7 +208,7 @@ class Outgoing:
             self._ledger.standing.install(name, message)
 
     def document_version(self, name: str) -> int:
-        """The highest version of a signed document that was logged; 0 if there is none."""
+        """The highest logged version of a signed document; 0 if there is none."""
         with self._store.lock:
             return max(0, self._ledger.standing.version_of(name))
 
@@ -217,12 +218,12 @@ class Outgoing:
         self._ledger.append(Incident(what=what[:MAX_TEXT], detail=detail[:MAX_TEXT], at_us=now_us))
 
     def joined_at(self) -> int | None:
-        """The record that says that the unit joined its department; None without one."""
+        """The record about joining the department; None if there is none."""
         with self._store.lock:
             entry = self._store.book.files.get(ENROLLMENT)
             if entry is None:
                 return None
-            place = entry.record + 1  # it follows the document that it names
+            place = entry.record + 1  # it follows its document's record
             return place if self._store.leaf(place).kind == FileInForce.KIND else None
 
     def hits_from(self, first: int) -> list[int]:
@@ -230,7 +231,7 @@ class Outgoing:
         return self._of_classes((KeyClass.HIT,), first, 1 << 62)
 
     def content_between(self, first: int, end: int) -> bool:
-        """Whether any record in [first, end) holds sealed content of a read or hit."""
+        """Whether any record in [first, end) has sealed content of a read or hit."""
         return bool(self._of_classes((KeyClass.READ, KeyClass.HIT), first, end))
 
     def _of_classes(self, classes: tuple[KeyClass, ...], first: int, end: int) -> list[int]:

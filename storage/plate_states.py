@@ -1,4 +1,4 @@
-"""States and countries of plates, as ISO 3166 writes them: US-CA, MX."""
+"""States and countries of plates, in ISO 3166's form: US-CA, MX."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STATE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 
 
 def typed_state(text: str) -> str:
-    """What a person typed, e.g. CA or US-CA, as entries write it; "" if empty. Raises RecordError."""
+    """A typed state, such as CA or US-CA, in the form of entries; "" if empty. Raises RecordError."""
     state = text.strip().upper()
     if state in US:
         return f"US-{state}"
@@ -38,8 +38,10 @@ def typed_state(text: str) -> str:
 
 
 def known_state(text: str) -> str:
-    """The same of a state that there is: another one would match no read, and confirm no plate. Raises
-    RecordError."""
+    """Like `typed_state`, but only for existing states: others would match no read and confirm no plate.
+
+    Raises RecordError.
+    """
     state = typed_state(text)
     country, _, part = state.partition("-")
     province = OLDER_CODES.get(country, country)

@@ -1,4 +1,4 @@
-"""Plate text in its one normal form: what the reader writes, the log seals, and every search compares."""
+"""The normal form of plate text, which the reader writes, the log seals, and every search compares."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def normal_plate(text: str) -> str:
 
 
 def fold(plate: str) -> str:
-    """The form in which O and 0, and I and 1, are one."""
+    """The form in which O and 0 are the same character, and I and 1 too."""
     return plate.translate(_FOLD)

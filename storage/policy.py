@@ -1,4 +1,4 @@
-"""What the policy lets custody do: durations, grounds, purposes and roles, with their clauses. No I/O.
+"""What the policy allows custody to do: durations, grounds, purposes and roles, with their clauses. No I/O.
 
 The default is policy section 463. A department's signed policy file changes values within the ranges
 that `check` holds; nothing in a unit's configuration can exceed them.
@@ -45,7 +45,7 @@ ROLES: dict[str, str] = {  # 463.3 to 463.6
 }
 TRAINING_TOPICS = ("equipment", "department-policy", "privacy-policy")  # 463.9 (a) to (c)
 CASE_PATTERN = "[A-Z0-9][A-Z0-9-]{2,31}"
-CASE_REFUSED = "(?!(?:.*[0-9]){2}).*|[0-]*"  # a word, or zeros, is not a number
+CASE_REFUSED = "(?!(?:.*[0-9]){2}).*|[0-]*"  # a word or zeros are not a number
 MAX_PATTERN = 1000
 NO_NUMBERS = ("", ".", "-", "N/A", "NA", "NONE", "none", "TEST", "test", "0", "INVESTIGATION", "........")
 MAX_ZONES, MAX_CORNERS = 64, 256
@@ -56,7 +56,7 @@ TRAVELED_LATER = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyTerm:
-    """One value of the policy with its words: a purpose, or a ground for a hold."""
+    """One term of the policy with its wording: a purpose, or a ground for a hold."""
 
     id: str
     clause: str
@@ -105,18 +105,18 @@ class CustodyPolicy:
     purposes: tuple[PolicyTerm, ...] = _terms(PURPOSES, "463.2")
     grounds: tuple[PolicyTerm, ...] = _terms(GROUNDS, "463.8")
     topics: tuple[str, ...] = TRAINING_TOPICS
-    case_pattern: str = CASE_PATTERN  # 463.5 (a): what the number of a case looks like ...
-    case_refused: str = CASE_REFUSED  # ... and what is none, although it looks so
+    case_pattern: str = CASE_PATTERN  # 463.5 (a): what a case number looks like ...
+    case_refused: str = CASE_REFUSED  # ... and what is not one although it looks like it
     no_read_zones: tuple[NoReadZone, ...] = ()
     alerts: AlertTerms = DEFAULT_ALERTS
 
     def check(self) -> None:
-        """Raises RecordError for a value outside what 463 and the law allow."""
+        """Raise RecordError for a value outside what 463 and the law allow."""
         ranges = (
             ("epoch_hours", self.epoch_hours, 1, 24),
             ("keep_days", self.keep_days, 1, MAX_KEEP_DAYS),
             ("keep_hours_after_receipt", self.keep_hours_after_receipt, 0, MAX_KEEP_DAYS * 24),
-            ("audit_keep_days", self.audit_keep_days, 2 * 365, 100 * 365),  # a year beyond its content
+            ("audit_keep_days", self.audit_keep_days, 2 * 365, 100 * 365),  # a year longer than content
             ("training_days", self.training_days, 1, 366),
         )
         for name, value, low, high in ranges:
@@ -140,7 +140,7 @@ class CustodyPolicy:
             raise RecordError(f"holds at most {MAX_ZONES} zones, each once", where="policy.no_read_zones")
 
     def is_case_number(self, text: str) -> bool:
-        """Whether a text can be the number of a case: 463.5 (a)."""
+        """Whether a text can be a case number: 463.5 (a)."""
         return bool(re.fullmatch(self.case_pattern, text)) and not re.fullmatch(self.case_refused, text)
 
     def purpose(self, text: str) -> str:
@@ -156,7 +156,7 @@ class CustodyPolicy:
 
 
 def check_patterns(pattern: str, refused: str) -> None:
-    """The patterns for numbers of cases. Raises RecordError if one is none, or both let a word pass."""
+    """Check the patterns for case numbers. Raises RecordError if one is invalid or they accept a word."""
     compiled = []
     for where, text in (("policy.case_pattern", pattern), ("policy.case_refused", refused)):
         if len(text) > MAX_PATTERN:
@@ -173,9 +173,9 @@ def check_patterns(pattern: str, refused: str) -> None:
 
 
 def parse_custody_policy(document: bytes, *, limit: int) -> CustodyPolicy:
-    """A policy as the department signed it. Raises EnvelopeError, RecordError.
+    """Parse a policy that the department signed. Raises EnvelopeError, RecordError.
 
-    A document signed before purposes, grounds, topics, case numbers and zones traveled means section 463's.
+    An older document without purposes, grounds, topics, case numbers and zones gets those of section 463.
     """
     plain = decode(document, limit=limit)
     if isinstance(plain, dict) and not TRAVELED_LATER & set(plain):

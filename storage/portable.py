@@ -1,4 +1,4 @@
-"""Evidence packages onto portable media: every file synced and read back, the folder there whole or not."""
+"""Writes evidence packages to portable media, whole or not at all: every file is synced and read back."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ UNFINISHED = ".unfinished"
 
 
 def write_package(target: Path, content: Mapping[str, bytes]) -> None:
-    """Write a package as folder `target`, which is not there yet. Raises PackageError.
+    """Write a package as the new folder `target`. Raises PackageError.
 
-    A stick that is full, torn out or worn leaves no folder of that name, so none that looks whole. The folder
-    above must be there: made here, it would be on this machine's own disk where a stick is not mounted.
+    If the stick is full, removed or worn, there is no folder of that name, so none that looks complete. The
+    parent folder must exist: created here, it would be on this machine's own disk if no stick is mounted.
     """
     if not target.parent.is_dir():
         raise PackageError(

@@ -11,9 +11,9 @@ _PR_SET_DUMPABLE = 4
 
 
 def keep_private() -> None:
-    """From here on this process's files are its owner's alone, and a crash leaves its memory nowhere.
+    """Make this process's new files private to its owner, and prevent core dumps.
 
-    A limit of 0 alone does not keep a dump from a program that the kernel pipes it to (core(5)).
+    A limit of 0 is not enough: the kernel may still pipe a dump to a program (core(5)).
     """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

@@ -1,14 +1,15 @@
-"""Destroying content for real: each step synced, each able to be the last before a power cut.
+"""Destroys content for real. Each step is synced, and each may be the last before a power cut.
 
     1. intent     a record that names the epochs, with the survivors' keyring under the new KEK
     2. slot       the new KEK and generation written once over the old one, read back
-    3. deletion   blobs, stored elements and old wraps; then wal_checkpoint(TRUNCATE), which waits for no
-                  one that reads beside us: the next append tries it again
-    4. receipt    a record that says which epochs, how many records, under which clause
+    3. deletion   blobs, stored elements and old wraps; then wal_checkpoint(TRUNCATE), which does not wait
+                  for other readers: the next append retries it
+    4. receipt    a record of which epochs, how many records, and the clause
 
-After 2 the purged keys are noise on every copy of the card. `settle` ends at start-up what was cut: before
-2 the intent is abandoned, after 2 it is carried on. Leaves stay, so the log still verifies. An image that
-cannot be removed holds up nothing: its key is gone, the receipt says so, and `remove_left` tries it again.
+After step 2 the purged keys are noise on every copy of the card. `settle` ends an interrupted purge at
+start-up: before step 2 the intent is abandoned, after step 2 the purge is completed. Leaves stay, so the log
+still verifies. An image that cannot be removed does not stop the purge: its key is gone, the receipt says so,
+and `remove_left` retries.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ESCROWED = (
     "until that is destroyed a year later"
 )
 
-ROW_BYTES_AT_ONCE = 1 << 20  # in one transaction, so that a full card has room for it: the reserve's
+ROW_BYTES_AT_ONCE = 1 << 20  # in one transaction, so that the reserve is enough on a full card
 PAGE_BYTES = 4096
 
 
@@ -44,7 +45,7 @@ class PurgeResult:
 
 
 def carry_out(store: UnitStore, epochs: tuple[EpochPurged, ...], *, by: str) -> PurgeResult:
-    """Purge whole epochs. Raises LedgerError, SlotError, StoreFullError; a cut is ended by `settle`."""
+    """Purge whole epochs. Raises LedgerError, SlotError, StoreFullError; `settle` ends what was cut off."""
     if not epochs:
         raise LedgerError("nothing is due", where="purge")
     with store.lock:
@@ -57,9 +58,9 @@ def carry_out(store: UnitStore, epochs: tuple[EpochPurged, ...], *, by: str) -> 
 
 
 def settle(store: UnitStore) -> PurgeResult | None:
-    """End a purge that was cut: carry it on where the slot has turned, else abandon it.
+    """End an interrupted purge: complete it if the slot has turned, else abandon it.
 
-    What the slot holds is asked again: a write that failed may have been done. Raises SlotError.
+    The slot is read again, since a failed write may still have happened. Raises SlotError.
     """
     pending = store.book.pending
     if pending is None:
@@ -80,11 +81,11 @@ def settle(store: UnitStore) -> PurgeResult | None:
 def _intend(
     store: UnitStore, epochs: tuple[EpochPurged, ...], by: str
 ) -> tuple[int, PurgeIntent, bytes | None]:
-    """Step 1. The intent and its place; the new KEK, or None if no key of these epochs is on the card."""
+    """Step 1. Returns the intent's number, the intent, and the new KEK (None if no key is on the card)."""
     names = {one.epoch for one in epochs}
     on_card = any(store.key_on_card(epoch) for epoch in names)
     generation = store.slot_content.generation + on_card
-    moment = store.time.now()  # the time is custody's own: what a clock alone says would be believed later
+    moment = store.time.now()  # custody's own time: a lone clock's time would be believed later
     intent = PurgeIntent(
         generation=generation,
         epochs=epochs,
@@ -105,7 +106,7 @@ def _intend(
 
 
 def _turn_slot(store: UnitStore, intent: PurgeIntent, kek: bytes) -> None:
-    """Step 2: what the old KEK wrapped is noise from here on."""
+    """Step 2. After it, everything that the old KEK wrapped is noise."""
     content = slot.SlotContent(
         intent.generation,
         kek,
@@ -114,23 +115,23 @@ def _turn_slot(store: UnitStore, intent: PurgeIntent, kek: bytes) -> None:
         store.log.frontier.root(),
         intent.at_us,
     )
-    store.slot_unsure = True  # until it has answered, no new key is put under either KEK
+    store.slot_unsure = True  # until it answers, no new key is put under either KEK
     slot.save(store.slot, content)
     store.slot_is(content)
     store.slot_unsure = False
 
 
 def _finish(store: UnitStore, sequence: int, intent: PurgeIntent) -> PurgeResult:
-    """Steps 3 and 4; repeatable."""
+    """Steps 3 and 4; may be repeated."""
     epochs = {one.epoch for one in intent.epochs}
     before = store.book.generation
     escrowed = any(leaf.ESCROW in store.leaf(store.book.epochs[one].sequence).elements for one in epochs)
     turned = intent.generation != before
-    store.ring = store.ring.without(epochs)  # at once: no key opens them again, whatever stays
+    store.ring = store.ring.without(epochs)  # first, so that no key opens them, whatever remains
     for epoch in epochs:
         store.live.pop(epoch, None)
     elsewhere = [epoch for epoch in sorted(epochs) if store.blobs.leads_elsewhere(epoch)]
-    left = _drop_images(store, dict.fromkeys(epochs, sequence))  # first: a full card needs the room
+    left = _drop_images(store, dict.fromkeys(epochs, sequence))  # early, since a full card needs the room
     with files.name_full_disk(store.home.root):
         _delete_rows(store, sequence, epochs, turned=turned)
         store.end_log_ahead()
@@ -152,7 +153,7 @@ def _finish(store: UnitStore, sequence: int, intent: PurgeIntent) -> PurgeResult
 
 
 def _said_of(left: list[str], elsewhere: list[int]) -> Iterator[str]:
-    """What the receipt says of images that are still there, sealed under keys that are gone."""
+    """Yield the receipt's remarks on images that remain, sealed under keys that are gone."""
     if left:
         yield f"{counted(len(left), 'folder')} of its images could not be removed yet; their keys are gone"
     if elsewhere:
@@ -161,9 +162,9 @@ def _said_of(left: list[str], elsewhere: list[int]) -> Iterator[str]:
 
 
 def remove_left(store: UnitStore) -> None:
-    """Try again to remove the images that purges could not remove: `images_left` says which stay, and why.
+    """Retry the removal of images that purges could not remove; `images_left` says which remain, and why.
 
-    What was set aside after a purge is evidence, and stays. Raises StoreFullError, CardFailedError.
+    Images that were set aside after a purge are evidence, and stay. Raises StoreFullError, CardFailedError.
     """
     with store.lock:
         count = store.state.cursor(IMAGES_LEFT)
@@ -178,8 +179,8 @@ def remove_left(store: UnitStore) -> None:
 
 
 def _drop_images(store: UnitStore, epochs: dict[int, int]) -> list[str]:
-    """Remove the images of epochs, and what was set aside of them before this record: as far as the card
-    lets it, one failure an epoch at most. Which stay, and why.
+    """Remove the images of epochs, and those set aside before this record, as far as possible; stops at an
+    epoch's first failure. Returns which remain, and why.
     """
     left = []
     for epoch, at in sorted(epochs.items()):
@@ -202,7 +203,7 @@ def _drop_images(store: UnitStore, epochs: dict[int, int]) -> list[str]:
 def _set_aside_before(store: UnitStore, epoch: int, at: int) -> Iterable[Path]:
     """The folders of an epoch's images without a record, by the log's size in their names."""
     strays = store.home.strays
-    there = sorted(strays.iterdir()) if os.path.lexists(strays) else []  # unlike glob, says what is shut
+    there = sorted(strays.iterdir()) if os.path.lexists(strays) else []  # unlike glob, raises if closed
     for folder in there:
         if not folder.name.startswith(f"{epoch:08d}-"):
             continue
@@ -212,7 +213,7 @@ def _set_aside_before(store: UnitStore, epoch: int, at: int) -> Iterable[Path]:
 
 
 def _delete_rows(store: UnitStore, intent: int, epochs: set[int], *, turned: bool) -> None:
-    """Stored elements and old wraps; may run twice."""
+    """Delete stored elements and old wraps; may run twice."""
     connection = store.db.conn
     for together in (some for epoch in sorted(epochs) for some in _few(store, epoch)):
         store.reserve.spend_if_short()
@@ -231,7 +232,7 @@ def _delete_rows(store: UnitStore, intent: int, epochs: set[int], *, turned: boo
 
 
 def _few(store: UnitStore, epoch: int) -> Iterator[list[int]]:
-    """The records of an epoch, as many at a time as one transaction may overwrite."""
+    """Yield the records of an epoch, as many at a time as one transaction may overwrite."""
     together, size = list[int](), 0
     for sequence in store.sequences(epoch):
         (stored,) = store.db.conn.execute(
@@ -247,7 +248,7 @@ def _few(store: UnitStore, epoch: int) -> Iterator[list[int]]:
 
 
 def _drop_old_wraps(store: UnitStore, intent: int) -> None:
-    """Everything that the old KEK wrapped."""
+    """Delete everything that the old KEK wrapped."""
     old = [facts.sequence for facts in store.book.epochs.values() if facts.sequence < intent]
     connection = store.db.conn
     connection.executemany(

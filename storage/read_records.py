@@ -1,6 +1,6 @@
-"""The records of what the cameras see: reads, hot-list alerts and their steps. No I/O.
+"""The records of what cameras see: reads, hot-list alerts and their steps. No I/O.
 
-`repr` of a read or an alert never shows its text.
+The `repr` of a read or an alert never shows its text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from storage.record_base import ClockState, KeyClass, Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """WGS 84 degrees, error radius in meters."""
+    """A position in degrees (WGS 84), with an error radius in meters."""
 
     latitude: float
     longitude: float
@@ -29,7 +29,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadText:
-    """The element `text` of a read: what the plate says and how it was read.
+    """The element `text` of a read: the plate's text and how it was read.
 
     `slots`: float32 little endian (S, 37) over A-Z0-9 then "no character", or empty; `candidates`:
     (text, probability), best first; `models`: (name, SHA-256 of the file).
@@ -115,19 +115,18 @@ class Read(Record):
 
     @classmethod
     def of(cls, text: ReadText, place: ReadPlace) -> Read:
-        """Put the two elements together again."""
+        """Combine the two elements."""
         parts = {name: getattr(text, name) for name in ReadText.__slots__}
         return cls(**parts, **{name: getattr(place, name) for name in ReadPlace.__slots__})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert(Record):
-    """A read that met a hot-list entry. `read` is its sequence number.
+    """A read that matched a hot-list entry. `read`: its sequence number.
 
-    `entry`: the entry's bytes. `score`: its probability under the vote, 0 to 1. `twin`: the list writes O
-    where the read says 0, or I for 1, or the other way round. `disagrees`: state, plate_class. `silent`: why
-    it did not sound; empty for an audible alert. `stale`: the list's extract was older than the policy
-    allows.
+    `entry`: the entry's bytes. `score`: its probability by the vote, 0 to 1. `twin`: the list has O where the
+    read has 0, or I for 1, or the reverse. `disagrees`: state, plate_class. `silent`: why it did not sound;
+    empty for an audible alert. `stale`: the list's extract was older than the policy allows.
     """
 
     KIND: ClassVar[str] = "alert"
@@ -152,7 +151,7 @@ class Alert(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertStepped(Record):
-    """One step in the life of an alert (463.7), by a person at this unit. `alert` is its sequence number."""
+    """One step in the life of an alert (463.7), by a person at this unit. `alert`: its sequence number."""
 
     KIND: ClassVar[str] = "alert_step"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.HIT

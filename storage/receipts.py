@@ -1,7 +1,7 @@
-"""The department's receipt for content that it holds: what alone lets a unit destroy early. No I/O.
+"""The department's receipt for content that it holds, without which a unit never destroys early. No I/O.
 
-A receipt is COSE_Sign1 by the department's log key; the schema in full is the sync room's. Here are read
-only the fields that custody acts on.
+A receipt is COSE_Sign1 by the department's log key; the sync room has the full schema. Only the fields that
+custody acts on are read here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MAX_RANGES = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRanges:
-    """Leaf ranges (first, last), both included, rising; the tree of `size` leaves that they are in.
+    """Leaf ranges (first, last), inclusive and rising, and the tree of `size` leaves that contains them.
 
-    root: of that tree, 32 bytes. `at_us`: when the department signed, by its time; 0 if it does not say.
+    root: of that tree, 32 bytes. `at_us`: when the department signed, by its time; 0 if not given.
     """
 
     ranges: tuple[tuple[int, int], ...]
@@ -31,7 +31,7 @@ class ReceivedRanges:
 
 
 def open_receipt(message: bytes, department: Ed25519PublicKey, log_id: bytes) -> ReceivedRanges:
-    """The ranges, once signature and log are found right. Raises EnvelopeError, RecordError."""
+    """The ranges, if signature and log are right. Raises EnvelopeError, RecordError."""
     value = envelope.decode(envelope.open_signed(message, department, context=CONTEXT))
     if not isinstance(value, dict) or value.get("log_id") != log_id:
         raise RecordError("belongs to another log", where="receipt")

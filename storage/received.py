@@ -7,25 +7,25 @@ from collections.abc import Iterable, Iterator
 
 
 def later(at_us: int, by_us: int, now_us: int) -> int:
-    """A date that was too early by `by_us` at most, us UTC: never after `now_us` for that."""
+    """A date (us UTC) moved later by at most `by_us`, but not beyond `now_us`."""
     return max(at_us, min(at_us + by_us, now_us))
 
 
 class ReceiptCoverage:
-    """Ranges of records by the receipt that covered them first: (first, last, us UTC), by first record."""
+    """Ranges of records with the time of their first receipt: (first, last, us UTC), by first record."""
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
         self._lasts: list[int] = []
         self._times: list[int] = []
-        self._starts: list[int] = []  # the same records, ranges that touch made one
+        self._starts: list[int] = []  # the same records, adjacent ranges merged
         self._ends: list[int] = []
         self.records = 0
         self.newest_us: int | None = None
 
     @classmethod
     def of(cls, ranges: Iterable[tuple[int, int, int]]) -> ReceiptCoverage:
-        """The same from what iterating it gave. Raises ValueError for ranges out of order."""
+        """Rebuild it from its iterated ranges. Raises ValueError for ranges out of order."""
         made = cls()
         for first, last, at_us in ranges:
             if not (made._lasts[-1] if made._lasts else -1) < first <= last:
@@ -49,7 +49,7 @@ class ReceiptCoverage:
         return self.covers(sequence, sequence)
 
     def add(self, first: int, last: int, at_us: int) -> None:
-        """Take a receipted range; what an earlier receipt covered keeps its time."""
+        """Add a receipt's range; records of earlier receipts keep their times."""
         at = bisect_left(self._lasts, first)
         while first <= last:
             if at == len(self._firsts) or self._firsts[at] > last:
@@ -71,18 +71,18 @@ class ReceiptCoverage:
         return self._ends[0] + 1 if self._starts and self._starts[0] == 0 else 0
 
     def end(self) -> int:
-        """The first record after all that are covered."""
+        """The first record after all covered ones."""
         return self._lasts[-1] + 1 if self._lasts else 0
 
     def between(self, low: int, high: int) -> Iterator[tuple[int, int, int]]:
-        """The ranges that hold a record from `low` to `high`."""
+        """Yield the ranges with a record from `low` to `high`."""
         at = bisect_left(self._lasts, low)
         while at < len(self._firsts) and self._firsts[at] <= high:
             yield self._firsts[at], self._lasts[at], self._times[at]
             at += 1
 
     def date(self, since_us: int, by_us: int, now_us: int) -> None:
-        """What came at `since_us` or later came by so much later than it says, and before `now_us`."""
+        """Move receipts dated `since_us` or later by `by_us`, but not beyond `now_us`."""
         self._times = [later(at, by_us, now_us) if at >= since_us else at for at in self._times]
         self.newest_us = max(self._times, default=None)
 

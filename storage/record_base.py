@@ -1,9 +1,9 @@
-"""What every record kind shares: its key class, the state of the clock, the base class. No I/O.
+"""What all record kinds share: key classes, the state of the clock, the base class. No I/O.
 
-A kind names the key class that its content is sealed under, and so how long the content stays readable:
+A kind names the key class that seals its content, and so how long the content stays readable:
 
-    read     reads that met no hot list          hit      reads and alerts that did
-    audit    who asked, decided, changed, worked open     not secret: a stranger must be able to check it
+    read     reads that matched no hot list      hit      reads and alerts that did
+    audit    who asked, decided, changed, worked open     not secret: anyone must be able to check it
 
 Times are int64 microseconds UTC.
 """
@@ -16,7 +16,7 @@ from typing import ClassVar
 
 
 class KeyClass(StrEnum):
-    """Which family of keys seals a record's content."""
+    """The family of keys that seals a record's content."""
 
     READ = "read"
     HIT = "hit"
@@ -26,7 +26,7 @@ class KeyClass(StrEnum):
 
 
 class ClockState(StrEnum):
-    """How far the clock can be believed."""
+    """How far the clock can be trusted."""
 
     DISCIPLINED = "disciplined"
     HOLDOVER = "holdover"

@@ -1,4 +1,4 @@
-"""Every record kind of the log, by its name."""
+"""All record kinds of the log, by name."""
 
 from __future__ import annotations
 

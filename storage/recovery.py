@@ -1,7 +1,7 @@
-"""What start-up puts right: images that no record names, purges not ended, keys that died with memory.
+"""Cleans up at start: images that no record names, interrupted purges, keys that were lost with memory.
 
-Everything here can itself be cut by a power loss and is then done again. Nothing that could be evidence is
-removed: an image without a record is set aside, and more of them than a power cut leaves are an incident.
+All of this may itself be interrupted by a power cut and is then repeated. Nothing that could be evidence is
+removed: images without a record are set aside, and more of them than a power cut leaves are an incident.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from storage.store import MOST_STRAYS, UnitStore
 
 
 def settle(store: UnitStore) -> None:
-    """Bring an opened home to rest. Nothing is guessed: a shorter or altered log has been refused before."""
+    """Clean up an opened home. Nothing is guessed: a shortened or altered log has already been refused."""
     with contextlib.suppress(StoreFullError):  # then the next start does it
         note_unclean_start(store)
     purge.settle(store)
@@ -25,13 +25,13 @@ def settle(store: UnitStore) -> None:
         purge.remove_left(store)
     store.end_epochs()
     if store.log.frontier.size != store.slot_content.anchor_size:
-        # A slot that takes no write now (a file on a full disk) is reported by the hourly maintenance.
+        # If the slot cannot be written (a file on a full disk), the hourly maintenance reports it.
         with contextlib.suppress(Exception):
             store.anchor()
 
 
 def note_unclean_start(store: UnitStore) -> None:
-    """Set stray images aside and log what an end without a stop left behind."""
+    """Set stray images aside, and log that the last run did not stop cleanly."""
     size = store.log.frontier.size
     found = stray_images(store)
     suspect = sum(len(names) for epoch, names in found.items() if len(names) > most_strays(store, epoch))
@@ -65,22 +65,22 @@ def _set_aside(store: UnitStore, found: dict[int, set[str]], size: int) -> None:
     for epoch, names in found.items():
         try:
             store.blobs.set_aside(epoch, names, store.home.strays / f"{epoch:08d}-{size}")
-        except OSError as error:  # `verify` names what stays
+        except OSError as error:  # `verify` reports what remains
             if files.is_full(error):
                 raise
 
 
 def stray_images(store: UnitStore) -> dict[int, set[str]]:
-    """Per epoch the files among the images that no record names; epochs without a record of theirs too.
+    """The image files that no record names, by epoch; includes folders of unknown epochs.
 
-    Of a purged epoch none has a record, but for those that its purge could not remove.
+    In a purged epoch no image has a record, except for those that its purge could not remove.
     """
     found = {}
     left = bool(store.state.cursor(IMAGES_LEFT))
     for epoch in _epochs(store):
         facts = store.book.epochs.get(epoch)
         if facts is not None and facts.closed and facts.purged_by is None and not store.book.going(epoch):
-            continue  # it was looked through when it closed, and `verify` does so again
+            continue  # checked when it closed, and again by `verify`
         purged = facts is not None and facts.purged_by is not None
         listed = _listed(store, epoch)
         stray = listed - (set() if purged and not left else named_images(store, epoch))
@@ -90,7 +90,7 @@ def stray_images(store: UnitStore) -> dict[int, set[str]]:
 
 
 def _epochs(store: UnitStore) -> list[int]:
-    """Epochs that have a folder; none where the folder of them all is shut to this user."""
+    """The epochs that have a folder; none if the folder of all epochs is closed to this user."""
     try:
         return list(store.blobs.epochs())
     except OSError:
@@ -98,9 +98,7 @@ def _epochs(store: UnitStore) -> list[int]:
 
 
 def _listed(store: UnitStore, epoch: int) -> set[str]:
-    """The names in an epoch's folder; none where the card does not list them, or the folder is shut to this
-    user: `verify` says so, and no start waits for it.
-    """
+    """The names in an epoch's folder; none if it cannot be listed, which `verify` reports."""
     try:
         return store.blobs.names(epoch)
     except OSError:
@@ -108,14 +106,14 @@ def _listed(store: UnitStore, epoch: int) -> set[str]:
 
 
 def most_strays(store: UnitStore, epoch: int) -> int:
-    """How many images without a record a power cut can have left in an epoch's folder."""
+    """The most images without a record that a power cut can leave in an epoch's folder."""
     facts = store.book.epochs.get(epoch)
     at_work = epoch == store.book.next_epoch() if facts is None else facts.purged_by is None
     return max(MOST_STRAYS, store.state.cursor(IMAGES_AHEAD)) if at_work else 0
 
 
 def named_images(store: UnitStore, epoch: int) -> set[str]:
-    """File names of all images that records of this epoch name, re-sealed ones of a hold among them."""
+    """The file names of all images that records of this epoch name, including re-sealed ones of a hold."""
     rows = store.db.conn.execute("SELECT leaf FROM leaves WHERE epoch = ?", (epoch,)).fetchall()
     rows += [(store.log.leaf(sequence),) for sequence in store.book.resealed_under(epoch)]
     return {mark.digest.hex() for (data,) in rows for mark in leaf.unchecked(blob_of(data)).elements.values()}

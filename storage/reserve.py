@@ -1,7 +1,9 @@
-"""The home's reserve: room of the card that a full disk gives back, so that purge, sync and console work on.
+"""The home's reserve: disk space that is freed when the disk is full, so that purge, sync and console keep
+working.
 
-A file of zeros beside the store. The home's one writer removes it when the disk is short, before it opens the
-database and before each transaction, and makes it again once there is room for it beside what stops reads.
+It is a file of zeros next to the store. The home's only writer removes it when disk space is short, before it
+opens the database and before each transaction, and makes it again once there is room beyond the limit for
+reads.
 """
 
 from __future__ import annotations
@@ -14,24 +16,24 @@ from pathlib import Path
 from storage import files
 
 MB = 1 << 20
-SIZE_BYTES = 4 * MB  # SQLite's own files take up to 1.6 MB, and a record some kB
-SHORT_BYTES = 2 * MB  # below: the reserve is given back
+SIZE_BYTES = 4 * MB  # SQLite's own files take up to 1.6 MB, a record some kB
+SHORT_BYTES = 2 * MB  # below: the reserve is freed
 
 
 class Reserve:
-    """The reserve of one home. No trouble with it is an error: the home is then without one."""
+    """The reserve of one home. Its failures are not errors: the home then has no reserve."""
 
     def __init__(self, root: Path) -> None:
         self._path = root / "reserve"
 
     def spend_if_short(self) -> None:
-        """Give the room back where the disk has next to none."""
+        """Free the space if the disk is nearly full."""
         with contextlib.suppress(OSError):
             if shutil.disk_usage(self._path.parent).free < SHORT_BYTES:
                 self._path.unlink(missing_ok=True)
 
     def keep(self, *, beyond: int) -> None:
-        """Take the room again where that leaves `beyond` bytes free."""
+        """Take the space again if that leaves `beyond` bytes free."""
         with contextlib.suppress(OSError):
             if self._is_whole() or shutil.disk_usage(self._path.parent).free < SIZE_BYTES + beyond:
                 return

@@ -1,8 +1,8 @@
-"""What is due for purging, under which clause, and when the rest will be. Pure: it plans, `purge` does.
+"""What is due for purging, by which clause, and when the rest will be. Pure: it plans, and `purge` acts.
 
-A year from the first record of an epoch (463.8), or a day after the department's receipt for all of it,
-whichever is first. Held content has left its epoch before (see holds). The clock is custody's own trusted
-time; a clock that jumps ahead does not move it.
+An epoch is due a year after its first record (463.8), or a day after the department's receipt for all of it,
+whichever is first. Held content has already left its epoch (see holds). The time is custody's trusted time,
+which does not follow a clock that jumps ahead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from storage.times import DAY_US, HOUR_US
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochCount:
-    """Records of an epoch, how many of them the department's receipts cover, and the last receipt's time."""
+    """An epoch's records, how many of them the department's receipts cover, and the last receipt's time."""
 
     records: int
     received: int
@@ -30,7 +30,7 @@ class EpochCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedEpoch:
-    """One epoch in the plan. `due_us`: when it is or was due; `due`: now."""
+    """One epoch in the plan. `due_us`: when it is or was due; `due`: whether it is due now."""
 
     epoch: int
     key_class: KeyClass
@@ -96,7 +96,7 @@ _NEVER = (1 << 63) - 1
 
 
 def _oldest_content(book: LogFacts) -> int:
-    """When the oldest content that is still there was opened; audit entries outlive what they are about."""
+    """When the oldest remaining content was opened; audit entries outlive what they are about."""
     kept = [
         f.opened_us for f in book.epochs.values() if f.purged_by is None and f.key_class is not KeyClass.AUDIT
     ]
@@ -106,7 +106,7 @@ def _oldest_content(book: LogFacts) -> int:
 def _due(facts: EpochFacts, count: EpochCount, policy: CustodyPolicy, live: Set[int]) -> tuple[int, str, str]:
     """(when, clause, reason) for one epoch."""
     if facts.key_class is KeyClass.AUDIT:
-        last_us = max(facts.opened_us + 365 * DAY_US, facts.closed_us or 0)  # of an entry in it
+        last_us = max(facts.opened_us + 365 * DAY_US, facts.closed_us or 0)  # the last entry in it
         end = last_us + policy.audit_keep_days * DAY_US
         kept = counted(policy.audit_keep_days, "day")
         return end, "463.5", f"a year of access entries, kept {kept} after it"

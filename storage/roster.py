@@ -1,7 +1,7 @@
 """Who may ask, and how they prove it: people with roles, credentials and training. No I/O.
 
-A department signs the roster and sends it ahead; a home that belongs to no department has a demo roster,
-and every record made under it says so. Passwords are PBKDF2-HMAC-SHA256 verifiers (SP 800-132).
+A department signs the roster and sends it in advance; a home without a department has a demo roster, and
+every record made with it says so. Passwords are PBKDF2-HMAC-SHA256 verifiers (SP 800-132).
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ def password_verifier(password: str, salt: bytes | None = None) -> bytes:
 
 
 def password_holds(person: RosterPerson, password: str) -> bool:
-    """Whether this is the person's password; as slow for a person without one."""
+    """Whether this is the person's password; takes as long for a person without one."""
     known = person.password or bytes(48)
     same = hmac.compare_digest(password_verifier(password, known[:16]), known)
     return same and person.password is not None
 
 
 def demo_roster(now_us: int) -> tuple[Roster, dict[str, Ed25519PrivateKey]]:
-    """The roster of a home that belongs to no department, with its people's private keys."""
+    """The roster of a home without a department, with its people's private keys."""
     keys = {user: Ed25519PrivateKey.generate() for user in DEMO_PEOPLE}
     people = tuple(
         RosterPerson(

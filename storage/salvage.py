@@ -1,8 +1,8 @@
-"""What can still be had of a log that its unit no longer believes: epoch keys, for the department alone,
-and the newest checkpoint that it co-signed. Reads only; opens no content.
+"""Recovers what it can from a log that its unit no longer trusts: epoch keys, only for the department, and
+the newest checkpoint that it co-signed. Only reads; opens no content.
 
-The log that follows takes the slot, so what is not found here is lost. So no record has to be whole for a key
-to be found: what the slot's key opens is the log's own, and of this generation.
+The next log takes the slot, so what is not found here is lost. Therefore keys are found even if no record is
+intact: whatever the slot's key opens belongs to this log and generation.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from storage.state import LEAD
 if TYPE_CHECKING:
     import sqlite_utils
 
-MOST_TRIES = 1_000_000  # numbers tried for wraps that name none: seconds, whatever the ledger claims
+MOST_TRIES = 1_000_000  # epoch numbers tried for wraps that name none: seconds, whatever the ledger claims
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Salvage:
-    """keys: each openable by the department alone; previous: the newest co-signed checkpoint, if any.
+    """keys: only the department can open them. previous: the newest co-signed checkpoint, if any.
 
-    lead_us: what lone time sources had spent, by the signed state; all of it where that cannot be read.
+    lead_us: the spent budget of lone time sources, by the signed state; all of it if that cannot be read.
     """
 
     log_id: bytes
@@ -50,7 +50,7 @@ def salvage(home: Home, effaceable: slot.EffaceableSlot, keys: Sequence[DayKey],
     """
     content, note_key = _in_slot(effaceable), _public_key(home)
     key = None if content is None else opening.key_in(home, content)
-    if key is not None:  # log.pub may be another log's, or damaged
+    if key is not None:  # log.pub may be damaged, or another log's
         note_key = NoteKey(origin_of(log_id_of(key)), key)
     if content is None and note_key is None:
         raise LedgerError("neither its public key nor its slot can be read", where=str(home.folder))
@@ -64,7 +64,7 @@ def salvage(home: Home, effaceable: slot.EffaceableSlot, keys: Sequence[DayKey],
         lead_us = LONE_LIMIT_US if note_key is None else _lead_us(database, note_key)
         if content is not None:
             sealed = _for_department(_epoch_keys(database.conn, content, log_id), keys, log_id, now_us)
-            with contextlib.suppress(StorageError, sqlite3.Error):  # what was found before it counts
+            with contextlib.suppress(StorageError, sqlite3.Error):  # keep what was found so far
                 while (one := next(sealed, None)) is not None:
                     found.append(one)
     finally:
@@ -102,7 +102,10 @@ def _newest_anchor(connection: sqlite3.Connection, note_key: NoteKey) -> str | N
 def _epoch_keys(
     connection: sqlite3.Connection, content: slot.SlotContent, log_id: bytes
 ) -> Iterator[EpochKey]:
-    """The epochs in the keyring, then those that opened since, each by its own wrap. Raises sqlite3.Error."""
+    """Yield the keys in the keyring, then those of epochs opened since, each from its wrap.
+
+    Raises sqlite3.Error.
+    """
     kek, generation, tries = content.kek, content.generation, MOST_TRIES
     (last,) = connection.execute("SELECT coalesce(max(epoch), 0) FROM leaves").fetchone()
     epoch = 0
@@ -122,7 +125,7 @@ def _epoch_keys(
 
 
 def _key_elements(connection: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
-    """(name, wrapped) of all key material that can be read, in the log's order."""
+    """(name, wrapped) of all readable key material, in the log's order."""
     rows = connection.execute("SELECT sequence FROM leaves WHERE epoch = 0 ORDER BY sequence").fetchall()
     sql = "SELECT name, stored FROM elements WHERE sequence = ? AND name IN (?, ?)"
     for (sequence,) in rows:
@@ -134,7 +137,7 @@ def _key_elements(connection: sqlite3.Connection) -> Iterator[tuple[str, bytes]]
 def _for_department(
     entries: Iterable[EpochKey], keys: Sequence[DayKey], log_id: bytes, now_us: int
 ) -> Iterator[EpochKeyForDay]:
-    """Each key sealed to a day: already, or now; without day keys unsealed ones are left out."""
+    """Yield each key sealed to a day, already or now; without day keys, unsealed ones are left out."""
     for entry in entries:
         if entry.day is not None and entry.day_key is not None:
             yield EpochKeyForDay(epoch=entry.epoch, day_key=entry.day_key, sealed=entry.day)

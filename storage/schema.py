@@ -6,7 +6,7 @@ Every table is leaves, bytes bound to a leaf by digest, or a cache that `verify`
     nodes     hashes of complete subtrees of 256^n leaves, a cache
     elements  stored bytes of small elements, bound by the leaf's digest
     head      the newest signed checkpoint; anchors: those that the department co-signed
-    state     the one mutable record, signed
+    state     the only mutable record, signed
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _to_1(connection: sqlite3.Connection) -> None:
 
 
 def _to_2(connection: sqlite3.Connection) -> None:
-    """Elements by rowid: a text of 1.4 kB is within its page, where it had spilled over into one more."""
+    """Store elements by rowid: then a text of 1.4 kB fits in its page instead of overflowing into another."""
     connection.execute(
         "CREATE TABLE elements_2 (sequence INTEGER NOT NULL, name TEXT NOT NULL, stored BLOB NOT NULL, "
         "PRIMARY KEY (sequence, name)) STRICT"
@@ -71,7 +71,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
     """Open the database with custody's settings. Raises LedgerError."""
     try:
         return database.connect(path, "read" if readonly else "write")
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: of a damaged schema
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # UnicodeDecodeError: from a damaged schema
         if path.exists() and means_no_room(error, path.parent):
             raise no_room_to_open(path) from None
         damaged = (getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF) in database.DAMAGE
@@ -82,24 +82,25 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
 
 
 def means_no_room(error: BaseException, folder: Path) -> bool:
-    """Whether an error in this folder means a full disk: of files that find no room beside a database SQLite
-    says that the disk fails."""
+    """Whether an error in this folder means a full disk: if there is no room for its extra files, SQLite
+    reports an I/O error.
+    """
     failed = isinstance(error, sqlite3.Error) and "I/O" in str(error)
     return files.is_full(error) or (failed and shutil.disk_usage(folder).free < ROOM_TO_OPEN)
 
 
 def no_room_to_open(path: Path) -> StoreFullError:
-    """The disk is full, and the home's reserve is used up, too."""
+    """The error for a full disk whose reserve is also used up."""
     cure = "remove what is not the reader's, or copy the whole home to a larger card"
     return StoreFullError("no room to open the ledger", where=str(path), cure=cure)
 
 
 @contextlib.contextmanager
 def evidence(path: Path, *, written: bool) -> Iterator[sqlite_utils.Database]:
-    """The database for a check that leaves no trace beside it. Raises sqlite3.Error, OSError, DamagedError.
+    """The database for a check that changes no files. Raises sqlite3.Error, OSError, DamagedError.
 
-    `written`: a process writes it now; then it is looked at beside that. Else it is read as it is, and
-    where a write-ahead log is beside it (the unit was cut off), in a private copy: SQLite would end that.
+    `written`: a process writes it now; then it is read alongside. Else it is read as it is or, if it has a
+    write-ahead log (after a power cut), as a private copy, since SQLite would remove that log.
     """
     wal = path.with_name(path.name + "-wal")
     with contextlib.ExitStack() as stack:
@@ -141,9 +142,9 @@ def found(db: sqlite_utils.Database, path: Path) -> int:
 def migrate(
     db: sqlite_utils.Database, version: int, *, to: int = FORMAT, steps: tuple[Step, ...] = MIGRATIONS
 ) -> None:
-    """Bring a database from a format to another, one transaction a step: cut off, it stays as it was.
+    """Migrate a database to another format, one transaction per step, so that an interruption is harmless.
 
-    What a step threw away is gone from the write-ahead log as well when this returns.
+    When this returns, what a step removed is also gone from the write-ahead log.
     """
     for step in range(version, to):
         with db.atomic():
@@ -155,7 +156,7 @@ def migrate(
 
 
 def expected_schema(version: int) -> set[tuple[str, str]]:
-    """(name, SQL) of every object that a database of this format holds."""
+    """(name, SQL) of every object in a database of this format."""
     import sqlite_utils  # noqa: PLC0415 - as in `database.connect`
 
     empty = sqlite_utils.Database(memory=True)
@@ -166,9 +167,9 @@ def expected_schema(version: int) -> set[tuple[str, str]]:
 
 
 def demand_own(db: sqlite_utils.Database, version: int, path: Path) -> None:
-    """Every table, index and nothing else as this program makes them. Raises DamagedError.
+    """Check that tables and indexes are exactly those that this program makes. Raises DamagedError.
 
-    A planted trigger would act with the reader's own hand on what it stores.
+    A planted trigger would act on stored data with the reader's own rights.
     """
     try:
         same = schema_of(db) == expected_schema(version)

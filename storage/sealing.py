@@ -1,12 +1,12 @@
 """Elements of a record: salted commitments, AES-256-GCM sealing, and their opening. No I/O.
 
 An element is framed as  salt (32) || length (4, big endian) || content || zeros  to a multiple of 256
-bytes, so that a ciphertext's length says little about a short content. Sealed it is
+bytes, so that a ciphertext's length reveals little about short content. Sealed it is
 nonce (12) || AES-256-GCM(frame), AAD = CBOR [tag, log id, sequence number, element name].
 Commitment = SHA-256(tag || element name || 0x00 || salt || content).
 
-Records that a stranger must be able to read without any key (purge receipts, epochs) are *open*: the
-frame itself is stored, the leaf binds it in the same way.
+Records that anyone must be able to read without a key (purge receipts, epochs) are *open*: the frame itself
+is stored, and the leaf binds it in the same way.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WRAP_TAG = "alpr-reader/wrap/v1"
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """One element as it is: `stored` bytes, their SHA-256 `digest`, and the `commitment`."""
+    """One element as stored: the `stored` bytes, their SHA-256 `digest`, and the `commitment`."""
 
     name: str
     commitment: bytes
@@ -66,14 +66,14 @@ def new_key() -> bytes:
 
 
 def commitment(name: str, salt: bytes, content: bytes) -> bytes:
-    """The 32-byte hiding commitment of a leaf to one element."""
+    """A leaf's hiding commitment to one element, 32 bytes."""
     if len(salt) != SALT_BYTES:
         raise SealError(f"a salt has {SALT_BYTES} bytes", where=name)
     return hashlib.sha256(COMMITMENT_TAG + name.encode() + b"\x00" + salt + content).digest()
 
 
 def aad_of(log_id: bytes, sequence: int, name: str) -> bytes:
-    """What a ciphertext is bound to: the record and the element."""
+    """The AAD that binds a ciphertext to its record and element."""
     return encode([SEAL_TAG, log_id, sequence, name])
 
 
@@ -96,19 +96,19 @@ def _content_of(name: str, frame: bytes) -> memoryview:
 
 
 def unframe(name: str, frame: bytes) -> Opened:
-    """Take a frame apart; the caller still matches the commitment. Raises SealError."""
+    """Take a frame apart; the caller checks the commitment. Raises SealError."""
     return Opened(name, frame[:SALT_BYTES], bytes(_content_of(name, frame)))
 
 
 def seal(key: bytes, log_id: bytes, sequence: int, opened: Opened) -> Sealed:
-    """Seal an element for the record (log id, sequence). A fresh random nonce each time."""
+    """Seal an element for the record (log id, sequence), with a new random nonce each time."""
     nonce = os.urandom(NONCE_BYTES)
     stored = nonce + AESGCM(key).encrypt(nonce, _frame(opened), aad_of(log_id, sequence, opened.name))
     return Sealed(opened.name, opened.commitment(), hashlib.sha256(stored).digest(), stored)
 
 
 def leave_open(opened: Opened) -> Sealed:
-    """The same for an open element: stored as its frame."""
+    """Store an open element: as its frame, without sealing."""
     stored = _frame(opened)
     return Sealed(opened.name, opened.commitment(), hashlib.sha256(stored).digest(), stored)
 
@@ -142,10 +142,10 @@ def reseal(  # noqa: PLR0917 - as `open_sealed`, with the key to come
     *,
     kept_as: bytes,
 ) -> tuple[memoryview, bytes]:
-    """(content, stored bytes under `new_key`), once it is matched to its commitment. Raises SealError.
+    """(content, stored bytes under `new_key`), after a check of the commitment. Raises SealError.
 
-    The frame goes over as it is: `open_sealed` and `seal` in one, without their copies and second hashes.
-    kept_as: what it is bound to from now on, beside its number and name: 32 bytes.
+    Combines `open_sealed` and `seal` without their copies and second hashes; the frame stays the same.
+    kept_as: 32 bytes to which it is bound from now on, besides its number and name.
     """
     aad = aad_of(log_id, sequence, name)
     try:

@@ -1,7 +1,7 @@
-"""Finding reads: every stored text of the asked time is opened in memory and compared; there is no index.
+"""Finds reads: every stored text in the requested time is opened in memory and compared; there is no index.
 
-A pattern is plate text in which `?` matches any character. A stored `?` (an unreadable slot) matches
-any character too; such a match is marked as not exact.
+A pattern is plate text in which `?` matches any character. A stored `?` (an unreadable slot) also matches any
+character; such a match is marked as not exact.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from storage.times import DAY_US, HOUR_US
 CONTENT = (KeyClass.READ, KeyClass.HIT)
 _NONCE, _CONTENT = sealing.NONCE_BYTES, sealing.SALT_BYTES + 4
 _NAME = encode("text")
-# How an element `text` begins, so that a look-up need not take each apart: a map whose first two fields
-# are `demo` and `text` (RFC 8949, 4.2.1 sorts them so). Anything else goes the long way.
+# The beginning of an element `text`, so that a look-up need not decode each: a map whose first two fields are
+# `demo` and `text` (in the order of RFC 8949, 4.2.1). Anything else is decoded.
 _TEXT_HEAD = re.compile(rb"[\xa2-\xb7]ddemo[\xf4\xf5]dtext[\x61-\x70]([A-Z0-9?]{1,16})(?=[\x60-\x7f])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitQuery:
-    """What is searched: `plate` pattern or all, within [since, until) UTC microseconds."""
+    """A search: a `plate` pattern, or all plates, within [since, until) UTC microseconds."""
 
     plate: str | None = field(repr=False)
     since_us: int
@@ -61,7 +61,7 @@ def find_texts(
 ) -> Iterator[tuple[int, bool]]:
     """(sequence, exact) of reads whose text matches, oldest first, on its own connection.
 
-    epochs: those that hold reads and may be in the asked time. Raises SealError for a damaged element.
+    epochs: those with reads that may be in the requested time. Raises SealError for a damaged element.
     """
     database = schema.connect(home.database, readonly=True)
     sql = (
@@ -88,7 +88,7 @@ def find_texts(
 
 
 def _aad_maker(log_id: bytes) -> Callable[[int], bytes]:
-    """`sealing.aad_of` for the texts of one log: a look-up makes one for each read."""
+    """A fast `sealing.aad_of` for the texts of one log, since a look-up needs one per read."""
     probe = 23  # one byte in CBOR, so the bytes around the number are the same for every number
     around = sealing.aad_of(log_id, probe, "text")
     before, after = around[: -len(_NAME) - 1], around[-len(_NAME) :]
@@ -96,8 +96,8 @@ def _aad_maker(log_id: bytes) -> Callable[[int], bytes]:
 
 
 def _text(sequence: int, frame: bytes) -> str:
-    """The plate text alone, by way of the whole element; what matches is opened again in full."""
-    facts = cbor2.loads(sealing.unframe("text", frame).content)  # under our key's tag: ours, well formed
+    """Only the plate text, decoded from the whole element; matches are opened again in full."""
+    facts = cbor2.loads(sealing.unframe("text", frame).content)  # authenticated by our key, so well formed
     text = facts.get("text") if isinstance(facts, dict) else None
     if not isinstance(text, str):
         raise SealError("holds no text", where=f"record {sequence}, text")
@@ -112,8 +112,8 @@ def candidates(
 ) -> list[EpochFacts]:
     """Epochs with reads, an openable key and a time that may overlap the query's.
 
-    `said`: what some reads of an epoch say of their own time. An epoch's times are custody's and a read's the
-    camera's: under a clock that custody did not follow they may be years apart.
+    `said`: the times of some reads of an epoch. An epoch's times are custody's and a read's are the camera's:
+    with a clock that custody did not follow, they may be years apart.
     """
 
     def overlaps(first_us: int, last_us: int | None, slack: int) -> bool:

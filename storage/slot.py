@@ -1,7 +1,7 @@
 """The effaceable slot's content: a KEK generation, the KEK and an anchor. No I/O of its own.
 
-A driver (hw/secure_slot*.py, by structure) must keep about 120 bytes, and keep nothing of the old ones after
-a write. `promise` says how far a driver can guarantee that.
+A driver (hw/secure_slot*.py, by structural typing) must keep about 120 bytes, and nothing of the old ones
+after a write. `promise` says how far the driver can guarantee that.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class EffaceableSlot(Protocol):
 
     @property
     def uri(self) -> str:
-        """How the slot is named in configuration, e.g. file:slot."""
+        """The slot's name in the configuration, such as file:slot."""
 
     @property
     def promise(self) -> str:
-        """What this slot can promise about old content, in one sentence for people."""
+        """What this slot can promise about old content, as a sentence for people."""
 
     def read(self) -> bytes | None:
         """The content, or None if nothing was ever written."""
@@ -38,14 +38,13 @@ class EffaceableSlot(Protocol):
 
 
 def anchors(uri: str) -> bool:
-    """Whether an anchor in this slot counts. In a file it does not: a program that can write the ledger can
-    write the file."""
+    """Whether an anchor in this slot counts; not in a file, which whatever writes the ledger can write."""
     return not uri.startswith("file:")
 
 
 @dataclass(frozen=True, slots=True)
 class SlotContent:
-    """What is in the slot. `anchor_us` is the newest signed time when it was written."""
+    """The slot's content. `anchor_us`: the newest signed time when it was written."""
 
     generation: int
     kek: bytes

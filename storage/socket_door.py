@@ -1,7 +1,7 @@
 """The writer's interface for other processes of the same user: a 0600 Unix socket that checks the peer's uid.
 
-One request a connection: 4-byte length || CBOR [operation, body]; the answer likewise: [true, result] or
-[false, {kind, what, where, cure, clause}]. Both sides limit sizes.
+One request per connection: 4-byte length || CBOR [operation, body]. The answer has the same form: [true,
+result] or [false, {kind, what, where, cure, clause}]. Both sides limit sizes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from storage.home import Home
 
 MAX_REQUEST, MAX_ANSWER = 1 << 20, 512 << 20
 TIMEOUT_S = 30.0
-ANSWER_TIMEOUT_S = 600.0  # a look-up over a million records, a purge
+ANSWER_TIMEOUT_S = 600.0  # enough for a look-up over a million records, or a purge
 
 
 class DoorServer:
-    """Serves a door on the home's socket while its `with` block runs. Threads end with it.
+    """Serves a door on the home's socket during the `with` block; its threads end with the block.
 
-    unserved: called where the socket cannot be made; the block then runs without it.
+    unserved: called if the socket cannot be made; the block then runs without it.
     """
 
     def __init__(self, door: Door, home: Home, *, unserved: Callable[[OSError], None]) -> None:
@@ -49,7 +49,7 @@ class DoorServer:
         return self
 
     def _listening(self) -> _Server:
-        """On the home's socket. Raises OSError."""
+        """A server that listens on the home's socket. Raises OSError."""
         files.clear_place(self._path)
         with private_umask(), short_name(self._path) as name:
             server = _Server(name, _Handler)
@@ -126,8 +126,7 @@ def is_served(home: Home) -> bool:
 
 
 def ask(home: Home, op: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Ask the process that holds the home. Raises LedgerError if none answers, else the error that it
-    raised."""
+    """Ask the process that holds the home. Raises LedgerError if none answers, or the error of the answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_TIMEOUT_S)
         try:
@@ -150,7 +149,7 @@ def ask(home: Home, op: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _request(asked: object) -> tuple[str, dict[str, Any]]:
-    """The operation and its body. Raises RecordError."""
+    """The request's operation and body. Raises RecordError."""
     if not (isinstance(asked, list) and len(asked) == 2 and isinstance(asked[1], dict)):
         raise RecordError("is not [operation, body]", where="request")
     return str(asked[0]), asked[1]
@@ -190,7 +189,7 @@ def short_name(path: Path) -> Iterator[str]:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
-    except OSError as error:  # of a socket it names no file
+    except OSError as error:  # for a socket, the error names no file
         error.filename = error.filename or str(path)
         raise
     finally:
@@ -199,7 +198,7 @@ def short_name(path: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def private_umask() -> Iterator[None]:
-    """Inside the `with`, new files are readable by their owner alone."""
+    """Within the `with`, new files are readable only by their owner."""
     before = os.umask(0o177)
     try:
         yield

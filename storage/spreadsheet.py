@@ -1,4 +1,4 @@
-"""Rows as CSV (RFC 4180) that no spreadsheet executes. No I/O."""
+"""Rows as CSV (RFC 4180) with cells that no spreadsheet executes. No I/O."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def cell(value: object) -> str:
 
 
 def csv_of(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """The column names in the first line, then one line a row."""
+    """A line with the column names, then a line per row."""
     out = io.StringIO()
     csv.writer(out).writerows([columns, *([cell(one) for one in row] for row in rows)])
     return out.getvalue()
 
 
 def csv_of_fields(names: Sequence[str], records: Iterable[object]) -> str:
-    """The same for records: one column for each of these fields."""
+    """Records as CSV: one column for each of these fields."""
     return csv_of(names, ([getattr(one, name) for name in names] for one in records))

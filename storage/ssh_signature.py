@@ -26,7 +26,7 @@ MAGIC = b"SSHSIG"
 MAX_BYTES = 4096
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _HASHES = {b"sha512": hashlib.sha512, b"sha256": hashlib.sha256}
-_ECDSA: dict[bytes, hashes.HashAlgorithm] = {  # RFC 5656, 6.2.1: the hash goes by the curve
+_ECDSA: dict[bytes, hashes.HashAlgorithm] = {  # RFC 5656, 6.2.1: the curve determines the hash
     b"ecdsa-sha2-nistp256": hashes.SHA256(),
     b"ecdsa-sha2-nistp384": hashes.SHA384(),
 }
@@ -41,12 +41,12 @@ PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
 
 class SshSignatureError(StorageError):
-    """An SSH key or signature that is malformed, of another kind, or does not hold."""
+    """An SSH key or signature that is malformed, of another kind, or not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class SshPublicKey:
-    """A public key in SSH's own binary form, known to be sound."""
+    """A public key in SSH's binary form, already checked."""
 
     blob: bytes
 
@@ -81,7 +81,7 @@ class SshPublicKey:
 
     @classmethod
     def of_ed25519(cls, public: ed25519.Ed25519PublicKey) -> SshPublicKey:
-        """An Ed25519 key as SSH writes it."""
+        """An Ed25519 key in SSH's form."""
         return cls(_blob(public))
 
     @property
@@ -92,7 +92,7 @@ class SshPublicKey:
 
     @property
     def fingerprint(self) -> str:
-        """As `ssh-keygen -l` writes it."""
+        """The fingerprint in the form of `ssh-keygen -l`."""
         digest = base64.b64encode(hashlib.sha256(self.blob).digest()).decode().rstrip("=")
         return f"SHA256:{digest}"
 
@@ -171,7 +171,7 @@ def _load(blob: bytes) -> PublicKey:
         )
     try:
         public = load_ssh_public_key(kind + b" " + base64.b64encode(blob))
-    except (ValueError, UnsupportedAlgorithm, NotImplementedError):  # the last for a compressed point
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError):  # NotImplementedError: a compressed point
         raise SshSignatureError("the key is damaged", cure="give the whole .pub file") from None
     if not isinstance(public, PublicKey) or _blob(public) != blob:  # one key has one form
         raise SshSignatureError("the key is not in the form that ssh-keygen writes")

@@ -1,4 +1,4 @@
-"""Signed, versioned files that the department set for this unit: enrollment, policy, roster, day keys.
+"""The department's signed, versioned files for this unit: enrollment, policy, roster, day keys.
 
 Each file is COSE_Sign1 by the department's command key over its record, in the context
 `alpr-reader/document/<name>/v1`. The log keeps the highest version of each; a lower one is refused.
@@ -30,7 +30,7 @@ MAX_DOCUMENT_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitEnrollment:
-    """Joining a department. `command_key`: signs files; `department`: the department log's vkey (C2SP)."""
+    """The membership in a department. `command_key`: signs files; `department`: its log's vkey (C2SP)."""
 
     version: int
     organisation: str
@@ -48,7 +48,7 @@ DOCUMENTS = frozenset({POLICY, ROSTER, DAY_KEYS})
 
 
 def parse_document(name: str, document: bytes) -> CustodyPolicy | Roster | DayKeys:
-    """A file of the department by its name. Raises EnvelopeError, RecordError."""
+    """Parse a file of the department by its name. Raises EnvelopeError, RecordError."""
     if name == POLICY:
         return parse_custody_policy(document, limit=MAX_DOCUMENT_BYTES)
     kind: type[Roster] | type[DayKeys] = Roster if name == ROSTER else DayKeys
@@ -98,7 +98,7 @@ class UnitFiles:
                 self._end_content()
 
     def _end_content(self) -> None:
-        """New content goes under keys of the new enrollment or policy from here on."""
+        """Close the open epochs, so that new content uses keys of the new enrollment or policy."""
         running = [self._store.book.current(one) for one in (KeyClass.READ, KeyClass.HIT)]
         self._store.end_running(facts.epoch for facts in running if facts is not None)
 
@@ -116,7 +116,7 @@ class UnitFiles:
         enrollment.check()
         self._log(ENROLLMENT, enrollment.version, codec.to_bytes(enrollment))
         store = self._store
-        self.roster = Roster(version=0, demo=False, people=())  # until the department's own arrives
+        self.roster = Roster(version=0, demo=False, people=())  # until the department's roster arrives
         if store.home.people.is_dir():
             files.remove_tree(store.home.people)
 
@@ -155,10 +155,10 @@ class UnitFiles:
             store.add_open(FileInForce(name=name, version=version, digest=digest, record=ref.sequence))
 
     def carry_over(self, epochs: Iterable[int]) -> None:
-        """Log again, under the running audit key, what is in force and is in epochs about to be purged.
+        """Log files in force again, under the current audit key, if their epochs are about to be purged.
 
-        A file that the log does not hold (a hot list, a large update) has nothing to lose there: its version
-        and digest are an open record, which stays.
+        A file that the log does not contain (a hot list, a large update) loses nothing: its version and
+        digest are an open record, which stays.
         """
         store, going = self._store, set(epochs)
         for entry in list(store.book.files.values()):

@@ -1,8 +1,8 @@
 """The core of every custody operation: one lock, one transaction, keys in memory, facts of open records.
 
 `UnitStore.adding()` is the only way to write: leaves, elements, head and state go into one transaction, and a
-failure restores the tree, the facts and the keys. If the card cannot be read at that moment, the facts are
-read again before anything uses them: an epoch may be missing from them.
+failure restores the tree, the facts and the keys. If the card cannot be read then, the facts may lack an
+epoch, so they are read again before anything uses them.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 AUDIT_EPOCH_US = 365 * DAY_US
 
-READS_TOGETHER = 4  # that one transaction takes
+READS_TOGETHER = 4  # in one transaction
 MOST_STRAYS = 2 * READS_TOGETHER  # images that a power cut may leave without their records
 
 
 class UnitStore:
-    """The open home of its one writer. Only this room uses it; other rooms use `Ledger`."""
+    """The open home of its only writer. Only this room uses it; other rooms use `Ledger`."""
 
     def __init__(  # noqa: PLR0917 - called once, by opening.py
         self,
@@ -95,7 +95,7 @@ class UnitStore:
     def adding(self) -> Iterator[None]:
         """One transaction; nested use joins the outer one. The head is signed at its end.
 
-        Raises StoreFullError if the disk has no room, CardFailedError, DamagedError: nothing of it stays.
+        Raises StoreFullError if the disk has no room, CardFailedError, DamagedError; then nothing is kept.
         """
         with self.lock:
             if self._depth:
@@ -128,12 +128,12 @@ class UnitStore:
 
     @contextlib.contextmanager
     def _naming_failures(self) -> Iterator[None]:
-        """Turn what the card's failures come as into errors of this room."""
+        """Turn failures of the card into errors of this room."""
         try:
             with files.name_full_disk(self.home.root), naming_damage(self.home.database):
                 yield
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
-            raise  # a fault of ours
+            raise  # our own fault
         except sqlite3.DatabaseError as error:
             path = self.home.database
             what, cure = f"cannot be used: {error}", failure_cure(error, path)
@@ -225,7 +225,7 @@ class UnitStore:
     # -- epochs ----------------------------------------------------------------------------------
 
     def epoch_for(self, key_class: KeyClass) -> EpochFacts:
-        """The running epoch of a class; opens one if there is none, or if its time is over."""
+        """The current epoch of a class; opens one if there is none or its time is over."""
         current = self.book.current(key_class)
         now_us = self.time.trusted_us
         if current is not None and current.epoch in self.live:
@@ -244,7 +244,7 @@ class UnitStore:
         return keyring.AT_BOTH if self.policy.local_query else keyring.AT_DAY
 
     def open_epoch(self, key_class: KeyClass, reason: str) -> EpochFacts:
-        """Open an epoch: a fresh key in memory, and on the card what the policy allows there."""
+        """Open an epoch: a new key in memory, and on the card in the form that the policy allows."""
         if self.slot_unsure:
             raise SlotError(
                 "did not answer while its key was turned: no new key is put under it",
@@ -311,11 +311,11 @@ class UnitStore:
         return self.blobs.get(leaf.epoch, leaf.elements[name].digest)
 
     def open_element(self, leaf: Leaf, name: str) -> Opened:
-        """An element in clear, from a hold's copy where the epoch is gone.
+        """An element in clear, from a hold's copy if the epoch is gone.
 
         Raises KeyLostError, SealError, LedgerError.
         """
-        if leaf.epoch not in self.live:  # purged, or for the department alone; an open record is held by none
+        if leaf.epoch not in self.live:  # purged, or only for the department; holds contain no open records
             for sequence, copy in self.book.resealed.get(leaf.sequence, ()):
                 if copy.epoch in self.live:
                     return self._open_held(leaf, sequence, copy.epoch, name)
@@ -342,7 +342,7 @@ class UnitStore:
         return sealing.open_sealed(self.live[epoch], self.log_id, leaf.sequence, name, stored, expected)
 
     def record(self, sequence: int) -> Record:
-        """A record of one element, parsed. Raises as `open_element`."""
+        """A record with one element, parsed. Raises like `open_element`."""
         leaf = self.leaf(sequence)
         if ENTRY not in leaf.elements:
             raise LedgerError(f"is of kind {leaf.kind}", where=f"record {sequence}", leaf_index=sequence)
@@ -358,20 +358,20 @@ class UnitStore:
         return [int(row[0]) for row in rows]
 
     def has_leaves(self, epoch: int) -> bool:
-        """Whether `sequences` would give any: asked often, where there may be a hundred thousand."""
+        """Whether `sequences` would return any, quickly: there may be a hundred thousand."""
         found = self.db.conn.execute("SELECT 1 FROM leaves WHERE epoch = ? LIMIT 1", (epoch,))
         return found.fetchone() is not None
 
     # -- slot ------------------------------------------------------------------------------------
 
     def anchor(self, *, force: bool = False) -> bool:
-        """Put the newest size and root into the slot, where it grew. Returns whether the slot was written."""
+        """Write the newest size and root to the slot if the log has grown; returns whether it was written."""
         with self.lock:
             size = self.log.frontier.size
             if size == self.slot_content.anchor_size and not force:
                 return False
             if self._slot_asked:
-                self.slot_is(slot.load_slot(self.slot))  # the write before this one failed, or was done
+                self.slot_is(slot.load_slot(self.slot))  # the earlier write failed, or took effect
             content = replace(
                 self.slot_content,
                 anchor_size=size,
@@ -385,7 +385,7 @@ class UnitStore:
             return True
 
     def anchored(self) -> tuple[int, str]:
-        """(records, keeper) of the newest anchor that not everybody can write: "department" or "slot"."""
+        """(records, keeper) of the newest anchor that only its keeper can write: "department" or "slot"."""
         row = self.db.execute("SELECT coalesce(max(size), 0) FROM anchors").fetchone()
         cosigned, by_slot = int(row[0]), self.slot_content.anchor_size
         if slot.anchors(self.slot.uri) and by_slot > cosigned:
@@ -405,7 +405,7 @@ class UnitStore:
         self._slot_asked = True
 
     def slot_is(self, content: slot.SlotContent) -> None:
-        """Take in what the slot holds now; ends an announced anchor."""
+        """Take over the slot's current content; ends an announced anchor."""
         self.slot_content = content
         self.state = replace(self.state, anchored_us=content.anchor_us)
         self._slot_asked = False
@@ -431,7 +431,7 @@ class UnitStore:
 
 
 def bound(name: str, stored: bytes) -> Sealed:
-    """Key material as an element: bound to the leaf by the digest of what is on the card."""
+    """Key material as an element, bound to the leaf by the digest of its stored bytes."""
     opened = sealing.fresh(name, stored)
     return sealing.leave_open(opened)
 
@@ -461,9 +461,9 @@ def read_book(
     first: int = 0,
     end: int = 1 << 62,
 ) -> LogFacts:
-    """Read the open records of a log, signatures checked where `public` is given. Raises StorageError.
+    """Read the open records of a log, and check their signatures if `public` is given. Raises StorageError.
 
-    `book`: that of the records before `first`, which continues; `end`: the first record to leave out.
+    `book`: the facts of the records before `first`, to continue. `end`: the first record to leave out.
     """
     book = LogFacts() if book is None else book
     rows = database.conn.execute(

@@ -1,4 +1,4 @@
-"""Time as this project writes it: int64 microseconds since 1970, UTC; its units, one formatter, one parser.
+"""The project's times, int64 microseconds UTC since 1970: their units, a formatter and a parser.
 
 Dates beyond the calendar (year 10000, negative) never raise: their number is shown.
 """
@@ -26,7 +26,7 @@ _PRECISIONS = {
 
 
 def now_us() -> int:
-    """The system clock, microseconds UTC. Custody's own trusted time is `storage.clock_trust`."""
+    """The system clock in microseconds UTC. For custody's trusted time see `storage.clock_trust`."""
     return time.time_ns() // 1000
 
 
@@ -44,9 +44,9 @@ def us_of(at: datetime) -> int:
 
 
 def utc_text(us: int, *, to: str = "millisecond") -> str:
-    """A time for people, cut off (not rounded) at day, minute, second or millisecond.
+    """A time for people, truncated (not rounded) to day, minute, second or millisecond.
 
-    "2026-11-26 17:30:05.123 UTC"; a day alone: "2026-11-26".
+    "2026-11-26 17:30:05.123 UTC"; only a day: "2026-11-26".
     """
     at = moment(us)
     if at is None:
@@ -80,14 +80,14 @@ def day_text(day: int) -> str:
 
 
 def day_number(text: str) -> int:
-    """Days since 1970-01-01 of a day in the form of `day_text`. Raises RecordError."""
+    """The days since 1970-01-01 of a day in `day_text`'s form. Raises RecordError."""
     return parse_utc(text, where="day") // DAY_US
 
 
 def parse_utc(text: str, *, where: str = "time", assume_utc: bool = False) -> int:
-    """Microseconds UTC of an ISO 8601 time, or of what `utc_text` and `iso_text` write.
+    """Microseconds UTC of an ISO 8601 time, or of a text of `utc_text` or `iso_text`.
 
-    A date alone is its midnight, UTC. A time without a zone is refused unless `assume_utc`.
+    A date without a time means midnight UTC. A time without a zone is refused unless `assume_utc`.
     Raises RecordError.
     """
     trimmed = text.strip().removesuffix(" UTC")

@@ -1,4 +1,4 @@
-"""Offline inclusion proofs as C2SP tlog-proof files: written and read as a pair. No I/O."""
+"""Writes and reads offline inclusion proofs as C2SP tlog-proof files. No I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INDEX = re.compile(r"index (0|[1-9][0-9]{0,17})")
 
 @dataclass(frozen=True, slots=True)
 class TlogProof:
-    """A leaf's index, its audit path, and the signed note it leads to."""
+    """A leaf's index, its audit path, and the signed note to which it leads."""
 
     index: int
     path: tuple[bytes, ...]
@@ -46,6 +46,6 @@ def parse(text: str) -> TlogProof:
         raise ProofError("a hash is not base64", where="tlog-proof") from None
     if any(len(one) != 32 for one in path):
         raise ProofError("a hash has not 32 bytes", where="tlog-proof")
-    if write(int(match[1]), path, checkpoint) != text:  # base64 has ends that are read as another's
+    if write(int(match[1]), path, checkpoint) != text:  # different base64 endings may decode alike
         raise ProofError("is not written as a proof is", where="tlog-proof")
     return TlogProof(int(match[1]), path, checkpoint)

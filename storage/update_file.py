@@ -1,4 +1,4 @@
-"""An update as one file: what it is, the proof that the release log holds it, and the bundle. No I/O.
+"""An update as one file: its description, the proof that it is in the release log, and the bundle. No I/O.
 
 The file is an uncompressed POSIX tar with three members in this order:
 
@@ -6,8 +6,8 @@ The file is an uncompressed POSIX tar with three members in this order:
     release.tlog-proof   C2SP tlog-proof of that leaf, its checkpoint signed by the log and its witnesses
     bundle.raucb         the RAUC bundle, signed; its SHA-256 and size are in release.txt
 
-`ReleaseTrust` is what the image brings: the log's key, the witnesses' keys and how many of them must sign.
-The unit's installer and the department's desk read the file by this module.
+`ReleaseTrust` comes with the image: the log's key, the witnesses' keys, and how many of them must sign.
+The unit's installer and the department's desk read the file with this module.
 """
 
 from __future__ import annotations
@@ -76,20 +76,20 @@ class SystemRelease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseTrust:
-    """Whom this image believes about releases."""
+    """The keys that this image trusts for releases."""
 
     log: NoteKey
     witnesses: tuple[NoteKey, ...]
     quorum: int
 
     def text(self) -> str:
-        """As in the image: `log VKEY`, `witness VKEY` each, `quorum N`."""
+        """The image's text: `log VKEY`, one `witness VKEY` each, `quorum N`."""
         lines = [f"log {self.log.text()}", *(f"witness {one.text()}" for one in self.witnesses)]
         return "\n".join([*lines, f"quorum {self.quorum}", ""])
 
     @classmethod
     def parse(cls, text: str) -> ReleaseTrust:
-        """Parse. Raises UpdateFileError: an image with broken trust installs nothing."""
+        """Parse the text. Raises UpdateFileError: an image with damaged trust installs nothing."""
         found: dict[str, list[str]] = {"log": [], "witness": [], "quorum": []}
         for line in text.splitlines():
             word, _, value = line.partition(" ")
@@ -107,7 +107,7 @@ class ReleaseTrust:
 
 
 def check_proof(leaf: str, proof_text: str, trust: ReleaseTrust) -> None:
-    """Does the release log hold this leaf? RFC 9162, 2.1.3. Raises UpdateFileError."""
+    """Check that the release log contains this leaf. RFC 9162, 2.1.3. Raises UpdateFileError."""
     try:
         proof = parse(proof_text)
         head = open_checkpoint(proof.checkpoint, trust.log)
@@ -122,8 +122,9 @@ def check_proof(leaf: str, proof_text: str, trust: ReleaseTrust) -> None:
 
 
 def check_own_proof(leaf: str, proof_text: str) -> None:
-    """Does the proof lead from this leaf to its own checkpoint? Without the log's key that is all there is to
-    check. Raises UpdateFileError."""
+    """Check that the proof leads from this leaf to its own checkpoint, which is all that can be checked
+    without the log's key. Raises UpdateFileError.
+    """
     try:
         proof = parse(proof_text)
         _verify(leaf, proof, Checkpoint.parse(split_note(proof.checkpoint)[0]))
@@ -140,10 +141,11 @@ def read_update(
     admit: Callable[[str, str, SystemRelease], None],
     write: Callable[[bytes], object],
 ) -> SystemRelease:
-    """The release of an update file, each piece of its bundle given to `write`, and its digest compared.
+    """Read an update file: give each piece of its bundle to `write`, check its digest, and return its
+    release.
 
     admit: called with the leaf, the proof's text and the release before the bundle's first byte is read.
-    Raises UpdateFileError, and what admit raises; what was written must then be thrown away.
+    Raises UpdateFileError, and what admit raises; then the caller must discard what was written.
     """
     try:
         text = _small(source, RELEASE, MAX_RELEASE_BYTES)
@@ -157,8 +159,9 @@ def read_update(
 
 
 def _member(source: IO[bytes], name: str, limit: int) -> int:
-    """The size of the member whose header comes next. Not by `TarFile`: it reads a PAX or long-name header of
-    any size into memory, before any proof."""
+    """The size of the member whose header comes next. Does not use `TarFile`, which reads a PAX or long-name
+    header of any size into memory before any proof.
+    """
     head = tarfile.TarInfo.frombuf(source.read(tarfile.BLOCKSIZE), "utf-8", "strict")
     if head.name != name or head.type not in PLAIN or not 0 < head.size <= limit:
         raise UpdateFileError(f"is not an update file: {name} expected, of at most {limit} bytes")
@@ -171,7 +174,7 @@ def _small(source: IO[bytes], name: str, limit: int) -> str:
 
 
 def _pieces(source: IO[bytes], size: int) -> Iterator[bytes]:
-    """The body of a member, then past the zeros that fill its last block. Raises UpdateFileError."""
+    """Yield the body of a member, then skip the zeros that fill its last block. Raises UpdateFileError."""
     left = size
     while left:
         chunk = source.read(min(left, 1 << 20))

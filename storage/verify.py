@@ -1,9 +1,10 @@
-"""Checks a home with nothing but a public key: every signature, the tree, every stored byte, every receipt.
+"""Checks a home with only a public key: every signature, the tree, every stored byte, every receipt.
 
-Reads only; repairs nothing; trusts no cache; makes no file beside the evidence. Findings come in log order,
-so the first one names the first bad record. A whole older copy of a home is consistent with itself: only an
-anchor (a checkpoint that the department co-signed, a slot that is a chip) shows it, and `anchored` says up
-to where one was seen, and whose. A slot that is a file is not an anchor: who writes the card can write it.
+It only reads; repairs nothing; trusts no cache; makes no file next to the evidence. Findings are in log
+order, so the first one names the first bad record. A complete older copy of a home is consistent with itself:
+only an anchor (a checkpoint that the department co-signed, a slot in a chip) reveals it. `anchored` says up
+to which record there is one, and whose. A slot that is a file is not an anchor: anyone who can write the card
+can write it.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def verify_home(
 ) -> UnitReport:
     """Check a home against `key` (its own log.pub if None) and, if given, against its slot.
 
-    `department`: its log's key; checks co-signatures and upload receipts too. Without it a note says that
-    they were not checked, and they count as no anchor. `given_up`: the home's log was replaced by another.
-    Writes nothing, not even beside the home. Raises LedgerError only if there is no home to check.
+    `department`: its log's key; then co-signatures and upload receipts are checked too. Without it a note
+    says that they were not checked, and they do not count as anchors. `given_up`: another log replaced the
+    home's. Writes nothing, not even next to the home. Raises LedgerError only if there is no home to check.
     """
     home.need()
     report = UnitReport()
@@ -58,7 +59,7 @@ def verify_home(
 
 @contextlib.contextmanager
 def _snapshot(home: Home) -> Iterator[sqlite_utils.Database]:
-    """One consistent view, whatever a running writer adds meanwhile. It writes nothing."""
+    """A consistent view, whatever a running writer adds meanwhile. Writes nothing."""
     with schema.evidence(home.database, written=home.is_written()) as database:
         schema.found(database, home.database)
         database.conn.execute("BEGIN")

@@ -1,4 +1,4 @@
-"""The files of a home, checked against what its log names: images, strays, the slot, and foreign files."""
+"""Checks the files of a home against those that its log names: images, strays, the slot, foreign files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ SLOT_FILE = "file:"
 SLOT_URI = re.compile(r"file:[^/]+|loopback:/.+|tpm:.+")
 OWN_FILES = frozenset({"log.pub", "slot.uri", "door.sock", "lock", "book.snapshot", "reserve"})
 OWN_FOLDERS = frozenset({"blobs", "strays", "demo-people"})
-UNFINISHED = (".new",)  # what a power cut leaves of a file that was being replaced
+UNFINISHED = (".new",)  # left by a power cut while a file is replaced
 
 
 def check_folder(home: Home, report: UnitReport, *, given_up: bool) -> str:
-    """Check that every file is in its place, and that a slot that is a file exists. The slot's URI, "" if
-    unknown."""
+    """Check that every file is in its place and a file slot exists; returns the slot's URI or ""."""
     uri = ""
     with caught(report, "slot.uri"):
         uri = home.read_slot_uri()
@@ -44,14 +43,14 @@ def check_folder(home: Home, report: UnitReport, *, given_up: bool) -> str:
 
 
 def _own_file(path: Path, known: frozenset[str] | set[str]) -> bool:
-    """Whether a ledger has a file of this name, or a power cut could leave it while one is replaced."""
+    """Whether a ledger has a file of this name, or a power cut may leave one."""
     return not path.is_dir() and (path.name in known or path.suffix in UNFINISHED)
 
 
 def check_images(
     home: Home, book: LogFacts, named: dict[int, set[str]], report: UnitReport, *, images_ahead: int
 ) -> None:
-    """Check images without a record: a power cut leaves a few (a note); more are a finding.
+    """Check images without a record: a power cut leaves a few (a note), more are a finding.
 
     images_ahead: how many images the interrupted operation had announced.
     """
@@ -97,8 +96,7 @@ def _epoch(  # noqa: PLR0917 - one call
 
 
 def image_bytes(path: Path) -> bytes | None:
-    """An image's bytes; None if it is missing. Raises LedgerError if it is too large, or not an image of
-    ours."""
+    """An image's bytes; None if it is missing. Raises LedgerError if it is too large or not our image."""
     try:
         return files.read_bounded(path, MAX_BLOB_BYTES)
     except FileNotFoundError:

@@ -35,9 +35,9 @@ def is_package(path: Path) -> bool:
 
 
 def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None = None) -> UnitReport:
-    """Check a package against `key` (its own log.pub if None: consistent then, but not proven).
+    """Check a package against `key` (its own log.pub if None: then it is only consistent, not proven).
 
-    department: its log's key, which must have co-signed this log; that too proves the log key.
+    department: its log's key, which must have co-signed this log; that also proves the log key.
     """
     report = UnitReport()
     key = _key(folder, key, report)
@@ -56,7 +56,7 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
             raise PackageError("of another format or another log", where=HEAD_FILE)
         _files(folder, head, report)
         if any(one.what == LINE_ENDS for one in report.findings):
-            return report  # whatever else was said of such files would hide why
+            return report  # other findings about such files would hide the reason
         proven, shown = set(OF_THE_PACKAGE), dict[int, OpenedRecord]()
         checkpoint = _read(folder, "checkpoint").decode(errors="replace")
         for name, sequences in (("records", head.records), ("accesses", head.accesses)):
@@ -88,7 +88,7 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
 
 
 def _key(folder: Path, given: NoteKey | None, report: UnitReport) -> NoteKey | None:
-    """The key to check with: the one given, else the package's own; None where there is neither."""
+    """The key to check with: the given one, else the package's own; None if there is neither."""
     own = None
     with caught(report, KEY_FILE):
         own = NoteKey.parse(_read(folder, KEY_FILE).decode())
@@ -102,7 +102,7 @@ def _key(folder: Path, given: NoteKey | None, report: UnitReport) -> NoteKey | N
 def _whole(
     head: UnitPackageHead, where: str, leaf: Leaf, opened: Mapping[str, Opened], report: UnitReport
 ) -> None:
-    """A record shows all that it has, but for what the head says was withheld."""
+    """Check that a record shows all its elements, except for those that the head names as withheld."""
     if set(opened) != set(leaf.elements) - evidence.hidden(head.withheld):
         report.add(where, "shows other elements than the package says", leaf.sequence)
     text = opened.get(TEXT)
@@ -111,7 +111,7 @@ def _whole(
 
 
 def _say_newer(head: UnitPackageHead, department: NoteKey | None, report: UnitReport) -> None:
-    """Say which records rest on the log's key alone: its thief makes others, beside an old co-signature."""
+    """Report which records rest only on the log's key: with it, a thief can add records to an old anchor."""
     newer = [one for one in head.records if one >= report.anchored]
     if department is not None and newer and not report.findings:
         records = counted(len(newer), "record")
@@ -127,8 +127,9 @@ def _say_newer(head: UnitPackageHead, department: NoteKey | None, report: UnitRe
 
 
 def _anchored(folder: Path, key: NoteKey, department: NoteKey | None) -> int:
-    """Check the co-signed checkpoint: it is of this log, the package's continues it, and that department
-    co-signed it. Its size."""
+    """Check that the co-signed checkpoint is of this log, that the package's continues it, and that this
+    department co-signed it; returns its size.
+    """
     if not (folder / ANCHOR).is_file():
         raise PackageError("is missing: the department had co-signed nothing of this log", where=ANCHOR)
     note = _read(folder, ANCHOR).decode()
@@ -150,7 +151,7 @@ def _read(folder: Path, name: str) -> bytes:
 
 
 def _files(folder: Path, head: UnitPackageHead, report: UnitReport) -> None:
-    """Every listed file there and unaltered, and nothing besides."""
+    """Check that every listed file is there and unaltered, and that there are no others."""
     listed = dict(head.files)
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()}
     for name in sorted(there - set(listed) - {HEAD_FILE, "SHA256SUMS"}):
@@ -178,14 +179,15 @@ def _files(folder: Path, head: UnitPackageHead, report: UnitReport) -> None:
 def _record(
     folder: Path, sequence: int, key: NoteKey, report: UnitReport, checkpoint: str
 ) -> tuple[set[str], Leaf, dict[str, Opened]]:
-    """One record: leaf, proof, commitments, and the plain files against what was committed. All files that
-    are about it, its leaf, and what is shown of it. `checkpoint`: the package's, under which the record is
-    proven."""
+    """Check one record: leaf, proof, commitments, and the plain files against the commitments.
+
+    Returns all its files, its leaf, and its shown elements. `checkpoint`: the package's, which must prove it.
+    """
     data = _read(folder, "leaf.cose")
     leaf = open_leaf(data, key.public)
     proof = tlog_proof.parse(_read(folder, "record.tlog-proof").decode())
     head = open_checkpoint(proof.checkpoint, key)
-    # the anchor covers this checkpoint; under another one the log key could prove anything
+    # the anchor covers this checkpoint; with another one the log key could prove anything
     if proof.checkpoint != checkpoint:
         raise ProofError("is proven under another tree head than the package's", where=f"record {sequence}")
     if leaf.sequence != sequence or proof.index != sequence or leaf.log_id != log_id_of(key.public):

@@ -1,4 +1,4 @@
-"""One pass of `verify` over a home: leaves in order, each with its elements, against keys and tree heads."""
+"""One pass of `verify` over a home: checks leaves in order, with their elements, keys and tree heads."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class HomeCheck:
         self.database, self.db, self.key, self.report = database, database.conn, key, report
         self.department = department
         self.unchecked = (
-            0  # co-signed checkpoints and receipts left unchecked for want of the department's key
+            0  # co-signed checkpoints and receipts that could not be checked without the department's key
         )
         self.log_id = log_id_of(key.public)
         self.home, self.slot_uri = home, slot_uri
@@ -117,7 +117,7 @@ class HomeCheck:
             self.report.add("ledger.sqlite3", "tables differ from what this program makes")
 
     def _heads(self, content: slot.SlotContent | None) -> list[tuple[str, int, bytes]]:
-        """(where, size, root) of every signed or kept tree head."""
+        """(where, size, root) of every signed or stored tree head."""
         found = [(HEAD, None, str(note)) for (note,) in self.db.execute("SELECT note FROM head")]
         if len(found) != 1:
             self.report.add(HEAD, "the signed head is missing")
@@ -149,7 +149,7 @@ class HomeCheck:
             self.report.anchored, self.report.anchored_by = size, by
 
     def _cosigned(self, note: str) -> bool:
-        """An anchor is one only by the department's co-signature. Raises CheckpointError."""
+        """Check an anchor's co-signature, if the department's key is known. Raises CheckpointError."""
         if self.department is None:
             self.unchecked += 1
             return False
@@ -228,7 +228,7 @@ class HomeCheck:
             self.report.add(where, "was altered: its SHA-256 is not the record's", leaf.sequence)
 
     def _open_record(self, leaf: Leaf, stored: dict[str, bytes]) -> None:
-        """Check an open record: its entry, and its key material as long as that is current."""
+        """Check an open record: its entry, and its key material while that is current."""
         sequence = leaf.sequence
         if leaf.epoch or ENTRY not in leaf.elements or ENTRY not in stored:
             self.report.add(f"record {sequence}", "its entry is missing", sequence)
@@ -264,7 +264,7 @@ class HomeCheck:
         return None
 
     def _resealed(self, leaf: Leaf, record: Resealed, name: str, inline: bytes | None) -> None:
-        """Held content under its own key: the commitment must be the one of the record it came from."""
+        """Check held content under its own key: its commitment must be that of the original record."""
         mark, where = leaf.elements[name], f"record {leaf.sequence}, {name}"
         original = open_leaf(LogReader(self.database).leaf(record.record), self.key.public)
         if record.record >= leaf.sequence or original.elements.get(name, mark).commitment != mark.commitment:
@@ -272,7 +272,7 @@ class HomeCheck:
         self._element(leaf, name, mark, record.epoch, inline)
 
     def _receipt(self, sequence: int, record: Record) -> None:
-        """The department's signature on an upload receipt, where its key was given."""
+        """Check the department's signature on an upload receipt, if its key was given."""
         if not isinstance(record, UploadReceipt):
             return
         if self.department is None:
@@ -284,7 +284,7 @@ class HomeCheck:
         self._receipted_tree(sequence, said)
 
     def _receipted_tree(self, sequence: int, said: ReceivedRanges) -> None:
-        """A receipt names a tree: it must be this log's, as it was before the receipt came."""
+        """Check that the tree in a receipt is this log's, at a size before the receipt came."""
         where = f"record {sequence}"
         if said.size > sequence:
             self.report.add(where, f"is a receipt for {said.size} records that came after it", sequence)
@@ -306,7 +306,7 @@ class HomeCheck:
                 self.report.add("state", what)
 
     def _nodes(self, size: int) -> None:
-        """The kept subtree hashes, recomputed level by level from the leaf hashes that were checked."""
+        """Recompute the stored subtree hashes level by level from the checked leaf hashes."""
         with caught(self.report, "nodes"):
             reader, expected = LogReader(self.database), 0
             rows = self.db.execute("SELECT level, idx, hash FROM nodes ORDER BY level, idx")
@@ -322,7 +322,7 @@ class HomeCheck:
                 self.report.add("nodes", f"{expected} cached tree hashes, not {wanted}")
 
     def _slot(self, content: slot.SlotContent) -> None:
-        """The slot's KEK opens the keyring, and the keyring holds this log's key."""
+        """Check that the slot's KEK opens the keyring, and that the keyring has this log's key."""
         if content.log_id != self.log_id:
             self.report.add(SLOT, "holds the key of another log")
             return
@@ -342,7 +342,7 @@ class HomeCheck:
         self.report.slot_checked = True
 
     def _wrong_key(self, key: EpochKey, held: set[int]) -> Iterator[str]:
-        """The fault of a key that today's slot opens, above all that it exists."""
+        """Yield the faults of a key that the current slot opens, above all that it exists."""
         epoch, facts = f"epoch {key.epoch}", self.book.epochs.get(key.epoch)
         if facts is None:
             yield f"holds the key of {epoch}, which was never opened"
@@ -360,7 +360,7 @@ class HomeCheck:
 
 
 class Elements:
-    """The elements table read once, in step with the leaves."""
+    """Reads the elements table once, in step with the leaves."""
 
     def __init__(self, database: sqlite_utils.Database, report: UnitReport) -> None:
         self._rows = self._read(database)
@@ -374,13 +374,13 @@ class Elements:
             yield int(sequence), str(name), blob_of(stored)
 
     def rest(self) -> None:
-        """Whatever follows the last record belongs to none."""
+        """Report elements after the last record, which belong to none."""
         while self._ahead is not None:
             self._report.add("elements", "an element without a record", self._ahead[0])
             self._ahead = next(self._rows, None)
 
     def of(self, sequence: int) -> dict[str, bytes]:
-        """The elements of a record. Rows that were passed over belong to no record and are reported."""
+        """The elements of a record. Reports skipped rows, which belong to no record."""
         found: dict[str, bytes] = {}
         while self._ahead is not None and self._ahead[0] <= sequence:
             if self._ahead[0] == sequence:

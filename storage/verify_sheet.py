@@ -1,5 +1,4 @@
-"""What a unit's package says in words of its own, in its head and on its cover sheet, held against its
-records. No I/O."""
+"""Checks what a unit's package says in its head and on its cover sheet against its records. No I/O."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ def check(
     sheets: Mapping[str, bytes],
     report: UnitReport,
 ) -> None:
-    """Both say what the records say, which were found to be the log's. `sheets`: each file of SHEETS."""
+    """Check that head and sheets agree with the records, which are already verified. `sheets`: by SHEETS."""
     with caught(report, "package.cose"):
         _demand_logged(head, shown)
     with caught(report, "cover.txt"):
@@ -42,15 +41,17 @@ def check(
 
 
 def _demand_logged(head: UnitPackageHead, shown: Mapping[int, OpenedRecord]) -> None:
-    """What the head says of its own, in a unit's words: its number, hold, records, and what is withheld are
-    those that the entry of the export has. Raises PackageError."""
+    """Check that the head's number, hold, records and withheld elements are those in the export's log entry.
+
+    Raises PackageError.
+    """
     said = [head.number, *(value for _, value in head.facts)]
     if not all(map(evidence.is_line, said)) or not {label for label, _ in head.facts} <= FACTS:
         raise PackageError("says something that no unit's package says")
     if not set(head.withheld) <= set(evidence.ELEMENTS):
         raise PackageError("withholds something that no record has")
     if TEXT in head.withheld:
-        return  # said with the accesses
+        return  # reported with the accesses
     wanted = evidence.export_subject(
         () if head.hold is not None else head.records, head.hold, head.number, head.withheld
     )
@@ -74,10 +75,10 @@ def _sheet(
     sheets: Mapping[str, bytes],
     report: UnitReport,
 ) -> None:
-    """Make the cover sheet again in the words of its version, and compare.
+    """Make the cover sheet again with the wording of its version, and compare.
 
-    A different one is a finding. Of before the words had a version, several were in use: another one is not
-    checked then, and the report says so, because the holder of the log key could claim that.
+    A difference is a finding. Before the wording had versions, several were in use: then a different sheet is
+    not checked, and the report says so, since the holder of the log key could claim that case.
     """
     if head.sheet > cover_sheet.VERSION:
         report.add("cover.txt", f"is worded by a later version of this program: {UPDATE}")
@@ -88,7 +89,7 @@ def _sheet(
         if ENTRY in opened:
             entry = codec.from_bytes(RECORDS[leaf.kind], opened[ENTRY].content)
             lines[sequence] = evidence.access_line(sequence, entry)
-    if len(lines) < len(head.accesses):  # the entries name the plate: they are withheld with the text
+    if len(lines) < len(head.accesses):  # entries name the plate, so they are withheld with the text
         said = _said_of_accesses(sheets["cover.txt"].decode(), head.accesses)
         lines = dict(zip(head.accesses, said, strict=True)) | lines
         report.notes.append(
@@ -115,7 +116,7 @@ def _sheet(
 
 
 def _compare(sheets: Mapping[str, bytes], version: int, report: UnitReport, story: cover_sheet.Story) -> None:
-    """Both sheets are what a unit makes of this, in the words of that version; or, where it is 0, of any."""
+    """Check that a unit makes both sheets from this, in the wording of this version, or of any if it is 0."""
     versions = [version] if version else list(range(1, cover_sheet.VERSION + 1))
     stories = [replace(story, version=one) for one in versions]
     for name, make in (("cover.txt", cover_sheet.as_text), ("cover.html", cover_sheet.as_html)):
@@ -131,7 +132,7 @@ def _compare(sheets: Mapping[str, bytes], version: int, report: UnitReport, stor
 
 
 def _said_of_accesses(text: str, sequences: Sequence[int]) -> list[str]:
-    """The sheet's lines about accesses, each checked to be about its own entry. Raises PackageError."""
+    """The sheet's lines about accesses; checks that each is about its own entry. Raises PackageError."""
     part = text.rpartition(f"\n{cover_sheet.ACCESSES}\n")[2].partition("\n\n")[0]
     lines = [line.removeprefix("  ") for line in part.split("\n")]
     named = [f"record {sequence}: " for sequence in sequences]
