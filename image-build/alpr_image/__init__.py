@@ -1,5 +1,5 @@
 """Builds the flashable image and its packages, and boots it under QEMU.
 
-Promises: every input is in a lock with its SHA-256 and fails on drift; two builds of one commit give one root
-hash; nothing is fetched but from the package mirrors of the machine that builds.
+Promises: a lock has the SHA-256 of every input, and any drift fails the build; two builds of one commit give
+the same root hash; everything is fetched from the package mirrors of the machine that builds.
 """

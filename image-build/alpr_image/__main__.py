@@ -23,7 +23,7 @@ PARTS = ("visit", "hard-day", "chip", "fuses", "second-disk", "tampered", "tampe
 
 
 def main() -> int:
-    """Do it; exit status 1 with one reason if a step fails."""
+    """Run one verb; returns 1 after printing the reason if a step fails."""
     parser = argparse.ArgumentParser(
         prog="alpr_image", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -125,11 +125,11 @@ def _test(shop: Workshop, only: list[str], *, built: bool) -> int:
     made = image.build(shop, board="virt", version=1, name=version(), show=_show, fresh=not built)
     parts = image.ImageParts.gather(shop, "virt")
     bench = story.BenchStory(shop, parts.keys, _show)
-    if "tampered-here" in only:  # no machine: the same rules, asked of this machine's tools
+    if "tampered-here" in only:  # no virtual machine: this machine's tools apply the same rules
         tampering.tampered(bench, parts, made, booted=False)
     if "visit" in only:
         machine, card, office = visit.first_day(bench, made)
-    elif "hard-day" in only:  # of an earlier run
+    elif "hard-day" in only:  # with the unit of an earlier run
         (machine, card), office = bench.last_unit(), Office(bench.folder / "office")
     if "hard-day" in only:
         stick = trials.Stick.filled(bench, parts, made.update)

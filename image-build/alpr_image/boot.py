@@ -19,11 +19,11 @@ OS_RELEASE = 'NAME="ALPR reader"\nID=alpr\nVERSION_ID={version}\nPRETTY_NAME="AL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardProfile:
-    """A board as its board.toml describes it.
+    """A board, as described in its board.toml.
 
-    stand_in: the kernel of Debian's that takes the place of one that the mirror does not have, with the
-    modules that this one needs besides. firmware: the package whose files the board's own loader reads.
-    packages: of the board's own archive; those that the mirror lacks are left out and reported.
+    stand_in: the Debian kernel that replaces one that the mirror does not have, with the extra modules that
+    it needs. firmware: the package with the files for the board's own loader. packages: from the board's own
+    archive; those that the mirror lacks are left out and reported.
     """
 
     name: str
@@ -58,9 +58,7 @@ def uki(
     version: int,
     name: str,
 ) -> Path:
-    """Kernel, initramfs and command line as one file, signed: with Secure Boot no part of it can be
-    changed.
-    """
+    """Make one signed file of kernel, initramfs and command line, so that Secure Boot protects them all."""
     release = out.with_suffix(".os-release")
     release.write_text(OS_RELEASE.format(version=version, name=name), encoding="utf-8")
     image = next((kernel / "boot").glob("vmlinuz-*"))
@@ -93,7 +91,7 @@ def rpi_boot(
 ) -> Path:
     """The boot partition of a Raspberry Pi's slot.
 
-    firmware: the unpacked package with the loader's files. kernel: the unpacked kernel, device trees and all.
+    firmware: the unpacked package with the loader's files. kernel: the unpacked kernel with its device trees.
     """
     files = rpi_boot_files(shop, board, firmware=firmware, kernel=kernel, initramfs=initramfs)
     return boot_partition(shop, files, out)
@@ -114,7 +112,7 @@ def rpi_boot_files(
     }
     for pattern in ("start4.elf", "fixup4.dat"):
         found |= {path.name: path for path in firmware.rglob(pattern)}
-    for tree in (firmware, kernel):  # Raspberry Pi's packages have them in one, Debian's in the other
+    for tree in (firmware, kernel):  # Raspberry Pi's packages have them in the one, Debian's in the other
         found |= {path.name: path for path in sorted(tree.rglob("bcm271[12]*.dtb"))}
         found |= {f"overlays/{path.name}": path for path in sorted(tree.rglob("overlays/*.dtbo"))}
     missing = [name for name in RPI_NEEDED if name not in found]
@@ -124,15 +122,15 @@ def rpi_boot_files(
 
 
 def _copied(source: Path, stage: Path) -> Path:
-    """A copy, whose time may be set."""
+    """A copy whose time may be set."""
     return Path(shutil.copyfile(source, stage / source.name))
 
 
 def unsigned(data: bytes) -> bytes:
-    """A signed PE32+ file without its signature: what two builds of one commit share.
+    """A signed PE32+ file without its signature, which is equal in two builds of one commit.
 
-    Its checksum and the entry of the certificate table are zero, the table is cut off (Microsoft, PE Format:
-    optional header, 96 + 16; attribute certificate table).
+    The checksum and the entry of the certificate table are set to zero, and the table is removed (Microsoft,
+    PE Format: optional header, 96 + 16; attribute certificate table).
     """
     header = int.from_bytes(data[0x3C:0x40], "little") + 24
     if data[header : header + 2] != b"\x0b\x02":
@@ -146,7 +144,7 @@ def unsigned(data: bytes) -> bytes:
 
 
 def unsigned_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of what a build made for a boot slot, except signatures, which contain their time."""
+    """SHA-256 of a build's boot files without their signatures, which contain a time."""
     signed = folder / "unit.efi"
     whole = unsigned(signed.read_bytes()) if signed.exists() else (folder / "boot.img").read_bytes()
     found = {"initramfs": (folder / "initramfs").read_bytes(), "boot file": whole}

@@ -1,4 +1,4 @@
-"""An update: the RAUC bundle of both partitions of a slot, its leaf and proof, in one file."""
+"""Makes an update: one file with the RAUC bundle of both partitions of a slot, its leaf, and the proof."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rauc_bundle(
     out: Path,
     signer: str = "bundle",
 ) -> Path:
-    """The bundle alone. signer: whose certificate of the key folder."""
+    """Make only the bundle. signer: the certificate's name in the key folder."""
     stage = shop.path / "bundle"
     run(["rm", "-rf", stage])
     stage.mkdir()
@@ -51,7 +51,7 @@ def rauc_bundle(
     shop.tool(
         "rauc",
         "bundle",
-        "--mksquashfs-args=-noD -noF -noX",  # what is in it is compressed already
+        "--mksquashfs-args=-noD -noF -noX",  # its content is already compressed
         f"--cert={keys.pem(f'{signer}.pem')}",
         f"--key={keys.pem(f'{signer}.key')}",
         stage,
@@ -70,7 +70,7 @@ def update_file(
     out: Path,
     proof: str | None = None,
 ) -> Path:
-    """The file that a unit takes. log: where the release is entered; otherwise `proof` is used as given."""
+    """Make the file for a unit. log: where the release is added; otherwise `proof` is used as given."""
     data = bundle.read_bytes()
     release = SystemRelease(
         version=facts.version,
@@ -85,7 +85,7 @@ def update_file(
 
 
 def write_update(release: str, proof: str, bundle: bytes, out: Path) -> Path:
-    """Three members, in order, with fixed times and owners."""
+    """Write the three members in order, with fixed times and owners."""
     with tarfile.open(out, "w", format=tarfile.USTAR_FORMAT) as archive:
         for name, body in ((RELEASE, release.encode()), (PROOF, proof.encode()), (BUNDLE, bundle)):
             member = tarfile.TarInfo(name)

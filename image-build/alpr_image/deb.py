@@ -1,7 +1,7 @@
-"""Packages for those who keep their own system: `alpr-reader` (arm64), `alpr-department` (any machine).
+"""Builds packages for your own system: `alpr-reader` (arm64), `alpr-department` (any machine).
 
-Built with dpkg-deb, reproducibly. The unit's brings its libraries in its own folder, so that nothing of
-the system is shadowed; the camera's library is the system's (python3-picamera2, of Raspberry Pi's archive).
+They are built reproducibly with dpkg-deb. The unit's package has its libraries in its own folder, so that it
+shadows nothing of the system; the camera's library is the system's (Raspberry Pi's python3-picamera2).
 """
 
 from __future__ import annotations
@@ -69,22 +69,23 @@ fi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """A release of Raspberry Pi OS. without: libraries that come with the system; more: its packages of them.
+    """A release of Raspberry Pi OS. without: libraries that come with the system; more: its packages for
+    them.
 
-    bookworm's camera library is compiled against its own numpy 1.24, and one of another major version beside
-    it stops it at import; trixie's works with the lock's.
+    bookworm's camera library is compiled for its own numpy 1.24, and its import fails with another major
+    version of numpy; trixie's works with the lock's.
     """
 
     name: str
     title: str
     python: str
-    mark: str = ""  # behind the version, so that an upgrade of the system is one of the package
+    mark: str = ""  # after the version, so that a system upgrade also upgrades the package
     without: tuple[str, ...] = ()
     more: str = ""
 
     @property
     def next_python(self) -> str:
-        """The first version that its libraries are not for."""
+        """The first Python version that its libraries do not support."""
         major, minor = self.python.split(".")
         return f"{major}.{int(minor) + 1}"
 
@@ -103,12 +104,12 @@ SYSTEMS = (
 
 
 def build_debs(shop: Workshop) -> list[Path]:
-    """The packages, in the workshop's `debs-out`."""
+    """Build the packages in the workshop's `debs-out`."""
     return [*(build_reader(shop, system) for system in SYSTEMS), build_office(shop)]
 
 
 def build_reader(shop: Workshop, system: System) -> Path:
-    """alpr-reader_VERSION_arm64.deb for one system."""
+    """Build alpr-reader_VERSION_arm64.deb for one system."""
     tree = _fresh(shop, f"deb-reader-{system.name}")
     _lay_in(HERE / "unit", tree)
     folder = tree / wheels.FOLDER
@@ -121,7 +122,7 @@ def build_reader(shop: Workshop, system: System) -> Path:
         "alpr-fall-back",
         "alpr-selfcheck",
         "alpr-trial",
-    ):  # the image's alone
+    ):  # only for the image
         (tree / f"usr/lib/systemd/system/{name}.service").unlink()
     (tree / "usr/bin/alpr-install-update").unlink()
     (tree / "usr/share/man/man8/alpr-install-update.8").unlink()
@@ -156,12 +157,12 @@ def build_reader(shop: Workshop, system: System) -> Path:
 
 
 def reader_path(shop: Workshop, system: System) -> Path:
-    """Where the unit's package of this system is put."""
+    """The path of the unit's package for this system."""
     return shop.folder("debs-out") / f"alpr-reader_{version()}{system.mark}_arm64.deb"
 
 
 def build_office(shop: Workshop) -> Path:
-    """alpr-department_VERSION_all.deb."""
+    """Build alpr-department_VERSION_all.deb."""
     tree = _fresh(shop, "deb-department")
     _lay_in(HERE / "office", tree)
     share = tree / "usr/share/doc/alpr-department"
@@ -184,7 +185,7 @@ def build_office(shop: Workshop) -> Path:
 
 
 def manuals(tree: Path) -> None:
-    """Manual pages and completion of `reader`, made from its commands."""
+    """Make manual pages and shell completion of `reader` from its commands."""
     folder = tree / "usr/share/man/man1"
     folder.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "PYTHONPATH": str(PROJECT)}

@@ -1,6 +1,6 @@
-"""Installs a package for your own system in that system, arm64, and runs it there, under qemu-user.
+"""Installs a package for your own system in an arm64 tree of that system, and runs it there with qemu-user.
 
-Raspberry Pi's own packages are not in Debian: empty ones of their names stand in, so the camera is not tried.
+Raspberry Pi's own packages are not in Debian: empty packages replace them, so the camera is not tested.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ HOME = "/var/lib/alpr-reader"
 
 
 def try_deb(shop: Workshop, system: System, deb: Path, picture: Path, text: str) -> list[str]:
-    """What was run and what came of it, a line each. picture, text: a plate that must be read.
+    """Try a package; returns a line for each result. picture, text: a plate that must be read.
 
-    Raises BuildError if the package does not install, or a command does not do what it must.
+    Raises BuildError if the package cannot be installed, or a command gives a wrong result.
     """
     tree = _fresh_root(shop, system)
     stage = tree / "opt"
@@ -30,7 +30,7 @@ def try_deb(shop: Workshop, system: System, deb: Path, picture: Path, text: str)
     _inside(tree, ["dpkg", "--install", "/opt/stand-ins.deb", "/opt/one.deb"])
     done = [f"installed {deb.name} under Python {_inside(tree, ['python3', '--version']).split()[-1]}"]
     _expected(_inside(tree, ["reader", "--help"]), "Usage: reader", done, "reader --help")
-    # as StateDirectory= of the units does it
+    # as the units' StateDirectory= does
     _inside(tree, ["install", "-d", "-o", "alpr-reader", "-g", "alpr-reader", "-m", "700", HOME])
     as_reader = ["runuser", "-u", "alpr-reader", "--", "reader", "--home", HOME]
     _expected(_inside(tree, [*as_reader, "init"]), "key slot", done, "reader init, as its own account")
@@ -53,7 +53,7 @@ def _expected(said: str, words: str, done: list[str], what: str) -> None:
 
 
 def _fresh_root(shop: Workshop, system: System) -> Path:
-    """A copy of the release's arm64 root, which is made once: all its scripts run under emulation."""
+    """A copy of the release's arm64 root, which is made only once, since its scripts run under emulation."""
     _emulated()
     kept, tree = shop.path / f"try-{system.name}", shop.path / f"try-{system.name}-now"
     if not (kept / "etc/debian_version").exists():
@@ -78,7 +78,7 @@ def _fresh_root(shop: Workshop, system: System) -> Path:
 
 
 def _emulated() -> None:
-    """Programs of arm64 start here by qemu-user. Raises BuildError."""
+    """Check that qemu-user runs arm64 programs here. Raises BuildError."""
     if not (BINFMT / "register").exists():
         run(["mount", "-t", "binfmt_misc", "binfmt_misc", BINFMT])
     if not (BINFMT / "qemu-aarch64").exists():
@@ -88,7 +88,7 @@ def _emulated() -> None:
 
 
 def _stand_in(folder: Path) -> None:
-    """One empty package that provides those of Raspberry Pi's archive."""
+    """Make an empty package that provides those of Raspberry Pi's archive."""
     stage = folder / "stand-ins"
     (stage / "DEBIAN").mkdir(parents=True)
     (stage / "DEBIAN/control").write_text(
@@ -100,7 +100,7 @@ def _stand_in(folder: Path) -> None:
 
 
 def _inside(tree: Path, words: Sequence[str], *, allowed: Sequence[int] = (0,)) -> str:
-    """Run a program of the tree in it, alone in its namespaces; what it printed. Raises BuildError."""
+    """Run a program inside the tree, in its own namespaces; returns its output. Raises BuildError."""
     good = " ".join(map(str, allowed))
     script = f'exec 2>&1; "$@"; status=$?; case " {good} " in *" $status "*) exit 0;; esac; exit 1'
     mounts = f"mount -t proc proc {tree}/proc && mount --rbind /dev {tree}/dev"
@@ -111,6 +111,6 @@ def _inside(tree: Path, words: Sequence[str], *, allowed: Sequence[int] = (0,)) 
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "LC_ALL": "C.UTF-8",
         "DEBIAN_FRONTEND": "noninteractive",
-        "QEMU_CPU": "cortex-a72",  # a Pi 4's; with `max`, numpy's vector code gives NaN under emulation
+        "QEMU_CPU": "cortex-a72",  # that of a Pi 4; with `max`, numpy's vector code gives NaN under emulation
     }
     return run(["unshare", "--mount", "--pid", "--fork", "sh", "-c", enter, "enter", *words], env=clean)

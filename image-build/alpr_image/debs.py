@@ -1,7 +1,7 @@
-"""The Debian packages of an image: fetched by the suite's own apt, and held against a lock.
+"""The Debian packages of an image: fetched with the suite's own apt, and compared with a lock.
 
-A board's lock (`packages/debs-BOARD.lock`) has a line a package: name, version, architecture, SHA-256. A
-build fails on any difference, with the list of changes; `make image-lock` rewrites the locks.
+A board's lock (`packages/debs-BOARD.lock`) has a line per package: name, version, architecture, SHA-256. Any
+difference fails the build and lists the changes; `make image-lock` rewrites the locks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def lock_of(board: str) -> Path:
 
 
 def apt_folder(shop: Workshop, sources: Iterable[str]) -> Path:
-    """A private apt for arm64, with its lists; nothing counts as installed."""
+    """Make a private apt for arm64, with its lists; no package counts as installed."""
     root = shop.folder("apt")
     for folder in ("etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/lib/dpkg", "debs/partial"):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def apt_folder(shop: Workshop, sources: Iterable[str]) -> Path:
 
 
 def fetch(shop: Workshop, names: list[str]) -> list[Path]:
-    """The .deb files of exactly these packages, for arm64; an existing one is used."""
+    """Fetch the .deb files of exactly these packages, for arm64; existing files are used."""
     root = apt_folder(shop, source_lines("arm64"))
     lines = _apt(shop, root, "download", "--print-uris", *names).splitlines()
     wanted = [line.split()[1] for line in lines if line.startswith("'")]
@@ -76,7 +76,7 @@ def _apt(shop: Workshop, root: Path, *words: str) -> str:
 
 
 def lock_line(deb: Path) -> str:
-    """A package's line. The file's name holds name, version and architecture."""
+    """A package's line in a lock; its file name has name, version and architecture."""
     name, version, arch = deb.stem.split("_")
     return f"{name} {version.replace('%3a', ':')} {arch} {hashlib.sha256(deb.read_bytes()).hexdigest()}"
 
@@ -89,7 +89,7 @@ def write_lock(debs: Iterable[Path], lock: Path) -> None:
 
 
 def check_lock(debs: Iterable[Path], lock: Path) -> None:
-    """Raises BuildError with what moved."""
+    """Compare packages with a lock. Raises BuildError, which lists the changes."""
     held = set(lock.read_text(encoding="utf-8").splitlines())
     found = {lock_line(deb) for deb in debs}
     if held == found:
@@ -102,7 +102,7 @@ def check_lock(debs: Iterable[Path], lock: Path) -> None:
 
 
 def unpack(shop: Workshop, debs: Iterable[Path], root: Path) -> None:
-    """Put packages into a tree without their scripts, and list them in dpkg's database for the inventory."""
+    """Unpack packages into a tree without their scripts, and list them in dpkg's database (inventory)."""
     status, info = root / "var/lib/dpkg/status", root / "var/lib/dpkg/info"
     for deb in debs:
         control = shop.tool("dpkg-deb", "--field", deb)
@@ -117,9 +117,7 @@ def unpack(shop: Workshop, debs: Iterable[Path], root: Path) -> None:
 
 
 def compiled(root: Path, python: str, folders: Iterable[str]) -> None:
-    """Bytecode for a root that is never written, with no time in it. python: a host's of the same minor
-    version.
-    """
+    """Compile bytecode without times, for a read-only root. python: the host's, of the same minor version."""
     for folder in folders:
         run(
             [

@@ -1,4 +1,4 @@
-"""One board's image from its inputs to the card, step by step."""
+"""Builds one board's image from its inputs to the card, step by step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOST_PACKAGES = ("busybox-static", "systemd-boot-efi")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What a build made. boot: the boot partition of a slot."""
+    """The results of a build. boot: the boot partition of a slot."""
 
     facts: root.ImageLabel
     root: pack.VerifiedRoot
@@ -32,7 +32,7 @@ class Built:
     update: Path
 
     def figures(self) -> str:
-        """The figures, a line each."""
+        """The sizes and hashes, a line each."""
         sizes = {
             "root": self.root.image,
             "boot": self.boot,
@@ -45,7 +45,7 @@ class Built:
 
 
 def unpacked(shop: Workshop, names: list[str]) -> Path:
-    """These packages' files, in a folder of the workshop."""
+    """Unpack these packages into a folder of the workshop."""
     folder = shop.path / ("unpacked-" + hashlib.sha256(" ".join(names).encode()).hexdigest()[:8])
     wanted = debs.fetch(shop, names)
     stamp, names_wanted = folder / ".debs", "\n".join(path.name for path in wanted)
@@ -61,7 +61,7 @@ def unpacked(shop: Workshop, names: list[str]) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What the mirror has for a board. lacking: what is missing, in words for the person who builds."""
+    """What the mirror has for a board. lacking: what is missing, as lines for the person who builds."""
 
     kernel: str
     modules: tuple[str, ...]
@@ -71,7 +71,7 @@ class Chosen:
 
     @classmethod
     def of(cls, shop: Workshop, board: boot.BoardProfile) -> Chosen:
-        """Raises BuildError if neither the kernel nor its substitute is there."""
+        """Look at the mirror. Raises BuildError if it has neither the kernel nor its substitute."""
         wanted = [board.kernel, *board.packages, *([board.stand_in] if board.stand_in else [])]
         there = debs.available(shop, wanted)
         own = board.kernel in there
@@ -104,13 +104,13 @@ def _behind(shop: Workshop, name: str) -> str:
 
 
 def inputs(shop: Workshop, chosen: Chosen) -> list[Path]:
-    """Every .deb that an image of this board is made of."""
+    """All .deb files for an image of this board."""
     names = [*listed("plain.list"), *HOST_PACKAGES, *chosen.names]
     return [*root.used_debs(shop, shop.path / "base"), *debs.fetch(shop, names)]
 
 
 def relock(shop: Workshop) -> None:
-    """Write every board's lock from what the mirror has now."""
+    """Rewrite every board's lock from the mirror's current packages."""
     run(["rm", "-rf", shop.path / "apt"])
     root.build_base(shop)
     for name in BOARDS:
@@ -120,7 +120,7 @@ def relock(shop: Workshop) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageParts:
-    """What one board's images are made of: the kernel, what the initramfs and the UKI need, and the keys."""
+    """The parts of one board's images: the kernel, the inputs of initramfs and UKI, and the keys."""
 
     board: boot.BoardProfile
     chosen: Chosen
@@ -131,7 +131,7 @@ class ImageParts:
 
     @classmethod
     def gather(cls, shop: Workshop, name: str) -> ImageParts:
-        """Fetch and unpack. Raises BuildError."""
+        """Fetch and unpack the parts. Raises BuildError."""
         board = boot.BoardProfile.load(name)
         chosen = Chosen.of(shop, board)
         return cls(
@@ -147,7 +147,7 @@ class ImageParts:
 def assemble(
     shop: Workshop, parts: ImageParts, facts: root.ImageLabel, tree: Path, out: Path
 ) -> tuple[pack.VerifiedRoot, Path]:
-    """(verified root, boot partition of a slot) from a tree."""
+    """Make (verified root, boot partition of a slot) from a tree."""
     (tree / "usr/share/alpr/image.toml").write_text(facts.toml(), encoding="utf-8")
     root.set_times(tree)
     verified = pack.verified_root(shop, tree, out / "system.img")
@@ -187,7 +187,7 @@ def assemble(
 def build(
     shop: Workshop, *, board: str, version: int, name: str, show: Callable[[str], None], fresh: bool = True
 ) -> Built:
-    """Build one image. fresh: every tree again; else the last build's root tree. Raises BuildError."""
+    """Build one image. fresh: make every tree again; else use the last root tree. Raises BuildError."""
     begun = time.monotonic()
 
     def step(what: str) -> None:
@@ -236,6 +236,6 @@ def build(
 
 
 def build_again(shop: Workshop, built: Built, show: Callable[[str], None]) -> Built:
-    """The same image once more, every tree made from nothing: do two builds give one root hash?"""
+    """Build the same image again from nothing, to compare the root hashes of two builds."""
     facts = built.facts
     return build(shop, board=facts.board, version=facts.version, name=facts.name, show=show)

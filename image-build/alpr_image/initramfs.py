@@ -1,7 +1,7 @@
-"""The initramfs, made on the host: a busybox, veritysetup, the modules that find the root, and the root's
+"""Makes the initramfs on the host: a busybox, veritysetup, the modules that find the root, and the root's
 hash.
 
-Its only decision is which slot this is; its only success is a root that the hash inside it vouches for.
+It decides only which slot this is, and succeeds only with a root that matches the hash in it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WAYS = ("usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu", "usr/lib", "lib")
 
 
 def needed_libraries(shop: Workshop, tree: Path, program: Path) -> list[Path]:
-    """The closure of NEEDED entries, as paths in the tree. Raises BuildError for one that is not there."""
+    """The closure of NEEDED entries, as paths in the tree. Raises BuildError for a missing library."""
     found: dict[str, Path] = {}
     waiting = [program]
     while waiting:
@@ -54,7 +54,7 @@ def needed_libraries(shop: Workshop, tree: Path, program: Path) -> list[Path]:
 
 
 def module_closure(modules: Path, wanted: Iterable[str]) -> list[Path]:
-    """These modules and all that they need (modules.dep, modules.softdep), in the order of loading."""
+    """These modules and all that they need (modules.dep, modules.softdep), in loading order."""
     depends: dict[str, tuple[str, list[str]]] = {}
     for line in (modules / "modules.dep").read_text(encoding="utf-8").splitlines():
         path, _, rest = line.partition(":")
@@ -110,7 +110,7 @@ def build(
     root: VerifiedRoot,
     out: Path,
 ) -> Path:
-    """Write `out`. modules: the kernel's module folder, with modules.dep."""
+    """Write the initramfs to `out`. modules: the kernel's module folder, with modules.dep."""
     stage = shop.path / "initramfs"
     run(["rm", "-rf", stage])
     for name in ("bin", "dev", "proc", "sys", "run", "lower", "layer", "new", "lib", "modules", "etc"):

@@ -1,9 +1,7 @@
-"""The keys of a bench: who signs bundles, boot files and the release log. Made once in the workshop, never
-shipped.
+"""The keys of a bench, for bundles, boot files and the release log: made once in the workshop, never shipped.
 
-A project or a vendor that releases names its own folder (ALPR_IMAGE_KEYS), of the same file names; the
-private
-halves may be on a token, because only the step that signs reads them.
+A project or vendor that makes releases names its own folder (ALPR_IMAGE_KEYS) with the same file names; the
+private keys may be on a token, because only the signing step reads them.
 """
 
 from __future__ import annotations
@@ -24,23 +22,23 @@ WITNESS_NAME = "alpr-reader.example/release-witness"
 
 @dataclass(frozen=True, slots=True)
 class KeyFolder:
-    """The places of the keys."""
+    """A folder with the keys."""
 
     path: Path
 
     @property
     def log_key(self) -> Ed25519PrivateKey:
-        """Signs the release log's checkpoints."""
+        """The key that signs the release log's checkpoints."""
         return Ed25519PrivateKey.from_private_bytes((self.path / "release-log.key").read_bytes())
 
     @property
     def witness_key(self) -> Ed25519PrivateKey:
-        """Co-signs them."""
+        """The key that co-signs them."""
         return Ed25519PrivateKey.from_private_bytes((self.path / "release-witness.key").read_bytes())
 
     @property
     def trust(self) -> Path:
-        """The image's release keys."""
+        """The file with the image's release keys."""
         return self.path / "release-keys.txt"
 
     def pem(self, name: str) -> Path:

@@ -1,9 +1,8 @@
-"""From a tree to what a card holds: verified root, boot partition, disk. Every input is fixed, so the
-output is.
+"""Makes the content of a card from a tree: verified root, boot partition, disk. Fixed inputs give fixed
+output.
 
-Partitions, named as rpi-image-gen's `image-rota` names them: bootconfig, boot_a, boot_b, system_a,
-system_b; the
-unit adds `persistent` at its first start.
+The partitions are named as in rpi-image-gen's `image-rota`: bootconfig, boot_a, boot_b, system_a, system_b;
+the unit adds `persistent` at its first start.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ BOOT_MIB, SYSTEM_MIB, CONFIG_MIB = 96, 384, 16
 FIRST_MIB = 1
 TYPES = {
     "bootconfig": "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7",
-    "boot": "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",  # EFI system: UEFI starts either slot
-    "system": "B921B045-1DF0-41C3-AF44-4C6F280D3FAE",  # root-arm64, so that repart takes neither for its own
+    "boot": "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",  # EFI system, so that UEFI can start either slot
+    "system": "B921B045-1DF0-41C3-AF44-4C6F280D3FAE",  # root-arm64, so that repart does not use either
 }
 PARTITIONS = (
     ("bootconfig", "bootconfig", CONFIG_MIB),
@@ -34,7 +33,7 @@ PARTITIONS = (
 
 
 def partition_start_mib(name: str) -> int:
-    """Where a partition begins."""
+    """The first MiB of a partition. Raises BuildError."""
     at = FIRST_MIB
     for found, _, size in PARTITIONS:
         if found == name:
@@ -45,7 +44,7 @@ def partition_start_mib(name: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedRoot:
-    """image: erofs with its hash tree behind it. root_hash: hex. hash_offset: bytes."""
+    """image: erofs followed by its hash tree. root_hash: hex. hash_offset: bytes."""
 
     image: Path
     root_hash: str
@@ -100,7 +99,7 @@ def boot_partition(shop: Workshop, files: dict[str, Path], out: Path) -> Path:
 
 
 def config_partition(shop: Workshop, autoboot: str, out: Path) -> Path:
-    """The small FAT that says which slot the firmware of a Raspberry Pi takes; empty of use on UEFI."""
+    """The small FAT that names the slot for a Raspberry Pi's firmware; unused on UEFI."""
     out.unlink(missing_ok=True)
     with out.open("wb") as file:
         file.truncate(CONFIG_MIB * MIB)
@@ -124,7 +123,7 @@ def table() -> str:
 
 
 def disk(shop: Workshop, *, config: Path, boot: Path, root: Path, out: Path) -> Path:
-    """The card: both slots hold the same."""
+    """Make the card; both slots have the same content."""
     end = sum(size for _, _, size in PARTITIONS) + 2 * FIRST_MIB
     out.unlink(missing_ok=True)
     with out.open("wb") as file:
@@ -145,7 +144,7 @@ def disk(shop: Workshop, *, config: Path, boot: Path, root: Path, out: Path) -> 
 
 
 def write_partition(card: Path, name: str, source: Path) -> None:
-    """Copy a partition's image into the card's file, leaving holes for zeros."""
+    """Copy a partition's image into the card's file, with holes in place of zeros."""
     run(
         [
             "dd",

@@ -1,10 +1,10 @@
-"""Writes a card and says what locks a board: a plan first, then, only with `--write`, the deed.
+"""Writes a card, and prints the steps that lock a board. Only prints a plan without `--write`.
 
     python -m alpr_image provision CARD --image card.img          the plan, nothing is written
     python -m alpr_image provision CARD --image card.img --write  write and read back
     python -m alpr_image provision --secure-boot rpi              the steps of a locked Pi
 
-Fuses are never burned here: that step cannot be undone, and the plan leaves it to a person at a bench.
+It never burns fuses: that step cannot be undone, and the plan leaves it to a person at a bench.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CardPlan:
     card_bytes: int
 
     def lines(self) -> list[str]:
-        """For a person."""
+        """The plan's lines for a person."""
         left = (self.card_bytes - self.image_bytes) / 1e9
         return [
             f"write {self.image} ({self.image_bytes / 1e6:.0f} MB)",
@@ -56,7 +56,7 @@ class CardPlan:
 
 
 def plan(card: Path, image: Path) -> CardPlan:
-    """Look, and refuse what is not a card. Raises BuildError."""
+    """Make a plan. Raises BuildError for anything that is not a suitable card."""
     try:
         kind, image_bytes = card.stat().st_mode, image.stat().st_size
     except OSError as error:
@@ -78,7 +78,7 @@ def plan(card: Path, image: Path) -> CardPlan:
 
 
 def write(card_plan: CardPlan) -> str:
-    """Write, sync, read back; the image's SHA-256. Raises BuildError if other bytes come back."""
+    """Write, sync and read back; returns the image's SHA-256. Raises BuildError if it differs."""
     wanted = hashlib.sha256()
     with card_plan.image.open("rb") as source, card_plan.card.open("r+b") as target:
         while chunk := source.read(CHUNK):

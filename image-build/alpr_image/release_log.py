@@ -1,4 +1,6 @@
-"""The project's release log: append a release, get its tlog-proof. A file of leaves; the tree is computed."""
+"""The project's release log: appends a release and gives its tlog-proof. A file of leaves; the tree is
+computed.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,7 @@ class ReleaseLog:
         return [str(one) for one in json.loads(self._path.read_text())] if self._path.exists() else []
 
     def append(self, release: SystemRelease, *, time_s: int) -> str:
-        """Add a release, unless it is the log's already; its proof under a checkpoint signed and
-        co-signed now.
-        """
+        """Add a release if the log does not have it; returns its proof, with a checkpoint signed now."""
         leaves, text = self.leaves(), release.text()
         if text not in leaves:
             leaves.append(text)

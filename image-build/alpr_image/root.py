@@ -1,4 +1,4 @@
-"""The root file system as a tree: Debian's packages, the project's wheel, the image's own files."""
+"""Makes the root file system as a tree: Debian's packages, the project's wheel, the image's own files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alpr_image.workshop import EPOCH, HERE, PROJECT, SUITE, BuildError, Worksho
 
 # The self-check's picture: a frame of the drive-by clip, which the project rendered, and the text in it.
 KNOWN_PICTURE, KNOWN_TEXT = PROJECT / "tests/replay/drive_by/frame_0036.jpg", "9VRM202"
-# Never in an image: a compiler, a way to fetch packages, a shell on a port, what changes from build to build.
+# Never in an image: a compiler, a way to fetch packages, a shell on a port, files that differ in each build.
 DROPPED = (
     "var/cache/*",
     "var/log/*",
@@ -65,7 +65,7 @@ MASKED = (
     "rescue.service",
     "systemd-pcrlock.socket",
 )
-# What of the kernel's modules a board's lists keep; the rest of 100 MB is for machines that this is not.
+# The kernel's modules that boards may need; the rest of 100 MB is for other machines.
 MODULES = re.compile(
     r"kernel/(arch/arm64|crypto|lib|fs/(autofs|erofs|ext4|jbd2|fat|nls|squashfs|overlayfs|efivarfs|netfs|fuse)"
     r"|fs/mbcache|net/(core|ipv4|ipv6|netfilter|packet|wireless|mac80211|rfkill|unix|sched)"
@@ -77,19 +77,19 @@ MODULES = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLabel:
-    """What one image says of itself."""
+    """The board, version and name of an image."""
 
     board: str
     version: int
     name: str
 
     def toml(self) -> str:
-        """Its path in the image."""
+        """The content of image.toml."""
         return f'board = "{self.board}"\nversion = {self.version}\nname = "{self.name}"\n'
 
 
 def build_base(shop: Workshop) -> Path:
-    """Debian alone, without emulation; the tree is made again each time, the packages are kept."""
+    """Make a tree with only Debian, without emulation; the tree is always new, the packages are kept."""
     tree, cache = shop.path / "base", shop.folder("debs")
     run(["rm", "-rf", tree])
     keep = f'cp -n {cache}/*.deb "$1/var/cache/apt/archives/" 2>/dev/null || true'
@@ -112,7 +112,7 @@ def build_base(shop: Workshop) -> Path:
 
 
 def used_debs(shop: Workshop, tree: Path) -> list[Path]:
-    """The cached packages that this tree is made of."""
+    """The cached packages from which this tree is made."""
     text = (tree / "var/lib/dpkg/status").read_text(encoding="utf-8")
     found = []
     for stanza in text.strip().split("\n\n"):
@@ -137,10 +137,10 @@ def build_root(
     python: str,
     packages: Sequence[str] = (),
 ) -> Path:
-    """The whole tree of one board's image. trust: the release keys; keyring: who signs bundles (PEM).
+    """Make the whole tree of one board's image. trust: the release keys. keyring: the bundles' signers (PEM).
 
     kernel: the board's unpacked kernel package. python: this machine's, of the suite's minor version.
-    packages: of the board's own archive, besides.
+    packages: additional ones from the board's own archive.
     """
     base, tree = shop.path / "base", shop.path / f"root-{facts.board}"
     plain = debs.fetch(shop, [*listed("plain.list"), *packages])
@@ -167,7 +167,7 @@ def build_root(
         shutil.rmtree(cache)
     debs.compiled(tree, python, ["usr/lib/python3.13", wheels.FOLDER])
     (tree / "etc/machine-id").write_text("")
-    for name in ("etc/.updated", "var/.updated"):  # nothing is regenerated at a start (ConditionNeedsUpdate=)
+    for name in ("etc/.updated", "var/.updated"):  # a start regenerates nothing (ConditionNeedsUpdate=)
         (tree / name).write_text(f"TIMESTAMP_NSEC={EPOCH}000000000\n")
     for name in (
         "data",
@@ -188,7 +188,7 @@ def build_root(
 
 
 def set_times(tree: Path) -> None:
-    """Nothing in the tree is newer than the build's one time."""
+    """Set all times in the tree to at most the build's fixed time."""
     words: list[str | Path] = [
         "find",
         tree,
@@ -208,7 +208,7 @@ def _lay_in(source: Path, tree: Path) -> None:
 
 
 def _settle(shop: Workshop, tree: Path, facts: ImageLabel, *, trust: Path, keyring: Path) -> None:
-    """What scripts of packages would have done, and what is the image's own."""
+    """Do what the packages' scripts would have done, and add the image's own settings."""
     share = tree / "usr/share/alpr"
     share.mkdir(parents=True, exist_ok=True)
     (share / "image.toml").write_text(facts.toml(), encoding="utf-8")
@@ -264,7 +264,7 @@ def _without_shells(tree: Path) -> None:
 
 
 def _modules(kernel: Path, tree: Path) -> str:
-    """Copy the modules that boards use; the kernel's release."""
+    """Copy the modules that boards use; returns the kernel's release."""
     source = next((kernel / "usr/lib/modules").iterdir())
     target = tree / "usr/lib/modules" / source.name
     target.mkdir(parents=True, exist_ok=True)

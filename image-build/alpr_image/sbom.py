@@ -1,6 +1,7 @@
-"""What is in a root: a CycloneDX 1.6 list of components, and the list of their licenses.
+"""Lists what is in a root: the components in CycloneDX 1.6, and their licenses.
 
-https://cyclonedx.org/docs/1.6/json/ - no time and no random serial number, so that two builds give one file.
+https://cyclonedx.org/docs/1.6/json/ - without times and random serial numbers, so that two builds give one
+file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from alpr_image.workshop import SUITE
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Component:
-    """One package, library or model. licenses: names as their makers give them."""
+    """One package, library or model. licenses: the names that the authors use."""
 
     kind: str
     name: str
@@ -30,7 +31,7 @@ class Component:
     sha256: str = ""
 
     def plain(self) -> dict[str, object]:
-        """As CycloneDX writes it."""
+        """The component in CycloneDX's form."""
         held: dict[str, object] = {
             "type": self.kind,
             "bom-ref": self.purl,
@@ -46,7 +47,7 @@ class Component:
 
 
 def debian(tree: Path) -> Iterator[Component]:
-    """By dpkg's database; licenses from each package's machine-readable copyright file."""
+    """Yield packages from dpkg's database, with licenses from their machine-readable copyright files."""
     text = (tree / "var/lib/dpkg/status").read_text(encoding="utf-8")
     for stanza in text.strip().split("\n\n"):
         fields = dict(re.findall(r"^([A-Z][A-Za-z-]*): (.*)$", stanza, re.MULTILINE))
@@ -70,7 +71,7 @@ def _copyright(path: Path) -> tuple[str, ...]:
 
 
 def python(folder: Path) -> Iterator[Component]:
-    """By each distribution's METADATA."""
+    """Yield libraries from each distribution's METADATA."""
     for path in sorted(folder.glob("*.dist-info/METADATA")):
         held = email.parser.Parser().parsestr(path.read_text(encoding="utf-8"), headersonly=True)
         name, version = str(held["Name"]), str(held["Version"])
@@ -90,7 +91,7 @@ def python(folder: Path) -> Iterator[Component]:
 
 
 def models(folder: Path) -> Iterator[Component]:
-    """The nets, by digest."""
+    """Yield the nets, by digest."""
     for path in sorted(folder.rglob("*.tflite")):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         yield Component(
@@ -104,7 +105,7 @@ def models(folder: Path) -> Iterator[Component]:
 
 
 def write(components: list[Component], *, name: str, version: str, out: Path) -> tuple[Path, Path]:
-    """(bom.json, licenses.txt)."""
+    """Write the lists; returns (bom.json, licenses.txt)."""
     ordered = sorted(components)
     body = [one.plain() for one in ordered]
     serial = uuid.UUID(

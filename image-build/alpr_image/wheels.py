@@ -12,7 +12,7 @@ from alpr_image.workshop import EPOCH, HERE, PROJECT, Workshop, python_of, run
 
 LOCK = HERE / "packages" / "device.lock"
 PLATFORMS = (*(f"manylinux_2_{minor}_aarch64" for minor in range(17, 40)), "manylinux2014_aarch64")
-# Not for a unit: an installer of packages, and what trains, tests or serves elsewhere.
+# Not for a unit: the package installer, and code for training, tests and the department.
 DROPPED = ("pip", "pip-*", "bin", "detector/training", "sync/department", "*/tests")
 
 FOLDER = "usr/lib/alpr-reader/python"
@@ -52,7 +52,7 @@ def project_wheel(shop: Workshop) -> Path:
 
 
 def libraries(shop: Workshop, python: str = "3.13") -> Path:
-    """Everything of the lock, laid out for aarch64; kept while the lock does not change."""
+    """Install everything in the lock for aarch64; reused while the lock does not change."""
     folder, stamp = shop.path / f"libraries-{python}", shop.path / f"libraries-{python}.lock"
     if stamp.exists() and stamp.read_bytes() == LOCK.read_bytes():
         return folder
@@ -60,7 +60,7 @@ def libraries(shop: Workshop, python: str = "3.13") -> Path:
     abi = "cp" + python.replace(".", "")
     run(
         [
-            python_of(python),  # pip asks the markers of the Python that runs it
+            python_of(python),  # pip evaluates markers for the Python that runs it
             "-m",
             "pip",
             "install",
@@ -91,7 +91,7 @@ def libraries(shop: Workshop, python: str = "3.13") -> Path:
 
 
 def lay_in(shop: Workshop, target: Path, *, python: str = "3.13", without: Sequence[str] = ()) -> None:
-    """Libraries and project into one folder. without: what the system has itself, as patterns."""
+    """Copy libraries and project into one folder. without: patterns of what the system already has."""
     target.parent.mkdir(parents=True, exist_ok=True)
     run(["cp", "-a", "--no-preserve=ownership", libraries(shop, python), target])
     run(
@@ -113,13 +113,13 @@ def lay_in(shop: Workshop, target: Path, *, python: str = "3.13", without: Seque
     for pattern in (*DROPPED, *without):
         for path in sorted(target.glob(pattern)):
             run(["rm", "-rf", path])
-    for record in target.glob("*.dist-info"):  # they name this machine's paths
+    for record in target.glob("*.dist-info"):  # it contains this machine's paths
         for name in ("direct_url.json", "RECORD", "REQUESTED", "INSTALLER"):
             (record / name).unlink(missing_ok=True)
 
 
 def entries(tree: Path) -> None:
-    """`reader` in the path. Its libraries stay in their own folder: no other program sees them."""
+    """Put `reader` in the path. Its libraries stay in their own folder, invisible to other programs."""
     program = tree / "usr/bin/reader"
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(_ENTRY.format(folder=FOLDER), encoding="ascii")

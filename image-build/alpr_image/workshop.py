@@ -1,7 +1,7 @@
-"""Where things are while an image is built, and how a tool of the target's own suite is run.
+"""The folders of an image build, and how to run tools of the target's suite.
 
-The tools live in their own Debian tree (`tools/`), because the host's may be of another suite:
-mmdebstrap without emulation, RAUC, ukify and QEMU must be those of the target's.
+The tools are in their own Debian tree (`tools/`), because the host may have another suite: mmdebstrap without
+emulation, RAUC, ukify and QEMU must be those of the target's suite.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent.parent
 PROJECT = HERE.parent
 SUITE = "trixie"
-# Everything that carries a time gets this one: 2026-01-01T00:00:00Z.
+# The time of everything that has one: 2026-01-01T00:00:00Z.
 EPOCH = 1767225600
 HOST_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt")
 
@@ -50,11 +50,11 @@ exec "$@"
 
 
 class BuildError(Exception):
-    """A step that failed: what, and the end of what its tool said."""
+    """A failed step: its name, and the end of its tool's output."""
 
 
 def run(words: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """Run a tool of the host; its standard output. Raises BuildError."""
+    """Run a tool of the host and return its standard output. Raises BuildError."""
     try:
         done = subprocess.run(  # noqa: S603 - words as they are, no shell
             [str(word) for word in words],
@@ -95,13 +95,13 @@ def mirrors(sources: Path = Path("/etc/apt")) -> tuple[str, str]:
 
 
 def version() -> str:
-    """The project's version, as its pyproject.toml has it."""
+    """The project's version, from its pyproject.toml."""
     held = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
     return str(held["project"]["version"])
 
 
 def python_of(minor: str) -> str:
-    """A Python of this minor version here: for the target's bytecode, and its markers. Raises BuildError."""
+    """A local Python of this minor version, for the target's bytecode and markers. Raises BuildError."""
     pyenv = sorted(Path.home().glob(f".pyenv/versions/{minor}*/bin/python{minor}"))
     for name in (sys.executable, shutil.which(f"python{minor}"), *pyenv):
         if name and _minor_of(str(name)) == minor:
@@ -110,7 +110,7 @@ def python_of(minor: str) -> str:
 
 
 def _minor_of(python: str) -> str:
-    """What this Python says it is; empty for a shim that starts none."""
+    """The minor version of this Python; empty for a shim that starts none."""
     try:
         return run([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
     except BuildError:
@@ -129,20 +129,20 @@ def source_lines(arch: str) -> list[str]:
 
 
 def listed(name: str) -> list[str]:
-    """The words of a list in `packages/`, comments left out."""
+    """The words of a list in `packages/`, without comments."""
     text = (HERE / "packages" / name).read_text(encoding="utf-8")
     return [line.split("#")[0].strip() for line in text.splitlines() if line.split("#")[0].strip()]
 
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """The folder of a build. Everything in it can be thrown away."""
+    """The folder of a build. Everything in it can be deleted."""
 
     path: Path
 
     @classmethod
     def of_environment(cls) -> Workshop:
-        """ALPR_IMAGE_WORK, or run/image in the project."""
+        """The workshop in ALPR_IMAGE_WORK, or in the project's run/image."""
         shop = cls(Path(os.environ.get("ALPR_IMAGE_WORK") or PROJECT / "run/image").resolve())
         shop.path.mkdir(parents=True, exist_ok=True)
         return shop
@@ -153,7 +153,7 @@ class Workshop:
         return self.path / "tools"
 
     def folder(self, name: str) -> Path:
-        """A folder of the workshop, made if need be."""
+        """A folder of the workshop, created if necessary."""
         made = self.path / name
         made.mkdir(parents=True, exist_ok=True)
         return made
@@ -184,7 +184,7 @@ class Workshop:
         return run(self.entered(words), env=clean | kept)
 
     def make_tools(self) -> None:
-        """Make the tools tree, once. Needs root and mmdebstrap on this machine."""
+        """Make the tools tree if it does not exist. Needs root and mmdebstrap on this machine."""
         wanted = ",".join(listed("tools.list"))
         stamp = self.tools / ".wanted"
         if stamp.exists() and stamp.read_text() == wanted:

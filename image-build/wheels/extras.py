@@ -1,10 +1,9 @@
 """Builds the list of extras of the unit's wheel; hatchling calls it (pyproject.toml).
 
-The tree holds two distributions. `alpr-reader` (pyproject.toml) is a unit, without any department code;
+The tree has two distributions. `alpr-reader` (pyproject.toml) is a unit, without any department code;
 `alpr-department` (sync/department/pyproject.toml) is that code. The extra `department` requires the second:
-from this tree where there is one, so that `pip install '.[department]'` installs both from the same state, or
-by its version from an index. ALPR_EXTRAS chooses: `released` for a wheel to publish, `libraries` for the lock
-files.
+from this tree if there is one, so that `pip install '.[department]'` installs both from the same state, or by
+version from an index. ALPR_EXTRAS chooses: `released` for a wheel to publish, `libraries` for the lock files.
 """
 
 from __future__ import annotations

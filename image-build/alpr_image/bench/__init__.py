@@ -1,4 +1,4 @@
-"""The image in a machine: QEMU with a chip, a cable, and a card whose power can be cut.
+"""Runs the image in a virtual machine: QEMU with a chip, a cable, and a card whose power can be cut.
 
 Needs no KVM and no device mapper.
 """

@@ -1,4 +1,4 @@
-"""The contents of a unit's card, read on the bench with the state of its software chip."""
+"""Reads a unit's card on the bench, with the state of its software chip."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alpr_image.workshop import BuildError, Workshop, run
 
 
 def partition(shop: Workshop, card: Path, name: str) -> tuple[int, int]:
-    """(first byte, byte behind) of a partition. Raises BuildError."""
+    """(first byte, end) of a partition. Raises BuildError."""
     held = json.loads(shop.tool("sfdisk", "--json", card))["partitiontable"]
     for one in held["partitions"]:
         if one.get("name") == name:
@@ -21,14 +21,14 @@ def partition(shop: Workshop, card: Path, name: str) -> tuple[int, int]:
 
 
 def volume_key(shop: Workshop, card: Path, chip: Path) -> bytes:
-    """The data partition's key, as the chip in this state gives it out."""
+    """The data partition's key, from the chip in this state."""
     start, _ = partition(shop, card, "persistent")
     header = Header.of(card, start)
     return header.volume_key(unsealed(shop, header, chip))
 
 
 def data_folder(shop: Workshop, card: Path, chip: Path, out: Path, *, key: bytes | None = None) -> Path:
-    """The data partition's files under `out`, after the journal was replayed as a start would do."""
+    """Copy the data partition's files to `out`, after replaying the journal as a start would."""
     start, end = partition(shop, card, "persistent")
     image = out.with_suffix(".ext4")
     Header.of(card, start).decrypt(key or volume_key(shop, card, chip), end, image)
@@ -39,5 +39,5 @@ def data_folder(shop: Workshop, card: Path, chip: Path, out: Path, *, key: bytes
     out.mkdir(parents=True)
     shop.tool("debugfs", "-R", f"rdump / {out}", image)
     image.unlink()
-    run(["chown", "-R", f"{os.geteuid()}:{os.getegid()}", out])  # a home is opened by its owner alone
+    run(["chown", "-R", f"{os.geteuid()}:{os.getegid()}", out])  # only its owner can open a home
     return out

@@ -1,4 +1,4 @@
-"""A unit whose keys are in the chip, not in a file: the same image except one line of its configuration."""
+"""A unit with its keys in the chip and not in a file: the same image but for one line of configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "reader-1"
 
 
 def keys_in_the_chip(story: BenchStory, parts: ImageParts) -> None:
-    """It starts, reads, and has its keys in the chip; it starts again and opens what it has stored."""
+    """Check that it starts, reads, has its keys in the chip, and opens its store after a restart."""
     made = variants.card(story.shop, parts, name="chip", alter=_with_slot)
     card = story.grown(made, story.folder / "chip.card")
     machine = story.machine("chip-unit")
@@ -33,6 +33,6 @@ def keys_in_the_chip(story: BenchStory, parts: ImageParts) -> None:
 
 
 def _with_slot(tree: Path) -> None:
-    """The last build's tree with the slot named in /etc/default."""
+    """Name the slot in /etc/default in the last build's tree."""
     with (tree / "etc/default/alpr-reader").open("a", encoding="utf-8") as file:
         file.write(f"INIT_OPTIONS=--slot {SLOT}\n")

@@ -30,7 +30,7 @@ _ioctl = StandInFirmware(bytes.fromhex("{KEY.hex()}")).ioctl  # type: ignore[ass
 
 
 def key_in_the_fuses(story: BenchStory, parts: ImageParts) -> None:
-    """It makes its data partition without a chip, starts again and opens it; another board's key does not."""
+    """Check that it makes its data partition without a chip, and that only its own key opens it."""
     made = variants.card(story.shop, parts, name="fuses", alter=_with_stand_in)
     card = story.grown(made, story.folder / "fuses.card")
     machine, disks = story.machine("fuses-unit"), (story.clip_disk(frames=SHORT_CLIP),)
@@ -56,7 +56,7 @@ def key_in_the_fuses(story: BenchStory, parts: ImageParts) -> None:
 
 
 def _opens(story: BenchStory, card: Path, start: int, key: bytes) -> bool:
-    """Ask cryptsetup on a copy of the header."""
+    """Whether cryptsetup opens a copy of the header with this key."""
     head, secret = story.folder / "fuses.head", story.folder / "fuses.key"
     with card.open("rb") as file:
         file.seek(start)
@@ -70,7 +70,7 @@ def _opens(story: BenchStory, card: Path, start: int, key: bytes) -> bool:
 
 
 def _with_stand_in(tree: Path) -> None:
-    """The last build's tree with the stand-in below the driver."""
+    """Put the stand-in below the driver in the last build's tree."""
     package = tree / wheels.FOLDER / "alpr_device"
     shutil.copyfile(Path(stand_in_firmware.__file__), package / "stand_in_firmware.py")
     with (package / "mailbox.py").open("a", encoding="utf-8") as file:

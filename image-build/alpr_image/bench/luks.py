@@ -1,7 +1,7 @@
-"""Opens a unit's data partition on the bench: the key from the software chip, the rest in plain Python.
+"""Opens a unit's data partition on the bench: the key comes from the software chip, the rest is plain Python.
 
-Only for a test: the machine that tests has no device mapper, and has the chip's whole state in a folder.
-LUKS2 on-disk format 1.1.3 (cryptsetup); the token is systemd's (`systemd-tpm2`, bound to the chip alone).
+Only for tests: the test machine has no device mapper, but has the chip's complete state in a folder.
+LUKS2 on-disk format 1.1.3 (cryptsetup); the token is systemd's (`systemd-tpm2`, bound only to the chip).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Header:
         raise BuildError(f"{self.path}: not sealed by a chip")
 
     def volume_key(self, secret: bytes) -> bytes:
-        """The volume key, from what the chip gave out. Raises BuildError if the secret is another's."""
+        """The volume key, from the chip's secret. Raises BuildError if the secret does not fit."""
         slot = self.held["keyslots"][self.token["keyslots"][0]]
         kdf, area, af = slot["kdf"], slot["area"], slot["af"]
         key = hashlib.pbkdf2_hmac(
@@ -73,7 +73,7 @@ class Header:
         return found
 
     def decrypt(self, key: bytes, end: int, out: Path) -> Path:
-        """The file system in the clear; what was never written stays a hole. end: byte behind it."""
+        """Write the file system in clear; what was never written stays a hole. end: first byte after it."""
         segment = self.held["segments"]["0"]
         size, offset = int(segment["sector_size"]), self.start + int(segment["offset"])
         step = 1 << 20
@@ -91,7 +91,7 @@ class Header:
 
 
 def _sectors(data: bytes, key: bytes, size: int, first: int = 0) -> Iterator[bytes]:
-    """aes-xts-plain64: a sector's number counts in units of 512 bytes, whatever its size."""
+    """Decrypt aes-xts-plain64: sector numbers are in units of 512 bytes, whatever the sector size."""
     algorithm = algorithms.AES(key)
     scale = size // SECTOR
     for at in range(0, len(data), size):
@@ -126,7 +126,7 @@ def _diffused(data: bytes, name: str) -> bytes:
 
 
 def unsealed(shop: Workshop, header: Header, chip: Path) -> bytes:
-    """What the chip of this state folder gives out for the token, base64 as systemd uses it."""
+    """The secret that the chip in this state folder unseals for the token, in base64 as systemd uses it."""
     token, work = header.token, shop.folder("unseal")
     held = token["tpm2-blob"]
     blob = base64.b64decode(held if isinstance(held, str) else held[0])

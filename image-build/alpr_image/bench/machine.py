@@ -1,7 +1,7 @@
-"""QEMU's arm64 machine with a card, a chip, a cable and, if wanted, a folder for a camera and a stick.
+"""QEMU's arm64 machine with a card, a chip, a cable and, optionally, a folder as camera and a stick.
 
-The technician's cable is the second serial port. The first shows what firmware and kernel say; nothing on it
-takes a line. Secure Boot is on, with the bench's own keys.
+The technician's cable is the second serial port. The first shows the output of firmware and kernel, and
+nothing reads from it. Secure Boot is on, with the bench's own keys.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OWNER = "a1b2c3d4-0000-4000-8000-00000000a1b2"
 
 
 class VirtualMachine:
-    """One unit: its folder holds firmware variables and the chip's state, and survives a restart."""
+    """One unit. Its folder has the firmware variables and the chip's state, and survives a restart."""
 
     def __init__(self, shop: Workshop, folder: Path, *, keys: KeyFolder) -> None:
         self._shop, self.folder = shop, folder
@@ -50,11 +50,10 @@ class VirtualMachine:
         network: bool = True,
         chip: bool = True,
     ) -> Iterator[Hands]:
-        """Power on; the hands are at the cable. The power is cut at the end of the `with`.
+        """Power on, with hands at the cable; the power is cut at the end of the `with`.
 
-        card: a QEMU drive: `file=PATH,format=raw` or `file=nbd+unix:///?socket=PATH,format=raw`.
-        disks: read-only, beside those that are `writable`.
-        chip: with its TPM.
+        card: a QEMU drive, `file=PATH,format=raw` or `file=nbd+unix:///?socket=PATH,format=raw`.
+        disks: read-only ones, besides those that are `writable`. chip: whether it has its TPM.
         """
         folder = self.folder
         for name in ("chip.sock", "cable", "log"):
@@ -91,7 +90,7 @@ class VirtualMachine:
         _await(folder / "chip.sock")
 
     def _words(self, card: str, disks: dict[Path, str]) -> list[str]:
-        """The machine without its chip and its network. disks: with QEMU's `readonly`."""
+        """QEMU's command line without chip and network. disks: each with QEMU's `readonly`."""
         folder = self.folder
         words = ["qemu-system-aarch64", "-M", "virt,acpi=off", "-cpu", "cortex-a72", "-smp", "2"]
         words += ["-m", "1024", "-nodefaults", "-display", "none", "-monitor", "none"]
@@ -118,7 +117,7 @@ class VirtualMachine:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """The machine is paused: its card can be copied as a power cut would leave it."""
+        """Pause the machine, so that its card can be copied as a power cut would leave it."""
         if self._process is None:
             raise BuildError("the machine does not run")
         os.kill(self._process.pid, signal.SIGSTOP)
@@ -128,12 +127,12 @@ class VirtualMachine:
             os.kill(self._process.pid, signal.SIGCONT)
 
     def said(self) -> str:
-        """Everything that firmware and kernel said, over all starts."""
+        """The whole output of firmware and kernel, over all starts."""
         path = self.folder / "log.txt"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def await_said(self, words: str, *, after: int = 0, limit_s: float = 300.0) -> int:
-        """Wait until they said this, behind position `after`; the position behind it. Raises BuildError."""
+        """Wait for this output after position `after`; returns the position after it. Raises BuildError."""
         until = time.monotonic() + limit_s
         while time.monotonic() < until:
             at = self.said().find(words, after)
@@ -146,7 +145,7 @@ class VirtualMachine:
 
 
 def _enroll(shop: Workshop, keys: KeyFolder, out: Path) -> None:
-    """Firmware variables that trust the bench's key alone: Secure Boot is then on."""
+    """Make firmware variables that trust only the bench's key, so that Secure Boot is on."""
     certificate = keys.pem("boot.pem")
     shop.tool(
         "virt-fw-vars",
@@ -176,7 +175,7 @@ def _await(path: Path, process: subprocess.Popen[bytes] | None = None) -> None:
 
 
 def vfat_disk(shop: Workshop, label: str, files: dict[str, Path], out: Path, *, mib: int) -> Path:
-    """A stick or a camera's folder: FAT with these files."""
+    """A stick or a camera's folder: a FAT disk with these files."""
     out.unlink(missing_ok=True)
     with out.open("wb") as file:
         file.truncate(mib << 20)

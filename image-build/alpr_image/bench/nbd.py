@@ -1,9 +1,9 @@
 """A card whose power can be cut: an NBD server with a volatile write cache.
 
-What the machine wrote and did not flush is in the cache alone. A cut keeps what was flushed and, of the rest,
-a random part in sectors of 512 bytes, in any order, as a card may. The machine runs on: what each cut left is
-laid out afterwards, from the card as it was and the durable writes in their order. Fixed newstyle handshake,
-simple replies: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
+What the machine wrote but did not flush is only in the cache. A cut keeps what was flushed and a random part
+of the rest, in sectors of 512 bytes and in any order, as a card may. The machine keeps running: the content
+after each cut is reconstructed later from the original card and the durable writes in their order. Fixed
+newstyle handshake, simple replies: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Write = tuple[int, bytes]  # (first byte, data)
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A power cut: how many durable writes came before it, which of the others landed, sectors lost."""
+    """A power cut: the number of durable writes before it, the other writes that landed, the sectors lost."""
 
     after: int
     landed: tuple[Write, ...]
@@ -44,7 +44,7 @@ class Cut:
 
 
 class Card:
-    """`path` holds what is durable; the cache what is not yet. Thread-safe.
+    """A card: `path` has the durable content, the cache the rest. Thread-safe.
 
     durable: with `keep`, every write that became durable, in order, until the last cut.
     """
@@ -60,21 +60,21 @@ class Card:
         self.cuts: list[Cut] = []
         self._cutter: Cutter | None = None
         self._watched = range(0)
-        self.watched = 0  # bytes written to the place that is watched
+        self.watched = 0  # bytes written to the watched place
         self.writes = self.flushes = 0
 
     def arm(self, cutter: Cutter | None) -> None:
-        """Cut the power in the middle of writes from now on, or no more."""
+        """Cut the power in the middle of writes from now on; None stops that."""
         with self._lock:
             self._cutter = cutter
 
     def watch(self, place: range) -> None:
-        """Count what is written to these bytes from now on."""
+        """From now on, count the bytes written to this range."""
         with self._lock:
             self._watched, self.watched = place, 0
 
     def read(self, at: int, length: int) -> bytes:
-        """Newest content, aligned to sectors."""
+        """The newest content, aligned to sectors."""
         with self._lock:
             data = bytearray(os.pread(self._fd, length, at))
             if self._cache:
@@ -86,7 +86,7 @@ class Card:
             return bytes(data)
 
     def write(self, at: int, data: bytes, *, through: bool) -> None:
-        """Into the cache; with `through` (FUA) these sectors are durable at once."""
+        """Write to the cache; with `through` (FUA) these sectors are durable at once."""
         with self._lock:
             self.writes += 1
             if at in self._watched:
@@ -108,7 +108,7 @@ class Card:
             self.durable.append((at, data))
 
     def flush(self) -> None:
-        """What was written is durable."""
+        """Make everything that was written durable."""
         with self._lock:
             self.flushes += 1
             for at, data in _runs(self._cache):
@@ -117,18 +117,18 @@ class Card:
 
     @property
     def unflushed(self) -> int:
-        """Sectors that a cut may lose now."""
+        """How many sectors a cut may lose now."""
         return len(self._cache)
 
     def cut(self, chance: random.Random) -> Cut:
-        """The power fails now: what is left, also kept in `cuts`. The machine runs on."""
+        """Record a power cut now, also in `cuts`; the machine keeps running."""
         with self._lock:
             cut = self._cut(chance)
             self.cuts.append(cut)
             return cut
 
     def fail(self, chance: random.Random) -> Cut:
-        """The power fails for good: of what was not flushed a random part is left. The machine is off."""
+        """Cut the power for good: of what was not flushed, a random part is kept. The machine must be off."""
         with self._lock:
             cut = self._cut(chance)
             self._cache.clear()
@@ -147,7 +147,7 @@ class Card:
 
 
 class Cutter:
-    """Chooses the writes during which the power fails: about one in `every`, never two in `apart_s`."""
+    """Chooses the writes during which the power fails: about one in `every`, never two within `apart_s`."""
 
     def __init__(self, chance: random.Random, *, count: int, every: int = 6, apart_s: float = 0.3) -> None:
         self.chance, self._every, self._apart_s = chance, every, apart_s
@@ -155,7 +155,7 @@ class Cutter:
         self._last_s = 0.0
 
     def now(self) -> bool:
-        """Asked at each write: does the power fail here?"""
+        """Whether the power fails at this write; called at each."""
         due = self.left > 0 and time.monotonic() - self._last_s >= self._apart_s
         if not due or self.chance.randrange(self._every):
             return False
@@ -164,7 +164,7 @@ class Cutter:
 
 
 def cards_after(card: Path, durable: Sequence[Write], cuts: Iterable[Cut]) -> Iterator[Cut]:
-    """Bring `card`, a copy of what was there before the first write, to what each cut left, in turn."""
+    """Bring `card`, a copy from before the first write, to the content after each cut in turn."""
     done = 0
     with card.open("r+b", buffering=0) as file:
         for cut in cuts:
@@ -182,7 +182,7 @@ def _write_all(file: int, writes: Iterable[Write]) -> None:
 
 
 def _runs(sectors: dict[int, bytes]) -> Iterator[Write]:
-    """Neighbors joined, so that a flush is few writes."""
+    """Join adjacent sectors, so that a flush is few writes."""
     begun, held = -1, bytearray()
     for sector, data in sorted(sectors.items()):
         if begun >= 0 and sector * SECTOR != begun + len(held):
@@ -210,14 +210,14 @@ class CardServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self._stop = True
         with contextlib.suppress(OSError):
             self._line.shutdown(socket.SHUT_RDWR)
         self._line.close()
 
     def drained(self) -> None:
-        """Wait until what a machine that is off had sent is taken in, at most 30 s a line."""
+        """Wait, at most 30 s a line, until everything that a machine sent before it went off is processed."""
         for serving in self._lines:
             serving.join(30.0)
         self._lines.clear()

@@ -1,4 +1,4 @@
-"""The department and the laptop on the bench: real programs on the loopback of this machine.
+"""The department and the laptop on the bench: real programs on this machine's loopback.
 
 The unit reaches them through QEMU's user network, where 10.0.2.2 is this machine's loopback.
 """
@@ -23,7 +23,7 @@ PERSON = "t.okafor"
 
 
 class Office:
-    """A department's home, a technician's key and grants."""
+    """A department's home, and a technician's key and grants."""
 
     def __init__(self, folder: Path, *, seen_by_unit: str = SEEN_BY_UNIT) -> None:
         self.folder, self._host = folder, seen_by_unit
@@ -32,7 +32,7 @@ class Office:
         self._ports = self._kept_ports()
 
     def _kept_ports(self) -> tuple[int, int]:
-        """Chosen once: the unit has the address from its enrollment."""
+        """The ports, chosen only once: the unit keeps the address from its enrollment."""
         kept = self.folder / "ports"
         if not kept.exists():
             kept.write_text("{} {}\n".format(*free_ports(2)), encoding="ascii")
@@ -40,16 +40,16 @@ class Office:
         return int(first), int(second)
 
     def department(self, *words: str) -> str:
-        """Run `department`; its output. Raises BuildError."""
+        """Run `department` and return its output. Raises BuildError."""
         return run([*_program("sync.department.cli"), "--home", str(self.home), *words], env=_env())
 
     def reader(self, home: Path, *words: str) -> str:
-        """Run `reader` on this machine; its output. Raises BuildError."""
+        """Run `reader` on this machine and return its output. Raises BuildError."""
         return run([*_program("firmware.cli"), "--home", str(home), *words], env=_env())
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """The department's server, while the `with` runs."""
+        """Run the department's server for the length of the `with`."""
         if not self.home.exists():
             ports = ("--unit-port", str(self._ports[0]), "--desk-port", str(self._ports[1]))
             self.department(

@@ -1,4 +1,4 @@
-"""A unit beside a second disk with the same labels: it takes its own partitions, and reports the other."""
+"""A unit with a second disk that has the same labels: it uses its own partitions, and reports the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alpr_image.workshop import BuildError
 
 
 def beside_a_second_disk(story: BenchStory, built: Built) -> None:
-    """The card starts; a copy of the same image, at the same bus, stays as it was."""
+    """Check that the card starts, and that a copy of the same image on the same bus stays unchanged."""
     machine, card = story.fresh_unit(built, "two-disks")
     other = story.grown(built.card, story.folder / "other.card")
     before = _table(other)
@@ -38,6 +38,6 @@ def beside_a_second_disk(story: BenchStory, built: Built) -> None:
 
 
 def _table(disk: Path) -> bytes:
-    """Its partition table, before the first partition."""
+    """The disk's partition table: everything before the first partition."""
     with disk.open("rb") as file:
         return file.read(pack.FIRST_MIB * pack.MIB)

@@ -1,6 +1,6 @@
-"""A Raspberry Pi's firmware below /dev/vcio: answers the driver's messages as the cryptography service does.
+"""A stand-in for a Raspberry Pi's firmware behind /dev/vcio: answers messages like the cryptography service.
 
-Used by the tests of the driver, and put into an image for a machine without such firmware. Imports nothing of
+The driver's tests use it, and images for machines without such firmware contain it. It imports nothing from
 the project, so that it runs in both.
 """
 
@@ -18,9 +18,9 @@ _READ_LOCKED, _GENERATE_LOCKED, _HMAC_LOCKED = 1 << 8, 1 << 9, 1 << 11
 
 
 class StandInFirmware:
-    """One board. key: what its fuses hold, empty before a key is burned.
+    """One board. key: in its fuses; empty before a key is burned.
 
-    old: a firmware without the service. locks: status bits that were set at its start.
+    old: a firmware without the service. locks: status bits that are set at its start.
     """
 
     def __init__(self, key: bytes = b"", *, old: bool = False, locks: int = 0) -> None:
@@ -29,7 +29,7 @@ class StandInFirmware:
         self.asked: list[int] = []
 
     def ioctl(self, _handle: int, request: int, message: bytearray) -> int:
-        """What the kernel passes on. Raises OSError for what is not a message."""
+        """Answer a message from the kernel. Raises OSError if it is not a message."""
         size, code, tag, room, _ = struct.unpack_from("<5I", message)
         if request != _PROPERTY or size != len(message) or code or size < 20 + room + 4:
             raise OSError(22, "Invalid argument")
@@ -38,7 +38,7 @@ class StandInFirmware:
         self.asked.append(tag)
         struct.pack_into("<I", message, 4, _DONE)
         if self.old:
-            return 0  # answered, the tag untouched
+            return 0  # answered, with the tag unchanged
         value = self._answer(tag, bytes(message[20 : 20 + room]))
         struct.pack_into("<I", message, 16, _DONE | len(value))
         message[20 : 20 + len(value)] = value

@@ -1,4 +1,4 @@
-"""The bench of `make image-test`: one unit, one department, one card, and what each step has shown.
+"""The bench of `make image-test`: one unit, one department, one card, and the result of each step.
 
 A failed step is reported, and the story continues if it can. The results are written after every step.
 """
@@ -21,12 +21,12 @@ from tests.tools.rehearsal import Silence
 
 CLIP = PROJECT / "tests/replay/drive_by"
 CARD_MIB = 4096
-SHORT_CLIP = 8  # frames: enough for a reader that starts, reads and stays
+SHORT_CLIP = 8  # frames: enough for a reader to start, read and stay up
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """One step: did it hold, and what was seen."""
+    """One step: whether it passed, and what was seen."""
 
     step: str
     good: bool
@@ -66,13 +66,13 @@ class BenchStory:
 
     @staticmethod
     def grown(image: Path, card: Path) -> Path:
-        """A card with this image on it, and room for the unit's own partition behind it."""
+        """A card with this image, and with room for the unit's own partition after it."""
         run(["cp", "--sparse=always", image, card])
         run(["truncate", "-s", f"{CARD_MIB}M", card])
         return card
 
     def last_unit(self) -> tuple[VirtualMachine, Path]:
-        """The unit of the last run, in its last state. Raises BuildError."""
+        """The last run's unit in its last state. Raises BuildError."""
         card = self.folder / "unit.card"
         if not card.exists():
             raise BuildError(f"{card} is not there: begin with the part `visit`")
@@ -92,7 +92,7 @@ class BenchStory:
 
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
-        """One step; what is appended to the list is what was seen. An error of the bench fails the step."""
+        """Run one step; append what was seen to the list. An error of the bench fails the step."""
         facts: list[str] = []
         begun = time.monotonic()
         try:
@@ -109,11 +109,11 @@ class BenchStory:
 
     @property
     def good(self) -> bool:
-        """Every step has held."""
+        """Whether every step has passed."""
         return bool(self.seen) and all(one.good for one in self.seen)
 
     def write(self) -> Path:
-        """The steps as JSON and as a table, for the page."""
+        """Write the steps as JSON and as a table for the page."""
         (self.folder / "story.json").write_text(json.dumps([asdict(one) for one in self.seen], indent=1))
         out = self.folder / "story.md"
         passed = sum(one.good for one in self.seen)
@@ -129,6 +129,6 @@ class BenchStory:
 
 
 def clip_texts() -> list[str]:
-    """The texts of the plates of the clip."""
+    """The plate texts in the clip."""
     truth = json.loads((CLIP / "truth.json").read_text())
     return sorted(str(one["text"]) for one in truth["vehicles"])

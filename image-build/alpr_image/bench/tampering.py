@@ -1,4 +1,4 @@
-"""Tampered images: boot file, root, hash tree, update. None starts, and none can be installed."""
+"""Tampers with images (boot file, root, hash tree, update): none may start, and none may be installed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _flip(data: bytearray, start: int, end: int, chance: random.Random, count: i
 
 
 def _section(data: bytearray, name: bytes) -> tuple[int, int]:
-    """(first byte, byte behind) of a section of a PE file."""
+    """(first byte, end) of a section of a PE file."""
     at = data.find(name.ljust(8, b"\0"))
     if at < 0:
         raise BuildError(f"the UKI has no section {name!r}")
@@ -60,7 +60,7 @@ def _words(old: bytes, new: bytes) -> Tamper:
 
 
 def boot_attacks() -> list[tuple[str, Tamper]]:
-    """What is done to the UKI of both slots."""
+    """The changes to the UKI of both slots."""
     return [
         ("command line: panic=5 becomes panic=0", _words(b"panic=5", b"panic=0")),
         ("command line: credentials let in", _words(b"import_credentials=no", b"import_credentials=on")),
@@ -72,19 +72,19 @@ def boot_attacks() -> list[tuple[str, Tamper]]:
     ]
 
 
-# What every start reads: a block that is never read is never checked, and harms nothing.
+# Files that every start reads: a block that is never read is never checked, and does no harm.
 READ_AT_EVERY_START = (
     "usr/lib/systemd/systemd",
     "usr/lib/aarch64-linux-gnu/libc.so.6",
     "usr/bin/python3.13",
-    f"{wheels.FOLDER}/firmware/__pycache__/cli.cpython-313.pyc",  # its source is not opened
+    f"{wheels.FOLDER}/firmware/__pycache__/cli.cpython-313.pyc",  # in place of its source
     f"{wheels.FOLDER}/detector/models/plate-reader.tflite",
 )
 _EXTENT = re.compile(r"(?m)^\s*\d+:\s+\d+\.\.\s*\d+ \|\s*\d+ :\s+(\d+)\.\.\s*(\d+) \|")
 
 
 def root_attacks(shop: Workshop, root: VerifiedRoot) -> Iterator[tuple[str, int, int]]:
-    """(what, first byte, bytes) of the system partition of both slots that are overwritten."""
+    """Yield (what, first byte, bytes) to overwrite in the system partition of both slots."""
     root_bytes, hash_offset = root.image.stat().st_size, root.hash_offset
     for name in READ_AT_EVERY_START:
         extents = _EXTENT.findall(shop.tool("dump.erofs", "-e", f"--path=/{name}", root.image))
@@ -100,9 +100,9 @@ def root_attacks(shop: Workshop, root: VerifiedRoot) -> Iterator[tuple[str, int,
 
 
 def tampered(story: BenchStory, parts: ImageParts, built: Built, *, booted: bool = True) -> None:
-    """Tampered images: none starts, and none can be installed.
+    """Check that no tampered image starts or can be installed.
 
-    booted: let the machine refuse them; else the same rules, asked of this machine's tools in a few minutes.
+    booted: the virtual machine must refuse them; else this machine's tools apply the same rules in minutes.
     """
     chance = random.Random(15)  # noqa: S311 - a bench, not a key
     uki = (built.boot.parent / "unit.efi").read_bytes()
@@ -122,7 +122,7 @@ def tampered(story: BenchStory, parts: ImageParts, built: Built, *, booted: bool
 
 
 def _boot_refused(story: BenchStory, parts: ImageParts, built: Built, changed: Path, *, booted: bool) -> str:
-    """By the firmware; or by sbverify, which checks the signature as it does."""
+    """Check that the firmware refuses the file, or sbverify, which checks the signature in the same way."""
     shop = story.shop
     if not booted:
         certificate = parts.keys.pem("boot.pem")
@@ -139,7 +139,7 @@ def _boot_refused(story: BenchStory, parts: ImageParts, built: Built, changed: P
 
 
 def _root_refused(story: BenchStory, built: Built, start: int, noise: bytes, *, booted: bool) -> str:
-    """By the kernel, which panics; or by veritysetup, which reads every block."""
+    """Check that the kernel refuses the root and panics, or veritysetup, which reads every block."""
     if not booted:
         changed, root = story.folder / "tampered.root", built.root
         run(["cp", "--reflink=auto", root.image, changed])
@@ -170,7 +170,7 @@ def _comes_not_up(
     up: str = "Started alpr-console",
     disks: tuple[Path, ...] = (),
 ) -> str:
-    """The firmware or the kernel says no before the unit is up."""
+    """Wait until firmware or kernel refuses; returns the line. Raises BuildError if the unit comes up."""
     with machine.running(f"file={card},format=raw", disks=disks, network=False):
         until = time.monotonic() + START_LIMIT_S
         while time.monotonic() < until:
@@ -186,7 +186,7 @@ def _comes_not_up(
 def _update_refused(
     story: BenchStory, parts: ImageParts, built: Built, member: bytes, chance: random.Random
 ) -> str:
-    """By the very check that a unit runs, on this machine."""
+    """Check on this machine that a unit's own check refuses the update."""
     data = bytearray(built.update.read_bytes())
     at = data.find(member) + 512
     _flip(data, at, at + 100, chance)

@@ -1,4 +1,4 @@
-"""The hard days of `make image-test`: power cuts in mid-write, good and bad updates."""
+"""The hard days of `make image-test`: power cuts during writes, good and bad updates."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.tools.rehearsal import Hands
 INSTALL_LIMIT_S = 1200.0
 RESTART_LIMIT_S = 1500.0
 FALLS_BACK = "alpr-fall-back.service - Restart into the slot that was committed"
-OUTCOMES = (  # of the day's updates; a new outcome comes into the log at the reader's next start
+OUTCOMES = (  # of the day's updates; the reader logs new ones at its next start
     "running in slot A, committed",
     "refused: rauc: ",
     "refused: not in the release log",
@@ -53,7 +53,7 @@ HALF_AN_UPDATE = 64 << 20  # bytes of a slot's root, of about 180 MB
 
 
 class CutCard:
-    """The unit's card behind a server at which the power fails again and again, in mid-write."""
+    """The unit's card behind a server that cuts the power again and again during writes."""
 
     def __init__(self, story: BenchStory, machine: VirtualMachine, card: Path) -> None:
         self._story, self._machine = story, machine
@@ -70,19 +70,19 @@ class CutCard:
         )
 
     def arm(self) -> None:
-        """The power fails from now on, CUTS times, at random writes."""
+        """From now on, cut the power CUTS times, at random writes."""
         chance = random.Random(20)  # noqa: S311 - a bench, not a key
         self._held.arm(Cutter(chance, count=CUTS, apart_s=2.0))
 
     def facts(self) -> str:
-        """How often, and what was lost. Raises BuildError if the unit wrote too little for that."""
+        """The number of cuts and of lost sectors. Raises BuildError if the unit wrote too little."""
         lost = [cut.lost for cut in self._held.cuts]
         if len(lost) < CUTS:
             raise BuildError(f"{len(lost)} cuts of {CUTS}: {self._held.writes} writes")
         return f"{len(lost)} cuts, {sum(lost)} sectors lost in all, {max(lost)} at most"
 
     def written(self, name: str, least: int, limit_s: float) -> int:
-        """Wait until so many bytes were written to a partition; how many. Raises BuildError."""
+        """Wait until so many bytes were written to a partition; returns how many. Raises BuildError."""
         self._held.watch(range(*cards.partition(self._story.shop, self._held.path, name)))
         until = time.monotonic() + limit_s
         while self._held.watched < least:
@@ -92,17 +92,17 @@ class CutCard:
         return self._held.watched
 
     def fail(self) -> int:
-        """The power has failed, once and for good: sectors lost. Call it when the machine is off."""
+        """Cut the power for good, and return the number of lost sectors. Call it when the machine is off."""
         self._server.drained()
         return self._held.fail(random.Random(21)).lost  # noqa: S311 - a bench, not a key
 
     def close(self) -> None:
-        """The machine is off."""
+        """Close the card, once the machine is off."""
         self._server.close()
         self._held.close()
 
     def verified(self, office: Office) -> str:
-        """Each card that a cut left, opened here. Raises BuildError for the first that is not consistent."""
+        """Verify here the card after each cut. Raises BuildError for the first inconsistent one."""
         counts: list[int] = []
         for _ in cards_after(self._before, self._held.durable, self._held.cuts):
             out = self._folder / "data"
@@ -117,7 +117,7 @@ class CutCard:
 
 @dataclass(frozen=True, slots=True)
 class Stick:
-    """Update files: one to take and four to refuse or to leave, and the disk that holds them."""
+    """Update files (one to install, four to refuse or give up), and the disk with them."""
 
     good: Path
     blind: Path
@@ -129,7 +129,7 @@ class Stick:
 
     @classmethod
     def filled(cls, story: BenchStory, parts: ImageParts, older: Path) -> Stick:
-        """Build them from the tree of the last build. older: the update file of the version that runs."""
+        """Build them from the last build's tree. older: the update file of the running version."""
 
         def make(version: int, name: str, **words: Any) -> Path:
             return variants.make(story.shop, parts, version=version, name=name, **words).update
@@ -146,7 +146,7 @@ class Stick:
 
 
 def hard_day(story: BenchStory, stick: Stick, unit: tuple[VirtualMachine, Path], office: Office) -> None:
-    """The enrolled unit starts again and reads while its power fails; then updates, good and bad."""
+    """Restart the enrolled unit, let it read while its power fails, then try good and bad updates."""
     machine, card = unit
     cut = CutCard(story, machine, card)
     disks = (story.clip_disk(frames=SHORT_CLIP), stick.disk)
@@ -165,13 +165,13 @@ def hard_day(story: BenchStory, stick: Stick, unit: tuple[VirtualMachine, Path],
 
 
 def update_outcomes(home: Path) -> list[str]:
-    """What the log of this home says of updates, in its order."""
+    """The outcomes of updates in this home's log, in order."""
     with open_ledger(home) as ledger:
         return [one.outcome for one in audit_records(ledger.store) if isinstance(one, Update)]
 
 
 def all_recorded(outcomes: list[str]) -> str:
-    """How many. Raises BuildError for one of this day's outcomes that is not among them, in this order."""
+    """The number of outcomes, as text. Raises BuildError unless all of this day's are there, in order."""
     left = iter(outcomes)
     for wanted in OUTCOMES:
         if not any(one.startswith(wanted) for one in left):
@@ -180,7 +180,7 @@ def all_recorded(outcomes: list[str]) -> str:
 
 
 def _while_power_fails(trial: _Trial, stick: Stick, cut: CutCard) -> None:
-    """A start, a sync, updates that are refused; the last cut, in mid-update, ends it."""
+    """A start, a sync and refused updates, until the last cut, in the middle of an update."""
     story = trial.story
     cut.arm()
     with story.step("starts again, its data partition opened by the chip") as facts:
@@ -204,7 +204,7 @@ def _while_power_fails(trial: _Trial, stick: Stick, cut: CutCard) -> None:
 
 
 def _updates(trial: _Trial, stick: Stick) -> None:
-    """After that cut: a good update, an older one, one that reads nothing, one that does not boot."""
+    """After the cut: a good update, an older one, one that reads nothing, and one that does not boot."""
     story, machine = trial.story, trial.machine
     with story.step("starts again from the slot that it had") as facts:
         trial.comes_up("A", trial.begun)
@@ -231,7 +231,7 @@ def _updates(trial: _Trial, stick: Stick) -> None:
 
 
 def _started(slot: str) -> str:
-    """What the firmware says when it starts a slot's file."""
+    """The firmware's output when it starts a slot's file."""
     return f'"ALPR {slot}" from HD('
 
 
@@ -240,10 +240,10 @@ class _Trial:
 
     def __init__(self, story: BenchStory, machine: VirtualMachine, hands: Hands, office: Office) -> None:
         self.story, self.machine, self._hands, self._office = story, machine, hands, office
-        self.begun = len(machine.said())  # of a machine that was just switched on
+        self.begun = len(machine.said())  # the machine was just switched on
 
     def comes_up(self, slot: str, at: int) -> None:
-        """It starts from this slot and commits it; a technician logs in. Raises BuildError, Silence."""
+        """Wait until it starts from this slot and commits it, and log in. Raises BuildError, Silence."""
         machine = self.machine
         at = machine.await_said(_started(slot), after=at, limit_s=RESTART_LIMIT_S)
         machine.await_said(f"slot {slot} committed", after=at, limit_s=RESTART_LIMIT_S)
@@ -252,29 +252,29 @@ class _Trial:
         log_in(self._hands, self._office)
 
     def refused(self, name: str, words: str) -> str:
-        """Raises BuildError if the update is taken, or refused for another reason."""
+        """Try an update that must be refused. Raises BuildError if it is accepted, or for another reason."""
         text = self._update(name)
         if words not in text or "tried at the next restart" in text:
             raise BuildError(f"expected a refusal with {words!r}, got {text[-300:]!r}")
         return text[max(text.find("refused"), 0) :][:100]
 
     def synced(self) -> str:
-        """How the sync went, and that the department verifies. Raises BuildError, Silence."""
+        """Sync, and let the department verify; returns both results. Raises BuildError, Silence."""
         facts = asked(self._hands, "sync now", lambda text: "done:" in text)
         return f"{facts}; {verified(self._office)}"
 
     def _update(self, name: str) -> str:
-        """What `update` printed, as one line: a terminal of 80 columns wraps it anywhere. Raises Silence."""
+        """The output of `update` as one line, since a terminal of 80 columns wraps it. Raises Silence."""
         return " ".join(
             shown(self._hands, f"update /media/alpr-stick/{name}", limit_s=INSTALL_LIMIT_S).split()
         )
 
     def begin(self, name: str) -> None:
-        """Begin to install, and wait for nothing."""
+        """Begin an installation without waiting for it."""
         self._hands.type(f"update /media/alpr-stick/{name}")
 
     def installed(self, name: str) -> int:
-        """Install and restart; the place of the log line before that. Raises BuildError, Silence."""
+        """Install and restart; returns the position in the output before that. Raises BuildError, Silence."""
         text = self._update(name)
         if "tried at the next restart" not in text:
             raise BuildError(f"not installed: {text[-300:]!r}")

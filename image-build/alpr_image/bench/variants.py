@@ -1,4 +1,4 @@
-"""Images built from the good tree by one change each: updates that must not stay, and cards for a trial."""
+"""Images built from the good tree with one change each: updates that must not stay, and cards for trials."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make(
     signer: str = "bundle",
     logged: bool = True,
 ) -> Variant:
-    """Build an update from a copy of the good tree. logged: entered in the release log, with its proof."""
+    """Build an update from a copy of the good tree. logged: add it to the release log, with its proof."""
     facts = ImageLabel(board=parts.board.name, version=version, name=f"0.2.{version}")
     out = shop.folder(f"variant-{name}")
     verified, boot = _assembled(shop, parts, facts, out, alter)
@@ -53,7 +53,7 @@ def make(
 
 
 def card(shop: Workshop, parts: ImageParts, *, name: str, alter: Alter) -> Path:
-    """A card with such a tree in slot A, as a build leaves one."""
+    """A card with an altered tree in slot A, like the card of a build."""
     facts, out = ImageLabel(board=parts.board.name, version=1, name=name), shop.folder(f"variant-{name}")
     verified, boot = _assembled(shop, parts, facts, out, alter)
     config = pack.config_partition(shop, PiSlots.autoboot("A"), out / "bootconfig.img")
@@ -63,7 +63,7 @@ def card(shop: Workshop, parts: ImageParts, *, name: str, alter: Alter) -> Path:
 def _assembled(
     shop: Workshop, parts: ImageParts, facts: ImageLabel, out: Path, alter: Alter | None
 ) -> tuple[pack.VerifiedRoot, Path]:
-    """The root and the boot partition of a copy of the good tree."""
+    """The root and the boot partition from a copy of the good tree."""
     good, tree = shop.path / f"root-{parts.board.name}", shop.path / "root-variant"
     run(["rm", "-rf", tree])
     run(["cp", "-a", good, tree])
@@ -75,11 +75,11 @@ def _assembled(
 
 
 def without_models(tree: Path) -> None:
-    """Boots, and reads nothing."""
+    """Make a tree that boots but reads nothing."""
     for path in (tree / wheels.FOLDER).rglob("*.tflite"):
         path.write_bytes(path.read_bytes()[:4096])
 
 
 def without_init(tree: Path) -> None:
-    """Does not boot."""
+    """Make a tree that does not boot."""
     (tree / "usr/lib/systemd/systemd").unlink()

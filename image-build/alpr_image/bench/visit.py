@@ -27,7 +27,7 @@ _ASK = ("--user", "demo-supervisor", "--role", "ccat-supervisor", "--purpose", "
 
 
 def first_day(story: BenchStory, built: Built) -> tuple[VirtualMachine, Path, Office]:
-    """One start of a flashed card, from power on to the technician's `exit`."""
+    """The first start of a flashed card, from power-on to the technician's `exit`."""
     machine, card = story.fresh_unit(built)
     run(["rm", "-rf", story.folder / "office"])
     office = Office(story.folder / "office")
@@ -54,9 +54,9 @@ def first_day(story: BenchStory, built: Built) -> tuple[VirtualMachine, Path, Of
 
 
 def _read_right(story: BenchStory, machine: VirtualMachine, card: Path, office: Office, begun_us: int) -> str:
-    """The card as a power cut would leave it now, opened here: consistent, and every text right.
+    """Open the card here as a power cut would leave it now: it must be consistent, and every text right.
 
-    The clip's times count from the moment at which the unit opened it, by a clock that is this machine's.
+    The clip's times start when the unit opened it, by this machine's clock.
     """
     copy, chip = story.folder / "read.card", story.folder / "read.chip"
     run(["rm", "-rf", chip])
@@ -78,12 +78,12 @@ def _read_right(story: BenchStory, machine: VirtualMachine, card: Path, office: 
 
 
 def verified(office: Office) -> str:
-    """What `department verify` says. Raises BuildError."""
+    """The output of `department verify`. Raises BuildError."""
     return office.department("verify").strip().splitlines()[0][-100:]
 
 
 def prompt(hands: Hands, name: str) -> str:
-    """Press return until the unit's prompt comes; what came before it. Raises Silence."""
+    """Press return until the unit's prompt comes; returns what came before it. Raises Silence."""
     until = time.monotonic() + START_LIMIT_S
     hands.skip()
     while True:
@@ -96,7 +96,7 @@ def prompt(hands: Hands, name: str) -> str:
 
 
 def selftest_of_a_start(machine: VirtualMachine, hands: Hands, name: str) -> str:
-    """What `selftest` prints once the reader has read this start's clip; before, it takes the line over.
+    """The output of `selftest` after the reader has read the clip; earlier, the reader takes over the line.
 
     Call it as the machine starts. Raises BuildError, Silence.
     """
@@ -107,7 +107,7 @@ def selftest_of_a_start(machine: VirtualMachine, hands: Hands, name: str) -> str
 
 
 def first_visit(story: BenchStory, hands: Hands, office: Office) -> None:
-    """A technician at the unit that has read: selftest, enroll, log in with a grant, sync."""
+    """A technician's visit to a unit with reads: selftest, enroll, log in with a grant, sync."""
     with story.step("answers at the serial port; selftest before any login") as facts:
         prompt(hands, "reader-1")
         text = shown(hands, "selftest", "reader-1> ")
@@ -136,7 +136,7 @@ def first_visit(story: BenchStory, hands: Hands, office: Office) -> None:
         ("selftest", lambda text: "all parts that are here work" in text),
         ("network", lambda text: "department reachable" in text),
         ("status", lambda text: f"{UNIT} (" in text and "enrolled" in text and "alarms  " in text),
-        # parts of reads that the enrollment destroyed are given up by name at the first sync
+        # the first sync gives up by name the parts of reads that the enrollment destroyed
         ("sync now", lambda text: "done: " in text),
         ("storage", lambda text: re.search(r"^enrolled +True", text, re.MULTILINE) is not None),
         ("update", lambda text: "software" in text and "not available" not in text),
@@ -151,7 +151,7 @@ def first_visit(story: BenchStory, hands: Hands, office: Office) -> None:
 
 
 def session_prompt() -> str:
-    """The prompt of the logged-in technician."""
+    """The prompt of a logged-in technician."""
     return f"{UNIT} {PERSON}> "
 
 
@@ -169,22 +169,22 @@ def log_in(hands: Hands, office: Office) -> None:
 
 
 def session(hands: Hands, office: Office) -> None:
-    """From wherever the line is to a logged-in session."""
+    """Get a logged-in session, whatever the state of the line."""
     prompt(hands, UNIT)
     log_in(hands, office)
 
 
 def shown(hands: Hands, command: str, before: str | None = None, limit_s: float = COMMAND_LIMIT_S) -> str:
-    """What a command printed, without its own line. Raises Silence."""
+    """A command's output, without the echo of the command. Raises Silence."""
     hands.type(command)
-    hands.wait_for(command, limit_s)  # its echo: an earlier prompt is behind it
+    hands.wait_for(command, limit_s)  # its echo comes after any earlier prompt
     hands.wait_for("\n", limit_s)
     text = hands.wait_for(before or session_prompt(), limit_s)
     return text.replace("\r", "").removesuffix(before or session_prompt())
 
 
 def asked(hands: Hands, command: str, good: Callable[[str], bool]) -> str:
-    """The last line of what a command printed. Raises BuildError if that is not what was to come."""
+    """The last line of a command's output. Raises BuildError if the output is not `good`."""
     text = shown(hands, command)
     if not good(text):
         raise BuildError(f"{command}: {text[-500:]!r}")

@@ -1,6 +1,6 @@
-"""What a flashed unit does about its own system: which boot slot runs, updates, the check before a commit.
+"""How a flashed unit manages its own system: boot slots, updates, the check before a commit.
 
-Promises: nothing is installed that the project's release log does not show, that is older than what runs, or
-that another key signed; a slot is committed only after it was seen to read; what is not committed is left by
-the next restart. Needs no more of the project than `storage`.
+Promises: an update is installed only if it is in the project's release log, newer than the running version,
+and signed by the right key; a slot is committed only after it has read a plate; the next restart leaves a
+slot that is not committed. Of the project it needs only `storage`.
 """

@@ -1,8 +1,8 @@
-"""RAUC's `bootloader-custom-backend`: its questions and orders, put to the board's boot choice.
+"""RAUC's `bootloader-custom-backend`: applies its queries and commands to the board's boot choice.
 
     backend get-primary | set-primary NAME | get-state NAME | set-state NAME good|bad | get-current
 
-What RAUC calls primary is the one-shot choice after an installation, and committed once marked good.
+RAUC's primary slot is the one-time choice after an installation; it is committed once it is marked good.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from alpr_device.trial import FOLDER, SlotTrials, slot_mark
 
 
 class Backend:
-    """Answers RAUC. states: the folder where a slot that was found bad is remembered."""
+    """Answers RAUC. states: the folder that remembers bad slots."""
 
     def __init__(self, slots: BootSlots, states: Path = FOLDER) -> None:
         self._slots, self._states = slots, states
 
     def answer(self, words: list[str]) -> str:
-        """One call; what goes to stdout. Raises BootSlotError."""
+        """Answer one call; returns the text for stdout. Raises BootSlotError."""
         match words:
             case ["get-primary"]:
                 return self._slots.next()
@@ -43,14 +43,14 @@ class Backend:
         raise BootSlotError(f"does not know {' '.join(words)!r}")
 
     def _good(self, name: str) -> None:
-        """Only the slot that runs is committed: another one was not seen to read."""
+        """Commit the slot if it runs: another one has not been checked."""
         if name == self._slots.running():
             self._slots.commit(name)
         self._mark(name).unlink(missing_ok=True)
 
     def _bad(self, name: str) -> None:
-        """RAUC says it before it writes: an update that waits there for its start has lost it, and no power
-        cut in mid-write may start what is left.
+        """Mark a slot as bad, as RAUC does before it writes: an update that waits there loses its turn, and a
+        power cut during the write must not start what is left.
         """
         self._mark(name).touch()
         SlotTrials(self._states).overwritten(name)
@@ -63,7 +63,7 @@ class Backend:
 
 
 def main() -> int:
-    """One call of RAUC's."""
+    """Handle one call of RAUC."""
     try:
         said = Backend(board_slots()).answer(sys.argv[1:])
     except (BootSlotError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Commits the slot that runs, once the self-check passed and the reader came up and stayed. Runs as root."""
+"""Commits the running slot once the self-check has passed and the reader stays up. Runs as root."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ UNIT = "alpr-reader.service"
 WAIT_S = 300.0  # with the tries below, less than TimeoutStartSec of the service
 STAYS_S = 10.0
 LOOK_S = 2.0
-TRIES, BETWEEN_S = 3, 10.0  # a busy machine's bus gives RAUC 25 s to answer: an update is not undone for that
+TRIES, BETWEEN_S = 3, 10.0  # RAUC has 25 s to answer on the bus, which may not be enough on a busy machine
 
 Show = Callable[[], dict[str, str]]
 
 
 def show_reader() -> dict[str, str]:
-    """systemd's word on the reader."""
+    """systemd's properties of the reader's service."""
     facts = "ActiveState,SubState,Result,NRestarts,ExecMainStartTimestampMonotonic"
     words = ("systemctl", "show", UNIT, f"--property={facts}")
     return dict(line.split("=", 1) for line in call(*words).splitlines() if "=" in line)
@@ -51,12 +51,12 @@ def reader_stays(
 
 
 def _has_run(now: dict[str, str], since: float | None) -> bool:
-    """It was seen at work, or had begun and ended before the first look."""
+    """Whether it was seen running, or began and ended before the first look."""
     return since is not None or now.get("ExecMainStartTimestampMonotonic", "0") not in {"", "0"}
 
 
 def mark_good() -> None:
-    """Have RAUC commit the slot that runs. Raises BootSlotError where it answers none of the tries."""
+    """Let RAUC commit the running slot. Raises BootSlotError if it does not answer after all tries."""
     for left in reversed(range(TRIES)):
         try:
             call("rauc", "status", "mark-good")
@@ -70,7 +70,7 @@ def mark_good() -> None:
 
 
 def main() -> int:
-    """Commit, or exit 1 (OnFailure= then goes back to the committed slot)."""
+    """Commit, or exit with 1 (OnFailure= then returns to the committed slot)."""
     try:
         facts, slot, trials = image_facts(), running_slot(), SlotTrials()
         trial = trials.current()
@@ -87,7 +87,7 @@ def main() -> int:
             older = f", older than version {known}" if facts.version < known else ""
             outcome = f"running in slot {slot}, committed{older}"
             events.note(outcome, from_version="", to_version=str(facts.version), digest="")
-            raise_floor(facts.version)  # last: a power cut before it notes that twice, not never
+            raise_floor(facts.version)  # last, so that after a power cut it is noted twice rather than never
         trials.committed(slot)
     except (DeviceError, OSError, subprocess.SubprocessError) as error:
         print(f"commit: {error}", file=sys.stderr)

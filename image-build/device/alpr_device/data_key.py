@@ -1,9 +1,9 @@
-"""Where the data partition's key comes from: a TPM if one is fitted, otherwise the fuses of a Raspberry Pi.
+"""The source of the data partition's key: a TPM if one is fitted, otherwise the fuses of a Raspberry Pi.
 
 Runs once at each start, before the partition is made or opened. With a TPM it leaves everything to systemd,
 which seals the key itself. With the fuses it writes the key (an HMAC that the firmware computes) to a file in
 RAM and makes systemd-repart use it for the partition; the file is removed once the partition is open. A
-partition keeps the source that it was made with: its LUKS header says which.
+partition keeps its original source, which its LUKS header names.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from alpr_device.mailbox import DEVICE, FirmwareKeys, Mailbox
 
 LABEL = b"alpr-reader data partition v1"
 PARTITION = "persistent"
-# a chip on the SPI bus is there seconds after the kernel; one that the header names is waited for
+# a chip on the SPI bus appears seconds after the kernel; one that the header names gets more time
 NEW_CHIP_S, NAMED_CHIP_S = 15.0, 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where the machine shows what it has, and where the answer goes."""
+    """Where the machine shows its parts, and where the result goes."""
 
     run: Path = Path("/run/alpr")
     repart: Path = Path("/run/repart.d")
@@ -39,7 +39,7 @@ class Places:
 
     @property
     def no_data_reason(self) -> Path:
-        """What the technician's port says if the partition does not open."""
+        """The file with what the technician's port shows if the partition does not open."""
         return self.run / "no-data-reason"
 
 
@@ -50,9 +50,9 @@ def choose(
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.monotonic,
 ) -> str:
-    """Prepare the key; the line for the journal.
+    """Prepare the key; returns a line for the journal.
 
-    Raises KeySourceError: no chip, and the firmware keeps no key.
+    Raises KeySourceError if there is no chip and the firmware has no key.
     """
     made_with = source_of(places)
     has_mailbox = places.mailbox.exists()
@@ -61,7 +61,7 @@ def choose(
         until = now() + patience_s
         while not places.chip.exists() and now() < until:
             sleep(0.2)
-        if not places.chip.exists() and made_with == "chip":  # systemd waits on; if in vain, this is why
+        if not places.chip.exists() and made_with == "chip":  # systemd keeps waiting; if in vain, this is why
             places.no_data_reason.write_text("the chip that sealed it does not answer\n", encoding="utf-8")
         if places.chip.exists() or made_with == "chip":
             return "the data partition's key is sealed by the chip"
@@ -84,7 +84,7 @@ def choose(
 
 
 def source_of(places: Places) -> str | None:
-    """`chip`, `fuses` or `unreadable`: what this card's partition was made with. None: no partition yet."""
+    """The source of this card's partition: `chip`, `fuses` or `unreadable`; None: no partition yet."""
     device = _partition(places)
     if device is None:
         return None
@@ -92,7 +92,7 @@ def source_of(places: Places) -> str | None:
         tokens = read_header(device)["tokens"].values()
         return "chip" if any(one["type"] == TPM_TOKEN for one in tokens) else "fuses"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return "unreadable"  # cryptsetup reads the second header, or says what is wrong
+        return "unreadable"  # cryptsetup reads the second header, or reports what is wrong
 
 
 def _partition(places: Places) -> Path | None:
@@ -111,14 +111,14 @@ def _partition(places: Places) -> Path | None:
 
 
 def _write_key(path: Path, key: bytes) -> None:
-    """In hexadecimal, without a line's end: systemd takes a key file whole."""
+    """Write the key in hexadecimal without a newline, since systemd uses a key file's whole content."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o400)
     with os.fdopen(handle, "wb") as file:
         file.write(key.hex().encode("ascii"))
 
 
 def main() -> int:
-    """For alpr-data-key.service. On failure the reason is left for the technician's port."""
+    """Prepare the key for alpr-data-key.service; a failure leaves its reason for the technician's port."""
     places = Places()
     try:
         print(f"data-key: {choose(places, Mailbox(places.mailbox))}", file=sys.stderr)

@@ -1,8 +1,8 @@
-"""What can go wrong with a slot or an update.
+"""The errors of slots and updates.
 
 DeviceError
 ├── KeySourceError     nothing here keeps the data partition's key
-├── StillWritingError  RAUC is at work longer than its command waits
+├── StillWritingError  RAUC is still writing when its command stops waiting
 ├── BootSlotError      the boot choice cannot be read or set
 └── UpdateRefusedError the update must not be installed; `reason` is what the technician sees
 """
@@ -23,7 +23,7 @@ class BootSlotError(DeviceError):
 
 
 class StillWritingError(DeviceError):
-    """RAUC writes longer than its command waits; the text says so, and what to do."""
+    """RAUC is still writing when its command stops waiting; the text says what to do."""
 
 
 class UpdateRefusedError(DeviceError):

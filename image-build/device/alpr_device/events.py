@@ -1,6 +1,6 @@
-"""What happened to this unit's system, a JSON line each, until the reader has put it into its log.
+"""The events of this unit's system, as JSON lines, until the reader has recorded them in its log.
 
-The file belongs to root; the reader's account reads it. Promise: a line that was cut off is left out.
+The file belongs to root; the reader's account reads it. Promise: a truncated line is left out.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from storage import files
 
 EVENTS = Path("/var/lib/alpr-update/events.jsonl")
-MAX_LINES, MAX_ATTEMPTS = 400, 100  # the reader takes up 512
+MAX_LINES, MAX_ATTEMPTS = 400, 100  # the reader reads up to 512
 
 
-def note(  # an update's event as the log's record kind `update` holds it
+def note(  # with the fields of the log's record kind `update`
     outcome: str,
     *,
     from_version: str,
@@ -28,8 +28,8 @@ def note(  # an update's event as the log's record kind `update` holds it
 ) -> None:
     """Append one event, synced. outcome: one line. digest: hex SHA-256 of the bundle, or empty.
 
-    attempt: nothing was changed. A person who may ask for an update makes any number of these, so they
-    push out one another and never what was changed.
+    attempt: nothing was changed. Anyone who may ask for an update can cause any number of these, so they only
+    displace each other, never changes.
     """
     line = json.dumps(
         {
@@ -44,18 +44,18 @@ def note(  # an update's event as the log's record kind `update` holds it
     )
     _cut_back(path)
     with path.open("ab+") as file:
-        os.fchmod(file.fileno(), 0o644)  # whatever the service's umask: the reader is not root
+        os.fchmod(file.fileno(), 0o644)  # whatever the service's umask, since the reader is not root
         if file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
-                line = "\n" + line  # a power cut ended the line before: it takes no other with it
+                line = "\n" + line  # a power cut truncated the previous line: do not append to it
         file.write(line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
 def _cut_back(path: Path) -> None:
-    """Leave room for one more line. The log has the older ones."""
+    """Remove the oldest lines, which the log has, to make room for another one."""
     if not path.exists():
         return
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""After a failed check: leaves a slot that was never committed; a committed one stays. Runs as root."""
+"""After a failed check, leaves a slot that was never committed; a committed one stays. Runs as root."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNITS = ("alpr-selfcheck.service", "alpr-commit.service")
 
 
 def why() -> str:
-    """What the failed check said of itself, or the time limit that ended it."""
+    """Why the check failed: its own message, or the time limit that ended it."""
     units = (f"--unit={unit}" for unit in UNITS)
     try:
         said = call("journalctl", "--boot", "--quiet", "--no-pager", "--output=cat", "--lines=80", *units)
@@ -26,10 +26,10 @@ def why() -> str:
 
 
 def main() -> int:
-    """Restart where another slot is the committed one; else say that this unit needs a person."""
+    """Restart if another slot is the committed one; else report that this unit needs a person."""
     try:
         slots = board_slots()
-        slot, committed = slots.running(), slots.committed()  # not next(): an update may wait for its try
+        slot, committed = slots.running(), slots.committed()  # not next(): an update may wait for its turn
         if committed == slot:
             print("fall-back: the committed slot fails its check; nothing to fall back to", file=sys.stderr)
             return 0

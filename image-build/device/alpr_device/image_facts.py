@@ -1,4 +1,4 @@
-"""What the running image says of itself: /usr/share/alpr/image.toml, inside the verified root."""
+"""The facts of the running image: /usr/share/alpr/image.toml, in the verified root."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLOOR = Path("/var/lib/alpr-update/floor")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """board: as releases name it. version: of this image. name: for people."""
+    """board: its name in releases. version: of this image. name: for people."""
 
     board: str
     version: int
@@ -23,7 +23,7 @@ class ImageFacts:
 
 
 def image_facts(path: Path = FACTS) -> ImageFacts:
-    """Read them. Raises DeviceError."""
+    """Read the facts. Raises DeviceError."""
     try:
         held = tomllib.loads(path.read_text(encoding="utf-8"))
         return ImageFacts(board=str(held["board"]), version=int(held["version"]), name=str(held["name"]))
@@ -32,7 +32,7 @@ def image_facts(path: Path = FACTS) -> ImageFacts:
 
 
 def floor(path: Path = FLOOR) -> int:
-    """The highest version that was committed on this unit; 0 before the first."""
+    """The highest version that was ever committed on this unit; 0 before the first."""
     try:
         return int(path.read_text(encoding="ascii").strip())
     except FileNotFoundError:
@@ -44,6 +44,6 @@ def floor(path: Path = FLOOR) -> int:
 
 
 def raise_floor(version: int, path: Path = FLOOR) -> None:
-    """Never lowers it."""
+    """Raise the floor to this version; never lowers it."""
     if version > floor(path):
-        files.replace(path, f"{version}\n".encode())  # one that a power cut left empty keeps every update out
+        files.replace(path, f"{version}\n".encode())  # an empty file would refuse every update

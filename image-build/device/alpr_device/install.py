@@ -1,4 +1,4 @@
-"""`alpr-update@.service`: check an update file, hand its bundle to RAUC, say how it went. Runs as root.
+"""`alpr-update@.service`: checks an update file, gives its bundle to RAUC, reports the result. Runs as root.
 
 python3 -P -m alpr_device.install FILE
 """
@@ -39,7 +39,7 @@ _PROGRESS = re.compile(r"\d{1,3} ?%")
 
 
 def rauc_works() -> bool:
-    """Whether RAUC's service is at work, on an installation or anything else. Raises BootSlotError."""
+    """Whether RAUC's service is busy, with an installation or anything else. Raises BootSlotError."""
     return '"idle"' not in call("busctl", "get-property", *OPERATION)
 
 
@@ -55,9 +55,9 @@ def install(
 ) -> SystemRelease:
     """Install into the slot that does not run. Raises UpdateRefusedError, DeviceError; each is an event.
 
-    One at a time: a second one would write what it has not checked yet into the bundle that RAUC reads. An
-    installation that outlasted its command is settled first: until RAUC has ended it, none begins. works,
-    next_slot: whether RAUC is at work, and what the next start takes; asked only then.
+    Only one at a time: a second one would write unchecked data into the bundle that RAUC reads. An
+    installation that outlasted its command is settled first: none begins until RAUC has ended it. works,
+    next_slot: whether RAUC is busy, and which slot the next start uses; only called then.
     """
     with _alone(folder):
         now, trials = running or this_unit(), SlotTrials(folder)
@@ -77,9 +77,9 @@ def install(
 
 
 def _settle_late(trials: SlotTrials, late: SlotTrial, folder: Path, next_slot: Callable[[], str]) -> str:
-    """The digest of what RAUC wrote to its end after its command; "" if it did not: choosing the slot for the
-    next start is its last step. Where it did not begin, what waited in the slot waits again. Raises
-    BootSlotError, OSError.
+    """Settle an installation that outlasted its command; returns its digest if RAUC completed it, else "".
+    RAUC's last step is to choose the slot for the next start. If it did not begin, the update that waited in
+    the slot waits again. Raises BootSlotError, OSError.
     """
     waits = trials.still_waits(late)
     if waits is not None:
@@ -96,7 +96,7 @@ def _settle_late(trials: SlotTrials, late: SlotTrial, folder: Path, next_slot: C
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Raises DeviceError where another installation runs; no event, for its own is to come."""
+    """Raise DeviceError if another installation runs; without an event, since that one will note its own."""
     with (folder / "installing").open("a", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,7 +108,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _installed(
     source: Path, now: Running, *, folder: Path, trust: Path, rauc: str, whole: str
 ) -> SystemRelease:
-    """whole: the digest of the bundle that is in the slot already."""
+    """Install an update that is not in the slot yet. whole: the digest of the bundle that already is."""
     bundle, trials = folder / BUNDLE, SlotTrials(folder)
     release: SystemRelease | None = None
     try:
@@ -125,7 +125,7 @@ def _installed(
         try:
             _hand_over(rauc, bundle)
         except StillWritingError:
-            raise  # it may yet be whole: the trial stays, for the next command or the next start
+            raise  # RAUC may still complete it: the trial stays for the next command or start
         except DeviceError:
             trials.failed(trial, before)
             raise
@@ -162,7 +162,7 @@ class _Medium(io.BufferedReader):
 
 
 def _opened(source: Path) -> BinaryIO:
-    """A file and nothing else: a pipe would hold the installer until its time limit. Raises OSError."""
+    """Open a plain file: a pipe would block the installer until its time limit. Raises OSError."""
     handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
@@ -171,7 +171,7 @@ def _opened(source: Path) -> BinaryIO:
 
 
 def _need_room(folder: Path, size: int) -> None:
-    """Raises DeviceError where the bundle would take the room that the reader needs for its log."""
+    """Raise DeviceError if the bundle would use the space that the reader needs for its log."""
     free = shutil.disk_usage(folder).free
     if free < size + LEFT_FREE_BYTES:
         need, have = (size + LEFT_FREE_BYTES) / 1e6, free / 1e6
@@ -182,7 +182,7 @@ def _need_room(folder: Path, size: int) -> None:
 
 
 def this_unit() -> Running:
-    """What runs here. Raises DeviceError."""
+    """The running image. Raises DeviceError."""
     facts, slots = image_facts(), board_slots()
     running = slots.running()
     return Running(
@@ -195,7 +195,7 @@ def this_unit() -> Running:
 
 
 def _hand_over(rauc: str, bundle: Path) -> None:
-    """RAUC checks the bundle's signature, its board and every block that it writes."""
+    """Let RAUC install: it checks the bundle's signature, its board, and every block that it writes."""
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, no shell
             [rauc, "install", str(bundle)],
@@ -215,7 +215,7 @@ def _hand_over(rauc: str, bundle: Path) -> None:
 
 
 def reason(said: str) -> str:
-    """Why RAUC did not install, of all that it said. " 10% Verifying signature" is progress, no reason."""
+    """Why RAUC did not install, from its output. " 10% Verifying signature" is progress, not a reason."""
     lines = [" ".join(line.split()) for line in said.splitlines()]
     reasons = [line for line in lines if line and not _PROGRESS.match(line)]
     for words in ("LastError", "ignature", "rror", "ailed"):
@@ -226,8 +226,8 @@ def reason(said: str) -> str:
 
 
 def _note_if_room(folder: Path, outcome: str, now: Running, release: SystemRelease | None) -> None:
-    """A disk that is full, which may be why, must not hide what went wrong from the person who asked."""
-    (folder / BUNDLE).unlink(missing_ok=True)  # it takes the most of the room
+    """Note an event if there is room: a full disk, perhaps the cause, must not hide the error."""
+    (folder / BUNDLE).unlink(missing_ok=True)  # it takes most of the space
     with contextlib.suppress(OSError):
         events.note(
             outcome,
@@ -240,7 +240,7 @@ def _note_if_room(folder: Path, outcome: str, now: Running, release: SystemRelea
 
 
 def main() -> int:
-    """Install and say so; the last line of RESULT is what the console shows."""
+    """Install and report; the console shows the last line of RESULT."""
     parser = argparse.ArgumentParser(prog="alpr-update", description=__doc__)
     parser.add_argument("file", type=Path)
     args = parser.parse_args()
@@ -262,7 +262,7 @@ def main() -> int:
 
 
 def write_result(line: str, path: Path = RESULT) -> None:
-    """One line for the caller: the reader's account, which is not root and shows it at the console."""
+    """Write a line for the caller, the reader's account, which is not root and shows it on the console."""
     path.write_text(line + "\n", encoding="utf-8")
     path.chmod(0o644)
 

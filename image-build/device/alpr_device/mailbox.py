@@ -44,13 +44,13 @@ _ioctl = fcntl.ioctl
 
 
 class FirmwareKeys(Protocol):
-    """What holds a board's key and computes with it."""
+    """The part of a board that has its key and computes with it."""
 
     def has_key(self) -> bool:
         """Whether the key slot of the fuses is filled. Raises KeySourceError."""
 
     def generate(self) -> None:
-        """Fill the key slot for good: fuses cannot be set back. Raises KeySourceError."""
+        """Fill the key slot for good: fuses cannot be reset. Raises KeySourceError."""
 
     def hmac(self, message: bytes) -> bytes:
         """HMAC-SHA256 of up to 2,048 bytes under the key, 32 bytes. Raises KeySourceError."""
@@ -66,7 +66,7 @@ class Mailbox:
         self._device = device
 
     def has_key(self) -> bool:
-        """Ask for an HMAC: an unset key has its own error."""
+        """See FirmwareKeys.has_key. Asks for an HMAC, since a missing key has its own error."""
         try:
             self.hmac(b"is a key set?")
         except KeySourceError:
@@ -76,7 +76,7 @@ class Mailbox:
         return True
 
     def generate(self) -> None:
-        """Let the firmware draw a key and burn it."""
+        """See FirmwareKeys.generate. The firmware generates a key and burns it."""
         self._ask(_GENERATE, struct.pack("<2I", 0, KEY_ID), room=8)
         if not self.has_key():
             raise KeySourceError(f"the firmware made no key: {self._reason()}")
@@ -108,7 +108,7 @@ class Mailbox:
         return _ERRORS.get(code, f"error {code}")
 
     def _ask(self, tag: int, value: bytes, *, room: int) -> bytes:
-        """One property; what the firmware put in its place."""
+        """Send one property; returns the value that the firmware puts in its place."""
         size = _HEAD.size + (room + 3) // 4 * 4 + 4
         message = bytearray(size)
         _HEAD.pack_into(message, 0, size, 0, tag, room, len(value))

@@ -1,4 +1,4 @@
-"""Whether this unit takes an update file (`storage.update_file`), and its bundle, copied to a target."""
+"""Decides whether this unit accepts an update file (`storage.update_file`), and copies its bundle."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from storage.update_file import ReleaseTrust, SystemRelease, check_proof, read_u
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """The image that runs: its board, its version, and the highest version that was ever committed here.
+    """The running image: its board, its version, and the highest version that was ever committed here.
 
-    on_trial: another slot is the committed one, and an update would be written over it. target: that slot.
+    on_trial: another slot is the committed one, which an update would overwrite. target: that slot.
     """
 
     board: str
@@ -25,7 +25,7 @@ class Running:
     target: str = "B"
 
     def admit(self, release: SystemRelease) -> None:
-        """Raises UpdateRefusedError for another board's image, one that is not newer, and on trial."""
+        """Raise UpdateRefusedError for another board's image, one that is not newer, or while on trial."""
         if release.board != self.board:
             raise UpdateRefusedError(f"is for {release.board}, this unit is {self.board}")
         if self.on_trial:
@@ -41,7 +41,7 @@ class Running:
 
 
 def read_trust(text: str) -> ReleaseTrust:
-    """Whom this image believes about releases. Raises UpdateRefusedError: then it takes none."""
+    """The keys that this image trusts for releases. Raises UpdateRefusedError; then it accepts none."""
     try:
         return ReleaseTrust.parse(text)
     except StorageError as error:
@@ -56,10 +56,10 @@ def copied_bundle(
     *,
     make_room: Callable[[int], None] = lambda _bytes: None,
 ) -> SystemRelease:
-    """Check an update file and write its bundle to target. Nothing is written before the proof holds.
+    """Check an update file and write its bundle to target, but nothing before the proof is checked.
 
-    make_room: called with the size of the bundle before its first byte. Raises UpdateRefusedError, and
-    what make_room raises; target then holds what must be thrown away.
+    make_room: called with the bundle's size before its first byte. Raises UpdateRefusedError, and what
+    make_room raises; then the caller must discard target's content.
     """
 
     def admit(leaf: str, proof: str, release: SystemRelease) -> None:

@@ -1,6 +1,6 @@
-"""Does this image read? A picture whose text is known, read by the shipped nets; and the store opens.
+"""Checks that the shipped nets read a known picture, and that the store opens.
 
-No network, no camera, no real plate: the picture is the project's own rendering.
+No network, no camera, no real plate: the project rendered the picture itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LIMIT_S = 540
 
 
 def faults(reader: str = "reader", picture: Path = PICTURE, expected: Path = EXPECTED) -> list[str]:
-    """What is wrong, a line each; empty: the image reads and its store opens."""
+    """A line for each fault; none if the image reads and its store opens."""
     found = []
     read = _run(reader, "--json", "read", str(picture))
     if read is None or read.returncode:
@@ -30,7 +30,7 @@ def faults(reader: str = "reader", picture: Path = PICTURE, expected: Path = EXP
 
 
 def texts(lines: str) -> list[str]:
-    """The plate texts of what `reader read` printed."""
+    """The plate texts in the output of `reader read`."""
     found = []
     for line in lines.splitlines():
         try:
@@ -42,10 +42,10 @@ def texts(lines: str) -> list[str]:
 
 
 def opened(report: str) -> bool:
-    """Whether what `reader status` printed is of a store that opened.
+    """Whether the output of `reader status` shows that the store opened.
 
-    Its exit status says less: it is 1 where the unit has an alarm, as a unit off its network or without the
-    time has, and no alarm may keep an update out.
+    Its exit status is not enough: it is 1 if the unit has an alarm, such as without its network or the time,
+    and no alarm may prevent an update.
     """
     try:
         return type(json.loads(report)["custody"]["records"]) is int
@@ -69,7 +69,7 @@ def _last(done: subprocess.CompletedProcess[str] | None) -> str:
 
 
 def main() -> int:
-    """Say what is wrong, if anything."""
+    """Print what is wrong; returns 1 if anything is."""
     found = faults()
     for line in found:
         print(f"selfcheck: {line}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """Which boot slot runs, which is committed, and which comes next: one contract, two boards.
 
-    choose_once(slot)   the next start, and only that, is from this slot
+    choose_once(slot)   only the next start is from this slot
     commit(slot)        every start from now on is from this slot
 
 On UEFI these are BootNext and BootOrder; on a Raspberry Pi the `[tryboot]` and `[all]` parts of autoboot.txt
@@ -24,18 +24,18 @@ LOADER = r"\EFI\BOOT\BOOTAA64.EFI"
 BOOT_PARTITION = {"A": 2, "B": 3}
 RUNNING_SLOT = Path("/run/alpr/slot")
 DISK = Path("/run/alpr/disk")
-CALL_LIMIT_S = 300  # the bus starts RAUC, whose first answer takes its time on a slow card
+CALL_LIMIT_S = 300  # the bus starts RAUC, whose first answer takes long on a slow card
 
 Call = Callable[..., str]
 
 
 def other(slot: str) -> str:
-    """The other one of the two."""
+    """The other slot."""
     return "B" if slot == "A" else "A"
 
 
 def checked(slot: str) -> str:
-    """A slot's name. Raises BootSlotError."""
+    """Check a slot's name. Raises BootSlotError."""
     if slot not in SLOTS:
         raise BootSlotError(f"no slot {slot!r}: A or B")
     return slot
@@ -54,14 +54,14 @@ class BootSlots(Protocol):
         """The slot that the next start takes. Raises BootSlotError."""
 
     def choose_once(self, slot: str) -> None:
-        """Take this slot at the next start alone. Raises BootSlotError."""
+        """Use this slot only at the next start. Raises BootSlotError."""
 
     def commit(self, slot: str) -> None:
-        """Take this slot from now on; where it is committed, nothing changes. Raises BootSlotError."""
+        """Use this slot from now on; does nothing if it is committed. Raises BootSlotError."""
 
 
 def running_slot(path: Path = RUNNING_SLOT) -> str:
-    """As the initramfs found it. Raises BootSlotError."""
+    """The running slot, as the initramfs found it. Raises BootSlotError."""
     try:
         return checked(path.read_text().strip())
     except OSError:
@@ -69,7 +69,7 @@ def running_slot(path: Path = RUNNING_SLOT) -> str:
 
 
 def call(*words: str) -> str:
-    """Run a tool; its standard output. Raises BootSlotError."""
+    """Run a tool and return its standard output. Raises BootSlotError."""
     try:
         done = subprocess.run(  # noqa: S603 - fixed programs, no shell
             words, capture_output=True, text=True, timeout=CALL_LIMIT_S, check=False
@@ -83,7 +83,7 @@ def call(*words: str) -> str:
 
 
 class EfiSlots:
-    """UEFI boot entries `ALPR A` and `ALPR B`, by efibootmgr(8)."""
+    """The UEFI boot entries `ALPR A` and `ALPR B`, through efibootmgr(8)."""
 
     _ENTRY = re.compile(r"^Boot([0-9A-F]{4})\*? ALPR ([AB])\b", re.MULTILINE)
     _ORDER = re.compile(r"^BootOrder: ([0-9A-F,]+)$", re.MULTILINE)
@@ -97,7 +97,7 @@ class EfiSlots:
         return running_slot(self._slot_file)
 
     def committed(self) -> str:
-        """See BootSlots.committed. Before the first commit it is the slot that runs."""
+        """See BootSlots.committed. Before the first commit it is the running slot."""
         entries, order, _ = self._look()
         for number in order:
             if number in entries:
@@ -131,7 +131,7 @@ class EfiSlots:
         return entries, order[1].split(",") if order else [], once[1] if once else None
 
     def _number(self, slot: str) -> str:
-        """The slot's entry; made if the firmware has none yet."""
+        """The slot's entry, created if the firmware has none yet."""
         for _ in range(2):
             entries, _, _ = self._look()
             for number, found in entries.items():
@@ -160,10 +160,10 @@ class EfiSlots:
 
 
 class PiSlots:
-    """autoboot.txt on the partition `bootconfig`, and the device tree's word for what was started.
+    """autoboot.txt on the partition `bootconfig`, and the device tree's statement of what was started.
 
     bootconfig: where that FAT partition is mounted. The file stays under 512 bytes, so that the firmware
-    reads it whole, and is replaced, never changed in place.
+    reads it whole, and it is replaced, never changed in place.
     """
 
     _PART = re.compile(r"^boot_partition=([0-9]+)\s*$")
@@ -180,7 +180,7 @@ class PiSlots:
         self._argument = reboot_argument
 
     def running(self) -> str:
-        """See BootSlots.running: the firmware's own word, a big-endian number."""
+        """See BootSlots.running; the firmware gives it as a big-endian number."""
         try:
             number = int.from_bytes(self._number.read_bytes(), "big")
         except OSError:
@@ -268,7 +268,7 @@ class PiSlots:
 
 
 def board_slots() -> BootSlots:
-    """The driver for the machine that this runs on."""
+    """The driver for this machine."""
     device_tree = Path("/proc/device-tree")
     if (device_tree / "chosen/bootloader").exists():
         return PiSlots(device_tree=device_tree)

@@ -1,12 +1,13 @@
-"""An update from its writing to its commit, in one file: so that one which never comes up is recorded too.
+"""The state of an update from writing to commit, in a file, so that an update that never starts is recorded
+too.
 
     writing  the slot is being written
     waiting  it is written, and tried at the next start
     started  the slot came up as far as its data partition
 
-`alpr-trial.service` settles it at each start, before the reader opens its log: where another slot runs than
-the one on trial, the update was given up. The commit ends the trial, and so does a failed check. Promise: a
-full disk, a damaged file or a power cut at any step stops no start; the worst is an event noted twice.
+`alpr-trial.service` settles it at each start, before the reader opens its log: if another slot runs than the
+one on trial, the update was given up. The commit or a failed check ends the trial. Promise: a full disk, a
+damaged file or a power cut at any step never prevents a start; at worst, an event is noted twice.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ STAGES = ("writing", "waiting", "started")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotTrial:
-    """version: on trial, in `slot`. from_version: that which installed it. boot: the id of that start.
+    """version: on trial, in `slot`. from_version: the one that installed it. boot: the id of that start.
 
-    waited: what waits in that slot, until the first byte of this one is written over it.
+    waited: the update that waits in that slot until the first byte of this one overwrites it.
     """
 
     version: int
@@ -44,7 +45,7 @@ class SlotTrial:
     waited: SlotTrial | None = None
 
     def note(self, outcome: str, folder: Path) -> None:
-        """An event of this update. Raises OSError."""
+        """Note an event of this update. Raises OSError."""
         events.note(
             outcome,
             from_version=str(self.from_version),
@@ -55,7 +56,7 @@ class SlotTrial:
 
 
 def slot_mark(folder: Path, slot: str) -> Path:
-    """There while the slot must not be started: from the first byte of an installation to its last."""
+    """The mark that a slot must not be started, from the first to the last byte of an installation."""
     return folder / f"slot-{slot}.bad"
 
 
@@ -67,7 +68,7 @@ class SlotTrials:
         self._boot_id = boot_id
 
     def begin(self, *, version: int, from_version: int, digest: str, slot: str) -> SlotTrial:
-        """From now on the slot may be written. Raises OSError: then it must not be."""
+        """Begin a trial: from now on the slot may be written. Raises OSError; then it must not be."""
         boot, before = self._boot(), self.current()
         waits = before is not None and (before.slot, before.stage) == (slot, "waiting")
         made = SlotTrial(
@@ -78,26 +79,26 @@ class SlotTrials:
         return made
 
     def written(self, trial: SlotTrial) -> None:
-        """It waits for its start. Raises OSError."""
+        """Note that the update is written and waits for its start. Raises OSError."""
         trial.note("installed", self._folder)
         self._keep(replace(trial, stage="waiting", waited=None))
 
     def overwritten(self, slot: str) -> None:
-        """RAUC is about to write this slot: what waited in it is gone. Raises OSError."""
+        """Note that RAUC is about to write this slot, so that what waited in it is gone. Raises OSError."""
         trial = self.current()
         if trial is not None and trial.slot == slot and trial.waited is not None:
             self._keep(replace(trial, waited=None))
 
     def still_waits(self, trial: SlotTrial) -> SlotTrial | None:
-        """What waits in the slot of this one as before, since RAUC did not begin to write it."""
+        """The update that still waits in this one's slot because RAUC did not begin to write; else None."""
         return None if slot_mark(self._folder, trial.slot).exists() else trial.waited
 
     def put_back(self, waits: SlotTrial) -> None:
-        """This one is on trial again. Raises OSError."""
+        """Put this update on trial again. Raises OSError."""
         self._keep(waits)
 
     def current(self) -> SlotTrial | None:
-        """What is on trial, or was when the power failed. None: nothing, or a file that makes no sense."""
+        """The update that is on trial, or was when the power failed; None if none, or the file is invalid."""
         try:
             fields = json.loads(self._file.read_text(encoding="utf-8"))
             waited = fields.pop("waited", None)
@@ -107,14 +108,13 @@ class SlotTrials:
         return held if _is_sound(held) and (held.waited is None or _is_sound(held.waited)) else None
 
     def late(self) -> SlotTrial | None:
-        """One whose writing outlasted its command in this start of the machine."""
+        """The update whose writing outlasted its command since the machine started; else None."""
         trial = self.current()
         return trial if trial is not None and (trial.stage, trial.boot) == ("writing", self._boot()) else None
 
     def failed(self, trial: SlotTrial, before: SlotTrial | None) -> None:
-        """It was not written. before: what waited in that slot, and still does if nothing was written to it.
-
-        RAUC marks a slot as bad before its first byte.
+        """Note that the update was not written. before: the one that waited in that slot, and still waits if
+        nothing was written: RAUC marks a slot as bad before the first byte.
         """
         if before is None or slot_mark(self._folder, trial.slot).exists():
             self.drop()
@@ -127,25 +127,25 @@ class SlotTrials:
             (self._folder / BUNDLE).unlink(missing_ok=True)
 
     def drop(self) -> None:
-        """Nothing is on trial."""
+        """End the trial without an event."""
         self._file.unlink(missing_ok=True)
 
     def committed(self, slot: str) -> None:
-        """This slot was committed: the trial has ended well, if it was this one's."""
+        """End the trial successfully if it was this slot's, which was committed."""
         trial = self.current()
         if trial is not None and trial.slot == slot:
             self._given_up.unlink(missing_ok=True)
             self.drop()
 
     def give_up(self, trial: SlotTrial, why: str) -> None:
-        """Record it, and leave the mark from which the reader raises its alarm. Raises OSError."""
+        """Note that the update was given up, and leave the mark for the reader's alarm. Raises OSError."""
         trial.note(f"given up: {why}", self._folder)
         files.replace(self._given_up, f"version {trial.version}: {why}\n".encode())
         self._given_up.chmod(0o644)  # the reader is not root
         self.drop()
 
     def settle(self, slots: BootSlots, version: int) -> str:
-        """Once at each start: what became of the update, for the journal. version: that runs.
+        """Settle the update once at each start; returns a line for the journal. version: the running one.
 
         Raises DeviceError, OSError.
         """
@@ -159,7 +159,7 @@ class SlotTrials:
             self.put_back(waits)
             trial = waits
         if running == trial.slot and (trial.stage != "writing" or trial.version == version):
-            if trial.stage == "writing":  # the power failed behind the last byte, before the event
+            if trial.stage == "writing":  # the power failed after the last byte, before the event
                 self.written(trial)
             self._keep(replace(trial, stage="started"))
             return f"version {trial.version} is on trial in slot {running}"
@@ -182,7 +182,7 @@ class SlotTrials:
 
     def _keep(self, trial: SlotTrial) -> None:
         fields = {name: value for name, value in asdict(trial).items() if value is not None}
-        # what is empty is left out: a version that knows no `waited` reads it too
+        # empty fields are left out, so that a version without `waited` can read it
         files.replace(self._file, json.dumps(fields).encode())
 
 
@@ -192,7 +192,7 @@ def _is_sound(held: SlotTrial) -> bool:
 
 
 def main() -> int:
-    """For alpr-trial.service."""
+    """Settle the trial, for alpr-trial.service."""
     try:
         trials = SlotTrials()
         trials.remove_left()
