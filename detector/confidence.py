@@ -73,5 +73,5 @@ def log_odds(probability: float, bound: float = 9.0) -> float:
 def within(value: float, low: float, high: float) -> float:
     """Bounds a value. Raises NetAnswerError for NaN, which bounds would let through."""
     if math.isnan(value):
-        raise NetAnswerError(READER_NET, "what was computed from its answer is no number")
+        raise NetAnswerError(READER_NET, "what was computed from its answer is not a number")
     return min(max(value, low), high)

@@ -119,7 +119,7 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
     boxes, corners = _shapes(outputs, near, (rows, columns), chances, rules.stride)
     if not all(np.isfinite(values).all() for values in (scores, boxes, corners)):
         raise NetAnswerError(
-            DETECTOR_NET, "a box found in its answer has a side or a score that is no number"
+            DETECTOR_NET, "a box found in its answer has a side or a score that is not a number"
         )
     kept = suppress(boxes, scores, rules.nms_overlap, rules.most)
     return Candidates(scores[kept], corners[kept])

@@ -142,7 +142,7 @@ class TfliteNet:
         }
         for role, output in answer.items():
             if not output.scale and not np.isfinite(output.values).all():  # integers are always finite
-                raise NetAnswerError(self._file, f"output {role!r} has values that are no finite numbers")
+                raise NetAnswerError(self._file, f"output {role!r} has values that are not finite")
         return answer
 
 
@@ -172,7 +172,7 @@ def _scale(path: Path, name: str, detail: Mapping[str, Any]) -> tuple[float, int
         )
     scale, zero = detail["quantization"]
     if not 0 < scale < math.inf:
-        raise _misshapen(path, f"tensor {name!r} is quantised without a scale")
+        raise _misshapen(path, f"tensor {name!r} is quantized without a scale")
     return float(scale), int(zero)
 
 

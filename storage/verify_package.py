@@ -49,7 +49,7 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
         head_bytes = envelope.open_signed(_read(folder, HEAD_FILE), key.public, context=evidence.CONTEXT)
         plain = envelope.decode(head_bytes)
         if codec.is_later(plain, evidence.FORMAT):
-            what = f"is of a later format than this program knows: {UPDATE}"
+            what = f"has a later format than this program knows: {UPDATE}"
             raise PackageError(what, where=HEAD_FILE)
         head = codec.from_plain(UnitPackageHead, plain)
         if head.format != evidence.FORMAT or head.log_id != log_id_of(key.public):

@@ -109,7 +109,7 @@ def of_text(data: bytes) -> bytes:
         return base64.b64decode(b"".join(inside.split()), validate=True)
     except binascii.Error:
         raise MessageError(
-            "is cut off or damaged: copy it again, whole", where="destruction receipt"
+            "is cut off or damaged: copy all of it again", where="destruction receipt"
         ) from None
 
 

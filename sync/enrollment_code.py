@@ -47,7 +47,7 @@ class EnrollmentCode:
     def parse(cls, text: str) -> EnrollmentCode:
         """Raises NotEnrolledError for a code with a copying error."""
         clean = "".join(text.split()).upper()
-        cure = "copy it again, whole"
+        cure = "copy all of it again"
         if not clean.startswith(PREFIX) or len(clean) > 512:
             raise NotEnrolledError(f"an enrollment code starts with {PREFIX}", cure=cure)
         body = clean.removeprefix(PREFIX)

@@ -302,7 +302,7 @@ def _p256_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(files.read_bounded(path, MAX_KEY_BYTES), password=None)
     except (OSError, ValueError, TypeError, StorageError) as error:
-        why = error.strerror if isinstance(error, OSError) else getattr(error, "what", "is no PEM of a key")
+        why = error.strerror if isinstance(error, OSError) else getattr(error, "what", "is not a key in PEM")
         cure = files.CARD_FAILS if files.is_of_card(error) else cure  # the key is there still
         raise NotEnrolledError(f"cannot be read: {why}", where=str(path), cure=cure) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):

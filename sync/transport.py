@@ -58,7 +58,7 @@ def demand_address(text: str) -> None:
     except (httpx.InvalidURL, UnicodeError):
         good = False
     if not good:
-        raise LinkError("is no address of a server", where=text, cure=ADDRESS_CURE)
+        raise LinkError("is not the address of a server", where=text, cure=ADDRESS_CURE)
 
 
 class _PassedTime(ssl.SSLContext):

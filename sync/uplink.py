@@ -311,12 +311,9 @@ class Conversation:
             yield from self._outbox.leaves(run[0], len(run))
 
     def _stored(self, leaf: leaves.Leaf, name: str) -> bytes | None:
-        """The stored bytes; empty if they were purged, None if this user may not read them.
-
-        A damaged blob is an incident but does not stop the sync. For one that the card does not give, or that
-        this user may not read, UNREADABLE is sent; for the latter only once, since the department gives up
-        after three.
-        """
+        """The stored bytes; empty if they were purged, None if this user may not read them. A damaged blob is
+        an incident but does not stop the sync. For one that the card does not give, or that this user may not
+        read, UNREADABLE is sent; for the latter only once, since the department gives up after three."""
         try:
             return self._outbox.stored(leaf.sequence, name)
         except KeyLostError:  # the log has a record of the purge
@@ -335,10 +332,8 @@ class Conversation:
             return b""
 
     def _add_key(self, parcel: _Parcel, leaf: leaves.Leaf) -> None:
-        """Add the key that a leaf needs, unless a parcel with it was answered.
-
-        Two parcels may be on their way and arrive in any order.
-        """
+        """Add the key that a leaf needs, unless a parcel with it was answered: two may be on their way, and
+        arrive in any order."""
         epoch = leaf.epoch
         if not epoch or epoch in self._sent_keys or any(key.epoch == epoch for key in parcel.keys):
             return
@@ -376,10 +371,8 @@ class Conversation:
     # --- alerts, receipts, documents ----------------------------------------------------------------------
 
     def _alerts(self, state: messages.State, *, near: int) -> None:
-        """Send alerts ahead of everything, and their hits too if they are at most `near` records away.
-
-        Each goes with its leaf, the newest alert first, since people wait for that one.
-        """
+        """Send alerts ahead of everything, and their hits too if they are at most `near` records away. Each
+        goes with its leaf, the newest alert first, since people wait for that one."""
         hits = self._outbox.hits_from(state.complete_to)
         self._alerts_to = max(hits[-1] + 1 if hits else 0, state.complete_to)
         parsed = [(number, self._outbox.leaves(number, 1)[0]) for number in hits[-HITS_LOOKED_AT:]]

@@ -24,7 +24,7 @@ from sync.department.journal.statements import sign_call
 WIDE = "8XYZ*"
 NO_REASON = "its justification says less than the policy asks for"
 TOO_LONG = "it asks for more days at once than the policy allows"
-NO_DANGER = "it says of no life that is in danger"
+NO_DANGER = "it does not say whose life is in danger"
 NO_PURPOSE, NO_NUMBER = (
     "it has none of the policy's purposes",
     "it has no number that the policy takes for it",
@@ -124,7 +124,7 @@ def test_an_emergency_search_says_whose_life_is_in_danger(department: Department
 
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "a plate of wildcards alone asks for everything": {"plate": "??*"},
+    "a plate of only wildcards asks for everything": {"plate": "??*"},
     "a plate is 1 to 16 of A-Z, 0-9": {"plate": "8" * 17},
     "name a plate, an area or a unit": {"plate": ""},
     "the time asked for ends before it begins": {"until_us": 0},

@@ -402,7 +402,7 @@ def test_a_sheet_or_a_format_of_a_later_program_is_refused_with_what_to_do(
     head = dict(cast("dict[str, Any]", envelope.decode(signed))) | {"format": package.FORMAT + 1}
     for more in ({}, {"more": ""}):
         later = envelope.sign(envelope.encode(head | more), key, context=package.CONTEXT)
-        with pytest.raises(PackageError, match=r"is of a later format than this program knows \(update"):
+        with pytest.raises(PackageError, match=r"has a later format than this program knows \(update"):
             package.check(write_zip(files | {package.HEAD: later}), key.public_key())
     data = signed_again(files | {package.SHEET: envelope.encode(plain | {"version": 0})}, key)
     with pytest.raises(PackageError, match="its version is none"):

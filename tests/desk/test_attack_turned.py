@@ -377,9 +377,7 @@ def a_training_after_a_second_opening_of_the_log(root: Root) -> tuple[Note, tupl
     assert isinstance(opened.note, AccessLogOpened)
     number = root.write(replace(opened.note, signs=0), replace(opened.stamp, at_us=root.stamp().at_us))
     (found,) = problems(root.department)
-    assert (
-        found == f"entry {number}: log_opened in the name of system: a log is opened by its first entry alone"
-    )
+    assert found == f"entry {number}: log_opened in the name of system: only the first entry opens a log"
     return training("disp1", root.stamp().at_us), (root.stamp("super"), b"")
 
 

@@ -31,7 +31,7 @@ def rows(department: Department, document: bytes, facts: Facts = FACTS) -> dict[
         ("IA-5", "password_min = 12", "password_min = 16", "16 characters"),
         ("IA-5", "argon2_passes = 3", "argon2_passes = 4", "4 passes"),
         ("IA-5", 'profile = "standard"', 'profile = "fips"', "PBKDF2-HMAC-SHA-256, 600000 rounds"),
-        ("SC-8", 'profile = "standard"', 'profile = "fips"', "AES-GCM suites alone"),
+        ("SC-8", 'profile = "standard"', 'profile = "fips"', "only AES-GCM suites"),
         ("SC-13", 'profile = "standard"', 'profile = "fips"', FIPS_NAME),
     ],
 )

@@ -362,4 +362,4 @@ def test_no_command_of_a_person_asks_for_the_home_where_the_desk_is_elsewhere(
     for line in (["health"], ["enroll", "--list"], ["verify"]):  # no other home is to be founded for these
         assert main(line) == 2
         said = capsys.readouterr().err
-        assert ("own machine alone: run it there" in said, "init" in said) == (True, False)
+        assert ("own machine: run it there" in said, "init" in said) == (True, False)

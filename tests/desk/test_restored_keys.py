@@ -183,7 +183,7 @@ def test_a_key_service_of_another_day_stops_the_delivery_and_loses_nothing(
 
 @pytest.mark.parametrize(
     ("later", "refused", "said"),
-    [(1, None, "names a day of receipt that is none"), (0, NOT_OF_DAY, NOT_OF_DAY)],
+    [(1, None, "names an invalid day of receipt"), (0, NOT_OF_DAY, NOT_OF_DAY)],
 )
 def test_a_key_service_that_knows_no_such_day_stops_the_delivery(
     server: Server, unit: Joined, monkeypatch: pytest.MonkeyPatch, later: int, refused: str | None, said: str

@@ -53,9 +53,9 @@ def test_log_odds_are_bounded_either_way(p: float, odds: float) -> None:
 
 def test_what_is_no_number_is_refused_and_not_bounded() -> None:
     assert [within(value, -1.0, 2.0) for value in (-5.0, 0.5, 5.0)] == [-1.0, 0.5, 2.0]
-    with pytest.raises(NetAnswerError, match="is no number"):
+    with pytest.raises(NetAnswerError, match="is not a number"):
         within(math.nan, 0.0, 1.0)
-    with pytest.raises(NetAnswerError, match="is no number"):
+    with pytest.raises(NetAnswerError, match="is not a number"):
         log_odds(math.nan)
 
 

@@ -233,7 +233,7 @@ def test_a_head_of_a_later_program_says_what_to_do(package: Path, ledger: Ledger
     later = envelope.encode({**dict(envelope.decode(body)), "format": 2, "more": ""})
     files["package.cose"] = envelope.sign(later, ledger.store.log._key, context=evidence.CONTEXT)
     (found,) = verify_package(written(files, package), ledger.public_key).findings
-    assert "is of a later format than this program knows: update it, and check again" in found.what
+    assert "has a later format than this program knows: update it, and check again" in found.what
 
 
 def test_line_ends_that_a_mail_program_changed_are_named_and_nothing_else(

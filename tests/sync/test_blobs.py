@@ -153,9 +153,9 @@ class Endless:
         ([page("1/a", "again")], "repeats itself"),
         ([page("1/a", "t1"), page("1/b", "t2"), page("1/c", "t1")], "repeats itself"),
         ([page("1/a", "t1"), page("1/b", "t2"), page("1/a", "t3")], "repeats itself"),
-        ([{"Contents": [{}]}], "is not whole: KeyError"),
-        ([{"Contents": [None]}], "is not whole: TypeError"),
-        ([{"IsTruncated": True}], "is not whole: KeyError"),
+        ([{"Contents": [{}]}], "is incomplete: KeyError"),
+        ([{"Contents": [None]}], "is incomplete: TypeError"),
+        ([{"IsTruncated": True}], "is incomplete: KeyError"),
     ],
 )
 def test_a_listing_that_repeats_itself_or_lacks_a_field_is_refused(

@@ -230,7 +230,7 @@ def test_the_printed_receipt_is_the_receipt(unit: Joined) -> None:
     lines = as_text(message)
     assert of_text(("\r\n".join(["chatter", *lines, "more"])).encode()) == message
     assert of_text(message) == message
-    with pytest.raises(MessageError, match="copy it again"):
+    with pytest.raises(MessageError, match="copy all of it again"):
         of_text("\n".join([*lines[:2], "!!", *lines[3:]]).encode())
 
 

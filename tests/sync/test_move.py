@@ -178,7 +178,7 @@ def test_a_copy_of_before_is_never_taken_for_the_store(
     by_hand = small.path / SETTINGS_FILE
     by_hand.write_bytes(with_database(by_hand, url))
     for changes in (True, False):
-        with pytest.raises(HomeError, match="one of the two would be set back"):
+        with pytest.raises(HomeError, match="one of the two is out of date"):
             Department(moved_home(small), changes=changes)
     with pytest.raises(StoreError, match="not the same: nothing was moved"):
         move_store(moved_home(small), url, quiet)

@@ -130,7 +130,7 @@ def test_what_is_no_address_of_a_server_is_named_with_its_form(address: str, joi
     code = EnrollmentCode.new(bytes(32), address)
     key = ed25519.Ed25519PrivateKey.generate().public_key()
     link = HttpsLink(address, ssl.create_default_context(), key)
-    with contextlib.closing(link), pytest.raises(LinkError, match="is no address of a server") as raised:
+    with contextlib.closing(link), pytest.raises(LinkError, match="is not the address of a server") as raised:
         fetch_root(code) if joining else link.post("hello", [b"x"])
     assert raised.value.where == address
     assert "[2001:db8::1]:8443" in raised.value.cure

@@ -368,7 +368,7 @@ def _demand_of_log(log_id: bytes, rows: Sequence[Row]) -> None:
     for row in rows:
         own = unchecked(row.leaf).log_id
         if own != log_id and log_id not in {beside_name(own, at) for at in range(MOST_BESIDE)}:
-            raise _no("a leaf is of another log than the one named", "other-read")
+            raise _no("a leaf belongs to another log than the one named", "other-read")
 
 
 def _demand_named(log_id: bytes, rows: Sequence[Row], allowed: set[str]) -> None:

@@ -181,9 +181,7 @@ class LocalKeyService:
         makes: bool = True,
     ) -> None:
         """`clock`: the department's time, or this machine's; nothing is destroyed before `keep_days` by it.
-
-        `makes`: make missing folders; False for programs that only read.
-        """
+        `makes`: make missing folders; False for programs that only read."""
         self._folder, self._clock, self._keep_days = folder, clock, keep_days
         for name in (folder, folder / "day", folder / "store", folder / "hold") if makes else ():
             name.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
@@ -433,7 +431,7 @@ def _opened_leaf(data: bytes, public: bytes) -> Leaf | str:
         leaf = open_leaf(data, key)
     except StorageError as error:
         return error.what
-    return leaf if leaf.log_id == log_id_of(key) else "its leaf is of another log than the key that signed it"
+    return leaf if leaf.log_id == log_id_of(key) else "its leaf is not of the log of its signing key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

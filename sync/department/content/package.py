@@ -288,10 +288,7 @@ def _check_sheet(
     entries: Sequence[LeftUnder],
     hold: LeftUnder | None,
 ) -> str:
-    """Reproduce the sheet; returns what of it cannot be checked here, or an empty text.
-
-    Raises PackageError if the sheet differs.
-    """
+    """Reproduce the sheet; returns what of it cannot be checked here. Raises PackageError if it differs."""
     if head.format < NO_HOLD:
         return f"{WORDS} (a package of an earlier version)"
     if SHEET not in files:
@@ -341,10 +338,7 @@ def _check_sheet(
 
 
 def _check_manifests(files: Mapping[str, bytes], head: PackageHead, reads: Sequence[OpenedRead]) -> str:
-    """Check that each image's C2PA manifest says what its read says; returns why it cannot, or an empty text.
-
-    Raises PackageError.
-    """
+    """Check that C2PA manifests say what their reads say; returns why it cannot. Raises PackageError."""
     named = [
         (at, one, image, f"reads/{at}/{image}.c2pa")
         for at, one in enumerate(reads)
@@ -392,7 +386,7 @@ def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
         raise PackageError(error.what, where=HEAD) from None
     plain = envelope.decode(signed, limit=16 << 20)
     if codec.is_later(plain, FORMAT):
-        raise PackageError("is of a later format than this program knows", where=HEAD, cure=UPDATE)
+        raise PackageError("has a later format than this program knows", where=HEAD, cure=UPDATE)
     head = codec.from_plain(PackageHead, plain)
     if head.format not in range(NO_ENTRIES, FORMAT + 1):
         raise PackageError("of another format", where=HEAD)

@@ -188,7 +188,7 @@ class ManifestChecker:
             reader = self._c2pa.Reader(kind, io.BytesIO(element.content), sidecar, context=self._context)
             trusted, said = reader.get_validation_state() == "Trusted", json.loads(reader.detailed_json())
         except (self._c2pa.C2paError, ValueError) as error:
-            raise PackageError(f"is no manifest: {_kind_of(error)}", where=title) from None
+            raise PackageError(f"is not a manifest: {_kind_of(error)}", where=title) from None
         if not trusted:
             raise PackageError("is of another image, or not under the package's authority", where=title)
         if not self._says_its_own(said, proof_of(read, name, self._number), title):

@@ -60,7 +60,7 @@ class DepartmentHome:
             if (path / "log.key").exists():
                 what, cure = "the settings are not there", "restore the file from its backup"
                 raise HomeError(what, where=str(path / SETTINGS_FILE), cure=cure)
-            elsewhere = "this command works on the department's own machine alone: run it there"
+            elsewhere = "this command works only on the department's own machine: run it there"
             cure = elsewhere if os.environ.get(DESK_URL) else "run: department init --home DIR"
             raise HomeError("there is no department here", where=str(path), cure=cure)
         return cls(path, load_settings(path / SETTINGS_FILE))

@@ -52,7 +52,7 @@ async def read_body(request: Request, limit: int, seconds: float, add: Callable[
     if said.isdecimal() and int(said) > limit:
         sent, most = _size(int(said)), _size(limit)
         sent = f"{int(said):,} B" if sent == most else sent
-        raise refuse("too-large", f"{sent}, and {most} ({limit:,} B) at most are taken")
+        raise refuse("too-large", f"{sent}, and {most} ({limit:,} B) at most are accepted")
     pieces: list[bytes] = []
     total = 0
     stream = request.stream()
@@ -70,6 +70,6 @@ async def read_body(request: Request, limit: int, seconds: float, add: Callable[
         total += len(piece)
         left_s = min(seconds, left_s - (loop.time() - began) + len(piece) / LEAST_BYTES_PER_S)
         if total > limit:
-            raise refuse("too-large", f"{_size(limit)} at most are taken")
+            raise refuse("too-large", f"{_size(limit)} at most are accepted")
         add(len(piece))
         pieces.append(piece)

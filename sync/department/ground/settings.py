@@ -78,7 +78,7 @@ class Settings:
         "localhost:25", why="HOST:PORT of the mail server; with STARTTLS, unless it is localhost"
     )
     notice_webhook: str = setting(
-        "", why="https:// URL that is posted the same as JSON; http:// for localhost alone; empty: none"
+        "", why="https:// URL that is posted the same as JSON; http:// only for localhost; empty: none"
     )
     code_hours: int = setting(24, low=1, high=168, why="life of a one-time enrollment code")
 
@@ -98,7 +98,7 @@ def load_settings(path: Path) -> Settings:
         raise InvalidInputError(error.reason, where=f"{path}: {error.key}") from None
     wrong = [one for one in settings.former if not _is_host(one)]
     if wrong:
-        what = f"{wrong[0][:64]!r} is no name or address: name each as units reach it, with commas between"
+        what = f"{wrong[0][:64]!r} is not a name or address: name each as units reach it, with commas between"
         raise InvalidInputError(what, where=f"{path}: former_hosts")
     try:
         if settings.trusted_proxy:
@@ -143,7 +143,7 @@ def with_database(path: Path, url: str) -> bytes:
         with contextlib.suppress(SettingError):
             if load_table(one, str(path), Settings, RETIRED) == wanted:
                 return one.encode()
-    raise InvalidInputError("is no value of the setting: printable, at most 200 characters", where="database")
+    raise InvalidInputError("is not a valid value: printable, at most 200 characters", where="database")
 
 
 def settings_text(settings: Settings) -> str:

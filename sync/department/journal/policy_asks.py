@@ -142,7 +142,7 @@ class PolicyAsks:
         if terms is None or not terms.says_why(access.ground.justification):
             raise UnsignedError("its justification says less than the policy asks for")
         if danger is not None and not terms.says_why(str(danger)):
-            raise UnsignedError("it says of no life that is in danger")
+            raise UnsignedError("it does not say whose life is in danger")
         if access.action in {"search", "delivery"}:
             query = Query.of_text(access.elements)
             if not terms.may_span(query.since_us, query.until_us):

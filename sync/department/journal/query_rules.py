@@ -30,7 +30,7 @@ def plate_of(text: str) -> str:
     that no plate has would be searched as one that plates have.
     """
     if not all(one.isascii() or one.isspace() or one in "·•" for one in text):
-        raise FormError("a plate has the letters A-Z and digits 0-9 alone", code="plate", clause="463.5 (b)")
+        raise FormError("a plate has only the letters A-Z and digits 0-9", code="plate", clause="463.5 (b)")
     return normal_plate(text)
 
 
@@ -71,7 +71,7 @@ def _check_plate(text: str) -> None:
     plate = asked_plate(text)
     demand(
         not plate or set(plate) - {"*", "?"},
-        "a plate of wildcards alone asks for everything",
+        "a plate of only wildcards asks for everything",
         code="plate",
         clause="463.5 (a)",
     )
@@ -99,7 +99,7 @@ def check_emergency_query(terms: BreakGlassTerms, query: Query, now_us: int) -> 
     """Raises DeskRefusal if an emergency search looks back too far or names too little."""
     if not terms.allowed:
         raise DeskRefusal(
-            "this policy knows no emergency search", code="no-break-glass", clause=EMERGENCY_CLAUSE
+            "this policy has no emergency searches", code="no-break-glass", clause=EMERGENCY_CLAUSE
         )
     if query.since_us < now_us - terms.days_max * DAY_US - FORM_US:
         raise FormError(

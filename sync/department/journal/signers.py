@@ -180,7 +180,7 @@ class Signers:
     def _open(self, entry: Entry, note: AccessLogOpened) -> None:
         """Set the rules of the log from its first entry."""
         if entry.sequence:
-            raise UnsignedError("a log is opened by its first entry alone")
+            raise UnsignedError("only the first entry opens a log")
         self.form = demand_form(note.signs)
         self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
         second, form = self.second, self.form

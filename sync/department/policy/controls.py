@@ -124,7 +124,7 @@ def _secrets_and_media(policy: Policy, facts: Facts) -> list[_Row]:
         (
             "SC-8",
             "encrypted in transit",
-            "TLS 1.3, P-256, AES-GCM suites alone" if fips else "TLS 1.3, P-256",
+            "TLS 1.3, P-256, only AES-GCM suites" if fips else "TLS 1.3, P-256",
             f"OpenSSL here would take {', '.join(facts.tls_beyond)}: the server refuses to start"
             if fips and facts.tls_beyond
             else "",

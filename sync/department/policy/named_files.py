@@ -54,6 +54,6 @@ def command_key(home: DepartmentHome, root: Root | None = None) -> Ed25519Privat
         raise HomeError(
             f"the {COMMAND} key here is not the one that the root file names",
             where=str(path),
-            cure="restore it from its backup; keys change by a new root file alone",
+            cure="restore it from its backup; keys change only by a new root file",
         )
     return key

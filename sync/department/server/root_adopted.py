@@ -47,7 +47,7 @@ def demand_named(home: DepartmentHome, root: Root) -> None:
         raise HomeError(
             "the ca key here is not the one that the root file names",
             where=str(home.authority),
-            cure="restore it from its backup; keys change by a new root file alone",
+            cure="restore it from its backup; keys change only by a new root file",
         )
     if (home.path / "command.key").exists():
         command_key(home, root)

@@ -113,7 +113,7 @@ class S3Packs:
         try:
             yield
         except (LookupError, TypeError, AttributeError, BotoCoreError) as error:
-            what = f"the store's answer is not whole: {type(error).__name__}"
+            what = f"the store's answer is incomplete: {type(error).__name__}"
             raise StoreError(what, where=self._where(key)) from None
 
     def _delete(self, keys: Sequence[str]) -> None:

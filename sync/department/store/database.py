@@ -120,7 +120,7 @@ class Store:
     def _odd_value(self) -> StoreError:
         """The error for a value that does not fit its column."""
         return StoreError(
-            "the store holds a value that is none of its column", where=self.where, cure=typed_rows.CURE
+            "the store has a value that does not fit its column", where=self.where, cure=typed_rows.CURE
         )
 
     # --- planted objects -------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from sync.errors import HomeError, InvalidInputError, StoreError
 
 AT_ONCE = 64  # rows: the sealed parts of an alert are megabytes
 ONE_WAY = "department move moves what is in SQLite here, once"
-EMPTY_ONE = "make an empty one, for this department alone: createdb -O ROLE DATABASE"
+EMPTY_ONE = "make an empty one, only for this department: createdb -O ROLE DATABASE"
 
 
 @dataclass(frozen=True, slots=True)

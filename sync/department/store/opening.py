@@ -102,7 +102,7 @@ def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
         raise HomeError(what, where=str(path), cure=cure)
     if elsewhere and here:
         raise HomeError(
-            "a store is here, and the settings name a database: one of the two would be set back",
+            "a store is here, and the settings name a database: one of the two is out of date",
             where=str(path),
             cure="department move with that database ends a move that was interrupted; if that database is "
             f"the store, and this file was left behind, move this file away; if this file is the store, take "

@@ -252,7 +252,7 @@ class Arrival:
         resealed = self._resealed(day, public, keys, [one for _, one in found.sealed])
         for other in {one for one, _ in resealed} - {day}:
             if not 0 <= other <= self._now_us() // DAY_US:
-                raise KeyServiceError("names a day of receipt that is none", where="key service", cure=CLOCKS)
+                raise KeyServiceError("names an invalid day of receipt", where="key service", cure=CLOCKS)
             self._demand_key_of(other)
             self._store.open_day(other)
         # a unit that lost an epoch's key sends none: the key service refuses its content as bad

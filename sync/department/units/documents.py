@@ -73,7 +73,7 @@ def publish(  # noqa: PLR0917 - one row
     held = connection.execute(select(documents.c.version).where(where)).scalar()
     if held is not None and version <= held:
         raise InvalidInputError(
-            f"version {version}, but {held} is out already: versions only rise", where=name
+            f"version {version}, but {held} was already sent: versions only rise", where=name
         )
     values = {"version": version, "message": message, "at_us": now_us}
     if held is None:

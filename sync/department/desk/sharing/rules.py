@@ -135,7 +135,7 @@ def check_asker(request: _Request) -> None:
         letter = {"code": "share-letter", "clause": "463.6 (a)"}
         if size > most:
             what, cure = (
-                f"the letter has {size:,} KiB, and {most} at most are taken",
+                f"the letter has {size:,} KiB, and {most} at most are accepted",
                 "scan it in black and white",
             )
             raise FormError(what, cure=cure, fields=("letter",), **letter)
@@ -229,7 +229,7 @@ def _check_scope(policy: Policy, scope: Scope, now_us: int) -> None:
 def _demand_few(scope: Scope, cure: str) -> None:
     demand(
         len(scope.plates) <= MOST_PLATES,
-        f"{len(scope.plates)} plates are named, and {MOST_PLATES} at most are taken",
+        f"{len(scope.plates)} plates are named, and {MOST_PLATES} at most are accepted",
         code="plates",
         clause="463.6 (a)",
         cure=cure,
