@@ -204,7 +204,7 @@ def test_an_authenticator_that_another_person_made_is_never_kept(department: Dep
     department.renew_authenticator(token, PasswordForm(old=given.password, new=PASSWORD))
     assert authenticators(department, "comm1")[-2:] == [
         "a new authenticator",
-        "a new authenticator: another person had made the one before",
+        "a new authenticator: another person had made the old one",
     ]
     assert told(department, token) == ("", False)
 

@@ -198,7 +198,7 @@ def test_the_only_designee_s_designation_says_who_may_renew_it(
     assert "another person approves it" in cure()
     known = department.desk.book.roster.accounts
     department.call("user/set", tokens("chief"), replace(account_form(known["super"]), active=False))
-    assert "no one approves their own, and deputy alone may approve what chief proposes: enter" in cure()
+    assert "no one approves their own, and only deputy may approve what chief proposes: enter" in cure()
     roster = department.desk.book.roster
     roster.accounts["deputy"] = replace(known["deputy"], roles=(*known["deputy"].roles, Role.ADMINISTRATOR))
     assert "another person approves it" in cure()  # of two administrators one may propose what the other may

@@ -86,7 +86,7 @@ def yard(department: Department, tmp_path: Path) -> Iterator[Yard]:
 
 def enrolled_past_the_desk(yard: Yard) -> str:
     yard.join("ghost")
-    return "unit ghost joined by no code that a person signed for"
+    return "unit ghost joined without a code that a person signed for"
 
 
 def enrolled_by_an_entry_that_nobody_signed(yard: Yard) -> str:
@@ -95,7 +95,7 @@ def enrolled_by_an_entry_that_nobody_signed(yard: Yard) -> str:
         digest = connection.execute(sa.select(codes.c.digest).where(codes.c.name == "ghost")).scalar_one()
     root = Root(yard.department)
     root.write(UnitCodeIssued(name="ghost", digest=bytes(digest)), root.stamp("chief"))
-    return "unit ghost joined by no code that a person signed for"
+    return "unit ghost joined without a code that a person signed for"
 
 
 def enrolled_by_the_signature_of_another_code(yard: Yard) -> str:
@@ -107,7 +107,7 @@ def enrolled_by_the_signature_of_another_code(yard: Yard) -> str:
         digest = connection.execute(sa.select(codes.c.digest).where(codes.c.name == "ghost")).scalar_one()
     note = UnitCodeIssued(name="car 9", digest=bytes(digest))
     Root(yard.department).write(note, Root(yard.department).stamp("chief", entry.stamp.session), entry.signed)
-    return "unit ghost joined by no code that a person signed for"
+    return "unit ghost joined without a code that a person signed for"
 
 
 def enrolled_by_the_code_of_another_unit(yard: Yard) -> str:
@@ -118,7 +118,7 @@ def enrolled_by_the_code_of_another_unit(yard: Yard) -> str:
         codes.delete().where(codes.c.name == "ghost"),
         codes.update().where(codes.c.name == "car 9").values(unit_id=ghost),
     )
-    return "unit car 9 joined by no code that a person signed for"
+    return "unit car 9 joined without a code that a person signed for"
 
 
 def listed_a_second_time(yard: Yard) -> str:
@@ -127,7 +127,7 @@ def listed_a_second_time(yard: Yard) -> str:
     Root(yard.department).write(
         UnitsListed(units=(ghost,), revoked=()), Root(yard.department).stamp("system")
     )
-    return "unit ghost joined by no code that a person signed for"
+    return "unit ghost joined without a code that a person signed for"
 
 
 def revoked_past_the_desk(yard: Yard) -> str:

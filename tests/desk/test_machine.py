@@ -254,7 +254,7 @@ def test_when_the_last_second_person_has_left_two_offices_let_the_administrator_
     chief = department.logon("chief")
     one_left = department.call("user/set", chief, left("deputy", Role.DESIGNEE))
     assert isinstance(one_left, AccountEntered)
-    assert one_left.warning.startswith("super alone may approve what chief proposes: enter another CCAT")
+    assert one_left.warning.startswith("only super may approve what chief proposes: enter another CCAT")
     assert Late.APPROVER not in {one.kind for one in overdue_now(department.front, department.clock.us)}
     forgot = CredentialForm(user="super", reason="forgot the password", propose=True)
     with pytest.raises(DeskRefusal, match="no other person may approve this") as refused:

@@ -117,7 +117,7 @@ def test_a_list_that_was_entered_and_not_sent_goes_out_later(department: Departm
     publishes(department, full)
     with pytest.raises(FormError) as refused:
         department.call("hotlist/add", department.logon("super"), form)
-    assert "goes out with the next change or the daily run" in refused.value.cure
+    assert "is sent with the next change or the daily run" in refused.value.cure
     assert (plates(department), entered(department)) == ([], 1)
     with pytest.raises(FormError):
         local.send_kept(department.front)

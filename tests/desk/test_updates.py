@@ -70,7 +70,7 @@ def test_only_the_release_keys_show_that_another_log_holds_a_release() -> None:
 @pytest.mark.parametrize(
     ("bundle", "said"),
     [
-        pytest.param(b"a bundle", "no RAUC bundle", id="no squashfs"),
+        pytest.param(b"a bundle", "not a RAUC bundle", id="no squashfs"),
         pytest.param(b"hsqs" + bytes(9000), "no signature at its end", id="no signature"),
         pytest.param(rauc_bundle()[:-1] + b"\0", "none .CMS.", id="another size of it"),
         pytest.param(rauc_bundle()[:-600] + rauc_bundle()[-8:], "none .CMS.|no signature", id="cut off"),

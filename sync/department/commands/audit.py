@@ -41,7 +41,7 @@ audit = noun(
     "--plate",
     type=PLATE,
     default="",
-    help=f"Searches for this plate, also by wildcards; none by place or unit alone. {HELP}",
+    help=f"Searches for this plate, also by wildcards, but none only by place or unit. {HELP}",
 )
 @click.option("--finding", type=int, default=-1, metavar="N", help="Accesses of a finding, to review it.")
 @click.option("--csv", is_flag=True, help="Print the RMS export, one ALPR Request per line.")

@@ -18,7 +18,7 @@ desk_access.form_verb(
     calendar,
     "list",
     "calendar/list",
-    "List what ends, the soonest first: all that concerns you, or is yours to renew.",
+    "List what ends, soonest first: everything that concerns you or is yours to renew.",
     click.option(
         "--kind",
         "kinds",

@@ -104,7 +104,7 @@ order_options = collected(
         "commands",
         multiple=True,
         type=click.Choice(sorted(COMMANDS)),
-        help="Default: repair alone; factory-reset and update need a second person.",
+        help="Default: only repair; factory-reset and update need a second person.",
     ),
     click.option("--for", "length", metavar="LENGTH", help="E.g. 8h, 14d, 365d."),
     click.option(
@@ -131,7 +131,7 @@ order_options = collected(
         "--destroy-log",
         default="",
         metavar="DIGITS",
-        help="factory-reset: of this log alone, as the console shows it.",
+        help="factory-reset: only of this log, as the console shows it.",
     ),
     desk_access.second_person,
 )

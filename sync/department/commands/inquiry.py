@@ -58,9 +58,9 @@ answers = click.option(
     type=int,
     default=-1,
     metavar="ENTRY",
-    help="The approved proposal: alone, it names the search.",
+    help="The approved proposal, which names the search.",
 )
-@click.option("--steps", is_flag=True, help="Step by step, with progress, also where it opens little.")
+@click.option("--steps", is_flag=True, help="Step by step, with progress, even if it opens little.")
 def run_search(
     terminal: desk_access.Terminal, *, query: Query, ground: Ground, request: int, proposal: int, steps: bool
 ) -> int:

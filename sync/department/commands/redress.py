@@ -20,7 +20,7 @@ desk_access.form_verb(
     redress,
     "list",
     "redress/list",
-    "List requests, waiting ones first.",
+    "List requests, those that wait first.",
     example="department redress list --user chief",
     columns=("request", "at_us", "due_us", "about", "contact", "words", "outcome"),
 )

@@ -66,7 +66,7 @@ def record(
     "--sheet",
     type=given_files.FILE,
     required=True,
-    help="The sign-in sheet: CSV with a column user; with a column signed, only who has an x there.",
+    help="The sign-in sheet: CSV with a column user; with a column signed, only those with an x there.",
 )
 @desk_access.text("--trainer", "trainer", "The CCAT supervisor.")
 @desk_access.text("--course", "course", "An approved course of the policy file.")

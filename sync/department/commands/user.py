@@ -40,7 +40,7 @@ MUST_CHANGE = {
 }
 REPLACES = (
     "this change makes a new one, shown once: scan it, and type a code of it after the new password; until "
-    "then the old one holds"
+    "then the old one is valid"
 )
 NONE = "none"  # typed to remove a shift or a key
 
@@ -170,7 +170,7 @@ def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
             else:
                 break
     if renews and not terminal.common.json:
-        print("the new authenticator is in force: log on with its next code, not with the one before")
+        print("the new authenticator is in force: log on with its next code, not with the old one's")
         return DONE
     return _hand_over(terminal.common, made)
 
@@ -211,7 +211,7 @@ def _demand_new(user: str, new: str | None) -> None:
 @desk_access.time_option(
     "--ends",
     "ends_us",
-    "When a designation expires. Default: as before; of a new one the policy's longest.",
+    "When a designation expires. Default: as before; for a new one, the policy's longest.",
     default=-1,
 )
 @desk_access.second_person
@@ -268,7 +268,7 @@ def set_account(
 @click.option(
     "--keep-authenticator",
     is_flag=True,
-    help="The person lost the password alone: keep the authenticator.",
+    help="The person lost only the password: keep the authenticator.",
 )
 @desk_access.second_person
 def credential(
@@ -357,7 +357,7 @@ desk_access.form_verb(
     user,
     "me",
     "user/me",
-    "Show whose session this is, in which roles, what ends when, and whether a new password makes a new "
+    "Show whose session this is, in which roles, when it ends, and whether a new password makes a new "
     "authenticator.",
     example="department user me --user super",
 )

@@ -429,13 +429,13 @@ def _report(common: Common, report: LogReport) -> int:
     print(f"access log: {counted(report.entries, 'entry')}, {proof}, {report.opened} opened")
     say(report.problems, report.unchecked)
     for claim in report.claims:
-        print(f"claimed alone, and not shown: {claim}")
+        print(f"claimed by one witness, and not shown: {claim}")
     if not report.sound:
         print(f"{counted(len(report.problems), 'problem')} found")
     elif report.proven or not report.witnessable:
         print("the access log verifies")
     else:
-        print("nothing is wrong with what is here; no witness's tree head proves that it is all")
+        print("nothing is wrong with what is here; no witness's tree head proves that it is complete")
     return _status(report)
 
 

@@ -318,8 +318,9 @@ def _night_keys(book: DeskState, now_us: int) -> list[Overdue]:
         gone = account is not None and account.active and Role.DESIGNEE not in account.roles
         if gone and now_us < note.to_us and not {note.designee, key} & book.grants.revoked:
             what = (
-                f"{note.designee} is a designee no more, and units take what their key for grants at night "
-                f"signs until {iso_text(note.to_us, to='second')}: department grant revoke {key}"
+                f"{note.designee} is no longer a designee, but units accept what that person's key for "
+                f"grants at night signs until {iso_text(note.to_us, to='second')}: "
+                f"department grant revoke {key}"
             )
             found.append(Overdue(kind=Late.GRANT, clause="463.3", what=what))
     return found

@@ -128,8 +128,8 @@ def unheard(policy: Policy, book: DeskState, own: Iterable[ListEntry], now_us: i
             ends_us=0,
             what=f"an entry of {one.requester} on the department's own list: no recipient may verify its "
             "alerts any more, so the next one reaches no one",
-            cure="who requested or approved it ends its open alerts; withdraw it, and enter it again for "
-            "a colleague",
+            cure="those who requested and approved it end its open alerts; withdraw it, and enter it again "
+            "for a colleague",
             command="department hotlist withdraw, add",
         )
         for one in own
@@ -278,7 +278,7 @@ def _holds(book: DeskState) -> Iterator[Ending]:
     A hold keeps its reads past their year, and without a yearly question it would keep them forever. A
     release, another export, or booking it again under its item number answers the question.
     """
-    cure = "release it; or, where the case still needs it, book it again (or export it, if it never was)"
+    cure = "release it; or, if the case still needs it, book it again (or export it, if it never was)"
     command, holds = "department hold list", book.holds
     for entry in holds.open_holds():
         known = (holds.exported.get(entry.sequence), holds.booked.get(entry.sequence))

@@ -62,7 +62,7 @@ from sync.root_file import LOG, Root, describe
 
 FOLDER = "desk"
 LOG_ON = "log on again; if a clock is wrong, the administrator sets it: Compliance says which"
-AGAIN = "make the call again; if it stays so, have what it rests on proposed or entered again"
+AGAIN = "make the call again; if that does not help, have what it depends on proposed or entered again"
 SIGNED = (Access, AccountSet, CredentialSet, PasskeySet, *typing.get_args(DECISIONS), *MADE)
 """What is signed, by the statement of its call."""
 

@@ -115,7 +115,7 @@ async def _renew(visit: Visit, work: Work, name: str) -> None:
     line = await visit.calling.in_thread(lambda: newest_line(front, name, user))
     if line is None:
         visit.shelf.things.pop(f"alert/{name}", None)
-        what = "that alert is closed: another person ended it, or it is shown to you no more"
+        what = "that alert is closed: another person ended it, or it is no longer shown to you"
         raise FormError(what, code="no-alert", clause=CLAUSE, cure="list them again")
     work.line = line
 

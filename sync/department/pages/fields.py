@@ -28,7 +28,7 @@ Options: TypeAlias = Sequence[tuple[str, str]]
 Moments: TypeAlias = Callable[[str], int]
 DAYS = frozenset({"day", "through"})  # fields that hold a day as YYYY-MM-DD
 CHOSEN = {
-    "ids, one a line": "tick each",
+    "ids, one per line": "tick each",
     "its name or id": "",
     "user name": "",
     "user name of the person trained": "",
@@ -39,7 +39,7 @@ CHOSEN = {
         "none ticked: repair; factory-reset and update need a second person"
     ),
     "463.6 (d): its id; empty if there is none": "463.6 (d)",
-    "car, motorcycle, trailer, truck; empty where unknown": "",
+    "car, motorcycle, trailer, truck; empty if unknown": "",
     "empty for all": "none: every unit",
     "as the policy names it": "",
     "maintenance or repair (463.3)": "463.3",

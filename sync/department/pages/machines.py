@@ -172,7 +172,7 @@ LISTS = Sheet(
                 Ask(
                     operation="hotlist/withdraw",
                     title="Withdraw",
-                    button="Withdraw all of the case, or one plate",
+                    button="Withdraw the whole case, or one plate",
                     lead="Units recall the open alerts of these entries with their next sync.",
                     fixed={"case": "case"},
                     said=_local,
@@ -262,7 +262,7 @@ GRANTS = Sheet(
             operation="grant/issue",
             title="Give access",
             button="Issue the grant",
-            lead="A grant for repair is one administrator's. factory-reset and update need a second person: "
+            lead="A grant for repair takes one administrator. factory-reset and update need a second person: "
             "propose it first.",
             options={
                 "person": offers.people,
@@ -291,7 +291,7 @@ GRANTS = Sheet(
             operation="grant/revoke",
             title="Revoke a person or a key for good",
             button="Revoke",
-            lead="Ends every grant of a person or key, and gives no new one. A single grant: in its row.",
+            lead="Ends all grants of a person or key, and allows no new one. A single grant: in its row.",
             said=lambda _answer: "Revoked: units receive it with their next sync.",
         ),
     ),

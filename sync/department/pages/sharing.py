@@ -101,7 +101,7 @@ SHEET = Sheet(
 DELIVERY = Sheet(
     path="/sharing/{number:int}/deliver",
     title="Deliver what was approved",
-    duty="463.6: what leaves is what was approved, and no more; another person than the one who "
+    duty="463.6: what leaves is what was approved, and no more; a person other than the one who "
     "approved delivers it.",
     asks=(
         Ask(

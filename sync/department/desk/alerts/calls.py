@@ -272,7 +272,9 @@ def _record(front: DeskContext, token: str, number: str) -> Alert | None:
     def plan(caller: Caller) -> Plan[Entry]:
         _row(front, caller, name)
         if not found:
-            raise FormError("that alert is not held: purged, or never sent", code="no-alert", clause="463.8")
+            raise FormError(
+                "that alert is not here: it was purged, or never sent", code="no-alert", clause="463.8"
+            )
         return [access_of("alert", alert_words("alert", row.number), (recorded,))], lambda made: made[0]
 
     entry = desk.act(token, Call.ALERT_VERIFY, plan)

@@ -38,7 +38,7 @@ AUTHENTICATOR_WORDS = {
     "": "",
     KEPT: "the authenticator stays",
     ASKED_FOR: "a new authenticator, as its owner asked",
-    REPLACED: "a new authenticator: another person had made the one before",
+    REPLACED: "a new authenticator: another person had made the old one",
     ISSUED: "a new authenticator",
 }
 MADE_BY_TWO = frozenset({"account", "credential", "grant"})

@@ -98,7 +98,7 @@ def check(form: SignForm, trusted: Callable[[], UpdateTrust]) -> str:
         raise document_refusal(str(error)) from None
     named = named_at_the_unit(sections)
     if named:
-        what = f"{named} is set at the unit alone: units would refuse the whole file"
+        what = f"{named} is set only at the unit: units would refuse the whole file"
         raise document_refusal(what, "take it out of the file")
     said = _settings(sections)
     if len(said) > MAX_SETTINGS:

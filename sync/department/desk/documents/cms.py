@@ -147,7 +147,7 @@ def read_keyring(pem: bytes) -> tuple[x509.Certificate, ...]:
 
 def malformed() -> UpdateFileError:
     """The error for bytes that are not a signature."""
-    return UpdateFileError("the signature at the end of its RAUC bundle is none (CMS)")
+    return UpdateFileError("the end of its RAUC bundle is not a signature (CMS)")
 
 
 def _algorithm(identifier: list[asn1.TLV]) -> str:

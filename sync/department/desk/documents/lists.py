@@ -154,7 +154,7 @@ def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
             return [second], lambda entries: (entries[0], caller.at_us, True)
         demand(
             not second or _approved_words(desk, form.approval).endswith(words),
-            "what the second person saw of this list is not what would go out now",
+            "what the second person saw of this list is not what would be sent now",
             code="list",
             clause=CLAUSE,
             cure="propose it again",

@@ -379,7 +379,7 @@ def _out(front: DeskContext, at_us: int, entries: Sequence[ListEntry]) -> None:
         front.publish_list(offer, entries, at_us)
     except (InvalidInputError, StorageError, OSError) as error:
         what = "the list cannot be written" if isinstance(error, OSError) else error.what
-        cure = "it is entered, and goes out with the next change or the daily run: make room on the disk"
+        cure = "it is entered, and is sent with the next change or the daily run: make room on the disk"
         raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
     front.own_list.drop()
     front.bell.ring()  # those who follow the alerts hear which ones lost their entry

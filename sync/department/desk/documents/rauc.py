@@ -34,14 +34,14 @@ def check_bundle(bundle: bytes, board: str, keyring: Sequence[x509.Certificate])
     keyring: empty if there is none here; units then check who signed.
     """
     if bundle[:4] != MAGIC or len(bundle) < BLOCK + SIZE_BYTES:
-        raise UpdateFileError("its bundle is no RAUC bundle (it does not begin as a squashfs)")
+        raise UpdateFileError("its bundle is not a RAUC bundle (it does not begin as a squashfs)")
     size = int.from_bytes(bundle[-SIZE_BYTES:], "big")
     end = len(bundle) - SIZE_BYTES - size
     if not 1 <= size <= MAX_SIGNATURE or end < BLOCK:
         raise UpdateFileError("its RAUC bundle has no signature at its end, or was cut off")
     signed = parse_signed(bundle[end:-SIZE_BYTES])
     if signed.content is None:
-        raise UpdateFileError("its RAUC bundle has the plain format, and units take the verity format alone")
+        raise UpdateFileError("its RAUC bundle has the plain format, and units accept only the verity format")
     check_signed(signed, signed.content, keyring)
     _check_manifest(signed.content, memoryview(bundle)[:end], board)
 
@@ -68,11 +68,11 @@ def _check_manifest(manifest: bytes, payload: memoryview, board: str) -> None:
         raise UpdateFileError(f"its RAUC bundle is for {compatible[:40]!r}, and its release for alpr-{board}")
     if kind != "verity":
         raise UpdateFileError(
-            f"its RAUC bundle has the {kind[:20]!r} format, and units take the verity format alone"
+            f"its RAUC bundle has the {kind[:20]!r} format, and units accept only the verity format"
         )
     images = {one.removeprefix("image.") for one in parser.sections() if one.startswith("image.")}
     if not images or images - SLOTS:
-        raise UpdateFileError("its RAUC bundle has an image for a slot that no unit has, or none")
+        raise UpdateFileError("its RAUC bundle has no image, or one for a slot that no unit has")
     if any(not parser.get(f"image.{one}", "filename", fallback="") for one in images):
         raise UpdateFileError("its RAUC bundle has an image without a file name")
     try:

@@ -154,7 +154,7 @@ def check_purpose(purpose: str) -> None:
     """
     if purpose.partition(":")[0].strip().lower() not in PURPOSES:
         raise FormError(
-            "access is granted for maintenance and repair alone",
+            "access is granted only for maintenance and repair",
             code="grant-purpose",
             clause=CLAUSE,
             fields=("purpose",),

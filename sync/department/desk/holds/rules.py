@@ -205,7 +205,7 @@ def _booked_as(holds: Holds, number: int, item: str) -> None:
     if entry is None:
         cure = ""
         if number not in holds.begun:
-            cure = "without an item number a hold ends that was never exported"
+            cure = "only a hold that was never exported ends without an item number"
         elif number not in holds.exported:
             cure = f"{_unended(holds, number)}, but may have shown its reads: export it again, and book that"
         raise NotYetError("book it into evidence first", code="not-booked", clause=CLAUSE, cure=cure)
@@ -236,7 +236,7 @@ def to_release(holds: Holds, number: int, item: str, asked: str, second: str) ->
     if not asked:
         raise NotYetError(
             "its release has not been asked for"
-            + (f" by a person of today within {ASKED_DAYS} days" if number in holds.asked else ""),
+            + (f" within {ASKED_DAYS} days by a person who still may" if number in holds.asked else ""),
             code="second-person",
             clause=CLAUSE,
             cure="another person asks for the release first",

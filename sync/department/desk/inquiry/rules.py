@@ -75,11 +75,11 @@ def _wrong_ground(policy: Policy, ground: Ground) -> Iterator[FormError]:
     if ground.basis not in bases:
         what = "the basis is a criminal investigation, or a civil or administrative action of the department"
         if ground.basis in policy.inquiry.bases:
-            what = "that purpose does not rest on this basis"
+            what = "that purpose does not go with this basis"
         yield FormError(what, code="basis", clause="463.5 (a)", cure=", ".join(bases))
     if ground.number_kind not in NUMBER_KINDS:
         yield FormError(
-            "say what number it is", code="number", clause="463.5 (a)", cure=", ".join(NUMBER_KINDS)
+            "say what kind of number it is", code="number", clause="463.5 (a)", cure=", ".join(NUMBER_KINDS)
         )
     elif not is_number(policy, ground.number, ground.number_kind):
         example = example_of(policy, ground.number_kind)
@@ -91,7 +91,7 @@ def _wrong_ground(policy: Policy, ground: Ground) -> Iterator[FormError]:
         )
     if not policy.inquiry.says_why(ground.justification):
         yield FormError(
-            f"say why, in two words and {policy.inquiry.justification_min} letters at least",
+            f"say why, in at least two words and {policy.inquiry.justification_min} letters",
             code="justification",
             clause="463.5 (a)",
         )
@@ -285,7 +285,7 @@ def approval_to_use(
             "that approval is for another person or search",
             code="other-approval",
             clause=clause,
-            cure="give its number alone: a search beside it needs the very times of the proposal",
+            cure="give only its number: a search beside it must have exactly the proposal's times",
         )
     if decision is None:
         raise NotYetError("that proposal waits for a second person", code="second-person", clause=clause)

@@ -120,7 +120,7 @@ def check_search(front: DeskContext, caller: Caller, query: Query, ground: Groun
     asker = desk.book.roster.accounts.get(entry.stamp.user)
     if asker is None or not is_here(desk.book.roster, entry):
         raise DeskRefusal(
-            "the person who asked was removed since: the request ends by itself",
+            "the person who asked has since been removed: the request ends by itself",
             code="requester",
             clause="463.3",
             cure="have it asked for again",

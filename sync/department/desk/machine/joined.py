@@ -19,8 +19,8 @@ from sync.department.journal.unit_logs import WAS
 from sync.department.store.joined_units import JoinedUnit
 
 TAKEN_BACK = (
-    "is enrolled again after it was revoked, by no new code (department serve does not admit it, and revokes "
-    "it again; if no backup was restored, find out who took it back)"
+    "is enrolled again after it was revoked, without a new code (department serve does not admit it, and "
+    "revokes it again; if no backup was restored, find out who took it back)"
 )
 
 
@@ -84,7 +84,7 @@ class JoinedUnits:
     def _of(self, unit: JoinedUnit) -> list[str]:
         joined = self._joined_at(unit)
         if joined < 0 and unit.unit_id not in self.listed_revoked:
-            return [f"unit {unit.name} joined by no code that a person signed for"]
+            return [f"unit {unit.name} joined without a code that a person signed for"]
         asked = {self.names[one] for one in unit.codes if one in self.names}
         if asked and not any(unit.name == one or unit.name.startswith(f"{one[:40]}{WAS}") for one in asked):
             return [f"unit {unit.name} joined by a code that a person asked for {sorted(asked)[0]}"]

@@ -47,7 +47,7 @@ def enter_restore(front: DeskContext, token: str, form: RestoreForm) -> Entered:
     def plan(caller: Caller) -> Plan[Entered]:
         backup = day_of(form.backup, "RestoreForm.backup")
         if backup > caller.at_us // DAY_US:
-            raise FormError("backup: that day is to come", code="form", clause=CLAUSE)
+            raise FormError("backup: that day is in the future", code="form", clause=CLAUSE)
         demand_words(form.reason, "say why it was restored", code="reason", clause=CLAUSE)
         lost = front.lacking()
         if not lost:

@@ -109,7 +109,7 @@ class Challenges:
             if found is not None:
                 return self._asked[found]
         raise FormError(
-            "a proof is of one call: no call of this session asked for "
+            "a proof is for one call: no call of this session asked for "
             + ("this one" if name else "a proof"),
             code="proof",
             clause="CJIS IA-11",

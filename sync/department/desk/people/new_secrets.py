@@ -22,7 +22,7 @@ WAITS_US = 30 * MINUTE_US
 MOST_SESSIONS, MOST_EACH, MOST_KNOWN = 1024, 4, 16
 NONE_WAITS, WRONG_CODE = "none-waits", "new-code"
 CLAUSE = "CJIS IA-5"
-STILL = "your old password and authenticator still hold"
+STILL = "your old password and authenticator are still valid"
 
 
 class NewSecrets:
@@ -53,7 +53,7 @@ class NewSecrets:
         waiting = [secret for secret, made_us in known if now_us - made_us <= WAITS_US]
         if not waiting:
             raise self._gone(
-                "no new authenticator waits for a code: one waits for half an hour, until the desk restarts"
+                "no new authenticator waits for a code: each waits half an hour, until the desk restarts"
             )
         tried = ((one, step_of(one, code, at_us, -1)) for one in waiting for at_us in (*phones, now_us))
         secret, step = next(((one, step) for one, step in tried if step is not None), ("", None))

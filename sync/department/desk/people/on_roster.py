@@ -20,7 +20,7 @@ ANOTHER_APPROVER = (
 )
 ALONE = (
     "the administrator enters a CCAT supervisor or a designee first, alone and so without --propose "
-    "(department user set, user credential); who has an own password then may approve"
+    "(department user set, user credential), who may approve once they have a password of their own"
 )
 CURE = "see People (department user list) for the names; the administrator enters a person first"
 
@@ -59,7 +59,7 @@ def check_same_person(roster: Accounts, account: AccountSet) -> None:
         f"this user name was {before.name}'s",
         code="user-name",
         clause="463.3",
-        cure="another person takes another user name; who comes back, comes under the name as it was",
+        cure="another person needs another user name; a person who comes back keeps the old name",
         fields=("user", "name"),
     )
 
@@ -74,7 +74,7 @@ def demand_approver(second: SecondHands, call: Call, number: int, user: str, cla
     """Demand that the approval of proposal or request `number` by `user` still counts. Raises DeskRefusal."""
     if not second.counts(call, number, user):
         raise DeskRefusal(
-            "the person who approved it may approve no more",
+            "the person who approved it may no longer approve",
             code="approver-gone",
             clause=clause,
             cure="propose or enter it again, for another person to approve",
@@ -102,7 +102,7 @@ def fewer_approvers(policy: Policy, roster: Accounts, account: AccountSet, user:
 
 def one_approves(able: Sequence[str], user: str) -> str:
     """What to do if only one person, or no one, may approve what `user` proposes."""
-    return f"{f'{able[0]} alone' if able else 'no one'} may approve what {user} proposes: {ANOTHER_APPROVER}"
+    return f"{f'only {able[0]}' if able else 'no one'} may approve what {user} proposes: {ANOTHER_APPROVER}"
 
 
 def acts_alone(policy: Policy, roster: Accounts, signers: Signers, user: str) -> bool:
@@ -147,5 +147,5 @@ def is_here(roster: Accounts, entry: Entry) -> bool:
 def demand_proposer(roster: Accounts, entry: Entry, clause: str) -> None:
     """Demand that a proposal's person is still on the roster. Raises DeskRefusal."""
     if not is_here(roster, entry):
-        what = "the person who proposed it was removed since: it ends by itself"
+        what = "the person who proposed it has since been removed: it ends by itself"
         raise DeskRefusal(what, code="proposer-gone", clause=clause, cure="have it proposed again")

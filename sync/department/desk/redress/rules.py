@@ -129,7 +129,7 @@ def demand_room(requests: Requests, now_us: int) -> None:
         today += not is_paper(entry)
     if today >= A_DAY:
         raise TooManyError(
-            "the department takes no more requests today",
+            "the department accepts no more requests today",
             clause=CLAUSE,
             cure="ask tomorrow, or by letter",
             after_s=DAY_US // SECOND_US,

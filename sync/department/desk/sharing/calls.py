@@ -407,7 +407,7 @@ def _search_each(
         names = tuple(one.read for one in page.reads)  # the agency did not ask for near matches
         with note_refusal(front, entry, Call.SHARE_DELIVER):
             if page.next:
-                what = f"one delivery holds at most {limit} reads a plate"
+                what = f"one delivery holds at most {limit} reads per plate"
                 raise FormError(what, code="scope", clause="463.6")
             opened = front.reads.open(front.door, cover, names, shown)
         found += opened
