@@ -145,7 +145,7 @@ ATTACKS: tuple[tuple[Callable[[Entries], Entries], str], ...] = (
     (never_begun, "it did not begin with the entry that it names"),
     (another_period, "it did not begin with the entry that it names"),
     (with_nothing_named, "it did not begin with the entry that it names"),
-    (by_a_tree_head, "a tree head drew its sample, which is not the way of this log any more"),
+    (by_a_tree_head, "a tree head drew its sample, which this log no longer allows"),
     (begun_by_no_person, "no person signed its beginning"),
     (begun_twice, "the one that began with entry "),
     (not_ended, "its period had not ended when it began"),

@@ -203,7 +203,7 @@ def test_records_whose_unit_was_taken_out_of_the_store_are_named(yard: Yard) -> 
         assert database.execute("DELETE FROM units WHERE name = 'car-7'").rowcount == 1
     key = yard.server.home.log_key().public_key()
     found = Checker(yard.server.store, yard.server.keys, yard.server.packs, key).run(content=False).problems
-    assert [one.partition(": ")[2] for one in found] == ["the unit that it is of is not here"]
+    assert [one.partition(": ")[2] for one in found] == ["its unit is not here"]
 
 
 def test_a_log_that_lists_no_units_yet_leaves_them_unchecked(department: Department) -> None:

@@ -331,7 +331,7 @@ def test_fewer_than_two_offices_name_no_administrator(
 def test_a_statement_holds_once_and_for_its_own_root(department: Department) -> None:
     data = signed(department, OFFICES[:2])
     naming.name_administrator(department.desk, data)
-    with pytest.raises(RecordError, match="was named since"):
+    with pytest.raises(RecordError, match="has been named since"):
         naming.name_administrator(department.desk, data)
     stranger = Ed25519PrivateKey.generate()
     forged = named_administrator.add_signature(

@@ -197,7 +197,7 @@ def test_policy_witness_and_keys_change_only_by_the_root_file(department: Depart
     ],
 )
 def test_a_witness_is_at_an_https_address_or_in_a_folder(url: str) -> None:
-    with pytest.raises(InvalidInputError, match="is no address of a witness"):
+    with pytest.raises(InvalidInputError, match="is not an address of a witness"):
         witnesses_of(["no key is looked at before"], [url], "--witness")
 
 

@@ -276,7 +276,7 @@ def test_a_document_for_all_that_one_unit_is_offered_apart_is_named_and_no_daily
         names = [rows.c.name, rows.c.unit_id, rows.c.version, rows.c.message, rows.c.at_us]
         connection.execute(sa.insert(rows).from_select(names, copy))
     assert verdict(department, server) == (
-        [f"{name} is for every unit, and unit {unit_id[:16]} is offered it apart"], []
+        [f"{name} is for every unit, and unit {unit_id[:16]} is offered it separately"], []
     )  # fmt: skip
     daily.run(department.front, server.retention)
     wrong, _ = verdict(department, server)

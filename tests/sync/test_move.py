@@ -108,7 +108,7 @@ def test_a_moved_store_holds_the_same_and_takes_what_comes(
     assert (filled.path / KEPT_FILE).read_bytes() == file
     assert [one.name for one in filled.path.glob("store*")] == [KEPT_FILE]
     (left,) = overdue_kept_store(filled)
-    assert f"{KEPT_FILE} is the store of before the move, and no purge reaches it" in left.what
+    assert f"{KEPT_FILE} is the store from before the move, and no purge reaches it" in left.what
     (filled.path / KEPT_FILE).unlink()
     assert not list(overdue_kept_store(filled))
     home = moved_home(filled)

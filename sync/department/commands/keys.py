@@ -40,7 +40,7 @@ from sync.department.server.server import Department
 from sync.department.units.documents import Said, offer_new_day_keys, unsaid
 from sync.errors import DONE, InvalidInputError, SyncError
 
-AGAIN = "take it once more from where it was made"
+AGAIN = "get it again from where it was made"
 
 keys = noun(
     "keys",
@@ -287,7 +287,7 @@ def _statement(file: Path) -> bytes:
     """Read a file that names an administrator. Raises InvalidInputError."""
     data = given_files.read_bytes(file)
     if not named_administrator.is_statement(data):
-        cure = "take it once more from where it was drafted: department keys administrator"
+        cure = "get it again from where it was drafted: department keys administrator"
         raise InvalidInputError("names no administrator, or was cut", where=str(file), cure=cure)
     return data
 

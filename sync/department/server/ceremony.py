@@ -84,7 +84,9 @@ def witnesses_of(keys: Sequence[str], urls: Sequence[str], where: str) -> list[R
         parts = urlsplit(url)
         if not (parts.scheme == "https" and parts.hostname) and not (parts.scheme == "folder" and parts.path):
             raise InvalidInputError(
-                "is no address of a witness", where=f"{where}-url", cure="https://HOST:PORT, or folder:/PATH"
+                "is not an address of a witness",
+                where=f"{where}-url",
+                cure="https://HOST:PORT, or folder:/PATH",
             )
     return [witness_of(text, url, where) for text, url in zip(keys, urls, strict=True)]
 
@@ -144,9 +146,9 @@ def described(data: bytes, where: str) -> tuple[Root, tuple[str, ...]]:
     except SignatureError:
         raise
     except (EnvelopeError, RecordError) as error:
-        cure = error.cure or "take it once more from where it was made"
+        cure = error.cure or "get it again from where it was made"
         raise InvalidInputError(
-            f"is no root file, or was cut: {error.what}", where=where, cure=cure
+            f"is not a root file, or was cut off: {error.what}", where=where, cure=cure
         ) from None
 
 

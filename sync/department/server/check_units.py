@@ -108,7 +108,7 @@ class UnitRows:
         query = select(days.c.day).where((days.c.day < first) | (days.c.day > last)).order_by(days.c.day)
         for day in connection.execute(query.limit(MOST)).scalars():
             self._wrong(
-                f"day of receipt {day}: no unit had joined, or it is to come: nothing was received then"
+                f"day of receipt {day}: no unit had joined, or it is in the future: nothing was received then"
             )
 
     def _units(self, connection: sa.Connection) -> None:
@@ -166,7 +166,7 @@ class UnitRows:
     def _codes(self, connection: sa.Connection) -> None:
         long = select(codes.c.name).where(codes.c.expires_us > codes.c.issued_us + LONGEST_CODE_US)
         for name in connection.execute(long).scalars():
-            self._wrong(f"the enrollment code for {name} is good for longer than any code is")
+            self._wrong(f"the enrollment code for {name} is valid for longer than any code")
 
     def _health(self, connection: sa.Connection) -> None:
         """Check that a unit's newest report is its own, and as new as its last sync claims."""
@@ -186,7 +186,7 @@ class UnitRows:
                     self._wrong(f"unit {row.name}: has reported on itself, and is said never to have synced")
                 continue
             if is_to_come(row.seen_us, self._now_us) or row.seen_us < 0:
-                self._wrong(f"unit {row.name}: is said to have synced at a time to come, or before all time")
+                self._wrong(f"unit {row.name}: is said to have synced in the future, or before all time")
                 continue
             at = iso_text(row.seen_us, to="second")
             if row.message is None:

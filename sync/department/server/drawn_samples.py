@@ -145,7 +145,7 @@ class DrawnSamples:
     def _wrong_by_head(self, done: AuditDone, begun: Entry) -> str:
         """What is wrong with an audit of an earlier version."""
         if self._by_person:
-            return "a tree head drew its sample, which is not the way of this log any more"
+            return "a tree head drew its sample, which this log no longer allows"
         try:
             if wrong := self._wrong_head(done.head, begun.sequence):
                 return wrong

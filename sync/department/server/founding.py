@@ -90,7 +90,7 @@ def _demand_new(path: Path, keys_folder: Path) -> None:
             if not served:
                 cure = f"if an init was interrupted, remove the folder and run it again; else {cure}"
             raise HomeError(
-                f"this is of a department whose {SETTINGS_FILE} is gone", where=str(one), cure=cure
+                f"this belongs to a department whose {SETTINGS_FILE} is gone", where=str(one), cure=cure
             )
     for one in (keys_folder / "day", keys_folder / "store", keys_folder / "hold"):
         if one.is_dir() and any(one.iterdir()):
@@ -125,7 +125,7 @@ def check_host(host: str) -> None:
         raise InvalidInputError(
             f"{host[:64]!r} is not a host name or address",
             where="--host",
-            cure="the name alone, e.g. alpr.example.gov or 192.0.2.7, without https:// or a port",
+            cure="only the name, e.g. alpr.example.gov or 192.0.2.7, without https:// or a port",
         ) from None
 
 

@@ -76,7 +76,7 @@ def overdue_kept_store(home: DepartmentHome) -> Iterator[Overdue]:
     """The SQLite file that a move left, which no purge reaches."""
     if (kept := home.path / KEPT_FILE).exists():
         what = (
-            f"{kept} is the store of before the move, and no purge reaches it: if department verify "
+            f"{kept} is the store from before the move, and no purge reaches it: if department verify "
             "finds nothing wrong, remove it, and its backups"
         )
         yield Overdue(kind=Late.STORE, clause="463.8", what=what)

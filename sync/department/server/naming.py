@@ -78,7 +78,7 @@ def _entered(
         isinstance(one.note, AdministratorNamed)
         for one in desk.log.entries(statement.log_size, kinds=(AdministratorNamed.KIND,))
     ):
-        raise RecordError("an administrator was named since", where="statement", cure="draft it again")
+        raise RecordError("an administrator has been named since", where="statement", cure="draft it again")
     if is_over(statement, desk.now_us(), dated=True):
         raise RecordError("was not drafted in the last 14 days", where="statement", cure="draft it again")
     account = _account(desk, statement.user, statement.name)

@@ -74,7 +74,7 @@ def demand_known_name(department: Department) -> None:
     units = sum(one.revoked_us is None for one in department.enrollment.listed())
     if units:
         raise InvalidInputError(
-            f"was {before} before, and {counted(units, 'unit')} may know this server by that name alone: "
+            f"was {before} before, and {counted(units, 'unit')} may know this server only by that name: "
             "without it in the certificate they would refuse the server",
             where=f"{home.path / SETTINGS_FILE}: host",
             cure=f"name {before} in former_hosts, also if you do not know what used it: that harms nothing; "

@@ -188,7 +188,7 @@ class CoveredByEntries:
         self._first.setdefault(note.name, note.version)
         self._first_us = self._first_us or entry.stamp.at_us
         if note.unit and not note.name.startswith(FOR_ONE_UNIT):
-            what = f"{note.name} is for every unit, and was offered to unit {note.unit[:16]} apart"
+            what = f"{note.name} is for every unit, and was offered to unit {note.unit[:16]} separately"
             self._problems.append(f"entry {entry.sequence}: document_sent: {what}")
         if not note.baseline and note.name.startswith(SIGNED_HEADS):
             self._offers[note.name] += 1
@@ -298,7 +298,7 @@ class CoveredByEntries:
             offers[name] = offers.get(name, 0) + 1
             what = f"version {version} of {name}, which units are offered"
             if unit and not name.startswith(FOR_ONE_UNIT):
-                yield True, f"{name} is for every unit, and unit {unit[:16]} is offered it apart"
+                yield True, f"{name} is for every unit, and unit {unit[:16]} is offered it separately"
             elif name.startswith(SIGNED_HEADS) and offers[name] > self._signed.get(name, 0):
                 yield True, f"no person signed {what}"
             else:

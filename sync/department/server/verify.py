@@ -134,7 +134,7 @@ class Checker:
                 self.report.logs += 1
                 if row.identity is None:
                     name = bytes(row.log_id).hex()[:16]
-                    self.report.wrong(f"log {name}: the unit that it is of is not here")
+                    self.report.wrong(f"log {name}: its unit is not here")
                     continue
                 try:
                     log = unit_logs.find_log(connection, bytes(row.log_id))
@@ -311,7 +311,7 @@ class Checker:
                 self._alerts.element(log, leaf_of[one.sequence], one.day)
             self.report.elements += 1
             if one.form not in {unit_logs.FORM_OPEN, unit_logs.FORM_SEALED}:
-                self._element_wrong(log, one.sequence, one.name, "is in no form that is known")
+                self._element_wrong(log, one.sequence, one.name, "is in an unknown form")
                 continue
             if one.form == unit_logs.FORM_SEALED:
                 element = StoredElement(data_of[one.sequence], one.name, one.stored)
