@@ -280,7 +280,7 @@ def test_a_document_for_all_that_one_unit_is_offered_apart_is_named_and_no_daily
     )  # fmt: skip
     daily.run(department.front, server.retention)
     wrong, _ = verdict(department, server)
-    apart = f"document_sent: {name} is for every unit, and was offered to unit {unit_id[:16]} apart"
+    apart = f"document_sent: {name} is for every unit, and was offered to unit {unit_id[:16]} separately"
     assert [one for one in wrong if one.endswith(apart)], wrong
 
 

@@ -72,8 +72,10 @@ def test_only_the_release_keys_show_that_another_log_holds_a_release() -> None:
     [
         pytest.param(b"a bundle", "not a RAUC bundle", id="no squashfs"),
         pytest.param(b"hsqs" + bytes(9000), "no signature at its end", id="no signature"),
-        pytest.param(rauc_bundle()[:-1] + b"\0", "none .CMS.", id="another size of it"),
-        pytest.param(rauc_bundle()[:-600] + rauc_bundle()[-8:], "none .CMS.|no signature", id="cut off"),
+        pytest.param(rauc_bundle()[:-1] + b"\0", "not a signature .CMS.", id="another size of it"),
+        pytest.param(
+            rauc_bundle()[:-600] + rauc_bundle()[-8:], "not a signature .CMS.|no signature", id="cut off"
+        ),
         pytest.param(rauc_bundle(detached=True), "plain format", id="plain"),
         pytest.param(rauc_bundle(changes=(("verity\n", "crypt\n"),)), "'crypt' format", id="encrypted"),
         pytest.param(rauc_bundle(board="vm"), "for 'alpr-vm', and its release for alpr-rpi", id="board"),
