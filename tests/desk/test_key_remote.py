@@ -18,7 +18,8 @@ from desk_twins import GROUND, Department
 from structlog.testing import capture_logs
 from waiting import PATIENCE_S
 
-from storage.codec import to_bytes
+from storage import envelope
+from storage.codec import from_bytes, to_bytes
 from storage.day_keys import DayKey, DayKeys
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.content import key_server
@@ -232,6 +233,23 @@ def test_day_keys_that_a_key_service_elsewhere_lost_are_known_to_who_offers_new_
     for days, named in ((2, [now // DAY_US]), (366, [])):  # gone after its year, it is not lost
         assert lost_elsewhere(store, elsewhere[0], now + days * DAY_US) == named
     store.close()
+
+
+def test_a_renewed_list_that_names_days_gone_by_is_one_that_the_service_made(
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
+) -> None:
+    """Asked for in two parts, it was in no line of the service, and `verify` called its keys others."""
+    service, (store, now) = elsewhere[0], (open_store(department.home.database_url), department.clock.us)
+    documents.offer_new_day_keys(department.home, store, service, now)
+    later = now + 310 * DAY_US
+    assert "day-keys" in documents.refresh(department.home, store, service, later)
+    with store.read() as connection:
+        body = envelope.split(documents.out(connection, "day-keys")[1], limit=1 << 20)[1]
+    store.close()
+    assert from_bytes(DayKeys, body, limit=1 << 20).keys[0].day == now // DAY_US
+    public, lines = service.listed()
+    check = OpenedCheck.of(lines, Ed25519PublicKey.from_public_bytes(public))
+    assert hashlib.sha256(body).digest() in {one.root for one in check.lines if one.kind == "day-keys"}
 
 
 def test_held_content_is_opened_over_there_for_an_export_entry_alone(

@@ -34,7 +34,7 @@ from sync.department.store.tables import documents, units
 from sync.department.units.list_seal import sealed, unsealing
 from sync.department.units.signed_rows import drop_unsigned, parsed, public_of
 from sync.documents import Carried, context_of
-from sync.errors import HomeError, InvalidInputError, KeyServiceError
+from sync.errors import HomeError, InvalidInputError, KeyServiceAwayError, KeyServiceError
 from sync.messages import MAX_DOCUMENT_BYTES, SignedDocument
 from sync.root_file import Root
 
@@ -230,6 +230,8 @@ def refresh(
             try:
                 _issue_day_keys(connection, home, keys, now_us, said)
                 done.append("day-keys")
+            except KeyServiceAwayError:
+                raise
             except KeyServiceError as error:  # the policy and the roster are still offered
                 log_events.error("day_keys_not_offered", what=error.what, cure=error.cure)  # noqa: TRY400
     return done
@@ -301,9 +303,8 @@ def _issue_day_keys(
     last = next_version(
         connection, "day-keys", "", _near(said, today), today + home.settings.day_keys_ahead - 1
     )
-    first = min((one.day for one in before), default=today)
-    earlier = keys.issue_day_keys(first, today - first) if first < today else ()
-    made = (*earlier, *keys.issue_day_keys(today, last - today + 1))
+    first = min((today, *(one.day for one in before)))
+    made = keys.issue_day_keys(first, last - first + 1)  # one call: a service elsewhere lists this document
     if is_signed and not for_lost and not set(before) <= set(made):
         raise KeyServiceError(
             "has others in the place of day keys that units seal to",
