@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 import sqlite3
-from collections import Counter
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,9 +28,11 @@ MOST_BYTES = 64 << 20  # of one row: a larger one is not our record
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 LOOK = "PRAGMA quick_check(1)"
 OF_THE_CARD = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
-MOST_UNEXPLAINED = 4  # times that a database is called malformed, and is whole
-_UNEXPLAINED: Counter[Path] = Counter()
-_ERROR_CODE = re.compile(r"error code=([0-9]{1,9})$")
+MOST_LOOKS = 4  # at a database that SQLite calls malformed: they find it whole, or the card ends them
+APART_S = 200.0  # between two of the latter that count
+FORGOTTEN_S = 86_400.0  # after which such a look no longer counts
+_LOOKS: dict[tuple[str, int, int], list[float]] = {}  # when they were: by kind, of which file
+_ERROR_CODE = re.compile(r"failed to get page [0-9]+$|error code=([0-9]{1,9})$")
 MODES = {
     "write": "mode=rwc",
     "read": "mode=ro",
@@ -72,19 +74,41 @@ def is_damaged(path: Path) -> bool:
     """Whether a database that SQLite called malformed is, by a look at all of it.
 
     SQLite calls it so, too, where a read of the card fails (SQLITE_IOERR_CORRUPTFS), be it for a moment. What
-    no look at the whole explains counts as damage the fourth time.
+    no look at the whole explains counts as damage the fourth time; so does a page that the card does not
+    give for ten minutes.
     """
+    uri = f"file:{quote(os.fsencode(path))}?mode=ro"
     try:
-        uri = f"file:{quote(os.fsencode(path))}?mode=ro"
+        file = path.stat()
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
             said = str(connection.execute(LOOK).fetchone()[0])
+    except OSError:
+        return False
     except sqlite3.Error as error:
-        return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in DAMAGE
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        return code in DAMAGE or (code == sqlite3.SQLITE_IOERR and _comes_again("failed", file, APART_S))
     if said == "ok":
-        _UNEXPLAINED[path] += 1
-        return _UNEXPLAINED[path] >= MOST_UNEXPLAINED
+        _LOOKS.pop(_key("failed", file), None)
+        return _comes_again("unexplained", file, 0.0)
     found = _ERROR_CODE.search(said)
-    return found is None or int(found[1]) not in OF_THE_CARD
+    if found is None or (found[1] and int(found[1]) not in OF_THE_CARD):
+        return True
+    return _comes_again("failed", file, APART_S)
+
+
+def _key(kind: str, file: os.stat_result) -> tuple[str, int, int]:
+    """A kind of look at one file: a new log in its place is another file."""
+    return kind, file.st_dev, file.st_ino
+
+
+def _comes_again(kind: str, file: os.stat_result, apart_s: float) -> bool:
+    """Count one more look of this kind; whether there were MOST_LOOKS within a day, so far apart."""
+    key, now_s = _key(kind, file), time.monotonic()
+    times = [one for one in _LOOKS.get(key, ()) if now_s - one < FORGOTTEN_S]
+    if not times or now_s - times[-1] >= apart_s:
+        times.append(now_s)
+    _LOOKS[key] = times
+    return len(times) >= MOST_LOOKS
 
 
 def failure_cure(error: sqlite3.Error, path: Path) -> str:

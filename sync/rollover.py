@@ -224,9 +224,14 @@ def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool
     while True:
         try:
             return Ledger.open(home, slot, clock)
-        except DamagedError as error:
-            if not patient or tries == OPEN_TRIES or not _may_pass(error, Home(home).database):
+        except LedgerError as error:
+            named = isinstance(error, DamagedError)
+            if not named and not any(_code_of(cause) in DAMAGE for cause in causes_of(error)):
                 raise
+            if not patient or tries == OPEN_TRIES or not _may_pass(error, Home(home).database):
+                if named or tries == 1:
+                    raise
+                raise DamagedError(error.what, where=error.where, cure=error.cure) from error
         tries += 1
         time.sleep(OPEN_AGAIN_S)
 
@@ -234,12 +239,17 @@ def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool
 def _may_pass(error: BaseException, database: Path) -> bool:
     """Whether the card or another process, rather than content, caused an error."""
     for cause in causes_of(error):
-        code = (getattr(cause, "sqlite_errorcode", None) or 0) & 0xFF
+        code = _code_of(cause)
         if code in PASSING or (isinstance(cause, OSError) and cause.errno == errno.EIO):
             return True
         if code in DAMAGE and not is_damaged(database):
             return True
     return False
+
+
+def _code_of(error: BaseException) -> int:
+    """The primary code of an error of SQLite, else 0."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
 def _whole(ledger: Ledger, folder: SyncFolder) -> Ledger:

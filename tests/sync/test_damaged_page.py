@@ -12,7 +12,7 @@ from sync_twins import DepartmentProcess, Unit, checked
 
 from firmware.custody.log_rollover import Successor
 from storage import database
-from storage.database import MOST_UNEXPLAINED, naming_damage
+from storage.database import MOST_LOOKS, is_damaged, naming_damage
 from storage.errors import DamagedError
 from sync.department.server.server import Department
 from sync.department.store.tables import elements
@@ -100,11 +100,11 @@ def test_a_page_that_the_card_did_not_give_is_no_damage_unless_it_stays_so(tmp_p
         made.execute("CREATE TABLE t (a)")
         made.executemany("INSERT INTO t VALUES (?)", [(bytes(3000),)] * 10)
     kinds: list[type[Exception]] = []
-    for _ in range(MOST_UNEXPLAINED):
+    for _ in range(MOST_LOOKS):
         with pytest.raises((DamagedError, sqlite3.OperationalError)) as caught, naming_damage(path):
             raise malformed()
         kinds.append(type(caught.value))
-    assert kinds == [sqlite3.OperationalError] * (MOST_UNEXPLAINED - 1) + [DamagedError]
+    assert kinds == [sqlite3.OperationalError] * (MOST_LOOKS - 1) + [DamagedError]
     whole = path.read_bytes()
     for damaged in (whole[:8192] + bytes(4096) + whole[12288:], whole[:-5000], bytes(9) + whole[9:]):
         path.write_bytes(damaged)
@@ -112,13 +112,46 @@ def test_a_page_that_the_card_did_not_give_is_no_damage_unless_it_stays_so(tmp_p
             raise malformed()
 
 
-@pytest.mark.parametrize(("code", "kind"), [(8458, sqlite3.OperationalError), (11, DamagedError)])
+LOOKS = "unable to get the page. error code={}", "failed to get page 7"  # the latter: of a long row
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (LOOKS[0].format(8458), sqlite3.OperationalError),
+        (LOOKS[1], sqlite3.OperationalError),
+        (LOOKS[0].format(11), DamagedError),
+    ],
+)
 def test_a_look_at_the_whole_that_the_card_ends_finds_no_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[Exception]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, kind: type[Exception]
 ) -> None:
-    said = f"*** in database main ***\nPage 2: unable to get the page. error code={code}"
     path = tmp_path / "a.sqlite3"
     path.touch()
-    monkeypatch.setattr(database, "LOOK", f"SELECT '{said}'")
+    monkeypatch.setattr(database, "LOOK", f"SELECT '*** in database main ***\nPage 2: {said}'")
     with pytest.raises(kind), naming_damage(path):
         raise malformed()
+
+
+def test_a_page_that_the_card_never_gives_again_is_damage_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each sync of a unit with such a card failed for ever, and no new log took the place of its log."""
+    path, now_s = tmp_path / "a.sqlite3", [1e6]
+    path.touch()
+    monkeypatch.setattr(database, "LOOK", f"SELECT '{LOOKS[1]}'")
+    monkeypatch.setattr("storage.database.time.monotonic", lambda: now_s[0])
+    said = []
+    for step_s in (0, 1, 1, 1, 198, 200, 90_000, 200, 200, 199, 1):  # 90,000: the card was well for a day
+        now_s[0] += step_s
+        said.append(is_damaged(path))
+    assert said == [False] * 10 + [True]
+    monkeypatch.setattr(database, "LOOK", "SELECT 'ok'")
+    assert not is_damaged(path)
+    monkeypatch.setattr(database, "LOOK", f"SELECT '{LOOKS[1]}'")
+    for number in range(4):  # what was counted of one log says nothing of the one in its place
+        if number == 3:
+            path.rename(tmp_path / "old")
+            path.touch()
+        now_s[0] += 200
+        assert not is_damaged(path)
