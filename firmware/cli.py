@@ -66,7 +66,6 @@ PROGRAM = Program(
 )
 
 CURES = {
-    errno.EIO: f" ({files.CARD_FAILS})",
     errno.EROFS: " (a failing card is often made read-only: dmesg names it; replace the card)",
     errno.ENOSPC: " (make room: remove what is not the reader's, or use a larger card)",
 }
@@ -153,8 +152,10 @@ def _shut_to_its_owner(path: Path, home: Path) -> Path | None:
 
 
 def _in_the_way(error: OSError, home: Path) -> str:
-    """What to do if a file of the wrong kind is in the place of a file or folder of the home; else empty."""
+    """What to do about a file of the home that the card does not give, or of the wrong kind; else empty."""
     path = _path_of(error, home)
+    if error.errno == errno.EIO and (path is not None or not error.filename):
+        return f" ({files.CARD_FAILS})"
     for step, facts in () if path is None else _steps(path, home):
         try:
             leads_to = step.stat().st_mode

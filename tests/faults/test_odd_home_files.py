@@ -29,7 +29,7 @@ from firmware.settings import config
 from firmware.settings.config import load_config
 from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
-from storage import codec, envelope, files, store
+from storage import codec, database, envelope, files, store
 from storage.blobs import Blobs
 from storage.day_keys import DayKey, DayKeys
 from storage.errors import KeyLostError, LedgerError, NoHomeError, NotOwnerError, NotPlainError
@@ -233,6 +233,7 @@ def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | str, failures: int, new_log: bool
 ) -> None:
     """One that passes was taken for damage: a whole log was closed, and an incident for two people."""
+    monkeypatch.setattr(database, "_LOOKS", {})
     monkeypatch.setattr("sync.rollover.OPEN_AGAIN_S", 0.0)
     home, told, failed = tmp_path / "home", list[str](), list[Exception]()
     prepare_home(home)
@@ -260,6 +261,33 @@ def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
         return real_book(*parts)
 
     monkeypatch.setattr("storage.opening.kept_book", read_book)
+    open_or_roll_over(home, on_new_log=told.append).close()
+    assert (bool(told), len(failed)) == (new_log, failures)
+
+
+@pytest.mark.parametrize(("failures", "new_log"), [(3, False), (4, True)])
+def test_a_first_page_that_the_card_does_not_give_costs_a_log_only_if_it_stays_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, new_log: bool
+) -> None:
+    """SQLite then opens nothing, which was no damage: each start failed, and no new log was opened."""
+    monkeypatch.setattr(database, "_LOOKS", {})
+    monkeypatch.setattr("sync.rollover.OPEN_AGAIN_S", 0.0)
+    monkeypatch.setattr("storage.database.LOOK", "SELECT 'failed to get page 1'")
+    home, told, failed = tmp_path / "home", list[str](), list[int]()
+    prepare_home(home)
+    enroll(home)
+    open_or_roll_over(home, on_new_log=told.append).close()
+    real_connect = database.connect
+
+    def connect(path: Path, mode: str = "write") -> Any:
+        if len(failed) < failures:
+            failed.append(1)
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+        return real_connect(path, mode)
+
+    monkeypatch.setattr(database, "connect", connect)
     open_or_roll_over(home, on_new_log=told.append).close()
     assert (bool(told), len(failed)) == (new_log, failures)
 
@@ -375,7 +403,7 @@ def test_a_member_without_its_folder_of_custody_says_how_it_continues(tmp_path: 
         (errno.ENOENT, "nowhere/cleared", "{home}/nowhere is a link that leads nowhere"),
         (errno.ELOOP, "loop/cleared", "{home}/loop is a link that leads nowhere"),
         (errno.EISDIR, "folder", "a folder is in the place of a file: move it away"),
-        (errno.EIO, "sound", ""),
+        (errno.EIO, "sound", "if it comes again, replace the card"),
     ],
 )
 def test_what_is_in_the_way_in_a_home_is_named_with_what_to_do(
