@@ -24,21 +24,35 @@ class TurnedCamera:
         self._home, self._source = home, source
 
     def is_known(self, rotation: int) -> bool:
-        """Whether it hung upside down with this rotation, when it was last seen."""
-        try:
-            held = json.loads(files.read_bounded(self._home / FILE, 4096))
-        except (OSError, StorageError, ValueError, RecursionError):
-            return False  # it is counted again
-        return bool(held == self._facts(rotation))
+        """Whether it hung upside down with this rotation, when it was last seen. With another one it is
+        another picture, and forgotten."""
+        held = self._held()
+        if held == self._facts(rotation):
+            return True
+        self._forget(held)
+        return False
 
     def note(self, rotation: int, *, upside_down: bool) -> None:
         """Remember it, or forget it; a card that takes nothing is no reason to read less."""
-        path = self._home / FILE
+        if not upside_down:
+            self._forget(self._held())
+            return
         with contextlib.suppress(OSError, StorageError):
-            if not upside_down:
-                path.unlink(missing_ok=True)
-            elif Home(self._home).exists():  # after a factory reset nothing of the old unit comes back
-                files.replace(path, json.dumps(self._facts(rotation)).encode())
+            if Home(self._home).exists():  # after a factory reset nothing of the old unit comes back
+                files.replace(self._home / FILE, json.dumps(self._facts(rotation)).encode())
+
+    def _held(self) -> object:
+        try:
+            return json.loads(files.read_bounded(self._home / FILE, 4096))
+        except (OSError, StorageError, ValueError, RecursionError):
+            return None  # it is counted again
+
+    def _forget(self, held: object) -> None:
+        """Remove the file, unless it is about another camera of this home."""
+        if isinstance(held, dict) and held.get("source") != self._source:
+            return
+        with contextlib.suppress(OSError):
+            (self._home / FILE).unlink()
 
     def _facts(self, rotation: int) -> dict[str, object]:
         return {"rotation": rotation, "source": self._source}

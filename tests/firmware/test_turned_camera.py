@@ -16,11 +16,14 @@ def test_a_turned_camera_is_known_with_its_rotation_and_source_until_it_is_forgo
     assert not (tmp_path / FILE).exists()  # no unit is here: a factory reset removed it
     prepare_home(tmp_path)
     camera.note(0, upside_down=True)
-    assert [camera.is_known(rotation) for rotation in (0, 180)] == [True, False]
-    assert not TurnedCamera(tmp_path, "camera:1").is_known(0)
-    camera.note(0, upside_down=False)
-    camera.note(0, upside_down=False)
-    assert not camera.is_known(0)
+    other = TurnedCamera(tmp_path, "camera:1")
+    assert not other.is_known(0)
+    other.note(0, upside_down=False)
+    assert [camera.is_known(rotation) for rotation in (0, 180, 0)] == [True, False, False]
+    camera.note(180, upside_down=True)
+    camera.note(180, upside_down=False)
+    camera.note(180, upside_down=False)
+    assert not (tmp_path / FILE).exists()
 
 
 @pytest.mark.parametrize("held", [b"", b"[" * 4000, b"{}" * 3000, bytes(9)])
