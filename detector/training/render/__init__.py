@@ -1,7 +1,7 @@
-"""Pictures for training: plates, cameras, scenes and a drive-by, all drawn by numpy and Pillow.
+"""Pictures for training: plates, cameras, scenes and a drive-by, all drawn with numpy and Pillow.
 
-Promises: every picture follows from the generator it is given, and its truth
-(text, jurisdiction, corners) is known to a fraction of a pixel.
+Promises: the random generator determines every picture, and its truth (text, jurisdiction, corners)
+is known to a fraction of a pixel.
 """
 
 from detector.training.render.plates import JURISDICTIONS, render_plate

@@ -18,7 +18,7 @@ Backdrop = Literal[
 def draw_backdrop(
     rng: np.random.Generator, kind: Backdrop, size: tuple[int, int], paper: float, contrast: float
 ) -> Field:
-    """A field (height, width) around luma ``paper``; contrast in luma says how far its picture departs."""
+    """A field (height, width) around luma ``paper``, whose picture departs from it by up to ``contrast``."""
     height, width = size
     if kind == "plain":
         return np.full(size, paper, np.float32)
@@ -30,7 +30,7 @@ def draw_backdrop(
 
 
 def blotches(rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, int]) -> Field:
-    """Smooth noise from -1 to 1 with about that many bumps down and across."""
+    """Smooth noise from -1 to 1 with about ``cells`` bumps down and across."""
     low = rng.uniform(-1, 1, cells).astype(np.float32)
     return np.asarray(Image.fromarray(low).resize((size[1], size[0]), Image.Resampling.BICUBIC), np.float32)
 

@@ -1,7 +1,7 @@
-"""What optics, light and sensor do to a luma picture; each effect one function, uint8 in, uint8 out.
+"""What optics, light and sensor do to a luma picture: one function for each effect, uint8 in, uint8 out.
 
-Lumas are gamma-coded as a camera gives them. Where light adds up (motion, glare, defocus of lamps) it
-is added in linear light. Every function takes its strength in plain units and draws only from ``rng``.
+Lumas are gamma-coded, as a camera gives them. Effects that add light (motion, glare, defocus of lamps) add it
+in linear light. Every function takes its strength in plain units and draws only from ``rng``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _BORDER = 2  # px
 
 
 def to_linear(luma: NDArray[np.generic]) -> Field:
-    """Gamma-coded 0 to 255 into linear light 0 to 1."""
+    """Converts gamma-coded luma 0 to 255 to linear light 0 to 1."""
     return np.asarray((luma.astype(np.float32) / 255.0) ** GAMMA, np.float32)
 
 
 def to_luma(light: NDArray[np.floating]) -> Luma:
-    """Linear light into gamma-coded uint8; what exceeds 1 saturates."""
+    """Converts linear light to gamma-coded uint8; light above 1 saturates."""
     return np.asarray(np.clip(light, 0, 1) ** (1 / GAMMA) * 255.0 + 0.5, np.uint8)
 
 
@@ -46,13 +46,13 @@ def homography(source: Points, target: Points) -> NDArray[np.float64]:
 
 
 def project(matrix: NDArray[np.float64], points: Points) -> NDArray[np.float64]:
-    """Points (N, 2) through a homography."""
+    """Maps points (N, 2) by a homography."""
     mapped = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     return np.asarray(mapped[:, :2] / mapped[:, 2:3])
 
 
 def warp(luma: Luma, to_picture: NDArray[np.float64], size: tuple[int, int]) -> Luma:
-    """The picture under a homography into a new one of size (height, width); for equal or larger scales."""
+    """Maps the picture by a homography into a new one of size (height, width); must not shrink it."""
     inverse = np.linalg.inv(to_picture)
     inverse = inverse / inverse[2, 2]
     # Pillow maps pixel centers: (x + 0.5, y + 0.5) through the coefficients.
@@ -83,7 +83,7 @@ def place(canvas: Luma, picture: Luma, alpha: Luma, corners: Points, target: Poi
             np.asarray(Image.fromarray(layer).resize(small, Image.Resampling.BOX))
             for layer in (picture, alpha)
         )
-    # A clear border, so that the edge is interpolated and not cut.
+    # A clear border, so that the edge is interpolated instead of cut.
     scaled = corners.astype(np.float64) * np.array([small[0] / width, small[1] / height]) + _BORDER
     picture, alpha = np.pad(picture, _BORDER, mode="edge"), np.pad(alpha, _BORDER)
     matrix = homography(scaled, target)
@@ -105,7 +105,7 @@ def place(canvas: Luma, picture: Luma, alpha: Luma, corners: Points, target: Poi
 
 
 def motion_blur(luma: Luma, dx: float, dy: float) -> Luma:
-    """The smear of a picture that moved by (dx, dy) px while the shutter was open; light adds up linearly."""
+    """Smears a picture that moved by (dx, dy) px while the shutter was open, in linear light."""
     steps = int(np.ceil(max(abs(dx), abs(dy)))) + 1
     if steps < 2:
         return luma
@@ -125,7 +125,7 @@ def motion_blur(luma: Luma, dx: float, dy: float) -> Luma:
 
 
 def defocus(luma: Luma, radius: float) -> Luma:
-    """Blur of a lens out of focus; radius in px of about a disc."""
+    """Blurs as a lens out of focus does; radius in px of about a disk."""
     if radius < 0.2:
         return luma
     image = Image.fromarray(luma)
@@ -135,7 +135,7 @@ def defocus(luma: Luma, radius: float) -> Luma:
 
 
 def sensor_noise(rng: np.random.Generator, luma: Luma, iso: float, *, grain: float = 1.0) -> Luma:
-    """Shot and read noise of a small sensor at that ISO; grain over 1 is noise smeared by a denoiser."""
+    """Adds a small sensor's shot and read noise at an ISO; grain above 1: noise that a denoiser smeared."""
     light = to_linear(luma)
     gain = iso / 100.0
     full_well = 5200.0  # electrons of a 1.4 um pixel
@@ -149,7 +149,7 @@ def sensor_noise(rng: np.random.Generator, luma: Luma, iso: float, *, grain: flo
 
 
 def glare(rng: np.random.Generator, luma: Luma, strength: float) -> Luma:
-    """Veiling light and halo of a lamp in or near the picture; strength about 0 to 1."""
+    """Adds veiling light and the halo of a lamp in or near the picture; strength about 0 to 1."""
     height, width = luma.shape
     x, y = rng.uniform(-0.3, 1.3) * width, rng.uniform(-0.4, 1.4) * height
     across = np.arange(width, dtype=np.float32)[None] - x
@@ -160,7 +160,7 @@ def glare(rng: np.random.Generator, luma: Luma, strength: float) -> Luma:
 
 
 def shadow(rng: np.random.Generator, luma: Luma, depth: float) -> Luma:
-    """A straight-edged or leafy shadow; depth is the share of light lost."""
+    """Adds a straight-edged or leafy shadow; depth is the share of light lost."""
     height, width = luma.shape
     if rng.random() < 0.7:
         turn = rng.uniform(0, 2 * np.pi)
@@ -177,7 +177,7 @@ def shadow(rng: np.random.Generator, luma: Luma, depth: float) -> Luma:
 
 
 def uneven_light(rng: np.random.Generator, luma: Luma, strength: float) -> Luma:
-    """A slow change of light over the picture, up to ``strength`` of it."""
+    """Changes the light slowly across the picture, by up to ``strength`` of it."""
     height, width = luma.shape
     turn = rng.uniform(0, 2 * np.pi)
     ramp = (
@@ -188,17 +188,17 @@ def uneven_light(rng: np.random.Generator, luma: Luma, strength: float) -> Luma:
 
 
 def exposure(luma: Luma, stops: float, black: float = 0.0) -> Luma:
-    """More or less light by that many stops; black: flare that lifts the dark, as share of full scale."""
+    """Changes the light by ``stops``; black: flare that lifts dark tones, as a share of full scale."""
     return to_luma(to_linear(luma) * np.float32(2.0**stops) * (1 - black) + np.float32(black))
 
 
 def contrast(luma: Luma, share: float, pivot: float = 118.0) -> Luma:
-    """Tones drawn towards (share below 1) or away from a pivot luma, as a camera's tone curve does."""
+    """Moves tones toward a pivot luma (share below 1) or away from it, as a camera's tone curve does."""
     return np.asarray(np.clip((luma.astype(np.float32) - pivot) * share + pivot, 0, 255), np.uint8)
 
 
 def rain(rng: np.random.Generator, luma: Luma, streaks: int) -> Luma:
-    """Bright streaks of falling drops and soft blobs of drops on the glass."""
+    """Adds bright streaks of falling drops and soft blobs of drops on the glass."""
     height, width = luma.shape
     drops = np.zeros((height, width), np.float32)
     lean, length = rng.normal(0, 0.25), max(3, int(height * rng.uniform(0.06, 0.25)))
@@ -221,7 +221,7 @@ def rain(rng: np.random.Generator, luma: Luma, streaks: int) -> Luma:
 
 
 def infrared_night(rng: np.random.Generator, luma: Luma, plate: Luma) -> Luma:
-    """Night under an infrared lamp: surroundings sink, the retro-reflecting plate shines or burns out.
+    """Night under an infrared lamp: the surroundings go dark; the retroreflective plate shines or burns out.
 
     plate: uint8 of luma's shape, 255 where the plate is.
     """
@@ -233,14 +233,14 @@ def infrared_night(rng: np.random.Generator, luma: Luma, plate: Luma) -> Luma:
 
 
 def jpeg(luma: Luma, quality: int) -> Luma:
-    """The picture through JPEG at that quality (1 to 95)."""
+    """Compresses the picture as JPEG with a quality of 1 to 95."""
     store = io.BytesIO()
     Image.fromarray(luma).save(store, "JPEG", quality=quality)
     return np.asarray(Image.open(store))
 
 
 def resampled(rng: np.random.Generator, luma: Luma, share: float) -> Luma:
-    """Down by ``share`` and up again, by filters that cameras and recorders use."""
+    """Scales down by ``share`` and up again, with filters that cameras and recorders use."""
     height, width = luma.shape
     filters = (
         Image.Resampling.NEAREST,
@@ -254,19 +254,19 @@ def resampled(rng: np.random.Generator, luma: Luma, share: float) -> Luma:
 
 
 def sharpen(luma: Luma, amount: float, radius: float = 1.2) -> Luma:
-    """The over-sharpening of cheap cameras: halos along edges; amount 0 to 3."""
+    """Oversharpens as cheap cameras do, with halos along edges; amount 0 to 3."""
     return np.asarray(Image.fromarray(luma).filter(ImageFilter.UnsharpMask(radius, round(amount * 100), 2)))
 
 
 def quad_mask(size: tuple[int, int], quad: Points) -> Luma:
-    """255 inside the quad (4, 2), soft along its edge."""
+    """A mask: 255 inside the quad (4, 2), soft along its edge."""
     unit = np.full((8, 8), 255, np.uint8)
     box = np.array([(0, 0), (8, 0), (8, 8), (0, 8)], np.float64)
     return warp(unit, homography(box, quad), size)
 
 
 def cut_out(luma: Luma, quad: Points, size: tuple[int, int]) -> Luma:
-    """The quad (4, 2) of the picture straightened to size (height, width), as the reader's rectifier does."""
+    """Straightens the picture's quad (4, 2) to size (height, width), as the reader's rectifier does."""
     height, width = size
     box = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
     wide = max(np.hypot(*(quad[1] - quad[0])), np.hypot(*(quad[2] - quad[3])))
@@ -278,7 +278,7 @@ def cut_out(luma: Luma, quad: Points, size: tuple[int, int]) -> Luma:
 
 
 def is_convex(quad: Points) -> bool:
-    """Whether the corners turn clockwise (y down) all the way round."""
+    """Whether the corners turn clockwise (y down) all the way around."""
     sides = np.roll(quad, -1, axis=0) - quad
     turns = sides[:, 0] * np.roll(sides, -1, axis=0)[:, 1] - sides[:, 1] * np.roll(sides, -1, axis=0)[:, 0]
     return bool(np.all(turns > 0))

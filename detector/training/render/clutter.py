@@ -1,4 +1,4 @@
-"""Things that a detector takes for plates and that are none: signs, stickers, lettering, grilles, badges.
+"""Things that a detector mistakes for plates: signs, stickers, lettering, grilles, badges.
 
 Each is a flat picture (luma, alpha), uint8 (h, w), to be placed into a scene like a plate.
 """
@@ -101,7 +101,7 @@ class Clutter(NamedTuple):
 
 
 def draw_clutter(rng: np.random.Generator) -> Clutter:
-    """One thing at random."""
+    """Draws a random one of them."""
     makers: tuple[tuple[str, Callable[[np.random.Generator], tuple[Field, Luma]], float], ...] = (
         ("shop sign", _shop_sign, 0.17),
         ("road sign", _road_sign, 0.13),
@@ -249,7 +249,7 @@ def _windows(rng: np.random.Generator) -> tuple[Field, Luma]:
 
 
 def _holder(rng: np.random.Generator) -> tuple[Field, Luma]:
-    """A plate holder or a blank sheet with nothing on it but a dealer's line."""
+    """A plate holder or a blank sheet, with at most a dealer's line on it."""
     field, alpha, _, ink = _board(rng, 200, 100, radius=0.08)
     if rng.random() < 0.6:
         fit_in(field, lettering_mask(_one_of(rng, _SHOPS), "sans", 1), (40, 78, 160, 94), ink)

@@ -1,8 +1,8 @@
 """Renders the drive-by clip: a two-lane street by day and under infrared at night, with its truth.
 
-``python -m detector.training.render.drive_by OUT`` writes ``OUT/frame_0000.jpg`` and on, and
+``python -m detector.training.render.drive_by OUT`` writes ``OUT/frame_0000.jpg`` and so on, and
 ``OUT/truth.json``: for every vehicle its text, jurisdiction, direction, first and last frame, and
-the plate's corners in each frame where all of it is in the picture.
+the plate's corners in each frame that shows the whole plate.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ JPEG_QUALITY = 56
 VIEW = Viewpoint(width_px=1280, height_px=720, focal_px=2600, height_m=2.4, yaw=-0.07, pitch=0.14)
 TOWARDS_X, AWAY_X = -1.95, 0.95  # middle of either lane, meters
 LEAST_PLATE_PX = 24.0
-_TRIES = 400  # plates drawn for one in good order
+_TRIES = 400  # most plates drawn to get one in good condition
 
 _SERIALS = {
     "US-CA": r"\d[A-Z]{3}\d{3}",
@@ -52,9 +52,9 @@ _SERIALS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One vehicle's way: y(frame) is the distance of its near face in meters, None while it is not there.
+    """One vehicle's way. y_m(frame): the distance of its near face in meters, None while it is not there.
 
-    looks: picks vehicle and plate among those that the clip's seed allows.
+    looks: seed of the vehicle's and plate's looks, beside the clip's.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Pass:
 
 
 def _steady(first: int, from_y: float, speed_ms: float, to_y: float) -> Callable[[int], float | None]:
-    """Constant speed from a frame on, until to_y is passed."""
+    """A way at constant speed from a frame on, until it passes to_y."""
     step = speed_ms / FRAMES_A_SECOND * (1 if to_y > from_y else -1)
 
     def way(frame: int) -> float | None:
@@ -79,7 +79,7 @@ def _steady(first: int, from_y: float, speed_ms: float, to_y: float) -> Callable
 
 
 def _stopping(first: int, from_y: float, speed_ms: float, stop_y: float) -> Callable[[int], float | None]:
-    """Constant speed, then even braking over the last 4 m, then standing."""
+    """A way at constant speed, then with even braking over the last 4 m to a stop."""
     brake = 4.0
     cruise = (from_y - stop_y - brake) / speed_ms
 
@@ -143,7 +143,7 @@ NIGHT = (
 
 
 def _plate(rng: np.random.Generator, jurisdiction: str, *, infrared: bool) -> RenderedPlate:
-    """A plate in the state's own format, in good order."""
+    """A plate in the state's own format, in good condition."""
     for _ in range(_TRIES):
         plate = render_plate(rng, jurisdiction=jurisdiction, infrared=infrared)
         left, top = plate.text_corners[0].astype(int)
@@ -168,7 +168,7 @@ def _inside(quad: NDArray[np.float64]) -> bool:
 
 
 def _hides(car: Vehicle, x: float, y: float, quad: NDArray[np.float64]) -> bool:
-    """Whether a vehicle at (x, y) covers any corner of a plate behind it."""
+    """Whether a vehicle at (x, y) covers a corner of a plate behind it."""
     for _, corners in planes(car, x, y):
         plane = VIEW.project(corners)
         for point in quad:
@@ -181,7 +181,7 @@ def _hides(car: Vehicle, x: float, y: float, quad: NDArray[np.float64]) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """A stretch of the clip under one light."""
+    """A part of the clip in the same light."""
 
     passes: Sequence[Pass]
     vehicles: Sequence[Vehicle]
@@ -190,7 +190,7 @@ class _Part:
 
 
 def _frame(rng: np.random.Generator, part: _Part, frame: int) -> tuple[Luma, dict[str, NDArray[np.float64]]]:
-    """One picture and the corners (4, 2) of the plates in it."""
+    """One picture, and the corners (4, 2) of the plates in it."""
     picture = part.street
     seen: dict[str, NDArray[np.float64]] = {}
     there = [(way.y_m(frame), way, car) for way, car in zip(part.passes, part.vehicles, strict=True)]
@@ -222,7 +222,7 @@ def _night_light(y: float) -> SceneLight:
 
 
 def _smeared(picture: Luma, car: Vehicle, x: float, y: float, before: float) -> Luma:
-    """The vehicle's part of the picture, smeared as far as it moves while the shutter is open."""
+    """Smears the vehicle's part of the picture by its movement while the shutter is open."""
     b = car.body
     share = EXPOSURE_US * 1e-6 * FRAMES_A_SECOND
     here = VIEW.project(np.array([(x, y, 0.6)]))[0]
@@ -241,7 +241,7 @@ def _smeared(picture: Luma, car: Vehicle, x: float, y: float, before: float) -> 
     out = picture.copy()
     part = out[top:bottom, left:right]
     if part.size:
-        # smeared along at least a pixel: blend by the true length
+        # the smear is at least a pixel long: blend a shorter one by its true length
         long = np.maximum(np.abs(shift), 1e-6)
         blurred = camera.motion_blur(part, *(shift / long.max() * max(1.0, float(long.max()))))
         weight = min(1.0, float(long.max()))
@@ -250,7 +250,7 @@ def _smeared(picture: Luma, car: Vehicle, x: float, y: float, before: float) -> 
 
 
 def _lamp_spots(car: Vehicle, way: Pass, y: float) -> list[tuple[float, float, float, float]]:
-    """(x, y, radius, strength) in px of the lamps that shine into the camera."""
+    """The lamps that shine into the camera: (x, y, radius, strength), the first three in px."""
     b, style = car.body, car.style
     height = b.belt - (style.lamp_y + style.lamp_high / 2) * (b.belt - b.foot)
     spots = []
@@ -263,7 +263,7 @@ def _lamp_spots(car: Vehicle, way: Pass, y: float) -> list[tuple[float, float, f
 
 
 def _bloom(picture: Luma, lamps: Sequence[tuple[float, float, float, float]]) -> Luma:
-    """Saturated cores and halos around lamps."""
+    """Adds saturated cores and halos of lamps."""
     light = camera.to_linear(picture)
     down, across = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]].astype(np.float32)
     for x, y, radius, strength in lamps:
@@ -337,7 +337,7 @@ def render_clip(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; exit status 0, or 2 for a folder that cannot be written."""
+    """Command line. Exits 0, or 2 for a folder that cannot be written."""
     parser = argparse.ArgumentParser(
         prog="python -m detector.training.render.drive_by",
         description="Renders the drive-by clip and its truth.",

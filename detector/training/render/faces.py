@@ -1,7 +1,7 @@
-"""Type for plates: stroke-drawn and font faces for serials, script, roman and sans ones for names.
+"""Typefaces for plates: stroke-drawn faces and fonts for serials; script, roman and sans for names.
 
-Font files are in ``fonts/`` with their licenses; without them every serial is stroke-drawn and
-names take Pillow's built-in face. Masks are cached, so a face costs its drawing once a process.
+Font files are in ``fonts/`` with their licenses. Without them every serial is stroke-drawn and names use
+Pillow's built-in face. Masks are cached, so each process draws a face only once.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _font(path: Path, size: int) -> ImageFont.FreeTypeFont:
 def draw_face(
     rng: np.random.Generator, *, wide: bool = False, stroke_share: float = 0.6, folder: Path = FONTS
 ) -> int:
-    """Number of a serial face: below STYLES a stroke style, above a font file.
+    """Number of a random serial face: below STYLES a stroke style, from STYLES on a font file.
 
     wide: leave out the narrow stroke styles, as plates with few characters do.
     """
@@ -82,7 +82,7 @@ def serial_mask(face: int, character: str) -> Mask:
 
 @lru_cache(maxsize=128)
 def _size_for_caps(path: Path) -> int:
-    """Font size whose capital H stands GLYPH_HEIGHT px tall."""
+    """The font size at which a capital H is GLYPH_HEIGHT px tall."""
     _, top, _, bottom = _font(path, 200).getbbox("H", anchor="ls")
     return max(8, round(200 * GLYPH_HEIGHT / max(1.0, bottom - top)))
 

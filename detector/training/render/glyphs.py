@@ -1,7 +1,7 @@
 """A plate alphabet drawn with strokes: round-capped polylines whose proportions a style varies.
 
-The shapes follow what embossing dies have in common (tall bowls with straight flanks, open or
-closed fours, footed or bare ones); no font file is needed. Masks are cached by style and character.
+The shapes follow what embossing dies have in common (tall bowls with straight sides, open or closed 4s, 1s
+with or without a foot), so no font file is needed. Masks are cached by style and character.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _OVERSAMPLE = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrokeStyle:
-    """One die set. Lengths in units of the glyph's height.
+    """One set of dies. Lengths are in units of the glyph's height.
 
-    weight: stroke; width: outer width of an ordinary glyph; roundness: 0 square to 1 half circles.
+    weight: of the strokes; width: outer, of an ordinary glyph; roundness: 0 square to 1 half circles.
     """
 
     weight: float
@@ -56,7 +56,7 @@ class StrokeStyle:
 
 @lru_cache(maxsize=STYLES)
 def stroke_style(number: int) -> StrokeStyle:
-    """The style of that number; always the same one."""
+    """The style with this number, always the same."""
     rng = np.random.default_rng([7, number])
 
     def flip(chance: float) -> bool:
@@ -88,7 +88,7 @@ def stroke_style(number: int) -> StrokeStyle:
 
 
 def rounded(points: Path, radius: float, *, closed: bool = False) -> Path:
-    """The polyline with every inner corner replaced by a circular arc of up to that radius."""
+    """Replaces every inner corner of the polyline by a circular arc of at most this radius."""
     count = len(points)
     ends = range(count) if closed else range(1, count - 1)
     path: Path = [] if closed else [points[0]]
@@ -104,7 +104,7 @@ def rounded(points: Path, radius: float, *, closed: bool = False) -> Path:
         share_in = reach_in if not closed and index == 1 else reach_in / 2
         share_out = reach_out if not closed and index == count - 2 else reach_out / 2
         cut = min(radius / max(np.tan(half_angle), 1e-6), share_in, share_out)
-        weight = np.sin(half_angle)  # of the middle control point of a rational Bezier that is a circle
+        weight = np.sin(half_angle)  # of the middle control point, to make the rational Bezier a circle
         start, stop = corner + into * cut, corner + out * cut
         for step in np.linspace(0.0, 1.0, 9):
             a, b, c = (1 - step) ** 2, 2 * step * (1 - step) * weight, step**2
@@ -119,7 +119,7 @@ def rounded(points: Path, radius: float, *, closed: bool = False) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlyphCell:
-    """What a shape is drawn into: width and height of the skeleton, corner radius, and the style."""
+    """The frame of a shape: width and height of the skeleton, corner radius, and style."""
 
     w: float
     h: float
@@ -365,7 +365,7 @@ def stroke_mask(style_number: int, character: str) -> Mask:
 
 
 def _extended(inner: Point, end: Point, cap: float) -> Point:
-    """The end of a stroke moved outwards, so that its square cut reaches where a round cap would."""
+    """Moves a stroke's end outward, so that its square end reaches as far as a round cap would."""
     dx, dy = end[0] - inner[0], end[1] - inner[1]
     reach = max(float(np.hypot(dx, dy)), 1e-6)
     slant = 1.0 + min(abs(dx), abs(dy)) / reach  # a slanted stroke is cut by the glyph's edge

@@ -1,4 +1,4 @@
-"""Words and numbers that are on no plate: on bodywork, on a window, printed into the picture."""
+"""Words and numbers that are not on a plate but on bodywork, on a window or printed into the picture."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ VOLVO XC90 JEEP WRANGLER CHEROKEE RUBICON DODGE CHARGER HEMI MUSTANG COBRA BRONC
 """
 WORDS = tuple(_WORDS.split())
 SCENE = (540, 960)
-_BODY, _PANEL = 0.7, 0.85  # of the words are on bodywork, on a plain panel; the others on a plain picture
+_BODY, _PANEL = 0.7, 0.85  # cumulative shares of the words: on bodywork, on a plain panel; else on plain luma
 
 
 class LetteredScene(NamedTuple):
-    """luma: uint8 (H, W); quad: (4, 2), around the word; text: the word as it was set."""
+    """luma: uint8 (H, W); quad: (4, 2), around the word; text: the word as drawn."""
 
     luma: Luma
     quad: Quad
@@ -54,7 +54,7 @@ def draw_text(rng: np.random.Generator) -> str:
 
 
 def lettered_scene(rng: np.random.Generator) -> LetteredScene:
-    """A picture with one text that is on no plate."""
+    """A picture with one text that is not on a plate."""
     text = draw_text(rng)
     mask = _mask(rng, text)
     high = float(rng.uniform(18, 56))

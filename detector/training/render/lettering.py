@@ -1,4 +1,4 @@
-"""Lettering that is no plate: badges, fleet names, phone numbers, posters and burnt-in clocks.
+"""Lettering that is no plate: badges, fleet names, phone numbers, posters and burned-in clocks.
 
 A reader's net must learn to read nothing there, and a detector to find nothing.
 """
@@ -32,7 +32,7 @@ _FLEET = tuple(
 )
 _MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()  # noqa: SIM905
 _KINDS: tuple[Lettering, ...] = ("sans", "sans", "sans", "roman", "slab", "script")
-_SERIAL_FACE_SHARE = 0.25  # of the words are set in a face that plates have too
+_SERIAL_FACE_SHARE = 0.25  # of the words are set in a face that plates use too
 
 
 def _digits(rng: np.random.Generator, count: int) -> str:
@@ -40,7 +40,7 @@ def _digits(rng: np.random.Generator, count: int) -> str:
 
 
 def clock(rng: np.random.Generator) -> str:
-    """A date or a time as recorders burn it into a picture, or a part of one."""
+    """A date or a time, or a part of one, as recorders burn it into a picture."""
     hour, minute, second = int(rng.integers(24)), int(rng.integers(60)), int(rng.integers(60))
     year, month, day = int(rng.integers(2009, 2030)), int(rng.integers(1, 13)), int(rng.integers(1, 29))
     times = (
@@ -60,7 +60,7 @@ def clock(rng: np.random.Generator) -> str:
 
 
 def phone(rng: np.random.Generator) -> str:
-    """A phone number, or what a plumber's van shows of one."""
+    """A phone number or a part of one, as on a plumber's van."""
     forms = (
         f"555-01{_digits(rng, 2)}",
         f"(555) 555-01{_digits(rng, 2)}",
@@ -105,7 +105,7 @@ def _coined(rng: np.random.Generator) -> str:
 
 
 def word_mask(rng: np.random.Generator, text: str) -> Mask:
-    """Coverage of the text in a face for names or, where that sets it, for serials; uint8 (h, w)."""
+    """Coverage of the text in a face for names, or for serials if that face can set it; uint8 (h, w)."""
     if rng.random() < _SERIAL_FACE_SHARE:
         line = "".join(sign for sign in text.upper() if sign.isascii() and (sign.isalnum() or sign in " -."))
         if line.strip(" -."):
@@ -114,17 +114,17 @@ def word_mask(rng: np.random.Generator, text: str) -> Mask:
 
 
 def bare_word(rng: np.random.Generator) -> RenderedPlate:
-    """A word without a board, as a plate of no text: its corners are the word's."""
+    """A word without a board, as a plate without a text; its corners are the word's."""
     mask = word_mask(rng, words(rng))
     tone = float(rng.choice([rng.uniform(3, 70), rng.uniform(150, 252)]))
     field = tone + 15 * blotches(rng, mask.shape, (2, 4))
-    if rng.random() < 0.3:  # chrome: a light from above
+    if rng.random() < 0.3:  # chrome, lit from above
         field = field + np.linspace(rng.uniform(0, 60), rng.uniform(-60, 0), mask.shape[0])[:, None]
     return _no_plate(np.clip(field, 0, 255).astype(np.uint8), mask)
 
 
 def board(rng: np.random.Generator) -> RenderedPlate:
-    """A sign, a sticker, a grille or the like, as a plate of no text."""
+    """A sign, a sticker, a grille or the like, as a plate without a text."""
     thing = draw_clutter(rng)
     return _no_plate(thing.luma, thing.alpha)
 

@@ -1,4 +1,4 @@
-"""Sets one printed line in a serial face and puts coverage masks on a luma field.
+"""Sets one printed line in a serial face, and paints coverage masks on a luma field.
 
 A field is float32 (H, W), 0 to 255; a box is (left, top, right, bottom) in px, floats allowed.
 """
@@ -22,7 +22,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetLine:
-    """mask: uint8 (GLYPH_HEIGHT, w); spans in px along x: of the design's symbols, of the characters."""
+    """mask: uint8 (GLYPH_HEIGHT, w); symbols, characters: the span of each in px along x."""
 
     mask: Mask
     symbols: tuple[tuple[int, int], ...]
@@ -38,7 +38,7 @@ def set_line(
     symbol: float = 0.5,
     space: float = 0.45,
 ) -> SetLine:
-    """Sets characters and marks. gap, symbol, space and the pitch of fixed-pitch type: in glyph heights."""
+    """Sets characters and marks. gap, symbol, space and, for fixed-pitch type, pitch: in glyph heights."""
     unit = GLYPH_HEIGHT
     gap_px = max(1, round(gap * unit))
     pieces: list[tuple[int, Mask]] = []
@@ -79,7 +79,7 @@ def _mark(sign: str, width: int) -> Mask:
 
 
 def resized(mask: Mask, width: int, height: int) -> Mask:
-    """The mask at another size; finer detail is averaged, not dropped."""
+    """Resizes the mask; fine detail is averaged, not dropped."""
     image = Image.fromarray(mask)
     return np.asarray(image.resize((max(1, width), max(1, height)), Image.Resampling.BILINEAR))
 
@@ -87,7 +87,7 @@ def resized(mask: Mask, width: int, height: int) -> Mask:
 def cover(
     field: Field, mask: Mask, corner: tuple[float, float], tone: float | Field, opacity: float = 1.0
 ) -> None:
-    """Paints tone through the mask, its top left at the corner (x, y); what falls outside is cut."""
+    """Paints tone through the mask, with its top left at ``corner`` (x, y), clipped to the field."""
     x, y = round(corner[0]), round(corner[1])
     height, width = mask.shape
     x0, y0, x1, y1 = max(0, x), max(0, y), min(field.shape[1], x + width), min(field.shape[0], y + height)
@@ -99,7 +99,7 @@ def cover(
 
 
 def cover_in(field: Field, mask: Mask, box: Box, tone: float, opacity: float = 1.0) -> None:
-    """Paints tone through the mask stretched into the box."""
+    """Paints tone through the mask, stretched to the box."""
     left, top, right, bottom = box
     cover(field, resized(mask, round(right - left), round(bottom - top)), (left, top), tone, opacity)
 
@@ -107,7 +107,7 @@ def cover_in(field: Field, mask: Mask, box: Box, tone: float, opacity: float = 1
 def fit_in(
     field: Field, mask: Mask, box: Box, tone: float, *, stretch: float = 1.25, opacity: float = 1.0
 ) -> None:
-    """Paints tone through the mask, centered in the box, its aspect changed by at most ``stretch``."""
+    """Paints tone through the mask, centered in the box, with its aspect changed by at most ``stretch``."""
     left, top, right, bottom = box
     height = bottom - top
     width = min(mask.shape[1] * height / mask.shape[0] * stretch, right - left)

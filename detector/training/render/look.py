@@ -11,7 +11,7 @@ from .symbols import Symbol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlateDesign:
-    """One design. paper, ink: luma; band: luma of a printed strip behind name or slogan, or None.
+    """One design. paper, ink: luma; top_band, bottom_band: luma of a strip behind name or slogan, or None.
 
     patterns: as in serials.fill; name_low: the name is below and the slogan above.
     """
@@ -46,7 +46,7 @@ def look(
     bottom: int | None = None,
     country: str = "US",
 ) -> PlateDesign:
-    """A design from a row: patterns and slogans are parted by slashes; tones are lumas by day."""
+    """A design from a row: slashes separate patterns and slogans; tones are lumas by day."""
     return PlateDesign(
         code=f"{country}-{code}",
         name=name,

@@ -1,6 +1,6 @@
 """What the plates of the United States look like: the designs of all states and the District of Columbia.
 
-The renderer varies all that a row says. Sources: the states' published plate formats and pictures
+The renderer varies everything in a row. Sources: the states' published plate formats and pictures
 of plates in use.
 """
 

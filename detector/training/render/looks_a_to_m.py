@@ -1,4 +1,4 @@
-"""Plate designs of the states from Alaska to Montana: one row a design, lumas instead of colors."""
+"""Plate designs of the states from Alaska to Montana: one row per design, lumas instead of colors."""
 
 from __future__ import annotations
 

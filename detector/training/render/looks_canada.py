@@ -1,6 +1,6 @@
-"""Plate designs of Canada's provinces, which are easily taken for a state's: one row a design.
+"""Plate designs of Canada's provinces, which are easily taken for a state's: one row per design.
 
-The reader's net names states alone; it learns these as plates of no state. Sources: the provinces'
+The reader's net names only states; it learns these as plates of no state. Sources: the provinces'
 published plate formats and the vehicle registration plate articles on them.
 """
 

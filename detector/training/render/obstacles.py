@@ -1,6 +1,7 @@
 """Draws what hides a part of a plate: a post, a tow hook, a leaf, tape, snow, glare; or cuts an end off.
 
-Everything is drawn into a picture, rendered or real, around a plate at a known place, before the camera.
+Everything is drawn into a picture, rendered or real, around a plate at a known place; the camera's effects
+come afterwards.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Quad = NDArray[np.float64]
 Rng = np.random.Generator
 Points = Sequence[tuple[float, float]]
 
-_FINER = 3  # the mask is drawn so many times as fine
+_FINER = 3  # the mask is drawn this many times larger
 _UNIT = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64)
 
 
@@ -27,8 +28,8 @@ _UNIT = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64)
 class Obstacle:
     """shapes: polygons in shares of the plate's width and height from its top left corner.
 
-    upright: the shapes stand in the picture, as a post does, and do not lie in the plate's plane. tone:
-    0..255, None for any tone or a piece of a picture; sheet: the tone is the plate's own. soft: blur, as a
+    upright: the shapes are upright in the picture, as a post is, instead of in the plate's plane. tone:
+    0..255, None for any tone or a part of a picture; sheet: the tone is the plate's own. soft: blur, as a
     share of the plate's width.
     """
 
@@ -116,7 +117,7 @@ def _hand(rng: Rng) -> Obstacle:
 
 
 def _tape(rng: Rng) -> Obstacle:
-    """A patch of the sheet's tone over a character or a half of one."""
+    """A patch of the sheet's tone over a character or half of one."""
     x = float(rng.uniform(0.04, 0.88))
     wide, (top, foot) = ((0.06, (0.15, 0.85)), (0.12, (0.1, 0.5)), (0.12, (0.5, 0.9)), (0.13, (0.1, 0.9)))[
         int(rng.integers(4))
@@ -159,7 +160,7 @@ def _glare(rng: Rng) -> Obstacle:
 
 
 def _bar_of_the_picture(rng: Rng) -> Obstacle:
-    """A black bar or a display of the camera over an end, the head or the foot of the plate."""
+    """A black bar or a display of the camera over an end, the top or the bottom of the plate."""
     into, tone = float(rng.uniform(0.03, 0.4)), 0.0 if rng.random() < 0.7 else float(rng.uniform(0, 255))
     side = (
         (-9.0, into, -9.0, 10.0),
@@ -187,7 +188,7 @@ def _anything(rng: Rng) -> Obstacle:
 
 
 def _erased(rng: Rng) -> Obstacle:
-    """A character gone, its place in the tone of the sheet."""
+    """The tone of the sheet in place of a character."""
     x0, x1 = _around(rng, (0.08, 0.24), (0.05, 0.95))
     top, foot = float(rng.uniform(0.1, 0.25)), float(rng.uniform(0.75, 0.95))
     soft = float(rng.choice((0.0, 0.003, 0.01, 0.02)))
@@ -216,14 +217,14 @@ OBSTACLES: dict[str, Callable[[Rng], Obstacle]] = {
 
 
 def hidden_behind(rng: Rng, picture: Luma, quad: Quad, kind: str) -> Luma:
-    """The picture with an obstacle of a kind, a name of OBSTACLES, before the plate at quad (4, 2)."""
+    """The picture with an obstacle in front of the plate at quad (4, 2). kind: a name in OBSTACLES."""
     return cover(rng, picture, quad, kind)[0]
 
 
 def cover(
     rng: Rng, picture: Luma, quad: Quad, kind: str, backgrounds: Sequence[Luma] = ()
 ) -> tuple[Luma, Luma]:
-    """The same, and how far the obstacle covers each px, 0..255, uint8 (H, W)."""
+    """The picture of ``hidden_behind``, and how much of each px is covered, 0..255, uint8 (H, W)."""
     thing = OBSTACLES[kind](rng)
     place = quad
     if thing.upright:

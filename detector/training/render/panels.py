@@ -1,7 +1,7 @@
-"""Sides of vehicles as flat pictures: fronts, rears, flanks with wheels, windows; 300 px a meter.
+"""Sides of vehicles as flat pictures: fronts, rears, flanks with wheels, windows; 300 px per meter.
 
-A panel is (luma, alpha), both uint8 (h, w). What shines under headlights or an infrared lamp is in
-a third layer, ``lamps``, so that a night can light it by itself.
+A panel is (luma, alpha), both uint8 (h, w). A third layer, ``lamps``, has what shines under headlights or an
+infrared lamp, so that it can be lit separately at night.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PX_PER_M = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """luma, alpha: uint8 (h, w); lamps: uint8 (h, w), how much of a pixel is lamp or reflector."""
+    """luma, alpha: uint8 (h, w); lamps: uint8 (h, w), how much of each pixel is a lamp or reflector."""
 
     luma: Luma
     alpha: Luma
@@ -31,7 +31,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """What one vehicle looks like; lumas 0 to 255, shares of the face's width and height."""
+    """What one vehicle looks like: lumas 0 to 255, and shares of the face's width and height."""
 
     paint: float
     trim: float
@@ -64,7 +64,7 @@ _BADGES = (
 
 
 def draw_style(rng: np.random.Generator, *, rear: bool) -> Style:
-    """A random vehicle's looks."""
+    """Draws a random vehicle's looks."""
     return Style(
         paint=float(rng.choice([rng.uniform(18, 55), rng.uniform(70, 140), rng.uniform(170, 225)])),
         trim=float(rng.uniform(15, 45)),
@@ -100,7 +100,7 @@ def _panel(image: Image.Image, alpha: Image.Image, lamps: Image.Image | None = N
 
 
 def face(rng: np.random.Generator, style: Style, width_m: float, height_m: float, *, rear: bool) -> Panel:
-    """A front (grille, headlamps, bumper) or a rear (boot, tail lamps, bumper), without its plate."""
+    """A front (grille, headlights, bumper) or a rear (trunk, taillights, bumper), without a plate."""
     w, h = round(width_m * PX_PER_M), round(height_m * PX_PER_M)
     image = _shaded(rng, (h, w), style.paint, top=1.12, foot=0.72)
     lamps = Image.new("L", (w, h))
@@ -182,7 +182,7 @@ def _boot(draw: ImageDraw.ImageDraw, style: Style, w: int, h: int, *, dark: int)
 
 
 def flank(rng: np.random.Generator, style: Style, length_m: float, height_m: float) -> Panel:
-    """A side from the sill to the belt line with two wheels; the near end at the left."""
+    """A side from the sill to the belt line with two wheels; the near end is at the left."""
     w, h = round(length_m * PX_PER_M / 2), round(height_m * PX_PER_M)
     image = _shaded(rng, (h, w), style.paint * 0.85, top=1.15, foot=0.55)
     alpha = Image.new("L", (w, h))
@@ -214,7 +214,7 @@ def flank(rng: np.random.Generator, style: Style, length_m: float, height_m: flo
 
 
 def glass(rng: np.random.Generator, style: Style, width_m: float, height_m: float, *, side: bool) -> Panel:
-    """A windscreen, a rear window or a row of side windows in their frame."""
+    """A windshield, a rear window or a row of side windows in their frame."""
     w, h = max(20, round(width_m * PX_PER_M / (2 if side else 1))), max(12, round(height_m * PX_PER_M))
     image = _shaded(rng, (h, w), style.paint, top=1.2, foot=1.0)
     draw = ImageDraw.Draw(image)
@@ -241,7 +241,7 @@ def glass(rng: np.random.Generator, style: Style, width_m: float, height_m: floa
 
 
 def sheet(rng: np.random.Generator, paint: float, width_m: float, length_m: float) -> Panel:
-    """A bonnet or a roof: bright paint that mirrors the sky."""
+    """A hood or a roof: bright paint that mirrors the sky."""
     w, h = round(width_m * PX_PER_M / 2), max(8, round(length_m * PX_PER_M / 3))
     image = _shaded(rng, (h, w), min(245.0, paint * 1.2 + 22), top=1.15, foot=0.95)
     draw = ImageDraw.Draw(image)

@@ -1,7 +1,7 @@
-"""Draws passes of vehicles with the truth: who drives where and when, what hides them, how the camera moves.
+"""Draws passes of vehicles with the truth: which drive where and when, what hides them, how the camera moves.
 
-No picture is made here: ``passes_picture`` renders the clips, and a test may feed a tracker with their
-geometry alone. World: meters, as in ``viewpoint``; times in seconds from the clip's first frame.
+No picture is made here: ``passes_picture`` renders the clips, and a test may feed only their geometry to a
+tracker. The world is in meters, as in ``viewpoint``; times are in seconds from the clip's first frame.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _LETTERS, _DIGITS = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ride:
-    """One vehicle's pass. ``rear``: its back is towards the camera. ``vehicle``: rides that share a number
-    are the same vehicle again. ``text``: of its plate. ``direction``: by the truth of its way.
+    """One vehicle's pass. ``rear``: its back is toward the camera. ``vehicle``: rides with the same number
+    are of the same vehicle. ``text``: of its plate. ``direction``: the true one.
     """
 
     text: str
@@ -38,7 +38,7 @@ class Ride:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upright:
-    """An upright board across the view: a truck's side, a van, a post. ``way``: where its left foot is."""
+    """An upright board across the view: a truck's side, a van, a post. ``way``: of its bottom left corner."""
 
     width_m: float
     height_m: float
@@ -47,7 +47,7 @@ class Upright:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """One clip. ``shake_px``: how far the picture jumps. ``drive_ms``: speed of the camera along the road."""
+    """One clip. ``shake_px``: how far the picture jumps. ``drive_ms``: the camera's speed along the road."""
 
     kind: str
     seed: int
@@ -60,7 +60,7 @@ class Clip:
     fleet: bool = False
 
     def time_s(self, frame: int) -> float:
-        """When a frame was taken."""
+        """The time of a frame, in seconds."""
         return frame / self.fps
 
 
@@ -78,7 +78,7 @@ def draw_clip(seed: int) -> Clip:
 
 
 def plate_texts(rng: np.random.Generator, count: int, *, fleet: bool) -> list[str]:
-    """Texts of different vehicles; of a fleet they differ in one character or two."""
+    """Texts of different vehicles; those of a fleet differ in one or two characters."""
     pattern = str(rng.choice(["9AAA999", "AAA9999", "999AAA", "AAA999", "9AA9999"]))
     first = _fill(rng, pattern)
     texts = [first]
@@ -97,7 +97,7 @@ def _fill(rng: np.random.Generator, pattern: str) -> str:
 
 
 def along(x_m: float, start_s: float, from_y: float, speed_ms: float, to_y: float) -> Way:
-    """A steady drive in a lane, away when to_y is farther."""
+    """A drive along a lane at a constant speed, away from the camera if to_y is farther than from_y."""
     sign = 1.0 if to_y > from_y else -1.0
 
     def way(now_s: float) -> tuple[float, float] | None:
@@ -109,7 +109,7 @@ def along(x_m: float, start_s: float, from_y: float, speed_ms: float, to_y: floa
 
 
 def across(y_m: float, start_s: float, from_x: float, speed_ms: float, to_x: float) -> Way:
-    """A steady move across the view."""
+    """A drive across the view at a constant speed."""
     sign = 1.0 if to_x > from_x else -1.0
 
     def way(now_s: float) -> tuple[float, float] | None:
@@ -125,7 +125,7 @@ def still(x_m: float, y_m: float, from_s: float = 0.0, to_s: float = 1e9) -> Way
 
 
 def stop_and_go(x_m: float, speed_ms: float, stops: Sequence[tuple[float, float]], from_y: float) -> Way:
-    """Towards the camera with stops, each (distance y, seconds)."""
+    """A drive toward the camera with stops, each (distance y, seconds)."""
 
     def way(now_s: float) -> tuple[float, float] | None:
         y, left = from_y, now_s
@@ -156,7 +156,7 @@ Drawn = tuple[Clip, float]  # and its length in seconds
 
 
 def _lane_ride(rng: np.random.Generator, text: str, vehicle: int, start_s: float, speed: float) -> Ride:
-    """Through either lane, in its direction."""
+    """A ride through either lane, in its direction."""
     if rng.random() < 0.5:
         return _ride(text, vehicle, along(TOWARDS_X, start_s, FAR_Y, speed, NEAR_Y), "towards")
     return _ride(text, vehicle, along(AWAY_X, start_s, NEAR_Y + 1, speed, FAR_Y), "away")
@@ -206,7 +206,7 @@ def _convoy(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Draw
 
 
 def _parked(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Drawn:
-    """One to three beside each other; sometimes another one drives by in front of none of them."""
+    """One to three vehicles side by side; sometimes another drives by without hiding them."""
     places = [(-2.7, 10.8), (-0.7, 10.4), (1.3, 10.6)]
     count = int(rng.integers(1, 4))
     texts = plate_texts(rng, count + 1, fleet=fleet)
@@ -257,10 +257,10 @@ def _occluded(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Dr
 
 
 def _emerging(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Drawn:
-    """Slowly out from behind a parked van, to either side, or hidden by a post for the first moment."""
+    """A vehicle comes out slowly from behind a parked van, or something thin first hides a parked one."""
     (text,) = plate_texts(rng, 1, fleet=fleet)
     speed = float(np.exp(rng.uniform(np.log(0.15), np.log(3.0))))
-    if rng.random() < 0.3:  # something that leaves: a person, a post of a barrier
+    if rng.random() < 0.3:  # something that goes away: a person, the post of a barrier
         wide = float(rng.uniform(0.12, 0.4))
         ends = float(rng.uniform(0.3, 1.5))
         x = -0.7 + float(rng.uniform(-0.15, 0.15))
@@ -275,7 +275,7 @@ def _emerging(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Dr
 
 
 def _from_edge(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Drawn:
-    """Slowly into the picture from its side."""
+    """A vehicle comes slowly into the picture from the side."""
     (text,) = plate_texts(rng, 1, fleet=fleet)
     speed = float(np.exp(rng.uniform(np.log(0.15), np.log(3.0))))
     left = rng.random() < 0.5
@@ -285,13 +285,13 @@ def _from_edge(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> D
 
 
 def _queue(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Drawn:
-    """Stop and go, the next one behind at a car's length."""
+    """One or two vehicles in stop and go, a car's length apart."""
     count = int(rng.integers(1, 3))
     texts = plate_texts(rng, count, fleet=fleet)
     speed, wait = float(rng.uniform(3, 6)), float(rng.uniform(1.5, 3.5))
     rides = []
     for n, text in enumerate(texts):
-        # each starts as far behind the one before as it stops behind it
+        # each starts as far behind the one before as it will stop
         way = stop_and_go(TOWARDS_X, speed, [(13.0 + 6.5 * n, wait), (8.0 + 6.5 * n, wait)], FAR_Y + 6.5 * n)
         rides.append(_ride(text, n, way, "towards"))
     return _clip(kind, seed, rides), 19 / speed + 2 * wait + (count - 1) * 6.5 / speed
@@ -303,7 +303,7 @@ def _shaken(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Draw
 
 
 def _moving_car(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Drawn:
-    """The camera drives past parked ones, towards their rears or their fronts; one overtakes it."""
+    """The camera drives past parked vehicles; sometimes one overtakes it."""
     texts = plate_texts(rng, 4, fleet=fleet)
     speed = float(rng.uniform(3, 11))
     places = [(1.3, 20.0), (1.3, 27.0), (-2.6, 31.0)]

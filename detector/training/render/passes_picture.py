@@ -1,4 +1,4 @@
-"""Renders the clips of ``passes``: pictures, each with its plates' corners and how much of them shows."""
+"""Renders the clips of ``passes``: pictures, each with its plates' corners and how much of each shows."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Luma = NDArray[np.uint8]
 Quad = NDArray[np.float64]
 
 _PLATE_HIGH, _PLATE_WIDE = 152, 304  # px of the sheet: 6 by 12 inches
-_STREETS = 3  # of a moving camera, one after the other
-_STREET_SEEDS = 6  # different streets in all: each costs a quarter of a second
-_BESIDE = 24  # px rendered around the picture, for a shaken camera
-_SAMPLES = (13, 5)  # points of a plate that are asked whether they show
+_STREETS = 3  # that a moving camera shows in turn
+_STREET_SEEDS = 6  # different streets in all; rendering one takes a quarter of a second
+_BESIDE = 24  # px rendered around the picture, for a shaking camera
+_SAMPLES = (13, 5)  # points across and down a plate that are tested for what shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenPlate:
-    """One plate in one frame. corners: float64 (4, 2), px; shows: share of it that nothing hides."""
+    """One plate in one frame. corners: float64 (4, 2), px; shows: the share of it that nothing hides."""
 
     ride: int
     corners: Quad
@@ -38,13 +38,13 @@ class SeenPlate:
 
     @property
     def width_px(self) -> float:
-        """Of the upright box."""
+        """The width of the upright box around the plate."""
         return float(np.ptp(self.corners[:, 0]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassFrame:
-    """One picture. luma: uint8 (H, W)."""
+    """One picture and its plates. luma: uint8 (H, W)."""
 
     number: int
     time_us: int
@@ -58,7 +58,7 @@ class PassFrame:
 
 
 def plain_plate(rng: np.random.Generator, text: str, style: int) -> RenderedPlate:
-    """A state's plate with that text; the same style gives plates that differ only in the text."""
+    """A state's plate with this text; plates of the same style differ only in the text."""
     own = np.random.default_rng([style, 0xF1EE7])
     look = LOOKS[int(own.integers(len(LOOKS)))]
     paper, ink = float(own.uniform(180, 235)), float(own.uniform(20, 80))
@@ -90,7 +90,7 @@ def plain_plate(rng: np.random.Generator, text: str, style: int) -> RenderedPlat
 
 
 class ClipPictures:
-    """One clip's frames, rendered one after the other."""
+    """One clip's frames, rendered one after another."""
 
     def __init__(self, clip: Clip) -> None:
         self._clip = clip
@@ -114,7 +114,7 @@ class ClipPictures:
         self._last: tuple[object, Luma, tuple[SeenPlate, ...]] | None = None
 
     def __iter__(self) -> Iterator[PassFrame]:
-        """The frames in their order in time."""
+        """Yields the frames in the order of time."""
         for number in range(self._clip.frames):
             now_s = self._clip.time_s(number)
             clean, plates = self._drawn(now_s, number)
@@ -147,13 +147,13 @@ class ClipPictures:
 
     @staticmethod
     def _showing(corners: Quad, shows: float) -> float:
-        """Less where the shaken picture cuts it."""
+        """How much of a plate shows; less if the edge of the shaken picture cuts it."""
         points = _points_in(corners)
         inside = ((points >= 0) & (points < (VIEW.width_px, VIEW.height_px))).all(axis=1).mean()
         return min(shows, float(inside))
 
     def _drawn(self, now_s: float, number: int) -> tuple[Luma, tuple[SeenPlate, ...]]:
-        """The scene without noise, and its plates; the last one again where nothing moved."""
+        """The scene without noise, and its plates; the previous one if nothing moved."""
         things: list[tuple[float, float, int, Ride | Upright]] = []
         for index, ride in enumerate(self._clip.rides):
             if (at := ride.way(now_s)) is not None:
@@ -187,7 +187,7 @@ class ClipPictures:
 
 
 def seen_without_picture(clip: Clip, number: int, shake: Quad) -> tuple[SeenPlate, ...]:
-    """What of each plate a frame shows by the geometry alone: panels and the picture's edges hide it.
+    """What a frame shows of each plate, from geometry alone: only panels and the picture's edges hide it.
 
     shake: how far the picture has jumped, px (2,).
     """
@@ -232,7 +232,7 @@ def _street(seed: int, view: Viewpoint) -> Luma:
 
 
 def _board(rng: np.random.Generator) -> Luma:
-    """The side of a truck: one paint, ribs, a darker foot."""
+    """The side of a truck: one paint, ribs, a darker bottom."""
     side = np.full((96, 160), float(rng.uniform(60, 200)), np.float32)
     side[:, :: int(rng.integers(9, 20))] -= float(rng.uniform(5, 25))
     side[70:] *= 0.7
@@ -264,7 +264,7 @@ def _inside_share(quad: Quad, view: Viewpoint) -> float:
 
 
 def _behind(one: SeenPlate, covers: list[Quad]) -> SeenPlate:
-    """The plate once something nearer was drawn."""
+    """The plate after something nearer was drawn over it."""
     points = _points_in(one.corners)
     free = np.ones(len(points), bool)
     for plane in covers:

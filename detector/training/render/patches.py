@@ -1,4 +1,4 @@
-"""The reader net's training pictures: a plate on a vehicle, photographed, cut out by a detector's corners."""
+"""Training pictures for the reader's net: plates on vehicles, photographed and cut out as by a detector."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .surfaces import vehicle_surface
 
 Luma = NDArray[np.uint8]
 
-_TRIES = 3  # photographs of one plate before an unreadable one is kept
+_TRIES = 3  # most photographs of a plate; the last is kept even if it is unreadable
 _LEAST_STRUCTURE = 7.0  # mean luma step over 3 of 96 columns
 
 
 class RenderedPatch(NamedTuple):
-    """luma: uint8 (h, w); corners: float32 (4, 2), the plate's own in px of the patch, maybe outside it."""
+    """luma: uint8 (h, w); corners: float32 (4, 2), the plate's in px of the patch, possibly outside it."""
 
     luma: Luma
     text: str
@@ -39,8 +39,8 @@ def render_patch(
 ) -> RenderedPatch:
     """One patch of size (height, width).
 
-    backgrounds: plate-free pictures to cut surroundings from, beside drawn vehicle surfaces.
-    margin: range of the enlargement, as share of the plate's width and height in all (half on each side).
+    backgrounds: plate-free pictures to cut surroundings from, besides drawn vehicle surfaces.
+    margin: range of the total enlargement, as a share of the plate's width and height (half on each side).
     disorder: scale of the detector's error in shift, size, turn and shear; 0 cuts exactly.
     """
     infrared = bool(rng.random() < 0.18)
@@ -55,12 +55,12 @@ def render_patch(
 
 
 def plate_width(rng: np.random.Generator) -> float:
-    """How wide the plate is in the frame, px: mostly 35 to 200, as roadside pictures have it."""
+    """A random width of the plate in the frame, px: mostly 35 to 200, as in roadside pictures."""
     return float(np.clip(np.exp(rng.normal(np.log(88), 0.55)), 28, 320))
 
 
 def pose(rng: np.random.Generator, plate: RenderedPlate, width: float) -> NDArray[np.float64]:
-    """The plate's corners (4, 2) around (0, 0), seen from a camera that looks from some side and height."""
+    """The plate's corners (4, 2) around (0, 0), as a camera at a random angle and height sees them."""
     sides = plate.corners[2] - plate.corners[0]
     aspect = float(sides[1] / sides[0])
     half_w, half_h = 0.5, 0.5 * aspect
@@ -98,7 +98,7 @@ def photograph(
     backgrounds: Sequence[Luma] = (),
     width: float | None = None,
 ) -> tuple[Luma, NDArray[np.float64]]:
-    """A picture around the plate, through the physics, and the plate's corners (4, 2) in it."""
+    """Photographs the plate in surroundings; returns the picture and the plate's corners (4, 2) in it."""
     quad = pose(rng, plate, width or plate_width(rng))
     span = np.ptp(quad, axis=0)
     room = np.array([span[0] * 0.35 + 8, span[1] * 0.45 + 8])
@@ -106,7 +106,7 @@ def photograph(
     size = (int(np.ceil(span[1] + 2 * room[1])), int(np.ceil(span[0] + 2 * room[0])))
     scene = vehicle_surface(rng, size, quad, backgrounds)
     shaded = plate.luma
-    if not infrared and rng.random() < 0.25:  # the sheet's own light: a lamp above, a lip's shadow
+    if not infrared and rng.random() < 0.25:  # light only on the sheet: a lamp above, the shadow of a lip
         shaded = camera.shadow(rng, shaded, float(rng.uniform(0.3, 0.75)))
     scene = camera.place(scene, shaded, plate.alpha, plate.corners, quad)
     line = camera.project(camera.homography(plate.corners, quad), plate.text_corners)
@@ -118,14 +118,14 @@ def photograph(
 
 
 def _shows_text(picture: Luma, line: NDArray[np.float64]) -> bool:
-    """Whether anything is left of the characters: structure along the line, once noise is averaged out."""
+    """Whether the characters left any structure along the line after averaging over the noise."""
     strip = camera.cut_out(picture, line, (16, 96)).astype(np.float32)
     smooth = strip[2:-2].reshape(3, 4, 96).mean(axis=1)
     return float(np.abs(smooth[:, 3:] - smooth[:, :-3]).mean()) > _LEAST_STRUCTURE
 
 
 def develop(rng: np.random.Generator, scene: Luma, quad: NDArray[np.float64], *, infrared: bool) -> Luma:
-    """Light of random kinds on a scene whose plate is at quad (4, 2), then the camera that records it."""
+    """Lights a scene at random, with its plate at quad (4, 2), and records it with a camera."""
     wide = float(np.ptp(quad[:, 0]))
     if infrared:
         scene = camera.infrared_night(rng, scene, camera.quad_mask(scene.shape, quad))
@@ -148,7 +148,7 @@ def develop(rng: np.random.Generator, scene: Luma, quad: NDArray[np.float64], *,
 
 
 def record(rng: np.random.Generator, scene: Luma, *, plate_px: float) -> Luma:
-    """Shutter, lens, sensor and codec; the blurs are in keeping with a plate plate_px wide."""
+    """Applies shutter, lens, sensor and codec; the blurs scale with the plate's width, plate_px."""
     wide = plate_px
     blur = rng.random()
     if blur < 0.35:
@@ -172,7 +172,7 @@ def record(rng: np.random.Generator, scene: Luma, *, plate_px: float) -> Luma:
 def disturbed(
     rng: np.random.Generator, quad: NDArray[np.float64], *, margin: tuple[float, float], disorder: float
 ) -> NDArray[np.float64]:
-    """The corners as a detector with errors gives them, enlarged by a margin; (4, 2)."""
+    """The corners (4, 2) with a detector's errors, enlarged by a margin."""
     center = quad.mean(axis=0)
     across, down = (quad[1] + quad[2] - quad[0] - quad[3]) / 2, (quad[2] + quad[3] - quad[0] - quad[1]) / 2
     kind = rng.random()

@@ -20,8 +20,8 @@ def render_plate(
     """Draws one plate, 230 to 440 px wide. infrared: as printed inks look in infrared light.
 
     jurisdiction: one of JURISDICTIONS, "US" for any state, "CA" for any of Canada's provinces, None for any
-    of all. A British plate is asked for as "GB" and counts as "EU", as in the data sets. Two-line plates come
-    only when asked for ("square"). Raises KeyError for another word.
+    of all. "GB" draws a British plate, which counts as "EU", as in the data sets. Two-line plates come
+    only by request ("square"). Raises KeyError for another word.
     """
     if jurisdiction is None:
         kinds = tuple(_SHARES)

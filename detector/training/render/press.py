@@ -19,11 +19,11 @@ Mask = NDArray[np.uint8]
 class RenderedPlate:
     """A flat plate with its truth.
 
-    luma: uint8 (H, W), the plate and, where it has one, its frame; alpha: uint8 (H, W), 0 outside;
+    luma: uint8 (H, W), the plate and its frame, if it has one; alpha: uint8 (H, W), 0 outside;
     corners: float32 (4, 2), px, the plate's own, clockwise from top left of the text as read;
-    text_corners: the same for the serial, all lines of it; characters: float32 (N, 4), px, left, top,
+    text_corners: the same for all lines of the serial; characters: float32 (N, 4), px, left, top,
     right and bottom of each character of the text; lines: how many characters each line has; text: A-Z0-9;
-    jurisdiction: as data sets name it, empty when not modeled; layout: what was drawn, for messages.
+    jurisdiction: as data sets name it, empty if not modeled; layout: what was drawn, for messages.
     """
 
     luma: NDArray[np.uint8]
@@ -39,7 +39,7 @@ class RenderedPlate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tones:
-    """Lumas of one plate: sheet, serial ink, and how far pictures depart from the sheet."""
+    """Lumas of one plate: sheet, serial ink, and how far its pictures depart from the sheet."""
 
     paper: float
     ink: float
@@ -47,7 +47,7 @@ class Tones:
 
 
 def seen_by(rng: np.random.Generator, paper: float, ink: float, *, infrared: bool) -> Tones:
-    """The tones of a design by day, or in infrared light, where many colored prints pale or turn."""
+    """The tones of a design by day, or in infrared light, where many colored prints fade or invert."""
     if not infrared:
         paper = float(np.clip(paper + rng.normal(0, 14), 15, 250))
         ink = float(np.clip(ink + rng.normal(0, 16), 5, 245))
@@ -55,7 +55,7 @@ def seen_by(rng: np.random.Generator, paper: float, ink: float, *, infrared: boo
             ink = paper - 80 if paper > 128 else paper + 80
         return Tones(paper=paper, ink=ink, contrast=float(rng.uniform(20, 110)))
     fate = rng.random()
-    if paper < 110 and fate < 0.5:  # a dark print that infrared goes through: all of it shines
+    if paper < 110 and fate < 0.5:  # infrared goes through a dark print, so that the whole sheet shines
         dark, light = rng.uniform(120, 190), rng.uniform(215, 255)
         return Tones(paper=float(dark), ink=float(light), contrast=8.0)
     if paper < 110:
@@ -74,7 +74,7 @@ def place_serial(
     height: float,
     stretch: tuple[float, float] = (0.85, 1.15),
 ) -> Box:
-    """Where the set line goes inside the area, at about that height in px."""
+    """The box of the set line inside the area, about ``height`` px tall."""
     left, top, right, bottom = area
     height = min(height, bottom - top)
     width = line.mask.shape[1] * height / line.mask.shape[0] * rng.uniform(*stretch)
@@ -91,7 +91,7 @@ def place_serial(
 def print_serial(
     rng: np.random.Generator, field: Field, line: SetLine, box: Box, ink: float, *, embossed: bool
 ) -> None:
-    """Inks the line and, where it is embossed, presses it out of the sheet."""
+    """Inks the line and, if it is embossed, presses it out of the sheet."""
     left, top, right, bottom = box
     mask = resized(line.mask, round(right - left), round(bottom - top))
     if rng.random() < 0.25:
@@ -138,9 +138,9 @@ def finish(
     corner: float = 0.06,
     wear_chance: float = 0.35,
 ) -> RenderedPlate:
-    """Ages the sheet, frames it and gives it corners.
+    """Ages the sheet, frames it and rounds its corners.
 
-    lines: what was printed and where, from the top. corner: radius as share of the height.
+    lines: what was printed and where, from the top. corner: radius as a share of the height.
     """
     boxes = np.array([box for _, box in lines])
     serial = (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
@@ -175,7 +175,7 @@ def finish(
 
 
 def _character_boxes(printed: SetLine, box: Box) -> list[Box]:
-    """Left, top, right and bottom of each character of a line that was printed into a box."""
+    """Left, top, right and bottom of each character of a line printed into a box."""
     left, top, right, bottom = box
     scale = (right - left) / printed.mask.shape[1]
     return [(left + start * scale, top, left + stop * scale, bottom) for start, stop in printed.characters]

@@ -1,4 +1,4 @@
-"""Whole pictures for the detector: plates on vehicles in real plate-free scenes, among clutter."""
+"""Whole pictures for the detector: plates on vehicles, among clutter, in real plate-free scenes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Quad = NDArray[np.float64]
 
 _SQUARE_SHARE = 0.14  # of the plates have two lines
 _WORD_SHARE = 0.4  # of the plate-like things are bare lettering
-_TRIES = 8  # places tried for a plate before it is left out
+_TRIES = 8  # most places tried for a plate before it is left out
 
 
 class Scene(NamedTuple):
-    """luma: uint8 (H, W); corners: (4, 2) in px a plate, clockwise from top left; texts in the same order."""
+    """luma: uint8 (H, W); corners: each plate's (4, 2) in px, clockwise from top left; texts in order."""
 
     luma: Luma
     corners: list[Quad]
@@ -44,11 +44,11 @@ def render_scene(
     widths: tuple[float, float] = (14.0, 260.0),
     infrared: bool | None = None,
 ) -> Scene:
-    """A picture of the background's size with plates in it; a plate that finds no free place is left out.
+    """A picture of the background's size with plates in it; a plate without a free place is left out.
 
-    background: plate-free, uint8 (H, W). plates: what to show, from none up; None draws 0 to 3.
+    background: plate-free, uint8 (H, W). plates: the plates to show; None draws 0 to 3.
     clutter: how many plate-like things, None for 0 to 5. widths: range of the plates' widths in px.
-    infrared: night under an infrared lamp; None for one in six.
+    infrared: night under an infrared lamp; None for one picture in six.
     """
     night = bool(rng.random() < 0.16) if infrared is None else infrared
     if plates is None:
@@ -95,7 +95,7 @@ def _mount(
     *,
     night: bool,
 ) -> tuple[Luma, Quad] | None:
-    """Puts the plate somewhere; returns the picture and a (6, 2): its corners, then what was painted over."""
+    """Puts the plate somewhere; returns the picture and (6, 2): four corners, then two of the painted box."""
     kind = rng.random()
     if kind < 0.45 and width < luma.shape[1] / 5:
         return _on_vehicle(rng, luma, plate, width, taken, night=night)
@@ -111,7 +111,7 @@ def _mount(
     reach = np.concatenate([quad, [low, high]])
     if not _free(quad, taken, luma.shape) or not _clear(reach, taken):
         return None
-    if kind < 0.85:  # bodywork around it, so that no paste edge gives it away
+    if kind < 0.85:  # bodywork around it, so that no pasted edge gives it away
         size = (int(high[1] - low[1]), int(high[0] - low[0]))
         body = vehicle_surface(rng, size, quad - low)
         if night:
@@ -142,7 +142,7 @@ def _on_vehicle(
     *,
     night: bool,
 ) -> tuple[Luma, Quad] | None:
-    """A drawn vehicle somewhere in the picture, seen so that its plate is about ``width`` px wide."""
+    """Draws a vehicle somewhere in the picture, with a plate about ``width`` px wide."""
     sides = plate.corners[2] - plate.corners[0]
     meters = 0.305 if sides[0] / sides[1] < 2.6 else 0.52
     height_px, width_px = luma.shape
@@ -183,7 +183,7 @@ def _on_vehicle(
 
 
 def _strew(rng: np.random.Generator, luma: Luma, *, night: bool) -> Luma:
-    """One plate-like thing somewhere."""
+    """Puts one plate-like thing somewhere."""
     thing = bare_word(rng) if rng.random() < _WORD_SHARE else draw_clutter(rng)
     height, width = thing.luma.shape
     wide = float(np.exp(rng.uniform(np.log(16), np.log(min(320, luma.shape[1] / 2)))))

@@ -1,8 +1,8 @@
 """Plate texts: serial patterns, vanity words and patternless texts, balanced over length and characters.
 
-Pattern letters: ``A`` any letter, ``L`` a letter without I, O and Q, ``9`` a digit, ``1`` a digit
-from 1 to 9; ``space``, ``-`` and ``.`` are printed and not part of the text, ``*`` is the design's
-symbol, ``|`` a narrow gap. Every other sign of a pattern in braces stands for itself: ``{EV}9999``.
+Pattern letters: ``A`` any letter, ``L`` any but I, O and Q, ``9`` a digit, ``1`` a digit
+from 1 to 9; ``space``, ``-`` and ``.`` are printed but not part of the text, ``*`` is the design's
+symbol, ``|`` a narrow gap. Braces enclose characters to print as they are: ``{EV}9999``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 PLAIN_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 DIGITS = "0123456789"
 MARKS = " -.*|"
-# Characters that readers confuse; drawn more often than chance so that each pair is seen apart.
+# Characters that readers confuse; drawn more often, so that the net learns to keep each pair apart.
 CONFUSED = "Q0OD2Z8B5S1I6GWMVYHNKXUJ47"
 
 _PATTERNLESS = (
@@ -46,7 +46,7 @@ def _pick(rng: np.random.Generator, alphabet: str) -> str:
 
 
 def fill(rng: np.random.Generator, pattern: str) -> str:
-    """A printed line of that pattern: characters and the marks between them."""
+    """A printed line of this pattern: characters and the marks between them."""
     classes = {"A": LETTERS, "L": PLAIN_LETTERS, "9": DIGITS, "1": DIGITS[1:]}
     line, literal = "", False
     for sign in pattern:
@@ -62,7 +62,7 @@ def fill(rng: np.random.Generator, pattern: str) -> str:
 
 
 def patternless(rng: np.random.Generator) -> str:
-    """A line of any length from 2 to 8 whose characters follow no pattern, with a gap now and then."""
+    """A line of 2 to 8 characters without a pattern, now and then with a gap."""
     lengths, weights = zip(*_PATTERNLESS, strict=True)
     length = int(rng.choice(lengths, p=np.array(weights) / sum(weights)))
     digits = rng.beta(0.8, 0.8)
@@ -79,7 +79,7 @@ def patternless(rng: np.random.Generator) -> str:
 
 
 def vanity(rng: np.random.Generator) -> str:
-    """A word or two, now and then with digits for letters, of at most 7 characters."""
+    """One or two words of at most 7 characters, now and then with digits for letters."""
     word = WORDS[int(rng.integers(len(WORDS)))]
     style = rng.random()
     if style < 0.25:
@@ -100,7 +100,7 @@ def vanity(rng: np.random.Generator) -> str:
 
 
 def thin_ended(rng: np.random.Generator, line: str) -> str:
-    """The line with its last character, or two side by side, as thin as characters get: I and 1."""
+    """The line with its last character, or two neighbors, replaced by the thinnest ones: I and 1."""
     places = [index for index, sign in enumerate(line) if sign not in MARKS]
     if len(places) < 3:
         return line
@@ -115,5 +115,5 @@ def thin_ended(rng: np.random.Generator, line: str) -> str:
 
 
 def bare(line: str) -> str:
-    """The text a reader must report: the line without its marks."""
+    """The text that a reader must report: the line without its marks."""
     return "".join(sign for sign in line if sign not in MARKS)

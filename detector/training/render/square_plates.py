@@ -27,7 +27,7 @@ _LAYOUTS = (
 
 
 def square_plate(rng: np.random.Generator, *, infrared: bool = False) -> RenderedPlate:
-    """A plate whose text is read from its upper, then from its lower line; text_corners hold both lines."""
+    """A plate whose text is its upper line and then its lower one; text_corners enclose both lines."""
     upper, lower, jurisdiction, aspect, named = _LAYOUTS[int(rng.integers(len(_LAYOUTS)))]
     height = 176
     width = round(height * aspect)

@@ -1,4 +1,4 @@
-"""An empty street, seen from a viewpoint: asphalt, markings, kerb, verge, houses, sky."""
+"""An empty street, seen from a viewpoint: asphalt, markings, curb, grass, houses, sky."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KERB_LEFT, KERB_RIGHT, MIDDLE = -3.9, 2.7, -0.5  # meters across
 
 
 def empty_street(rng: np.random.Generator, view: Viewpoint) -> tuple[Luma, Field]:
-    """The picture (H, W) by day, and each pixel's distance along the road in meters (float32, far is 200)."""
+    """The picture (H, W) by day, and each px's distance along the road in meters (float32, 200 if far)."""
     rays = view.rays()
     down = -rays[..., 2]
     reach = view.height_m / np.maximum(down, 1e-4)
@@ -38,7 +38,7 @@ def _sky(rng: np.random.Generator, view: Viewpoint) -> Field:
 
 
 def _ground(rng: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Luma of the ground at world (x, y); grain is finest near the camera."""
+    """The ground's luma at world (x, y); its grain is finest near the camera."""
     patches = _tiled(rng, 64, x / 4.0, y / 9.0)
     grain = _tiled(rng, 256, x * 9.0, y * 9.0) * np.clip(9.0 / np.maximum(y, 1.0), 0, 1)
     asphalt = 92 + 9 * patches + 4 * grain
@@ -63,7 +63,7 @@ def _ground(rng: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.floa
 def _tiled(
     rng: np.random.Generator, cells: int, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Noise from -1 to 1 over the plane, interpolated, repeating after ``cells`` units."""
+    """Interpolated noise from -1 to 1 over the plane, which repeats after ``cells`` units."""
     table = rng.uniform(-1, 1, (cells, cells))
     x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
     fx, fy = x - x0, y - y0
@@ -87,7 +87,7 @@ def _facade(rng: np.random.Generator, width: int, height: int) -> Luma:
 
 
 def _houses(rng: np.random.Generator, picture: Luma, distance: Field, view: Viewpoint) -> tuple[Luma, Field]:
-    """Fronts along both sides and a row of trees at the far end, far ones first."""
+    """Draws fronts along both sides and a row of trees at the far end, far ones first."""
     out = distance.copy()
     for y in range(92, 16, -13):
         for side in (-1, 1):

@@ -1,4 +1,4 @@
-"""What surrounds a plate on a vehicle: recess, bumper, paint; or a piece of a real picture."""
+"""What surrounds a plate on a vehicle: recess, bumper, paint; or a part of a real picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def vehicle_surface(
     quad: NDArray[np.float64],
     backgrounds: Sequence[Luma] = (),
 ) -> Luma:
-    """Surroundings of size (height, width) for a plate at quad (4, 2)."""
+    """Draws surroundings of size (height, width) for a plate at quad (4, 2)."""
     if backgrounds and rng.random() < 0.3:
         return _piece(rng, backgrounds[int(rng.integers(len(backgrounds)))], size)
     return _bodywork(rng, size, quad)
@@ -37,7 +37,7 @@ def _piece(rng: np.random.Generator, picture: Luma, size: tuple[int, int]) -> Lu
 
 
 def _bodywork(rng: np.random.Generator, size: tuple[int, int], quad: NDArray[np.float64]) -> Luma:
-    """Paint with horizontal creases, a recess around the plate, chrome or lamp pieces."""
+    """Paint with horizontal creases, a recess around the plate, bits of chrome or lamps."""
     height, width = size
     paint = float(
         rng.choice([rng.uniform(15, 60), rng.uniform(60, 150), rng.uniform(150, 235)], p=[0.45, 0.3, 0.25])

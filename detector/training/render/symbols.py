@@ -1,6 +1,6 @@
-"""Small pictures between or beside the characters that must not be read as one.
+"""Small pictures between or beside the characters, which must not be read as characters.
 
-Each is a coverage mask, uint8 (size, size), drawn afresh with its own variation.
+Each is a coverage mask, uint8 (size, size); each call draws another variation.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _SIZE = 48
 
 
 def draw_symbol(rng: np.random.Generator, kind: Symbol) -> Mask:
-    """A mask of that kind of symbol."""
+    """A mask of this kind of symbol."""
     image = Image.new("L", (_SIZE, _SIZE))
     _DRAW[kind](ImageDraw.Draw(image), rng, _SIZE)
     return np.asarray(image)
 
 
 def any_symbol(rng: np.random.Generator) -> Symbol:
-    """A kind at random."""
+    """A random kind of symbol."""
     kinds: tuple[Symbol, ...] = (
         "map",
         "disc",

@@ -1,4 +1,4 @@
-"""Plates of the United States and Canada: every state's designs, special, vanity, patternless ones too."""
+"""Plates of the United States and Canada: every state's designs, and special, vanity and patternless ones."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _BACKDROPS: tuple[Backdrop, ...] = (
     "flag",
 )
 _TEMPORARY_SHARE = 0.03
-# Who issues plates that look like a state's and are none.
+# Issuers that are no states but whose plates look like a state's.
 _OTHERS = (
     "GUAM",
     "PUERTO RICO",
@@ -74,9 +74,9 @@ def _shares() -> NDArray[np.float64]:
 def us_plate(
     rng: np.random.Generator, *, jurisdiction: str | None = None, infrared: bool = False
 ) -> RenderedPlate:
-    """One plate; jurisdiction "US-CA" and the like, or None for any. Raises KeyError for an unknown one.
+    """Draws a plate; jurisdiction: such as "US-CA", or None for any. Raises KeyError for an unknown one.
 
-    One in fifty of any comes from an issuer that is no state and has none as its jurisdiction, "other".
+    If any is allowed, one in fifty is of an issuer that is no state and has the jurisdiction "other".
     """
     if jurisdiction is None:
         look = LOOKS[int(rng.choice(len(LOOKS), p=_shares()))]
@@ -91,7 +91,7 @@ def us_plate(
 
 
 def canadian_plate(rng: np.random.Generator, *, infrared: bool = False) -> RenderedPlate:
-    """One plate of a province; jurisdiction "CA-ON" and the like."""
+    """Draws a plate of any province; its jurisdiction is such as "CA-ON"."""
     return _plate_of(rng, CANADA[int(rng.integers(len(CANADA)))], infrared=infrared)
 
 
@@ -144,7 +144,7 @@ def _plate_of(rng: np.random.Generator, look: PlateDesign, *, infrared: bool) ->
 
 
 def _temporary(rng: np.random.Generator, look: PlateDesign, *, infrared: bool) -> RenderedPlate:
-    """A paper tag: printed type, lines of small print, an expiry date; creased and bent by the wind."""
+    """A paper tag: printed type, lines of small print, an expiration date; creased and bent by the wind."""
     tones = seen_by(rng, float(rng.uniform(200, 245)), float(rng.uniform(10, 50)), infrared=infrared)
     field = np.full((HEIGHT, WIDTH), tones.paper, np.float32)
     field += 14 * blotches(rng, field.shape, (2, 5))
@@ -198,7 +198,7 @@ def _temporary(rng: np.random.Generator, look: PlateDesign, *, infrared: bool) -
 def _letterings(
     rng: np.random.Generator, field: Field, look: PlateDesign, tones: Tones, *, special: bool, infrared: bool
 ) -> Box:
-    """Prints name and slogan with their strips; returns the area left for the serial."""
+    """Prints the name and slogan with their strips; returns the area left for the serial."""
     top, bottom = rng.uniform(0.2, 0.27), rng.uniform(0.79, 0.86)
     visible = float(rng.uniform(0.05, 0.9)) if infrared else float(rng.uniform(0.75, 1.0))
     for band, y0, y1 in ((look.top_band, 0.0, top), (look.bottom_band, bottom, 1.0)):
@@ -235,7 +235,7 @@ def _letterings(
 def _serial_and_side(
     rng: np.random.Generator, field: Field, look: PlateDesign, tones: Tones, area: Box, *, special: bool
 ) -> tuple[str, Box]:
-    """The line to print; a special plate gets a picture or stacked letters at a side first."""
+    """Chooses the line to print and its area; a special plate first gets a picture or stacked letters."""
     left, top, right, bottom = area
     kind = rng.random()
     if kind < 0.52:
@@ -245,7 +245,7 @@ def _serial_and_side(
     else:
         line = vanity(rng)
     room = 7
-    if special and rng.random() < 0.55:  # a picture at a side
+    if special and rng.random() < 0.55:  # a picture at one side
         width = WIDTH * rng.uniform(0.14, 0.24)
         at_left = rng.random() < 0.85
         x = left - 4 if at_left else right + 4 - width
@@ -302,7 +302,7 @@ def _between(
     box: Box,
     tones: Tones,
 ) -> None:
-    """Draws the design's symbol, or a sticker as on old Missouri plates, into the gaps left for it."""
+    """Fills the gaps left for it with the design's symbol, or with a sticker, as on old Missouri plates."""
     left, top, right, bottom = box
     scale, height = (right - left) / printed.mask.shape[1], bottom - top
     for start, stop in printed.symbols:
@@ -331,7 +331,7 @@ def _between(
 
 
 def _stickers(rng: np.random.Generator, field: Field, look: PlateDesign) -> None:
-    """Month and year in the corners, and a county strip at the foot."""
+    """Adds month and year in the corners, and a county strip at the bottom."""
     where = rng.random()
     if where < 0.15:
         return

@@ -1,4 +1,4 @@
-"""Vehicles as a handful of textured planes on a road, with a plate whose corners are known."""
+"""Vehicles made of a few textured planes on a road, with a plate whose corners are known."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Body:
     length: float
     foot: float
     belt: float
-    deck: float  # length of bonnet or boot lid
-    pane: float  # run of the windscreen or rear window
+    deck: float  # length of the hood or trunk lid
+    pane: float  # horizontal length of the windshield or rear window
     roof: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vehicle:
-    """One vehicle, its near face towards the camera: the front when it approaches, else the rear."""
+    """One vehicle. Its near face is toward the camera: the front if it approaches, else the rear."""
 
     body: Body
     style: panels.Style
@@ -40,7 +40,7 @@ class Vehicle:
 
 
 def draw_vehicle(rng: np.random.Generator, plate: RenderedPlate, *, rear: bool) -> Vehicle:
-    """A car, an estate or a small van with that plate."""
+    """Draws a sedan, a station wagon or a small van with this plate."""
     style = panels.draw_style(rng, rear=rear)
     tall = rng.random() < 0.35
     belt = float(rng.uniform(0.98, 1.12) if tall else rng.uniform(0.84, 0.96))
@@ -74,7 +74,7 @@ def draw_vehicle(rng: np.random.Generator, plate: RenderedPlate, *, rear: bool) 
 
 
 def planes(vehicle: Vehicle, x: float, y: float) -> list[tuple[str, World]]:
-    """The visible planes at ground position (x, y) of the near face's middle, far to near; corners (4, 3)."""
+    """The visible planes, corners (4, 3), far to near; (x, y): ground position of the near face's middle."""
     b = vehicle.body
     half, upper = b.width / 2, b.width * 0.42
     side = -1.0 if x > 0 else 1.0  # the flank that the camera at x = 0 sees
@@ -151,7 +151,7 @@ def plate_corners(vehicle: Vehicle, x: float, y: float) -> World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneLight:
-    """Gains in linear light: of paint, of lamps and reflectors, of the plate; shade: of the ground shadow."""
+    """Gains in linear light of paint, of lamps and reflectors, of the plate; shade: of the ground shadow."""
 
     body: float
     lamps: float
@@ -167,8 +167,8 @@ def park(
 ) -> tuple[Luma, Quad]:
     """Draws the vehicle with its near face at ground position ``at`` (x, y), meters.
 
-    Returns the picture and the plate's corners (4, 2) in it. Raises ValueError when a part
-    of it is behind the camera.
+    Returns the picture and the plate's corners (4, 2) in it. Raises ValueError if a part of the
+    vehicle is behind the camera.
     """
     x, y = at
     canvas = _ground_shadow(canvas, view, vehicle, at, light.shade)

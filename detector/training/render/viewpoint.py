@@ -43,12 +43,12 @@ class Viewpoint:
         return np.asarray(flat + np.array([self.width_px / 2, self.height_px / 2]))
 
     def rays(self) -> World:
-        """Direction of every pixel in the world, (H, W, 3), not normalized."""
+        """The direction of every pixel in the world, (H, W, 3), not normalized."""
         x = (np.arange(self.width_px) + 0.5 - self.width_px / 2) / self.focal_px
         y = (np.arange(self.height_px) + 0.5 - self.height_px / 2) / self.focal_px
         right, down, forward = self._turned()
         return np.asarray(x[None, :, None] * right + y[:, None, None] * down + forward)
 
     def px_per_meter(self, y_m: float) -> float:
-        """Scale of things at that distance along the road."""
+        """The scale at distance ``y_m`` along the road."""
         return self.focal_px / max(0.1, float(np.hypot(y_m, self.height_m)))

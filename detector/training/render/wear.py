@@ -1,4 +1,4 @@
-"""What happens to a plate after the press: relief, screws, stickers, frames, fading, dirt, scratches."""
+"""What a plate gets after its printing: relief, screws, stickers, frames, fading, dirt, scratches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FRAME_WORDS = (
 
 
 def soften(field: Field, radius: float) -> Field:
-    """Gaussian blur of a field, radius in px."""
+    """Blurs a field with a Gaussian; radius in px."""
     if radius < 0.15:
         return field
     image = Image.fromarray(np.clip(field, 0, 255).astype(np.uint8))
@@ -48,9 +48,9 @@ def soften(field: Field, radius: float) -> Field:
 
 
 def emboss(rng: np.random.Generator, field: Field, relief: Mask, strength: float) -> None:
-    """Lights the flanks of what is pressed out of the sheet. relief: coverage, of the field's size."""
+    """Lights the sides of what is pressed out of the sheet. relief: coverage, in the field's size."""
     height = np.asarray(Image.fromarray(relief).filter(ImageFilter.BoxBlur(1)), np.float32) / 255.0
-    turn = rng.uniform(np.pi / 4, 3 * np.pi / 4)  # the light comes from above, more or less
+    turn = rng.uniform(np.pi / 4, 3 * np.pi / 4)  # the light comes roughly from above
     dx, dy = np.cos(turn), np.sin(turn)
     slope = np.zeros_like(field)
     slope[:, 1:-1] += dx * (height[:, 2:] - height[:, :-2])
@@ -59,7 +59,7 @@ def emboss(rng: np.random.Generator, field: Field, relief: Mask, strength: float
 
 
 def rim(rng: np.random.Generator, field: Field, tone: float) -> None:
-    """The raised or printed line along the edge."""
+    """Draws the raised or printed line along the edge."""
     height, width = field.shape
     inset = height * rng.uniform(0.012, 0.04)
     line = Image.new("L", (width, height))
@@ -73,7 +73,7 @@ def rim(rng: np.random.Generator, field: Field, tone: float) -> None:
 
 
 def bolts(rng: np.random.Generator, field: Field, *, inset_x: float, ys: tuple[float, ...]) -> None:
-    """Holes, slots and screw heads; positions as shares of width and height."""
+    """Draws holes, slots and screw heads; positions as shares of width and height."""
     height, width = field.shape
     slot = rng.random() < 0.4
     screwed = rng.random() < 0.8
@@ -99,7 +99,7 @@ def bolts(rng: np.random.Generator, field: Field, *, inset_x: float, ys: tuple[f
 
 
 def sticker(rng: np.random.Generator, field: Field, box: tuple[float, float, float, float]) -> None:
-    """A validation sticker: month, year or a code on a patch of another tone."""
+    """Draws a validation sticker: month, year or a code on a patch of another tone."""
     left, top, right, bottom = box
     paper = float(rng.choice([rng.uniform(40, 120), rng.uniform(130, 250)]))
     cover_in(field, np.full((2, 2), 255, np.uint8), box, paper, float(rng.uniform(0.8, 1.0)))
@@ -134,14 +134,14 @@ def sticker(rng: np.random.Generator, field: Field, box: tuple[float, float, flo
 
 
 def fade(rng: np.random.Generator, field: Field, paper: float) -> Field:
-    """Sun and years: print pales towards the paper, evenly or in patches."""
+    """Fades the print toward the paper's tone, evenly or in patches, as years of sun do."""
     amount = rng.uniform(0.1, 0.5)
     patches = blotches(rng, field.shape, (3, 5)) * 0.5 + 0.5 if rng.random() < 0.6 else 1.0
     return field + (paper - field) * np.float32(amount) * patches
 
 
 def dirt(rng: np.random.Generator, field: Field) -> Field:
-    """Road film and mud: darker or dusty patches, mostly low on the plate."""
+    """Adds road film and mud: dark or dusty patches, mostly low on the plate."""
     cells = (int(rng.integers(3, 9)), int(rng.integers(5, 18)))
     cover_share = np.clip(
         blotches(rng, field.shape, cells) * rng.uniform(0.4, 1.2) + rng.uniform(-0.5, 0.15), 0, 0.8
@@ -152,7 +152,7 @@ def dirt(rng: np.random.Generator, field: Field) -> Field:
 
 
 def scratches(rng: np.random.Generator, field: Field) -> None:
-    """Thin lines and chips where the print has come off."""
+    """Draws thin lines and chips where the print has come off."""
     height, width = field.shape
     marks = Image.new("L", (width, height))
     pen = ImageDraw.Draw(marks)
@@ -167,7 +167,7 @@ def scratches(rng: np.random.Generator, field: Field) -> None:
 
 
 def shield(rng: np.random.Generator, field: Field) -> Field:
-    """A clear, yellowed or smoked cover over the plate, with the sky's reflection in it."""
+    """Adds a clear, yellowed or smoked cover over the plate, with the sky's reflection in it."""
     height, width = field.shape
     out = field * np.float32(rng.uniform(0.35, 0.95)) + np.float32(rng.uniform(5, 45))
     lean = rng.uniform(-1.0, 1.0)
@@ -180,7 +180,7 @@ def shield(rng: np.random.Generator, field: Field) -> Field:
 
 
 def frame(rng: np.random.Generator, field: Field, pad: int, serial: tuple[float, float]) -> Field:
-    """A holder around and over the plate's edge, often with words. Pads the picture by ``pad`` px.
+    """Adds a frame around and over the plate's edge, often with words. Pads the picture by ``pad`` px.
 
     serial: top and bottom of the characters, px; the frame covers a tenth of them, now and then a quarter.
     """

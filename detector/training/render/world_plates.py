@@ -1,4 +1,4 @@
-"""Plates of other countries: European bands, British, Brazilian, Argentine, and looks seen elsewhere."""
+"""Plates of other countries: European, British, Brazilian, Argentine, and looks seen elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .press import RenderedPlate, finish, place_serial, print_serial, seen_by
 from .serials import bare, fill, patternless, thin_ended, vanity
 from .symbols import draw_symbol
 
-_THIN_SHARE = 0.06  # of the lines end in a thin character, or have two side by side
+_THIN_SHARE = 0.06  # of the lines end in a thin character or have two side by side
 _FULL: NDArray[np.uint8] = np.full((2, 2), 255, np.uint8)
 
 # Serial patterns by country; ``*`` marks seals, stickers or arms.
@@ -209,7 +209,7 @@ def argentina_plate(rng: np.random.Generator, *, infrared: bool = False) -> Rend
 
 
 def other_plate(rng: np.random.Generator, *, infrared: bool = False) -> RenderedPlate:
-    """A plate of no modeled country: any one-line text on any sheet, and some Asian and Pacific looks."""
+    """A plate of no modeled country: any one-line text on any sheet, or an Asian or Pacific look."""
     height, width = 100, int(rng.integers(230, 420))
     dark = rng.random() < 0.3
     paper, ink = (
@@ -303,7 +303,7 @@ def _mercosur(
 
 
 def _band(rng: np.random.Generator, field: Field, letters: str, *, at_right: bool, infrared: bool) -> float:
-    """The blue band at an end, with its country or department; returns its inner edge."""
+    """Draws the blue band at an end, with its country or department; returns its inner edge."""
     height, width = field.shape
     wide = width * rng.uniform(0.065, 0.095)
     x0, x1 = (width - wide, float(width)) if at_right else (0.0, wide)
@@ -343,7 +343,7 @@ def _single_line(
     embossed: bool | None = None,
     share: tuple[float, float] = (0.6, 0.76),
 ) -> RenderedPlate:
-    """Sets, prints and finishes a line; share: range of the characters' height as part of the plate's."""
+    """Sets, prints and finishes a line; share: range of the characters' height as a share of the plate's."""
     if rng.random() < _THIN_SHARE:
         line = thin_ended(rng, line)
     height = field.shape[0]
