@@ -1,5 +1,5 @@
 """How the nets are made: renderer, data sets, training, int8 export, evaluation.
 
-Promises: never imported on the device, resumable, and no picture of a dev
-split is ever trained or calibrated on.
+Promises: a unit never imports it; a training resumes where it stopped; no picture of a dev split is
+used to train or to calibrate.
 """

@@ -7,7 +7,7 @@ from ..plates import ALPHABET, NO_CHARACTER
 
 BLANK = NO_CHARACTER  # last class of every column and slot
 SLOTS = 10
-UNKNOWN = NO_PLACE  # the class of every plate whose issuer is none of the others
+UNKNOWN = NO_PLACE  # the class of a plate that none of the other jurisdictions issued
 
 _STATES = (
     "AK AL AR AZ CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NC ND NE NH NJ NM NV "
@@ -21,7 +21,7 @@ JURISDICTIONS: tuple[str, ...] = (
 
 
 def place_of(jurisdiction: str) -> int:
-    """Class number of what a data set or the renderer calls a jurisdiction, -1 for an empty string."""
+    """Class number of a jurisdiction as a data set or the renderer names it, -1 for an empty string."""
     if not jurisdiction:
         return -1
     return JURISDICTIONS.index(jurisdiction if jurisdiction in JURISDICTIONS else UNKNOWN)

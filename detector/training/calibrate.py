@@ -1,18 +1,18 @@
-"""Fits what the cards say of boxes, plates and texts: ``python -m detector.training.calibrate --data DIR``.
+"""Fits the cards' numbers for boxes, plates and texts: ``python -m detector.training.calibrate --data DIR``.
 
-On the calibration split, which no net trained on: each plate is read in its scene, and inside
-its known corners disturbed as a detector would disturb them. A logistic model with a little ridge over
-the features of ``detector.confidence`` says how probable it is that a whole text is right, O/0 and
-I/1 folded; ``report_from`` is the least confidence from which 96 % of the real plates' texts are right. Kinds
-that the sets show seldom (``trials``: blur, small and steep plates, lettering) are drawn and read too.
+It uses the calibration split, which no net trained on. Each plate is read in its scene, and again inside
+its known corners, disturbed as a detector would disturb them. A logistic model with a small ridge penalty
+over the features of ``detector.confidence`` gives the probability that a whole text is right, with O/0 and
+I/1 folded; ``report_from`` is the lowest confidence from which 96 % of the real plates' texts are right.
+Kinds that the sets seldom show (``trials``: blur, small and steep plates, lettering) are drawn and read too.
 
-The detector's two scores come from the plate-free pictures: ``threshold`` lets 0.05 false boxes a
-picture pass, ``doubtful_from`` one box, for that is what reading costs a frame without a plate.
+The detector's two scores come from the plate-free pictures: ``threshold`` lets 0.05 false boxes per
+picture pass, and ``doubtful_from`` lets one pass, since each costs a reading.
 
-A second logistic model says whether a box holds a plate at all: fitted on the boxes that the detector
-finds on the calibration split's scenes and plate-free pictures, plates and false boxes weighing alike.
-It is fitted on boxes of low scores too, so that there are enough; ``least`` lets 0.05 false boxes a
-plate-free picture pass, of those that are asked about.
+A second logistic model says whether a box holds a plate at all. It is fitted on the boxes that the detector
+finds in the calibration split's scenes and plate-free pictures; plates and false boxes have the same weight,
+and boxes of low scores are included so that there are enough. ``least`` lets 0.05 false boxes per plate-free
+picture pass, among those that the reader's net is asked about.
 """
 
 from __future__ import annotations
@@ -40,20 +40,18 @@ from .trials import KINDS, draw_picture
 
 F64 = NDArray[np.float64]
 PROMISED_PRECISION = 0.96
-FALSE_BOXES = 0.05  # a plate-free picture, of the boxes that the detector is sure of alone
-DOUBTFUL_BOXES = 1.0  # a plate-free picture, of those that the reader's net is asked about
+FALSE_BOXES = 0.05  # per plate-free picture, among the boxes that the detector is sure of by itself
+DOUBTFUL_BOXES = 1.0  # per plate-free picture, among those that the reader's net is asked about
 LOWEST_SCORE = 0.05
 FITTED_FROM = 0.1
-DRAWN_WEIGHT = 0.25  # of a drawn picture, beside a real plate's 1
-RIDGE = (
-    3.0  # prior precision of each standardised weight: a few hundred plates carry nine weights only so far
-)
+DRAWN_WEIGHT = 0.25  # of a drawn picture; a real plate has 1
+RIDGE = 3.0  # prior precision of each standardized weight: a few hundred plates do not settle nine weights
 NAMES = tuple(place.name for place in fields(Features))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sightings:
-    """values: (N, F) features; right: (N,) bool; weight: (N,), one in all for each plate."""
+    """values: (N, F) features; right: (N,) bool; weight: (N,), a sum of one for each plate."""
 
     values: F64
     right: NDArray[np.bool_]
@@ -61,7 +59,7 @@ class Sightings:
 
 
 def collect(reader: PlateReader, pictures: list[Picture], *, jitters: int) -> Sightings:
-    """Reads every labeled text: scenes as a whole, and each plate ``jitters`` times loosely cut."""
+    """Reads every labeled text: in its whole scene, and ``jitters`` times in a loose cut."""
     rng = np.random.default_rng(5)
     values, right, weight = [], [], []
     for picture in pictures:
@@ -88,19 +86,19 @@ def collect(reader: PlateReader, pictures: list[Picture], *, jitters: int) -> Si
                 weight.append(1.0 / len(found))
     table = np.array(values)
     scores = table[:, NAMES.index("score")]
-    # a plate that no detector looked for says nothing of its score
+    # a plate that no detector looked for has no score
     scores[np.isnan(scores)] = np.nanmean(scores)
     return Sightings(table, np.array(right), np.array(weight))
 
 
 def usual_score(seen: Sightings) -> float:
-    """The mean of the detector's scores, 0..1, by their log-odds: what ``read_at`` takes for one."""
+    """The mean of the detector's scores, 0..1, taken over their log-odds: ``read_at`` assumes this score."""
     odds = float(np.average(seen.values[:, NAMES.index("score")], weights=seen.weight))
     return 1.0 / (1.0 + math.exp(-odds))
 
 
 def drawn_pictures(count: int) -> list[tuple[NDArray[np.uint8], str]]:
-    """Pictures of every kind of ``trials`` and what is to be read on each, from seeds of their own."""
+    """``count`` pictures of each kind of ``trials``, from seeds of their own, and the text of each."""
     return [
         draw_picture(np.random.default_rng([78, number, index]), kind)
         for number, kind in enumerate(KINDS.values())
@@ -109,7 +107,7 @@ def drawn_pictures(count: int) -> list[tuple[NDArray[np.uint8], str]]:
 
 
 def collect_drawn(reader: PlateReader, drawn: Sequence[tuple[NDArray[np.uint8], str]]) -> Sightings:
-    """Reads drawn pictures as a whole; of each the surest reading counts. Lettering has no right text."""
+    """Reads whole drawn pictures; the surest reading of each counts. Lettering has no right text."""
     values, right = [], []
     for luma, text in drawn:
         readings = reader.read(luma).readings
@@ -121,7 +119,7 @@ def collect_drawn(reader: PlateReader, drawn: Sequence[tuple[NDArray[np.uint8], 
 
 
 def joined(*parts: Sightings) -> Sightings:
-    """Several collections as one."""
+    """Joins several collections into one."""
     return Sightings(
         np.concatenate([part.values for part in parts]),
         np.concatenate([part.right for part in parts]),
@@ -130,7 +128,7 @@ def joined(*parts: Sightings) -> Sightings:
 
 
 def least_score(scores: Sequence[Sequence[float]], most_a_picture: float) -> float:
-    """The least score, in hundredths, from which the plate-free pictures show no more boxes than that."""
+    """The lowest score, in hundredths, that lets no more than so many boxes per plate-free picture pass."""
     allowed = int(most_a_picture * len(scores))
     best_first = sorted((score for picture in scores for score in picture), reverse=True)
     first_refused = best_first[allowed] if allowed < len(best_first) else 0.0
@@ -138,7 +136,7 @@ def least_score(scores: Sequence[Sequence[float]], most_a_picture: float) -> flo
 
 
 def choose_scores(models: Path, pictures: list[Picture]) -> tuple[float, float]:
-    """``threshold`` and ``doubtful_from`` of the detector's card."""
+    """Chooses ``threshold`` and ``doubtful_from`` for the detector's card."""
     every = PlateReader.from_models(models, every_box_from=LOWEST_SCORE)
     scores = [[box.confidence for box in every.find(p.luma())] for p in pictures if not p.plates]
     return least_score(scores, FALSE_BOXES), least_score(scores, DOUBTFUL_BOXES)
@@ -146,9 +144,9 @@ def choose_scores(models: Path, pictures: list[Picture]) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
-    """values: (N, S) signs; plate, asked: (N,) bool; pictures: plate-free ones looked at.
+    """values: (N, S) signs; plate, asked: (N,) bool; pictures: how many plate-free ones were searched.
 
-    ``asked``: the detector's score is one that the reader's net is asked about.
+    ``asked``: the detector's score is high enough for the reader's net to be asked about the box.
     """
 
     values: F64
@@ -163,9 +161,9 @@ def collect_boxes(
     doubtful_from: float,
     drawn: Sequence[tuple[NDArray[np.uint8], str]] = (),
 ) -> Boxes:
-    """Every box that is found: on a labeled plate, or on a plate-free picture; others are left out.
+    """Collects the boxes found on labeled plates and in plate-free pictures; others are left out.
 
-    On a drawn picture the surest box is its plate's, if one is drawn there.
+    In a drawn picture with a plate, the surest box counts as the plate's.
     """
     values, plate, asked, clean = [], [], [], 0
     for luma, text in drawn:
@@ -194,7 +192,7 @@ def _signs(reading: PlateReading) -> PlateSigns:
 
 
 def fit_plates(boxes: Boxes) -> dict[str, float]:
-    """Bias and weights of ``[plate]``, and ``least``."""
+    """Fits the bias and weights of ``[plate]``, and ``least``."""
     weight = np.where(boxes.plate, 0.5 / boxes.plate.sum(), 0.5 / (~boxes.plate).sum()) * len(boxes.plate)
     rules = logistic(boxes.values, boxes.plate, weight, SIGNS)
     sure = _probabilities(boxes.values, rules, SIGNS)
@@ -205,12 +203,12 @@ def fit_plates(boxes: Boxes) -> dict[str, float]:
 
 
 def fit(seen: Sightings) -> dict[str, float]:
-    """Bias and weights of ``[confidence]``."""
+    """Fits the bias and weights of ``[confidence]``."""
     return logistic(seen.values, seen.right, seen.weight, NAMES)
 
 
 def logistic(values: F64, right: NDArray[np.bool_], weight: F64, names: Sequence[str]) -> dict[str, float]:
-    """Bias and weights by Newton's method on the ridge-penalised log-likelihood."""
+    """Fits bias and weights by Newton's method on the ridge-penalized log-likelihood."""
     mean = np.average(values, axis=0, weights=weight)
     spread = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
     spread[spread < 1e-9] = np.inf  # a feature that never varies gets no weight
@@ -231,7 +229,7 @@ def logistic(values: F64, right: NDArray[np.bool_], weight: F64, names: Sequence
 
 
 def probabilities(seen: Sightings, rules: dict[str, float]) -> F64:
-    """What a fitted model says of each sighting."""
+    """The probability, by a fitted model, that each sighting's text is right."""
     return _probabilities(seen.values, rules, NAMES)
 
 

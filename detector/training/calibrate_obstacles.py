@@ -1,8 +1,8 @@
 """Sets the obstacle finder's limit: ``python -m detector.training.calibrate_obstacles --data DIR``.
 
-Plates of the train split and drawn ones, whole and behind something (``hidden_plates``), are found and read.
-A text is trusted in full up to the log-odds that leave all but ``--lost`` of the right texts of plates with
-nothing before them as sure as they were. It rewrites the card.
+It finds and reads plates of the train split and drawn ones, whole and behind something (``hidden_plates``).
+The limit is the log-odds up to which a text is trusted in full. It is set so that, of the right texts of
+plates with nothing in front, all but ``--lost`` stay as sure as they were. The command rewrites the card.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from .calibrate import card_options, update_card
 from .datasets import fold
 from .hidden_plates import HiddenPlate, HiddenPlates
 
-LEAST_CONFIDENCE = 0.6  # a text less sure than this is not sure in a pass either
-_LEAST_TRUST = 0.76  # what is left of a sure text's confidence must be this much
+LEAST_CONFIDENCE = 0.6  # below this, a text is not sure in a pass either
+_LEAST_TRUST = 0.76  # a sure text must keep at least this share of its confidence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadPlates:
-    """odds: the worst column's, (N,); plain: nothing was before the plate; right: its text."""
+    """odds: the worst column's, (N,); plain: nothing was in front of the plate; right: its text was."""
 
     odds: NDArray[np.float64]
     plain: NDArray[np.bool_]
@@ -39,7 +39,7 @@ class ReadPlates:
 
 
 def read_plates(reader: PlateReader, finder: ObstacleFinder, plates: HiddenPlates, count: int) -> ReadPlates:
-    """What became of so many drawn ones; misread plates with nothing before them are left out."""
+    """Reads ``count`` plates; misread ones with nothing in front are left out."""
     rows = []
     for number in range(count):
         shown = plates.draw(np.random.default_rng([16, number]))
@@ -68,7 +68,7 @@ def _nearest(reader: PlateReader, shown: HiddenPlate) -> PlateReading | None:
 
 
 def clear_below(read: ReadPlates, lost: float) -> float:
-    """The limit of the card: there a text loses nothing, and at the quantile a quarter of its confidence."""
+    """The card's limit: below it a text loses nothing, and at the ``1 - lost`` quantile a quarter."""
     worst = float(np.quantile(read.odds[read.right & read.plain], 1.0 - lost))
     full = min(chance(-worst) / _LEAST_TRUST, 0.999)
     return -log_odds(full, 30.0)

@@ -1,9 +1,9 @@
 """Fits how namer and reader name a state together: ``python -m detector.training.calibrate_state --data D``.
 
-The two weights of the namer's card are those, of a grid, under which the jurisdictions of the calibration
-split and of drawn plates (US, Canada's and others', up to 200 px wide), which count alike, are likeliest:
-plates of the card's ``least_width_px`` and more, for of no others the namer is asked. It prints what would
-be named from several probabilities on, and rewrites the card.
+It tries a grid for the two weights of the namer's card and keeps the pair that makes the true jurisdictions
+likeliest. The calibration split and drawn plates (of the US, Canada and others, up to 200 px wide) count the
+same. Only plates at least ``least_width_px`` wide count, since the namer is not asked about narrower ones.
+The command prints what would be named at several thresholds, and rewrites the card.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STATES = np.array([code.startswith("US-") for code in JURISDICTIONS])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NamedPlates:
-    """own, namer: log-probabilities (N, J) of either net; text: log of what the text says; truth: (N,)."""
+    """own, namer: log-probabilities (N, J) of reader and namer; text: of the text's form; truth: (N,)."""
 
     own: F64
     namer: F64
@@ -52,7 +52,7 @@ class NamedPlates:
         return -float(logs[np.arange(len(logs)), self.truth].mean())
 
     def named(self, own: float, namer: float, least: float) -> str:
-        """What is named from a probability on, for people."""
+        """A line for people: what is named if the probability is at least ``least``."""
         logs = self.together(own, namer)
         best, sure = logs.argmax(axis=1), np.exp(logs.max(axis=1)) >= least
         state = _STATES[self.truth]
@@ -66,7 +66,7 @@ class NamedPlates:
 
 
 class _Notes:
-    """What both nets and the text say of plates whose jurisdiction is known."""
+    """Collects the evidence of both nets and the text for plates whose jurisdiction is known."""
 
     def __init__(self, reader: PlateReader, least_px: float) -> None:
         self._reader = reader
@@ -97,7 +97,7 @@ def of_sets(notes: _Notes, reader: PlateReader, data: Path, without: list[str]) 
 
 
 def of_drawn(notes: _Notes, reader: PlateReader, count: int) -> NamedPlates:
-    """Of ten drawn plates eight are a state's, one is Canada's and one may be anyone's."""
+    """Drawn plates: of ten, eight are of a US state, one is of Canada and one of any jurisdiction."""
     for number in range(count):
         kind = {8: "CA", 9: None}.get(number % 10, "US")
         drawn: list[RenderedPlate] = []

@@ -1,7 +1,7 @@
-"""The curves of a training, drawn from its log: ``python -m detector.training.curves RUN``.
+"""Draws the curves of a training from its log: ``python -m detector.training.curves RUN``.
 
-RUN is a run's folder; its ``log.csv`` becomes ``curves.png`` beside it, a panel for each value that was
-logged. Draws again at each call, also during a training.
+RUN is a run's folder. Its ``log.csv`` becomes ``curves.png``, with a panel for each logged value. Each call
+draws the picture again; it may run during a training.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 LOG, PICTURE = "log.csv", "curves.png"
 _COLUMNS = 3
-_SMOOTHED_OVER = 9  # rows: a batch's loss jumps more than an hour of training moves it
+_SMOOTHED_OVER = 9  # rows: the loss varies more from batch to batch than it falls in an hour of training
 
 
 class LogError(Exception):
@@ -23,9 +23,9 @@ class LogError(Exception):
 
 
 def read_log(path: Path) -> tuple[list[int], dict[str, list[float]]]:
-    """Steps, and what was logged at each, by name. Of a step logged twice the later row counts.
+    """The steps, and the values logged at each, by name. If a step was logged twice, the later row counts.
 
-    A training that was cut off while it wrote leaves half a row at the end: it is left out. Raises
+    A training that is interrupted while it writes leaves half a row at the end; it is ignored. Raises
     LogError.
     """
     if not path.is_file():
@@ -52,7 +52,7 @@ def read_log(path: Path) -> tuple[list[int], dict[str, list[float]]]:
 
 
 def smoothed(values: list[float], over: int = _SMOOTHED_OVER) -> list[float]:
-    """Each value's mean with its neighbors, as far as there are any on both sides."""
+    """Each value's mean with its neighbors, fewer near the ends."""
     out = []
     for index in range(len(values)):
         reach = min(over // 2, index, len(values) - 1 - index)
@@ -83,8 +83,8 @@ def draw(run: Path) -> Path:
 
 
 def open_pyplot() -> Any:
-    """matplotlib's, for pictures into files."""
-    from matplotlib import pyplot  # noqa: PLC0415 - only the extra train has it
+    """matplotlib's pyplot, set up to write pictures to files."""
+    from matplotlib import pyplot  # noqa: PLC0415 - only the extra "train" installs it
 
     pyplot.switch_backend("Agg")
     return pyplot

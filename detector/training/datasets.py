@@ -1,9 +1,9 @@
-"""Reads the real image sets through one door and deals them into train, calibration and dev.
+"""Reads the sets of real images and splits them into train, calibration and dev.
 
 A set is a folder with ``images/`` and ``labels.csv`` (columns image, x, y, w, h, text, region,
-split). The given ``dev`` rows are never handed to a training; of the given ``train`` rows a tenth
-of the plate texts, and of the plate-free pictures, is set aside as ``calibration``: no net trains on
-it, thresholds and temperatures are fitted on it. Rows of one text are never torn apart.
+split). Rows marked ``dev`` never reach a training. A tenth of the plate texts and of the plate-free
+pictures in the rows marked ``train`` is set aside as ``calibration``: no net trains on it; thresholds and
+temperatures are fitted on it. Rows with the same text always go to the same split.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from PIL import Image
 
 Split = Literal["train", "calibration", "dev"]
 
-CALIBRATION_SHARE = 10  # one group in so many
+CALIBRATION_SHARE = 10  # one group in ten
 _FOLD = str.maketrans("OQI", "001")
 _COLUMNS = ["image", "x", "y", "w", "h", "text", "region", "split"]
 
@@ -33,7 +33,7 @@ class DataSetError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabeledPlate:
-    """One plate of a picture. ``box``: x, y, w, h in px, None if the whole picture is the plate."""
+    """One plate in a picture. ``box``: x, y, w, h in px, None if the whole picture is the plate."""
 
     box: tuple[float, float, float, float] | None
     text: str
@@ -42,7 +42,7 @@ class LabeledPlate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """One image file with the plates labeled on it (none on a plate-free picture)."""
+    """One image file with the plates labeled in it (none in a plate-free picture)."""
 
     path: Path
     dataset: str
@@ -56,12 +56,12 @@ class Picture:
 
 
 def fold(text: str) -> str:
-    """One spelling for texts that differ only in O/0, Q/0 or I/1."""
+    """Gives texts that differ only in O/0, Q/0 or I/1 the same spelling."""
     return text.upper().translate(_FOLD)
 
 
 def _groups(rows: dict[str, list[str]]) -> dict[str, set[str]]:
-    """What must not be torn apart, by image: the texts on it, and all that share a picture with them."""
+    """What must stay in one split, by image: its texts, and all texts that share a picture with them."""
     of_text: dict[str, set[str]] = {}
     for image, texts in rows.items():
         joined = {fold(text) for text in texts if text} or {image}
@@ -82,7 +82,7 @@ def _is_calibration(name: str) -> bool:
 def _can_calibrate(plates: tuple[LabeledPlate, ...]) -> bool:
     """Whether a calibration can use a picture. It cannot use cut-out plates of unknown text.
 
-    Nor is there a text by which copies of one of them would stay together.
+    Without a text, copies of one such plate could also end up in both splits.
     """
     return not plates or any(plate.text or plate.box is not None for plate in plates)
 
@@ -107,7 +107,7 @@ def _plate(row: dict[str, str], where: str) -> LabeledPlate | None:
 
 
 def _rows(labels: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a labels.csv, each with its place."""
+    """The rows of a labels.csv, each with the place to name in an error."""
     try:
         with labels.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
@@ -125,7 +125,7 @@ def _rows(labels: Path) -> Iterator[tuple[str, dict[str, str]]]:
 def read_set(folder: Path) -> list[Picture]:
     """All pictures of one set, in the order of its ``labels.csv``.
 
-    Raises DataSetError when the folder, a column, a box or a split is not as described above.
+    Raises DataSetError if the folder, a column, a box or a split is not as the module describes.
     """
     labels = folder / "labels.csv"
     if not labels.is_file():
@@ -156,10 +156,10 @@ def read_set(folder: Path) -> list[Picture]:
 def read_all(
     root: Path, split: Split, names: Iterable[str] | None = None, *, without: Collection[str] = ()
 ) -> Iterator[Picture]:
-    """Pictures of one split from every set below ``root``, or from the sets named.
+    """Pictures of one split from every set below ``root``, or from the named sets.
 
-    ``without``: sets to leave out, whole, and with them every picture elsewhere that shows a plate of
-    theirs: what trains on the rest has seen nothing of them. Raises DataSetError for a set not there.
+    ``without``: sets to leave out completely, with every picture elsewhere that shows one of their
+    plates, so that a net trained on the rest has never seen them. Raises DataSetError for a missing set.
     """
     left_out = _texts(root, without)
     folders = (

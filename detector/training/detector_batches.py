@@ -16,10 +16,10 @@ from .render.plates import render_plate
 
 WINDOW = (192, 320)
 WINDOWS = 24
-FRAME = (448, 768)  # the net's whole picture, to a size that 64 divides
+FRAME = (448, 768)  # a whole picture at the net's scale, rounded to multiples of 64
 FRAMES = 4
 FRAME_SHARE = 0.5
-TWO_LINE_SHARE = 0.15  # of the rendered plates that are pasted
+TWO_LINE_SHARE = 0.15  # of the pasted rendered plates
 CROPS = ("us-crops", "us-state-designs", "eu-crops", "br-crops", "ar-crops")
 
 Boxes = Mapping[Path, NDArray[np.float32]]
@@ -28,8 +28,8 @@ Boxes = Mapping[Path, NDArray[np.float32]]
 class DetectorBatches:
     """Batches of (luma uint8 (B, H, W, 1), plates float32 (B, 8, 14) as ``packed`` gives them, partly (B,)).
 
-    Many small windows, or a few whole pictures: plates that fill a picture, and a picture's worth of
-    clutter, are seen in the second alone.
+    A batch has many small windows or a few whole pictures. Only whole pictures show plates that fill the
+    picture, or all the clutter that a picture may hold.
     """
 
     def __init__(self, windows: SampleMaker, frames: SampleMaker) -> None:
@@ -46,7 +46,7 @@ class DetectorBatches:
 
 
 def real_crops(root: Path, *, without: Collection[str] = ()) -> PLATE_SOURCE:
-    """Draws one real plate crop (train split) as a plate to paste."""
+    """A source of real plate crops (train split) to paste."""
     crops = [picture.luma() for picture in read_all(root, "train", CROPS, without=without)]
 
     def draw(rng: np.random.Generator) -> Luma:
@@ -56,7 +56,7 @@ def real_crops(root: Path, *, without: Collection[str] = ()) -> PLATE_SOURCE:
 
 
 def rendered_plates() -> PLATE_SOURCE:
-    """Draws one rendered plate."""
+    """A source of rendered plates to paste."""
 
     def draw(rng: np.random.Generator) -> Luma:
         two_lines = rng.random() < TWO_LINE_SHARE
@@ -66,7 +66,7 @@ def rendered_plates() -> PLATE_SOURCE:
 
 
 def frame_maker(data: Path, pictures: list[Picture], *, without: Collection[str] = ()) -> SampleMaker:
-    """Draws whole pictures only, without new weights."""
+    """Makes whole pictures from ``pictures``, with real crops and rendered plates to paste."""
     sources = [real_crops(data, without=without), rendered_plates()]
     return SampleMaker(pictures, sources, height=FRAME[0], width=FRAME[1])
 

@@ -1,7 +1,7 @@
 """The plate detector: one heat map with box and corners at stride 4, plain convolutions only.
 
-The picture is taken in blocks of 4x4 px with a channel for each px: a convolution over one channel would
-cost a third of the whole net, for the runtimes' kernels take eight channels at a time.
+The picture enters in blocks of 4x4 px with a channel for each px. A convolution over a single channel would
+cost a third of the whole net, because the runtimes' kernels process eight channels at a time.
 
 Outputs, all float32 in the net's px: ``heat`` (h/4, w/4, 1) logits; ``box`` (..., 4) = dx, dy,
 log w, log h with plate center = cell center + (dx w, dy h); ``corners`` (..., 8) = the four
@@ -19,23 +19,23 @@ from keras import layers, ops
 from .detector_targets import STRIDE, UNJUDGED
 
 SURE_PLATE = 0.7
-LEAST_PLATES = 3.0  # a batch of few plates must not shout
+LEAST_PLATES = 3.0  # the loss is divided by at least this, so that a batch with few plates does not dominate
 
 
 class Blocks(layers.Layer):  # type: ignore[misc]
-    """(B, h, w, 1) as (B, h / side, w / side, side * side)."""
+    """Reshapes (B, h, w, 1) into (B, h / side, w / side, side * side)."""
 
     def __init__(self, side: int, name: str) -> None:
         super().__init__(name=name)
         self._side = side
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Of the output, by the input's."""
+        """The output's shape for an input's."""
         rows, columns = (None if side is None else side // self._side for side in shape[1:3])
         return shape[0], rows, columns, self._side**2
 
     def call(self, x: Any) -> Any:
-        """The blocks, px row by row."""
+        """The blocks, with each one's px row by row."""
         side, size = self._side, ops.shape(x)
         rows, columns = size[1] // side, size[2] // side
         x = ops.reshape(x, (-1, rows, side, columns, side))
@@ -62,7 +62,7 @@ def _merge(fine: Any, coarse: Any, channels: int, name: str) -> Any:
 
 
 def _wide_view(fine: Any, coarse: Any, channels: int, name: str) -> Any:
-    """A finer map with what a coarser one adds, which is nothing at the start of the training."""
+    """Adds a coarser map to a finer one, with weights that start at zero."""
     added = layers.Conv2D(channels, 1, use_bias=False, name=name)(coarse)
     added = layers.BatchNormalization(momentum=0.98, gamma_initializer="zeros", name=f"{name}_norm")(added)
     return layers.ReLU()(layers.Add()([fine, layers.UpSampling2D(2)(added)]))
@@ -71,7 +71,8 @@ def _wide_view(fine: Any, coarse: Any, channels: int, name: str) -> Any:
 def build_detector(height: int | None, width: int | None) -> keras.Model:
     """The net for one input size, or with None for any; weights fit every size, by name.
 
-    Raises ValueError for a size that 64 does not divide: an odd map is halved by other rows than in training.
+    Raises ValueError for a size that is no multiple of 64: halving an odd map would keep other rows than in
+    training.
     """
     if (height or 64) % 64 or (width or 64) % 64:
         raise ValueError(f"{height} x {width}: 64 must divide both sides")
@@ -113,7 +114,7 @@ def _corner_prior(shape: Any, dtype: Any = None) -> Any:
 
 
 def targets_of(plates: Any, rows: int, columns: int) -> tuple[Any, Any]:
-    """``encode_targets`` for a batch, where the net trains: heat (B, h, w, 1) and regress (B, h, w, 14).
+    """``encode_targets`` for a batch, on the net's device: heat (B, h, w, 1) and regress (B, h, w, 14).
 
     plates: (B, N, 14) as ``detector_targets.packed`` gives it.
     """
@@ -152,7 +153,7 @@ def detector_loss(heat: Any, regress: Any, partly: Any, out: dict[str, Any]) -> 
     """Focal loss on the heat map (Zhou et al., arXiv 1904.07850, eq. 1), IoU and L1 on the shape.
 
     heat: (B, h, w, 1); regress: (B, h, w, 14) as ``encode_targets`` gives it; partly: (B,), 1 where there
-    may be plates without a label: of what the net itself takes for one there, nothing is learnt.
+    may be plates without a label: there, cells that the net itself takes for a plate do not count.
     """
     logits = out["heat"]
     p = ops.clip(ops.sigmoid(logits), 1e-5, 1 - 1e-5)
@@ -179,7 +180,7 @@ def detector_loss(heat: Any, regress: Any, partly: Any, out: dict[str, Any]) -> 
 
 
 def _giou(true: Any, pred: Any) -> Any:
-    """Generalised IoU (Rezatofighi et al., arXiv 1902.09630) of boxes around a shared cell center."""
+    """Generalized IoU (Rezatofighi et al., arXiv 1902.09630) of boxes around a shared cell center."""
 
     def sides(b: Any) -> tuple[Any, Any, Any, Any]:
         w = ops.exp(ops.clip(b[..., 2], 0.0, 7.0))

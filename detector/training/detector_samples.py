@@ -1,6 +1,6 @@
-"""Makes the detector's training pictures: windows of real scenes, and plates pasted on plate-free ones.
+"""Makes the detector's training pictures: windows of real scenes, and plates pasted into plate-free ones.
 
-Works on luma at the net's scale. Real scenes give boxes only; pasted plates give true corners too.
+It works on luma at the net's scale. Real scenes have only boxes; pasted plates have true corners too.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Luma = NDArray[np.uint8]
 PLATE_SOURCE = Callable[[np.random.Generator], Luma]
 
 MOST_WIDTH = 1920
-PAD_LUMA = 114  # what the reader letterboxes with
+PAD_LUMA = 114  # the reader pads frames with this too
 REAL_SHARE = 0.55
 COMPOSED_SHARE = 0.4  # of the plate-free windows become a scene of vehicles and clutter
-CLOCK_SHARE = 0.07  # of all windows show a date or a time as a recorder burns it in
+CLOCK_SHARE = 0.07  # of all windows show a date or a time, as a recorder burns it in
 DECOY_SHARE = 0.4  # of the plate-free windows show what an earlier net took for a plate
 _RESAMPLE = (
     Image.Resampling.BOX,
@@ -43,7 +43,7 @@ class DetectorSample:
     """luma: uint8 (H, W); boxes: float32 (N, 4) center and size in px; corners: float32 (N, 4, 2).
 
     unlabeled: float32 (M, 4) x, y, w, h of plates that the set does not label; partly: there may be more
-    of them, because most sets label only one plate of a picture.
+    of them, because most sets label only one plate per picture.
     """
 
     luma: Luma
@@ -67,8 +67,8 @@ class SampleMaker:
         decoys: Mapping[Path, NDArray[np.float32]] | None = None,
         unlabeled: Mapping[Path, NDArray[np.float32]] | None = None,
     ) -> None:
-        """Boxes (N, 4) x, y, w, h by picture. ``decoys``: what an earlier net wrongly took for plates;
-        ``unlabeled``: plates that a set does not label.
+        """``decoys``: what an earlier net wrongly took for plates; ``unlabeled``: plates that a set does
+        not label; both as boxes (N, 4) x, y, w, h by picture.
         """
         self._height, self._width = height, width
         self._widest = 0.94 * width
@@ -169,10 +169,10 @@ class SampleMaker:
         anchors: int,
         rescale: float = 0.45,
     ) -> tuple[Luma, NDArray[np.float32]]:
-        """A window of the picture at the net's scale; boxes (N, 4) x, y, w, h move along.
+        """A window of the picture at the net's scale, and the boxes (N, 4) x, y, w, h in the window.
 
-        ``anchors``: how many of the boxes, the first ones, the window may be chosen for.
-        ``rescale``: how often the scale is chosen for the box and not for the picture.
+        ``anchors``: the window may be placed around one of that many first boxes.
+        ``rescale``: how often the scale is chosen for the box instead of the picture.
         """
         natural = min(NET_WIDTH / image.width, NET_HEIGHT / image.height)
         scale = natural * float(np.exp(rng.normal(0.0, 0.3)))
@@ -192,7 +192,7 @@ class SampleMaker:
         else:
             left = rng.uniform(min(0, image.width - span_x), max(0, image.width - span_x))
             top = rng.uniform(min(0, image.height - span_y), max(0, image.height - span_y))
-        if rng.random() < 0.5:  # mostly keep to the picture, as a whole frame would
+        if rng.random() < 0.5:  # stay inside the picture, as a whole frame would
             left = float(np.clip(left, min(0, image.width - span_x), max(0, image.width - span_x)))
             top = float(np.clip(top, min(0, image.height - span_y), max(0, image.height - span_y)))
         luma = _resample(
@@ -253,7 +253,7 @@ def _opened(picture: Picture) -> Image.Image:
 def _bounded(
     image: Image.Image, *boxes: NDArray[np.float32]
 ) -> tuple[Image.Image, NDArray[np.float32], NDArray[np.float32]]:
-    """A picture no wider than the net ever looks at it, so that a window costs little; boxes along."""
+    """The picture, shrunk to ``MOST_WIDTH`` so that a window costs little, and its boxes likewise."""
     scale = min(1.0, MOST_WIDTH / image.width)
     if scale < 1.0:
         image = image.resize((MOST_WIDTH, round(image.height * scale)), Image.Resampling.BOX)
@@ -309,7 +309,7 @@ def paste_quad(rng: np.random.Generator, luma: Luma, plate: Luma, quad: NDArray[
         return luma
     part = (slice(cy0, cy1), slice(cx0, cx1))
     cut = (slice(cy0 - y0, cy1 - y0), slice(cx0 - x0, cx1 - x0))
-    if rng.random() < 0.6:  # a smooth body around the plate, so that no paste edge is the clue
+    if rng.random() < 0.6:  # a smooth body around the plate, so that the net does not learn the pasted edge
         pad = 0.15 + rng.random(2) * 1.2
         cx, cy = quad.mean(axis=0)
         bx0, bx1 = (
@@ -340,7 +340,7 @@ def paste_quad(rng: np.random.Generator, luma: Luma, plate: Luma, quad: NDArray[
 
 
 def photometric(rng: np.random.Generator, luma: Luma) -> Luma:
-    """Light, lens, sensor and JPEG, in this order."""
+    """Disturbs a picture as light, lens, sensor and JPEG do, in this order."""
     values = luma.astype(np.float32) / 255.0
     if rng.random() < 0.5:
         values = values ** float(np.exp(rng.normal(0, 0.35)))
@@ -367,7 +367,7 @@ def photometric(rng: np.random.Generator, luma: Luma) -> Luma:
 
 
 def _burn_in(rng: np.random.Generator, luma: Luma, taken: NDArray[np.float32]) -> Luma:
-    """A recorder's clock somewhere near the upper or the lower edge, unless it would cover a plate."""
+    """Adds a recorder's clock near the upper or lower edge, unless it would cover a plate."""
     mask = lettering_mask(clock(rng), "sans", int(rng.integers(5)))
     high = int(rng.integers(7, 26))
     wide = min(round(mask.shape[1] * high / mask.shape[0]), luma.shape[1] - 4)

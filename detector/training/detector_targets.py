@@ -1,4 +1,4 @@
-"""The detector's input size, and truth as the maps that its net learns. numpy only."""
+"""The detector's input size, and the truth as maps that its net learns. numpy only."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 STRIDE = 4
 NET_WIDTH = 768
-NET_HEIGHT = 448  # 64 divides it: an odd map would be halved with another phase than in training
-UNJUDGED = 0.98  # the loss weighs a cell by (1 - heat) to the fourth: nothing is left of it
+NET_HEIGHT = 448  # a multiple of 64: halving an odd map would keep other rows than in training
+UNJUDGED = 0.98  # as heat: the loss weights a cell by (1 - heat) to the fourth, which leaves nothing
 
 
 MOST_PLATES = 8  # of one picture
@@ -20,13 +20,13 @@ def packed(
     has_corners: NDArray[np.bool_],
     unlabeled: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """A picture's plates as one array (8, 14): kind, center x, y, w, h, corners 8, whether these are known.
+    """A picture's plates as one array (8, 14): kind, center x, y, w, h, corners 8, corners known.
 
-    Kind: 1 labeled, -1 not labeled (``unlabeled`` (M, 4) x, y, w, h), 0 no plate. The others as in
-    ``encode_targets``. More plates than eight are left out, those that are not labeled first.
+    Kind: 1 labeled, -1 not labeled (``unlabeled`` (M, 4) x, y, w, h), 0 no plate; the rest as in
+    ``encode_targets``. Plates beyond eight are dropped, unlabeled ones first.
     """
     out = np.zeros((MOST_PLATES, 14), np.float32)
-    out[:, 3:5] = 1.0  # a size that can be divided by
+    out[:, 3:5] = 1.0  # the loss divides by the size
     count = min(len(boxes), MOST_PLATES)
     out[:count, 0] = 1.0
     out[:count, 1:5] = boxes[:count]
@@ -48,9 +48,9 @@ def encode_targets(
     *,
     unlabeled: NDArray[np.float32] | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Truth as maps. boxes: (N, 4) center x, y, w, h; corners: (N, 4, 2) px; maps at stride 4.
+    """The truth as maps at stride 4. boxes: (N, 4) center x, y, w, h; corners: (N, 4, 2) px.
 
-    ``heat`` (h, w, 1) in 0..1 by an ellipse of the plate's own shape; ``regress`` (h, w, 14) = box 4,
+    ``heat`` (h, w, 1) in 0..1 falls off in an ellipse of the plate's shape; ``regress`` (h, w, 14) = box 4,
     corners 8, box weight, corner weight. ``unlabeled`` (M, 4) x, y, w, h: plates without a label;
     the net's output there does not count.
     """

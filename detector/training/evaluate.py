@@ -1,11 +1,11 @@
 """Measures the shipped models on labeled pictures: ``python -m detector.training.evaluate [DATASET...]``.
 
 A DATASET is a folder with images/ and labels.csv (columns image, x, y, w, h, text, region, split), or the
-name of one below --data. Scenes go through the whole reader, frame by frame; whole-picture crops through
-rectifier and reader; plate-free pictures count false boxes. Prints tables; --out DIR adds figures.json,
-plots (PNG, extra train) and a contact sheet of the worst mistakes, mistakes.png. With --float RUN the float
-nets that a release wrote into a run's folder (plate-detector-float.tflite, plate-reader-float.tflite) are
-measured too and set beside the int8 ones.
+name of one below --data. Scenes go through the whole reader, frame by frame; whole-picture crops go through
+rectifier and reader; plate-free pictures show how many boxes are false. The command prints tables; --out DIR
+adds figures.json, plots (PNG, extra train) and mistakes.png, a contact sheet of the worst mistakes. --float
+RUN also measures the float nets that a release wrote into a run's folder (plate-detector-float.tflite,
+plate-reader-float.tflite) and compares them with the int8 ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .report import comparison, summary, table
 
 
 def chosen_pictures(data: Path, split: Split | Literal["all"], sets: list[str]) -> list[Picture]:
-    """The pictures asked for. Raises DataSetError for a set, a label or a picture that is not there."""
+    """The chosen pictures. Raises DataSetError for a set, a label or a picture that is missing."""
     parts: tuple[Split, ...] = ("train", "calibration", "dev") if split == "all" else (split,)
     if not sets:
         if not any(data.glob("*/labels.csv")):
@@ -49,7 +49,7 @@ def chosen_pictures(data: Path, split: Split | Literal["all"], sets: list[str]) 
 
 
 def run(reader: PlateReader, pictures: list[Picture]) -> tuple[Measured, dict[str, Any]]:
-    """What a reader made of the pictures, and its figures."""
+    """Runs a reader over pictures; returns what it read and the figures of that."""
     started = time.monotonic()
     measured = measure(reader, pictures)
     print(f"{len(pictures)} pictures in {time.monotonic() - started:.0f} s", file=sys.stderr)
@@ -57,7 +57,7 @@ def run(reader: PlateReader, pictures: list[Picture]) -> tuple[Measured, dict[st
 
 
 def write(folder: Path, pictures: list[Picture], measured: Measured, figures: dict[str, Any]) -> None:
-    """figures.json, mistakes.png and, with matplotlib, the plots."""
+    """Writes figures.json, mistakes.png and, with matplotlib, the plots."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "figures.json").write_text(json.dumps(_finite(figures), indent=1) + "\n", encoding="utf-8")
     contact_sheet(measured.outcomes, pictures).save(folder / "mistakes.png")
@@ -70,7 +70,7 @@ def write(folder: Path, pictures: list[Picture], measured: Measured, figures: di
 
 
 def _finite(value: Any) -> Any:
-    """JSON knows no NaN: a figure that there is none of is null."""
+    """Replaces NaN by null, since JSON has no NaN."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):

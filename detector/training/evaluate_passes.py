@@ -1,14 +1,14 @@
 """Measures passes: ``python -m detector.training.evaluate_passes --passes 1000 --out run/passes.jsonl``.
 
-Renders clips of vehicles with the truth (``render.passes``), plays them through the shipped nets, the tracker
-and the vote, and counts what became of every vehicle: right, wrong and sure, missed or merged, counted twice.
-Each clip's outcome is a line of the file; an interrupted run resumes after the last one.
+It renders clips of vehicles with their truth (``render.passes``), plays them through the shipped nets, the
+tracker and the vote, and counts what became of every vehicle: right, wrong and sure, missed or merged,
+counted twice. Each clip's outcome is a line of the file; an interrupted run resumes after the last one.
 
-With ``--recordings DIR`` each clip is rendered and read once, and what the nets read is kept there: after a
-change of tracker or vote, the same command with another ``--out`` plays the clips again in moments.
+With ``--recordings DIR`` each clip is rendered and read only once, and what the nets read is kept there.
+After a change to tracker or vote, the same command with another ``--out`` plays the clips again in moments.
 
-A vehicle counts from two frames on that show its whole plate at least 45 px wide (one, at less than 4 frames
-a second). A pass is that vehicle's on whose plate its kept picture's box lies.
+A vehicle counts if at least two frames show its whole plate at least 45 px wide (one frame, at fewer than 4
+frames per second). A pass belongs to the vehicle whose plate contains the box of the pass's kept picture.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from .render.passes_picture import ClipPictures, PassFrame, SeenPlate
 
 LEAST_WIDTH_PX, LEAST_FRAMES, SPARSE_FPS = 45.0, 2, 4.0
 _Frame = TypeVar("_Frame", PassFrame, RecordedFrame)
-_WHOLE = 0.995  # of a plate's points that show
-_Z = 1.96  # 95 %
+_WHOLE = 0.995  # a plate is whole if this share of its points is visible
+_Z = 1.96  # standard deviations on either side hold 95 %
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VehicleOutcome:
-    """What became of one vehicle. ``passes``: how many; ``text``, ``confidence``: of the surest."""
+    """What became of one vehicle. ``passes``: how many; ``text``, ``confidence``: those of the surest."""
 
     truth: str
     countable: bool
@@ -55,7 +55,7 @@ class VehicleOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipOutcome:
-    """One clip's vehicles, and the passes that are on no plate."""
+    """One clip's vehicles, and the passes that belong to none of them."""
 
     seed: int
     kind: str
@@ -73,7 +73,7 @@ def play(
     *,
     told: Callable[[PlateText], object] = lambda _text: None,
 ) -> ClipOutcome:
-    """Reads a clip as a camera's frames, and compares. told: gets the vote of each pass."""
+    """Reads a clip as a camera's frames, and compares. told: called with the voted text of each pass."""
 
     def read(frame: PassFrame, tracker: Tracker) -> FrameReadings:
         return reader.read(frame.luma, wanted=tracker.wants_text)
@@ -87,7 +87,7 @@ def play(
 def _track(
     reader: PlateReader, frames: Iterable[_Frame], read: Callable[[_Frame, Tracker], FrameReadings]
 ) -> tuple[list[VehiclePass], list[tuple[SeenPlate, ...]]]:
-    """The passes of a clip, and the plates that each frame shows. read: what a frame gives, as asked."""
+    """The passes of a clip, and the plates that each frame shows. read: reads a frame for a tracker."""
     tracker = Tracker(reader.decoding, reader.see_together)
     passes: list[VehiclePass] = []
     shown: list[tuple[SeenPlate, ...]] = []
@@ -99,7 +99,7 @@ def _track(
 
 
 def _play_clip(reader: PlateReader, clip: Clip, recordings: Path | None) -> ClipOutcome:
-    """Renders, reads and plays a clip; with a folder of recordings only if it is not there yet."""
+    """Plays a clip. With a folder of recordings, it is rendered and read only if not yet recorded."""
     if recordings is None:
         return play(reader, clip, ClipPictures(clip))
     path = recordings / f"{clip.seed}.npz"
@@ -111,7 +111,7 @@ def _play_clip(reader: PlateReader, clip: Clip, recordings: Path | None) -> Clip
 
 
 def compare(clip: Clip, passes: Sequence[VehiclePass], shown: Sequence[Sequence[SeenPlate]]) -> ClipOutcome:
-    """Gives each pass to the vehicle whose plate its kept picture shows. shown: the plates of each frame."""
+    """Assigns each pass to the vehicle whose plate its kept picture shows. shown: each frame's plates."""
     mine: dict[int, list[VehiclePass]] = {index: [] for index in range(len(clip.rides))}
     strays = []
     for one in passes:
@@ -133,7 +133,7 @@ def compare(clip: Clip, passes: Sequence[VehiclePass], shown: Sequence[Sequence[
 
 
 def _plate_under(box: PlateBox, plates: Sequence[SeenPlate]) -> int | None:
-    """The ride whose plate holds the middle of a box, the nearest if there are two."""
+    """The ride whose plate contains a box's center, the nearest if there are two."""
     x, y = box.center
     found = []
     for one in plates:
@@ -173,7 +173,7 @@ def _outcome(
 
 
 def interval(count: int, total: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
+    """The 95 % interval of a share (Wilson 1927)."""
     if not total:
         return 0.0, 1.0
     share = count / total
@@ -183,7 +183,7 @@ def interval(count: int, total: int) -> tuple[float, float]:
 
 
 def counted(clips: Sequence[ClipOutcome], sure_from: float) -> dict[str, int]:
-    """The figures over all countable vehicles."""
+    """Counts what became of all countable vehicles."""
     vehicles = [one for clip in clips for one in clip.vehicles if one.countable]
     every = [one for clip in clips for one in clip.vehicles]
     return {
@@ -203,7 +203,7 @@ def counted(clips: Sequence[ClipOutcome], sure_from: float) -> dict[str, int]:
 
 
 def load_outcomes(path: Path) -> list[ClipOutcome]:
-    """The clips that a file holds; a line that was cut off is left out."""
+    """The outcomes in a file; an incomplete last line is ignored."""
     if not path.is_file():
         return []
     clips = []
@@ -219,7 +219,7 @@ def load_outcomes(path: Path) -> list[ClipOutcome]:
 
 
 def show(clips: Sequence[ClipOutcome], sure_from: float) -> None:
-    """The figures with their intervals, then a line a kind and a line a frame rate."""
+    """Prints the figures with their intervals, then a line for each kind and each frame rate."""
     figures = counted(clips, sure_from)
     total = figures.pop("passes")
     frames = sum(clip.frames for clip in clips)
@@ -243,7 +243,7 @@ def show(clips: Sequence[ClipOutcome], sure_from: float) -> None:
 
 
 def show_mistakes(clips: Sequence[ClipOutcome], sure_from: float) -> None:
-    """A line for each vehicle that is not right and once."""
+    """Prints a line for each vehicle that was not counted once with the right text."""
     for clip in clips:
         for one in clip.vehicles:
             bad = one.passes > 1 or (bool(one.passes) and not one.right and one.confidence >= sure_from)
@@ -258,7 +258,7 @@ def show_mistakes(clips: Sequence[ClipOutcome], sure_from: float) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line. Exit 3 when a model or the runtime is missing, 2 for a file that cannot be used."""
+    """Command line. Exits 3 if a model or the runtime is missing, 2 for a file that cannot be used."""
     parser = argparse.ArgumentParser(
         prog="python -m detector.training.evaluate_passes",
         description=__doc__,

@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: contact sheet of the worst mistakes, and plots (extra train)."""
+"""The pictures of an evaluation: a contact sheet of the worst mistakes, and plots (extra train)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .metrics import PlateOutcome, precision_at_coverage
 
 TILE = (200, 96)
 COLUMNS = 6
-LEAST_READ = 10  # a curve of fewer texts says nothing
+LEAST_READ = 10  # a curve of fewer texts means nothing
 
 
 def contact_sheet(outcomes: Sequence[PlateOutcome], pictures: Sequence[Picture]) -> Image.Image:
-    """Tiles of the plates read wrong or not found, the surest first, each with truth and reading."""
+    """Tiles of the plates that were misread or not found, surest first, each with truth and reading."""
     wrong = [o for o in outcomes if o.truth and not o.exact_folded]
     wrong.sort(key=lambda o: -o.confidence)
     by_name = {(picture.dataset, picture.path.name): picture for picture in pictures}
@@ -57,7 +57,7 @@ def _cut(picture: Picture, outcome: PlateOutcome) -> Image.Image:
 
 
 def plots(measured: Measured, figures: dict[str, Any], folder: Path) -> None:
-    """coverage.png (precision against plates kept), reliability.png and conditions.png."""
+    """Writes coverage.png (precision against plates kept), reliability.png and conditions.png."""
     pyplot = open_pyplot()
     figure, axes = pyplot.subplots(figsize=(6, 4))
     for name in sorted({o.dataset for o in measured.outcomes if o.truth}):
@@ -93,7 +93,7 @@ def plots(measured: Measured, figures: dict[str, Any], folder: Path) -> None:
 
 
 def float_plot(int8: dict[str, Any], real: dict[str, Any], folder: Path) -> None:
-    """float_int8.png: the texts read by float and by int8 nets, a pair of bars a set."""
+    """Writes float_int8.png: texts read by float and int8 nets, a pair of bars for each set."""
     pyplot = open_pyplot()
     names = [name for name in int8["sets"] if name in real["sets"]]
     figure, axes = pyplot.subplots(figsize=(1.2 * len(names) + 2, 3.5))
@@ -108,6 +108,6 @@ def float_plot(int8: dict[str, Any], real: dict[str, Any], folder: Path) -> None
 
 
 def _read(group: Sequence[PlateOutcome]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Confidence of the texts that were read, and whether each is right."""
+    """The confidence of each text that was read, and whether it is right."""
     read = [o for o in group if o.read is not None]
     return np.array([o.confidence for o in read]), np.array([o.exact_folded for o in read], np.bool_)

@@ -1,7 +1,7 @@
 """Turns a trained Keras net into an int8 TFLite file with its card.
 
-Full-integer post-training quantisation: uint8 in, int8 out, ranges taken from real training
-pictures. Every output keeps the name it has in the Keras net.
+Full-integer post-training quantization: uint8 in, int8 out, with ranges from real training pictures. Every
+output keeps the name that it has in the Keras net.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 
 def to_int8(net: keras.Model, calibration: Iterable[NDArray[np.uint8]]) -> bytes:
-    """The int8 flatbuffer. ``calibration``: uint8 (H, W) inputs as the device will feed them."""
+    """The int8 flatbuffer. ``calibration``: uint8 (H, W) inputs as a unit would feed them."""
     height, width = net.inputs[0].shape[1:3]
     pictures = [
         np.asarray(picture, np.float32).reshape(1, height, width, 1) / 255.0 for picture in calibration
@@ -42,14 +42,14 @@ def to_int8(net: keras.Model, calibration: Iterable[NDArray[np.uint8]]) -> bytes
 
 
 def to_float(net: keras.Model) -> bytes:
-    """The same net unquantised, for the float column of the tables."""
+    """The float flatbuffer, for the float column of the tables."""
     with _converter(net) as converter:
         return bytes(converter.convert())
 
 
 @contextmanager
 def _converter(net: keras.Model) -> Iterator[Any]:
-    """A converter over a saved copy of the net, whose signature names input and outputs."""
+    """A converter for a saved copy of the net, whose signature names input and outputs."""
     height, width = net.inputs[0].shape[1:3]
     archive = keras.export.ExportArchive()
     archive.track(net)

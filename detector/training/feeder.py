@@ -1,7 +1,7 @@
 """Worker processes that keep a queue of ready batches, so that the net never waits.
 
-Batches are plain numpy arrays made by a picklable maker; a worker that dies is an error, not a
-silent slow-down.
+Batches are plain numpy arrays from a picklable maker. A worker that dies raises an error instead of slowing
+the training down silently.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Batch = tuple[NDArray[np.generic], ...]
 
 
 class BatchMaker(Protocol):
-    """Makes one batch; called again and again in a worker process."""
+    """Makes one batch per call; a worker process calls it repeatedly."""
 
     def __call__(self, rng: np.random.Generator) -> Batch: ...
 
@@ -34,7 +34,7 @@ def _work(maker: BatchMaker, seed: list[int], out: mp.Queue[Batch]) -> None:
 
 
 def batches(maker: BatchMaker, *, workers: int, seed: list[int], ready: int = 6) -> Iterator[Batch]:
-    """Endless batches from ``workers`` processes. Raises FeederError when a worker died."""
+    """Yields batches from ``workers`` processes without end. Raises FeederError if a worker dies."""
     context = mp.get_context("fork")
     out: mp.Queue[Batch] = context.Queue(maxsize=ready)
     processes = [

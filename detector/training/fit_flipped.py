@@ -1,8 +1,8 @@
 """Counts the log odds of ``detector/flipped.py``: ``python -m detector.training.fit_flipped``.
 
-US plates are drawn, and each is read upright, in a mirror, turned by 180 degrees and as water reflects it. Of
-each character the command prints the logarithm of how much more often the first look at a plate gives it
-upright than flipped.
+It draws US plates and reads each one upright, mirrored, turned by 180 degrees and as water reflects it. For
+each character it prints the logarithm of how much more often the first look reads it on upright plates than
+on flipped ones.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _SHOWN: dict[str, Callable[[U8], U8]] = {
     "turned": lambda luma: luma[::-1, ::-1],
     "reflected": lambda luma: luma[::-1],
 }
-_LEAST, _MOST = -2, 3  # nats: a character that was seldom drawn says no more
+_LEAST, _MOST = -2, 3  # nats: a character that was seldom drawn supports no more
 
 
 def count_signs(reader: PlateReader, count: int, seed: int) -> dict[str, Counter[int]]:
-    """How often each label is in the first look's texts, by how ``count`` plates are shown."""
+    """Counts each label in the first looks' texts over ``count`` plates, by how the plate is shown."""
     counts: dict[str, Counter[int]] = {how: Counter() for how in _SHOWN}
     for number in range(count):
         rng = np.random.default_rng([seed, number])
@@ -45,7 +45,7 @@ def count_signs(reader: PlateReader, count: int, seed: int) -> dict[str, Counter
 
 
 def log_odds(upright: Counter[int], flipped: Counter[int]) -> dict[int, str]:
-    """The characters by their rounded log odds, upright over flipped, in nats; each counts once more."""
+    """The characters by rounded log odds, upright over flipped, in nats, with one added to each count."""
     totals = [one.total() + len(ALPHABET) for one in (upright, flipped)]
     odds: dict[int, str] = {}
     for label, sign in enumerate(ALPHABET):

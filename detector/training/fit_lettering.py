@@ -1,8 +1,8 @@
-"""Fits the model of lettering: ``python -m detector.training.fit_lettering --data DIR``.
+"""Fits the model that doubts lettering: ``python -m detector.training.fit_lettering --data DIR``.
 
-Lettering is rendered (``render.lettered_scenes``); plates are rendered too, and the real ones are those of
-the calibration split, which no net trained on. Only readings count of which the reader is sure without this
-model: those it is there to doubt.
+The lettering is rendered (``render.lettered_scenes``). The plates are rendered ones, and the real ones of the
+calibration split, which no net trained on. Only readings that the reader is sure of without this model count,
+since these are the ones that it must judge.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .render.plates import render_plate
 
 F64 = NDArray[np.float64]
 _KINDS = (None, "US", "US", "US-CA", "EU", "BR")
-_REAL_WEIGHT = 2.0  # of a real plate's reading beside a rendered one's
+_REAL_WEIGHT = 2.0  # of a real plate's reading; a rendered one's has 1
 
 
 def lettered_readings(reader: PlateReader, count: int, seed: int) -> Iterator[tuple[U8, PlateReading]]:

@@ -1,4 +1,4 @@
-"""The float nets of a training behind the shipped cards, so that int8 can be set beside them."""
+"""The float nets of a training with the shipped cards, to compare them with the int8 nets."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..reader import DETECTOR_CARD, READER_CARD, PlateReader
 
 
 class FloatModelsError(Exception):
-    """The folders named hold no float net."""
+    """None of the named folders contains a float net."""
 
 
 def float_reader(models: Path, runs: Sequence[Path]) -> PlateReader:
     """A reader with the float nets found in ``runs``, and every number of the cards in ``models``.
 
-    A net of which no run holds a float file is the int8 one, so that each can be judged alone. Raises
-    FloatModelsError when there is none at all, and what PlateReader.from_models raises.
+    A net without a float file in any run is the int8 one, so that each net can be judged by itself. Raises
+    FloatModelsError if there is no float net at all, and what PlateReader.from_models raises.
     """
     names = {card: card.replace(".toml", "-float.tflite") for card in (DETECTOR_CARD, READER_CARD)}
     found = {card: run / name for card, name in names.items() for run in runs if (run / name).is_file()}

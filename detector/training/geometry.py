@@ -1,4 +1,4 @@
-"""The device's own projection as Pillow's coefficients, shared by the makers of training pictures."""
+"""The unit's own projection as Pillow's coefficients, for the modules that make training pictures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..rectify import projection
 
 
 def perspective(target: Sequence[Sequence[float]], source: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    """The eight coefficients that take four target points (output px) to four source points.
+    """The eight coefficients that map four target points (output px) to four source points.
 
-    In the order of Pillow's ``Image.Transform.PERSPECTIVE``. Raises DegenerateCornersError when
-    three of either are on one line.
+    Their order is that of Pillow's ``Image.Transform.PERSPECTIVE``. Raises DegenerateCornersError if
+    three points of either quadrilateral are on a line.
     """
     matrix = projection(np.asarray(target, np.float64), np.asarray(source, np.float64))
     return tuple(float(value) for value in (matrix / matrix[2, 2]).ravel()[:8])

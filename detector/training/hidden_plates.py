@@ -1,8 +1,8 @@
-"""Draws plates, rendered and real, with something before them, and where it is.
+"""Draws plates, rendered and real, with something in front of them, and where it is.
 
-What trains the obstacle finder and what sets its limit. A plate, rendered or real, gets an obstacle
-(``render.obstacles``) or stays as it is, and is photographed; a real scene gets one as blurred and noisy as
-a camera shows it.
+These pictures train the obstacle finder and set its limit. A rendered plate or a cut-out real one gets an
+obstacle (``render.obstacles``) or stays as it is, and is then photographed. In a real scene, the obstacle is
+as blurred and noisy as a camera would show it.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ Luma = NDArray[np.uint8]
 Quad = NDArray[np.float64]
 Rng = np.random.Generator
 
-PLAIN_SHARE = 0.42  # of the plates have nothing before them
-_SCENES, _CROPS = 0.28, 0.5  # of the plates are in real scenes; up to here, cut-out real ones
+PLAIN_SHARE = 0.42  # of the plates have nothing in front
+_SCENES, _CROPS = 0.28, 0.5  # cumulative shares of the plates: in real scenes, cut-out real ones
 _SHAPES = (None, "US", "US", "US", "EU", "BR")
 _NEGATIVES = 80
-_TEXT = (0.05, 0.3, 0.95, 0.85)  # of a real plate: where its characters are, left, top, right, bottom
+_TEXT = (0.05, 0.3, 0.95, 0.85)  # where a real plate's characters are: left, top, right, bottom, as shares
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class HiddenPlate:
-    """picture: (H, W), the plate at quad (4, 2); kind: of the obstacle, "" for none; text: the plate's.
+    """picture: (H, W), with the plate at quad (4, 2); kind: of the obstacle, "" for none; text: the plate's.
 
-    covered: how far each px is hidden, 0..255, (H, W), None without an obstacle; characters: where they are
-    in the picture, (N, 4, 2); of a real plate one quad for all.
+    covered: how much of each px is hidden, 0..255, (H, W), None without an obstacle; characters: where they
+    are in the picture, (N, 4, 2), with one quad for all characters of a real plate.
     """
 
     picture: Luma
@@ -62,7 +62,7 @@ class HiddenPlates:
         self._backgrounds = [one.luma() for one in negatives[:: max(len(negatives) // _NEGATIVES, 1)]]
 
     def draw(self, rng: Rng) -> HiddenPlate:
-        """One plate, whole in two of five."""
+        """One plate, with nothing in front in about two of five cases."""
         source = rng.random()
         kind = "" if rng.random() < PLAIN_SHARE else str(rng.choice(list(OBSTACLES)))
         if source < _SCENES and self._scenes:
@@ -73,7 +73,7 @@ class HiddenPlates:
         return self._photographed(rng, plate, kind, real=False)
 
     def _crop(self, rng: Rng) -> RenderedPlate:
-        """A cut-out real plate, as a flat one."""
+        """A cut-out real plate, in the form of a rendered one."""
         picture = self._crops[int(rng.integers(len(self._crops)))]
         luma, (label,) = picture.luma(), picture.plates
         height, width = luma.shape
@@ -91,7 +91,7 @@ class HiddenPlates:
         )
 
     def _photographed(self, rng: Rng, plate: RenderedPlate, kind: str, *, real: bool) -> HiddenPlate:
-        """A picture with room around a plate, and what hides it, through the camera."""
+        """Photographs a plate, with room around it and what hides it."""
         width = float(np.exp(rng.uniform(np.log(56), np.log(230))))
         quad = pose(rng, plate, width)
         room = np.array([0.7 * width + 10, 0.5 * width + 10])
@@ -144,7 +144,7 @@ def _developed(rng: Rng, scene: Luma, quad: Quad) -> Luma:
 
 
 def _text_of(quad: Quad) -> NDArray[np.float64]:
-    """Where the characters of a plate are whose own places are not known, (1, 4, 2)."""
+    """The quad (1, 4, 2) assumed for the characters of a plate whose characters' places are unknown."""
     left, top, right, foot = _TEXT
     along, down = quad[1] - quad[0], quad[3] - quad[0]
     corners = ((left, top), (right, top), (right, foot), (left, foot))
@@ -156,7 +156,7 @@ def _is_crop(picture: Picture) -> bool:
 
 
 def _around_plate(rng: Rng, picture: Picture) -> tuple[Luma, Quad, str]:
-    """A part of a real picture around one of its plates, larger or smaller, and its quad (4, 2)."""
+    """A part of a real picture around one of its plates, resized; the plate's quad (4, 2) and text."""
     labels = [(plate.box, plate.text) for plate in picture.plates if plate.box is not None and plate.text]
     (x, y, w, h), text = labels[int(rng.integers(len(labels)))]
     luma = picture.luma()

@@ -1,6 +1,6 @@
-"""Draws the plate that the nets are tried on at every start: ``python -m detector.training.known_plate``.
+"""Draws the plate that tests the nets at every start: ``python -m detector.training.known_plate``.
 
-Writes ``detector/models/known-plate.png`` and prints its text, which ``detector.reader.KNOWN_TEXT`` names.
+It writes ``detector/models/known-plate.png`` and prints its text, for ``detector.reader.KNOWN_TEXT``.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The training loop of all nets: cosine schedule, EMA, checkpoints that a next run resumes, a log.
+"""The training loop of all nets: cosine schedule, EMA, checkpoints to resume from, and a log.
 
-Runs on Keras with TensorFlow, and with JAX where KERAS_BACKEND=jax chooses that.
+It runs on Keras with TensorFlow, or with JAX if KERAS_BACKEND=jax.
 
-The folder of a run holds the net's, the optimizer's and the averaged
-weights of the newest checkpoint, ``progress.json`` and ``log.csv``;
-a run that is killed resumes from its last checkpoint.
+A run's folder holds the net's, the optimizer's and the averaged weights of the newest checkpoint,
+``progress.json`` and ``log.csv``. A run that is killed resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def train(
     *,
     stop_after_s: float | None = None,
 ) -> bool:
-    """Trains up to ``plan.steps``, or until ``stop_after_s``; True when the plan is done.
+    """Trains up to ``plan.steps``, or for ``stop_after_s``; returns whether the plan is done.
 
     ``loss(batch, outputs)`` returns a dict whose ``loss`` is minimized; all its values are logged.
     """
@@ -95,17 +94,17 @@ def train(
 
 
 def load_averaged(net: keras.Model, folder: Path) -> int:
-    """Fills ``net`` with the averaged (EMA) weights of a run's newest checkpoint; the step it is from."""
+    """Fills ``net`` with the averaged (EMA) weights of a run's newest checkpoint; returns its step."""
     progress = json.loads((folder / "progress.json").read_text())
     net.load_weights(folder / f"averaged-{progress['step']}.weights.h5")
     return int(progress["step"])
 
 
 def settle_statistics(net: keras.Model, inputs: Iterable[NDArray[np.float32]]) -> None:
-    """Computes the batch normalizations' statistics again, as the plain mean over batches of ``inputs``.
+    """Recomputes the batch normalizations' statistics as the plain mean over batches of ``inputs``.
 
-    Averaged weights were never trained together: the statistics beside them belong to other weights
-    and, where batches differ in kind, to a mixture that the device never sees.
+    The stored statistics do not belong to the averaged weights, which never trained. If batches differ in
+    kind, they also describe a mixture that a unit never sees.
     """
     normalizations = [one for one in net.layers if isinstance(one, keras.layers.BatchNormalization)]
     kept = [one.momentum for one in normalizations]

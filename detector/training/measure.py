@@ -1,4 +1,4 @@
-"""Runs a reader over labeled pictures and notes what it made of each plate."""
+"""Runs a reader over labeled pictures and records the outcome for each plate."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..reader import PlateReader
 from .datasets import DataSetError, LabeledPlate, Picture
 from .metrics import PlateOutcome, overlap
 
-FOUND = 0.3  # IoU from which a reading counts as the plate's, so that a loose label costs no text
+FOUND = 0.3  # least IoU of a plate's reading: low, so that a loose label does not lose a text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Everything one run saw.
+    """All outcomes of one run.
 
-    ``boxes``: of each set, how many boxes were reported on pictures with labeled plates, and how many of
-    them match one (IoU 0.5). ``false_boxes``: boxes on each plate-free picture, with their scores.
+    ``boxes``: for each set, how many boxes were reported in pictures with labeled plates, and how many of
+    them match a plate (IoU 0.5). ``false_boxes``: the scores of the boxes in each plate-free picture.
     """
 
     outcomes: tuple[PlateOutcome, ...]
@@ -32,7 +32,7 @@ class Measured:
 
 
 def measure(reader: PlateReader, pictures: Iterable[Picture]) -> Measured:
-    """Runs the reader over pictures; whole-picture plates are read without looking for a box."""
+    """Runs the reader over pictures; whole-picture plates are read without a search for boxes."""
     outcomes: list[PlateOutcome] = []
     boxes: dict[str, tuple[int, int]] = {}
     false_boxes: list[tuple[float, ...]] = []
@@ -63,7 +63,7 @@ def measure(reader: PlateReader, pictures: Iterable[Picture]) -> Measured:
 def found_plates(
     reader: PlateReader, pictures: Iterable[Picture], wanted: Callable[[LabeledPlate], object]
 ) -> Iterator[tuple[LabeledPlate, PlateReading, NDArray[np.uint8]]]:
-    """Each wanted plate that was found, its reading and the picture (H, W), read once: a scene or a crop."""
+    """Reads each scene or crop once; yields each wanted plate found, its reading and the picture (H, W)."""
     for picture in pictures:
         plates = [plate for plate in picture.plates if wanted(plate)]
         if plates and plates[0].box is None:
@@ -79,7 +79,7 @@ def found_plates(
 
 
 def angle_of(corners: Corners) -> float:
-    """How far a plate is from upright and rectangular, degrees: the larger of its tilt and its slant."""
+    """How far a plate is from level and rectangular, in degrees: the larger of its tilt and its slant."""
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
     across = (bx - ax + cx - dx, by - ay + cy - dy)
     down = (dx - ax + cx - bx, dy - ay + cy - by)
@@ -111,7 +111,7 @@ def _scene_outcomes(
 
 
 def crop_reading(reader: PlateReader, luma: NDArray[np.uint8]) -> tuple[PlateReading, NDArray[np.uint8]]:
-    """A whole-picture plate, set on its own stretched edge so that a margin shows something; that picture."""
+    """Reads a whole-picture plate after extending its edges for a margin; also returns that picture."""
     pad_y, pad_x = luma.shape[0] // 4, luma.shape[1] // 4
     wide = np.pad(luma, ((pad_y, pad_y), (pad_x, pad_x)), mode="edge")
     left, top = float(pad_x), float(pad_y)

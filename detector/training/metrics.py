@@ -26,9 +26,9 @@ def overlap(first: Box, second: Box) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlateOutcome:
-    """One labeled plate and what was read there. ``overlap`` 0 and ``read`` None: nothing was found.
+    """One labeled plate and what was read there. If nothing was found, ``overlap`` is 0 and ``read`` None.
 
-    ``overlap`` is NaN where the whole picture is the plate, ``angle_deg`` where no corners were found.
+    ``overlap`` is NaN if the whole picture is the plate; ``angle_deg`` is NaN if no corners were found.
     """
 
     image: str
@@ -46,12 +46,12 @@ class PlateOutcome:
 
     @property
     def exact(self) -> bool:
-        """Every character right, with O/0, Q/0 and I/1 as different characters."""
+        """Whether every character is right, with O/0, Q/0 and I/1 as different characters."""
         return self.read == self.truth
 
     @property
     def exact_folded(self) -> bool:
-        """Every character right, O/0 and I/1 taken as one (Q stays apart)."""
+        """Whether every character is right, with O/0 and I/1 taken as the same (Q stays apart)."""
         return self.read is not None and folded(self.read) == folded(self.truth)
 
 
@@ -67,15 +67,15 @@ def share_interval(hits: int, of: int) -> tuple[float, float]:
 
 
 def folded(text: str) -> str:
-    """O = 0 and I = 1, as the peers' figures are folded."""
+    """Reads O as 0 and I as 1, as the figures of other readers do."""
     return text.replace("O", "0").replace("I", "1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """Shares of one group of outcomes, 0..1; NaN where the group has none to judge by.
+    """Shares of one group of outcomes, 0..1; NaN if the group has no plates for a share.
 
-    ``exact``: whole texts, strictly; what follows takes O/0 and I/1 as one, but for ``*_strict``.
+    ``exact``: whole texts, strictly. All others but ``*_strict`` take O/0 and I/1 as the same.
     """
 
     plates: int
@@ -90,7 +90,7 @@ class Accuracy:
 
 
 def figures(outcomes: Sequence[PlateOutcome]) -> Accuracy:
-    """Sums up outcomes that have a known text for reading, all of them for finding."""
+    """Sums up outcomes: those with a known text for the shares of reading, all for those of finding."""
     if not outcomes:
         raise ValueError("no outcomes to sum up")
     texts = [outcome for outcome in outcomes if outcome.truth]
@@ -111,7 +111,7 @@ def figures(outcomes: Sequence[PlateOutcome]) -> Accuracy:
 
 
 def _characters(pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
-    """Share of the characters that were read, and errors a character; pairs: (read, truth)."""
+    """The share of the characters that were read, and errors per character; pairs: (read, truth)."""
     errors = [distance(read, truth) for read, truth in pairs]
     characters = sum(len(truth) for _, truth in pairs)
     if not characters:
@@ -123,7 +123,7 @@ def _characters(pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
 def expected_calibration_error(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10
 ) -> float:
-    """ECE with bins of equal count (Guo et al. 2017, arXiv 1706.04599, eq. 3, adaptive bins)."""
+    """The ECE with bins of equal count (Guo et al. 2017, arXiv 1706.04599, eq. 3, adaptive bins)."""
     if len(confidence) == 0:
         return float("nan")
     order = np.argsort(confidence)
@@ -134,9 +134,9 @@ def expected_calibration_error(
 
 
 def chance_calibration_error(confidence: NDArray[np.float64]) -> float:
-    """The calibration error of texts that are right just as often as their confidence says, on average.
+    """The mean calibration error of texts that are right exactly as often as their confidence says.
 
-    What is measured of few texts cannot be lower, however good the confidence: of 50 about 0.04.
+    A measurement on few texts cannot be lower, however good the confidence is: about 0.04 on 50 texts.
     """
     if len(confidence) == 0:
         return float("nan")
@@ -148,7 +148,7 @@ def chance_calibration_error(confidence: NDArray[np.float64]) -> float:
 def precision_at_coverage(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], plates: int
 ) -> list[tuple[float, float, float]]:
-    """Rows (threshold, precision of the reported texts, share of the plates kept), falling thresholds."""
+    """Rows (threshold, precision of the reported texts, share of plates kept) by falling threshold."""
     order = np.argsort(-confidence)
     hits = np.cumsum(right[order])
     return [
@@ -160,7 +160,7 @@ def precision_at_coverage(
 def coverage_at_precision(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], plates: int, precision: float
 ) -> tuple[float, float]:
-    """The largest share of plates kept at no less than ``precision``, and its threshold."""
+    """The largest share of plates kept with at least ``precision``, and its threshold."""
     best = (0.0, 1.0)
     for threshold, got, kept in precision_at_coverage(confidence, right, plates):
         if got >= precision and kept > best[0]:

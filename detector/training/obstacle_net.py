@@ -1,8 +1,8 @@
-"""The obstacle finder: of a plate with its surroundings, in which columns something hides a character.
+"""The obstacle finder: in which columns of a plate's patch something hides a character.
 
-Plain convolutions down to twelve rows of 36 columns, the rows made one, then convolutions along the columns,
-so that each column knows how far apart the characters beside it are. Input: luma patch (48, 144, 1) in
-0..1, normalized as ``patch_form.normalized`` does. Output ``hidden``, float32 logits (36,).
+Plain convolutions reduce the patch to twelve rows of 36 columns, then to one row. Convolutions along that row
+let each column see how far apart the characters beside it are. Input: luma patch (48, 144, 1) in 0..1,
+normalized by ``patch_form.normalized``. Output: ``hidden``, float32 logits (36,).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..lettering import SIZE
 from .patch_form import COLUMNS
 from .reader_net import convolution, residual
 
-_HIDDEN_WEIGHT = 2.0  # a hidden column counts as much more than a clear one: there are few
+_HIDDEN_WEIGHT = 2.0  # added to a column's weight of 1 if it is hidden, since most columns are clear
 
 
 def build_obstacle_finder() -> keras.Model:
@@ -33,7 +33,7 @@ def build_obstacle_finder() -> keras.Model:
 
 
 def obstacle_loss(hidden: Any, out: dict[str, Any]) -> dict[str, Any]:
-    """Cross-entropy of each column. hidden: uint8 (B, 36), 0..255."""
+    """The weighted cross-entropy of the columns. hidden: uint8 (B, 36), 0..255."""
     truth, logits = ops.cast(hidden, "float32") / 255.0, out["hidden"]
     entropy = ops.maximum(logits, 0.0) - logits * truth + ops.log1p(ops.exp(-ops.abs(logits)))
     return {"loss": ops.mean(entropy * (1.0 + _HIDDEN_WEIGHT * truth))}

@@ -1,6 +1,6 @@
 """Makes the obstacle finder's training patches: a plate with its surroundings, and which columns are hidden.
 
-The box is as loose as a detector's, and mostly ends where what can be seen of the plate ends.
+The box is as loose as a detector's. If an end of the plate is hidden, the box mostly ends at the obstacle.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from .patch_form import COLUMNS, normalized
 from .render import camera
 
 BATCH = 96
-_FINER = 3  # the mask of the characters is drawn so many times as fine
-_ENDS_AT_OBSTACLE = 0.75  # of the boxes, where one hides an end
-_FLAT = (24, 72)  # the plate cut out, to see which part of its length is hidden
-_LEAST_SEEN = 18  # columns of those; of less there is no box
-_LOOSE = (0.012, 0.03)  # of the box's width and height: how far its corners are off
-_LITTLE, _MUCH = 0.15, 0.65  # of a character's px in a column: hidden less, it shows; more, it does not
+_FINER = 3  # the mask of the characters is drawn this many times larger
+_ENDS_AT_OBSTACLE = 0.75  # of the boxes whose end is hidden
+_FLAT = (24, 72)  # size of the cut-out plate that shows which part of its length is hidden
+_LEAST_SEEN = 18  # columns of ``_FLAT``: if fewer are visible, there is no box
+_LOOSE = (0.012, 0.03)  # deviation of the box's corners, as shares of its width and height
+_LITTLE, _MUCH = 0.15, 0.65  # hidden share of a column's character px: up to this clear, from this hidden
 _NEGATIVE_SHARE, _MIRROR_SHARE = 0.1, 0.25
 
 
@@ -60,7 +60,7 @@ class ObstacleBatches:
 def patch_of(
     rng: np.random.Generator, plate: HiddenPlate
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-    """A patch (48, 144) and how hidden each column's character is, 0..255, (36,); None of a lost plate."""
+    """A patch (48, 144) and how hidden each column is, 0..255, (36,); None if hardly any plate shows."""
     box = plate.quad if plate.covered is None else _seen_part(rng, plate.quad, plate.covered)
     if box is None:
         return None
@@ -76,7 +76,7 @@ def patch_of(
 def _seen_part(
     rng: np.random.Generator, quad: NDArray[np.float64], covered: NDArray[np.uint8]
 ) -> NDArray[np.float64] | None:
-    """The part of a plate's quad (4, 2) in which the detector sees one, None if hardly anything shows."""
+    """The part of a plate's quad (4, 2) that the detector would box, None if hardly anything shows."""
     along = camera.cut_out(covered, quad, _FLAT)[_FLAT[0] // 4 : -_FLAT[0] // 6].mean(axis=0)
     seen = np.flatnonzero(along < 128)
     if len(seen) < _LEAST_SEEN:

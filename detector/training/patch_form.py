@@ -1,4 +1,4 @@
-"""The form of the reader's patch: size, columns, and its contrast. numpy only."""
+"""The form of the reader's patch: size, columns and contrast. numpy only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MEAN, DEVIATION, LEAST_DEVIATION = 128.0, 50.0, 6.0
 
 
 def normalized(patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Sets mean and deviation of a patch (h, w) to fixed values, clipped to uint8."""
+    """Brings the mean and deviation of a patch (h, w) to fixed values, clipped to uint8."""
     values = patch.astype(np.float32)
     spread = max(float(values.std()), LEAST_DEVIATION)
     out = MEAN + (DEVIATION / spread) * (values - float(values.mean()))

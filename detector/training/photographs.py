@@ -1,6 +1,6 @@
-"""Photographs of rendered plates, kept for a while and drawn several times each.
+"""Photographs of rendered plates, each kept for a while and used several times.
 
-Drawing a plate costs most, photographing it less, cutting a patch out of the photograph least.
+Rendering a plate costs most, photographing it costs less, and cutting a patch out of the photograph least.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class Photograph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankRules:
-    """fewest, most: photographs kept. Shares: draws of a fresh one, fresh ones of a new plate, infrared."""
+    """fewest, most: how many photographs are kept; fresh, new_plate, infrared: shares of the draws that take
+    a fresh photograph, of the fresh ones that show a new plate, and of the new plates in infrared.
+    """
 
     fewest: int
     most: int
@@ -39,7 +41,7 @@ class BankRules:
 
 
 class PhotographBank:
-    """One a process. make: a new plate, infrared or not; take: a picture of a plate and its corners there."""
+    """One process's photographs. make: renders a plate, infrared or not; take: photographs it."""
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class PhotographBank:
         self._kept: list[Photograph] = []
 
     def draw(self, rng: np.random.Generator) -> tuple[Photograph, bool]:
-        """A photograph, and whether it is a fresh one; a fresh one takes an old one's place."""
+        """A photograph, and whether it is fresh; once the bank is full, a fresh one replaces an old one."""
         if len(self._kept) < self._rules.fewest or rng.random() < self._rules.fresh:
             return self._fresh(rng), True
         return self._any(rng), False

@@ -20,7 +20,7 @@ BACKGROUNDS = 150
 
 
 class ReaderBatches:
-    """Batches of (patch uint8 (B, 48, 144, 1), truth float32 (B, 21)), truth as ``reader_loss`` takes it."""
+    """Batches of (patch uint8 (B, 48, 144, 1), truth float32 (B, 21) in the form of ``reader_loss``)."""
 
     def __init__(self, real: RealPatches, backgrounds: list[Picture], real_share: float) -> None:
         self._real = real

@@ -1,7 +1,7 @@
 """The plate reader: columns for CTC, a second head of fixed slots, jurisdiction, and the plate's corners.
 
-Plain convolutions and two small dense layers. Input: luma patch (48, 144, 1) in 0..1, normalized as
-``normalized`` does. Outputs, float32 logits: ``columns`` (36, 37), blank last; ``slots`` (10, 37),
+Plain convolutions and two small dense layers. Input: luma patch (48, 144, 1) in 0..1, normalized by
+``patch_form.normalized``. Outputs, float32 logits: ``columns`` (36, 37), blank last; ``slots`` (10, 37),
 "no character" last; ``jurisdiction`` (64,); ``corners`` (8,): the plate's corners in the patch,
 from its center in units of (width, height), clockwise from top-left.
 """
@@ -34,7 +34,7 @@ def convolution(
 
 
 def residual(x: Any, channels: int) -> Any:
-    """Two convolutions beside the way past them."""
+    """Two convolutions with a skip connection."""
     y = convolution(x, channels)
     y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(y)
     y = layers.BatchNormalization(momentum=0.98)(y)
@@ -88,7 +88,7 @@ def reader_loss(truth: Any, out: dict[str, Any]) -> dict[str, Any]:
     """CTC (Graves et al. 2006) on the columns, cross-entropy on slots and jurisdiction, L1 on corners.
 
     ``truth`` (B, 10 + 1 + 8 + 2): class numbers padded with BLANK, jurisdiction (-1 unknown), corners,
-    weight of the text, weight of the corners. Nothing but BLANK: there is no text to read.
+    weight of the text, weight of the corners. Only BLANKs mean that there is no text to read.
     """
     labels = ops.cast(truth[:, :SLOTS], "int32")
     place = ops.cast(truth[:, SLOTS], "int32")
@@ -113,7 +113,7 @@ def reader_loss(truth: Any, out: dict[str, Any]) -> dict[str, Any]:
 def _column_loss(labels: Any, columns: Any) -> Any:
     """-log p of each text (B,) under the columns' logits. labels: (B, 10), padded with BLANK.
 
-    CTC takes no empty text: its probability is that of a blank in every column.
+    CTC does not accept an empty text: its probability is that of a blank in every column.
     """
     lengths = ops.sum(ops.cast(labels < BLANK, "int32"), axis=1)
     empty = lengths == 0
@@ -125,7 +125,7 @@ def _column_loss(labels: Any, columns: Any) -> Any:
 
 
 def _ctc(labels: Any, lengths: Any, columns: Any) -> Any:
-    if keras.backend.backend() == "tensorflow":  # its own kernel is many times faster than Keras' on a CPU
+    if keras.backend.backend() == "tensorflow":  # its own kernel is many times faster than Keras's on a CPU
         import tensorflow as tf  # noqa: PLC0415 - absent where another framework trains
 
         where = tf.where(tf.sequence_mask(lengths, SLOTS))

@@ -1,7 +1,4 @@
-"""Makes the reader's training patches from real pictures, cut out as loosely as a detector would.
-
-Each sample: patch uint8 (48, 144) normalized, text, jurisdiction, the plate's corners in the patch.
-"""
+"""Makes the reader's training patches from real pictures, cut out as loosely as a detector would."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ _SET_WEIGHT = {
     "mixed-roboflow": 0.3,
     "us-state-designs": 1.0,
 }
-NOTHING_SHARE = 0.12  # of the draws show a piece of a plate-free picture
+NOTHING_SHARE = 0.12  # of the draws show a part of a plate-free picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +63,7 @@ class _Cut:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A plate to cut out: in which picture, its corners there, and those of the loose cut."""
+    """A plate to cut out: its picture, its corners there, and those of the loose cut."""
 
     cut: _Cut
     image: Image.Image
@@ -76,7 +73,7 @@ class _View:
 
 
 def loose_quad(rng: np.random.Generator, quad: Quad, *, spread: float = 1.0) -> tuple[Quad, float, float]:
-    """The corners as a detector might give them, then enlarged by a random margin; and that margin (x, y)."""
+    """The corners as a detector might give them, enlarged by a random margin; and that margin's x and y."""
     center = quad.mean(axis=0)
     across, down = quad[1] - quad[0], quad[3] - quad[0]
     w, h = float(np.linalg.norm(across)), float(np.linalg.norm(down))
@@ -102,7 +99,7 @@ def cut_patch(
     *,
     size: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> tuple[Luma, NDArray[np.float64]]:
-    """The picture inside ``quad`` as a patch of size (height, width); the 3x3 map from picture to patch."""
+    """The patch inside ``quad`` at size (height, width), and the 3x3 map from picture to patch."""
     height, width = size
     x0, y0 = np.floor(quad.min(axis=0)) - 2
     x1, y1 = np.ceil(quad.max(axis=0)) + 2
@@ -123,13 +120,13 @@ def cut_patch(
 
 
 def mapped(points: Quad, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points (N, 2) through a 3x3 projective map."""
+    """Maps points (N, 2) by a 3x3 projective matrix."""
     out = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ matrix.T
     return np.asarray(out[:, :2] / out[:, 2:])
 
 
 def in_patch_units(points: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Patch px (N, 2) to units of (width, height) from the patch's center."""
+    """Converts patch px (N, 2) to units of (width, height) from the patch's center."""
     return ((points / (WIDTH, HEIGHT)) - 0.5).astype(np.float32)
 
 
@@ -143,7 +140,7 @@ class RealPatches:
         *,
         weights: Mapping[str, float] = _SET_WEIGHT,
     ) -> None:
-        """weights: of each plate of a set, 0.5 for a set not named."""
+        """weights: by set, the weight of each of its plates; 0.5 for a set that is not named."""
         self._cuts: list[_Cut] = []
         for picture in pictures:
             image: Image.Image | None = None
@@ -191,7 +188,7 @@ class RealPatches:
     ) -> tuple[Luma, str]:
         """A patch of size (height, width) of a plate whose jurisdiction is known, and that jurisdiction.
 
-        far: the widths in px to which some of the plates are shrunk first. The sets must hold such a plate.
+        far: range of widths in px to which some plates are shrunk first. The sets must contain such a plate.
         """
         while not (view := self._loosely(rng, far=far)).cut.region:
             pass
@@ -199,7 +196,7 @@ class RealPatches:
         return photometric(rng, patch), view.cut.region
 
     def _loosely(self, rng: np.random.Generator, *, far: tuple[float, float]) -> _View:
-        """One of the plates as a detector would show it, now and then as if from further away."""
+        """One of the plates, cut as a detector would; now and then as if from farther away."""
         cut = self._cuts[int(rng.choice(len(self._cuts), p=self._chances))]
         image, quad = cut.image, cut.quad
         if cut.whole:
@@ -220,7 +217,7 @@ class RealPatches:
         return _View(cut, image, quad, loose, choice)
 
     def _nothing(self, rng: np.random.Generator) -> ReaderSample:
-        """A piece of a plate-free picture of about a plate's size and shape, where nothing is to be read."""
+        """A part of a plate-free picture, of about a plate's size and shape, with nothing to read."""
         image = self._backgrounds[int(rng.integers(len(self._backgrounds)))]
         wide = min(float(np.exp(rng.uniform(np.log(25), np.log(300)))), image.width * 0.6)
         high = min(wide / rng.uniform(1.4, 5.0), image.height * 0.6)
@@ -237,7 +234,7 @@ class RealPatches:
         )
 
     def _set_on_background(self, rng: np.random.Generator, plate: Image.Image) -> tuple[Image.Image, Quad]:
-        """A whole-picture plate with something around it, so that a margin shows more than black."""
+        """A whole-picture plate on a background, so that its margin is not black; and its corners."""
         pad_x, pad_y = int(plate.width * 0.25), int(plate.height * 0.35)
         size = (plate.width + 2 * pad_x, plate.height + 2 * pad_y)
         kind = rng.random()
@@ -258,7 +255,7 @@ class RealPatches:
 
 
 def _near(image: Image.Image, quad: Quad) -> tuple[Image.Image, Quad]:
-    """Only the surroundings that a loose cut can reach, so that memory stays small."""
+    """The part of the picture that a loose cut can reach, to save memory, and the quad in it."""
     span = quad.max(axis=0) - quad.min(axis=0)
     low = np.maximum(np.floor(quad.min(axis=0) - span * 0.6 - 4), 0)
     high = np.minimum(np.ceil(quad.max(axis=0) + span * 0.6 + 4), (image.width, image.height))

@@ -1,7 +1,7 @@
-"""What the nets read in each frame of a clip, in a file: tracker and vote are tried on it in moments.
+"""Files of what the nets read in each frame of a clip, on which tracker and vote can be tried in moments.
 
-A live reader asks the tracker which boxes it wants read; a recording has every box read in full, and gives of
-it what the tracker asks for: the reading, a confirmed look, or an unread box. One ``.npz`` file a clip.
+A live reader asks the tracker which boxes it wants read. In a recording every box is read in full, and the
+tracker gets what it asks for: the reading, a confirmed look or an unread box. Each clip is one ``.npz`` file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VERSION = 2
 
 
 class RecordingError(DetectorError):
-    """A recording that cannot be used: which file, what is wrong, what to do."""
+    """A recording cannot be used. The text names the file, the problem and the cure."""
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(f"{path}: {what}; delete the file, and its clip is rendered and read again")
@@ -43,9 +43,9 @@ class RecordedBox:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RecordedFrame:
-    """One frame: what was found and read in it, and the plates that it shows by the truth.
+    """One frame: what was found and read in it, and the plates that it truly shows.
 
-    ``repeats``: the picture is the one before it once more, and nothing in it was read.
+    ``repeats``: the picture is the same as the one before, and nothing in it was read.
     """
 
     number: int
@@ -56,7 +56,7 @@ class RecordedFrame:
     plates: tuple[SeenPlate, ...]
 
     def as_asked(self, tracker: Tracker) -> FrameReadings:
-        """What a reader gives of the frame: each box read, confirmed or left unread, as a tracker wants."""
+        """The frame as a reader would give it: each box read, confirmed or unread, as the tracker wants."""
         readings: list[PlateReading] = []
         unread: list[PlateBox] = []
         confirmed: list[Confirmation] = []
@@ -80,18 +80,18 @@ class RecordedFrame:
         )
 
     def _confirmation(self, box: PlateBox, reading: PlateReading) -> Confirmation:
-        """As if the first look had been the only one; its patch is the last look's, which alone is kept."""
+        """As if the first look had been the only one, but with the last look's patch: no other is kept."""
         sureness = float(reading.evidence.columns[0].max(axis=1).astype(np.float64).prod())
         return Confirmation(box=box, patch=reading.patch, sureness=sureness, cut=runs_out(box, self.shape))
 
 
 def _first_text(evidence: Evidence) -> str | None:
-    """What the first look at the box gave. None of a plate read line by line: that gave another text."""
+    """The first look's text; None for a plate read line by line, whose whole text is another."""
     return spelt(evidence.paths[0]) if evidence.lines == 1 and evidence.paths else None
 
 
 def read_in_full(reader: PlateReader, frame: PassFrame) -> RecordedFrame:
-    """Reads every box of a frame, the next one of its clip."""
+    """Reads every box of a clip's next frame."""
     found: list[PlateBox] = []
 
     def every_box(box: PlateBox) -> bool:
@@ -115,7 +115,7 @@ def read_in_full(reader: PlateReader, frame: PassFrame) -> RecordedFrame:
 
 
 def save(path: Path, frames: Sequence[RecordedFrame], models: dict[str, str]) -> None:
-    """Writes a clip's recording, whole or not at all. models: sha256 of the nets that read it, by file."""
+    """Writes a clip's recording, whole or not at all. models: the nets that read it, sha256 by file name."""
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     facts = [_facts(frame, index, arrays) for index, frame in enumerate(frames)]
     header = json.dumps({"version": VERSION, "models": models, "frames": facts}).encode()
@@ -126,7 +126,7 @@ def save(path: Path, frames: Sequence[RecordedFrame], models: dict[str, str]) ->
 
 
 def load(path: Path, decoding: Decoding, models: dict[str, str]) -> Iterator[RecordedFrame]:
-    """The frames of a recording. Raises RecordingError for a file of other nets, or one that is damaged."""
+    """The frames of a recording. Raises RecordingError if the file is damaged or other nets made it."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())

@@ -1,7 +1,7 @@
 """Makes the shipped files from trained runs: int8 nets and their cards.
 
 ``python -m detector.training.release detector --run DIR --data DIR --out detector/models``, and the
-same with ``reader``, ``state`` and ``obstacles``. Quantisation ranges come from pictures of the train split;
+same with ``reader``, ``state`` and ``obstacles``. Quantization ranges come from pictures of the train split;
 thresholds are chosen on the calibration split, never on dev.
 """
 
@@ -39,7 +39,7 @@ STATISTICS_BATCHES = 64
 QUANTISATION_SCENES = 160
 QUANTISATION_PATCHES = 600
 LAST_LAYER_BATCHES = 330
-LEAST_NAMED_PX = 110.0  # narrower, the reader's own head does better
+LEAST_NAMED_PX = 110.0  # on narrower plates the reader's own head does better
 CLEAR_BELOW = 0.0  # until it is calibrated
 PAD_LUMA = 114
 LICENCES = "licences in each set's SOURCE.md"
@@ -50,7 +50,7 @@ Sections = dict[str, dict[str, Any]]
 
 
 def letterboxed(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The whole picture at the detector's input size, padded right and below."""
+    """The whole picture at the detector's input size, padded at the right and below."""
     scale = min(NET_WIDTH / luma.shape[1], NET_HEIGHT / luma.shape[0])
     width, height = round(luma.shape[1] * scale), round(luma.shape[0] * scale)
     canvas = np.full((NET_HEIGHT, NET_WIDTH), PAD_LUMA, np.uint8)
@@ -59,7 +59,7 @@ def letterboxed(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _frames(data: Path, without: Collection[str]) -> Iterator[NDArray[np.float32]]:
-    """Batches of whole pictures, float32 (B, H, W, 1), as the detector trained on them."""
+    """Batches of whole pictures, float32 (B, H, W, 1), like those that the detector trained on."""
     rng = np.random.default_rng(13)
     maker = frame_maker(data, list(read_all(data, "train", without=without)), without=without)
     for _ in range(STATISTICS_BATCHES):
@@ -92,7 +92,7 @@ def _command(without: Collection[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Release:
-    """One net's files, and what its card says of where it comes from. ranges: what set those of int8."""
+    """One net's files and its card's provenance. ranges: which pictures set the int8 ranges."""
 
     kind: str
     step: int
@@ -104,7 +104,7 @@ class _Release:
     def write(
         self, net: Any, shown: Iterable[NDArray[np.uint8]], run: Path, out: Path, sections: Sections
     ) -> None:
-        """Writes the int8 net and its card to ``out``, the float net to ``run``. shown: for the ranges."""
+        """Writes the int8 net and its card to ``out``, the float net to ``run``. shown: sets the ranges."""
         digest = write_model(out / f"{self.kind}.tflite", to_int8(net, shown))
         write_model(run / f"{self.kind}-float.tflite", to_float(net))
         card: Sections = {

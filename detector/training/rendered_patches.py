@@ -1,7 +1,7 @@
 """Rendered patches for the reader: several cuts of each photograph, several photographs of each plate.
 
-Beside whole plates there are plates that are cut off or hidden at one end,
-single lines of two-line plates, and lettering that is no plate: there nothing is to be read.
+Besides whole plates there are plates that are cut off or hidden at one end, single lines of two-line plates,
+and lettering that is no plate, on which there is nothing to read.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from .render.patches import disturbed, photograph
 
 BANK = BankRules(fewest=300, most=8000, fresh=0.33, new_plate=0.5, infrared=0.18)
 MARGIN = (-0.03, 0.30)
-LETTERING_SHARE = 0.11  # of the new plates are none
+LETTERING_SHARE = 0.11  # of the new plates are lettering instead
 BOARD_SHARE = 0.25  # of those are signs and the like
 TWO_LINE_SHARE = 0.09
 WHOLE_SHARE = 0.12  # of the two-line plates are shown whole, and cannot be read
 CUT_SHARE = 0.09  # of the draws show a plate that is cut off or hidden at one end
-_SEEN = (0.3, 0.7)  # of a cut character: less is not read, more is, in between either may be
+_SEEN = (0.3, 0.7)  # visible shares of a cut character: below these it is not read, above it is
 
 Quad = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What of a photograph is cut out: a picture, the part's corners in it, and what can be read there."""
+    """The part of a photograph to cut out: a picture, the part's corners in it, and the text there."""
 
     scene: NDArray[np.uint8]
     part: Quad
@@ -46,7 +46,7 @@ class _View:
 
 
 class RenderedPatches:
-    """Draws loosely cut patches of rendered plates; one a process, for it keeps a bank."""
+    """Draws loosely cut patches of rendered plates. Each process needs its own, because it keeps a bank."""
 
     def __init__(self, backgrounds: Sequence[NDArray[np.uint8]]) -> None:
         self._backgrounds = backgrounds
@@ -110,7 +110,7 @@ def _line(rng: np.random.Generator, photo: Photograph) -> _View:
         bottom = _between(rng, float(line[0, 3]), float(plate.characters[stop, 1]), high)
     if index:
         top = _between(rng, float(plate.characters[start - 1, 3]), float(line[0, 1]), high)
-    if rng.random() < 0.4:  # tighter around the line than the plate is
+    if rng.random() < 0.4:  # cut closer to the line than the plate's edges are
         left = max(left, float(line[:, 0].min()) - high * rng.uniform(0.1, 0.8))
         right = min(right, float(line[:, 2].max()) + high * rng.uniform(0.1, 0.8))
         top = max(top, float(line[0, 1]) - high * rng.uniform(0.05, 0.4))
@@ -120,12 +120,12 @@ def _line(rng: np.random.Generator, photo: Photograph) -> _View:
 
 
 def _between(rng: np.random.Generator, upper: float, lower: float, high: float) -> float:
-    """Where a seam between two lines falls, now and then a little into one of them."""
+    """Where to cut between two lines; now and then the cut is a little inside one of them."""
     return float(rng.uniform(upper, max(lower, upper + 1e-3)) + rng.normal(0, 0.05) * high)
 
 
 def _cut_off(rng: np.random.Generator, photo: Photograph) -> _View:
-    """A plate of which one end is outside the cut, or behind something; its text is what is to be seen."""
+    """A plate with one end outside the cut or behind something; its text is what can still be seen."""
     plate = photo.plate
     left, top = plate.corners.min(axis=0)
     right, bottom = plate.corners.max(axis=0)
@@ -149,7 +149,7 @@ def _cut_off(rng: np.random.Generator, photo: Photograph) -> _View:
         np.array([(0, 0), (24, 0), (24, 24), (0, 24)], np.float64),
         over,
     )
-    whole = rng.random() < 0.5  # the box may know of the hidden end, or not
+    whole = rng.random() < 0.5  # the box includes the hidden end or not
     return _View(scene, _in_scene(photo, *_box(photo)) if whole else part, text, (0.0, 0.2))
 
 

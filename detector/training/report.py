@@ -1,4 +1,4 @@
-"""Sums an evaluation up: figures by set and by condition, ready for JSON, and as tables for people."""
+"""Sums up an evaluation: figures by set and by condition, ready for JSON, and as tables for people."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from .metrics import (
     share_interval,
 )
 
-# What a plate's picture is like, and where the parts begin. No label knows the angle: it is that of the
-# corners which the reader's net sees, so plates that were not found have none.
+# How each condition is measured, and the edges of its parts. No label has the angle: it is that of the
+# corners that the reader's net sees, so plates that were not found have none.
 CONDITIONS: dict[str, tuple[Callable[[PlateOutcome], float], tuple[float, ...]]] = {
     "plate width px": (lambda o: o.plate_width_px, (0, 40, 60, 90, 140, 10_000)),
     "mean luma": (lambda o: o.mean_luma, (0, 60, 110, 256)),
@@ -49,7 +49,7 @@ _HEADS = {
 
 
 def summary(measured: Measured, report_from: float) -> dict[str, Any]:
-    """All figures of a run, ready for JSON. report_from: the reader's default threshold of confidence."""
+    """All figures of a run, ready for JSON. report_from: the reader's default confidence threshold."""
     groups: dict[str, list[PlateOutcome]] = {}
     for outcome in measured.outcomes:
         groups.setdefault(outcome.dataset, []).append(outcome)
@@ -106,7 +106,7 @@ def _intervals(group: Sequence[PlateOutcome]) -> dict[str, tuple[float, float]]:
 
 
 def _named(named: Sequence[PlateOutcome], plates: int) -> dict[str, Any]:
-    """The states that a read would carry, and how many of them are wrong, with the 95 % interval."""
+    """How many reads would name a state, and how many of them a wrong one, with the 95 % interval."""
     if not named:
         return {"named": 0.0}
     wrong = float(np.mean([o.jurisdiction != o.region for o in named]))
@@ -115,9 +115,9 @@ def _named(named: Sequence[PlateOutcome], plates: int) -> dict[str, Any]:
 
 
 def trust(group: Sequence[PlateOutcome], report_from: float) -> dict[str, float]:
-    """How far the confidence of a group's texts can be trusted, right meaning O/0 and I/1 folded.
+    """How far the confidence of a group's texts can be trusted; a text is right with O/0 and I/1 folded.
 
-    ``default_precision``: share of right texts among those at least as sure as ``report_from``;
+    ``default_precision``: the share of right texts among those whose confidence is at least ``report_from``;
     ``default_kept``: their share of all plates with a known text.
     """
     texts = [o for o in group if o.truth]
@@ -139,7 +139,7 @@ def trust(group: Sequence[PlateOutcome], report_from: float) -> dict[str, float]
 
 
 def coverage_table(group: Sequence[PlateOutcome]) -> list[dict[str, float]]:
-    """Precision at rising shares of the plates kept, surest first; the last row keeps all that were read."""
+    """Precision at rising shares of plates kept, surest first; the last row keeps every plate read."""
     texts = [o for o in group if o.truth]
     read = [o for o in texts if o.read is not None]
     if not read:
@@ -156,7 +156,7 @@ def coverage_table(group: Sequence[PlateOutcome]) -> list[dict[str, float]]:
 
 
 def _by_region(outcomes: Sequence[PlateOutcome]) -> dict[str, list[PlateOutcome]]:
-    """Outcomes by country, the US states as one; those of no known region are left out."""
+    """Groups outcomes by country, with the US states as one; those of unknown region are left out."""
     groups: dict[str, list[PlateOutcome]] = {}
     for outcome in outcomes:
         if outcome.region:
@@ -179,7 +179,7 @@ def _split_by(
 
 
 def rows_of(result: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Every row of the table by its name: sets, conditions, regions."""
+    """All rows of the table by name: sets, conditions, regions."""
     rows = dict(result["sets"])
     for condition, parts in result["conditions"].items():
         rows |= {f"{condition} {part}": row for part, row in parts.items()}
@@ -219,7 +219,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def comparison(int8: dict[str, Any], real: dict[str, Any]) -> str:
-    """Float against int8, a line a set."""
+    """Compares float with int8, a line for each set."""
     keys = ("recall_50", "exact", "exact_folded", "per_character", "calibration_error")
     names = [name for name in int8["sets"] if name in real["sets"]]
     wide = max(len(name) for name in names) + 1 if names else 1

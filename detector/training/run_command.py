@@ -1,4 +1,4 @@
-"""What the training commands of all nets share: their options, batches made or stored, and the run."""
+"""What the training commands of all nets share: options, batches made or stored, and the run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run_options(doc: str | None, *, steps: int, peak_rate: float = 2e-3) -> argp
 
 
 def begin(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
-    """The options as given; from here on random numbers follow the seed."""
+    """Parses the options and seeds the random numbers."""
     arguments = parser.parse_args(argv)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     keras.utils.set_random_seed(arguments.seed)
@@ -41,14 +41,14 @@ def begin(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.N
 
 
 def feed_of(arguments: argparse.Namespace, make: Callable[[], BatchMaker], *seed: int) -> Iterator[Batch]:
-    """Batches out of the stored ones' folder, or new ones. seed: beside the command's, one a net."""
+    """Batches from the folder of stored ones, or new ones. seed: the net's own, beside the command's."""
     if arguments.stored is not None:
         return StoredBatches(arguments.stored, together=arguments.together, seed=arguments.seed)
     return batches(make(), workers=arguments.workers, seed=[arguments.seed, *seed])
 
 
 def run(net: keras.Model, loss: LossFunction, feed: Iterator[Batch], arguments: argparse.Namespace) -> int:
-    """Trains as the options say, or continues what is in ``--run``; the exit status."""
+    """Trains as the options say, resuming the run in ``--run``; returns the exit status."""
     plan = TrainingPlan(
         steps=arguments.steps,
         peak_rate=arguments.peak_rate,

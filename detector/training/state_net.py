@@ -1,10 +1,10 @@
 """The state namer: which state or country issued a plate, from a larger patch than the reader's.
 
-Its first layers are the released reader's and do not train: they know strokes at every size from far more
-patches than a training of their own would see. Above them are plain convolutions and one dense layer, which
-``fit_last_layer`` fits in closed form at the end. Input:
-luma patch (96, 192, 1) in 0..1, normalized as ``normalized`` does. Output ``jurisdiction``, float32 logits
-(64,), in the order of ``alphabet.JURISDICTIONS``.
+Its first layers are those of the released reader and do not train: they learned strokes of every size from
+far more patches than the namer's training has. Above them are plain convolutions and one dense layer, which
+``fit_last_layer`` fits in closed form at the end. Input: luma patch (96, 192, 1) in 0..1, normalized by
+``patch_form.normalized``. Output: ``jurisdiction``, float32 logits (64,), in the order of
+``alphabet.JURISDICTIONS``.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from .warm_start import warm_start
 
 LAST_FEATURES = "features"
 _RIDGE = 0.1  # of the mean variance of a feature
-_SHARPNESS = 8.0  # logits a unit of the regression, which tells about 0 for no and 1 for yes
+_SHARPNESS = 8.0  # logits per unit of the regression, whose output is about 0 for no and 1 for yes
 
 
 def build_state_namer() -> keras.Model:
-    """The net, its first layers frozen and still empty: ``take_first_layers`` fills them."""
+    """The net; its first layers are frozen and untrained until ``take_first_layers`` fills them."""
     patch = keras.Input((HEIGHT, WIDTH, 1), name="luma")
     fine = first_layers(patch)  # 24 x 48
     for layer in keras.Model(patch, fine).layers:
@@ -44,9 +44,9 @@ def build_state_namer() -> keras.Model:
 
 
 def take_first_layers(net: keras.Model, released: Path, pictures: NDArray[Any]) -> None:
-    """Fills the frozen layers from a released reader. pictures: float32 (B, 96, 192, 1) in 0..1, a few.
+    """Fills the frozen layers from a released reader. pictures: a few, float32 (B, 96, 192, 1) in 0..1.
 
-    Raises WarmStartError when the file is no reader of this shape.
+    Raises WarmStartError if the file is no reader of this shape.
     """
     top, left = (HEIGHT - patch_form.HEIGHT) // 2, (WIDTH - patch_form.WIDTH) // 2
     middle = pictures[:, top : top + patch_form.HEIGHT, left : left + patch_form.WIDTH]
@@ -60,7 +60,7 @@ def take_first_layers(net: keras.Model, released: Path, pictures: NDArray[Any]) 
 def fit_last_layer(net: keras.Model, batches: Iterable[Batch]) -> None:
     """Replaces the dense layer by the ridge regression of the classes on its features, in closed form.
 
-    It comes out better than the layer trained by steps, which has seen each patch a few times only.
+    The result is better than the layer trained in steps, which has seen each patch only a few times.
     """
     below = keras.Model(net.inputs[0], net.get_layer(LAST_FEATURES).output)
     seen, places = [], []
@@ -80,7 +80,7 @@ def fit_last_layer(net: keras.Model, batches: Iterable[Batch]) -> None:
 
 
 def state_loss(places: Any, out: dict[str, Any]) -> dict[str, Any]:
-    """Cross-entropy, and the share of patches that another place fits better. places: class numbers (B,)."""
+    """Cross-entropy, and the share of patches assigned to a wrong place. places: class numbers (B,)."""
     logits = out["jurisdiction"]
     loss = ops.mean(ops.sparse_categorical_crossentropy(places, logits, from_logits=True))
     likeliest = ops.cast(ops.argmax(logits, axis=-1), "int32")

@@ -1,7 +1,7 @@
-"""Makes the state namer's training patches: larger than the reader's, for a state's name is small print.
+"""Makes the state namer's training patches: larger than the reader's, since a state's name is small print.
 
-Real plates of the sets whose jurisdiction is labeled, and rendered ones, each photographed several times
-and cut out as loosely as a detector would. numpy and Pillow only.
+They show real plates with a labeled jurisdiction, and rendered ones photographed several times each, cut out
+as loosely as a detector would. numpy and Pillow only.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SHARES = {"US": 0.72, "CA": 0.07, "EU": 0.05, "GB": 0.02, "BR": 0.04, "AR": 0.0
 
 
 class StateBatches:
-    """Batches of (patch uint8 (B, 96, 192, 1), class number int32 (B,)), class numbers as ``place_of``'s."""
+    """Batches of (patch uint8 (B, 96, 192, 1), class number int32 (B,) as by ``place_of``)."""
 
     def __init__(
         self, real: RealPatches, backgrounds: Sequence[NDArray[np.uint8]], real_share: float = REAL_SHARE

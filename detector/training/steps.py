@@ -1,4 +1,4 @@
-"""One step of a training, compiled, on either of the frameworks that Keras runs on here."""
+"""The compiled step of a training, for TensorFlow and for JAX."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LossFunction = Callable[[tuple[Any, ...], Any], dict[str, Any]]
 
 
 def as_input(luma: Any) -> Any:
-    """uint8 luma as the nets take it, 0..1; converted where the net trains, for that moves fewer bytes."""
-    # TensorFlow's own name of a type is not the framework-free one
+    """Scales uint8 luma to 0..1 for the nets, on the net's device, so that fewer bytes are copied there."""
+    # TensorFlow's name of a type differs from Keras's
     bytes_ = keras.backend.standardize_dtype(luma.dtype) == "uint8"
     return keras.ops.cast(luma, "float32") / 255.0 if bytes_ else luma
 
 
 class Steps(Protocol):
-    """Takes steps; the net's and the optimizer's variables need hold them only after ``write_back``."""
+    """Takes steps; the net's and the optimizer's variables may lag behind until ``write_back``."""
 
     def take(self, batch: Batch) -> dict[str, Any]: ...
 
@@ -39,7 +39,7 @@ def compiled_steps(net: keras.Model, optimizer: Any, loss: LossFunction) -> Step
 
 class _TensorFlowSteps:
     def __init__(self, net: keras.Model, optimizer: Any, loss: LossFunction) -> None:
-        import tensorflow as tf  # noqa: PLC0415 - absent where JAX trains
+        import tensorflow as tf  # noqa: PLC0415 - not installed where JAX trains
 
         def step(batch: tuple[Any, ...]) -> dict[str, Any]:
             with tf.GradientTape() as tape:
@@ -56,14 +56,14 @@ class _TensorFlowSteps:
         return parts
 
     def write_back(self) -> None:
-        """The variables hold every step at once."""
+        """Does nothing: each step updates the variables."""
 
 
 class _JaxSteps:
-    """Weights live outside the variables from step to step, as a compiled function wants them."""
+    """Between steps the weights are outside the variables, as a compiled function needs them."""
 
     def __init__(self, net: keras.Model, optimizer: Any, loss: LossFunction) -> None:
-        import jax  # noqa: PLC0415 - absent where TensorFlow trains
+        import jax  # noqa: PLC0415 - not installed where TensorFlow trains
 
         def objective(trained: Any, others: Any, batch: tuple[Any, ...]) -> Any:
             out, others = net.stateless_call(trained, others, as_input(batch[0]), training=True)

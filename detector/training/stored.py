@@ -1,9 +1,9 @@
-"""Batches made ahead and kept in files, so that many processes can make them and a training use each often.
+"""Makes batches ahead and keeps them in files: many processes make them, and a training uses each often.
 
 ``python -m detector.training.stored reader --data DIR --out DIR --workers 4`` makes batches until it is
-stopped, or for ``--stop-after-s``; ``train_reader --stored DIR`` trains on what is there, and picks up what
-comes in meanwhile. The same with ``detector``, ``state`` and ``obstacles``. A batch is one .npz file that
-appears whole.
+stopped, or for ``--stop-after-s``. ``train_reader --stored DIR`` trains on the batches that it finds, and
+picks up new ones as they come. The same works with ``detector``, ``state`` and ``obstacles``. A batch is one
+.npz file, which appears only when it is complete.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .obstacle_samples import obstacle_batches
 from .reader_batches import reader_batches
 from .state_samples import state_batches
 
-LOOK_EVERY = 20  # batches drawn between two looks for new files
-READ_AT_ONCE = 400  # files taken up at a look, so that none takes long
+LOOK_EVERY = 20  # batches drawn between two searches for new files
+READ_AT_ONCE = 400  # most files loaded at a time, so that no search takes long
 
 
 class StoredBatches(Iterator[Batch]):
-    """Draws from the files of a folder, all alike often; waits while there are fewer than ``least``."""
+    """Draws from a folder's files with equal chances; waits while there are fewer than ``least``."""
 
     def __init__(self, folder: Path, *, together: int = 1, seed: int = 1, least: int = 16) -> None:
         self._folder = folder
@@ -48,7 +48,7 @@ class StoredBatches(Iterator[Batch]):
         return self
 
     def __len__(self) -> int:
-        """How many batches have been taken up."""
+        """How many batches have been loaded."""
         return len(self._known)
 
     def __next__(self) -> Batch:
@@ -71,7 +71,7 @@ class StoredBatches(Iterator[Batch]):
 
 
 def store(maker: BatchMaker, folder: Path, *, name: str, seed: list[int], stop_after_s: float | None) -> int:
-    """Makes batches into files until the time is up; how many."""
+    """Makes batches into files until the time is up; returns how many it made."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     started, count = time.monotonic(), 0

@@ -1,9 +1,9 @@
-"""Fits how far the confidence is too cautious: ``python -m detector.training.temper --data DIR``.
+"""Corrects a confidence that is too cautious: ``python -m detector.training.temper --data DIR``.
 
-The weights of the card's ``[confidence]`` come from loosely cut plates too (``calibrate``); in whole pictures
-more texts are right than they say. Two numbers mend that: the model's log-odds times a scale, plus a shift.
-They are fitted on what the reader with the card as it is reads on the calibration split and on drawn US
-plates, which count alike; texts that something else casts doubt on are left out. The threshold becomes the
+``calibrate`` also fits the weights of the card's ``[confidence]`` on loosely cut plates, so in whole pictures
+more texts are right than the weights say. Two numbers correct that: the model's log-odds times a scale, plus
+a shift. They are fitted on what the reader, with the card as it is, reads in the calibration split and on
+drawn US plates; both count the same. Texts that another rule doubts are left out. The threshold becomes the
 highest, in hundredths, that keeps as many texts of the calibration split as before. Run it once, after
 ``calibrate``: it rewrites the card.
 """
@@ -29,13 +29,13 @@ from .trials import Kind, draw_picture
 
 F64 = NDArray[np.float64]
 DRAWN = Kind(draw=lambda rng: render_plate(rng, jurisdiction="US"), width=(60.0, 200.0), plain=False)
-_RIDGE = 1.0  # prior precision of either number around the card as it is
-_UNDOUBTED = 0.99  # of the model's probability that is left of a confidence
+_RIDGE = 1.0  # prior precision of scale and shift around 1 and 0
+_UNDOUBTED = 0.99  # a text counts if its confidence keeps more than this share of the model's probability
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextOdds:
-    """odds: of the model; trust: what is left of its probability; right: (N,) each."""
+    """odds: the model's log-odds; trust: the share of its probability that other rules leave; (N,) each."""
 
     odds: F64
     trust: F64
@@ -47,13 +47,13 @@ class TextOdds:
 
 
 def read_plates(reader: PlateReader, rules: ConfidenceRules, pictures: list[Picture]) -> TextOdds:
-    """Each labeled text that was found, read once, in its scene or in its crop."""
+    """Reads each labeled text once, in its scene or crop, if its plate is found."""
     found = found_plates(reader, pictures, lambda plate: plate.text)
     return _judged(rules, [(reading, plate.text) for plate, reading, _luma in found])
 
 
 def read_drawn(reader: PlateReader, rules: ConfidenceRules, count: int) -> TextOdds:
-    """The best box of each drawn picture."""
+    """Reads the best box of each drawn picture."""
     rows: list[tuple[PlateReading, str]] = []
     for number in range(count):
         luma, text = draw_picture(np.random.default_rng([number, 0x57A7E]), DRAWN)
@@ -69,7 +69,7 @@ def _judged(rules: ConfidenceRules, rows: list[tuple[PlateReading, str]]) -> Tex
 
 
 def fit(parts: list[TextOdds]) -> tuple[float, float]:
-    """Scale and shift by Newton's method; the parts weigh alike, the first as much as it has texts."""
+    """Fits scale and shift by Newton's method; each part weighs as much as the first part has texts."""
     kept = [(one.odds[one.trust > _UNDOUBTED], one.right[one.trust > _UNDOUBTED]) for one in parts]
     weight = np.concatenate([np.full(len(odds), len(parts[0].odds) / len(odds)) for odds, _ in kept])
     odds, right = (np.concatenate(values) for values in zip(*kept, strict=True))
@@ -84,7 +84,7 @@ def fit(parts: list[TextOdds]) -> tuple[float, float]:
 
 
 def threshold(real: TextOdds, scale: float, shift: float, report_from: float) -> float:
-    """The highest, in hundredths, from which no fewer texts are sure than were before."""
+    """The highest threshold, in hundredths, at which no fewer texts are sure than before."""
     before = int((real.sure(1.0, 0.0) >= report_from).sum())
     after = real.sure(scale, shift)
     return max(step / 100 for step in range(1, 100) if int((after >= step / 100).sum()) >= before)

@@ -17,17 +17,17 @@ from .metrics import overlap
 from .run_command import begin, feed_of, run, run_options
 from .warm_start import warm_start
 
-DOUBTFUL = 0.15  # score from which an earlier net's boxes are looked at again
-SURE_TEXT = 0.3  # confidence of a text from which an unlabeled box counts as a plate
+DOUBTFUL = 0.15  # least score of an earlier net's box that is read
+SURE_TEXT = 0.3  # least confidence of the text that makes an unlabeled box a plate
 
 
 def second_opinions(
     models: Path, pictures: list[Picture]
 ) -> tuple[dict[Path, NDArray[np.float32]], dict[Path, NDArray[np.float32]]]:
-    """What released models say of the training pictures, (N, 4) x, y, w, h by picture.
+    """Boxes of released models, (N, 4) x, y, w, h, by training picture: decoys, then unlabeled plates.
 
-    Decoys: what they take for plates on plate-free pictures, in doubt too. Unlabeled plates: boxes
-    on scenes whose text they read with some confidence, where no label is.
+    Decoys are boxes in plate-free pictures, even doubtful ones. Unlabeled plates are boxes in scenes
+    that have no label and whose text the models read with some confidence.
     """
     reader = PlateReader.from_models(models, every_box_from=DOUBTFUL)
     decoys, unlabeled = {}, {}

@@ -1,7 +1,8 @@
-"""Kinds of pictures that the real sets show seldom, drawn in number: ``python -m detector.training.trials``.
+"""Draws and reads pictures that the real sets seldom show: ``python -m detector.training.trials``.
 
-Each kind is drawn from seeds of its own, goes through the whole reader frame by frame, and gives how many
-were right, how many sure and wrong, and how many were reported at all. Every report of lettering is wrong.
+Each kind is drawn from seeds of its own and goes through the whole reader frame by frame. The command counts
+how many texts are right, how many sure and wrong, and how many are reported at all. Any report of lettering
+is wrong.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ SIZE = (360, 640)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind. draw: the plate or what is none; width: of it, px; blur: as a share of the width.
+    """One kind. draw: renders the plate or lettering; width: its range in px; blur: as a share of the width.
 
     behind: names of OBSTACLES, one of which hides a part of it. flip: steps through the picture's rows and
-    columns, -1 where it is shown from its end: both as by a camera that hangs upside down.
+    columns, each -1 if reversed; a camera that hangs upside down reverses both.
     """
 
     draw: Callable[[Rng], RenderedPlate]
@@ -50,7 +51,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOutcome:
-    """What came of one kind: counts of ``drawn`` pictures."""
+    """The outcome of one kind: counts over its ``drawn`` pictures."""
 
     drawn: int
     right: int
@@ -101,7 +102,7 @@ KINDS: dict[str, Kind] = {
 
 
 def draw_picture(rng: Rng, kind: Kind) -> tuple[Luma, str]:
-    """One picture (360, 640) of a kind, and the text that is to be read."""
+    """One picture (360, 640) of a kind, and its text."""
     plate = kind.draw(rng)
     quad = _quad(rng, plate, float(rng.uniform(*kind.width)), float(rng.uniform(*kind.yaw)))
     scene = vehicle_surface(rng, SIZE, quad)

@@ -1,10 +1,9 @@
 """Fills a net with the weights of a released int8 file, so that a training can continue from it.
 
-A released file has its batch normalization folded into the convolutions. Each convolution and dense
-layer gets the dequantised weights, and the normalization after it the mean and deviation that these
-weights give on sample pictures, with scale and offset chosen so that the two cancel: in inference the
-net answers as the file does, and in training it starts from there. Layers that the file lacks keep
-their own start.
+In a released file, batch normalization is folded into the convolutions. Each convolution and dense layer
+gets the dequantized weights. The normalization after it gets the mean and deviation that these weights give
+on sample pictures, with scale and offset chosen to cancel them. So in inference the net answers as the file
+does, and its training starts from there. Layers that are not in the file keep their initial weights.
 """
 
 from __future__ import annotations
@@ -23,14 +22,15 @@ _WEIGHTED = {"CONV_2D", "FULLY_CONNECTED"}
 
 
 class WarmStartError(Exception):
-    """The released file and the net have too little in common."""
+    """The released file does not fit the net."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReleasedLayer:
     """kernel: (h, w, in, out) of a convolution, (in, out) of a dense layer; bias: (out,).
 
-    ``place``: how it differs from others of its shape: its shape, its output's, and those of all before it.
+    ``place``: hash of its shape, its output's and the places of the layers before it, to tell equal shapes
+    apart.
     """
 
     kernel: F32
@@ -39,15 +39,15 @@ class ReleasedLayer:
 
 
 def released_layers(path: Path) -> list[ReleasedLayer]:
-    """The layers of a file, in the order of execution."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # noqa: PLC0415 - not where JAX trains
+    """The layers of a file that have weights, in the order of execution."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # noqa: PLC0415 - not there for JAX
 
     interpreter = Interpreter(
         model_path=str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )
     interpreter.allocate_tensors()
     tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
-    before: dict[int, frozenset[int]] = {}  # by tensor: the layers that it comes from
+    before: dict[int, frozenset[int]] = {}  # by tensor: the places of the layers that it comes from
     layers = []
     for op in interpreter._get_ops_details():
         inputs = [int(index) for index in op["inputs"]]
@@ -73,11 +73,11 @@ def _real(interpreter: Any, detail: dict[str, Any]) -> F32:
 
 
 def warm_start(net: keras.Model, released: Path, pictures: F32) -> int:
-    """Fills ``net`` layer by layer; how many of its layers were filled.
+    """Fills ``net`` layer by layer; returns how many of its layers were filled.
 
-    pictures: float32 (B, H, W, 1) in 0..1, a few, on which the normalization's statistics are taken.
-    A layer is found by its place in the net; one whose place the net has changed by its shape, in the
-    order of execution. Raises WarmStartError when some of the file's layers fit nowhere.
+    pictures: a few, float32 (B, H, W, 1) in 0..1, for the normalizations' statistics. Layers are matched
+    by place; those whose place has changed are matched by shape, in the order of execution. Raises
+    WarmStartError if some of the file's layers fit nowhere.
     """
     waiting = released_layers(released)
     weighted = [one for one in net.layers if isinstance(one, keras.layers.Conv2D | keras.layers.Dense)]
@@ -107,7 +107,7 @@ def _same_shape(layer: Any, places: dict[str, int], released: ReleasedLayer) -> 
 
 
 def _places(net: keras.Model) -> dict[str, int]:
-    """The place of each layer with a kernel, by its name, as ``released_layers`` works it out."""
+    """The place of each layer with a kernel, by its name, computed as ``released_layers`` does."""
     before: dict[str, frozenset[int]] = {}
     places = {}
     for layer in net.layers:
