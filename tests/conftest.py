@@ -1,4 +1,4 @@
-"""What the tests of all rooms share: where the real pictures are."""
+"""What all tests share: the folder of real pictures, and caches for slow work that tests repeat."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ __all__ = [
     "shared_data",
 ]
 
-# How long an example takes says more about the machine's load than about the code. A commit is tested with
-# the same examples each time, 50 where a test names no number; where the faults run in full, new ones are
-# looked for, and 100.
+# No deadline: how long an example takes says more about the machine's load than about the code. A commit is
+# always tested with the same examples, 50 unless a test names a number; a full run of the faults tries 100
+# new ones per test.
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 settings.register_profile("unhurried", deadline=None, derandomize=not FULL, max_examples=100 if FULL else 50)
 settings.load_profile("unhurried")
@@ -52,12 +52,12 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def derive_each_key_once() -> Iterator[None]:
-    """A key is made of a password slowly, on purpose, and the same people log on in thousands of tests.
+    """Derive each key only once: it is slow on purpose, and thousands of tests share passwords.
 
-    The same password, salt and costs give the same seed, so a run keeps the seeds that it has; and what was
-    hashed here fits its password without a second look.
+    The same password, salt and costs always give the same seed, so it is computed once. A hash that this run
+    made is accepted for its password without computing it again.
     """
-    if importlib.util.find_spec("argon2") is None:  # a unit's environment
+    if importlib.util.find_spec("argon2") is None:  # the environment of a unit
         yield
         return
     from argon2 import PasswordHasher
@@ -83,9 +83,9 @@ def derive_each_key_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def verify_each_signature_once() -> Iterator[None]:
-    """The same records and tree heads of the same few logs are opened in thousands of tests.
+    """Verify each signature only once: thousands of tests open the same records and tree heads.
 
-    What held once, for the same key, bytes and signature, holds; what did not is looked at each time.
+    Only valid signatures are remembered; an invalid one is verified each time.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -113,11 +113,11 @@ def verify_each_signature_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def compile_each_query_once() -> Iterator[None]:
-    """A store is opened thousands of times in a run, and each new engine compiles its queries again.
+    """Compile each query only once: a run opens a store thousands of times, each time with a new engine.
 
-    All engines of SQLite are alike here, so that what one compiled serves the others.
+    All SQLite engines here are alike, so what one compiled serves the others.
     """
-    if importlib.util.find_spec("sqlalchemy") is None:  # a unit's environment
+    if importlib.util.find_spec("sqlalchemy") is None:  # the environment of a unit
         yield
         return
     import sqlalchemy

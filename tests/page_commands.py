@@ -1,4 +1,4 @@
-"""Reads the command lines that a page shows, and says what the program would refuse of them."""
+"""Finds the command lines that a page shows, and says what the program would refuse in them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 _COMMAND = re.compile(
     r"(?:\$ )?(?:sudo (?:-u \S+ )?)?(?:\w+=\S+ )*(?:\S*/)?(reader|department) +((?=[a-z-]).*)", re.DOTALL
 )
-_ENDS = re.compile(r"^(\||\|\||&&|;|&|\d?>{1,2}.*|<)$")  # what ends a command in a shell's line
+_ENDS = re.compile(r"^(\||\|\||&&|;|&|\d?>{1,2}.*|<)$")  # what ends a command in a line of shell
 
 
 def command_lines(page: str) -> Iterator[tuple[str, str]]:
-    """(program, the rest of the line) of each command that a page shows, in blocks and in sentences."""
-    page = re.sub(r"\\\n\s*", "", page)  # a line that goes on is one line
+    """Yield (program, rest of the line) for each command that a page shows, in blocks and in sentences."""
+    page = re.sub(r"\\\n\s*", "", page)  # join continued lines
     blocks = [line for block in _FENCED.findall(page) for line in block.splitlines()]
     rest = _FENCED.sub("", page)
     blocks += _INDENTED.findall(rest)
@@ -34,9 +34,9 @@ def command_lines(page: str) -> Iterator[tuple[str, str]]:
 
 
 def refused(program: str, line: str) -> str:
-    """What the program would not take of a command line; "" for nothing.
+    """What the program would refuse in a command line; "" if nothing.
 
-    Only a line with two values or more is taken to be whole; a shorter one names a command or an option.
+    Only a line with at least two values must be a complete command; a shorter one may just name an option.
     """
     words = _words(line)
     command: click.Command = PROGRAMS[program]
@@ -65,7 +65,7 @@ def refused(program: str, line: str) -> str:
 
 
 def _words(line: str) -> list[str]:
-    """The words of the first command of a shell's line; prose may follow it after two blanks."""
+    """The words of the first command in a line of shell; prose may follow it after two spaces."""
     words: list[str] = []
     for word in shlex.split(re.split(r"\s{2,}", line.strip())[0] if "  " in line else line, comments=True):
         if _ENDS.match(word):

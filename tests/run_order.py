@@ -1,4 +1,4 @@
-"""Which tests come first, which a short run leaves out, and which of a table a second Python runs."""
+"""The order of the tests, what a short run leaves out, and which rows of a table a second Python runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHORT = "--short"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
+    """Add `--short` and `--first-rows`."""
     parser.addoption(
         SHORT,
         action="store_true",
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Look for no garbage meanwhile: what is collected stays, and grows by millions of objects."""
+    """Collect tests without garbage collection: the millions of objects made here all stay."""
     gc.disable()
     try:
         with _first_process_alone():
@@ -51,17 +51,17 @@ def _first_process_alone() -> Iterator[None]:
             fcntl.flock(place, fcntl.LOCK_SH)
         yield
     finally:
-        os.close(place)  # and the lock with it
+        os.close(place)  # releases the lock too
 
 
 def pytest_collection_finish() -> None:
-    """... and pass over all of it later."""
+    """Exempt the objects of collection from later garbage collection."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Start files with slow tests first: at the end one keeps one core busy and leaves the others idle."""
+    """Start files with slow tests first: started last, one would keep one core busy and leave others idle."""
     kept = list(items)
     if config.getoption(SHORT):
         kept = list(short_run(kept))
@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def short_run(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
-    """What is not marked thorough, and of each table marked thorough_rows the first."""
+    """The tests that are not marked thorough; of a table marked thorough_rows, only the first row."""
     ordered = list(items)
     first = set(first_rows(ordered))
     for item in ordered:
@@ -84,7 +84,7 @@ def short_run(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
 
 
 def first_rows(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
-    """The first of those that one test function makes of a table."""
+    """The first row of each parametrized test, and every other test."""
     seen: set[str] = set()
     for item in items:
         name = item.nodeid.partition("[")[0]

@@ -15,19 +15,19 @@ ALLOWED_FILE = Path(__file__).with_name("skips.toml")
 
 
 def allowed_reasons() -> list[re.Pattern[str]]:
-    """The reasons of the file. Raises KeyError where one has no `reason` or no `why`."""
+    """The allowed reasons in the file. Raises KeyError if an entry has no `reason` or no `why`."""
     entries = tomllib.loads(ALLOWED_FILE.read_text(encoding="utf-8"))["allowed"]
     return [re.compile(entry["reason"]) for entry in entries if entry["why"]]
 
 
 def forbidden(reasons: Iterable[str]) -> list[str]:
-    """The reasons that the file does not allow, each once."""
+    """The reasons that are not allowed, each once."""
     allowed = allowed_reasons()
     return sorted({one for one in reasons if not any(pattern.search(one) for pattern in allowed)})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name what was skipped and may not be."""
+    """List the tests that were skipped without permission."""
     skipped = forbidden(_reasons(terminalreporter))
     if os.environ.get(VARIABLE) and skipped:
         terminalreporter.section(f"{VARIABLE} is set, and tests were skipped", red=True)
@@ -37,7 +37,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run where a test was skipped that may not be."""
+    """Fail the run if a test was skipped without permission."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get(VARIABLE) and reporter is not None and forbidden(_reasons(reporter)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

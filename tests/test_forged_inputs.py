@@ -1,7 +1,7 @@
-"""Every finding of `verify`, and every refusal of the uplink, the receiver and the guard, has a forged input.
+"""Every finding of `verify`, and every refusal of the uplink, receiver and guard, has a test that forges it.
 
-The sites are read from the code: a new finding or refusal whose words no test names fails here. Refusals of
-the desk have codes; tests/desk/test_refusals.py counts those.
+The sites are read from the code, so a new finding or refusal whose words no test names fails here. The
+desk's refusals have codes; tests/desk/test_refusals.py counts those.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from tests.test_rooms import nodes_of, tree_of
 
 ROOT = Path(__file__).resolve().parents[1]
-SHORTEST = 6  # characters; shorter words say too little to name a site
+SHORTEST = 6  # characters; shorter texts are not specific enough to name a site
 GROUPS = {
     "verify": (
         ("storage/verify*.py", "storage/findings.py", "storage/opening.py"),
@@ -36,13 +36,13 @@ EXEMPT = {
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One place that finds or refuses; `words` are the fixed parts of what it says."""
+    """A place in the code that reports a finding or refuses; `words` are the fixed parts of its message."""
 
     where: str
     words: tuple[str, ...]
 
     def named_by(self, said: set[str]) -> bool:
-        """Whether a test names a part of what the site says, or says a whole part of it."""
+        """Whether a string in a test is in the site's message, or contains one of its fixed parts."""
         return any(one in part or part in one for part in self.words for one in said)
 
 
@@ -53,7 +53,7 @@ def _texts(node: ast.AST) -> Iterator[str]:
 
 
 def sites(path: Path) -> Iterator[Site]:
-    """The places of a module that add a finding, yield one, or raise with words."""
+    """The places in a module that add a finding, yield one, or raise an error with a message."""
     for node in nodes_of(tree_of(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Raise) and node.exc is not None:
             said: list[ast.expr] = [node.exc]
@@ -74,7 +74,7 @@ def sites(path: Path) -> Iterator[Site]:
 
 
 def said_by_tests(patterns: tuple[str, ...]) -> set[str]:
-    """What the tests expect to be said: their strings of two words and more, without docstrings and ids."""
+    """The messages that tests expect: their strings of two or more words, except docstrings and ids."""
     found: set[str] = set()
     for path in (path for one in patterns for path in ROOT.glob(one)):
         tree = tree_of(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What a command must not load: its start is felt at a serial console, and a Pi is slower."""
+"""Heavy modules that a command must not load: people at a serial console notice a slow start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each lock file pins all that its environment needs, the backend that builds the project there included."""
+"""Each lock file pins all that its environment needs, including the backend that builds the project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUILD = [*PROJECT["build-system"]["requires"], "editables"]  # editables: what a
 
 
 def of_extra(name: str) -> Iterator[str]:
-    """The requirements of an extra, those of the extras that it names included."""
+    """The requirements of an extra, including those of the extras that it names."""
     for line in EXTRAS[name]:
         requirement = Requirement(line)
         if requirement.name == PROJECT["project"]["name"]:
@@ -28,7 +28,7 @@ def of_extra(name: str) -> Iterator[str]:
 
 
 def pins(path: Path) -> dict[str, list[Requirement]]:
-    """The pinned requirements of a lock file by name; one name has several where Pythons differ."""
+    """The pinned requirements of a lock file by name; a name may have one for each version of Python."""
     found: dict[str, list[Requirement]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith((" ", "#")):
@@ -38,7 +38,7 @@ def pins(path: Path) -> dict[str, list[Requirement]]:
 
 
 def unpinned(lock: Path, needs: list[str]) -> list[str]:
-    """The requirements that no pin of the lock file satisfies."""
+    """The requirements that no pin in the lock file satisfies."""
     pinned = pins(lock)
     return [
         need

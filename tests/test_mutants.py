@@ -1,4 +1,4 @@
-"""The tools of `make mutants` find what they are asked to find."""
+"""The tools of `make mutants` make the right mutants and judge them correctly."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def allowed(number):
 
 
 def test_the_runner_knows_a_test_that_fails_with_a_mutant_or_without(tmp_path: Path) -> None:
-    """Null for a mutant of what runs on import: it needs a new process. None changes what comes after it."""
+    """Null for a mutant of code that runs on import: it needs a new process. No mutant affects the next."""
     (tmp_path / "test_child.py").write_text(CHILD)
     (tmp_path / "room_made_up.py").write_text(MADE_UP)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\npythonpath = .\n")

@@ -1,4 +1,4 @@
-"""One name for one thing: a class is defined once, and imported under its name from where it is defined."""
+"""One name for one thing: a class is defined once, and imported by its name from where it is defined."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ pytestmark = pytest.mark.slow
 
 @cache
 def trees() -> dict[str, ast.Module]:
-    """The modules of the product by name, parsed; the training is not shipped."""
+    """The parsed modules of the product by name, without training, which is not shipped."""
     paths = (path for room in MAY_IMPORT for path in modules(room))
     return {module_name(path): parsed(path) for path in paths if not module_name(path).startswith(TRAINING)}
 
 
 @cache
 def nodes(module: str) -> tuple[ast.AST, ...]:
-    """All of a module's: four tests look through them."""
+    """All nodes of a module, cached: four tests walk them."""
     return tuple(nodes_of(trees()[module]))
 
 
 @cache
 def defined_by(module: str) -> frozenset[str]:
-    """What a module itself defines or assigns, wherever in it."""
+    """The names that a module defines or assigns, at any depth."""
     names = set()
     for node in nodes(module):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -44,7 +44,7 @@ def is_package(name: str) -> bool:
 
 
 def project_imports() -> Iterator[tuple[str, str, ast.alias]]:
-    """(importing module, module it imports from, name) of every `from` import within the product."""
+    """Yield (importing module, module it imports from, name) for every `from` import within the product."""
     for importer in trees():
         for node in nodes(importer):
             if isinstance(node, ast.ImportFrom) and node.module in trees():
@@ -52,7 +52,7 @@ def project_imports() -> Iterator[tuple[str, str, ast.alias]]:
 
 
 def test_a_class_name_is_defined_once() -> None:
-    """A leading underscore makes a class its own module's. Training and image tools count too."""
+    """A class with a leading underscore is private to its module. Training and image tools count too."""
     defined = defaultdict(list)
     rooms = [*MAY_IMPORT, "image-build"]
     for path in sorted(path for room in rooms for path in (ROOT / room).rglob("*.py")):
@@ -90,8 +90,8 @@ def bound_names(module: str) -> Counter[str]:
 
 
 def test_an_import_keeps_its_name_where_nothing_else_has_it() -> None:
-    """An alias is right where the module binds the name to another thing too, or imports it twice; and for a
-    module whose name several folders have (`rules`, `calls`), imported elsewhere by its folder's name.
+    """An alias is allowed if the module also binds the name to something else or imports it twice. A module
+    whose name several folders share (`rules`, `calls`) is imported elsewhere by its folder's name.
     """
     folders = Counter(module.rpartition(".")[2] for module in trees())
     seen, needless = 0, set()
@@ -126,4 +126,4 @@ def test_the_errors_of_a_room_have_one_base() -> None:
         family |= more
     errors = {name for name in bases if name.endswith("Error")}
     assert len(errors) > 70
-    assert errors - family == {"SettingError"}  # a ValueError: both programs give it their own error
+    assert errors - family == {"SettingError"}  # a ValueError, which both programs wrap in their own error

@@ -1,8 +1,7 @@
-"""No option of either program answers a bad value with Python's words: one plain line, and no status but 2.
+"""Both programs answer a bad value of any option with one plain line, status 2 and no text of Python's.
 
-Every command of both programs gets each of its options and arguments filled with garbage, one at a time,
-beside plausible values for the others. What is wrong with a file's content, and what is not there at all, may
-end with the status of its own kind; what is wrong with the value itself is misuse.
+Each option and argument of every command is filled with garbage, one at a time, with plausible values for the
+others. A bad value is misuse (2); bad content in a file, or a missing file, may have a status of its own.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ PYTHON_WORDS = (
 )  # fmt: skip
 NUMBERS = ("x", "", "1e400", "nan")
 TEXTS = ("\x1b[2J", "x" * 5000)
-# Every seventh of 2,900 lines meets each command, and each kind of value many times (an option has five or
-# six); with ALPR_FAULTS=full all are tried.
+# Every seventh of 2,900 lines covers each command, and each kind of value many times (an option has five or
+# six). ALPR_FAULTS=full tries them all.
 STRIDE = 1 if os.environ.get("ALPR_FAULTS") == "full" else 7
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A command line with one odd value. `misuse`: that value is of no use to any command."""
+    """A command line with one odd value. `misuse`: no command can use that value."""
 
     program: Program
     main: Callable[[Sequence[str]], int]
@@ -49,7 +48,7 @@ class Line:
 
 
 def verbs(program: Program) -> Iterator[tuple[tuple[str, ...], Verb]]:
-    """Every command of a program with the words that name it."""
+    """Yield every command of a program with the words that name it."""
 
     def walk(
         command: click.Command, words: tuple[str, ...], context: click.Context
@@ -67,7 +66,7 @@ def verbs(program: Program) -> Iterator[tuple[tuple[str, ...], Verb]]:
 
 
 def odd_values(parameter: click.Parameter, files: Sequence[str]) -> list[tuple[str, bool]]:
-    """(value, whether it is misuse) for one parameter."""
+    """Odd values for one parameter, as (value, whether it is misuse)."""
     kind = parameter.type
     if isinstance(kind, click.Choice):
         return [("no-such-choice", True), ("\x1b[2J", True)]
@@ -80,7 +79,7 @@ def odd_values(parameter: click.Parameter, files: Sequence[str]) -> list[tuple[s
 
 
 def plausible(parameter: click.Parameter, text_file: str) -> str:
-    """A value of the right kind."""
+    """A value of the right type."""
     if isinstance(parameter.type, click.Choice):
         return str(next(iter(parameter.type.choices)))
     if isinstance(parameter.type, click.types.IntParamType | click.types.FloatParamType):
@@ -89,7 +88,7 @@ def plausible(parameter: click.Parameter, text_file: str) -> str:
 
 
 def lines(folder: Path) -> Iterator[Line]:
-    """Every command line to try; its files are made in `folder`."""
+    """Yield every command line to try; their files are made in `folder`."""
     (folder / "noise").write_bytes(bytes(range(128, 256)) * 4)
     (folder / "empty").write_bytes(b"")
     (folder / "folder").mkdir()
@@ -111,7 +110,7 @@ def lines(folder: Path) -> Iterator[Line]:
 
 
 def sample(every: Iterator[Line]) -> Iterator[Line]:
-    """Some lines of each command, of each from another place on."""
+    """Every STRIDE-th line of each command; the first one differs from command to command."""
     commands = itertools.groupby(every, key=lambda one: (one.program.program, one.command))
     for number, (_, several) in enumerate(commands):
         of_one = list(several)
@@ -119,7 +118,7 @@ def sample(every: Iterator[Line]) -> Iterator[Line]:
 
 
 def wrong_with(line: Line, status: int, said: str, *, found: bool) -> str:
-    """What is wrong with an answer; "" for nothing. `found`: it lists what a check found, a line each."""
+    """What is wrong with an answer; "" if nothing. `found`: it lists what a check found, one per line."""
     if status not in {DONE, FOUND_WRONG, MISUSE, PART_LACKING}:
         return f"status {status}"
     if line.misuse and status != MISUSE:
@@ -139,7 +138,7 @@ def test_every_odd_value_is_answered_in_one_plain_line(
     for line in sample(lines(tmp_path)):
         status = line.main(line.words)
         told = capsys.readouterr()
-        listed = "" if told.err or status != FOUND_WRONG else told.out  # what is overdue is an answer
+        listed = "" if told.err or status != FOUND_WRONG else told.out  # overdue things are listed there
         said = told.err or listed
         tried += 1
         if flaw := wrong_with(line, status, said, found=bool(listed)):

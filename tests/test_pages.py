@@ -1,4 +1,4 @@
-"""The pages point at what exists, and the picture is the one that its script draws."""
+"""Pages link only to what exists, and the picture is the one that its script draws."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GENERATED = {
 }
 WRITTEN = [
     path for path in PAGES if str(path.relative_to(ROOT)) not in {*GENERATED, "CHANGELOG.md"}
-]  # what was is no longer
+]  # the changelog may name what no longer exists
 SOURCES = subprocess.run(
     ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
 ).stdout.splitlines()
@@ -36,7 +36,7 @@ MODULE = re.compile(r"`(?:(?:python|\.venv/bin/python|pytest) )?([\w/.-]+\.py)\b
 RUN = re.compile(r"python -m ([\w]+(?:\.\w+)+)")
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 BRITISH = re.compile(r"licen[c]e[- ]plate|organi[s]ation|\bcolo[u]r|\bmet[r]es?\b|behavio[u]r", re.IGNORECASE)
-# A path in backticks: with a folder or an ending; NOUN and NAME stand for any name.
+# A path in backticks, with a folder or a suffix; NOUN and NAME mean any name.
 PATH = re.compile(r"`((?:[\w.*-]+/)+[\w.*-]*|[\w-]+\.(?:py|md|toml|lock))`")
 # `test_x.py::test_y`, with ... for the rest of a name
 NAMED_TEST = re.compile(r"`(?:[\w/]+/)?(test_\w+\.py)(?:::(test_\w+)(\.\.\.)?)?`")
@@ -52,7 +52,7 @@ def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_to_a_section_leads_to_its_heading(page: Path) -> None:
-    """A heading's name in a link: small letters, no punctuation, a hyphen for each space."""
+    """A heading's anchor: lower case, no punctuation, a hyphen for each space."""
 
     def sections(path: Path) -> set[str]:
         text = path.read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def test_every_link_to_a_section_leads_to_its_heading(page: Path) -> None:
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_line_of_prose_has_over_120_columns(page: Path) -> None:
-    """Tables, pictures and blocks of code are as wide as they must be."""
+    """Tables, pictures and code blocks may be as wide as they need."""
     blocks = page.read_text(encoding="utf-8").split("```")
     lines = "".join(blocks[::2]).splitlines()
     prose = [line for line in lines if not line.startswith(("|", "![", "    "))]
@@ -98,7 +98,7 @@ def test_every_path_that_the_guide_for_contributors_names_exists() -> None:
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_module_of_python_that_a_page_names_exists(page: Path) -> None:
-    """A bare name is a module anywhere; one with folders is taken from the page's folder or from the top."""
+    """A bare name may be a module anywhere; a path is relative to the page's folder or to the root."""
     text = page.read_text(encoding="utf-8")
     tops = (ROOT, *page.parents[: page.parents.index(ROOT)])
     named = {name for name in MODULE.findall(text) if not re.search(r"\*|N[AO][MU]", name)}
@@ -145,7 +145,7 @@ def test_a_look_up_of_the_guide_leads_to_the_words_that_a_stranger_greps(
 
 
 def test_no_file_of_the_tree_has_the_name_of_an_option() -> None:
-    """A tool that takes its first word for a file to write makes one of `--help`."""
+    """A tool that writes to the file named by its first argument would create one called `--help`."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert [name for name in tracked.splitlines() if name.startswith("-") or "/-" in name] == []
 

@@ -1,4 +1,4 @@
-"""`python -m tests.tools.rooms` counts what it says it counts."""
+"""`python -m tests.tools.rooms` counts correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom: the table of the design, held against the imports of every module."""
+"""The table of who may import whom, checked against the imports of every module."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MAY_IMPORT = {
     "firmware": {"hw", "detector", "storage", "sync"},
 }
 TRAINING = "detector.training"
-BODIES = ("body", "orelse", "finalbody", "handlers", "cases")  # where a statement holds others
+BODIES = ("body", "orelse", "finalbody", "handlers", "cases")  # the fields in which a statement has others
 DEPARTMENT = "sync.department"
-# Inner rooms in the order in which they may import each other: a room imports those before it, and itself.
+# Inner rooms in order: each may import itself and those before it.
 FLOORS = {
     DEPARTMENT: (
         "ground",
@@ -54,7 +54,7 @@ FLOORS = {
         "cli",
     ),
 }
-# Rooms that stand side by side and share nothing.
+# Rooms that must not import each other.
 APART = {(DEPARTMENT, "store", "policy"), (DEPARTMENT, "journal", "store")}
 
 
@@ -69,13 +69,12 @@ def module_name(path: Path) -> str:
 
 @functools.cache
 def parsed(path: Path) -> ast.Module:
-    """A module of the tree: every test looks at the same."""
+    """Parse a module, once for all tests."""
     return tree_of(path.read_text(encoding="utf-8"))
 
 
 def tree_of(text: str) -> ast.Module:
-    """The tree of a module. No garbage is looked for meanwhile: there are a thousand trees, and it would take
-    three times as long."""
+    """Parse a module without garbage collection: for a thousand trees it would triple the time."""
     looking = gc.isenabled()
     gc.disable()
     try:
@@ -86,7 +85,7 @@ def tree_of(text: str) -> ast.Module:
 
 
 def nodes_of(tree: ast.AST) -> Iterator[ast.AST]:
-    """What `ast.walk` gives, in another order and half of the time."""
+    """The same nodes as `ast.walk`, in another order and in half the time."""
     found = [tree]
     while found:
         yield (node := found.pop())
@@ -98,7 +97,7 @@ def nodes_of(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Every statement under these, in functions and branches too; a tenth of the nodes."""
+    """Every statement below these, including those in functions and branches: a tenth of all nodes."""
     for one in body:
         yield one
         for inner in BODIES:
@@ -107,7 +106,7 @@ def statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 @functools.cache
 def imported_names(path: Path) -> frozenset[str]:
-    """Every module name that the file imports, wherever in the file, relative imports made absolute."""
+    """Every module that the file imports, anywhere in it, with relative imports made absolute."""
     return frozenset(_imported_names(path))
 
 
@@ -159,12 +158,12 @@ def test_no_room_imports_the_image_build_or_the_tests() -> None:
 
 
 def inner_room(name: str, house: str) -> str | None:
-    """The room of `house` that holds the module `name`; None for the house itself and for other houses."""
+    """The room of `house` that the module `name` is in; None for the house itself and for other houses."""
     return name[len(house) + 1 :].split(".", maxsplit=1)[0] or None if name.startswith(house + ".") else None
 
 
 def inner_imports(house: str) -> Iterator[tuple[str, str, str, str]]:
-    """(module, its room, imported name, that name's room) for every import within a house."""
+    """Yield (module, its room, imported name, that name's room) for every import within a house."""
     for path in modules(house.replace(".", "/")):
         mine = inner_room(module_name(path), house)
         for name in imported_names(path):

@@ -1,4 +1,4 @@
-"""What a short run leaves out, and what a second Python runs of a table of cases."""
+"""A short run leaves out the right tests, and a second Python runs the right rows of a table."""
 
 from __future__ import annotations
 

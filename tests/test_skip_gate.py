@@ -1,4 +1,4 @@
-"""A run that may skip nothing says what was skipped, and fails."""
+"""A run with ALPR_NO_SKIPS lists the skipped tests and fails."""
 
 from __future__ import annotations
 

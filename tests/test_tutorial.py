@@ -1,4 +1,4 @@
-"""The tutorial is typed as it stands, and prints what it says."""
+"""The tutorial's commands, typed exactly as shown, print what the tutorial shows."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Step:
-    """A command and the lines that it prints."""
+    """A command and the lines that it should print."""
 
     command: str
     shown: tuple[str, ...]
 
 
 def steps(page: str) -> list[Step]:
-    """Every `$ command` of the console blocks, with the lines that follow it."""
+    """Every `$ command` in the console blocks, with the lines below it."""
     found: list[Step] = []
     for block in re.findall(r"^```console\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
@@ -40,7 +40,7 @@ def steps(page: str) -> list[Step]:
 
 
 def pattern_of(shown: tuple[str, ...]) -> re.Pattern[str]:
-    """`...` within a line is any text; a line of it alone is any lines."""
+    """A pattern for the expected lines: `...` in a line matches any text; alone on a line, any lines."""
     lines = [
         r"(?:[^\n]*\n)*?" if line == "..." else ".*?".join(map(re.escape, line.split("..."))) + r" *\n"
         for line in shown

@@ -1,8 +1,8 @@
-"""Every name that a module of the product defines is used somewhere: dead code goes.
+"""Every name that a module of the product defines is used somewhere: there is no dead code.
 
-A name is used if any module, test or page template mentions it outside its own definition. A decorator uses
-the function under it (a command, an event handler); Alembic reads the names of a migration, and Hatch those
-of the build hook.
+A name is used if any module, test or page template mentions it outside its own definition. A decorated
+function is used by its decorator (a command, an event handler); Alembic reads the names in a migration, and
+Hatch those in the build hook.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def listed() -> tuple[str, ...]:
 
 
 def uses(tree: ast.Module) -> Counter[str]:
-    """How often a module mentions each identifier: in code, type strings and the names that a table holds."""
+    """How often a module mentions each identifier: in code, in type strings and in tables of names."""
     found: Counter[str] = Counter()
     for node in nodes_of(tree):
         if isinstance(node, ast.Name):
@@ -51,7 +51,7 @@ def uses(tree: ast.Module) -> Counter[str]:
 
 
 def defined(tree: ast.Module) -> Iterator[str]:
-    """The module-level functions, classes and constants of a module."""
+    """The functions, classes and constants that a module defines at its top level."""
     functions = ast.FunctionDef | ast.AsyncFunctionDef
     for node in tree.body:
         if isinstance(node, ast.ClassDef) or (isinstance(node, functions) and not node.decorator_list):
@@ -75,7 +75,7 @@ def test_every_name_of_the_product_is_used() -> None:
             if not path.startswith(CALLED_FROM_OUTSIDE):
                 names += [(path, name) for name in defined(tree) if not name.startswith("__")]
     left = {name for _, name in names if not used[name]}
-    for path, text in texts.items():  # the rest is looked through only where it has a name that is left
+    for path, text in texts.items():  # parse the rest only if they contain a name that is still unused
         if path.endswith(".py") and not path.startswith(PRODUCT) and not left.isdisjoint(WORD.findall(text)):
             used.update(uses(tree_of(text)))
     assert [f"{path}: {name}" for path, name in names if not used[name]] == []

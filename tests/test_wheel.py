@@ -29,7 +29,7 @@ TOOLS = re.compile(
     r"soak|bench|demo_department|local_department|transcript|rehearsal|test_|conftest|training"
 )
 FONTS = re.compile(r"font|\.(?:ttf|otf|pfb|woff2?)$", re.IGNORECASE)
-MAX_UNIT_BYTES = 17 << 18  # the nets are 3.2 MiB of it
+MAX_UNIT_BYTES = 17 << 18  # including 3.2 MiB of nets
 
 pytestmark = pytest.mark.slow
 
@@ -47,12 +47,12 @@ class Wheel:
 
     @property
     def modules(self) -> list[str]:
-        """Every module, packages by their own name."""
+        """The name of every module; a package counts under its own name."""
         files = (name for name in self.names if name.endswith(".py"))
         return sorted(name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in files)
 
     def needs(self, extra: str = "") -> list[Requirement]:
-        """The requirements of the wheel itself, or those that an extra adds."""
+        """The requirements of the wheel itself, or those that `extra` adds."""
         with zipfile.ZipFile(self.path) as archive:
             (name,) = [one for one in archive.namelist() if one.endswith(".dist-info/METADATA")]
             lines = Parser().parsestr(archive.read(name).decode()).get_all("Requires-Dist") or []
@@ -94,7 +94,7 @@ def department(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
 
 
 def closure(needs: list[Requirement]) -> Iterator[str]:
-    """Names of the installed distributions that these requirements lead to."""
+    """The names of the installed distributions that these requirements need, directly or not."""
     known: set[str] = set()
     while needs:
         one = needs.pop()
@@ -111,7 +111,7 @@ def closure(needs: list[Requirement]) -> Iterator[str]:
 
 
 def environment_with(folder: Path, needs: list[Requirement], *wheels: Wheel) -> Path:
-    """A virtual environment with these wheels and nothing but what `needs` lead to; its Python."""
+    """Make a virtual environment with these wheels and only what `needs` requires. Returns its Python."""
     venv.create(folder, with_pip=False, symlinks=True)
     (site,) = folder.glob("lib/python3*/site-packages")
     for name in closure(list(needs)):
@@ -126,7 +126,7 @@ def environment_with(folder: Path, needs: list[Requirement], *wheels: Wheel) -> 
 
 
 def run(python: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """In an empty folder, with nothing of this environment."""
+    """Run a command in an empty folder, isolated from this environment."""
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(python.parent)}
     return subprocess.run(
         [str(python), "-W", "ignore", *words],
@@ -136,7 +136,7 @@ def run(python: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def bare(unit: Wheel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment as `pip install .` makes it."""
+    """The Python of an environment like the one that `pip install .` makes."""
     return environment_with(tmp_path_factory.mktemp("bare") / "venv", unit.needs(), unit)
 
 

@@ -30,13 +30,13 @@ PHRASES = re.compile(  # the machine or a role acts, and a file is in a place
 
 
 def modules(room: str) -> list[Path]:
-    """The modules of a room; how models are made is left out."""
+    """The modules of a room, without the training of models."""
     training = ROOT / "detector" / "training"
     return [path for path in tracked(f"{room}/*.py") if training not in path.parents]
 
 
 def tracked(*patterns: str) -> list[Path]:
-    """What git tracks under these, but for what others wrote."""
+    """The files that git tracks under these patterns, except vendored ones."""
     listed = subprocess.run(
         ["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
@@ -49,7 +49,7 @@ def found(pattern: re.Pattern[str], path: Path, text: str) -> Iterator[str]:
 
 
 def prose(text: str) -> str:
-    """Comments and strings of a module, each in its line."""
+    """The comments and strings of a module, each on its own line."""
     lines = [""] * (text.count("\n") + 2)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in {tokenize.COMMENT, tokenize.STRING}:
@@ -87,7 +87,7 @@ def test_templates_scripts_and_settings_are_in_plain_american_english(suffix: st
 
 @pytest.mark.slow  # the same on any Python
 def test_the_names_of_tests_say_what_the_machine_does() -> None:
-    """Those of the clauses are text of a page."""
+    """A page quotes the names of the clauses' tests."""
     names = re.compile(r"def (test_\w+)")
     listed = [
         (path, name.replace("_", " "))

@@ -1,4 +1,4 @@
-"""Reads, entries and lists for tests of alerts: what the eyes would say, and a list in memory."""
+"""Votes, list entries and a hot list in memory, for tests of alerts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEAD = ListHead(
 
 @dataclass
 class Held:
-    """A list in memory."""
+    """A hot list in memory."""
 
     entries: list[ListEntry]
     head: ListHead = HEAD
@@ -50,7 +50,7 @@ class Held:
 
 
 def plate_box(aspect: float = 2.0) -> PlateBox:
-    """A plate of these proportions."""
+    """The box of a plate, `aspect` times as wide as high."""
     corners: Corners = ((0.0, 0.0), (40 * aspect, 0.0), (40 * aspect, 40.0), (0.0, 40.0))
     return PlateBox(corners=corners, confidence=0.9)
 
@@ -65,5 +65,5 @@ def seen(text: str, confidence: float = 0.97, *, state: str = "US-CA", sure: flo
 
 
 def entry(plate: str = "7XKR219", **fields: Any) -> ListEntry:
-    """A stolen vehicle of California."""
+    """A list entry for a stolen vehicle with a California plate."""
     return ListEntry(plate=plate, category="stolen-vehicle", **{"state": "US-CA", **fields})

@@ -1,4 +1,4 @@
-"""Looks for a secret in every file of a folder, in every form in which it might lie about."""
+"""Looks for a secret in every file of a folder, in every form that it might have there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ZLIB_LEVELS = frozenset(b"\x01\x5e\x9c\xda")
 
 
 def forms_of(secret: bytes) -> set[bytes]:
-    """A secret as it might lie about: as it is, turned round, as hex, as base64 at any offset, wider."""
+    """The forms to look for: plain, reversed, in hex, in base64 at any offset, in wider characters."""
     text = secret.decode("latin-1")
     wide = {text.encode("utf-16-le"), text.encode("utf-16-be")}
     found = {secret, secret[::-1], *wide}
@@ -22,7 +22,7 @@ def forms_of(secret: bytes) -> set[bytes]:
 
 
 def _in_base64(secret: bytes) -> Iterator[bytes]:
-    """What base64 makes of it at each of the three offsets, without the characters that neighbors change."""
+    """Its base64 at each of the three offsets, without the characters that depend on what is next to it."""
     for before in range(3):
         whole = base64.b64encode(bytes(before) + secret)
         cut = {0: 0, 1: 3, 2: 2}[(before + len(secret)) % 3]
@@ -30,14 +30,14 @@ def _in_base64(secret: bytes) -> Iterator[bytes]:
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """(path in the folder, bytes) of every file: databases with their free pages and write-ahead logs."""
+    """Yield (path in the folder, bytes) of every file, which covers a database's free pages and log."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             yield str(path.relative_to(folder)), path.read_bytes()
 
 
 def _unpacked(data: bytes) -> Iterator[bytes]:
-    """What lies compressed in a file, wherever it begins."""
+    """The decompressed content of each compressed stream in a file, wherever it begins."""
     at = -1
     while (at := data.find(b"\x78", at + 1)) >= 0:
         if data[at + 1 : at + 2] and data[at + 1] in ZLIB_LEVELS:
@@ -48,7 +48,7 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
 
 
 def found_in(folder: Path, plates: Iterable[str]) -> list[str]:
-    """The files that hold one of these plates, in whatever form."""
+    """The files that contain one of these plates in any form."""
     named = [one for text in plates for one in (text, text.lower())]
     wanted = {form for text in named for form in forms_of(text.encode())}
     return [

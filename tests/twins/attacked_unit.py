@@ -1,4 +1,4 @@
-"""A unit of a department with a few days behind it, its chip, and what an attacker does to a copy of it."""
+"""A unit of a department after a few days of work, its chip, and what an attacker does to a copy of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SQL = Callable[[sqlite3.Connection], object]
 
 
 class Unit:
-    """A unit of a department with a few days behind it, its chip, and its attacker."""
+    """A unit of a department after a few days of work, its chip, and its attacker."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.home, self.chip = folder, folder / "home", LoopbackSlot(folder / "chip")

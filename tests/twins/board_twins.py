@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def raise_alerts(
     board: AlertBoard, ledger: Ledger, read: int, found: list[ListMatch], at_us: int
 ) -> list[OpenAlert]:
-    """The alerts of a read that is stored already."""
+    """Raise the alerts of a read that is already stored."""
     planned = board.plan(found, at_us)
     return board.raise_alerts(
         read, planned, [ledger.append(one.record(read)).sequence for one in planned if one.is_new]
@@ -70,7 +70,7 @@ class Car:
         return self.board.take_step(alert.number, made)
 
     def check(self, alert: OpenAlert, plate: str, state: str = "US-CA", fit: Fit = Fit.YES) -> AlertAnswer:
-        """Look, type, answer with what follows."""
+        """Take every step of a check: look, type the plate, give the answer that follows from it."""
         self.step(alert, AlertEvent.SHOWN)
         self.step(alert, AlertEvent.VIEWED)
         typed = self.step(alert, AlertEvent.TRANSCRIBED, plate=plate, state=state)
@@ -93,7 +93,7 @@ def make_car(ledger: Ledger, time: SteppedTime) -> MakeCar:
 
 
 def far(text: str, other: str) -> PlateText:
-    """A far look: the last character is `other` with 4 of 10."""
+    """The vote on a distant plate, whose last character is `other` with a probability of 0.4."""
     made = seen(text, 0.5)
     made.slots[-1] = 1e-4
     made.slots[-1, ALPHABET.index(text[-1])], made.slots[-1, ALPHABET.index(other)] = 0.6, 0.4

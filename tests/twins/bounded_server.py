@@ -15,7 +15,7 @@ from sync.department.ground.listener import BoundedServer, Bounds
 
 @contextlib.contextmanager
 def bounded(app: Any, bounds: Bounds, proxy: str = "") -> Iterator[int]:
-    """The app behind a bounded server without TLS; its port."""
+    """Run the app behind a bounded server without TLS. Yields its port."""
     server = BoundedServer(app, "127.0.0.1", 0, None, bounds, proxy=proxy)
     thread = threading.Thread(target=lambda: asyncio.run(server._serve()))
     thread.start()

@@ -1,4 +1,4 @@
-"""Small real things for camera tests: pictures, a video, a source that fails."""
+"""Small real inputs for tests of cameras: pictures, a video, a source that fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def scene(size: tuple[int, int], shift: int = 0) -> NDArray[np.uint8]:
 
 
 def write_pictures(folder: Path, count: int, size: tuple[int, int]) -> Path:
-    """frame_1.png ... frame_N.png in a folder of their own."""
+    """Write frame_1.png to frame_N.png into a new folder."""
     pictures = folder / "pictures"
     pictures.mkdir()
     for number in range(1, count + 1):
@@ -38,7 +38,7 @@ def write_pictures(folder: Path, count: int, size: tuple[int, int]) -> Path:
 
 
 def write_video(path: Path, count: int, size: tuple[int, int]) -> Path:
-    """A short MPEG-4 video at 10 frames a second."""
+    """Write a short MPEG-4 video at 10 frames a second."""
     import av
 
     with av.open(str(path), mode="w") as container:
@@ -55,7 +55,7 @@ def write_video(path: Path, count: int, size: tuple[int, int]) -> Path:
 
 
 class ScriptedSource:
-    """A live source: gives frames until it is told to stall, hang or break; opening it again cures it."""
+    """A live source that gives frames until a test makes it stall, hang or fail; reopening it cures it."""
 
     live = True
 
@@ -81,7 +81,7 @@ class ScriptedSource:
 
 
 class ScriptedCamera:
-    """The camera of a ScriptedSource; hangs as libcamera does, until the test is over."""
+    """The camera of a ScriptedSource; it hangs as libcamera does, until the test closes it."""
 
     def __init__(self, source: ScriptedSource) -> None:
         self.source = source
@@ -114,15 +114,15 @@ class ScriptedCamera:
 
 
 class WatchdogTime(SetClock):
-    """Time for a WatchedCamera: a millisecond passes at each look, half of a stall while the driver hangs.
+    """The watchdog's clock: each reading advances it a millisecond, or half a stall while the driver hangs.
 
-    So no camera stalls because the machine is busy, and one that hangs is noticed at the third look.
+    So a busy machine never looks like a stalled camera, and a hang is noticed at the third reading.
     """
 
     def __init__(self, source: ScriptedSource, stall_s: float) -> None:
         super().__init__(START_US)
         self._source, self._stall_s = source, stall_s
-        self.camera: WatchedCamera | None = None  # whose watchdog it is; once it is blind, nothing presses
+        self.camera: WatchedCamera | None = None  # the one it times; no jumps once it is blind
 
     def monotonic(self) -> float:
         """Seconds, for the watchdog."""

@@ -1,4 +1,4 @@
-"""A unit with its alert page over real TLS, and the laptop in the car."""
+"""A unit that serves its alert page over real TLS, and the laptop in the car."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ UNIT = "6a1a3b7de7135e7e4fe730fa747d291f"
 
 
 def certificate(folder: SyncFolder, authority: Authority) -> None:
-    """The unit's own, as its department issues it."""
+    """The unit's certificate, as its department issues it."""
     folder.make()
     made = authority.issue_unit(public_der(folder.tls_private().public_key()), UNIT, 90)
     folder.save_certificate(made.public_bytes(Encoding.DER))
@@ -99,7 +99,7 @@ class Car:
         return made
 
     def meets(self, text: PlateText, wanted: ListEntry, box: PlateBox | None = None) -> list[OpenAlert]:
-        """A vehicle passes: the alerts that it raises, none for what a person cleared."""
+        """A vehicle passes. Returns the alerts that it raises: none for a match that a person cleared."""
         now_us = self.time.now().us
         head = replace(HEAD, extracted_us=now_us - HOUR_US, expires_us=now_us + HOUR_US)
         matches = match(
@@ -123,7 +123,7 @@ def post(client: httpx.Client, path: str, **body: Any) -> httpx.Response:
 
 @pytest.fixture
 def car(ledger: Ledger, time: SteppedTime, tmp_path: Path) -> Iterator[Car]:
-    """A unit whose page serves over TLS, with its department's authority."""
+    """A unit whose page is served over TLS, with a certificate from its department's authority."""
     folder = SyncFolder.of(tmp_path / "unit")
     authority = Authority.create(tmp_path / "authority", "Monrovia PD")
     certificate(folder, authority)

@@ -1,4 +1,4 @@
-"""The twin of a console's log."""
+"""The twin of a console's log: in memory."""
 
 from __future__ import annotations
 

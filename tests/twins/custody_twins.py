@@ -1,4 +1,4 @@
-"""A ledger on disk with a chip stand-in outside the home, and a clock to step: for tests of custody."""
+"""For tests of custody: a ledger on disk, a chip's twin outside the home, and a clock to step."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OVERVIEW = b"\xff\xd8overview-bytes-that-must-never-lie-open" * 30
 
 
 class SteppedTime:
-    """Wall clock and boot time that move together, or apart where a test wants it."""
+    """Wall clock and boot time, which a test can move together or apart."""
 
     def __init__(self, us: int = START_US) -> None:
         self.clock = SetClock(us)
@@ -49,12 +49,12 @@ class SteppedTime:
         return self.boot_us
 
     def run(self, us: int) -> None:
-        """Time passes for the unit."""
+        """Let time pass: move both."""
         self.clock.step(us)
         self.boot_us += us
 
     def jump(self, us: int) -> None:
-        """The wall clock alone is set."""
+        """Set only the wall clock."""
         self.clock.step(us)
 
     def lose(self, state: TimeState = TimeState.HOLDOVER) -> None:
@@ -86,7 +86,7 @@ def make_read(at_us: int = START_US, text: str = PLATE, **changes: object) -> Re
 def add_reads(
     ledger: Ledger, time: SteppedTime, count: int, *, hit: bool = False, text: str = PLATE
 ) -> list[int]:
-    """Store reads a second apart; their sequence numbers."""
+    """Store reads a second apart. Returns their sequence numbers."""
     sequences = []
     for _ in range(count):
         time.run(1_000_000)
@@ -127,12 +127,12 @@ def query_body(
 
 
 def check(home: Path, slot: SecureSlot | None = None, department: NoteKey | None = None) -> UnitReport:
-    """The verdict on a home, with its slot and its department's key where they are given."""
+    """The verdict on a home, with its slot and its department's key if they are given."""
     return verify_home(Home(home), None, None if slot is None else load_slot(slot), department)
 
 
 class Department:
-    """The keys a department holds, and the files it signs for its unit."""
+    """The keys that a department holds, and the files that it signs for its unit."""
 
     def __init__(self) -> None:
         self.command, self.log = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
@@ -162,11 +162,11 @@ class Department:
         out.take_cosigned(cosign(out.head(), self.note_key.name, self.log, time_s=time_s))
 
     def receipt(self, ledger: Ledger, first: int, last: int) -> None:
-        """A receipt for leaves first to last, both included."""
+        """A receipt for the leaves from first to last, inclusive."""
         Outgoing(ledger).take_receipt(self.receipt_for(ledger, [[first, last]]))
 
     def receipt_for(self, ledger: Ledger, ranges: list[list[int]], **changes: object) -> bytes:
-        """A signed receipt for this log as it is now, or for another where a test changes a field."""
+        """A signed receipt for this log as it is now, unless a test changes a field."""
         frontier = ledger.store.log.frontier
         facts: dict[str, object] = {
             "log_id": ledger.store.log_id, "ranges": ranges, "size": frontier.size, "root": frontier.root()
@@ -179,7 +179,7 @@ class Department:
 
 
 def age(ledger: Ledger, time: SteppedTime, days: int) -> None:
-    """Let so many days go by, seen by the store one by one."""
+    """Let this many days pass; the store sees each of them."""
     for _ in range(days):
         time.run(DAY_US)
         ledger.store.time.now()
@@ -218,7 +218,7 @@ Reopen = Callable[[], Ledger]
 
 @pytest.fixture
 def reopen(home: Path, slot: LoopbackSlot, time: SteppedTime) -> Iterator[Reopen]:
-    """Open the home again as a new process would: boot time starts again."""
+    """Open the home again as a new process after a reboot would: boot time starts over."""
     opened: list[Ledger] = []
 
     def again() -> Ledger:

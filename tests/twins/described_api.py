@@ -1,4 +1,4 @@
-"""The API as its description has it: schemas of forms and answers, and values of those schemas."""
+"""The API as described: the schemas of forms and answers, and values that fit them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOSTILE = (
 
 
 def fits(value: Any, schema: dict[str, Any], where: str = "") -> None:
-    """Assert that a JSON value is of a schema: the parts of JSON Schema that the description uses."""
+    """Assert that a JSON value fits a schema; covers the parts of JSON Schema that the description uses."""
     if "$ref" in schema:
         schema = DESCRIBED["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]
     if "anyOf" in schema:
@@ -73,7 +73,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 def values_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one case per kind
-    """Values of a schema: the parts of JSON Schema that the description uses."""
+    """Values that fit a schema; covers the parts of JSON Schema that the description uses."""
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
         return st.deferred(lambda: values_of(DESCRIBED["components"]["schemas"][name]))
@@ -103,7 +103,7 @@ def values_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR091
 
 @st.composite
 def near(draw: st.DrawFn, form: Any) -> Any:
-    """A form with one of its parts, at any depth, replaced by whatever JSON can say."""
+    """A form with one part, at any depth, replaced by an arbitrary JSON value."""
     if isinstance(form, dict) and form:
         name = draw(st.sampled_from(sorted(form)))
         return form | {name: draw(near(form[name]) | JSON)}

@@ -1,5 +1,4 @@
-"""Calls at the desk that tests make in the same way: an account, a proposal, a search, the code of a
-refusal."""
+"""Calls at the desk that many tests make: an account, a proposal, a search, the code of a refusal."""
 
 from __future__ import annotations
 
@@ -48,7 +47,7 @@ def proposed(department: Department, name: str, token: str, form: Any) -> int:
 
 
 def look_up(department: Department, token: str, number: str = GROUND.number, plate: str = "8XYZ123") -> int:
-    """A search for one plate under a case number; the number of its entry."""
+    """Search for one plate under a case number. Returns the number of its entry."""
     form = RunForm(query=department.plate(plate), ground=replace(GROUND, number=number))
     answer = department.call("inquiry/run", token, form)
     assert isinstance(answer, Answer)
@@ -56,7 +55,7 @@ def look_up(department: Department, token: str, number: str = GROUND.number, pla
 
 
 def search(department: Department, token: str) -> Answer:
-    """A search for one plate."""
+    """Search for one plate."""
     form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
     answer = department.call("inquiry/run", token, form)
     assert isinstance(answer, Answer)

@@ -33,7 +33,7 @@ class Car:
         list_id: str = "doj",
         **fields: Any,
     ) -> str:
-        """One read and its alert, received now; the alert's name. `at_us`: what the unit's clock said."""
+        """Deliver one read and its alert now. Returns the alert's name. `at_us`: by the unit's clock."""
         now_us = self.department.clock.us
         said_us = now_us - MINUTE_US if at_us is None else at_us
         read = self.unit.deliver([Pass(plate=plate, at_us=said_us)], received_us=now_us)[0]
@@ -61,12 +61,12 @@ class Car:
         return self.unit.deliver_records([record], received_us=now_us)[0]
 
     def passes(self, plate: str) -> str:
-        """One read without an alert, received now; its name."""
+        """Deliver one read without an alert now. Returns its name."""
         now_us = self.department.clock.us
         return self.unit.deliver([Pass(plate=plate, at_us=now_us - MINUTE_US)], received_us=now_us)[0]
 
     def steps(self, alert: str, *steps: AlertStep) -> None:
-        """Steps that an officer took in the car."""
+        """Deliver the steps that an officer took in the car."""
         number = int(alert.partition("/")[2])
         self.unit.deliver_records(
             [AlertStepped(alert=number, step=one) for one in steps], received_us=self.department.clock.us

@@ -1,4 +1,4 @@
-"""Fixtures of a founded department: made once, a fresh copy for each test, and sessions of its people."""
+"""Fixtures: a department founded once, a fresh copy of it for each test, and sessions of its people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from made_once import made_once
 
 @pytest.fixture(scope="session")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once; tests work on copies."""
+    """The department's folder, made once; tests work on copies."""
     return made_once(tmp_path_factory, "founded-department", found_department)
 
 
@@ -31,7 +31,7 @@ def department(founded: Path, tmp_path: Path) -> Iterator[Department]:
 
 @pytest.fixture
 def tokens(department: Department) -> Callable[[str], str]:
-    """A session of each person, made when first asked for."""
+    """A session for each person, made when first used."""
     known: dict[str, str] = {}
 
     def token(user: str) -> str:
@@ -49,7 +49,7 @@ def seat(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Seat:
-    """A terminal at which the department's people type commands."""
+    """A terminal where the department's people type commands."""
     return Seat(department, tokens, monkeypatch, capsys)
 
 

@@ -1,4 +1,4 @@
-"""A well-formed form for every call of the desk's table."""
+"""A well-formed form for every call in the desk's table."""
 
 from __future__ import annotations
 

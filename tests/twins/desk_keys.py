@@ -1,4 +1,4 @@
-"""A key service on another machine: here behind a real HTTP server, with a desk that works through it."""
+"""A key service on another machine, here behind a real HTTP server, and a desk that works through it."""
 
 from __future__ import annotations
 

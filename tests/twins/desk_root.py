@@ -1,4 +1,4 @@
-"""A person with root at the department's server: the log's key, the database, and no key of a person."""
+"""A person with root on the department's server: has the log's key and the database, no person's key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLATE = "8XYZ123"
 
 
 def access_of(query: Query) -> Access:
-    """The entry of a search that no desk ran."""
+    """The access entry of a search that no desk ran."""
     return Access(
         action="search",
         elements=query.text(),
@@ -50,14 +50,14 @@ def access_of(query: Query) -> Access:
 
 
 def written_in(department: Department, request: int) -> bytes:
-    """What a delivery under a written request says of for whom it is."""
+    """The digest that a delivery under a written request has for its recipient."""
     note = department.desk.log.entry(request).note
     assert isinstance(note, ShareAsked)
     return written_digest(*written_of(note))
 
 
 def account_form(account: AccountSet, **changes: Any) -> AccountForm:
-    """The form that sets an account again as it is, but for these changes."""
+    """A form that sets an account as it is now, except for these changes."""
     form = AccountForm(
         user=account.user,
         name=account.name,
@@ -98,7 +98,7 @@ class Root:
         return access_of(self.query(plate))
 
     def session(self, key: Ed25519PrivateKey, by: Ed25519PrivateKey, user: str = VICTIM) -> bytes:
-        """A logon of that user with a session's key, certified by the key at hand."""
+        """Write a logon of the user with a session key that `by` certifies. Returns the session's digest."""
         session = digest_of("root's own token")
         at_us, public = self.stamp().at_us, key.public_key().public_bytes_raw()
         logon = Logon(user=user, proven=True, reason="", session=session, post="", totp_step=0)
@@ -119,27 +119,27 @@ class Root:
         door.tokens(desk.covered(entry), self.query(plate), [self.department.clock.us // DAY_US])
 
     def accomplice(self, user: str) -> tuple[Ed25519PrivateKey, bytes]:
-        """A person of the department who helps: the key of an own session, and its digest."""
+        """The session key of a person in the department who helps root, and the session's digest."""
         token = self.department.logon(user)
         given = read_token(token)
         assert given.key is not None
         return given.key, digest_of(token)
 
     def signed(self, user: str, call: str, form: object) -> tuple[Stamp, bytes]:
-        """What an accomplice signs: the stamp of an own session, and the statement of this call."""
+        """A stamp with an accomplice's own session, and their signed statement of this call."""
         key, session = self.accomplice(user)
         stamp = self.stamp(user, session)
         return stamp, sign_call(key, self.log.log_id, user, call, form, stamp.at_us)
 
 
 def problems(department: Department) -> tuple[str, ...]:
-    """What `department verify` says of the log."""
+    """The problems that `department verify` finds in the log."""
     log = department.desk.log
     return check_log.check(log.folder, log.public, keys=AuditKeys(log.folder / KEYS)).problems
 
 
 def by_a_key_that_root_set(root: Root) -> int:
-    """Root enters a key of its own for the victim, who has one."""
+    """Root enters its own key for the victim, who already has one."""
     terms = root.department.desk.policy.security
     key, made = new_key(terms, root.log.log_id, VICTIM, "root's own password")
     root.write(made, root.stamp())
@@ -153,7 +153,7 @@ def demand_named(
     plate: str = PLATE,
     words: str = "is not proven to be",
 ) -> None:
-    """An attack's entry opens nothing, in these words, and `department verify` names it, once."""
+    """Assert that the attack's entry is refused in these words, and `department verify` names it once."""
     assert problems(department) == ()
     root = Root(department)
     entry = attack(root)
@@ -166,7 +166,7 @@ def demand_named(
 
 
 def reasons(department: Department, form: int, entry: int) -> list[str]:
-    """What is wrong with an entry in a log of that form."""
+    """Why an entry would be rejected in a log of that form."""
     first, *others = department.desk.log.entries()
     assert isinstance(first.note, AccessLogOpened)
     known, found = SignedLog(), []
@@ -179,11 +179,11 @@ def reasons(department: Department, form: int, entry: int) -> list[str]:
 
 
 def covered_by(department: Department) -> CoveredByEntries:
-    """What `department verify` holds against the log beside its own rules, for `check_log.check`."""
+    """The rules that `department verify` gives to `check_log.check` in addition to its own."""
     return CoveredByEntries(FoldedLog({department.home.settings.name}), samples_of(department))
 
 
 def samples_of(department: Department) -> DrawnSamples:
-    """The samples of audits as `department verify` draws them again."""
+    """The samples of audits, as `department verify` draws them again."""
     log = department.desk.log
     return DrawnSamples(log.first_salt(CredentialSet.KIND), check_log.heads_of(log.folder))

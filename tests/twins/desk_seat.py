@@ -1,4 +1,4 @@
-"""Types `department` commands as a person who is logged on at a founded department, by its clock."""
+"""Types `department` commands as people who are logged on at a founded department, by its clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.department.desk.context import DeskContext
 
 
 class Seat:
-    """One terminal; each command names who types it."""
+    """One terminal; each command names the person who types it."""
 
     def __init__(
         self,
@@ -38,14 +38,14 @@ class Seat:
             monkeypatch.setattr(module, "now_us", lambda: department.clock.us)
 
     def type(self, who: str, *words: object) -> tuple[int, str, str]:
-        """(exit status, stdout, stderr); a refusal is one line that names the program."""
+        """Run a command; a refusal is one line with the program's name. Returns (status, stdout, stderr)."""
         self._who = who
         status = main([str(word) for word in words])
         said = self._capsys.readouterr()
         return status, said.out, said.err
 
     def refused(self, who: str, *words: object) -> tuple[int, str]:
-        """(exit status, the one line) of a command that does not go through."""
+        """Run a command that must be refused. Returns (status, the one line)."""
         status, out, err = self.type(who, *words)
         assert status != 0, out
         assert err.startswith("department: "), err
@@ -53,7 +53,7 @@ class Seat:
         return status, err
 
     def json(self, who: str, *words: object) -> Any:
-        """What one line of JSON says."""
+        """Run a command and parse the line of JSON that it prints."""
         status, out, err = self.type(who, "--json", *words)
         assert status == 0, err
         return json.loads(out)

@@ -18,8 +18,8 @@ TRUST = httpx.create_ssl_context()
 
 @contextmanager
 def serving(app: Any) -> Iterator[httpx.Client]:
-    """Serve `app` and give a client of it."""
-    # asyncio turns Nagle's algorithm off only for a socket that says TCP, not for protocol 0
+    """Serve `app`. Yields a client for it."""
+    # asyncio turns Nagle's algorithm off only for a socket with protocol TCP, not 0
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")

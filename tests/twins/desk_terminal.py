@@ -1,4 +1,4 @@
-"""Types `department` commands at a home of its own, as people who keep their authenticators."""
+"""Types `department` commands at a new home, as people who keep their authenticators."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEW = "correct horse 463"
 
 
 class Terminal:
-    """Types commands and keeps everybody's passwords and authenticators."""
+    """Types commands, and keeps the passwords and authenticators of all people."""
 
     def __init__(
         self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -30,8 +30,7 @@ class Terminal:
         monkeypatch.setattr(LogState, "phone_times", lambda _state: (self._phone_s() * 1_000_000,))
 
     def _phone_s(self) -> int:
-        """The time of everybody's phones, and the system's clock at the desk: half a minute later with each
-        code, for a code is good once."""
+        """The time on all phones and at the desk: half a minute later for each code, which is valid once."""
         return int(time.time()) + self._ahead_s
 
     def _code(self, secret: str) -> str:
@@ -49,11 +48,11 @@ class Terminal:
         return json.loads(out)  # type: ignore[no-any-return]
 
     def resume(self, token: str) -> None:
-        """Go on in a session."""
+        """Continue in a session."""
         self._environment.setenv("DEPARTMENT_TOKEN", token)
 
     def session(self, user: str) -> str:
-        """Log on as a person. The session's token."""
+        """Log on as a person. Returns the session's token."""
         password, secret = self.secrets[user]
         self._environment.setenv("DEPARTMENT_PASSWORD", password)
         self._environment.setenv("DEPARTMENT_CODE", self._code(secret))
@@ -73,7 +72,7 @@ class Terminal:
         self.keep(self.renewed, NEW)
 
     def type_new_code(self, _prompt: str) -> str:
-        """A code of the authenticator that was shown last."""
+        """Type a code of the authenticator that was shown last."""
         self.renewed = json.loads(self._capsys.readouterr().out)
         return self.new_code()
 

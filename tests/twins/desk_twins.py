@@ -1,5 +1,4 @@
-"""A small real department for the desk's tests: store with reads, people of every role, a witness, a
-clock."""
+"""A small real department for the desk's tests: a store with reads, all roles, a witness and a clock."""
 
 from __future__ import annotations
 
@@ -78,7 +77,7 @@ HOLD = HoldForm(
 
 @dataclass
 class StepClock:
-    """A clock that stands still until it is stepped."""
+    """A clock that moves only when a test steps it."""
 
     us: int = START_US
 
@@ -90,7 +89,7 @@ class StepClock:
 
 
 class SwitchedWitness:
-    """A real witness folder behind a line that can be cut."""
+    """A real witness's folder behind a line that can be cut."""
 
     def __init__(self, folder: Path, clock: Callable[[], int]) -> None:
         self.folder = WitnessFolder(folder)
@@ -111,7 +110,7 @@ class SwitchedWitness:
 
 @dataclass
 class Department:
-    """An opened department with everything a test steps."""
+    """An open department, with the clock, witness and people that a test controls."""
 
     home: DepartmentHome
     front: DeskContext
@@ -125,7 +124,7 @@ class Department:
         self.witness.close()
 
     def restart(self) -> None:
-        """Close the desk and open it again, by a snapshot of all that it knows."""
+        """Close the desk and open it again from a snapshot of its whole state."""
         self.desk.refresh()
         snapshot.write(self.desk.log, self.desk.book)
         self.close()
@@ -137,14 +136,14 @@ class Department:
         return self.front.desk
 
     def logon(self, user: str, *, post: str = "", proves: bool = True) -> str:
-        """A fresh session, as a command's; the clock moves on by a code's life."""
+        """Log on as a command would. The clock advances by the life of a code."""
         self.clock.step(31_000_000)
         password, secret = self.secrets[user]
         code = pyotp.TOTP(secret).at(self.clock.us // 1_000_000)
         return self.desk.logons.logon(user, password, code, post=post, proves=proves)
 
     def prove(self, user: str, token: str, name: str, form: object) -> None:
-        """A fresh proof of one call, which asks for it; the clock moves on by a code's life."""
+        """Give the fresh proof that a call asks for. The clock advances by the life of a code."""
         with pytest.raises(FreshProofError):
             self.call(name, token, form)
         self.clock.step(31_000_000)
@@ -154,11 +153,11 @@ class Department:
         return pyotp.TOTP(self.secrets[user][1]).at(self.clock.us // 1_000_000)
 
     def call(self, name: str, token: str, form: object) -> object:
-        """One line of the table."""
+        """Make one call of the desk's table."""
         return OPERATIONS[name].run(self.front, token, form)
 
     def searched(self, token: str, reads: Sequence[str]) -> tuple[int, ...]:
-        """Searches for the plates of these reads by the person of a session: their entries."""
+        """Search for the plates of these reads in a person's session. Returns the entries of the searches."""
         accesses = []
         for read in reads:
             day, number = divmod(self.reads.index(read), READS_A_DAY)
@@ -171,8 +170,7 @@ class Department:
         return tuple(accesses)
 
     def held(self, token: str, reads: Sequence[str] = (), **changes: Any) -> int:
-        """Place a hold on reads (the first, if none is named) that searches of this person found: its
-        number."""
+        """Search for these reads (by default the first) and place a hold on them. Returns its number."""
         names = tuple(reads) or self.reads[:1]
         form = replace(HOLD, reads=names, accesses=self.searched(token, names), **changes)
         placed = self.call("hold/place", token, form)
@@ -180,11 +178,11 @@ class Department:
         return placed.hold
 
     def plate(self, plate: str) -> Query:
-        """A search for one plate over the last ten days."""
+        """The query of a search for one plate over the last ten days."""
         return Query(plate=plate, since_us=self.clock.us - 10 * DAY_US, until_us=self.clock.us)
 
     def add_person(self, admin: str, user: str, roles: tuple[Role, ...], shift: Shift | None = None) -> None:
-        """A new person with their own password, not trained."""
+        """Add an untrained person, who then sets a password of their own."""
         form = AccountForm(
             user=user, name=user.title(), organisation="Monrovia PD", roles=roles, reason="hired", shift=shift
         )
@@ -194,7 +192,7 @@ class Department:
         self.own_password(given)
 
     def two_hands(self, name: str, token: str, form: Any, *, second: str = "super") -> Any:
-        """Make a call that may need a second person, with `second`'s approval where it does."""
+        """Make a call; if it needs a second person, `second` approves it."""
         try:
             return self.call(name, token, form)
         except NotYetError as error:
@@ -211,7 +209,7 @@ class Department:
         return self.call(name, token, replace(form, approval=number))
 
     def own_password(self, given: HandedOver) -> None:
-        """First logon: set one's own password and authenticator."""
+        """Log on for the first time: set a password and an authenticator of their own."""
         self.secrets[given.user] = (given.password, secret_of(given))
         token = self.logon(given.user)
         form = PasswordForm(old=given.password, new=PASSWORD)
@@ -219,7 +217,7 @@ class Department:
         self.desk.logons.logoff(token)
 
     def renew_authenticator(self, token: str, form: PasswordForm) -> str:
-        """Change password and authenticator of a session's person, with the new one's code: its secret."""
+        """Change a person's password and authenticator, with a code of the new one. Returns its secret."""
         fresh = self.call("user/authenticator", token, NothingForm())
         assert isinstance(fresh, HandedOver)
         secret = secret_of(fresh)
@@ -228,7 +226,7 @@ class Department:
         return secret
 
     def renew_password(self, user: str) -> None:
-        """The same person's password and authenticator, set again."""
+        """Change the person's password."""
         token = self.logon(user)
         old = self.secrets[user][0]
         fresh_password = PASSWORD if old != PASSWORD else f"another {PASSWORD}"
@@ -239,7 +237,7 @@ class Department:
         self.secrets[user] = (fresh_password, self.secrets[user][1])
 
     def arrive(self, us: int) -> None:
-        """Move the clock on to a time; where years go by, people renew their passwords and trainings."""
+        """Move the clock to a time. If years pass, people renew their passwords and training on the way."""
         while us - self.clock.us > 300 * DAY_US:
             self.clock.step(300 * DAY_US)
             lasting = [one for one, role in PEOPLE.items() if role not in {Role.DESIGNEE, Role.VENDOR}]
@@ -264,14 +262,14 @@ class Department:
         self.call("training/record", token, form)
 
     def new_root(self, *, signers: int = 2, document: bytes | None = None, **changes: object) -> bytes:
-        """A root file that follows the one in force, signed by that many offices."""
+        """A root file that succeeds the one in force, signed by that many offices."""
         keys = [load_ed25519(self.home.path / "root-keys" / f"{name}.key") for name in OFFICES]
         root = replace(self.desk.root, version=self.desk.root.version + 1, **changes)  # type: ignore[arg-type]
         return root_file.assemble(root, [root_file.sign(root, key) for key in keys[:signers]])
 
 
 def take_call(department: Department, role: str, call: str, *, back: bool = False) -> None:
-    """Adopt the next policy, which takes a call from a role, or gives it back."""
+    """Adopt a policy that takes a call away from a role, or gives it back."""
     version = department.desk.policy.version
     text = department.desk.policy_document.decode()
     text = text.replace(f"version = {version}\n", f"version = {version + 1}\n", 1)
@@ -297,8 +295,8 @@ def open_department(folder: Path, clock: StepClock, secrets: dict[str, tuple[str
 def quick_policy(document: bytes) -> bytes:
     """The next version of a policy file, for tests.
 
-    Passwords cost the least that it may set, and no planted mismatch comes by chance: a test owes its own,
-    and one alert in fifty would else be followed by another that the test did not raise.
+    Passwords cost as little as a policy may set. No mismatch is planted by chance, or one alert in fifty
+    would be followed by an alert that the test did not raise; a test plants its own.
     """
     text = document.decode().replace("version = 1\n", "version = 2\n", 1)
     text = text.replace("argon2_memory_kib = 65536", "argon2_memory_kib = 19456")
@@ -309,9 +307,9 @@ def quick_policy(document: bytes) -> bytes:
 def found_department(
     folder: Path, *, day_keys_ahead: int = 3, start_us: int = START_US, with_reads: bool = True
 ) -> Path:
-    """Make a department in `folder`, the way people make one: keys, witness, people, training, reads.
+    """Make a department in `folder` as people do: keys, witness, people, training, reads.
 
-    `start_us`: when the tests begin; the people were entered five days before.
+    `start_us`: when the tests begin; the people were entered five days earlier.
     """
     clock = StepClock(start_us - 5 * DAY_US)
     settings = Settings(name="Monrovia Police Department", day_keys_ahead=day_keys_ahead)
@@ -343,8 +341,8 @@ def found_department(
     _review_the_first_accounts(department)
     names = _deliver_three_days(home, start_us) if with_reads else []
     department.desk.refresh()
-    snapshot.write(department.desk.log, department.desk.book)  # each copy of this department opens by it
-    with mock.patch.object(followed_log, "SNAPSHOT_EVERY", 1):  # ... and its keys by what they followed here
+    snapshot.write(department.desk.log, department.desk.book)  # each copy of this department opens from it
+    with mock.patch.object(followed_log, "SNAPSHOT_EVERY", 1):  # the key service too opens from a snapshot
         show_log(department.front)
     department.close()
     watched.close()
@@ -354,7 +352,7 @@ def found_department(
 
 
 def _deliver_three_days(home: DepartmentHome, start_us: int) -> list[str]:
-    """A unit's reads of the three days before; their names."""
+    """Deliver a unit's reads of the last three days. Returns their names."""
     unit = UnitTwin(home, Ed25519PrivateKey.generate(), "car-7")
     names: list[str] = []
     for day in range(3):
@@ -369,7 +367,7 @@ def _deliver_three_days(home: DepartmentHome, start_us: int) -> list[str]:
 
 
 def _review_the_first_accounts(department: Department) -> None:
-    """The first approver's account was made by the administrator alone: the reviewer closes that finding."""
+    """Close the finding that the administrator made the first approver's account without a second person."""
     (number,) = look_daily(department.front)
     reviewer = department.logon("reviewer1")
     form = AuditCloseForm(finding=number, verdict="justified", note="the first account of the department")
@@ -377,7 +375,7 @@ def _review_the_first_accounts(department: Department) -> None:
 
 
 def open_copy(folder: Path) -> Department:
-    """The department of a copied folder, a few days later."""
+    """Open the department in a copied folder, a few days later."""
     saved = json.loads((folder / "secrets.json").read_text())
     secrets = {user: (str(password), str(totp)) for user, (password, totp) in saved["secrets"].items()}
     department = open_department(folder, StepClock(), secrets)

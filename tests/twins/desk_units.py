@@ -1,5 +1,4 @@
-"""A unit as the store sees it: signs leaves, seals elements to a day key, delivers them through the
-key service."""
+"""A unit as the store sees it: signs leaves, seals to a day key, delivers through the key service."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ METRES_A_DEGREE = 111_195.0
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """One vehicle pass; `north_m` places it. `clock`: what the unit's clock knew."""
+    """One pass of a vehicle. `north_m`: how far north; `clock`: how well the unit knew the time."""
 
     plate: str
     at_us: int
@@ -85,7 +84,7 @@ class UnitTwin:
         self._keys.close()
 
     def deliver(self, passes: list[Pass], *, received_us: int) -> list[str]:
-        """Make, seal and hand over reads of one epoch; the names of the reads."""
+        """Make, seal and deliver reads of one epoch. Returns their names."""
         return self._hand_over(
             [
                 (
@@ -104,12 +103,12 @@ class UnitTwin:
         )
 
     def join(self, *, received_us: int) -> None:
-        """Hand over what a unit records when it joins a department."""
+        """Deliver the records that a unit makes when it joins a department."""
         said = FileInForce(name=ENROLLMENT, version=1, digest=bytes(32), record=len(self._leaves))
         self.deliver_records([said], received_us=received_us)
 
     def deliver_records(self, records: list[Record], *, received_us: int) -> list[str]:
-        """Make, seal and hand over other records, such as alerts; their names."""
+        """Make, seal and deliver other records, such as alerts. Returns their names."""
         return self._hand_over(
             [(one.KIND, one.KEY_CLASS, {ENTRY: codec.to_bytes(one)}) for one in records], received_us
         )

@@ -1,4 +1,4 @@
-"""People at the desk who verify alerts through its calls, each answer kept as the JSON that a client gets."""
+"""People at the desk who verify alerts through its calls; each answer is kept as the JSON of a client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sync.department.desk.json_forms import to_json
 
 @dataclass
 class Verifier:
-    """One person with a session. `answers`: (call, JSON) of each. `strokes`: beyond the typed texts."""
+    """A person with a session. `answers`: (call, JSON) of each; `strokes`: keys besides typed texts."""
 
     department: Department
     token: str
@@ -46,14 +46,14 @@ class Verifier:
         return found
 
     def types(self, alert: str, plate: str, state: str) -> Compared:
-        """Plate, Tab, state, Enter."""
+        """Type the plate, Tab, the state, Enter."""
         self.strokes += 2
         found = self._call("alert/transcribe", TranscribeForm(alert=alert, plate=plate, state=state))
         assert isinstance(found, Compared)
         return found
 
     def answers_fit(self, alert: str, fit: Fit = Fit.YES) -> Compared:
-        """One key."""
+        """Answer with one key whether the vehicle fits."""
         self.strokes += 1
         found = self._call("alert/answer", AnswerForm(alert=alert, fit=fit))
         assert isinstance(found, Compared)
@@ -73,7 +73,7 @@ class Verifier:
 
 
 def confirmed_and_closed(person: Verifier, car: Car, plate: str, **facts: Any) -> Compared:
-    """A true alert from its raising to its end: a picture that a planted mismatch may show later."""
+    """Raise a true alert, confirm and close it: a planted mismatch may show its picture later."""
     name = car.raises(plate, **facts)
     (line,) = [one for one in person.listed() if name_of(person.department, one.alert) == name]
     made = person.verifies(line.alert, plate)
@@ -83,12 +83,12 @@ def confirmed_and_closed(person: Verifier, car: Car, plate: str, **facts: Any) -
 
 
 def name_of(department: Department, number: str) -> str:
-    """The name that the log has for an alert's number."""
+    """The name in the log of the alert with this number."""
     row = department.desk.book.alerts.find(number)
     assert row is not None
     return row.known.alert
 
 
 def planted_now(department: Department) -> list[str]:
-    """The numbers of open planted mismatches, as no verifier can ask for them."""
+    """The numbers of the open planted mismatches, which no verifier can ask for."""
     return [str(row.number) for row in department.desk.book.alerts.open() if row.planted]

@@ -1,4 +1,4 @@
-"""Nets that draw what a perfect net would say, and readings and evidence of known texts."""
+"""Nets that give the output of a perfect net, and readings and evidence for known texts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DECODING = Decoding(TEXT, ConfidenceRules(), FormatPrior(CODES))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """A text that is known already, as what evidence comes to."""
+    """A text that is already known, in place of one that evidence adds up to."""
 
     text: PlateText
     features: Mapping[str, float] = field(repr=False, default_factory=dict)
@@ -51,12 +51,12 @@ class Told:
 
 
 def labels(text: str) -> tuple[int, ...]:
-    """Class numbers of a text."""
+    """The class numbers of a text."""
     return tuple(ALPHABET.index(character) for character in text)
 
 
 def quantised(real: NDArray[np.float64], scale: float, zero: int) -> NetOutput:
-    """A tensor as an int8 net writes it."""
+    """A tensor as the int8 output of a net."""
     return NetOutput(np.clip(np.rint(real / scale) + zero, -128, 127).astype(np.int8), scale, zero)
 
 
@@ -101,7 +101,7 @@ def column_logits(text: str, *, sure: float = 9.0, noise: float = 0.0, seed: int
 
 
 def slot_logits(text: str, *, sure: float = 6.0) -> NDArray[np.float32]:
-    """Second head's logits (10, 37) of a text."""
+    """The second head's logits (10, 37) for a text."""
     out = np.zeros((10, CLASSES), np.float32)
     for slot in range(10):
         out[slot, labels(text[slot])[0] if slot < len(text) else NO_CHARACTER] += sure
@@ -116,14 +116,14 @@ class DrawnDetector:
     plates: Sequence[tuple[Corners, float]] = ()
 
     def invoke(self, luma: NDArray[np.uint8]) -> Mapping[str, NetOutput]:
-        """The maps of its plates, in net px."""
+        """The maps of its plates, in pixels of the net."""
         assert luma.shape == self.size
         return detector_maps(self.plates, self.size)
 
 
 @dataclass(slots=True)
 class ScriptedReader:
-    """A reader net that reads the texts of its script, one a look, the last for ever."""
+    """A reader net that reads the texts of its script, one per call, and then repeats the last."""
 
     script: list[str]
     corners: Sequence[float] = (-0.46, -0.44, 0.46, -0.44, 0.46, 0.44, -0.46, 0.44)
@@ -131,7 +131,7 @@ class ScriptedReader:
     looks: int = 0
 
     def invoke(self, luma: NDArray[np.uint8]) -> Mapping[str, NetOutput]:
-        """Columns, slots, corners and jurisdiction of the next text."""
+        """The columns, slots, corners and jurisdiction for the next text."""
         assert luma.shape == self.size
         text = self.script[min(self.looks, len(self.script) - 1)]
         self.looks += 1
@@ -144,7 +144,7 @@ class ScriptedReader:
 
 
 def reader_card(**patch: float | bool) -> ReaderCard:
-    """A reader's card for nets of this file."""
+    """A model card for the reader nets in this module."""
     return ReaderCard(
         path=Path("plate-reader.toml"),
         model=ModelFile(kind="plate-reader", file="plate-reader.tflite", sha256="0" * 64),
@@ -177,7 +177,7 @@ def _judged(text: str, sure: float, noise: float, seed: int) -> PlateText:
 
 
 def evidence(text: str, *, sure: float = 9.0, noise: float = 0.0, seed: int = 0) -> Evidence:
-    """What one frame says of a plate with that text."""
+    """The evidence from one frame of a plate with that text."""
     return _spelt(text, sure, noise, seed)
 
 
@@ -190,7 +190,7 @@ def box_at(x: float, y: float, width: float = 100.0, score: float = 0.8) -> Plat
 
 
 def patch_of(plate: str) -> U8:
-    """Spots that look like no other plate's."""
+    """A patch of spots that no other plate's patch resembles."""
     return np.random.default_rng(list(plate.encode())).integers(0, 256, (12, 36), np.uint8)
 
 
@@ -203,7 +203,7 @@ def reading(
     seed: int = 0,
     plate: str | None = None,
 ) -> PlateReading:
-    """A reading of that text at that place, right unless the plate is another one."""
+    """A reading of that text at that place; wrong only if the test gives another plate."""
     return PlateReading(
         box=box,
         judged=Told(text=_judged(text, sure, noise, seed)),
@@ -215,12 +215,12 @@ def reading(
 def frame(
     *readings: PlateReading, unread: Sequence[PlateBox] = (), confirmed: Sequence[Confirmation] = ()
 ) -> FrameReadings:
-    """One frame's plates."""
+    """The plates in one frame."""
     return FrameReadings(readings=readings, unread=tuple(unread), confirmed=tuple(confirmed))
 
 
 def as_asked(tracker: Tracker, plates: Sequence[PlateReading]) -> FrameReadings:
-    """What a reader would give of these plates: as a tracker wants them read, confirmed or left unread."""
+    """What a reader gives for these plates: read, confirmed or left unread, as the tracker asks."""
     readings: list[PlateReading] = []
     unread: list[PlateBox] = []
     confirmed: list[Confirmation] = []

@@ -1,4 +1,4 @@
-"""Small real JPEGs of a pass, drawn: the plate patch and the overview that a twin of a unit seals."""
+"""Small drawn JPEGs of a pass: the plate patch and the overview that a twin of a unit seals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _plate(text: str) -> Image.Image:
 
 @functools.cache
 def patch(text: str) -> bytes:
-    """The plate alone: JPEG, 192x96."""
+    """The plate patch: JPEG, 192x96."""
     return _jpeg(_plate(text))
 
 

@@ -1,4 +1,4 @@
-"""The real unit behind the console in a home of its own: ledger on disk, a camera that the test fills."""
+"""The real unit behind the console, in its own home: a ledger on disk, a camera that the test feeds."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def a_read() -> Read:
 
 
 def a_frame(width: int, height: int) -> Frame:
-    """A dark one."""
+    """A dark frame."""
     return Frame(
         luma=np.zeros((height, width), np.uint8), chroma=None, lores=None, sequence=0, exposure_us=None,
         gain=None, captured=SetClock(NOW_US).now(), source="test",
@@ -41,7 +41,7 @@ def a_frame(width: int, height: int) -> Frame:
 
 
 def enroll(home: Path) -> SyncFolder:
-    """Membership as enrollment leaves it behind, of a department whose command key is the test's."""
+    """Write the files of an enrollment in a department whose command key the test holds."""
     folder = SyncFolder.of(home)
     folder.make()
     key = COMMAND.public_key().public_bytes_raw()
@@ -60,7 +60,7 @@ class Home:
     """A home with its unit; `frames` are what the camera gives."""
 
     def __init__(self, path: Path, *, born_us: int | None = None) -> None:
-        """born_us: what the clock says when the log is made; by default, any other than the test's."""
+        """born_us: the time when the log is made; by default, not the test's time."""
         self.path, self.machine = path, RememberedMachine({"depot": "secret"})
         self.clock = SetClock(NOW_US if born_us is None else born_us)
         if born_us is not None:

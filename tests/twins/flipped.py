@@ -1,12 +1,12 @@
-"""Damage that always changes something, for tests of what notices it."""
+"""Damage that always changes something, for tests of what detects it."""
 
 from __future__ import annotations
 
 
 def flip(data: bytes, at: int = -1) -> bytes:
-    """The bytes with one bit of one of them turned.
+    """The data with one bit flipped.
 
-    A fixed byte written instead changes nothing once in 256: random data held it already.
+    Writing a fixed byte would change nothing in one case of 256: random data has it already.
     """
     changed = bytearray(data)
     changed[at] ^= 1

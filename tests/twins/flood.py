@@ -30,7 +30,7 @@ def _demand_loopback(host: str, count: int) -> None:
 
 @contextlib.contextmanager
 def bare_connections(port: int, count: int, host: str = LOOPBACK) -> Iterator[int]:
-    """Hold so many TCP connections that say nothing; how many could be opened."""
+    """Hold this many TCP connections that send nothing. Returns how many opened."""
     _demand_loopback(host, count)
     held: list[socket.socket] = []
     try:
@@ -47,7 +47,7 @@ def bare_connections(port: int, count: int, host: str = LOOPBACK) -> Iterator[in
 
 @contextlib.contextmanager
 def silent_clients(port: int, count: int, host: str = LOOPBACK) -> Iterator[int]:
-    """Hold so many TLS connections that shake hands and then say nothing; how many could be opened."""
+    """Hold this many TLS connections that shake hands, then send nothing. Returns how many opened."""
     _demand_loopback(host, count)
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -66,7 +66,7 @@ def silent_clients(port: int, count: int, host: str = LOOPBACK) -> Iterator[int]
 
 
 def logons(port: int, count: int, host: str = LOOPBACK) -> dict[int, int]:
-    """Send so many wrong logons, twenty at once; how often each status came back (0: no answer)."""
+    """Send this many wrong logons, twenty at once. Returns the count of each status (0: no answer)."""
     _demand_loopback(host, count)
     body = {"user": "chief", "password": "x" * 200, "code": "000000"}
     statuses: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""What root writes in a person's name: entries that nothing stands behind, for attacks on the log."""
+"""Entries that root writes in a person's name, with no proof of that person, for attacks on the log."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """libcamera's Python binding without a camera, so that picamera2's own classes run on any machine.
 
-Only what lies below picamera2 is replaced. Calls are refused as libcamera refuses them in a wrong state
+Only what is below picamera2 is replaced. Calls in a wrong state are refused as libcamera refuses them
 (camera.h, "Camera Operation": available, acquired, configured, running), so a driver that forgets a step
-fails here as well.
-A test holds the other end: `sensor` says what the sensor does.
+fails here too. A test controls the hardware through `sensor`.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Orientation(enum.Enum):
 
 
 class Transform:
-    """A value; picamera2 gives it its comparison."""
+    """A plain value; picamera2 adds its comparison."""
 
     def __init__(
         self, other: Transform | None = None, *, hflip: int = 0, vflip: int = 0, transpose: int = 0
@@ -65,7 +64,7 @@ class Transform:
 
 
 class ColorSpace:
-    """A value; `full` says whether luma reaches from 0 to 255."""
+    """A plain value; `full`: whether luma ranges from 0 to 255."""
 
     class YcbcrEncoding(enum.Enum):
         Null, Rec601, Rec709 = range(3)
@@ -135,7 +134,7 @@ class SensorConfiguration:
 
 
 class ControlId:
-    """One control or property; picamera2 keys its tables by it."""
+    """A control or property; picamera2 uses it as a key."""
 
     def __init__(self, name: str, kind: ControlType) -> None:
         self.name, self.type = name, kind
@@ -183,11 +182,11 @@ class FrameBuffer:
     def __init__(self, planes: Sequence[Plane]) -> None:
         self.planes = list(planes)
         self.metadata = FrameMetadata(FrameMetadata.Status.Success)
-        self._kept = os.dup(planes[0].fd)  # libcamera keeps descriptors of its own
+        self._kept = os.dup(planes[0].fd)  # libcamera keeps its own descriptors
         self._memory = mmap.mmap(self._kept, planes[0].length)
 
     def write(self, pixels: NDArray[np.uint8]) -> None:
-        """What the sensor's DMA does."""
+        """Write to the buffer as the sensor's DMA does."""
         self._memory[: pixels.size] = pixels.tobytes()
 
     def __del__(self) -> None:
@@ -235,7 +234,7 @@ class CameraConfiguration:
         return iter(self._streams)
 
     def validate(self) -> Status:
-        """Rows are padded to 64 bytes, as the Pi's ISP wants them."""
+        """Pad rows to 64 bytes, as the Pi's ISP requires."""
         for stream in self._streams:
             if sensor.adjusts_to and stream.role is not StreamRole.Raw:
                 stream.pixel_format = PixelFormat(sensor.adjusts_to)
@@ -269,29 +268,29 @@ class Request:
 
 
 class Sensor:
-    """What a test says of the camera below: whether it is there, delivers, hangs, and how it stamps."""
+    """The test's control of the hardware: whether it is there, delivers or hangs, and its timestamps."""
 
     def __init__(self) -> None:
         self.present = True
         self.held_elsewhere = False  # another program has acquired it
         self.silent = False  # queued requests stay where they are
         self.hangs_in: frozenset[str] = frozenset()  # calls of Camera that never return
-        self.hangs_s = 60.0  # a test that fails still ends
-        self.released = threading.Event()  # ends what hangs, when the test is over
+        self.hangs_s = 60.0  # so that a failing test still ends
+        self.released = threading.Event()  # set at the end of a test: releases hanging calls
         self.ns_per_tick = 1
         self.stamps_as: Callable[[int], int] = lambda ns: ns
-        self.adjusts_to = ""  # the pixel format that it makes of any other
+        self.adjusts_to = ""  # the pixel format that replaces any other
         self.frame_us = 5_000
         self.tells_duration = True
-        self.torn = 0  # so many of the next frames have a second stream that did not arrive whole
-        self.missed = 0  # frames that pass before the next one is delivered
-        self.state: list[str] = []  # what was called, in order
+        self.torn = 0  # how many of the next frames have an incomplete second stream
+        self.missed = 0  # how many frames are dropped before the next delivery
+        self.state: list[str] = []  # the calls, in order
         self.applied: dict[str, Any] = {}  # controls in force
         self.unadvertised: frozenset[str] = frozenset()
         self.stamped_ns = 0
 
     def calls(self, name: str) -> None:
-        """One call of the binding arrives."""
+        """Record a call of the binding; hang if the test wants it to."""
         self.state.append(name)
         if name in self.hangs_in:
             self.released.wait(self.hangs_s)
@@ -394,7 +393,7 @@ class Camera:
         missed, sensor.missed = sensor.missed, 0
         now_ns = time.monotonic_ns()
         last_ns = sensor.stamped_ns or now_ns - 2 * frame_ns
-        # exactly one frame apart, but never ahead of the clock
+        # exactly one frame apart, but never later than the clock
         sensor.stamped_ns = (
             min(last_ns + (1 + missed) * frame_ns, now_ns) if now_ns - last_ns < 1e9 else now_ns
         )
@@ -418,7 +417,7 @@ class Camera:
 
 
 def pixels(stream: StreamConfiguration) -> NDArray[np.uint8]:
-    """YUV420 with black on the left and white on the right; the padding holds noise that is not a picture."""
+    """YUV420 with black on the left and white on the right; the padding contains noise."""
     full = stream.color_space is not None and stream.color_space.range is ColorSpace.Range.Full
     black, white = (0, 255) if full else (16, 235)
     width, height, rows = stream.size.width, stream.size.height, (stream.size.height + 1) // 2
@@ -430,7 +429,7 @@ def pixels(stream: StreamConfiguration) -> NDArray[np.uint8]:
 
 
 class CameraManager:
-    """The one manager of a process, with the eventfd that picamera2 listens to."""
+    """The only manager of a process, with the eventfd that picamera2 polls."""
 
     _one: ClassVar[CameraManager | None] = None
 
@@ -464,7 +463,7 @@ class CameraManager:
 
 
 def fresh_sensor() -> Sensor:
-    """Another test begins: a camera that works, and that no one holds."""
+    """Prepare for another test: a camera that works and is not in use."""
     global sensor  # noqa: PLW0603 - libcamera has one manager a process, and so has its stand-in
     sensor.released.set()
     sensor = Sensor()

@@ -1,4 +1,4 @@
-"""The department's list in its versions, and an enrolled unit behind a line that says what it likes."""
+"""Versions of the department's list, and an enrolled unit to which a line may send anything."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sync.hot_lists.held import HeldLists
 
 VERSIONS: tuple[frozenset[int], ...] = (
     frozenset(range(60)),
-    frozenset(range(1, 61)),  # one goes, one comes
-    frozenset(range(1, 60)),  # the one that came goes again
-    frozenset(range(60)) - {7},  # the first comes back, another goes
+    frozenset(range(1, 61)),  # one removed, one added
+    frozenset(range(1, 60)),  # the added one removed again
+    frozenset(range(60)) - {7},  # the first back again, another removed
     frozenset(range(1, 62)) - {7},
 )
 
@@ -37,7 +37,7 @@ def push(department: Department, numbers: frozenset[int]) -> None:
 
 
 def sent(department: Department, name: str) -> bytes:
-    """The newest message of this name that units are offered."""
+    """The newest message of this name that the department offers units."""
     with department.store.read() as connection:
         _, message = out(connection, name)
     assert message
@@ -45,7 +45,7 @@ def sent(department: Department, name: str) -> bytes:
 
 
 class Unit:
-    """An enrolled unit behind a line that says what it likes."""
+    """An enrolled unit that takes whatever the line sends."""
 
     def __init__(self, folder: Path, department: Department) -> None:
         self.joined = Joined(folder, department, folder.name)

@@ -1,4 +1,4 @@
-"""Entries of the access log made by hand, for rules that read nothing else."""
+"""Handmade entries of the access log, for tests of rules that read nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GROUND = Ground(
 
 
 def entry(sequence: int, user: str, note: Note, at_us: int = NOW_US) -> Entry:
-    """An entry of this person."""
+    """An entry by this user."""
     stamp = Stamp(at_us=at_us, user=user, role="ccat", organisation="PD", session=b"", demo=True)
     return EntryOf(sequence=sequence, stamp=stamp, note=note)
 
@@ -48,7 +48,7 @@ def account(user: str, *roles: Role, active: bool = True, keys: tuple[bytes, ...
 
 
 def accounts(*notes: tuple[str, Note]) -> Accounts:
-    """The roster after these notes, each with the person who made it."""
+    """The accounts after these notes, given as (user who made it, note)."""
     made = Accounts()
     for at, (user, note) in enumerate(notes):
         made.apply(entry(at, user, note, NOW_US + at))
@@ -56,7 +56,7 @@ def accounts(*notes: tuple[str, Note]) -> Accounts:
 
 
 def code_of(call: Callable[..., object], *args: Any, **named: Any) -> str:
-    """The code of a call's refusal, or the words of an error that has none; empty if it passes."""
+    """The code with which a call is refused, the text of an error without a code, or "" on success."""
     try:
         call(*args, **named)
     except DeskRefusal as refused:
@@ -67,7 +67,7 @@ def code_of(call: Callable[..., object], *args: Any, **named: Any) -> str:
 
 
 def refused(code: str, call: Callable[..., object], *args: Any, **named: Any) -> None:
-    """The call is refused by this code."""
+    """Assert that the call is refused with this code."""
     with pytest.raises(DeskRefusal) as raised:
         call(*args, **named)
     assert raised.value.code == code

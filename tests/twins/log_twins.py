@@ -1,4 +1,4 @@
-"""An access log of look-ups, with witnesses that can be cut off, and a publisher as the server has it."""
+"""An access log of look-ups, witnesses that can be cut off, and a publisher like the server's."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def look_up(number: int) -> Access:
 
 
 class Log:
-    """An access log with a witness, and a publisher as the server has it."""
+    """An access log with a witness, and a publisher like the server's."""
 
     def __init__(
         self, folder: Path, witnesses: int = 1, quorum: int = 1, key: Ed25519PrivateKey | None = None
@@ -84,7 +84,7 @@ class Log:
 
 
 class SlowLink:
-    """A witness behind a line that can be cut, hang or refuse; counts what it is asked."""
+    """A witness behind a line that can be cut, hang or refuse; counts the requests."""
 
     def __init__(self, log: Log, inner: FolderWitness) -> None:
         self.log, self.inner, self.asked, self.away, self.forked = log, inner, 0, False, False
@@ -92,7 +92,7 @@ class SlowLink:
     def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
         self.asked += 1
         if self.away:
-            self.log.now += 5  # a time-out
+            self.log.now += 5  # the length of a timeout
             raise LinkError("a time-out", where="witness")
         if self.forked:
             raise ForkedLogError("no continuation", where="witness")
@@ -102,4 +102,4 @@ class SlowLink:
         return self.inner.newest(origin)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""

@@ -1,9 +1,8 @@
-"""A simulated year of look-ups at one department, with misuse planted among them.
+"""A simulated year of look-ups at one department, some of which are planted misuse.
 
-Honest work: cases with one to three plates, asked for by a team of one to four and run by communications on
-their shift; one case in a hundred is long (a plate five to twelve times under its one number, by
-the team; one
-long case in seven has a lone investigator); some overtime; now and then a busy incident.
+Honest work: cases with one to three plates, requested by a team of one to four and run by communications on
+their shift; some overtime; now and then a busy incident. In one case of a hundred, the team looks a plate up
+five to twelve times under its case number; one of these long cases in seven has a lone investigator.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Year:
-    """All look-ups in order, the planted patterns as sets of entries by kind, and everybody's shift."""
+    """All look-ups in order, the entries of each planted pattern by kind, and each person's shift."""
 
     look_ups: list[LookUp]
     planted: list[tuple[str, frozenset[int]]]
@@ -46,7 +45,7 @@ class _Draft:
 
 
 def _on_shift(chance: random.Random, day: int, runner: int) -> int:
-    """A moment of a day within a runner's eight hours."""
+    """A time on a day within a runner's eight hours."""
     start = (runner % 3) * 480
     return (
         YEAR_START_US
@@ -57,7 +56,7 @@ def _on_shift(chance: random.Random, day: int, runner: int) -> int:
 
 
 def simulate(count: int, patterns_a_kind: int, seed: int) -> Year:
-    """A year with about `count` honest look-ups."""
+    """Simulate a year with about `count` honest look-ups."""
     chance = random.Random(seed)
     runners = [f"comm{n}" for n in range(12)]
     staff = [f"officer{n}" for n in range(120)]
@@ -74,7 +73,7 @@ def simulate(count: int, patterns_a_kind: int, seed: int) -> Year:
     def honest(day: int, name: str, what: str, number: str) -> None:
         runner = chance.randrange(12)
         at_us = _on_shift(chance, day, runner)
-        if chance.random() < 0.0003:  # called out beyond the shift
+        if chance.random() < 0.0003:  # called in outside the shift
             at_us += chance.randrange(60, 240) * MINUTE_US
         drafts.append(_Draft(at_us, runners[runner], name, what, number))
 
@@ -120,7 +119,7 @@ def simulate(count: int, patterns_a_kind: int, seed: int) -> Year:
 def _pattern(
     chance: random.Random, kind: str, index: int, plate: object, runners: list[str], staff: list[str]
 ) -> list[_Draft]:
-    """One person's misuse."""
+    """Plant one person's misuse."""
     make = plate  # a function
     assert callable(make)
     runner = chance.randrange(12)

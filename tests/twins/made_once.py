@@ -1,4 +1,4 @@
-"""What takes long to make and nobody changes: made once in a run of the tests, for all of its workers."""
+"""Makes what is slow to make and never changes once per run, for all workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """The folder that `make` fills, in the folder of the run; a worker that comes later waits for it."""
+    """The folder that `make` fills; only the first worker calls it, and the others wait for it."""
     own = factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     folder, unfinished = shared / name, shared / f"{name}.unfinished"

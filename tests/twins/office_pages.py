@@ -1,4 +1,4 @@
-"""What a test of the office's pages fills in and counts."""
+"""Helpers that fill in forms of the office's pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sync.department.ground.local_time import local
 
 
 def form_of(sheet: Sheet, act: str, path: str = "", **fixed: str) -> dict[str, str]:
-    """The fields of the page's form for one call, and of one row."""
+    """The fields of the form on a page for one call, or for one of its rows."""
     found = [
         fields
         for action, fields in sheet.forms
@@ -28,7 +28,7 @@ def entered(department: Department, kind: type) -> int:
 
 
 def typed(department: Department, days: int) -> str:
-    """A time as a browser sends one, so many days from now."""
+    """A time this many days from now, in the form that a browser sends."""
     at = local(department.clock.us, department.desk.policy.zone) + timedelta(days=days)
     return at.strftime("%Y-%m-%dT%H:%M")
 

@@ -1,4 +1,4 @@
-"""A department's package, taken apart and put together again by a person with the log key."""
+"""A department's package, unpacked and signed again by a person with the log key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sync.department.desk import sheet_people
 
 @contextmanager
 def earlier_program(version: int) -> Iterator[None]:
-    """A department that makes packages of the format before full names, with a sheet of this version."""
+    """Make packages in the format before full names, with a sheet of this version."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(package, "FORMAT", package.NO_NAMES)
         patch.setattr(cover_sheet, "SheetFacts", partial(cover_sheet.SheetFacts, version=version))
@@ -33,13 +33,13 @@ def earlier_program(version: int) -> Iterator[None]:
 
 
 def unpacked(data: bytes) -> dict[str, bytes]:
-    """Its files."""
+    """The files in a package, by name."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
 def signed_again(files: dict[str, bytes], key: Ed25519PrivateKey, **changes: Any) -> bytes:
-    """A package of these files, with a head that lists them all; `changes`: other fields of the head."""
+    """A package of these files, with a head that lists them all; `changes` replaces fields of the head."""
     left = {name: data for name, data in files.items() if name not in {package.HEAD, "SHA256SUMS"}}
     signed = envelope.open_signed(
         files[package.HEAD], key.public_key(), context=package.CONTEXT, limit=16 << 20

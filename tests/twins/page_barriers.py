@@ -1,4 +1,4 @@
-"""What a page must have for people who do not see it, use no mouse, or read it at twice the size."""
+"""What a page must have for people who cannot see it, use no mouse, or read it at twice the size."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Outline(HTMLParser):
             texts.append(data)
 
     def every(self, *tags: str) -> list[tuple[dict[str, str], str]]:
-        """(attributes, text) of each element of these tags."""
+        """The (attributes, text) of each element with one of these tags."""
         return [
             (given, " ".join("".join(texts).split())) for tag, given, texts in self.elements if tag in tags
         ]
 
 
 def barriers(html: str) -> list[str]:
-    """What is missing of a page, a line each."""
+    """What a page lacks, one line each."""
     page = Outline(html)
     ids = Counter(given["id"] for _, given, _ in page.elements if "id" in given)
     found = [f"the id {one} is there {count} times" for one, count in ids.items() if count > 1]
@@ -100,8 +100,10 @@ def barriers(html: str) -> list[str]:
 
 
 def _hasty(page: Outline) -> list[list[str]]:
-    """The buttons of each form with a field to type in that say different things, none of them the one that
-    is meant (marked go): Enter in the field sends the first."""
+    """Forms with a text field and several different buttons of which none is marked as the default (go).
+
+    Enter in the field would press the first button.
+    """
     forms: list[list[tuple[str, dict[str, str], str]]] = [[]]
     for one in page.elements:
         if one[0] == "form":

@@ -1,4 +1,4 @@
-"""A real chromium on the pages of a served department, driven by Playwright."""
+"""A real Chromium, driven by Playwright, on the pages of a department's server."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ PATIENCE_MS = 300_000  # the machine may be loaded
 COLOR_RULES = (
     "color-contrast",
     "link-in-text-block",
-)  # all of axe's rules that night can break and day does not
+)  # the only axe rules that the dark scheme can break and the light one cannot
 AXE_OPTIONS: dict[str, object] = {
     "resultTypes": ["violations"],
-    "selectors": False,  # what a fault says is the element as it is written
+    "selectors": False,  # a fault shows the element's markup instead
     "iframes": False,
-    "preload": False,  # no page has a style sheet or a film of another place
+    "preload": False,  # no page has style sheets or media from elsewhere
 }
-# the rows of a table are of one template: a dozen of them say it all
+# all rows of a table come from one template, so a dozen of them are enough
 FAULTS = """options => axe.run({exclude: [['tbody tr:nth-child(n+13)']]}, options).then(found =>
   found.violations.map(one => one.id + ': ' + one.nodes[0].html.slice(0, 200)))"""
 
 
 @dataclass
 class Window:
-    """One person's browser: its own cookies, and what the page complained of."""
+    """One person's browser, with its own cookies and the errors that its pages logged."""
 
     context: BrowserContext
     page: Page
@@ -52,7 +52,7 @@ class Window:
     complaints: list[str] = field(default_factory=list)
 
     def logon(self, user: str, *, then: str = "/") -> None:
-        """Log on through the page, by keyboard alone."""
+        """Log on through the page, using only the keyboard."""
         self.department.clock.step(31_000_000)
         self.page.goto(f"{self.base}/logon?next={then}")
         self.page.locator("#user").press_sequentially(user)
@@ -67,7 +67,7 @@ class Window:
         self.page.goto(self.base + path)
 
     def cut_off(self) -> list[str]:
-        """What is wider than the window: the page, or a table in it, which then is scrolled sideways."""
+        """What is wider than the window: the page, or a table in it that must be scrolled sideways."""
         wide = "(one) => one.scrollWidth > one.clientWidth"
         parts = self.page.locator(".scroll").all()
         tables = [str(one.get_attribute("aria-label")) for one in parts if one.evaluate(wide)]
@@ -75,14 +75,14 @@ class Window:
         return [f"{self.page.url}: {one}" for one in page + tables]
 
     def faults(self, *rules: str) -> list[str]:
-        """What axe-core finds on the page, of any grade. rules: these alone."""
+        """What axe-core finds on the page, whatever its impact. rules: check only these."""
         if not self.page.evaluate("typeof window.axe === 'object'"):
             self.page.evaluate(AXE_SCRIPT)
         options = AXE_OPTIONS | ({"runOnly": {"type": "rule", "values": list(rules)}} if rules else {})
         return [f"{self.page.url}: {fault}" for fault in self.page.evaluate(FAULTS, options)]
 
     def faults_by_day_and_night(self) -> list[str]:
-        """The same in both color schemes: every rule by day, those of colors by night."""
+        """The same in both color schemes: every rule in the light one, only those of colors in the dark."""
         self.page.emulate_media(color_scheme="light")
         found = self.faults()
         self.page.emulate_media(color_scheme="dark")
@@ -90,7 +90,7 @@ class Window:
 
 
 def prove(window: Window, user: str) -> None:
-    """Fill in the page of a fresh proof; the clock moves on by a code's life."""
+    """Fill in the page for a fresh proof. The clock advances by the life of a code."""
     window.page.get_by_role("heading", name="Prove it is you").wait_for()
     window.department.clock.step(31_000_000)
     window.page.locator("#password").fill(window.department.secrets[user][0])
@@ -99,14 +99,14 @@ def prove(window: Window, user: str) -> None:
 
 
 class Windows:
-    """Browsers of one department's desk."""
+    """The browsers at one department's desk."""
 
     def __init__(self, department: Department, base: str, browser: Browser) -> None:
         self.department, self.base, self._browser = department, base, browser
         self.made: list[Window] = []
 
     def open(self, **options: Any) -> Window:
-        """A browser with nothing in it. Options: of Playwright's context."""
+        """Open an empty browser. The options are those of Playwright's context."""
         context = self._browser.new_context(viewport={"width": 1280, "height": 800}, **options)
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
@@ -124,7 +124,7 @@ class Windows:
 
 @contextmanager
 def windows(department: Department, street_map: StreetMap | None = None) -> Iterator[Windows]:
-    """Chromium over a server of this department."""
+    """Start Chromium and a server of this department."""
     with Reader.desk(department, street_map) as make, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS), timeout=PATIENCE_MS)
         made = Windows(department, make().base, browser)

@@ -1,4 +1,4 @@
-"""A browser without scripts: keeps cookies, fills in the forms of pages as they stand, follows redirects."""
+"""A browser without scripts: keeps cookies, fills in the forms of pages, follows redirects."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sync.department.ground.problem import HANDLERS, Unfailing
 from sync.department.pages import app
 from sync.department.pages.street_map import StreetMap
 
-WHY: dict[str, str] = to_json(GROUND)  # the fields of a page that say why
+WHY: dict[str, str] = to_json(GROUND)  # the fields of a page for the reason
 
 
 class _Forms(HTMLParser):
-    """The forms of a page: (action, {name: value}) with what a browser would send untouched."""
+    """The forms of a page, as (action, {name: value}) with the values that an untouched form would send."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class _Forms(HTMLParser):
 
 
 class Sheet:
-    """A page as it came; parsed when a test asks for what is in it."""
+    """A page as received; parsed when a test asks for its content."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
@@ -96,14 +96,14 @@ class Sheet:
         return self.answer.url.path
 
     def form(self, action: str) -> dict[str, str]:
-        """The fields of the form that goes to `action`."""
+        """The fields of the form that is sent to `action`."""
         found = [fields for known, fields in self.forms if known == action]
         assert found, f"no form to {action} among {[known for known, _ in self.forms]}"
         return dict(found[0])
 
 
 class Reader:
-    """One browser: a cookie is kept whether or not the loopback line is TLS."""
+    """One browser; it keeps Secure cookies even without TLS, on loopback."""
 
     def __init__(self, department: Department, base: str) -> None:
         self.department = department
@@ -117,7 +117,7 @@ class Reader:
     def desk(
         cls, department: Department, street_map: StreetMap | None = None
     ) -> Iterator[Callable[[], Reader]]:
-        """A maker of browsers for one server of this department."""
+        """Run a server of this department. Yields a function that makes browsers for it."""
         calling = Calling(department.front)
         routes = [*api_routes(department.front, calling), *app.routes(calling, street_map=street_map)]
         made: list[Reader] = []
@@ -134,7 +134,7 @@ class Reader:
     def ask(
         self, method: str, path: str, fields: Mapping[str, str | list[str]] | None = None, **headers: str
     ) -> httpx.Response:
-        """One request with this browser's cookies; what the answer sets is kept."""
+        """Send a request with this browser's cookies, and keep those that the answer sets."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         sent["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         answer = self.client.request(method, path, data=fields, headers=sent)
@@ -148,7 +148,7 @@ class Reader:
         return answer
 
     def get(self, path: str) -> Sheet:
-        """A page, after its redirects."""
+        """Fetch a page, following redirects."""
         answer = self.ask("GET", path)
         while answer.is_redirect:
             answer = self.ask("GET", answer.headers["location"])
@@ -157,8 +157,8 @@ class Reader:
     def post(
         self, path: str, fields: Mapping[str, str | list[str]], *, proves: bool = True, **headers: str
     ) -> Sheet:
-        """Send a form as this desk's own page does, and follow. `proves`: make the proof that it asks for,
-        and send the form again."""
+        """Send a form as the desk's own page does, and follow redirects. `proves`: make a proof if the desk
+        asks for one, and send the form again."""
         sent = {"origin": self.base} | headers
         answer = self.ask("POST", path, fields, **sent)
         if proves and answer.status_code == 401 and 'action="/proof"' in answer.text and path != "/proof":
@@ -167,14 +167,14 @@ class Reader:
         return self.get(answer.headers["location"]) if answer.is_redirect else Sheet(answer)
 
     def file(self, path: str, fields: Mapping[str, str]) -> httpx.Response:
-        """The same for a form that asks for a proof and answers with a file."""
+        """Send a form for which the desk asks for a proof and answers with a file."""
         asked = self.ask("POST", path, fields, origin=self.base)
         assert asked.status_code == 401, asked.text[:600]
         self.prove(Sheet(asked))
         return self.ask("POST", path, fields, origin=self.base)
 
     def prove(self, sheet: Sheet) -> Sheet:
-        """Fill in the page of a fresh proof; the clock moves on by a code's life."""
+        """Fill in the page for a fresh proof. The clock advances by the life of a code."""
         self.department.clock.step(31_000_000)
         password, code = self.department.secrets[self.user][0], self.department.code(self.user)
         return self.send(sheet, "/proof", password=password, code=code)
@@ -184,7 +184,7 @@ class Reader:
         return self.post(action, sheet.form(action) | fields)
 
     def logon(self, user: str, **fields: str) -> Sheet:
-        """Log on through the page; the clock moves on by a code's life."""
+        """Log on through the page. The clock advances by the life of a code."""
         self.department.clock.step(31_000_000)
         self.user = user
         password = self.department.secrets[user][0]

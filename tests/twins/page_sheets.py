@@ -1,4 +1,4 @@
-"""Every page of lists and forms that is made of a description."""
+"""Every page of lists and forms that is made from a description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rendered passes without their pictures: what a reader with good eyes would read in each frame of a clip."""
+"""Rendered passes without pictures: what a good reader would read in each frame of a clip."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHAPE = (VIEW.height_px, VIEW.width_px)
 
 
 def play_without_pictures(clip: Clip, decoding: Decoding) -> ClipOutcome:
-    """A clip through tracker and vote: each plate is read as far as it shows, in a box around what shows."""
+    """Run a clip through tracker and vote. The visible part of each plate is read, in a box around it."""
     rng = np.random.default_rng(clip.seed)
     tracker = Tracker(decoding)
     passes: list[VehiclePass] = []
@@ -36,7 +36,7 @@ def play_without_pictures(clip: Clip, decoding: Decoding) -> ClipOutcome:
 
 
 def _read(rng: np.random.Generator, clip: Clip, plate: SeenPlate) -> PlateReading | None:
-    """The characters whose place shows, with a box around them that errs by a few per cent."""
+    """The visible characters, with a box around them that errs by a few percent."""
     text = clip.rides[plate.ride].text
     if plate.width_px < LEAST_PX or plate.shows < 0.35:
         return None
@@ -63,7 +63,7 @@ def _read(rng: np.random.Generator, clip: Clip, plate: SeenPlate) -> PlateReadin
 
 
 def wrong(outcomes: Sequence[ClipOutcome]) -> list[str]:
-    """What is not one pass a vehicle with the right text, a line each."""
+    """Every deviation from one pass per vehicle with the right text, one line each."""
     return [
         f"clip {clip.seed}, {clip.kind}, {clip.fps:g} frames/s: {one.truth} {one.passes}x as {one.text!r}"
         for clip in outcomes

@@ -1,4 +1,4 @@
-"""What an attacker may send in place of a passkey's answer, whatever the answer is for."""
+"""What an attacker may send in place of a passkey's answer, for any purpose."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.passkeys import Options, PasskeyForm
 from sync.department.journal.passkeys import PasskeySet, is_registered_by
 
-Begin = Callable[[], str]  # asks the desk for a challenge; its options as JSON
+Begin = Callable[[], str]  # asks the desk for a challenge; returns its options as JSON
 Attack = Callable[[Department, PasskeyTwin, Begin], str]
 
 
 def registered(department: Department, user: str) -> PasskeyTwin:
-    """A passkey of that person."""
+    """Register a passkey for the person."""
     token = department.logon(user)
     asked = department.call("user/passkey-options", token, NothingForm())
     assert isinstance(asked, Options)
@@ -66,8 +66,8 @@ ATTACKS: tuple[Attack, ...] = (
 
 
 def encoded_otherwise(known: PasskeySet) -> tuple[PasskeySet, PasskeyForm]:
-    """The same key under another id, with the fields of its COSE key in another order, and an answer of a
-    registration that fits it."""
+    """The same key under another id, with the fields of its COSE key in another order, and a registration
+    answer that fits it."""
     key = cbor2.dumps(dict(reversed(cbor2.loads(known.public_key).items())))
     assert key != known.public_key
     made = replace(known, user="comm1", credential_id=b"another id 12345", public_key=key)

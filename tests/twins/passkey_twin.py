@@ -17,13 +17,13 @@ PRESENT, VERIFIED, ATTESTED = 0x01, 0x04, 0x40
 
 
 def b64(data: bytes) -> str:
-    """As WebAuthn's JSON has it: base64url without padding."""
+    """Encode as WebAuthn's JSON does: base64url without padding."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 @dataclass
 class PasskeyTwin:
-    """One authenticator in one browser at one origin. `verifies`: whether its user gives the PIN."""
+    """An authenticator in a browser at one origin. `verifies`: whether its user enters the PIN."""
 
     origin: str
     verifies: bool = True
@@ -43,7 +43,7 @@ class PasskeyTwin:
         )
 
     def create(self, options: str) -> str:
-        """The answer to navigator.credentials.create(), as JSON; attestation none."""
+        """The answer to navigator.credentials.create(), as JSON, without attestation."""
         asked: dict[str, Any] = json.loads(options)
         numbers = self.key.public_key().public_numbers()
         public = cbor2.dumps(

@@ -1,4 +1,4 @@
-"""A Pi camera without a Pi: picamera2's own classes over `libcamera.py`, a DMA heap of memory files."""
+"""A Pi camera without a Pi: picamera2's own classes over `libcamera.py`, and a DMA heap of memory files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SETTINGS = PiCameraSettings(
 
 
 class _HeapCalls:
-    """fcntl as the DMA heap's and the buffers' device files answer it (linux/dma-heap.h, dma-buf.h)."""
+    """fcntl calls on the DMA heap and its buffers (linux/dma-heap.h, dma-buf.h)."""
 
     @staticmethod
     def ioctl(_fd: int, request: int, argument: Any) -> Any:
@@ -37,12 +37,12 @@ class _HeapCalls:
         if request == picamera2.dma_heap.DMA_BUF_SET_NAME:
             return argument.encode()
         if isinstance(argument, ctypes.Structure):
-            return 0  # DMA_BUF_IOCTL_SYNC: there is no cache to be flushed
+            return 0  # DMA_BUF_IOCTL_SYNC: there is no cache to flush
         raise OSError(25, "not a call of the heap")
 
 
 class PiCameraBench:
-    """The library's module, the sensor below it, and what it holds of this process."""
+    """The library's module, the sensor below it, and what they use of this process."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.library: ModuleType = picamera2
@@ -53,18 +53,18 @@ class PiCameraBench:
 
     @staticmethod
     def descriptors() -> int:
-        """Open files of this process."""
+        """The number of open files of this process."""
         return len(list(Path("/proc/self/fd").iterdir()))
 
     @staticmethod
     def threads() -> list[str]:
-        """Threads of this process that live, by name."""
+        """The names of this process's running threads."""
         return sorted(re.sub("[0-9]+", "N", thread.name) for thread in threading.enumerate())
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> PiCameraBench:
-    """For tests of the Pi's camera."""
+    """A fresh bench for tests of the Pi's camera."""
     return PiCameraBench(monkeypatch)
 
 

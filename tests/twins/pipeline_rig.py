@@ -43,8 +43,8 @@ class Rig:
         queue_passes: int = 16,
         way_up: WayUp | None = None,
     ) -> None:
-        """waits: whether the source keeps what is not taken, until `ended`. wanted: the text that a hot
-        list has; what is met is kept in `met`. watchdog: its time.
+        """waits: the source keeps frames that are not taken, until `ended`. wanted: the text on a hot list;
+        hits are added to `met`. watchdog: the watchdog's clock.
         """
         self.ended = threading.Event()
         self.met: list[str] = []

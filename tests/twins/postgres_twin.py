@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster of the tests' own, on a Unix socket; skips where no server is installed."""
+"""A PostgreSQL cluster for the tests, on a Unix socket; skips if no server is installed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ VERSIONS = Path("/usr/lib/postgresql")
 
 
 def binaries() -> Path | None:
-    """The folder of PostgreSQL's server programs, newest first."""
+    """The folder of the newest installed PostgreSQL's server programs."""
     found = sorted(VERSIONS.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]), reverse=True)
     return found[0].parent if found else None
 
 
 def empty(url: str) -> None:
-    """Take everything out of a database."""
+    """Remove everything from a database."""
     store = open_store(url, migrate=False)
     with store.write() as connection:
         connection.exec_driver_sql("DROP SCHEMA public CASCADE")
@@ -34,7 +34,7 @@ def empty(url: str) -> None:
 
 @contextmanager
 def postgres_cluster(*settings: str, parent: Path | None = None) -> Iterator[str]:
-    """The URL of a fresh, empty database. `settings`: NAME=VALUE; `parent`: where its files lie."""
+    """The URL of a fresh, empty database. `settings`: NAME=VALUE; `parent`: the folder for its files."""
     folder = binaries()
     if folder is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: apt install postgresql)")

@@ -1,9 +1,9 @@
-"""Power cuts from a recording: what strace saw a process write and sync, and the disks a cut could leave.
+"""Power cuts from a recording: what strace saw a process write and sync, and what a cut could leave of it.
 
-The model is harsher than most file systems: content is durable after fsync or fdatasync of the file alone,
-a name after fsync of its folder alone; a rename between two folders is one step in both, durable after fsync
-of either. At a cut every operation that was not synced may be there, absent, torn, or there while an earlier
-one is absent (content); names keep their order within a folder.
+The model is harsher than most file systems: content is durable only after fsync or fdatasync of the file,
+a name only after fsync of its folder; a rename between two folders is one step in both, durable after fsync
+of either. After a cut, any operation that was not synced may be there, absent, torn, or (content) there while
+an earlier one is absent; names keep their order within a folder.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 
 
 class UnknownCallError(Exception):
-    """The recording holds something that the model does not know: never skipped."""
+    """The recording has a call that the model does not know, which must not be skipped."""
 
 
 @dataclass(slots=True)
 class Inode:
-    """A file: durable content and what was done to it since."""
+    """A file: its durable content and the changes since."""
 
     durable: bytes = b""
     pending: list[tuple[str, int, bytes]] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Inode:
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """A name that was added or dropped; `half`: of a rename, the other folder and its step."""
+    """A name added or dropped; `half`: for a rename between folders, the other folder and its step."""
 
     kind: str
     name: str
@@ -58,7 +58,7 @@ class Step:
 
 @dataclass(slots=True, eq=False)
 class Folder:
-    """A folder: durable names and what was done to them since."""
+    """A folder: its durable names and the changes since."""
 
     durable: dict[str, object] = field(default_factory=dict)
     pending: list[Step] = field(default_factory=list)
@@ -73,11 +73,11 @@ class Folder:
         done, self.pending = self.pending[:count], self.pending[count:]
         self.durable = replay(self.durable, done)
         for folder, half in (step.half for step in done if step.half is not None):
-            if half in folder.pending:  # with what came before it there: names keep their order
+            if half in folder.pending:  # with the steps before it: names keep their order
                 folder._sync(folder.pending.index(half) + 1)
 
     def reached(self) -> list[Folder]:
-        """This one and all below it, before what is pending or after."""
+        """This folder and all below it, including those reached only before or after pending steps."""
         found, seen = [self], {id(self)}
         for folder in found:
             for one in [*folder.durable.values(), *(step.target for step in folder.pending)]:
@@ -111,7 +111,7 @@ def replay(names: dict[str, object], steps: list[Step]) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One system call on the recorded tree."""
+    """A system call on the recorded tree."""
 
     call: str
     strings: tuple[bytes, ...]
@@ -121,9 +121,9 @@ class Event:
 
 
 def parse(trace: str) -> list[Event]:
-    """All successful calls of a recording, in order."""
+    """All successful calls in a recording, in order."""
     events = []
-    unfinished: dict[str, str] = {}  # by thread: strace splits a call that another thread's interrupts
+    unfinished: dict[str, str] = {}  # by thread: strace splits a call interrupted by another
     for raw in trace.splitlines():
         line, thread = raw, raw.partition(" ")[0]
         if raw.endswith(" <unfinished ...>"):
@@ -145,7 +145,7 @@ def parse(trace: str) -> list[Event]:
 
 
 class Disk:
-    """The tree under `root` as the recording built it; `said` are the announcements so far."""
+    """The tree under `root` as the recording builds it; `said`: the announcements so far."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -173,7 +173,7 @@ class Disk:
         return None if folder is None else (folder, parts[-1])
 
     def step(self, event: Event) -> bool:
-        """Do one call; whether it touched the tree."""
+        """Apply one call. Returns whether it touched the tree."""
         handler = getattr(self, f"_{event.call}", None)
         if handler is None:
             raise UnknownCallError(event.call)
@@ -246,7 +246,7 @@ class Disk:
     _fdatasync = _fsync
 
     def _syncfs(self, event: Event) -> bool:
-        """Everything there is, names and contents, of files that were closed as well."""
+        """Make all names and contents durable, including those of closed files."""
         reached: list[object] = [self.top]
         while reached:
             one = reached.pop()
@@ -319,7 +319,7 @@ class Disk:
     # -- the cut ---------------------------------------------------------------------------------
 
     def cut(self, into: Path, rng: random.Random) -> None:
-        """Write one disk that a power cut now could leave."""
+        """Write a tree that a power cut now could leave."""
         style = rng.choice(("none", "all", "prefix", "any", "torn"))
         self._leave(self.top, into, rng, style, _kept(self.top.reached(), rng, style))
 
@@ -332,12 +332,12 @@ class Disk:
                 self._leave(target, into / name, rng, style, kept)
             elif isinstance(target, Inode):
                 if name.endswith("-shm"):
-                    continue  # shared memory, rebuilt by SQLite from the log
+                    continue  # shared memory, which SQLite rebuilds from the log
                 (into / name).write_bytes(_content(target, rng, style))
 
 
 def _kept(folders: list[Folder], rng: random.Random, style: str) -> dict[int, int]:
-    """How many of its pending steps each folder (by id) keeps; of a rename both halves are kept, or none."""
+    """How many pending steps each folder (by id) keeps; of a rename, either both halves or neither."""
     kept = dict[int, int]()
     for folder in folders:
         pending = folder.pending
@@ -378,7 +378,7 @@ def environment() -> dict[str, str]:
 
 
 def recorded(trace: Path, writer: Path, *words: str) -> list[Event]:
-    """What this program did, by strace; skips the test where that cannot trace."""
+    """Record a program's calls with strace; skips the test if strace cannot trace here."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed: power cuts need its recording (apt-get install strace)")
     command = ["strace", "-f", "-xx", "-s", "200000", "-e", f"trace={CALLS}", "-o", str(trace)]
@@ -393,12 +393,12 @@ def recorded(trace: Path, writer: Path, *words: str) -> list[Event]:
 
 
 def touching(events: list[Event]) -> list[int]:
-    """Where the recording changes the disk, or says something."""
+    """The indices of calls that change the disk or announce something."""
     return [at for at, event in enumerate(events) if event.call not in {"openat", "close", "lseek"}]
 
 
 def said_at(events: list[Event], word: bytes) -> list[int]:
-    """Where the writer announced something that starts with this word."""
+    """The indices of announcements that start with this word."""
     return [
         at
         for at, event in enumerate(events)

@@ -1,1 +1,1 @@
-"""python-prctl, which picamera2 imports for a video encoder's process: it needs a compiler and libcap."""
+"""Stands in for python-prctl, which needs a compiler and libcap; picamera2 imports it for video encoders."""

@@ -1,4 +1,4 @@
-"""An export that needs a fresh proof: asked for with an open session, refused, and made once."""
+"""An export that needs a fresh proof: refused with only an open session, and made exactly once with one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sync.department.policy.refusals import FreshProofError
 
 
 def browser(department: Department, user: str) -> str:
-    """A session as a browser opens one: its logon is not a fresh proof."""
+    """A session like a browser's: its logon is not a fresh proof."""
     return department.logon(user, proves=False)
 
 
 def export_of(department: Department) -> ExportForm:
-    """The export of a hold that `super` placed on a search of their own."""
+    """The form for an export of a hold that `super` placed on the result of their own search."""
     token = department.logon("super")
     return ExportForm(hold=department.held(token), medium="USB 1", ground=GROUND)
 
@@ -32,7 +32,7 @@ def accesses(department: Department, action: str) -> list[Access]:
 
 
 def demand_refused(department: Department, token: str, form: ExportForm) -> None:
-    """Asked for a proof, entered as a refusal, and nothing was opened."""
+    """Assert that the call asks for a proof, logs a refusal and opens nothing."""
     with pytest.raises(FreshProofError) as refused:
         department.call("hold/export", token, form)
     assert (refused.value.status, refused.value.code) == (401, "fresh-proof")
@@ -43,7 +43,7 @@ def demand_refused(department: Department, token: str, form: ExportForm) -> None
 
 
 def asked(department: Department, token: str, form: ExportForm | None = None) -> str:
-    """The options of a proof with a passkey, once a call was refused for the lack of one."""
+    """The options for a proof with a passkey, after a call was refused for lack of a proof."""
     name, given = ("hold/export", form) if form else ("user/passkey-options", NothingForm())
     with pytest.raises(FreshProofError):
         department.call(name, token, given)
@@ -51,7 +51,7 @@ def asked(department: Department, token: str, form: ExportForm | None = None) ->
 
 
 def demand_once(department: Department, token: str, form: ExportForm) -> None:
-    """What was proven is made once, and nothing else is."""
+    """Assert that a proof permits the proven call once and nothing else."""
     with pytest.raises(FreshProofError, match="is of another call"):
         department.call("hold/export", token, replace(form, medium="the thief's own USB"))
     department.call("hold/export", token, form)

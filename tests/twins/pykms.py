@@ -1,4 +1,4 @@
-"""kms++'s binding: picamera2 imports it for a preview on a screen, and the reader calls nothing in it."""
+"""Stands in for kms++'s binding, which picamera2 imports for previews; the reader calls nothing in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`reader run` as a process of its own, and what it announced."""
+"""`reader run` in its own process, and what it announces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ For who waits for a read of a running reader, and not for the rest of the clip."
 
 
 class Running:
-    """A `reader run` in the background with the reads that it announced; its home is made if need be."""
+    """A `reader run` in the background and the reads that it announced; makes its home if there is none."""
 
     def __init__(self, home: Path, *words: str) -> None:
         prepare_home(home)
@@ -28,7 +28,7 @@ class Running:
         self.lines: list[str] = []
 
     def until_reads(self, count: int) -> None:
-        """Wait for so many announcements."""
+        """Wait for this many announcements."""
         assert self.process.stdout is not None
         while len(self.lines) < count:
             line = self.process.stdout.readline()
@@ -36,13 +36,13 @@ class Running:
             self.lines.append(line)
 
     def end(self, number: int) -> int:
-        """Send the signal, take what was still announced, return the exit status."""
+        """Send the signal and collect the last announcements. Returns the exit status."""
         assert self.process.stdout is not None
         self.process.send_signal(number)
-        hung = threading.Timer(300, self.process.kill)  # a run that does not end is the test's to report
+        hung = threading.Timer(300, self.process.kill)  # so that the test reports a run that does not end
         hung.start()
         try:
-            # not communicate(): it reads past what readline() has taken ahead
+            # not communicate(), which misses what readline() has already buffered
             rest = self.process.stdout.read()
             self.process.communicate()
         finally:

@@ -1,4 +1,4 @@
-"""A unit that joined a department in this process: its messages without a network, true and forged."""
+"""A unit that joined a department in this process, and its genuine and forged messages; no network."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Joined(Unit):
         code: str = "",
         alone: Callable[[Unit], object] = lambda _unit: None,
     ) -> None:
-        """`code`: as a person was given it; else one that is made past the desk. `alone`: what the unit does
-        before it joins."""
+        """`code`: an enrollment code from the desk; by default, one made without it. `alone`: what the unit
+        does before it joins."""
         super().__init__(path, time_source=time_source)
         self.department = department
         try:
@@ -91,9 +91,9 @@ class Joined(Unit):
         )
 
     def close_log(self, *, forked: bool = True) -> Path:
-        """Set the log aside with its keys, and open another; the folder of the closed one.
+        """Set the log and its keys aside, and open another. Returns the folder of the closed one.
 
-        forked: as a fork does, which names the last anchor; else as for a damaged card, without one.
+        forked: as after a fork, naming the last anchor; otherwise as after a damaged card, without one.
         """
         log_id, previous = self.outbox.log_id, self.outbox.anchored_note() if forked else None
         keep_keys(self.folder, log_id, self.outbox.sealed_keys())
@@ -109,7 +109,7 @@ class Joined(Unit):
         return self.folder.path / "old" / log_id.hex()[:16]
 
     def last_word(self, left: Sequence[int] = ()) -> Destroyed:
-        """What a factory reset says; `left`: records that the department never had."""
+        """The last message of a factory reset; `left`: records that the department never received."""
         return Destroyed(
             log_id=self.outbox.log_id,
             unit_id=self.folder.member().unit_id,
@@ -136,7 +136,7 @@ def size_held(department: Department, unit: Unit) -> int:
 
 
 def signed_leaves(unit: Joined, first: int, data: list[bytes], size: int | None = None) -> bytes:
-    """A batch under the unit's own keys, with a checkpoint over exactly these leaves after the real ones."""
+    """A batch signed by the unit, with a checkpoint over these leaves after the real ones before them."""
     real = unit.outbox.leaves(0, first) if first else []
     root = merkle.root_of(merkle.leaf_hash(one) for one in [*real, *data])
     key = Ed25519PrivateKey.from_private_bytes(unit.ledger.store.ring.log_key)
@@ -153,7 +153,7 @@ def signed_leaves(unit: Joined, first: int, data: list[bytes], size: int | None 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """A unit with three reads that the department has taken whole, and three that it has not seen."""
+    """A unit with three reads that the department has in full, and three that it has not seen."""
 
     department: Department
     unit: Joined
@@ -192,7 +192,7 @@ class Sender:
 
 
 def other_leaf(sender: Sender, sequence: int) -> bytes:
-    """A leaf that the unit signed too, for a place that another of its leaves has."""
+    """A second leaf that the unit signed for the same sequence number."""
     (data,) = sender.unit.outbox.leaves(sequence, 1)
     leaf = open_leaf(data, sender.unit.ledger.public_key.public)
     name, mark = next(iter(leaf.elements.items()))
@@ -202,13 +202,13 @@ def other_leaf(sender: Sender, sequence: int) -> bytes:
 
 
 def batch(sender: Sender, first: int) -> bytes:
-    """The unit's own leaves from `first` on."""
+    """A batch of the unit's real leaves from `first` on."""
     outbox = sender.unit.outbox
     return signed_leaves(sender.unit, first, outbox.leaves(first, outbox.size() - first))
 
 
 def purge_all(unit: Unit) -> None:
-    """Destroy all content that the unit's store holds now, as its retention would."""
+    """Destroy all content in the unit's store, as its retention would."""
     store = unit.ledger.store
     with store.lock:
         gone = tuple(item.purged() for item in unit.ledger.retention_plan() if item.records)
@@ -219,7 +219,7 @@ def purge_all(unit: Unit) -> None:
 
 
 def report_of(unit: Joined) -> HealthMessage:
-    """A unit's report on itself, by its own clock."""
+    """The unit's report on its health, by its own clock."""
     return HealthMessage(
         log_id=unit.outbox.log_id, at_us=unit.clock.now().us, software="test", clock_state="disciplined",
         clock_error_us=1000, running_s=1.0, temperature_c=None, throttled=None, undervoltage=None,

@@ -1,4 +1,4 @@
-"""A unit of a department whose store is set back, and what a test says of both."""
+"""Helpers for tests that restore a department's store from a backup."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sync.department.store.received import received_days
 
 @contextmanager
 def joined_today(department: Department, server: Server, path: Path) -> Iterator[Joined]:
-    """A unit that took what the department offers today; it is in the log."""
+    """A unit that joined, is in the log and took what the department offers today."""
     made = Joined(path, server, "car 12", time_source=SteppedTime(department.clock.us))
     department.front.send_down()
     daily.list_units(department.front)
@@ -35,7 +35,7 @@ def joined_today(department: Department, server: Server, path: Path) -> Iterator
 
 
 def set_reviewer(department: Department, key: str, *, active: bool = True) -> None:
-    """Set a person's account, or remove it."""
+    """Set the reviewer's account with this key, or deactivate it."""
     form = AccountForm(
         user="reviewer1",
         name="Reviewer1",
@@ -50,13 +50,13 @@ def set_reviewer(department: Department, key: str, *, active: bool = True) -> No
 
 
 def next_day(department: Department, server: Server, front: DeskContext) -> None:
-    """A day passes, and what is done each day."""
+    """Advance the clock by a day and do the daily work."""
     department.clock.step(DAY_US)
     assert server.time.accept(department.clock.us)
     daily.run(front, server.retention)
 
 
 def received(server: Server) -> dict[int, dict[str, int]]:
-    """Elements by day of receipt and kind."""
+    """The number of elements by day of receipt and kind."""
     with server.store.read() as connection:
         return {one.day: dict(one.elements) for one in received_days(connection)}

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def road(seed: int = 0, *, shift: int = 0) -> NDArray[np.uint8]:
-    """A street with texture, the same but for noise."""
+    """A textured street, always the same except for noise."""
     dice = np.random.default_rng(3)
     blocks = dice.integers(40, 220, (18, 32)).astype(np.uint8)
     luma = np.kron(np.roll(blocks, shift, axis=1), np.ones((10, 10), np.uint8))

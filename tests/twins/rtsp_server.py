@@ -38,7 +38,7 @@ def transport_stream(size: tuple[int, int], frames: int) -> bytes:
 
 
 class RtspCamera:
-    """Serves one viewer after the other. silent: sends nothing more; close: as if the power went."""
+    """Serves one viewer at a time. silent: send nothing more; close: as if the power failed."""
 
     def __init__(
         self, size: tuple[int, int] = (64, 48), *, password: bool = False, port: int | None = None
@@ -117,7 +117,7 @@ class RtspCamera:
 
 
 def requests(reader: io.BufferedReader) -> Iterator[tuple[str, dict[str, str]]]:
-    """Method and headers of each request of a viewer."""
+    """The method and headers of each request from a viewer."""
     while True:
         first = reader.readline().decode("latin-1").strip()
         if not first:

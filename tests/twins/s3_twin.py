@@ -1,4 +1,4 @@
-"""A server that speaks S3, in a process of its own (moto); skips where moto or boto3 is not installed."""
+"""An S3 server in its own process (moto); skips if moto or boto3 is not installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CREDENTIALS = {
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """The endpoint of a fresh store with one bucket; the environment holds its credentials meanwhile."""
+    """The endpoint of a fresh store with one bucket; its credentials are in the environment meanwhile."""
     needed = (("boto3", "pip install 'alpr-reader[s3]'"), ("moto", "pip install 'moto[server]'"))
     for module, cure in needed:
         if importlib.util.find_spec(module) is None:

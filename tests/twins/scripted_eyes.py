@@ -1,4 +1,4 @@
-"""Eyes that see what the picture's own pixels say, for tests of what comes after them."""
+"""Eyes that read what a picture's pixels encode, for tests of the stages after them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLATE = (60, 18)
 
 
 def plate_text(text: str) -> PlateText:
-    """A text that is almost sure of itself."""
+    """A text read with near certainty."""
     slots = np.full((len(text), CLASSES), 0.01 / (CLASSES - 1), dtype=np.float32)
     for row, character in zip(slots, text, strict=True):
         row[ALPHABET.index(character)] = 0.99
@@ -41,9 +41,9 @@ def plate_text(text: str) -> PlateText:
 
 
 def write_drive(folder: Path, passes: list[tuple[str, int]], *, empty: int = 30) -> dict[int, str]:
-    """Pictures in which gray blocks drive through, one vehicle after the other, with empty road between.
+    """Write pictures of gray blocks that drive through, one vehicle at a time, with empty road between them.
 
-    passes: (text, frames). Each picture's first pixel names the vehicle in it (0: none). Returns the names.
+    passes: (text, frames). Each picture's first pixel is the vehicle's number (0: none). Returns the names.
     """
     folder.mkdir(parents=True, exist_ok=True)
     number = 0
@@ -66,14 +66,14 @@ def write_drive(folder: Path, passes: list[tuple[str, int]], *, empty: int = 30)
 
 
 class ScriptedEyes:
-    """Reads the vehicle that a picture of `write_drive` names. before: called with each frame's number."""
+    """Reads the vehicle that a picture of `write_drive` shows. before: called with each frame's number."""
 
     def __init__(self, names: dict[int, str]) -> None:
         self.names = names
         self.before: Callable[[int], object] = lambda frame: None
         self.frames = 0
         self.fail_at: int | None = None
-        self.unsound_at: range = range(0)  # frames of which a net gives no numbers
+        self.unsound_at: range = range(0)  # frames for which a net's output is not finite
 
     def read(
         self,
@@ -105,7 +105,7 @@ class ScriptedEyes:
 
 
 def evidence_of(text: str) -> Evidence:
-    """One look whose CTC columns say `text`: each character once, a blank after each."""
+    """The evidence of one frame whose CTC columns spell `text`: each character once, a blank after each."""
     letters = tuple(ALPHABET.index(character) for character in text)
     columns = np.full((2 * len(text), CLASSES), 0.02 / (CLASSES - 1), dtype=np.float32)
     columns[np.arange(0, 2 * len(text), 2), letters] = 0.98

@@ -1,4 +1,4 @@
-"""A search in steps of five reads, and what the log and the keys hold of it."""
+"""A search in steps of five reads, and what the access log and the key service record about it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sync.department.desk.inquiry.forms import (
 from sync.department.desk.inquiry.pace import SearchPace
 from sync.department.journal.inquiry_entries import Query, SearchEnded, SearchStep
 
-ALL = 33  # reads of the department's three days
+ALL = 33  # reads in the department's three days
 
 
 @dataclass(slots=True)
 class FewAtATime(SearchPace):
-    """Steps of five reads."""
+    """A pace of five reads per step."""
 
     def step(self) -> int:
         return 5
@@ -35,7 +35,7 @@ def everything(plate: str = "*ABC*") -> Query:
 
 
 def approved(department: Department, token: str, query: Query) -> int:
-    """A proposal of this search that the supervisor agreed to."""
+    """Propose this search; the supervisor approves it. Returns the number of the approval."""
     made = department.call("inquiry/propose", token, ProposeForm(query=query, ground=GROUND))
     assert isinstance(made, Entered)
     yes = InquiryDecideForm(proposal=made.entry, granted=True, reason="known case")
@@ -59,7 +59,7 @@ def step(department: Department, token: str, search: BegunSearch, after: str = "
 
 
 def opened_by_keys(department: Department, access: int) -> list[tuple[str, int, int]]:
-    """Each record that the key service opened for an entry, as its own log says."""
+    """Each record that the key service opened for an entry, according to its own log."""
     lines = (department.home.path / "keys" / "service.log").read_text().splitlines()
     return [
         (line["log"], line["day"], number)
@@ -70,7 +70,7 @@ def opened_by_keys(department: Department, access: int) -> list[tuple[str, int, 
 
 
 def declared(department: Department, access: int) -> int:
-    """How many reads the log says that a search opened at most."""
+    """The most reads that a search opened, according to the access log."""
     notes = [one.note for one in department.desk.log.entries(kinds=(SearchStep.KIND,))]
     return sum(one.reads for one in notes if isinstance(one, SearchStep) and one.access == access)
 

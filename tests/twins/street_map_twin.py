@@ -1,4 +1,4 @@
-"""Street maps made for tests: PMTiles files with drawn or with vector tiles of a few square kilometers."""
+"""Street maps for tests: PMTiles files with raster or vector tiles of a few square kilometers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def drawn_map(path: Path, *, attribution: str = "") -> Path:
 
 
 def vector_map(path: Path, *, attribution: str = "") -> Path:
-    """A map of vector tiles: each is land with one road."""
+    """A map of vector tiles, each of them land with one road."""
     data = gzip.compress(_layer("earth", 3, _square(4096)) + _layer("roads", 2, _line(4096)))
     return write_map(path, TileType.MVT, Compression.GZIP, lambda *_: data, attribution)
 
@@ -40,7 +40,7 @@ def write_map(
     tile: Callable[[int, int, int], bytes],
     attribution: str,
 ) -> Path:
-    """One PMTiles file of every tile that meets the area."""
+    """Write a PMTiles file with every tile that intersects the area."""
     latitude, longitude = MIDDLE
     with path.open("wb") as file:
         writer: Any = UNTYPED_WRITER(file)
@@ -71,7 +71,7 @@ def write_map(
 
 
 def _tiles(zoom: int) -> list[tuple[int, int]]:
-    """The tiles of a zoom that meet the area (Web Mercator, EPSG:3857)."""
+    """The tiles at a zoom that intersect the area (Web Mercator, EPSG:3857)."""
 
     def row(latitude: float) -> int:
         turned = math.asinh(math.tan(math.radians(latitude)))
@@ -88,7 +88,7 @@ def _tiles(zoom: int) -> list[tuple[int, int]]:
     ]
 
 
-# Vector tiles (https://github.com/mapbox/vector-tile-spec, version 2.1): the few messages that a shape needs.
+# Vector tiles (https://github.com/mapbox/vector-tile-spec, version 2.1): the few messages for a shape.
 
 
 def _varint(number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""A department server as a real process, units with real ledgers, and a proxy that cuts and delays."""
+"""A department's server in a real process, units with real ledgers, and a proxy that cuts and delays."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ HOST = "localhost"
 
 
 def files_of(home: Path) -> list[str]:
-    """By their paths in the home; what SQLite has beside a database belongs to it."""
+    """The files by their path in the home; the files that SQLite keeps next to a database belong to it."""
     found = (one.relative_to(home) for one in home.rglob("*") if one.is_file())
     return sorted(str(one) for one in found if not one.name.endswith(("-wal", "-shm")))
 
 
 def verified(home: DepartmentHome, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """The exit status of `department verify`, and all that it prints."""
+    """The exit status of `department verify` and everything that it prints."""
     capsys.readouterr()
     return main(["verify", "--home", str(home.path)]), "".join(capsys.readouterr())
 
@@ -82,7 +82,7 @@ def checked(home: DepartmentHome) -> StoreReport:
 
 
 class DepartmentProcess:
-    """`department serve` in a process of its own."""
+    """`department serve` in its own process."""
 
     def __init__(self, home: DepartmentHome) -> None:
         self.home = home
@@ -94,7 +94,7 @@ class DepartmentProcess:
         return self._process.pid
 
     def start(self, *, files: int = 0) -> None:
-        """`files`: the server may open only so many."""
+        """Start the server. `files`: the limit of its open files."""
 
         words = ["serve", "--home", str(self.home.path), "--json"]
         with (self.home.path / "serve.log").open("ab") as events:
@@ -107,7 +107,7 @@ class DepartmentProcess:
             resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (files, files))
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """End the process abruptly, as a power cut would."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._wait()
@@ -131,7 +131,7 @@ class DepartmentProcess:
 
 
 def issue_code(home: DepartmentHome, name: str) -> str:
-    """As `department enroll` does, beside the running server."""
+    """Issue an enrollment code as `department enroll` does, beside the running server."""
     department = Department(home)
     try:
         return code_of(department, name)
@@ -140,13 +140,13 @@ def issue_code(home: DepartmentHome, name: str) -> str:
 
 
 def code_of(department: Department, name: str) -> str:
-    """The same at a department that is open in this process."""
+    """The same at a department that this process has open."""
     documents.refresh(department.home, department.store, department.keys, time.time_ns() // 1000)
     return department.enrollment.issue_code(name).text()
 
 
 class Unit:
-    """A unit: ledger on disk, chip stand-in beside it, HOME/sync."""
+    """A unit: a ledger on disk, a chip's twin beside it, HOME/sync."""
 
     def __init__(self, path: Path, *, time_source: SteppedTime | None = None) -> None:
         self.path = path
@@ -158,7 +158,7 @@ class Unit:
         self.ledger = Ledger.create(self.home, self.slot, self.clock)
 
     def reopen(self) -> None:
-        """As a new process would."""
+        """Open everything again as a new process would."""
         if not self.ledger.closed:
             self.ledger.close()
         self.ledger = Ledger.open(self.home, self.slot, self.clock)
@@ -171,12 +171,12 @@ class Unit:
         join(self.outbox, self.folder, code, software="test")
 
     def through(self, port: int) -> None:
-        """Speak through a proxy from now on."""
+        """Connect through a proxy from now on."""
         member = self.folder.member()
         self.folder.save_member(dataclasses.replace(member, unit_address=f"{HOST}:{port}"))
 
     def add(self, count: int, *, hit: bool = False, size: int = 600, text: str = "7XKR219") -> list[int]:
-        """Store reads in one transaction; their sequence numbers."""
+        """Store reads in one transaction. Returns their sequence numbers."""
         numbers = []
         with self.ledger.store.adding():
             for _ in range(count):
@@ -199,7 +199,7 @@ class Unit:
 
 
 class LoopbackLink:
-    """The twin of the HTTPS link: the department in this process, without TLS."""
+    """The twin of the HTTPS link, to the department in this process, without TLS."""
 
     depth = 1
 
@@ -216,7 +216,7 @@ class LoopbackLink:
         return
 
     def cut_at(self, name: str) -> None:
-        """From here on nothing of this kind arrives."""
+        """Let nothing of this kind arrive from now on."""
 
         def before(sent: str, data: bytes) -> bytes:
             if sent == name:
@@ -249,7 +249,7 @@ class LoopbackLink:
 
 
 def converse(unit: Unit, department: Department, link: LoopbackLink | None = None) -> SyncProgress:
-    """One conversation over the loopback link."""
+    """Hold one conversation over the loopback link."""
     key = department.home.log_key().public_key()
     now = unit.clock.now
     return Conversation(
@@ -258,7 +258,7 @@ def converse(unit: Unit, department: Department, link: LoopbackLink | None = Non
 
 
 def backed_up(department: Department, path: Path) -> Callable[[], None]:
-    """Back a store of SQLite up; what it gives puts that backup back."""
+    """Back up an SQLite store. Returns a function that restores the backup."""
     live = Path(department.store.where)
 
     def copy(source: Path, target: Path) -> None:
@@ -275,7 +275,7 @@ def backed_up(department: Department, path: Path) -> Callable[[], None]:
 
 
 class FaultProxy:
-    """TCP on loopback towards a port: cuts a connection after some bytes, or lets it drip."""
+    """Forwards TCP on loopback to a port; can cut a connection after some bytes, or slow it to a drip."""
 
     def __init__(self, port: int, seed: int = 1) -> None:
         self._target, self._rng = port, random.Random(seed)
@@ -288,7 +288,7 @@ class FaultProxy:
         self.retransmit_s = 0.2
         self.down = False
         self.cuts = 0
-        self.taken = threading.Event()  # something came from a client
+        self.taken = threading.Event()  # set when a client sent something
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
@@ -334,7 +334,7 @@ class FaultProxy:
                     self.taken.set()
                     if self.delay_s:
                         self._stop.wait(self.delay_s)
-                    if self._rng.random() < self.loss:  # TCP shows a lost packet as the wait for its repeat
+                    if self._rng.random() < self.loss:  # TCP turns a lost packet into a delay
                         time.sleep(self.retransmit_s)
                     passed += len(data)
                     if limit is not None and passed > limit:

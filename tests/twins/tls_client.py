@@ -16,7 +16,7 @@ from pathlib import Path
 def offer(
     folder: Path, port: int, ca: Path, *, suites: str = "", groups: str = "", tls12: bool = False
 ) -> str:
-    """What a server on loopback answers to a client with these TLS 1.3 suites and groups."""
+    """The answer of a server on loopback to a client with these TLS 1.3 suites and groups."""
     lines = ["openssl_conf = a", "[a]", "ssl_conf = b", "[b]", "system_default = c", "[c]"]
     lines += [f"Ciphersuites = {suites}"] if suites else []
     lines += [f"Groups = {groups}"] if groups else []
@@ -35,7 +35,7 @@ def offer(
 
 
 def main() -> None:
-    """Shake hands once."""
+    """Shake hands once and print the result."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(sys.argv[2])
     try:

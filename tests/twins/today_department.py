@@ -1,4 +1,4 @@
-"""A department of today for measurements: people who can log on now, no reads, its server on loopback."""
+"""A department for measurements at the real time: people who can log on now, no reads, a loopback server."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Opened:
 
 
 def found_today(folder: Path, *, people_since_us: int = HOUR_US) -> DepartmentHome:
-    """A department without reads in `folder`, whose people were entered so long ago."""
+    """Make a department without reads in `folder`, whose people were entered that long ago."""
     desk_twins.found_department(folder, start_us=now_us() + 5 * DAY_US - people_since_us, with_reads=False)
     return DepartmentHome.open(folder / "home")
 
 
 def listen_on_loopback(home: DepartmentHome) -> DepartmentHome:
-    """Give a department free ports of loopback, and open it again."""
+    """Give a department free ports on loopback, and open it again."""
     changed = {
         "host": '"localhost"',
         "listen": '"127.0.0.1"',
@@ -49,7 +49,7 @@ def listen_on_loopback(home: DepartmentHome) -> DepartmentHome:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Opened]:
-    """The server and the desk of the department in `folder`, on one store."""
+    """Open the server and the desk of the department in `folder`, on one store."""
     home = DepartmentHome.open(folder / "home")
     server = Department(home)
     witness = desk_twins.SwitchedWitness(folder / "witness", now_us)

@@ -1,4 +1,4 @@
-"""A software TPM in a process of its own (swtpm); skips where swtpm or tpm2-pytss is not installed."""
+"""A software TPM in its own process (swtpm); skips if swtpm or tpm2-pytss is not installed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def software_tpm(folder: Path) -> Iterator[str]:
     program = shutil.which("swtpm")
     if program is None or importlib.util.find_spec("tpm2_pytss") is None:
         pytest.skip("swtpm or tpm2-pytss not installed")
-    port, control = free_ports(2)  # the driver expects the one beside the other
+    port, control = free_ports(2)  # the driver expects adjacent ports
     where = "type=tcp,bindaddr=127.0.0.1,port="
     lines = ["--server", f"{where}{port}", "--ctrl", f"{where}{control}"]
     process = subprocess.Popen(

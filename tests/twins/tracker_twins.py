@@ -1,4 +1,4 @@
-"""Frames fed to a tracker at a rate, and what came out of it."""
+"""Feeds frames to a tracker at a rate and keeps its output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def near(text: str, x: float, y: float, width: float = 100.0) -> PlateReading:
 
 
 class Replay:
-    """Feeds frames at a rate and keeps what came out, with the frames that a caller would keep."""
+    """Feeds frames at a rate; keeps the tracker's output and the frames that a caller would keep."""
 
     def __init__(self, fps: float = 15.0, together: SeeTogether | None = None) -> None:
         self.tracker = Tracker(DECODING) if together is None else Tracker(DECODING, together)
@@ -43,7 +43,7 @@ class Replay:
         return step
 
     def look(self, *plates: PlateReading) -> TrackStep:
-        """Shows a frame as a reader does: what the tracker does not want stays unread."""
+        """Show a frame as a reader does: what the tracker does not want stays unread."""
         seen = as_asked(self.tracker, plates)
         self.read += len(seen.readings)
         self.confirmed += len(seen.confirmed)
@@ -56,7 +56,7 @@ class Replay:
 
     def finish(self) -> list[VehiclePass]:
         self.end(self.tracker.flush())
-        self.kept.clear()  # what is left belongs to passes that came to nothing
+        self.kept.clear()  # the rest belongs to passes that were discarded
         return self.ended
 
 

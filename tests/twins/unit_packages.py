@@ -1,4 +1,4 @@
-"""A unit's own evidence packages: made at the door, taken apart, and signed again by a stolen log key."""
+"""A unit's evidence packages: made at the door, unpacked, and signed again with a stolen log key."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def export(door: Door, ledger: Ledger, hold: int, *withhold: str, number: str = 
 
 
 def build_logged(ledger: Ledger, *records: int) -> dict[str, bytes]:
-    """A package as the door makes it, without asking who: with the entry of its export."""
+    """Make a package as the door does, including the record of its export, but without authentication."""
     order = evidence.ExportOrder(records=records, withhold=(), number="E-2", hold=None, user="x", demo=False)
     ledger.append(
         UnitAccess(
@@ -66,7 +66,7 @@ def file_of(package: Path) -> Files:
 
 
 def signed_again(files: Files, ledger: Ledger, **changes: Any) -> evidence.UnitPackageHead:
-    """The head over these files, with other values in its fields, put among them."""
+    """These files with a newly signed head over them, some of whose fields are changed."""
     body = envelope.open_signed(files["package.cose"], ledger.public_key.public, context=evidence.CONTEXT)
     head = codec.from_bytes(evidence.UnitPackageHead, body)
     names = sorted(set(files) - {"package.cose", "SHA256SUMS"})

@@ -1,4 +1,4 @@
-"""An office that releases: update files as units take them, and the keys that their images bring."""
+"""A release office: update files as units accept them, and the keys that come with their images."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _WITNESS_KEY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"2")
 
 
 def release_trust() -> ReleaseTrust:
-    """What an image of this office brings."""
+    """The trusted keys that come with an image of this office."""
     witness = NoteKey(WITNESS, _WITNESS_KEY.public_key(), TYPE_COSIGNATURE)
     return ReleaseTrust(log=NoteKey(LOG, _LOG_KEY.public_key()), witnesses=(witness,), quorum=1)
 
 
 class BundleSigner:
-    """Who signs bundles: a self-signed certificate, as an image's keyring has it."""
+    """A signer of bundles, with a self-signed certificate like the one in an image's keyring."""
 
     def __init__(
         self, *, use: x509.ObjectIdentifier = ExtendedKeyUsageOID.CODE_SIGNING, age: timedelta = timedelta(1)
@@ -68,11 +68,11 @@ class BundleSigner:
 
     @property
     def keyring(self) -> bytes:
-        """PEM."""
+        """The keyring, in PEM."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def signed(self, content: bytes, *, detached: bool = False) -> bytes:
-        """A CMS signature: with its content, as of the verity format; detached as of the plain one."""
+        """A CMS signature: with its content, as in the verity format, or detached, as in the plain one."""
         options = [pkcs7.PKCS7Options.Binary]
         if detached:
             options.append(pkcs7.PKCS7Options.DetachedSignature)
@@ -92,7 +92,7 @@ def rauc_bundle(
     detached: bool = False,
     changes: tuple[tuple[str, str], ...] = (),
 ) -> bytes:
-    """A bundle of the verity format. `changes`: what in its manifest is other words."""
+    """A bundle in the verity format. `changes`: replacements in its manifest."""
     held = (b"hsqs" + data).ljust(-(-(len(data) + 4) // 4096) * 4096, b"\0")
     salt = hashlib.sha256(b"salt").digest()
     root, tree = verity_tree(memoryview(held), salt)
@@ -108,7 +108,7 @@ def rauc_bundle(
 
 
 def update_file(bundle: bytes | None = None, *, version: int = 7, board: str = "rpi") -> bytes:
-    """An update file whose release is the only one of its log."""
+    """An update file whose release is the only one in its log."""
     bundle = rauc_bundle(board=board) if bundle is None else bundle
     release = SystemRelease(
         version=version,
@@ -124,7 +124,7 @@ def update_file(bundle: bytes | None = None, *, version: int = 7, board: str = "
 
 
 def update_of(members: dict[str, str | bytes]) -> bytes:
-    """A tar of these members, in their order."""
+    """A tar with these members, in this order."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, content in members.items():

@@ -1,4 +1,4 @@
-"""A unit's log and a department in memory: a conversation between them, and what was asked, sent and kept."""
+"""A unit's log and a department in memory, which record what is asked, sent and kept in a conversation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def a_leaf(
     number: int, kind: str = "read", key_class: KeyClass = KeyClass.READ, epoch: int = 1,
     names: Sequence[str] = ("text",), log_id: bytes = LOG_ID,
 ) -> bytes:  # fmt: skip
-    """A leaf by itself; no one but the department checks its signature."""
+    """A leaf on its own; only the department checks its signature."""
     marks = {name: leaf_format.Mark(bytes(32), bytes(32)) for name in names}
     made = leaf_format.Leaf(
         log_id=log_id, kind=kind, sequence=number, epoch=epoch, key_class=key_class, elements=marks
@@ -40,7 +40,7 @@ def a_leaf(
 
 @dataclass
 class Log:
-    """A unit's log in memory, as the uplink sees it; `done` holds what the uplink did to it."""
+    """A unit's log in memory, as the uplink sees it; `done`: what the uplink did to it."""
 
     rows: list[bytes] = field(default_factory=list)
     content: dict[tuple[int, str], bytes | StorageError] = field(default_factory=dict)
@@ -52,12 +52,12 @@ class Log:
     sealed: Callable[[int, int], bool] = lambda _first, _end: True
     versions: dict[str, int] = field(default_factory=dict)
     unwanted: set[str] = field(default_factory=set)
-    fails: StorageError | None = None  # when a co-signature or a document is taken
+    fails: StorageError | None = None  # raised when a co-signature or a document is taken
     done: list[Any] = field(default_factory=list)
     log_id: bytes = LOG_ID
 
     def reads(self, count: int, size: int = 10, **changes: Any) -> Log:
-        """Append so many records, each with one element of `size` bytes."""
+        """Append this many records, each with one element of `size` bytes."""
         for _ in range(count):
             number = len(self.rows)
             self.rows.append(a_leaf(number, **changes))
@@ -145,7 +145,7 @@ Answer = Callable[[Any], messages.Message | bytes]
 
 
 class Office:
-    """A department in memory that holds `state`; `asked` has every message as it came."""
+    """A department in memory with `state`; `asked`: every message as received."""
 
     depth, sent_bytes = 1, 0
 
@@ -215,7 +215,7 @@ class Office:
         return [message for one, message in self.asked if one == name]
 
     def records(self, name: str = "parcel") -> list[list[int]]:
-        """The records of each parcel."""
+        """The records in each parcel."""
         return [[item.sequence for item in one.items] for one in self.sent(name)]
 
 
@@ -229,7 +229,7 @@ def conversation(log: Log, office: Office, size: ParcelSize | None = None, **opt
 
 
 def times(count: int) -> Callable[[], bool]:
-    """`may_continue` that agrees so often."""
+    """A `may_continue` that agrees this often."""
     left = [count]
 
     def may_continue() -> bool:

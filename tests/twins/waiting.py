@@ -1,4 +1,4 @@
-"""Waiting in a test for what another thread or process does."""
+"""Waits in a test for another thread or process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PATIENCE_S = 300.0
 
 
 def until(seen: Callable[[], object]) -> None:
-    """Wait for it; fail if it does not come."""
+    """Wait until the condition is true; fail if it never is."""
     end_s = time.monotonic() + PATIENCE_S
     while not seen():
         assert time.monotonic() < end_s, "it did not come"
@@ -19,6 +19,6 @@ def until(seen: Callable[[], object]) -> None:
 
 
 def accepts(port: int) -> bool:
-    """Whether something on loopback takes connections there."""
+    """Whether something accepts connections on this loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,10 +1,10 @@
-"""`reader` and `department` as processes that begin with their modules loaded.
+"""`reader` and `department` as processes that start with their modules already loaded.
 
 A program spends a second or two on imports, and the tests start hundreds of them. Here one process of each
-program imports once and forks; the fork is a process of its own, with its streams, environment, signals,
-limits and exit status. Whatever else a start is asked for is started from nothing: a setting of Popen that
-no fork takes, and a variable that Python reads as it starts. `tests/contracts/test_warm_program.py` runs one
-table both ways.
+program imports once and forks; each fork is a separate process, with its own streams, environment, signals,
+limits and exit status. A start that a fork cannot imitate gets a new interpreter: a setting of Popen that
+forks do not support, or a variable that Python reads at startup. `tests/contracts/test_warm_program.py` runs
+the same table both ways.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PRELOADED = {
     READER: ("firmware.commands.run", "firmware.commands.console", "ai_edge_litert.interpreter"),
     DEPARTMENT: ("sync.department.commands.serve", "alembic.command"),
 }
-SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): the fork of a fork becomes this process's own child
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): the fork of a fork becomes this process's child
 MOST_BYTES = 1 << 20
 STREAMS = 3
 STREAM_NAMES = ("<stdin>", "<stdout>", "<stderr>")
@@ -63,14 +63,14 @@ FROM_NOTHING: dict[str, object] = {
 
 
 class WarmProgram(subprocess.Popen[Any]):
-    """As `subprocess.Popen([sys.executable, "-m", module, *words], ...)`, without its imports."""
+    """Like `subprocess.Popen([sys.executable, "-m", module, *words], ...)`, without the time for imports."""
 
     def __init__(self, module: str, *words: str, **streams: Any) -> None:
         self._module = module
         super().__init__([sys.executable, "-m", module, *words], **streams)
 
     def _execute_child(self, *given: Any) -> None:
-        """What Popen calls to start the process; by the names of its settings, whatever their order."""
+        """Popen's hook to start the process; takes its settings by name, in whatever order they come."""
         start = super()._execute_child  # type: ignore[misc]
         settings = inspect.signature(start).bind(*given).arguments
         environment = dict(os.environ if settings["env"] is None else settings["env"])
@@ -96,17 +96,17 @@ class WarmProgram(subprocess.Popen[Any]):
 
 
 def tuple_of(value: object) -> object:
-    """As Popen takes it: several in a tuple or a list."""
+    """A list as a tuple, and anything else unchanged: Popen takes either."""
     return tuple(value) if isinstance(value, list | tuple) else value
 
 
 def read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    """Of an environment what a fork cannot read again."""
+    """The variables that Python reads only at startup, so that a fork cannot apply them."""
     return {name: value for name, value in environment.items() if name.startswith(AT_START)}
 
 
 def _umask() -> int:
-    """Of this process; umask(2) would change it for the other threads."""
+    """The umask of this process; umask(2) would change it for other threads."""
     found = re.search(r"^Umask:\s+(\d+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1], 8)
@@ -115,7 +115,7 @@ def _umask() -> int:
 def run_warm(
     module: str, *words: str, given: str = "", environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """One command to its end; `given`: its standard input."""
+    """Run a command to its end; `given`: its standard input."""
     pipe = subprocess.PIPE
     with WarmProgram(
         module, *words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment
@@ -125,7 +125,7 @@ def run_warm(
 
 
 def _nursery(module: str) -> _Nursery:
-    """The one of a program; another, where it was ended with the group of processes of a test."""
+    """The nursery of a program; a new one if it was killed with the process group of a test."""
     with _STARTING:
         made = _NURSERIES.get(module)
         if made is None or made.ended:
@@ -134,7 +134,7 @@ def _nursery(module: str) -> _Nursery:
 
 
 class _Nursery:
-    """The process that has a program's modules and forks; it ends with this one."""
+    """The process that loads a program's modules and forks; it ends with this process."""
 
     def __init__(self, module: str) -> None:
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
@@ -150,7 +150,7 @@ class _Nursery:
         return self._process.poll() is not None
 
     def fork(self, asked: dict[str, Any], streams: list[int]) -> int:
-        """The number of a new child of this process with these three streams."""
+        """Fork a child of this process with these three streams. Returns its PID."""
         with self._lock:
             socket.send_fds(self._line, [json.dumps(asked).encode()], streams)
             return int(self._line.recv(64))
@@ -161,7 +161,7 @@ _STARTING = threading.Lock()
 
 
 def serve(module: str, line: socket.socket) -> None:
-    """Fork for each that is asked for, until nobody can ask."""
+    """Fork once for each request, until the other end is closed."""
     program = importlib.import_module(module)
     for name in PRELOADED.get(module, ()):
         importlib.import_module(name)
@@ -173,7 +173,7 @@ def serve(module: str, line: socket.socket) -> None:
             return
         reading, writing = os.pipe()
         middle = _fork()
-        if not middle:  # ends at once, so that who asked adopts its child
+        if not middle:  # it ends at once, so that the requester adopts its child
             child = _fork()
             if not child:
                 for number in (line.detach(), reading, writing):
@@ -181,21 +181,21 @@ def serve(module: str, line: socket.socket) -> None:
                 _become(program, module, json.loads(message), streams)
             os.write(writing, str(child).encode())
             os._exit(0)
-        os.waitpid(middle, 0)  # only then is the child of who asked its own, and can be waited for
+        os.waitpid(middle, 0)  # only then is the new process a child of the requester, which can wait for it
         line.send(os.read(reading, 64))
         for number in (reading, writing, *streams):
             os.close(number)
 
 
 def _fork() -> int:
-    """Of a process whose libraries may have threads, which Python warns of; the program's warnings stay."""
+    """Fork without Python's warning about threads, which libraries may have; keep the program's warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
 
 def _become(program: Any, module: str, asked: dict[str, Any], streams: list[int]) -> None:
-    """Be the program; does not return."""
+    """Run the program in this fork; does not return."""
     status = 1
     try:
         for own, stream in enumerate(streams):
@@ -220,7 +220,7 @@ def _become(program: Any, module: str, asked: dict[str, Any], streams: list[int]
 
 
 def _inherit(asked: dict[str, Any]) -> None:
-    """What a process has of the one that starts it."""
+    """Apply what a process inherits from the one that starts it."""
     for number in INHERITED:
         if number in asked["ignored"]:
             signal.signal(number, signal.SIG_IGN)
@@ -239,7 +239,7 @@ def _inherit(asked: dict[str, Any]) -> None:
 
 
 def _stream(number: int) -> IO[str]:
-    """A standard stream as Python opened this process's own (create_stdio of Python/pylifecycle.c)."""
+    """A standard stream, opened as Python opens its own (create_stdio in Python/pylifecycle.c)."""
     own: Any = (sys.__stdin__, sys.__stdout__, sys.__stderr__)[number]
     mode, unbuffered = "w" if number else "r", own.write_through
     raw: Any = io.FileIO(number, mode, closefd=False)
@@ -260,7 +260,7 @@ def _stream(number: int) -> IO[str]:
 
 
 def _status(end: SystemExit) -> int:
-    """The exit status of this end; a text is said first."""
+    """The exit status for a SystemExit; its text, if any, is printed first."""
     if end.code is None or isinstance(end.code, int):
         return end.code or 0
     print(end.code, file=sys.stderr)
@@ -268,7 +268,7 @@ def _status(end: SystemExit) -> int:
 
 
 def _end(status: int) -> None:
-    """Wait for threads, call what was registered for the end, and flush, as Python does."""
+    """Wait for threads, call the exit handlers, and flush, as Python does."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -288,5 +288,5 @@ def _end(status: int) -> None:
 
 
 if __name__ == "__main__":
-    del sys.path[0]  # the twins' folder, which no program has
+    del sys.path[0]  # the twins' folder, which is not on a program's path
     serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))

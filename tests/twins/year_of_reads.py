@@ -1,8 +1,8 @@
-"""A year of reads in a department's PostgreSQL store, made by bulk COPY: what a look-up has to get through.
+"""A year of reads in a department's PostgreSQL store, written by bulk COPY, for measuring look-ups.
 
 Every row has its real width: leaf, sealed text, sealed place, and the two rows that point at an image in a
-pack. The reads that are looked up are real: sealed to a day key, opened and re-sealed by the key service; the
-others are random bytes, which is what sealed content looks like to a database.
+pack. The reads to be found are real: sealed to a day key, opened and re-sealed by the key service. The others
+are random bytes, which is what sealed content looks like to a database.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ HEAD, TAIL = b"PGCOPY\n\xff\r\n\x00" + bytes(8), b"\xff\xff"  # PostgreSQL's bin
 
 @dataclass(frozen=True, kw_only=True)
 class Genuine:
-    """One read that can be found and opened."""
+    """A read that can be found and opened."""
 
     day: int
     log: int
@@ -56,7 +56,7 @@ def plate_of(number: int) -> str:
 
 
 class OpenDoor:
-    """The key service as the guard uses it, without the guard's proof of an access entry: speed alone."""
+    """The key service as the guard uses it, but without its check of an access entry, to measure speed."""
 
     def __init__(self, keys: LocalKeyService) -> None:
         self._keys = keys
@@ -82,7 +82,7 @@ class OpenDoor:
 
 
 class Year:
-    """Makes the year day by day; `sought` are the plates that can be looked up."""
+    """Makes the year day by day; `sought`: the plates that can be looked up."""
 
     def __init__(
         self, store: Store, keys: LocalKeyService, first_day: int, reads: int, seed: int = 1
@@ -134,7 +134,7 @@ class Year:
         with self._store.write() as connection:
             driver = connection.connection.driver_connection
             assert driver is not None
-            # emptied in the transaction that fills them: PostgreSQL then needs no write-ahead log for them
+            # emptied in the transaction that fills them, so that PostgreSQL needs no write-ahead log for them
             connection.exec_driver_sql(f"TRUNCATE elements_{day:d}, tokens_{day:d}")
             made = [self._filler(log, widths, day) for log in range(LOGS)]
             for table, at in (("leaves", 0), (f"elements_{day:d}", 1), (f"tokens_{day:d}", 2)):
@@ -191,7 +191,7 @@ class Year:
         )
 
     def _sequence_of(self, log: int, epoch: int) -> int:
-        """Real reads lie far behind the others, each at a place of its own."""
+        """The sequence number of a real read, beyond all others and unique."""
         return (1 << 40) + epoch * 1000 + log
 
     def _keep(self, connection: sa.Connection, one: Genuine) -> None:
@@ -208,7 +208,7 @@ class Year:
         self.reads += 1
 
     def _filler(self, log: int, widths: dict[str, int], day: int) -> tuple[bytes, bytes, bytes]:
-        """(leaves, elements, tokens) of one log's reads of a day, as binary COPY."""
+        """The (leaves, elements, tokens) of one log's reads on a day, as binary COPY."""
         count, log_no = self._a_log, self._log_nos[log]
         numbers = np.arange(self._next[log], self._next[log] + count, dtype=np.int64)
         leaf = {
@@ -249,7 +249,7 @@ class Year:
 
 
 def binary(table: sa.Table, count: int, rows: list[dict[str, Any]]) -> bytes:
-    """Rows in PostgreSQL's binary COPY form, `count` times all of `rows`, whose arrays have a value each."""
+    """Each of `rows` `count` times, in PostgreSQL's binary COPY format; its arrays have `count` values."""
     layout: list[tuple[Any, ...]] = []
     values: list[tuple[str, Any]] = []
 
