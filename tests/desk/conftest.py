@@ -1,5 +1,4 @@
-"""A founded department for each test, sessions of its people, its calls over HTTP and its
-server."""
+"""A founded department for each test, sessions of its people, its calls over HTTP and its server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An alert at the department is what a unit recorded: another picture, time or step is found (463.7)."""
+"""An alert at the department is what a unit recorded; any other picture, time or step is found (463.7)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STEP = AlertStep(
 
 
 def problems(department: Department) -> tuple[str, ...]:
-    """What `department verify` says, with the key service's list."""
+    """The problems that `department verify` finds, given the key service's list."""
     listed = OpenedList(department.home.keys)
     seen = OpenedCheck.of(listed.all_messages(), listed.public)
     listed.close()
@@ -45,7 +45,7 @@ def problems(department: Department) -> tuple[str, ...]:
 
 
 class Colluding(Root):
-    """Root, with a dispatcher who lists the alerts; what the units recorded is opened for that call."""
+    """Root, with a dispatcher who lists the alerts: that call opens what the units recorded."""
 
     def lists(self, *names: str) -> tuple[Stamp, bytes]:
         stamp, signed = self.signed("disp1", "alert/list", NothingForm())
@@ -56,7 +56,7 @@ class Colluding(Root):
         return stamp, signed
 
     def known(self, name: str) -> AlertKnown:
-        """The entry as the desk would write it."""
+        """The entry that the desk would write."""
         (sealed,) = self.department.front.alerts.named([name])
         record = self.records[0]
         assert isinstance(record, Alert)
@@ -106,7 +106,7 @@ def planted_with_another_picture(root: Colluding, car: Car) -> tuple[Note, tuple
 
 
 def withheld_as_a_step_that_is_known(root: Colluding, car: Car) -> tuple[Note, tuple[Stamp, bytes]]:
-    """The alert counts as opened, and no one ever sees it."""
+    """The alert counts as opened, but no one ever sees it."""
     name = car.raises()
     return AlertRecordsOpened(records=(name,)), root.lists(name)
 
@@ -166,7 +166,7 @@ def test_the_control_is_an_alert_and_its_steps_as_units_recorded_them(
 def test_the_key_service_shows_no_picture_of_a_read_without_an_alert(
     department: Department, car: Car
 ) -> None:
-    """Root names another vehicle's read in the alert; the dispatcher's own look would open its picture."""
+    """Root names another vehicle's read in the alert, so that the dispatcher's look opens its picture."""
     root = Colluding(department)
     unalerted, name = car.passes("8XYZ123"), car.raises()
     stamp, signed = root.lists(name)
@@ -179,7 +179,7 @@ def test_the_key_service_shows_no_picture_of_a_read_without_an_alert(
 
 
 def test_an_alert_is_shown_again_by_a_key_service_that_forgot_it(department: Department, car: Car) -> None:
-    """Its disk was restored from before; the record is opened again, as an access of its own."""
+    """Its disk was restored from a backup; the record is opened again, as a separate access."""
     car.raises()
     token = department.logon("disp1")
     lines: Any = department.call("alert/list", token, NothingForm())

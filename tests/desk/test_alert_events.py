@@ -1,4 +1,4 @@
-"""The stream of alerts: authenticated, bounded, prompt, resumed, ended with its session; no plate in it."""
+"""The stream of alerts is authenticated, bounded, prompt, resumable, ends with its session, has no plates."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OF = ("state", "category", "reason", "make", "until_us", "requester", "approver"
 
 
 def parsed(data: bytes) -> dict[str, Any]:
-    """One event: its fields, with `data` as JSON."""
+    """The fields of an event, with `data` parsed as JSON."""
     fields = dict(
         line.partition(": ")[::2] for line in data.decode().strip().splitlines() if not line.startswith(":")
     )
@@ -44,7 +44,7 @@ def parsed(data: bytes) -> dict[str, Any]:
 
 
 async def told(stream: AsyncIterator[bytes], kind: str, count: int = 1) -> list[dict[str, Any]]:
-    """The next `count` events of a kind."""
+    """Wait for the next `count` events of a kind."""
     found: list[dict[str, Any]] = []
 
     async def wait() -> None:
@@ -62,7 +62,7 @@ async def told(stream: AsyncIterator[bytes], kind: str, count: int = 1) -> list[
 def following(
     department: Department, token: str, work: Callable[[AlertStream], Awaitable[None]], last_id: str = ""
 ) -> None:
-    """Follow the alerts and do something while the stream is open."""
+    """Follow the alerts and run `work` while the stream is open."""
 
     async def run() -> None:
         stream = await AlertEvents(department.front, heartbeat_s=0.05).follow(token, last_id)
@@ -101,7 +101,7 @@ def test_an_alert_is_sent_with_number_state_and_counts_and_each_step_after_it(
 def test_a_list_that_lacks_the_entry_of_an_open_alert_recalls_it_at_once_and_once(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
-    """Also for who follows from the log alone, as beside a command in another process."""
+    """Also for a follower that learns of it only from the log, because another process withdrew the entry."""
     form = replace(forms(department)["hotlist/add"], until_us=department.clock.us + 2 * DAY_US)
     department.two_hands("hotlist/add", tokens("super"), form, second="chief")
     (entry,) = department.front.list_entries("local")
@@ -127,7 +127,7 @@ def test_a_list_that_lacks_the_entry_of_an_open_alert_recalls_it_at_once_and_onc
         assert viewed["data"]["state"] == "viewed"
 
     async def later(stream: AlertStream) -> None:
-        """What was gone before is no news; an entry that is there again is."""
+        """An entry that was already gone is no news; one that is back is."""
         third = replace(form, case="26-008888", plate="9YYY888")
         department.two_hands("hotlist/add", tokens("super"), third, second="chief")
         department.two_hands("hotlist/add", tokens("super"), form, second="chief")
@@ -153,7 +153,7 @@ def test_a_list_whose_offer_is_entered_before_it_is_in_place_recalls_once_it_is(
             department.front.enter_sent()
             department.front.bell.ring()
             before = len(sent)
-            until(lambda: len(sent) > before + 2)  # heartbeats, each after a look at what came
+            until(lambda: len(sent) > before + 2)  # heartbeats, each after a check for news
         return real(path, target)
 
     async def work(stream: AlertStream) -> None:
@@ -325,7 +325,7 @@ def test_the_opening_of_an_alert_is_an_access_of_one_who_follows_and_of_one_alon
 def test_what_rings_for_others_neither_delays_nor_moves_the_heartbeat(
     department: Department, tokens: Tokens
 ) -> None:
-    """Steps of an alert of a covert entry would show in it."""
+    """Otherwise the heartbeat would betray the steps of a covert entry's alert."""
 
     async def work(stream: AlertStream) -> None:
         await told(stream, "counts")
@@ -354,7 +354,7 @@ def test_an_alert_that_cannot_be_opened_now_is_counted_and_sent_when_it_can(
         department.witness.away = True
         department.call(
             "alert/list", other, NothingForm()
-        )  # the first that the witness did not see: the grace begins
+        )  # the first that the witness did not see: its grace period begins
         department.clock.step(16 * MINUTE_US)
         car.raises()
         department.front.bell.ring()
@@ -390,7 +390,7 @@ def test_a_stream_that_resumes_where_its_session_left_makes_no_second_entry(
         await again.aclose()
         assert len(followed()) == 1
         for who, last_id in ((token, str(followed()[0] - 1)), (token, ""), (other, raised["id"])):
-            before = len(followed())  # from before its entry, from now on, of another session: one more each
+            before = len(followed())  # from before, from now, in another session
             stream = await events.follow(who, last_id)
             await stream.aclose()
             assert len(followed()) == before + 1

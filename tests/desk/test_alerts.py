@@ -1,4 +1,4 @@
-"""Alerts at the desk (463.7): no confirmation without a look, a blind transcription, a vehicle that fits."""
+"""Alerts at the desk (463.7): confirmation needs a look, a blind transcription and a vehicle that fits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def lines(department: Department, token: str) -> list[AlertLine]:
 
 
 def name_of(department: Department, line: AlertLine) -> str:
-    """LOG/number of the unit's record behind a line."""
+    """The name (LOG/number) of the unit's record behind a line."""
     row = department.desk.book.alerts.find(line.alert)
     assert row is not None
     return row.known.alert
@@ -130,7 +130,7 @@ def test_no_alert_is_acted_on_before_its_image_was_looked_at(
     assert (
         refused(department, "alert/answer", token, AnswerForm(alert=alert, fit=Fit.YES)).code == "transcribe"
     )
-    other = tokens("comm1")  # a colleague's look is not one's own
+    other = tokens("comm1")  # a colleague's look does not count
     assert "look at the image" in refused(department, "alert/transcribe", other, form).what
 
 
@@ -172,7 +172,7 @@ def test_what_differs_is_rejected_and_clears_what_was_typed(
     sent = [one.note for one in log.entries(kinds=(DocumentSent.KIND,))]
     assert {CLEARED, MUTED} <= {one.name for one in sent if isinstance(one, DocumentSent) and one.signing}
     assert check_log.check(log.folder, log.public, keys=log.keys, taken=covered).problems == ()
-    assert covered.compare(Reported())[0] == []  # what units were told follows from the log
+    assert covered.compare(Reported())[0] == []  # the log shows what units were sent
     stop = CloseForm(alert=alert, outcome=Outcome.ARREST, text="")
     assert "without action" in refused(department, "alert/close", token, stop).what
     department.call("alert/close", token, replace(stop, outcome=Outcome.UNFOUNDED))
@@ -181,7 +181,7 @@ def test_what_differs_is_rejected_and_clears_what_was_typed(
 def test_an_entrys_own_plate_is_cleared_by_two_people_alone(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
-    """Not by one of them twice, and not with a wrong letter."""
+    """Not by the same person twice, and not with a wrong letter."""
     cleared = []
     for user, plate, state in (
         ("disp1", PLATE, "US-TX"),
@@ -343,7 +343,7 @@ def test_a_source_with_too_many_rejected_hits_is_named(
 def test_the_alert_survives_a_restart_of_the_server(department: Department, tokens: Tokens, car: Car) -> None:
     token, alert = tokens("disp1"), car.raises()
     lines(department, token)
-    department.front.alert_facts.clear()  # as a new process
+    department.front.alert_facts.clear()  # as in a new process
     look(department, token, alert)
     assert typed(department, token, alert, PLATE).make == "KIA"
 
@@ -385,7 +385,7 @@ def test_a_person_who_read_the_entry_first_does_not_confirm_it(
 def test_an_alert_from_before_the_enrollment_is_marked_and_silent_whatever_the_clocks_say(
     department: Department, tokens: Tokens, car: Car, off_us: int
 ) -> None:
-    """Its list was never approved by two people of this department. Every other one sounds."""
+    """Two people of this department never approved its list. Every other alert sounds."""
     early = car.raises("7ABC123", at_us=department.clock.us + off_us)
     car.unit.join(received_us=department.clock.us)
     late = car.raises("8ABC123", at_us=max(1, department.clock.us - off_us), silent=("state",))
@@ -409,7 +409,7 @@ def test_an_alert_of_a_unit_that_is_years_behind_sounds(
 def test_an_alert_of_a_wrong_clock_is_worked_to_its_end_and_is_due_by_the_desks_own_clock(
     department: Department, tokens: Tokens, car: Car, off_us: int
 ) -> None:
-    """The officer in the car begins, the desk goes on: neither's clock orders the steps."""
+    """The officer in the car begins and the desk continues: the steps are not ordered by either's clock."""
     came_us, said_us = department.clock.us, department.clock.us + off_us
     alert, token = car.raises(at_us=said_us), tokens("disp1")
     seen = AlertStep(step=AlertEvent.VIEWED, user="o.diaz", role="officer", at_us=said_us + 1)

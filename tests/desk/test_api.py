@@ -1,4 +1,4 @@
-"""The HTTP API: the same door, over a real server."""
+"""The HTTP API makes the same calls with the same checks, over a real server."""
 
 from __future__ import annotations
 

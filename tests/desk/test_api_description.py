@@ -1,4 +1,4 @@
-"""The API's description says what the API does: forms, answers, errors; a repeated call is made once."""
+"""The API's description matches its forms, answers and errors; a repeated call is made once."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_description_says_how_long_each_text_of_a_form_may_be(department: De
 
 
 def vars_of(form: Any) -> dict[str, Any]:
-    """A form's fields as they are."""
+    """A form's fields, unconverted."""
     return {one.name: getattr(form, one.name) for one in fields(form)}
 
 

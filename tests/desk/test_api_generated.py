@@ -1,5 +1,6 @@
-"""Bodies made from the API's description, for every operation: no error of the server's own, answers of their
-schema, refusals of the one form."""
+"""Every operation gets bodies made from the API's description: no server error, answers fit their schema,
+and all refusals have the same form.
+"""
 
 from __future__ import annotations
 
@@ -22,24 +23,24 @@ pytestmark = pytest.mark.slow
 
 USERS = ("super", "chief", "comm1", "reviewer1")
 NOUNS = sorted({name.partition("/")[0] for name in OPERATIONS})
-BODIES = 12 if os.environ.get("ALPR_FAULTS") == "full" else 5  # of each operation
+BODIES = 12 if os.environ.get("ALPR_FAULTS") == "full" else 5  # for each operation
 
 
 class Callers:
-    """Sessions of people."""
+    """The sessions of people."""
 
     def __init__(self, department: Department, client: httpx.Client) -> None:
         self._client = client
         self._tokens = {user: department.logon(user) for user in USERS}
 
     def post(self, user: str, name: str, body: Any) -> httpx.Response:
-        """One call, its body as Python writes JSON."""
+        """Make a call with its body in Python's JSON."""
         headers = {"authorization": f"Bearer {self._tokens[user]}"}
         return self._client.post(f"/desk/{name}", content=json.dumps(body), headers=headers)
 
 
 def check(name: str, answer: httpx.Response) -> None:
-    """An answer is of its schema, a refusal of the one form, and nothing is the server's own error."""
+    """Check that an answer fits its schema, that a refusal has the usual form, and that nothing is a 5xx."""
     said = answer.json()
     where = f"{name}: {answer.status_code} {said}"
     assert answer.status_code < 500, where
@@ -75,7 +76,7 @@ def test_no_body_makes_an_error_of_the_servers_own(
 
 
 def test_bodies_of_a_schema_are_of_it_and_near_ones_are_not_all(department: Department) -> None:
-    """The makers of bodies make what they say: else the test above would only be refused at the door."""
+    """Otherwise the test above would only send bodies that are refused at once."""
     ofs, outside = 0, 0
     schema, form = schema_of("inquiry/run", "form"), to_json(forms(department)["inquiry/run"])
 

@@ -1,4 +1,4 @@
-"""The witnesses say what time it is: asked for that alone, and never by an answer of before."""
+"""Witnesses confirm the time when they are asked for it; an earlier answer never does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sync.department.ground.department_time import Clocks, DepartmentTime
 
 
 class Hosts:
-    """The host's clock beside the right time, which the witness and the running time have."""
+    """A host whose clock may be off and whose running time may be paused; the witness has the right time."""
 
     def __init__(self, department: Department, folder: Path) -> None:
         self.off_us, self.paused_us = 0, 0
@@ -62,7 +62,7 @@ def test_a_head_that_was_signed_hours_ago_says_nothing_of_the_clock_now(
     department.desk.covered(department.desk.log.size() - 1)
     department.clock.step(5 * HOUR_US)
     hosts = Hosts(department, tmp_path)
-    department.desk.covered(department.desk.log.size() - 1)  # as a step that a crash left, made again
+    department.desk.covered(department.desk.log.size() - 1)  # repeats a step that a crash interrupted
     assert hosts.time.doubt() is None
 
 
@@ -70,8 +70,9 @@ def test_a_head_that_was_signed_hours_ago_says_nothing_of_the_clock_now(
 def test_a_log_put_back_from_a_backup_that_was_co_signed_to_its_end_is_named_before_its_next_entry(
     department: Department, by: str
 ) -> None:
-    """At the server's start, and by `department compliance` beside it: no entry would ask a witness before
-    somebody was refused."""
+    """At the server's start, and by `department compliance` beside it. Otherwise no witness would be asked
+    until a person's entry is refused.
+    """
     desk, folder = department.desk, department.home.path / "desk"
     desk.covered(desk.log.size() - 1)
     desk.log.checkpoint()

@@ -1,4 +1,4 @@
-"""People, threads and processes at once: what one takes back or puts in no other one sees half of."""
+"""People, threads and processes at once: none sees a half-made or half-undone change of another."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ from sync.errors import HomeError, KeyServiceError
 
 
 class TurnedBackError(Exception):
-    """Why a decision is rolled back."""
+    """The reason why a decision is rolled back."""
 
 
 def is_free(log: AccessLog) -> bool:
-    """Whether another thread could append now."""
+    """Whether another thread could append an entry now."""
 
     def tried() -> bool:
         free = log._guard.acquire(blocking=False)
@@ -62,7 +62,7 @@ def is_free(log: AccessLog) -> bool:
 
 
 def is_turn_free(path: Path) -> bool:
-    """Whether nobody has the turn of a lock file."""
+    """Whether no process holds a lock file."""
     with path.open("a") as file, contextlib.suppress(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
@@ -70,7 +70,7 @@ def is_turn_free(path: Path) -> bool:
 
 
 def rolled_back(department: Department, entries: int = 1) -> None:
-    """A decision that fails after its entries were made."""
+    """Make a decision that fails after its entries."""
     with contextlib.suppress(TurnedBackError), department.desk.deciding() as moment:
         for _ in range(entries):
             department.desk.add(WitnessAway(reason="never"), system_stamp(department.desk.root, moment.at_us))
@@ -78,7 +78,7 @@ def rolled_back(department: Department, entries: int = 1) -> None:
 
 
 def demand_true(department: Department) -> None:
-    """The book is what the log says."""
+    """Assert that the book matches the log."""
     again = DeskState()
     for entry in department.desk.log.entries():
         again.apply(entry)
@@ -89,7 +89,7 @@ def demand_true(department: Department) -> None:
 def test_no_one_decides_on_entries_that_were_rolled_back(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The book is read again before another thread gets its turn."""
+    """The book is read again before another thread may decide."""
     free: list[bool] = []
     kept = department.desk.kept_book
 
@@ -132,12 +132,12 @@ def test_a_step_of_a_longer_transaction_that_is_rolled_back_leaves_nothing_in_th
     size = desk.log.size()
     with contextlib.suppress(TurnedBackError), desk.log.writing():
         desk.system(WitnessAway(reason="never"))
-        desk._snapshot_at = 0  # one is due
+        desk._snapshot_at = 0  # a snapshot is due
         desk.refresh()
         with contextlib.suppress(TurnedBackError), desk.deciding():
             raise TurnedBackError
         raise TurnedBackError
-    assert max(written, default=0) <= size  # no snapshot of what may be rolled back
+    assert max(written, default=0) <= size  # no snapshot contains what may be rolled back
     assert (desk.log.size(), desk.book.seen, desk.book.away) == (size, size, None)
     desk.system(WitnessAway(reason="the line is cut"))
     demand_true(department)
@@ -161,7 +161,7 @@ def test_the_newest_time_stays_while_another_thread_rolls_back(department: Depar
     newest_us = log.entry(log.size() - 1).stamp.at_us
 
     class Peeked(tuple[int, int]):
-        """Another thread has its turn, if it can, after a look at the size that was kept."""
+        """Lets another thread, if it can, change the cached size between two readings of it."""
 
         __slots__ = ()
 
@@ -175,7 +175,7 @@ def test_the_newest_time_stays_while_another_thread_rolls_back(department: Depar
 
 
 class Watched(dict[Any, Any]):
-    """A part of the book: who goes through it holds the log meanwhile, or another thread changes it."""
+    """A dictionary of the book that notes each use by a thread that does not hold the log."""
 
     log: AccessLog
     wrong: list[str]
@@ -202,7 +202,7 @@ class Watched(dict[Any, Any]):
 
 
 def watch(part: Any, log: AccessLog, wrong: list[str]) -> None:
-    """Put watched dictionaries into the place of a book's own."""
+    """Replace the dictionaries of a part of the book by watched ones."""
     for one in dataclasses.fields(part):
         value = getattr(part, one.name)
         if isinstance(value, dict):
@@ -230,7 +230,7 @@ GOES_THROUGH: dict[str, Callable[[Department, Callable[[str], str]], object]] = 
 
 
 def take_in_again(department: Department) -> None:
-    """As where another process appended the newest entries."""
+    """Take the newest entries in again, as if another process had appended them."""
     department.desk.book.seen -= 20
     department.desk.refresh()
 
@@ -245,7 +245,7 @@ def stream(department: Department, token: str) -> AlertStream:
 def test_who_goes_through_the_book_holds_the_log(
     department: Department, tokens: Callable[[str], str], car: Car, name: str
 ) -> None:
-    """Else another thread enters something meanwhile, and the call ends in an error."""
+    """Otherwise another thread may add to it meanwhile, and the call ends in an error."""
     car.raises()
     department.call("alert/list", tokens("super"), NothingForm())
     car.raises()
@@ -261,17 +261,17 @@ def test_who_goes_through_the_book_holds_the_log(
 def test_two_who_send_the_roster_at_once_send_the_newer_one_last(
     department: Department, tokens: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A person who was removed would come back with the older one."""
+    """The older one would bring back a person who was removed."""
     trainer, publish = tokens("super"), roster._publish
     department.clock.step(MINUTE_US)  # another time of training
     others: list[Future[None]] = []
 
     def slow(*given: Any) -> int | None:
-        """Between the look at the people and the sending of them."""
+        """Delay between reading the people and sending them."""
         if not others:
             free = is_turn_free(department.desk.log.folder / roster.LOCK_FILE)
             others.append(pool.submit(department.train, trainer, "comm1", "super"))
-            if free:  # nothing keeps the other one: it is the faster
+            if free:  # without a lock, the other one is faster
                 others[0].result()
         return publish(*given)
 
@@ -285,7 +285,7 @@ def test_two_who_send_the_roster_at_once_send_the_newer_one_last(
 def test_two_processes_that_issue_day_keys_at_once_issue_the_same(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What units sealed to one that was replaced would never open."""
+    """What a unit sealed to a replaced key could never be opened."""
     folder, day = department.home.keys, department.clock.us // DAY_US + 100
     first, second = LocalKeyService(folder, department.clock), LocalKeyService(folder, department.clock)
     look, done, others = first._day_key, threading.Event(), list[Future[tuple[DayKey, ...]]]()
@@ -298,7 +298,7 @@ def test_two_processes_that_issue_day_keys_at_once_issue_the_same(
     def slow(path: Path) -> ec.EllipticCurvePrivateKey | None:
         found = look(path)
         others.append(pool.submit(issued))
-        done.wait(0.5)  # where nothing keeps the other one, it is the faster
+        done.wait(0.5)  # without a lock, the other one is faster
         return found
 
     monkeypatch.setattr(first, "_day_key", slow)
@@ -309,13 +309,13 @@ def test_two_processes_that_issue_day_keys_at_once_issue_the_same(
 def test_of_two_processes_that_make_a_key_at_once_both_have_the_first_one(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What one sealed under another one would be lost."""
+    """What one process sealed under its own key would be lost."""
     folder, day = department.home.keys, department.clock.us // DAY_US
     first, second = LocalKeyService(folder, department.clock), LocalKeyService(folder, department.clock)
     made, new_key = list[bytes](), sealing.new_key
 
     def late() -> bytes:
-        """Between the look for a file and its making."""
+        """Delay between looking for a file and making it."""
         if not made:
             made.append(b"")
             made[0] = second._store_key(day, make=True)
@@ -336,13 +336,13 @@ def test_a_key_that_another_process_destroyed_is_gone_here_too(department: Depar
         command.destroy_store_key(day)
         with pytest.raises(KeyServiceError, match="purged"):
             server._store_key(day, make=False)
-        command.destroy_store_key(day)  # once more is fine
+        command.destroy_store_key(day)  # doing it again is fine
 
 
 def test_no_day_key_is_looked_for_while_old_ones_are_destroyed(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that is overwritten just then would count as damaged, and a good element as a bad one."""
+    """A key that is just being overwritten would count as damaged, and a good element as a bad one."""
     with contextlib.closing(LocalKeyService(department.home.keys, department.clock)) as keys:
         held: list[bool] = []
         find = keys._private
@@ -375,7 +375,7 @@ def test_of_two_who_make_the_key_of_the_lists_at_once_both_have_the_first_one(
 def test_the_keys_are_shown_no_more_at_once_than_they_take(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another call moves on, or back, how far the keys followed the log."""
+    """Another call may move the keys' position in the log, in either direction."""
     shown: list[tuple[int, int]] = []
     log, said = department.desk.log, iter([20, 3, 3, 3])
 
@@ -386,7 +386,7 @@ def test_the_keys_are_shown_no_more_at_once_than_they_take(
 
         @_since.setter
         def _since(self, _to: int) -> None:
-            """Another call's word counts."""
+            """The position that another call set."""
 
         def follow(self, part: Any) -> int:
             shown.append((part.start, part.end))
@@ -398,11 +398,11 @@ def test_the_keys_are_shown_no_more_at_once_than_they_take(
 
 
 def test_a_lock_file_that_is_removed_under_a_server_lets_no_second_one_start(department: Department) -> None:
-    """Two would write one access log."""
+    """Two servers would write to one access log."""
     home = department.home
     with home.locked():
         (home.path / "serve.lock").unlink()
-        for _ in range(2):  # and beside the lock file that the second one made
+        for _ in range(2):  # and with the lock file that the second one made
             with pytest.raises(HomeError, match="a server already runs on this home"), home.locked():
                 pass
     with home.locked():
@@ -412,7 +412,7 @@ def test_a_lock_file_that_is_removed_under_a_server_lets_no_second_one_start(dep
 def test_a_share_that_locks_no_file_open_for_reading_starts_a_server(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On NFS the key of the log, open for reading, takes no exclusive lock; a share with none is named."""
+    """On NFS, the log's key, open for reading, takes no exclusive lock. A share without locks is named."""
     honest, names = fcntl.flock, {"log.key"}
 
     def flock(descriptor: int, how: int) -> None:

@@ -1,5 +1,4 @@
-"""Every call of the table as every role, untrained, with a locked session, a stolen token, without a
-purpose."""
+"""Every call of the table by every role: untrained, in a locked session, by a thief, without a purpose."""
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ def test_every_call_of_the_table_has_a_form_here(department: Department) -> None
 
 @pytest.mark.parametrize("user", sorted(PEOPLE))
 def test_each_role_makes_the_calls_of_the_policy_and_no_other(department: Department, user: str) -> None:
-    """A role without the call is refused, and the refusal is an entry; a role with it is not refused."""
+    """A role without the call is refused, and the refusal is logged; a role with the call is not refused."""
     policy = department.desk.policy
     roles = policy.effective_roles((PEOPLE[user],))
     token = department.logon(user)
@@ -55,7 +54,7 @@ def test_each_role_makes_the_calls_of_the_policy_and_no_other(department: Depart
 
 
 def test_no_data_call_is_made_without_current_training(department: Department) -> None:
-    """A year later no person's training is current: not one call that touches data is answered."""
+    """A year later no person's training is current, and no call that touches data is answered."""
     department.clock.step(300 * DAY_US)
     for user in PEOPLE:
         department.renew_password(user)
@@ -69,7 +68,7 @@ def test_no_data_call_is_made_without_current_training(department: Department) -
             if CALLS[call].touches_data and any(call in department.desk.policy.grants[one] for one in roles):
                 with pytest.raises(DeskRefusal) as refused:
                     department.call(name, token, form)
-                over = {"role"} if role is Role.DESIGNEE else set()  # a designation ends after a year too
+                over = {"role"} if role is Role.DESIGNEE else set()  # a designation, too, ends after a year
                 assert refused.value.code in {"training-expired", "untrained"} | over, (user, name)
 
 
@@ -103,7 +102,7 @@ def test_every_call_that_opens_content_without_purpose_or_number(
         for ground, codes in missing:
             with pytest.raises(DeskRefusal) as refused:
                 department.call(name, tokens(user), replace(form, ground=ground))
-            early = {"no-request", "no-hold"}  # what does not exist is refused before what is missing
+            early = {"no-request", "no-hold"}  # a missing object is refused before a missing field
             assert refused.value.code in codes | early, name
             asked += 1
     assert asked == 40

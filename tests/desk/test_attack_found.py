@@ -1,7 +1,7 @@
-"""Root at the desk with a stolen session opens reads that no search of that person found.
+"""Root at the desk, with a stolen session, tries to open reads that no search of that person found.
 
-The session's key is in root's hands (a browser's is in the server's memory), and root writes any entry beside
-it: results of searches, answers, approvals. The key service opens what its own matches found, and no more.
+Root has the session's key (a browser's is in the server's memory) and writes any other entry too: results of
+searches, answers, approvals. The key service opens only what its own matches found.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from sync.department.journal.inquiry_entries import Access, AccessEnded, SearchA
 from sync.department.journal.sharing_entries import Scope, ShareAsked
 from sync.department.policy.refusals import DeskRefusal
 
-MINE, OTHER = 0, 1  # reads of the department: the session's person searched for the first one
+MINE, OTHER = 0, 1  # reads of the department; the session's person searched for the first
 IMAGES = ("overview", "patch")
 
 
 @dataclass
 class Thief:
-    """Root with the session of a person, who searched for one read an hour ago."""
+    """Root with the session of a person who searched for one read an hour ago."""
 
     root: Root
     user: str
@@ -61,12 +61,12 @@ class Thief:
         return self.department.reads[which]
 
     def searched(self, which: int, user: str = "") -> int:
-        """An honest search that found this read: its access."""
+        """Make an honest search that finds this read. Returns its access."""
         token = self.department.logon(user or self.user)
         return self.department.searched(token, (self.read(which),))[0]
 
     def asked(self, which: int, user: str) -> int:
-        """A request for the plate of a read, answered by communications."""
+        """Make a request for a read's plate, which communications answers. Returns its entry."""
         department = self.department
         query = replace(department.plate(f"7ABC0{which:02d}"), since_us=department.clock.us - 240 * HOUR_US)
         made = department.call("inquiry/request", department.logon(user), AskForm(query=query, ground=GROUND))
@@ -76,7 +76,7 @@ class Thief:
         return made.entry
 
     def write(self, access: Access, call: str, form: object) -> int:
-        """An access of the stolen session, with its signature on this form."""
+        """Write an access in the stolen session, with its signature on this form."""
         stamp, signed = self.root.signed(self.user, call, form)
         return self.root.write(access, stamp, signed)
 
@@ -113,7 +113,7 @@ def image_of_a_read_that_another_person_found(thief: Thief) -> None:
 
 
 def image_of_a_read_that_root_says_was_found(thief: Thief) -> None:
-    """The result of the search is the desk's own word."""
+    """The result of a search is written by the desk."""
     mine = thief.searched(MINE)
     result = AccessEnded(access=mine, count=1, reads=(thief.read(OTHER),), unwitnessed=False)
     thief.root.write(result, thief.root.stamp(thief.user))
@@ -142,14 +142,14 @@ def image_under_the_entry_of_another_read(thief: Thief) -> None:
 
 
 def text_by_a_search_that_names_reads(thief: Thief) -> None:
-    """The entry of a search says which reads it opens, whatever it matched."""
+    """The entry of a search names the reads that it opens, whatever it matched."""
     form = RunForm(query=thief.root.query(), ground=GROUND)
     note = replace(access_of(thief.root.query()), reads=(thief.read(OTHER),))
     thief.open(thief.write(note, "inquiry/run", form), OTHER, ("text", "place"))
 
 
 def answer_with_other_reads(thief: Thief) -> None:
-    """What the requester signs names the request alone; root chooses the reads."""
+    """The requester's signature covers only the request; root chooses the reads."""
     thief.user = "officer1"
     request = thief.asked(MINE, "officer1")
     asked = thief.department.desk.log.entry(request).note
@@ -194,7 +194,7 @@ def hold_access(thief: Thief, form: HoldForm, approval: int = -1) -> int:
 
 
 def search_in_a_role_that_makes_none(thief: Thief) -> None:
-    """463.5 (c): an officer asks, and does not search."""
+    """463.5 (c): an officer asks for a search and does not make one."""
     thief.user = "officer1"
     query = thief.root.query()
     entry = thief.write(access_of(query), "inquiry/run", RunForm(query=query, ground=GROUND))
@@ -226,7 +226,7 @@ def hold_on_another_persons_search(thief: Thief) -> None:
 
 
 def hold_by_the_approval_of_a_search(thief: Thief) -> None:
-    """The supervisor agreed to a wide search, which was never run; the hold names that word as its own."""
+    """The supervisor approved a wide search that was never run; the hold claims that approval."""
     thief.user = "chief"
     department = thief.department
     asks = ProposeForm(query=thief.root.query("8XYZ*"), ground=GROUND)
@@ -239,7 +239,7 @@ def hold_by_the_approval_of_a_search(thief: Thief) -> None:
 
 
 def export_of_another_persons_hold(thief: Thief) -> None:
-    """Two people placed a hold; the thief signs its export alone, and names another person's search."""
+    """Two people placed a hold; the thief alone signs its export and names another person's search."""
     department, theirs = thief.department, thief.searched(OTHER, "comm1")
     placed = department.two_hands("hold/place", department.logon("chief"), hold_form(thief, OTHER))
     assert isinstance(placed, Placed)
@@ -254,13 +254,13 @@ def export_of_another_persons_hold(thief: Thief) -> None:
 
 
 def held_read_opened_as_if_searched(thief: Thief) -> None:
-    """A hold seals its reads again; root asks for them in clear."""
+    """A hold seals its reads again; root asks for them in the clear."""
     mine = thief.searched(MINE)
     thief.open(hold_access(thief, hold_form(thief, MINE, accesses=(mine,))), MINE)
 
 
 def export_of(thief: Thief, hold: Placed, reads: tuple[str, ...], key_of: Placed) -> None:
-    """The thief signs the export of a hold; root asks for these reads under the key of that hold."""
+    """The thief signs the export of a hold; root asks for these reads under that hold's key."""
     log, front = thief.department.desk.log, thief.department.front
     note = log.entry(key_of.hold).note
     assert isinstance(note, HoldPlaced)
@@ -288,7 +288,7 @@ def export_with_the_key_of_another_hold(thief: Thief) -> None:
 
 
 def emergency(thief: Thief, days: int) -> int:
-    """A search on the thief's word alone, entered without the entry that asks for a second person's."""
+    """A search on the thief's word alone, without the entry that asks for a second person's decision."""
     query = replace(thief.root.query("8XYZ*"), since_us=thief.department.clock.us - days * DAY_US)
     form = GlassForm(query=query, ground=CAD, danger="child in the car")
     return thief.write(replace(access_of(query), ground=CAD), "inquiry/break-glass", form)
@@ -303,7 +303,7 @@ def emergency_that_looks_back_a_year(thief: Thief) -> None:
 
 
 def picture_by_a_look_at_the_list_of_alerts(thief: Thief) -> None:
-    """A page signs that look all the time."""
+    """A page signs such a look again and again."""
     note = replace(alert_access("alert-image", "images", ()), reads=(thief.read(OTHER),))
     thief.open(thief.write(note, "alert/list", NothingForm()), OTHER)
 
@@ -344,7 +344,7 @@ def test_a_stolen_session_opens_no_read_that_its_person_did_not_find(
 
 
 def test_what_the_own_search_found_opens_by_the_same_entries(thief: Thief) -> None:
-    """The control: pictures of what was found, by search and by request, its hold, and the hold's export."""
+    """The control: pictures of what a search or a request found, a hold on it, and the hold's export."""
     department, mine = thief.department, thief.searched(MINE)
     thief.image(MINE, ImageForm(read=thief.read(MINE), access=mine, ground=GROUND))
     thief.hold(hold_access(thief, hold_form(thief, MINE, accesses=(mine,))), MINE)
@@ -365,7 +365,7 @@ def test_what_the_own_search_found_opens_by_the_same_entries(thief: Thief) -> No
 
 
 def test_a_key_service_whose_disk_was_lost_asks_for_a_new_search_or_a_second_person(thief: Thief) -> None:
-    """What it does not remember, it does not open on one person's word; a second person may agree."""
+    """It opens nothing that it does not remember on one person's word; a second person may agree to it."""
     department, mine = thief.department, thief.searched(MINE)
     token = department.logon(thief.user)
     placed = department.call("hold/place", token, hold_form(thief, MINE, accesses=(mine,)))
@@ -387,15 +387,16 @@ def test_a_key_service_whose_disk_was_lost_asks_for_a_new_search_or_a_second_per
 
 
 def delivery_of(thief: Thief, plate: str, *, asked: bool = True, named: bool | None = None) -> int:
-    """The access of a delivery for this plate, which another agency asked for and two people approved, by
-    root and the person who delivers. `asked`: pictures, in the request; `named`: in the form's own scope."""
+    """The access that root and an accomplice write for a delivery of this plate, which another agency asked
+    for and two people approved. `asked`: pictures in the request; `named`: pictures in the form's scope.
+    """
     department, call, root = thief.department, thief.department.call, thief.root
     query = replace(department.plate(plate), since_us=department.clock.us - 240 * HOUR_US)
     scope = Scope(plates=(plate,), since_us=query.since_us, until_us=query.until_us, images=asked)
     record = replace(forms(department)["share/record"], scope=scope)
     stamp, signed = root.signed("deputy", "share/record", record)
     note = ShareAsked(**{one.name: getattr(record, one.name) for one in fields(ShareAsked)})
-    request = root.write(note, stamp, signed)  # the desk would not take part of a plate
+    request = root.write(note, stamp, signed)  # the desk would refuse a part of a plate
     call("share/review", department.logon("chief"), ReviewForm(request=request, note="in order"))
     call(
         "share/decide", department.logon("chief"), replace(forms(department)["share/decide"], request=request)
@@ -433,7 +434,7 @@ def test_a_delivery_opens_pictures_where_the_agency_asked_for_them(
 
 @pytest.mark.parametrize("plate", ["7ABCO00", "7ABC*", "7ABC00?"])
 def test_a_delivery_opens_the_reads_of_the_very_plate_that_the_agency_named(thief: Thief, plate: str) -> None:
-    """Not what a reader may have misread, which a search shows apart, nor parts of plates."""
+    """Neither possible misreads, which a search shows separately, nor parts of plates."""
     entry = delivery_of(thief, plate)
     with pytest.raises(DeskRefusal, match="found that read") as refused:
         thief.open(entry, MINE, ("text",))
@@ -448,8 +449,7 @@ TURNED: dict[str, dict[str, str]] = {
 
 
 def look_in_other_words(department: Department, words: str, between: int = 0) -> list[str]:
-    """What `verify` says of a look at a picture that root turned, and which follows so many unsigned
-    searches."""
+    """What `verify` says of a look whose plate root changed, after this many unsigned searches."""
     root, query = Root(department), department.plate(PLATE)
     token = department.logon(VICTIM)
     answer = department.call("inquiry/run", token, RunForm(query=query, ground=GROUND))
@@ -465,7 +465,7 @@ def look_in_other_words(department: Department, words: str, between: int = 0) ->
 
 @pytest.mark.parametrize("words", TURNED)
 def test_a_look_at_a_picture_says_what_its_person_searched_for(department: Department, words: str) -> None:
-    """Else root writes any plate into what a person looked up (463.5 b 2)."""
+    """Otherwise root could write any plate into a person's look-up (463.5 b 2)."""
     assert [words in one for one in look_in_other_words(department, words)] == [True] * bool(words)
 
 

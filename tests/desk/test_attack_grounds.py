@@ -1,4 +1,4 @@
-"""What a look-up must say by the policy: a desk of root's own asks for none, an accomplice signs without.
+"""A look-up without the ground that the policy demands, at root's own desk, signed by an accomplice.
 
 463.2 and 463.5 (a): the key service opens nothing, and `department verify` names the entry.
 """
@@ -39,7 +39,7 @@ GROUNDS = {
 
 @pytest.mark.parametrize("words", GROUNDS)
 def test_a_search_without_purpose_basis_or_number_opens_nothing(department: Department, words: str) -> None:
-    """463.2, 463.5 (a): a desk of root's own asks for none, and the accomplice signs without."""
+    """463.2, 463.5 (a): root's own desk does not ask for them, and the accomplice signs without them."""
 
     def searched(root: Root) -> int:
         key, session = root.accomplice(VICTIM)
@@ -73,7 +73,7 @@ def test_a_search_without_a_full_plate_has_a_case_number_and_an_emergency_one_of
 
 
 def test_a_hold_has_a_ground_of_the_policy(department: Department) -> None:
-    """463.8 has five: root enters the hold of a sixth, which the accomplice signs."""
+    """463.8 has five grounds: root enters a hold with a sixth, which the accomplice signs."""
     root, form = Root(department), replace(HOLD, reads=department.reads[:1], hold_ground="curiosity")
     stamp, signed = root.signed("super", "hold/place", form)
     access = replace(access_of(root.query()), action="hold", plate="", elements="hold", reads=form.reads)
@@ -90,7 +90,7 @@ def test_a_hold_has_a_ground_of_the_policy(department: Department) -> None:
 def test_a_search_is_for_the_policy_s_days_whatever_the_local_clock_did(
     department: Department, more_us: int, words: str
 ) -> None:
-    """The hour that a day at the end of summer time has more is none of them."""
+    """The extra hour of the day on which summer time ends does not count."""
     root, days = Root(department), department.desk.policy.inquiry.days_max
     query = replace(root.query(), since_us=department.clock.us - days * DAY_US - more_us)
     stamp, signed = root.signed(VICTIM, "inquiry/run", RunForm(query=query, ground=GROUND))
@@ -101,7 +101,7 @@ def test_a_search_is_for_the_policy_s_days_whatever_the_local_clock_did(
 
 
 def test_a_wide_search_of_root_s_own_request_is_for_the_policy_s_days(department: Department) -> None:
-    """What a second person approved, and the call names by number alone."""
+    """A second person approved it, and the call gives only its number."""
     root, days = Root(department), department.desk.policy.inquiry.days_max
     wide = replace(root.query(WIDE), since_us=department.clock.us - (days + 1) * DAY_US)
     stamp, signed = root.signed(VICTIM, "inquiry/propose", ProposeForm(query=wide, ground=GROUND))

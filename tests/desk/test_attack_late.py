@@ -1,4 +1,4 @@
-"""Root enters a true signature that the desk refuses: after a no, too late, by whom it is about."""
+"""Root enters a genuine signature that the desk refuses: after a no, too late, by the person it is about."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Attack = Callable[[Root], tuple[Note, tuple[Stamp, bytes]]]
 
 
 def a_yes_after_a_no(root: Root) -> tuple[Note, tuple[Stamp, bytes]]:
-    """The desk asks no third person: the department said no."""
+    """The desk asks no third person: a no is final."""
     department, form = root.department, SignForm(kind="configuration", body=BODY, reason="a better lens")
     proposed = department.call("document/sign", department.logon("super"), replace(form, propose=True))
     number = proposed.proposal  # type: ignore[attr-defined]
@@ -100,7 +100,7 @@ def a_finding_closed_by_whom_its_entry_names(root: Root) -> tuple[Note, tuple[St
 
 
 def a_finding_about_entries_to_come(root: Root) -> tuple[Note, tuple[Stamp, bytes]]:
-    """What it names is entered after it, and concerns its judge: no finding would open for that again."""
+    """It names later entries of the person who judges it, for which no finding would open again."""
     opened = FindingOpened(
         detector="burst",
         about="chief",

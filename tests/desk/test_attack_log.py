@@ -1,5 +1,6 @@
-"""Root holds every key of the department and rewrites its access log; a stranger with the witness's
-key looks."""
+"""Root holds every key of the department and rewrites its access log; a stranger checks with the
+witness's key.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ def quorum(witness: CosignerKey) -> Witnesses:
 
 
 def publish(log: AccessLog, link: FolderWitness, key: CosignerKey) -> None:
-    """Have the whole log co-signed, as the desk does."""
+    """Get the whole log co-signed, as the desk does."""
     publisher = Publisher(log, log.folder)
     try:
         publisher.cover(log.size() - 1, Witnesses(((key,),), 1), [WatchingWitness((key,), link)])
@@ -53,7 +54,7 @@ def publish(log: AccessLog, link: FolderWitness, key: CosignerKey) -> None:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ed25519PrivateKey, CosignerKey, str]:
-    """(log folder, the log's own key - root has it too -, the witness's key, its newest checkpoint)."""
+    """(log's folder, log's key, which root has too, witness's key, its newest checkpoint)."""
     folder = tmp_path_factory.mktemp("watched")
     key = Ed25519PrivateKey.generate()
     witness = WitnessFolder.create(folder / "witness", "witness.example/1")
@@ -75,7 +76,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ed25519Priv
 
 
 class Root:
-    """A person with every key of the department and the database open."""
+    """A person with every key of the department and an open database."""
 
     def __init__(self, folder: Path, key: Ed25519PrivateKey) -> None:
         self.log = AccessLog(folder, key)
@@ -88,7 +89,7 @@ class Root:
     def sign(
         self, sequence: int, row: tuple[int, str, int, bytes, bytes], content: bytes
     ) -> tuple[int, str, int, bytes, bytes]:
-        """The same entry at another place or with other content, sealed and signed again."""
+        """Seal and sign an entry again, at another place or with other content."""
         sealed = sealing.seal(
             self.log.keys.of(row[2]), self.log.log_id, sequence, sealing.fresh(ELEMENT, content)
         )
@@ -102,7 +103,7 @@ class Root:
         return sealing.open_sealed(key, self.log.log_id, row[0], ELEMENT, row[4], mark.commitment).content
 
     def write(self, rows: list[tuple[int, str, int, bytes, bytes]]) -> None:
-        """Put the rows in place of the log, with a tree and tree heads that fit them."""
+        """Replace the log by these rows, with a tree and tree heads that fit them."""
         self.db.execute("BEGIN")
         for table in ("entries", "nodes", "heads"):
             self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
@@ -120,7 +121,7 @@ class Root:
 
 
 def attack(kind: str, root: Root, at: int) -> None:
-    """One way to make a look-up disappear or say something else, done as well as it can be done."""
+    """One way to remove or alter a look-up, done as well as possible."""
     rows = root.rows
     content = root.content(rows[at])
     if kind == "removed":
@@ -153,8 +154,9 @@ def attack(kind: str, root: Root, at: int) -> None:
 def test_look_ups_made_in_the_grace_or_dated_back_are_found_by_a_stranger(
     watched: tuple[Path, Ed25519PrivateKey, CosignerKey, str], tmp_path: Path
 ) -> None:
-    """With the key service's list: what it opened for, and root took out before any witness saw it. With the
-    audit keys: an entry that is dated before a head that lacks it."""
+    """The key service's list shows what it opened for and root removed before any witness saw it. The audit
+    keys show an entry dated before a head that lacks it.
+    """
     folder, key, witness, newest = watched
     chance = random.Random(464)
     found, times = 0, ATTACKS * (10 if FULL else 1)
@@ -249,7 +251,7 @@ def test_the_witness_refuses_to_continue_a_rewritten_log(
 def test_one_witness_that_is_shown_twice_is_no_quorum_of_two(
     watched: tuple[Path, Ed25519PrivateKey, CosignerKey, str],
 ) -> None:
-    """One dishonest witness keeps an older head; who hands it over says that it is also another's."""
+    """A dishonest witness keeps an older head, which is presented as another witness's head too."""
     folder, key, witness, newest = watched
     private = Ed25519PrivateKey.generate()
     both = Witnesses(((witness,), (CosignerKey.of("other.example", private),)), 2)
@@ -274,4 +276,4 @@ def test_without_the_witness_a_cut_off_end_does_not_pass_as_checked(
     report = check_log.check(copy, key.public_key(), witnesses=quorum(witness))
     assert any("0 of 1 witness gave a valid tree head" in one for one in report.unchecked)
     assert not report.proven
-    assert report.problems == ()  # what is absent is not wrong: the status says that nothing is proven
+    assert report.problems == ()  # an absent head is no problem; the status says that nothing is proven

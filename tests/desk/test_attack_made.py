@@ -1,8 +1,8 @@
-"""Root at the desk invents what a person did: trainings, alerts, hot lists, grants, releases, verdicts.
+"""Root at the desk invents what people did: trainings, alerts, hot lists, grants, releases, verdicts.
 
-Root holds the log's key and writes any entry, in the name of anyone, also inside an open session, also with a
-signature that an accomplice gives for something of their own. The key service and `department verify` judge
-every one, and content that rests on it stays closed.
+Root holds the log's key and writes any entry in anyone's name, even in an open session, or with a signature
+that an accomplice gave for something else. The key service and `department verify` judge every entry, and
+content that depends on a bad one stays closed.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ INVENTED: dict[str, Note] = {
 
 @pytest.mark.parametrize("how", ["bare", "in an open session", "by the machine", "with another signature"])
 def test_what_root_invents_in_a_persons_name_is_named(department: Department, how: str) -> None:
-    """Every kind of entry that tells of a person's doing, each as well as root can make it."""
+    """Every kind of entry about what a person did, each as well as root can make it."""
     assert problems(department) == ()
     root = Root(department)
     stamp, signed = root.stamp("super"), b""
@@ -134,7 +134,7 @@ def test_every_kind_that_a_person_makes_is_tried_or_rests_on_one_that_is() -> No
 
 
 def test_a_training_that_root_wrote_opens_nothing(department: Department) -> None:
-    """The year is over; root enters a new training, and a colluding desk makes the person's own search."""
+    """The year is over; root enters a new training, and a colluding desk makes the person's search."""
     department.clock.step(366 * DAY_US)
     for user in ("comm1", "super"):
         department.renew_password(user)
@@ -150,7 +150,7 @@ def test_a_training_that_root_wrote_opens_nothing(department: Department) -> Non
 
 
 def held(department: Department) -> tuple[int, int]:
-    """A hold as far as its booking: (its number, its access)."""
+    """Make a hold and book it in. Returns (its number, its access)."""
     token = department.logon("super")
     hold = department.held(token)
     note = department.desk.log.entry(hold).note
@@ -180,14 +180,14 @@ def test_root_destroys_no_held_evidence(department: Department, how: str) -> Non
     else:
         department.call("hold/ask-release", department.logon("super"), book)
     note = HoldReleased(hold=hold, access=access, evidence_item="E-26-0042", asked_by="super")
-    if how == "another item number":  # booked again in between, as the desk would not
+    if how == "another item number":  # booked again in between, which the desk would refuse
         other_book = AskReleaseForm(hold=hold, evidence_item="E-26-0043")
         stamp, signed = root.signed("super", "hold/book", other_book)
         root.write(HoldBooked(hold=hold, evidence_item="E-26-0043"), stamp, signed)
         stamp, signed = root.signed("chief", "hold/release", other_book)
         entry = root.write(replace(note, evidence_item="E-26-0043"), stamp, signed)
     elif how in {"one person, twice", "another hold's key"}:
-        other = how == "another hold's key"  # both words are given, for a hold whose key this is not
+        other = how == "another hold's key"  # both approvals are real, but for a hold with another key
         stamp, signed = root.signed("chief" if other else "super", "hold/release", book)
         entry = root.write(replace(note, access=access - 1) if other else note, stamp, signed)
     else:
@@ -202,7 +202,7 @@ def test_root_destroys_no_held_evidence(department: Department, how: str) -> Non
 
 @pytest.mark.parametrize("how", ["a week", "the account", "the role", "the policy"])
 def test_the_first_word_for_a_release_ends_at_the_key_service_too(department: Department, how: str) -> None:
-    """Root and the second person destroy no evidence by the word of a person who may ask no more."""
+    """Root and the second person cannot destroy evidence on a request by a person who has lost that right."""
     hold, access = held(department)
     book, root = AskReleaseForm(hold=hold, evidence_item="E-26-0042"), Root(department)
     department.call("hold/ask-release", department.logon("super"), book)
@@ -225,7 +225,7 @@ def test_the_first_word_for_a_release_ends_at_the_key_service_too(department: De
 
 
 def test_two_peoples_release_ends_a_hold_even_weeks_later(department: Department) -> None:
-    """The control: a crash between the entry and the key is made good by the daily run."""
+    """The control: after a crash between the entry and the key, the daily run destroys the key."""
     hold, _ = held(department)
     book = AskReleaseForm(hold=hold, evidence_item="E-26-0042")
     department.call("hold/ask-release", department.logon("super"), book)
@@ -252,7 +252,7 @@ def test_what_units_raised_is_signed_by_the_look_that_opened_it(
 
 
 def test_an_older_log_demands_a_kind_from_its_first_signed_entry_on(department: Department) -> None:
-    """A log that was begun before all was signed: what is unsigned in it from then stays."""
+    """In a log from before all entries were signed, unsigned entries of that time stay valid."""
 
     entries = list(department.desk.log.entries())
     first = entries[0].note
@@ -265,6 +265,6 @@ def test_an_older_log_demands_a_kind_from_its_first_signed_entry_on(department: 
         if entry.note.KIND in SIGNER_KINDS:
             bare = isinstance(entry.note, TrainingDone)
             older.judge(replace(entry, signed=b"") if bare else entry)
-    older.judge(trained[-1])  # the first signed one
+    older.judge(trained[-1])  # the first signed entry
     with pytest.raises(UnsignedError):
         older.judge(replace(trained[-1], signed=b""))

@@ -1,6 +1,6 @@
-"""Root and an accomplice sign a form with odd values: each verdict has a name, and later entries are judged.
+"""Root and an accomplice sign forms with odd values: each is a named finding, and later entries are judged.
 
-The log is append-only: one entry that no rule can read would end the key service and `verify` for good.
+The log is append-only: an entry that crashes a rule would stop the key service and `verify` for good.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ ODD: tuple[Any, ...] = (
 
 
 def shared(department: Department) -> tuple[int, Query, Scope]:
-    """A request that two people approved: its entry, what its delivery searches, its scope."""
+    """A request that two people approved: its entry, the query of its delivery, its scope."""
     query = department.plate("8XYZ123")
     scope = Scope(plates=("8XYZ123",), since_us=query.since_us, until_us=query.until_us, images=False)
     record = replace(forms(department)["share/record"], scope=scope)
@@ -87,7 +87,7 @@ def test_a_delivery_with_a_word_for_a_time_is_named_and_the_next_one_opens(depar
 
 @pytest.mark.thorough
 def test_odd_values_in_any_field_of_a_signed_form_are_a_finding(department: Department) -> None:
-    """Of each call that opens content: whatever its person signed, a rule refuses it or reads it."""
+    """For each call that opens content, a rule can refuse or read whatever its person signed."""
     root, (request, query, _) = Root(department), shared(department)
     judged, log = SignedLog(), department.desk.log
     key, session = root.accomplice("super")
@@ -117,7 +117,7 @@ def test_odd_values_in_any_field_of_a_signed_form_are_a_finding(department: Depa
 
 
 def odd_form(data: st.DataObject, form: Mapping[str, Any]) -> dict[str, Any]:
-    """A form with one or two odd fields, also inside what a field holds."""
+    """A form with one or two odd fields, at any depth."""
     odd = dict(form)
     for name in data.draw(st.sets(st.sampled_from(sorted(odd)), min_size=1, max_size=2)):
         inner = odd[name]

@@ -1,4 +1,4 @@
-"""Packages that anyone who holds the log key puts together: none passes for one that left by an entry."""
+"""Packages forged by a person who holds the log key: none passes for one that was exported and logged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Files = dict[str, bytes]
 
 @pytest.fixture
 def files(department: Department) -> Files:
-    """The files of an export of the first read."""
+    """The files in an export of the first read."""
     return exported(department)
 
 
@@ -51,7 +51,7 @@ def exported(department: Department) -> Files:
 
 
 def invented(log_key: Ed25519PrivateKey) -> tuple[Files, bytes]:
-    """(files, public key) of a read of a unit that never was; its tree head co-signed with the log key."""
+    """(files, public key) of a read of an invented unit, whose tree head is co-signed with the log key."""
     unit = Ed25519PrivateKey.generate()
     log_id = log_id_of(unit.public_key())
     read = read_of(Pass(plate="7ABC001", at_us=1_789_000_000_000_000))
@@ -79,7 +79,7 @@ def invented(log_key: Ed25519PrivateKey) -> tuple[Files, bytes]:
 
 
 def with_an_invented_read(files: Files, key: Ed25519PrivateKey) -> bytes:
-    """The entry of a true export beside a read of no unit."""
+    """The entry of a genuine export beside a read of an invented unit."""
     made, public = invented(key)
     rest = {name: data for name, data in files.items() if not name.startswith("reads/")}
     head = package.PackagedRead(folder="reads/0", unit="car-7", public=public, sequence=0)
@@ -110,7 +110,7 @@ def with_the_reads_of_no_entry(files: Files, key: Ed25519PrivateKey) -> bytes:
 
 
 def with_a_head_that_the_department_did_not_cosign(files: Files, key: Ed25519PrivateKey) -> bytes:
-    """The unit's own head alone: what the department never received."""
+    """Only the unit's own head, so the department never received the read."""
     name = "reads/0/record.tlog-proof"
     lines = files[name].decode().splitlines(keepends=True)
     own = [line for line in lines if not line.startswith("— alpr-department/")]
@@ -135,7 +135,7 @@ def with_another_number(files: Files, key: Ed25519PrivateKey) -> bytes:
 
 
 def with_the_same_read_twice(files: Files, key: Ed25519PrivateKey) -> bytes:
-    """One read in two folders, which would count as two proven ones."""
+    """One read in two folders, which would count as two proven reads."""
     again = {n.replace("reads/0/", "reads/1/"): data for n, data in files.items() if n.startswith("reads/0/")}
     (one,) = head_of(files, key).reads
     return signed_again(files | again, key, reads=(one, replace(one, folder="reads/1")))
@@ -148,7 +148,7 @@ def with_a_read_that_unpacks_elsewhere(files: Files, key: Ed25519PrivateKey) -> 
 
 
 def without_a_read_that_left(files: Files, key: Ed25519PrivateKey) -> bytes:
-    """What speaks for the accused is left out: the entry names more reads than are here."""
+    """Evidence for the accused is left out: the entry names more reads than the package has."""
     left = {name: data for name, data in files.items() if not name.startswith("reads/")}
     return signed_again(left, key, reads=())
 
@@ -232,7 +232,7 @@ def taken(files: Files, name: str) -> Files:
 
 
 def swept(files: Files, name: str, other: Files) -> Iterator[tuple[str, bytes, str]]:
-    """(what was done to this file, the package then, the file that the refusal names)."""
+    """Yield (change to this file, the package with it, the file that the refusal must name)."""
     data, left = files[name], taken(files, name)
     at = len(data) // 2
     flipped = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
@@ -249,7 +249,7 @@ def swept(files: Files, name: str, other: Files) -> Iterator[tuple[str, bytes, s
             yield f"renamed {new!r}", write_zip(left | {new: data}), ""
     out = BytesIO()
     with zipfile.ZipFile(out, "w") as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zipfile's own, of a name that it writes twice
+        warnings.simplefilter("ignore")  # zipfile warns when it writes a name twice
         for one in (*sorted(files), name):
             archive.writestr(zipfile.ZipInfo(one, FIXED_TIME), files[one])
     yield "twice", out.getvalue(), ""
@@ -279,9 +279,9 @@ def test_each_file_of_a_package_changed_in_each_way_is_refused_by_its_name(
 
 
 def test_a_package_with_anything_beside_its_files_is_refused(department: Department, files: Files) -> None:
-    """Other programs than this one would show what is there: another cover sheet before or behind it."""
+    """Other programs would show it: for example, another cover sheet before or after the archive."""
     whole, public = write_zip(files), department.home.log_key().public_key()
-    named = zipfile.ZipInfo("cover.html", FIXED_TIME)  # Info-ZIP takes the name in this field before its own
+    named = zipfile.ZipInfo("cover.html", FIXED_TIME)  # Info-ZIP prefers the name in this field
     words = struct.pack("<BL", 1, zlib.crc32(b"cover.html")) + b"../cover.html"
     named.extra = struct.pack("<HH", 0x7075, len(words)) + words
     linked = zipfile.ZipInfo("cover.html", FIXED_TIME)
@@ -309,7 +309,7 @@ def test_a_package_with_anything_beside_its_files_is_refused(department: Departm
 def verify(
     department: Department, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
-    """`department verify` of a package as a stranger runs it."""
+    """Run `department verify` on a package as a stranger does."""
 
     def run(data: bytes, *words: str) -> tuple[int, str]:
         (tmp_path / "package.zip").write_bytes(data)
@@ -337,7 +337,7 @@ def test_a_stranger_sees_that_a_witness_saw_the_entry(
 
 
 def cosigner_of_nobody() -> str:
-    """Keys of a witness that signed nothing."""
+    """The keys of a witness that signed nothing."""
     return NoteKey("stranger.example/w", Ed25519PrivateKey.generate().public_key(), TYPE_COSIGNATURE).text()
 
 
@@ -358,7 +358,7 @@ def cosigner_of_nobody() -> str:
 def test_a_sheet_that_says_something_else_than_the_reads_is_refused(
     files: Files, department: Department, name: str, old: bytes | None, new: bytes, words: str
 ) -> None:
-    """By who holds the log key, and signs all of it again."""
+    """It was made by a person who holds the log key and signs the whole package again."""
     key = department.home.log_key()
     assert package.check(signed_again(files, key), key.public_key()).sheet_unchecked == ""
     data = files.pop(name)
@@ -373,7 +373,7 @@ def test_a_sheet_that_says_something_else_than_the_reads_is_refused(
 def test_a_sheet_is_checked_where_time_zone_data_differ(
     files: Files, department: Department, zone: str
 ) -> None:
-    """All but the local times: zones get other rules, and a package is checked for decades."""
+    """Local times may differ: zones get new rules, and packages are checked for decades."""
     key = department.home.log_key()
     words = codec.from_bytes(cover_sheet.SheetWords, files[package.SHEET])
     other = files | {package.SHEET: codec.to_bytes(replace(words, zone=zone))}
@@ -462,7 +462,7 @@ def test_a_package_of_the_first_format_says_what_it_does_not_prove(
 def test_an_earlier_format_never_verifies_whole_and_says_what_is_not_checked(
     department: Department, verify: Callable[..., tuple[int, str]], number: int
 ) -> None:
-    """Who holds the log's key would choose the format by which least is checked."""
+    """Otherwise a forger with the log's key would choose the format with the fewest checks."""
     key, (witness,) = department.home.log_key(), department.desk.root.witnesses
     with earlier_program(2):
         older = exported(department)

@@ -1,8 +1,8 @@
-"""Root at the desk seals content of its own beside a unit's: it finds nothing, and opens nothing.
+"""Root at the desk seals forged content beside a unit's, and neither finds nor opens anything by it.
 
-An epoch key is sealed to a public day key, so anyone can make one. What the key service takes in is what a
-log's own key signed in one leaf, and it opens with that leaf alone: even a thief of a unit's log key, who
-signs another record of the same number, brings no search to the true one.
+An epoch key is sealed to a public day key, so anyone can make one. The key service accepts only what a log's
+own key signed in a leaf, and opens it only with that leaf. So even a thief of a unit's log key, who signs
+another record with the same number, cannot make a search open the genuine one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ EPOCH = 999
 
 
 class Forger:
-    """Root with a record of its choice, beside the read of a unit whose log key it may have."""
+    """Root with a forged record beside a read of a unit, whose log key it may have."""
 
     def __init__(self, department: Department) -> None:
         self.department = department
@@ -53,7 +53,7 @@ class Forger:
         self.keys.close()
 
     def stored(self, name: str) -> StoredRead:
-        """A read as root takes it from the store."""
+        """A read, as root takes it from the store."""
         located = self.department.front.reads._located  # type: ignore[attr-defined]
         ((_, found),) = located([name], ("text", "place", "patch", "overview"))
         assert isinstance(found, StoredRead)
@@ -81,14 +81,14 @@ class Forger:
         return leaf.sign(key), {name: one.stored for name, one in sealed.items()}
 
     def reseal(self, public: bytes, leaf: bytes, stored: dict[str, bytes]) -> list[Kept]:
-        """What the key service makes of elements that come with this leaf."""
+        """Let the key service take in elements with this leaf. Returns what it stores."""
         day_key = self.keys.issue_day_keys(self.day, 1)[0]
         sealed = seal_to_day(self._epoch_key, day_key, unchecked(leaf).log_id, EPOCH)
         arrived = [StoredElement(leaf, name, data) for name, data in stored.items()]
         return self.keys.open_and_reseal(self.day, public, {EPOCH: (day_key.key_id, sealed)}, arrived)
 
     def searched(self) -> tuple[Cover, Query]:
-        """An honest search for the plate, whose cover root keeps."""
+        """Make an honest search for the plate. Root keeps the proof that covers it."""
         query = self.department.plate(PLATE)
         form = RunForm(query=query, ground=GROUND)
         answer = self.department.call("inquiry/run", self.department.logon("comm1"), form)
@@ -98,7 +98,7 @@ class Forger:
 
 @pytest.fixture
 def forger(department: Department) -> Iterator[Forger]:
-    """Root beside the department's keys."""
+    """Root, with access to the department's key service."""
     made = Forger(department)
     yield made
     made.close()
@@ -136,7 +136,7 @@ def test_a_text_of_roots_own_unit_finds_no_place_of_another(forger: Forger) -> N
 
 
 def test_another_record_by_the_units_own_key_opens_nothing_of_the_true_one(forger: Forger) -> None:
-    """Root with the log key of a stolen unit: a forged record is found, and the true one stays sealed."""
+    """Root has a stolen unit's log key: its forged record is found, and the genuine one stays sealed."""
     door, victim = forger.department.front.door, forger.victim
     true = unchecked(victim.leaf).elements
     leaf, stored = forger.leaf(
@@ -164,7 +164,7 @@ def test_another_record_by_the_units_own_key_opens_nothing_of_the_true_one(forge
 
 
 def test_what_an_earlier_version_sealed_still_opens(forger: Forger) -> None:
-    """It was bound to the log and the number."""
+    """It was bound only to the log and the number."""
     victim, keys = forger.victim, forger.keys
     (text,) = victim.row.wanted(("text",))
     (opened,) = keys.open_stored("test", forger.day, victim.log_id, [text])

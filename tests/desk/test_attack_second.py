@@ -1,7 +1,7 @@
-"""Root at the desk and an accomplice who signs: what needs a second person does not open without one.
+"""Root at the desk and an accomplice who signs: what needs a second person stays closed without one.
 
-Root holds the log's key and the database, the accomplice a session of their own. What they lack is a second
-person's word for just this search or reset, given in time and not used before.
+Root holds the log's key and the database, the accomplice has a session. They lack a second person's approval
+of exactly this search or reset, given in time and not used before.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ def proposal(root: Root, key: Ed25519PrivateKey, session: bytes, query: Query) -
 
 
 def decided(root: Root, number: int, *, signs: bool, enters: bool, user: str = "super") -> None:
-    """What a second person signs of a proposal, and what root enters of it."""
+    """A second person's signed decision on a proposal, and the entry that root makes of it."""
     form = inquiries.InquiryDecideForm(proposal=number, granted=signs, reason="known to me")
     stamp, signed = root.signed(user, "inquiry/approve", form)
     root.write(SearchApproved(proposal=number, granted=enters, reason="known to me"), stamp, signed)
 
 
 def wide(root: Root, decide: Callable[[int], int | None], *, asks: bool = True) -> int:
-    """The wide search that root and the accomplice want, under the approval that `decide` makes of it."""
+    """Write the wide search that root and the accomplice want, under the approval that `decide` makes."""
     query, (key, session) = root.query(WIDE), root.accomplice(VICTIM)
     number = proposal(root, key, session, query) if asks else -1
     named = decide(number)
@@ -99,12 +99,12 @@ def wide_by_ones_own_approval(root: Root) -> int:
 
 
 def wide_by_a_no_that_root_turned(root: Root) -> int:
-    """The second person signed a no; root enters a yes with it."""
+    """The second person signed a no; root enters a yes with that signature."""
     return wide(root, lambda number: decided(root, number, signs=False, enters=True))
 
 
 def wide_by_a_yes_that_was_taken_back(root: Root) -> int:
-    """The second person agreed, thought better of it, and root enters the yes again."""
+    """The second person agreed, then withdrew; root enters the yes again."""
 
     def turned(number: int) -> None:
         decided(root, number, signs=True, enters=True)
@@ -116,7 +116,7 @@ def wide_by_a_yes_that_was_taken_back(root: Root) -> int:
 
 
 def wide_by_a_yes_to_a_change(root: Root) -> int:
-    """The administrator, who agrees to no searches, is shown a change under the number of the search."""
+    """The administrator, who may not approve searches, is shown a change with the search's number."""
 
     def yes(number: int) -> None:
         form = DecideForm(proposal=number, granted=True, reason="known to me")
@@ -127,9 +127,9 @@ def wide_by_a_yes_to_a_change(root: Root) -> int:
 
 
 def wide_by_a_yes_that_was_given_ahead(root: Root) -> int:
-    """The second person is shown a search that is not in the log; root enters another under its number."""
+    """The second person is shown a search that is not in the log; root enters another with its number."""
     query, (key, session) = root.query(WIDE), root.accomplice(VICTIM)
-    ahead = root.log.size() + 3  # after the logon of the second person and the yes
+    ahead = root.log.size() + 3  # after the second person's logon and the yes
     decided(root, ahead, signs=True, enters=True)
     number = proposal(root, key, session, query)
     assert number == ahead
@@ -139,7 +139,7 @@ def wide_by_a_yes_that_was_given_ahead(root: Root) -> int:
 
 
 def wide_by_an_approval_of_another_search(root: Root) -> int:
-    """The second person said yes to the same search of a minute ago."""
+    """The second person approved the same search a minute ago."""
 
     def other(_number: int) -> int:
         query, (key, session) = replace(root.query(WIDE), since_us=1), root.accomplice(VICTIM)
@@ -151,7 +151,7 @@ def wide_by_an_approval_of_another_search(root: Root) -> int:
 
 
 def approved(root: Root, query: Query, by: str = VICTIM) -> int:
-    """Two people agree to a search at the desk: its proposal."""
+    """Propose and approve a search at the desk. Returns its proposal."""
     department = root.department
     asks = inquiries.ProposeForm(query=query, ground=GROUND)
     made = department.call("inquiry/propose", department.logon(by), asks)
@@ -162,7 +162,7 @@ def approved(root: Root, query: Query, by: str = VICTIM) -> int:
 
 
 def by_proposal(root: Root, number: int, query: Query) -> int:
-    """The searcher signs for a proposal by its number; root writes the access."""
+    """The searcher signs only a proposal's number; root writes the access."""
     form = RunForm(proposal=number)
     stamp, signed = root.signed(VICTIM, "inquiry/run", form)
     return root.write(replace(access_of(query), approval=number), stamp, signed)
@@ -189,13 +189,13 @@ def wide_by_an_approval_that_was_used(root: Root) -> int:
 
 
 def wide_by_the_approval_of_another_persons_proposal(root: Root) -> int:
-    """The second person agreed that a dispatcher makes it."""
+    """The second person agreed that a dispatcher makes the search."""
     query = root.query(WIDE)
     return by_proposal(root, approved(root, query, by="disp1"), query)
 
 
 def wide_by_the_yes_of_the_person_who_asked(root: Root) -> int:
-    """The supervisor asks communications for a search, and is the second person of it."""
+    """The supervisor requests a search from communications and is also its second person."""
     query, department = root.query(WIDE), root.department
     asks = inquiries.AskForm(query=query, ground=GROUND)
     asked = department.call("inquiry/request", department.logon("super"), asks)
@@ -220,7 +220,7 @@ RESET = CredentialForm(user=VICTIM, reason="was lost")
 
 
 def reset_by_two(root: Root, form: CredentialForm = RESET) -> int:
-    """Two people reset a person, who sets an own password: the approval that was used."""
+    """Two people reset a person, who then sets a password. Returns the used approval."""
     department = root.department
     given = department.two_hands("user/credential", department.logon("chief"), form)
     assert isinstance(given, HandedOver)
@@ -231,7 +231,7 @@ def reset_by_two(root: Root, form: CredentialForm = RESET) -> int:
 
 
 def reset_by_one(root: Root, approval: int = -1) -> int:
-    """The administrator helps root: signs the victim's reset, and root sets the victim's key."""
+    """The administrator signs the victim's reset, and root sets the victim's key."""
     stamp, signed = root.signed("chief", "user/credential", replace(RESET, approval=approval))
     root.write(CredentialSet(user=VICTIM, digest=bytes(32), first=True), stamp, signed)
     return by_a_key_that_root_set(root)
@@ -242,17 +242,17 @@ def by_an_administrator_alone(root: Root) -> int:
 
 
 def by_a_reset_that_two_people_made_before(root: Root) -> int:
-    """Two people reset the victim once; the administrator resets again under the same approval."""
+    """Two people once reset the victim; the administrator resets again under the same approval."""
     return reset_by_one(root, reset_by_two(root))
 
 
 def by_an_approval_of_another_reset(root: Root) -> int:
-    """Two people reset another person; the administrator uses that approval for the victim."""
+    """Two people approved a reset of another person; the administrator uses that approval for the victim."""
     return reset_by_one(root, reset_by_two(root, replace(RESET, user="disp1")))
 
 
 def by_a_reset_that_root_enters_again(root: Root) -> int:
-    """Two people reset the victim, who has an own password by now; root enters the reset once more."""
+    """Two people reset the victim, who has since set a password; root enters the reset again."""
     reset_by_two(root)
     reset = [one for one in root.log.entries(kinds=(CredentialSet.KIND,)) if one.stamp.user == "chief"][-1]
     root.write(reset.note, root.stamp("chief", reset.stamp.session), reset.signed)
@@ -260,7 +260,7 @@ def by_a_reset_that_root_enters_again(root: Root) -> int:
 
 
 def by_a_changed_role_turned_into_a_reset(root: Root) -> int:
-    """Two people give the victim another role; root enters a reset under the administrator's signature."""
+    """Two people give the victim another role; root enters a reset with the administrator's signature."""
     department = root.department
     account = department.desk.book.roster.accounts[VICTIM]
     form = account_form(account, roles=(*account.roles, Role.DISPATCHER))
@@ -271,7 +271,7 @@ def by_a_changed_role_turned_into_a_reset(root: Root) -> int:
 
 
 def by_a_reset_that_a_former_designee_approved(root: Root) -> int:
-    """The administrator helps root, and so does a designee whose designation has ended."""
+    """The administrator and a designee whose designation has ended help root."""
     department = root.department
     account = department.desk.book.roster.accounts["deputy"]
     ends = account_form(account, ends_us=department.clock.us + HOUR_US)
@@ -291,7 +291,7 @@ def by_a_reset_that_a_former_designee_approved(root: Root) -> int:
 
 
 def wide_by_the_yes_of_a_person_who_was_removed(root: Root) -> int:
-    """The search that waited for it is root's to make, while the desk would refuse it."""
+    """Root makes the waiting search, which the desk would now refuse."""
     query = root.query(WIDE)
     number = approved(root, query)
     gone = account_form(root.department.desk.book.roster.accounts["super"], active=False)
@@ -300,7 +300,7 @@ def wide_by_the_yes_of_a_person_who_was_removed(root: Root) -> int:
 
 
 def wide_by_the_yes_of_a_person_of_another_role_now(root: Root) -> int:
-    """The role that came in exchange may approve searches too, from then on."""
+    """The new role may approve searches too, but only from then on."""
     query = root.query(WIDE)
     number = approved(root, query)
     other = account_form(root.department.desk.book.roster.accounts["super"], roles=(Role.DISPATCHER,))
@@ -318,7 +318,7 @@ def wide_by_the_yes_of_a_person_who_came_back(root: Root) -> int:
 
 
 def wide_by_the_yes_of_a_role_that_a_new_policy_took_it_from(root: Root) -> int:
-    """The desk refuses such a yes from the new policy on."""
+    """The desk refuses such a yes once the new policy is in force."""
     query, department = root.query(WIDE), root.department
     number = approved(root, query)
     take_call(department, "ccat-supervisor", "inquiry.approve")
@@ -366,8 +366,9 @@ def test_a_wide_search_without_its_second_person_opens_nothing_and_verify_names_
 
 
 def test_the_root_file_of_another_department_brings_no_policy(department: Department) -> None:
-    """The same offices keep the root keys of a department whose policy lets one person search for three
-    letters. Root enters its root file, which every unit there has, and the accomplice signs the search."""
+    """The same offices hold the root keys of another department, whose policy lets one person search for
+    three letters. Root enters its root file, which every unit there has; the accomplice signs the search.
+    """
     root, desk = Root(department), department.desk
     query, (key, session) = root.query("8XY"), root.accomplice(VICTIM)
     document = desk.policy_document.replace(b"version = 2\n", b"version = 3\n", 1)
@@ -396,7 +397,7 @@ def test_a_reset_without_its_second_person_gives_no_key_and_verify_names_its_loo
 
 
 def test_a_search_that_two_people_agreed_to_opens_by_its_number(department: Department) -> None:
-    """The control of the wide ones: just the search of the proposal, once."""
+    """The control for the wide searches: only the proposed search opens, once."""
     root = Root(department)
     query = root.query(WIDE)
     entry = by_proposal(root, approved(root, query), query)
@@ -407,7 +408,7 @@ def test_a_search_that_two_people_agreed_to_opens_by_its_number(department: Depa
 def test_a_call_that_a_policy_takes_and_a_later_one_gives_back_leaves_the_words_of_its_role(
     department: Department,
 ) -> None:
-    """The desk, the key service and `verify` judge alike."""
+    """The desk, the key service and `verify` agree."""
     query = department.plate(WIDE)
     number = approved(Root(department), query)
     take_call(department, "ccat-supervisor", "inquiry.approve")
@@ -439,14 +440,14 @@ DELIVERIES = {
 def test_a_delivery_opens_what_another_agency_asked_for_and_another_person_approved(
     department: Department, what: str
 ) -> None:
-    """The supervisor helps root, who delivers more than two people approved."""
+    """The supervisor helps root, who delivers more than the two people approved."""
     root, asked, call = Root(department), department.plate("8XYZ123"), department.call
     query = replace(asked, since_us=asked.until_us - HOUR_US)
     scope = Scope(plates=("8XYZ 123",), since_us=query.since_us, until_us=query.until_us, images=False)
     later = replace(scope, until_us=asked.until_us + 30 * DAY_US)
     later_read, gated = what == "what is read later", what == "an agency that gets nothing"
     record = replace(forms(department)["share/record"], scope=later if later_read else scope)
-    if later_read or gated:  # the desk would not take such a request
+    if later_read or gated:  # the desk would refuse such a request
         record = replace(record, state="NV") if gated else record
         stamp, signed = root.signed("deputy", "share/record", record)
         names = {one.name for one in fields(ShareAsked)}

@@ -1,7 +1,7 @@
-"""Root at the desk holds the log's key, the credentials and the database, and looks up in others' names.
+"""Root at the desk has the log's key, the credentials and the database, and makes look-ups in others' names.
 
-What it lacks is a person's key. The key service follows the log and refuses; `department verify` names the
-entry. Each attack is made as well as root can make it: with real entries, sessions and signatures at hand.
+Root lacks a person's key. The key service follows the log and refuses; `department verify` names the entry.
+Each attack is as good as root can make it, using all real entries, sessions and signatures.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sync.department.policy.roles import Role
 
 
 def genuine(department: Department, user: str = VICTIM) -> tuple[str, Entry]:
-    """A person's own search: (the token, its access entry)."""
+    """Make a genuine search. Returns (the session's token, the access entry)."""
     token = department.logon(user)
     form = RunForm(query=department.plate(PLATE), ground=GROUND)
     answer = department.call("inquiry/run", token, form)
@@ -41,7 +41,7 @@ def unsigned(root: Root) -> int:
 
 
 def in_an_open_session(root: Root) -> int:
-    """The victim is logged on; root borrows the session's number."""
+    """The victim is logged on; root uses the session's number."""
     token = root.department.logon(VICTIM)
     return root.write(root.look_up(), root.stamp(session=digest_of(token)))
 
@@ -57,7 +57,7 @@ def in_a_session_that_root_certified(root: Root) -> int:
 
 
 def by_a_replayed_signature(root: Root) -> int:
-    """The victim searched a minute ago; root enters the same look-up once more."""
+    """The victim searched a minute ago; root enters the same look-up again."""
     _, entry = genuine(root.department)
     return root.write(entry.note, replace(root.stamp(session=entry.stamp.session)), entry.signed)
 
@@ -68,7 +68,7 @@ def by_a_replayed_signature_for_another_plate(root: Root) -> int:
 
 
 def in_the_name_of_a_colleague_who_did_not_ask(root: Root) -> int:
-    """The victim's own search, as if another person had asked for it."""
+    """The victim's search, as if another person had requested it."""
     stamp, signed = root.signed(VICTIM, "inquiry/run", RunForm(query=root.query(), ground=GROUND))
     return root.write(replace(root.look_up(), on_behalf_of="officer1"), stamp, signed)
 
@@ -83,7 +83,7 @@ def by_a_signature_of_another_call(root: Root) -> int:
 
 
 def in_another_persons_name(root: Root) -> int:
-    """Root has an accomplice, who signs; the entry names the victim."""
+    """An accomplice signs; the entry names the victim."""
     token = root.department.logon("disp1")
     given = read_token(token)
     assert given.key is not None
@@ -119,7 +119,7 @@ def by_the_certificate_of_an_hour_ago(root: Root) -> int:
 
 
 def by_the_old_key_after_a_reset(root: Root) -> int:
-    """Root knows the victim's old password; an administrator reset it."""
+    """Root knows the victim's old password, which an administrator has reset."""
     department = root.department
     known = department.desk.book.signers.keys[VICTIM]
     from sync.department.ground.person_key import derive_key
@@ -145,7 +145,7 @@ def by_a_reset_of_the_system(root: Root) -> int:
 
 
 def by_an_account_that_was_removed_and_made_again(root: Root) -> int:
-    """Root removes the victim in the administrator's name, hires the victim again, and sets a key."""
+    """In the administrator's name, root removes the victim's account, makes it again, and sets a key."""
     account = root.department.desk.book.roster.accounts[VICTIM]
     root.write(replace(account, active=False), root.stamp("chief"))
     root.write(account, root.stamp("chief"))
@@ -153,7 +153,7 @@ def by_an_account_that_was_removed_and_made_again(root: Root) -> int:
 
 
 def by_an_invented_administrator(root: Root) -> int:
-    """Root makes an administrator, whose key then signs the victim's reset."""
+    """Root invents an administrator, whose key then signs the victim's reset."""
     department = root.department
     known = department.desk.book.roster.accounts["chief"]
     invented = replace(known, user="pup", name="Pup", roles=(Role.ADMINISTRATOR,))
@@ -199,12 +199,12 @@ def test_a_look_up_in_another_persons_name_opens_nothing_and_verify_names_it(
 
 
 def test_a_genuine_search_opens_and_verifies(department: Department) -> None:
-    """The control of the table above: the same entry, made by the person, is taken."""
+    """The control for the table above: the same entry, made by the person, is accepted."""
     token, entry = genuine(department)
     Root(department).opens(entry.sequence)
     assert problems(department) == ()
     department.desk.logons.logoff(token)
-    Root(department).opens(entry.sequence)  # it stands for the hour, whatever became of the session
+    Root(department).opens(entry.sequence)  # valid for an hour, even if the session has ended
     department.clock.step(2 * HOUR_US)
     with pytest.raises(DeskRefusal) as refused:
         Root(department).opens(entry.sequence)
@@ -229,4 +229,4 @@ def test_leaves_that_are_left_out_are_not_followed(department: Department) -> No
         with pytest.raises(DeskRefusal) as refused:
             door.follow(cut)
         assert refused.value.code in {"forked", "cover"}
-    assert door.follow(part) == log.size()  # what does not hold changed nothing
+    assert door.follow(part) == log.size()  # what failed changed nothing

@@ -1,6 +1,6 @@
-"""Root turns what an accomplice signed for something of their own into something else.
+"""Root uses what an accomplice signed for an entry that the signature does not fit.
 
-Each is one signature that is true and one entry that it does not fit; `department verify` names every one.
+Each attack has a genuine signature and an entry that says something else; `department verify` names it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ KEY = SshPublicKey.of(Ed25519PrivateKey.from_private_bytes(bytes(32))).line
 
 
 def by_an_officer_for_a_colleague(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """An officer, who records no training, signs one for another person."""
+    """An officer, who may not record training, signs one for another person."""
     note = training("disp1", root.stamp().at_us)
     form = TrainingForm(
         user="disp1", trainer="super", course=COURSE, policy_version=1, topics=TOPICS, held_us=note.held_us
@@ -98,7 +98,7 @@ def a_training_dated_later(root: Root) -> tuple[Note, tuple[object, bytes]]:
 
 
 def an_update_by_one_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    body = b"firmware" * 400  # long: the statement holds its digest
+    body = b"firmware" * 400  # long, so the statement has its digest
     form = SignForm(kind="update", name="9.9", body=body, reason="because I can")
     note = replace(signed_document(), digest=hashlib.sha256(body).digest(), size=len(body))
     return note, root.signed("super", "document/sign", form)
@@ -123,7 +123,7 @@ def an_update_under_an_approval_that_nobody_gave(root: Root) -> tuple[Note, tupl
 
 
 def another_update_than_the_one_approved(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """Two people approve one body; root lists another under their words."""
+    """Two people approve an update; root lists another body under their approval."""
     department = root.department
     form = SignForm(kind="update", name="9.9", body=update_file(), reason="a fix of the clock")
     department.two_hands("document/sign", department.logon("super"), form, second="chief")
@@ -200,7 +200,7 @@ def an_alert_of_a_read_in_another_log(root: Root) -> tuple[Note, tuple[object, b
 
 
 def set_officer(root: Root) -> tuple[AccountSet, tuple[Stamp, bytes]]:
-    """The administrator signs a change of an officer's account; as the desk would enter it."""
+    """The administrator signs a change of an officer's account. Returns what the desk would enter."""
     known = root.department.desk.book.roster.accounts["officer1"]
     stamp, signed = root.signed("chief", "user/set", account_form(known))
     return replace(known, reason="as discussed"), (stamp, signed)
@@ -222,7 +222,7 @@ def an_account_removed_by_a_change(root: Root) -> tuple[Note, tuple[object, byte
 
 
 def changed(root: Root, user: str, **changes: Any) -> tuple[AccountSet, tuple[Stamp, bytes]]:
-    """The administrator alone signs a change of an account; as the desk would enter it."""
+    """The administrator alone signs a change of an account. Returns what the desk would enter."""
     known = root.department.desk.book.roster.accounts[user]
     form = account_form(known, **changes)
     blobs = tuple(SshPublicKey.from_line(one).blob for one in form.ssh_keys)
@@ -235,20 +235,20 @@ def an_account_that_gets_another_person(root: Root) -> tuple[Note, tuple[object,
 
 
 def an_account_that_searches_with_a_key_by_one_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """Who holds it is that person at every unit."""
+    """The holder of the key is that person at every unit."""
     return changed(root, "comm1", ssh_keys=(KEY,))
 
 
 def an_account_with_the_key_of_another(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """Its holder is two people in a car."""
+    """The key's holder would be two people in a car."""
     department = root.department
     form = account_form(department.desk.book.roster.accounts["officer1"], ssh_keys=(KEY,))
-    department.call("user/set", department.logon("chief"), form)  # an officer's alone takes one person
+    department.call("user/set", department.logon("chief"), form)  # an officer's account needs only one person
     return changed(root, "vendor1", ssh_keys=(KEY,))
 
 
 def a_passkey_of_another(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """One authenticator, whose holder is two people at the desk."""
+    """The authenticator's holder would be two people at the desk."""
     twin = registered(root.department, "super")
     form = PasskeyForm(name="key ring", response=twin.create('{"rp": {"id": "a"}, "challenge": ""}'))
     (known,) = root.department.desk.book.signers.passkeys["super"]
@@ -256,7 +256,7 @@ def a_passkey_of_another(root: Root) -> tuple[Note, tuple[object, bytes]]:
 
 
 def a_passkey_of_another_under_another_id(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """The id is a number beside the key; a session's certificate names it, and does not sign it."""
+    """The id is only a number beside the key, and a session's certificate does not sign it."""
     note, by = a_passkey_of_another(root)
     assert isinstance(note, PasskeySet)
     return replace(note, credential_id=note.credential_id[:-1]), by
@@ -270,7 +270,7 @@ def a_passkey_of_another_in_another_encoding(root: Root) -> tuple[Note, tuple[ob
 
 
 def a_proposal_that_hides_its_key(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """The second person would agree to a new shift."""
+    """The second person believes that they approve a new shift."""
     known = root.department.desk.book.roster.accounts["comm1"]
     form = account_form(known, ssh_keys=(KEY,), propose=True)
     digest = proposal_digest("user/set", form_fields(form))
@@ -280,7 +280,7 @@ def a_proposal_that_hides_its_key(root: Root) -> tuple[Note, tuple[object, bytes
 
 
 def a_configuration_that_another_person_proposed(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """The second person agreed that the designee sends it."""
+    """The second person agreed that the designee would send it."""
     department, form = root.department, SignForm(kind="configuration", body=CONFIGURED, reason=ALONE)
     proposed = department.call("document/sign", department.logon("deputy"), replace(form, propose=True))
     number = proposed.proposal  # type: ignore[attr-defined]
@@ -290,7 +290,7 @@ def a_configuration_that_another_person_proposed(root: Root) -> tuple[Note, tupl
 
 
 def a_booking_of_what_was_never_exported(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """Two people would release it, who see that it is in evidence."""
+    """Two people would release the hold because it seems to be in evidence."""
     hold = root.department.held(root.department.logon("super"))
     form = BookForm(hold=hold, evidence_item="E-1")
     return HoldBooked(hold=hold, evidence_item="E-1"), root.signed("super", "hold/book", form)
@@ -309,7 +309,7 @@ def a_designation_that_does_not_end(root: Root) -> tuple[Note, tuple[object, byt
 
 
 def a_training_by_the_wrong_office(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """The administrator enters the supervisor's training, and no one else's."""
+    """The administrator may enter only the supervisor's training."""
     note = training("disp1", root.stamp().at_us)
     form = TrainingForm(
         user="disp1", trainer="super", course=COURSE, policy_version=1, topics=TOPICS, held_us=note.held_us
@@ -332,7 +332,7 @@ def an_incident_closed_by_one(root: Root) -> tuple[Note, tuple[object, bytes]]:
 
 
 def an_own_emergency_put_elsewhere(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """The word on an emergency names a search that was none."""
+    """The decision on an emergency names a search that was not one."""
     form = GlassForm(query=root.query("8XYZ*"), ground=GROUND, danger="child in the car")
     note = GlassBroken(access=3, danger=form.danger, due_us=1 << 60)
     return note, root.signed("disp1", "inquiry/break-glass", form)
@@ -344,7 +344,7 @@ def a_request_for_another_plate(root: Root) -> tuple[Note, tuple[object, bytes]]
 
 
 def in_a_session_that_is_locked(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """Its person went for lunch; root has the session's key from the browser."""
+    """The person is at lunch; root has the session's key from the browser."""
     department = root.department
     token = department.logon("super")
     department.desk.logons.logoff(token, lock=True)
@@ -363,7 +363,7 @@ def with_a_password_that_expired(root: Root) -> tuple[Note, tuple[object, bytes]
 
 
 def an_own_password_that_makes_no_key(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """Root sets a password for a person, as if by that person."""
+    """Root sets a person's password as if the person did."""
     return CredentialSet(user="super", digest=bytes(32), first=False), (root.stamp("super"), b"")
 
 
@@ -372,7 +372,7 @@ def an_own_first_password(root: Root) -> tuple[Note, tuple[object, bytes]]:
 
 
 def a_training_after_a_second_opening_of_the_log(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    """Root opens the log again as an older one, in which nothing had to be signed."""
+    """Root opens the log again as if it were an older one, in which nothing had to be signed."""
     opened = root.log.entry(0)
     assert isinstance(opened.note, AccessLogOpened)
     number = root.write(replace(opened.note, signs=0), replace(opened.stamp, at_us=root.stamp().at_us))
@@ -461,13 +461,13 @@ def test_an_accomplices_signature_proves_no_more_than_it_says(
     department.desk.refresh()
     known = department.desk.book.roster
     if isinstance(note, AccountSet):
-        assert known.accounts[note.user] != note  # and no unit hears of it
+        assert known.accounts[note.user] != note  # and no unit receives it
     elif isinstance(note, CredentialSet) and note.first:
         assert known.credentials[note.user] != note
 
 
 def test_in_an_older_log_one_person_configured_units_until_two_did(department: Department) -> None:
-    """What was signed before the rule holds, and nothing can leave the rule again."""
+    """What was signed before the rule stays valid, and nothing can leave the rule again."""
     root = Root(department)
 
     def alone() -> int:

@@ -1,6 +1,6 @@
-"""Root has the search of one unit, which its person signed, open the reads of another: nothing opens.
+"""Root applies a person's signed search of one unit to the reads of another: nothing opens.
 
-The store is root's, and so is the log's key: root may say in either that the other unit's log is this unit's.
+Root controls the store and the log's key, and can claim in either that the other unit's log is this unit's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MINE, OTHER = "car-7", "car-8"
 
 @dataclass
 class Fleet:
-    """A department of two units, both of which met the vehicle, and root in it."""
+    """A department with root in it and two units, both of which met the vehicle."""
 
     root: Root
     other_log: str
@@ -47,7 +47,7 @@ class Fleet:
         return self.root.department
 
     def search(self, unit: str) -> tuple[FoundRead, ...]:
-        """An honest search of one unit."""
+        """Make an honest search of one unit."""
         self.query = query = replace(self.department.plate(PLATE), unit=unit)
         form = RunForm(query=query, ground=GROUND)
         answer = self.department.call("inquiry/run", self.department.logon("comm1"), form)
@@ -56,12 +56,12 @@ class Fleet:
         return answer.reads
 
     def opens_all(self) -> None:
-        """Root asks the key service for the matches of every unit, under the newest search."""
+        """Ask the key service as root for the matches at every unit, under the newest search."""
         front = self.department.front
         assert self.query is not None
         cover = front.desk.covered(self.access)
         store = open_store(self.department.home.database_url)
-        with store.write() as connection:  # to the desk, both are one unit now
+        with store.write() as connection:  # to the desk, both are now one unit
             connection.execute(
                 update(tables.logs)
                 .where(tables.logs.c.log_id == bytes.fromhex(self.other_log))
@@ -74,7 +74,7 @@ class Fleet:
         self.root.write(UnitLogsNamed(unit=unit, name=name, logs=logs), self.root.stamp("system"))
 
     def named(self) -> list[str]:
-        """What `verify` says of the units' logs."""
+        """What `verify` says about the units' logs."""
         covered, log = covered_by(self.department), self.department.desk.log
         check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
         return covered.compare(Reported(logs=self.department.front.state.unit_logs()))[0]
@@ -144,7 +144,7 @@ def test_a_unit_that_joins_later_is_searched_by_its_name_at_once(fleet: Fleet) -
 
 
 def test_a_unit_takes_another_name_by_a_code_and_its_own_by_the_one_that_makes_room(fleet: Fleet) -> None:
-    """A revoked unit of the name makes room for another, and a unit joins again under another name."""
+    """The name of a revoked unit is free for another one, and a unit may rejoin under another name."""
     department = fleet.department
     department.call("unit/enroll", department.logon("chief"), UnitForm(name="car-8b"))
     logs = LogsOfUnits()
@@ -154,11 +154,11 @@ def test_a_unit_takes_another_name_by_a_code_and_its_own_by_the_one_that_makes_r
     made = logs.missing(held)
     assert [(one.unit, one.name) for one in made] == [(OTHER, f"{OTHER}{WAS}12)"), ("new", OTHER)]
     assert len(logs.missing([(fleet.other_log, OTHER, "car-8b")])) == 1
-    assert logs.missing([(fleet.other_log, OTHER, "car-8c")]) == []  # no code of that name
+    assert logs.missing([(fleet.other_log, OTHER, "car-8c")]) == []  # no code for that name
 
 
 def named(held: list[tuple[str, str, str]], *codes: str) -> LogsOfUnits:
-    """Units under their names of today, and codes that a person asked for under others."""
+    """Units under today's names, and codes that a person requested under other names."""
     logs = LogsOfUnits()
     for note in logs.missing(held):
         logs._take(note)

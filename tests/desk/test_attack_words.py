@@ -1,7 +1,7 @@
-"""What an access or a decision says beside its query is what its person signed, and its stamp says who.
+"""Besides its query, an access or a decision says what its person signed, and its stamp names that person.
 
-463.5 (b): an ALPR Request names its elements, its purpose and its person. Root writes other words under the
-signature; the key service opens nothing, and `department verify` names the entry. Older logs keep theirs.
+463.5 (b): an ALPR Request names its elements, its purpose and its person. Root writes other words above the
+signature; the key service opens nothing, and `department verify` names the entry. Older logs keep their form.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ ALERTS = (
 
 
 def demand_bound(department: Department, entry: int, words: str) -> None:
-    """Named by `verify`; in a log of the form before it counts on."""
+    """Assert that `verify` names the entry, which is still valid in a log of the previous form."""
     named = [one for one in problems(department) if one.startswith(f"entry {entry}: ")]
     assert len(named) == 1
     assert words in named[0]
@@ -114,7 +114,7 @@ def test_an_export_is_under_the_number_of_its_hold(department: Department) -> No
 
 
 def test_a_search_without_a_ground_has_none_of_roots(department: Department) -> None:
-    """The desk refuses the form; its signature is there."""
+    """The desk refuses the form, but its signature exists."""
     root, query = Root(department), Root(department).query()
     signed = root.signed(VICTIM, "inquiry/run", RunForm(query=query, ground=None))
     entry = root.write(access_of(query), *signed)
@@ -138,7 +138,7 @@ def test_a_stamp_says_what_is_so_of_its_person(department: Department, words: st
 
 
 def test_a_role_that_comes_with_another_is_in_the_stamp(department: Department) -> None:
-    """A dispatcher is communications personnel by this policy."""
+    """By this policy, a dispatcher is also communications personnel."""
     look_up(department, department.logon("disp1"))
     assert {one.stamp.role for one in department.desk.log.entries(kinds=("access",))} == {"communications"}
     assert problems(department) == ()

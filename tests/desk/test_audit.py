@@ -1,5 +1,4 @@
-"""The audit (463.5 b, c): ALPR Requests, CSV, the periodic audit as a record, reviewers who did not
-search."""
+"""The audit (463.5 b, c): ALPR Requests, CSV, the record of a periodic audit, independent reviewers."""
 
 from __future__ import annotations
 
@@ -183,14 +182,14 @@ def test_the_sample_cannot_be_known_before_the_audit_has_begun(
     assert isinstance(begun.note, AuditBegun)
     drawn = sample(looks, desk.policy.audit.sample_per_thousand, seed_of(begun, salt))
     assert sampled(department, report) == {one.entries[0] for one in drawn}
-    # neither who knows the salt alone nor who knows the signed call alone knows the seed
+    # neither the salt alone nor the signed call alone reveals the seed
     others = {seed_of(begun, bytes(32)), seed_of(replace(begun, signed=b""), salt)}
     assert len({seed_of(begun, salt), *others}) == 3
 
 
 def test_no_period_leaves_look_ups_out_of_every_audit(department: Department, tokens: Tokens) -> None:
     search(department, tokens("comm1"))
-    for first in (True, False):  # since the log was opened; since the last audit
+    for first in (True, False):  # first since the log was opened, then since the last audit
         department.clock.step(MINUTE_US)
         late = PeriodForm(since_us=department.clock.us - 1)
         with pytest.raises(FormError) as refused:
@@ -198,7 +197,7 @@ def test_no_period_leaves_look_ups_out_of_every_audit(department: Department, to
         assert refused.value.code == "gap"
         report = department.call("audit/run", tokens("super"), PeriodForm())
         assert isinstance(report, AuditReport)
-        again = PeriodForm(since_us=report.from_us)  # what was audited may be audited again
+        again = PeriodForm(since_us=report.from_us)  # the same period may be audited again
         assert isinstance(department.call("audit/run", tokens("super"), again), AuditReport)
         assert first or report.from_us > department.desk.book.opened_us
 
@@ -217,8 +216,8 @@ def test_an_audit_that_was_cut_off_draws_no_second_time(department: Department, 
     department.restart()
     comm, supervisor, desk = department.logon("comm1"), department.logon("super"), department.desk
     assert desk.book.findings.begun == begun  # with the signed call that draws the sample
-    department.clock.step(1_000_000)  # what comes now is past the period
-    for _ in range(3):  # entries that would have rolled again
+    department.clock.step(1_000_000)  # what follows is after the period
+    for _ in range(3):  # entries that would have drawn another sample
         search(department, comm, number="26-099")
     with pytest.raises(FormError) as other:
         department.call("audit/run", supervisor, PeriodForm(since_us=0, until_us=department.clock.us))
@@ -235,7 +234,7 @@ def test_an_audit_that_was_cut_off_draws_no_second_time(department: Department, 
 def test_an_audit_that_two_people_run_at_once_is_one(
     department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both would end what one began, and `verify` would say so for ever."""
+    """Both would end the same audit, and `verify` would report that forever."""
     search(department, tokens("comm1"))
     supervisor, chief = tokens("super"), tokens("chief")
     detect, others = detector_inputs.detected, list[object]()
@@ -305,7 +304,7 @@ def test_a_finding_is_closed_by_its_reviewer_alone(department: Department, token
 def test_the_administrator_reviews_where_the_only_reviewer_searched(
     department: Department, tokens: Tokens
 ) -> None:
-    """The reviewer's name stands in a request: the finding goes to another reviewer."""
+    """The reviewer's name is in a request, so the finding passes to another person."""
     chief = tokens("chief")
     department.add_person(chief, "both1", (Role.OFFICER, Role.REVIEWER))
     department.train(tokens("super"), "both1", "super")
@@ -393,7 +392,7 @@ def test_an_access_that_two_people_dispute_is_one_finding(department: Department
 def test_reading_a_long_log_delays_no_other_call(
     department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While accesses are read, another call can write to the log: the reading is in no transaction."""
+    """Another call can write to the log while accesses are read: reading takes no transaction."""
     search(department, tokens("comm1"))
     log, path = department.desk.log, department.home.path / "desk" / DATABASE
     usual, times = log.entries, []

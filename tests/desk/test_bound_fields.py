@@ -1,7 +1,7 @@
-"""Every field of what a person made is what that person signed, or is one that the server must add.
+"""Every field of an entry is one that its person signed, or one that the server must add.
 
-Each kind is made from its call's own form; then every field of the entry is changed in turn, under the same
-signature. A field that may change without being found must be named here. No log: the rules alone.
+Each kind is made from its call's form; then every field of the entry is changed in turn under the same
+signature. A field that may change undetected must be listed here. Only the rules are tested, without a log.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def said(call: str, form: object, user: str = "chief") -> Statement:
 
 @dataclass(frozen=True)
 class Case:
-    """An entry as its call makes it, and which of its fields the server adds."""
+    """An entry as its call makes it, and the names of the fields that the server adds."""
 
     call: str
     form: object
@@ -186,7 +186,7 @@ CASES = (
         "hold/place",
         HOLD,
         HoldPlaced(access=1, reads=HOLD.reads, ground="discovery", authority="Court", number="26-1"),
-        added="access received",  # its own: `signers.py`; the days of receipt: the store's
+        added="access received",  # access: checked by `signers.py`; received: days in the store
     ),
     Case("hold/place", HOLD, HoldRests(access=1, searches=(4, 5), approval=-1), added="access content"),
     Case(
@@ -205,7 +205,7 @@ CASES = (
         "hold/release",
         ReleaseForm(hold=3, evidence_item="E-1"),
         HoldReleased(hold=3, access=1, evidence_item="E-1", asked_by="super"),
-        added="access asked_by",  # of the hold, and of the first word: `second_hands.py`
+        added="access asked_by",  # of the hold and its first approval: `second_hands.py`
     ),
     Case(
         "inquiry/break-glass",
@@ -250,7 +250,7 @@ CASES = (
         IncidentSettled(
             incident=4, kind="fork", unit="u", opened_us=1, finding="a copied card", second=False
         ),
-        added="second",  # a second person's: `second_hands.py`
+        added="second",  # a second person's approval: `second_hands.py`
     ),
     Case(
         "clock/confirm",
@@ -328,7 +328,7 @@ ELSEWHERE = {
 
 
 def changed(value: Any) -> list[Any]:
-    """Other values of the same type."""
+    """Yield other values of the same type."""
     other: Any = None
     match value:
         case bool():
@@ -360,7 +360,7 @@ def holds(note: Note, statement: Statement) -> bool:
 
 
 def variants(note: Note, added: str) -> list[tuple[str, Note]]:
-    """The entry with each field changed in turn that its person must have signed."""
+    """Yield the entry with each signed field changed in turn."""
     return [
         (one.name, replace(note, **{one.name: other}))
         for one in fields(note)
@@ -432,7 +432,7 @@ ROSTER: dict[str, tuple[Fits, Note, str]] = {
     "a designation": (
         lambda one: fits_designation(said("user/set", replace(SET, ends_us=NOW + DAY_US)), one, NOW, 365),
         DesignationSet(user="o1", ends_us=NOW + DAY_US),
-        "user",  # by its rule
+        "user",  # checked by its rule
     ),
 }  # fmt: skip
 

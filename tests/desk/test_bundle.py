@@ -1,4 +1,4 @@
-"""The auditor's bundle: counts that anyone recounts offline, without a plate; what is altered is found."""
+"""The auditor's bundle: figures without plates that anyone can recount offline; alterations are found."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Files = dict[str, bytes]
 
 
 def busy(department: Department, tokens: Tokens) -> None:
-    """Some of everything that is counted."""
+    """A department with some of everything that is counted."""
     for number in range(3):
         ground = replace(GROUND, number=f"26-00{number}234")
         department.call(
@@ -68,7 +68,7 @@ def witnesses(department: Department) -> Witnesses:
 
 
 def signed_anew(department: Department, files: Files) -> bytes:
-    """The same files under a head that the department signed: what a department that lies would give out."""
+    """The same files under a newly signed head, as a dishonest department would give them out."""
     return under_a_head(files, load_ed25519(department.home.path / "log.key"))
 
 

@@ -1,4 +1,4 @@
-"""Which chains of certificates the desk takes for a bundle: those that OpenSSL takes on a unit."""
+"""The desk accepts the same certificate chains for a bundle as OpenSSL on a unit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORDS = b"a manifest"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Who a certificate is of: a name and a key."""
+    """The subject of a certificate: a name and a key."""
 
     name: str
     private: ec.EllipticCurvePrivateKey
@@ -33,7 +33,7 @@ ROOTS, UNDERS, LEAVES = Key("root", ROOT), Key("under", UNDER), Key("leaf", LEAF
 def certificate(
     of: Key, by: Key, *, ca: bool = True, signs: bool = True, path: int | None = None, days: int = 20
 ) -> x509.Certificate:
-    """In force since 40 days before now, for `days` after it."""
+    """A certificate valid from 40 days ago until `days` from now."""
     now = datetime.now(UTC)
     names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, one.name)]) for one in (of, by)]
     usage = x509.KeyUsage(
@@ -57,7 +57,7 @@ LONG, DIRECT = (certificate(LEAVES, by, ca=False, signs=False) for by in (UNDERS
 
 
 def signed(leaf: x509.Certificate, *brought: x509.Certificate) -> bytes:
-    """A signature by a leaf, with what else it brings."""
+    """A signature by a leaf, with the certificates that it includes."""
     made = pkcs7.PKCS7SignatureBuilder().set_data(WORDS).add_signer(leaf, LEAF, hashes.SHA256())
     for one in brought:
         made = made.add_certificate(one)
@@ -92,7 +92,7 @@ def test_a_chain_ends_at_a_root_of_the_keyring_in_force_then(
 
 
 def test_the_certificate_that_the_bundle_brings_is_the_one_that_counts() -> None:
-    """An altered copy, though the keyring has the true one, whose issuer and number it names."""
+    """Even if it is an altered copy of one in the keyring, with the same issuer and number."""
     made = signed(DIRECT)
     at = made.index(DIRECT.signature) + len(DIRECT.signature) - 1
     altered = made[:at] + bytes([made[at] ^ 1]) + made[at + 1 :]

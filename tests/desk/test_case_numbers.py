@@ -1,4 +1,4 @@
-"""Case numbers of look-ups, held against the exports of CAD and RMS."""
+"""Case numbers of look-ups are compared with the exports of CAD and RMS."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_look_ups_whose_case_does_not_exist_are_findings_and_counted(
     look_up(department, tokens("comm1"))
     invented = [look_up(department, tokens("comm1"), f"26-99{n}999") for n in range(2)]
     department.clock.step(25 * HOUR_US)
-    fresh = look_up(department, department.logon("disp1"), "26-777777")  # its case may come tomorrow
+    fresh = look_up(department, department.logon("disp1"), "26-777777")  # its case may appear tomorrow
     export = b"Case_Number,opened\n26 001234,2026-09-01\n26-555555,\n"
     made = department.call("audit/compare", department.logon("super"), CompareForm(export=export))
     assert isinstance(made, AuditCompared)
@@ -47,7 +47,7 @@ def test_look_ups_whose_case_does_not_exist_are_findings_and_counted(
     assert counted(department.desk).case_numbers.share == pytest.approx(1 / 3)
     again = department.call("audit/compare", department.logon("super"), CompareForm(export=export))
     assert isinstance(again, AuditCompared)
-    assert again.accesses == 0  # each look-up is held against CAD once
+    assert again.accesses == 0  # each look-up is compared with CAD once
 
 
 def test_a_mistyped_number_is_said_by_its_person_and_settled_by_a_reviewer(
@@ -109,7 +109,7 @@ def test_an_export_in_the_drop_folder_is_taken_daily_and_set_aside(
 
 
 def dropped(path: Path, data: bytes, *, at_s: int = 1) -> None:
-    """An export that was written a while ago."""
+    """Drop an export that was written a while ago."""
     path.write_bytes(data)
     os.utime(path, (at_s, at_s))
 
@@ -127,7 +127,7 @@ def test_the_exports_of_cad_and_rms_are_one_and_nothing_else_in_the_folder_stops
     (folder / "2025.csv").mkdir()
     os.mkfifo(folder / "pipe.csv")
     (folder / "link.csv").symlink_to("/dev/zero")
-    (folder / "half.csv").write_text("number\n26-00")  # CAD still writes it
+    (folder / "half.csv").write_text("number\n26-00")  # CAD is still writing it
     left = {"2025.csv", "pipe.csv", "link.csv", "half.csv"}
     later: list[str] = []
     monkeypatch.setattr(
@@ -141,7 +141,7 @@ def test_the_exports_of_cad_and_rms_are_one_and_nothing_else_in_the_folder_stops
 
 
 class NoPurges:
-    """A store that purged nothing."""
+    """A store that has purged nothing."""
 
     def receipts(self) -> list[tuple[int, bytes]]:
         return []
@@ -154,7 +154,7 @@ def compared(department: Department, user: str, export: bytes) -> AuditCompared:
 
 
 def test_no_person_vouches_for_a_case_of_their_own(department: Department, tokens: Tokens) -> None:
-    """The supervisor may search and compare: an invented export knows the invented case."""
+    """The supervisor may search and compare: an invented export would contain the invented case."""
     mine = look_up(department, tokens("super"), "26-998877")
     other = look_up(department, tokens("comm1"), "26-998878")
     department.clock.step(25 * HOUR_US)
@@ -163,7 +163,7 @@ def test_no_person_vouches_for_a_case_of_their_own(department: Department, token
     assert department.desk.book.cases.left == {mine}
     made = compared(department, "chief", b"number\n26-001234\n")
     assert (made.unknown, department.desk.book.cases.left) == ((mine,), set())
-    compared(department, "super", b"number\n26-998877\n")  # nor takes it back
+    compared(department, "super", b"number\n26-998877\n")  # nor does this take it back
     assert set(department.desk.book.cases.unknown) == {mine}
     assert other not in department.desk.book.cases.unknown
 
@@ -186,14 +186,14 @@ def by_system(department: Department, export: bytes) -> int:
 
 
 def test_what_the_systems_export_lacked_no_person_finds_again(department: Department, tokens: Tokens) -> None:
-    """A supervisor alone would clear a friend with an own file."""
+    """Otherwise a supervisor could clear a friend with a handmade file."""
     invented = look_up(department, tokens("comm1"), "26-998877")
     look_up(department, tokens("disp1"))
     department.clock.step(25 * HOUR_US)
     assert by_system(department, b"number\n26-001234\n") == 2
     compared(department, "super", b"number\n26-998877\n")
     assert department.desk.book.cases.unknown == {invented: "comm1"}
-    by_system(department, b"number\n26-998877\n26-001234\n")  # it was entered late
+    by_system(department, b"number\n26-998877\n26-001234\n")  # the case was entered late
     assert department.desk.book.cases.unknown == {}
 
 

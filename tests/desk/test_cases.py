@@ -1,4 +1,4 @@
-"""What happened elsewhere, replayed from unit to desk and back: none is confirmed."""
+"""Wrongful stops that happened elsewhere, replayed from unit to desk and back: none is confirmed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from sync.department.units.hot_lists import Offer, publish_list
 
 @dataclass
 class Passing:
-    """As much of an ended pass as the watch looks at."""
+    """The parts of an ended pass that the watch looks at."""
 
     text: PlateText
     best_box: PlateBox
@@ -51,7 +51,7 @@ def passing(text: PlateText, case: Case) -> Any:
 
 
 class Patrol:
-    """An enrolled unit with its lists and its board, and the line to the department."""
+    """An enrolled unit with its lists, its board and its line to the department."""
 
     def __init__(self, folder: Path, server: Department, name: str, stack: ExitStack) -> None:
         self.server = server
@@ -75,7 +75,7 @@ class Patrol:
         self.alerts.watch.refresh()
 
     def meets(self, case: Case) -> bool:
-        """The vehicle passes; whether it became a hit. Stored and raised as the bookkeeper does."""
+        """Let a vehicle pass, as the bookkeeper stores and raises it. Returns whether it was a hit."""
         vehicle, watch = passing(case.read, case), self.alerts.watch
         if not watch.matches(vehicle):
             return False
@@ -92,7 +92,7 @@ class Patrol:
 
 @dataclass
 class Today:
-    """A department of today with its desk, two cars, and people who are logged on."""
+    """A department at the real time, with its desk, two cars, and people who are logged on."""
 
     desk: desk_twins.Department
     cars: tuple[Patrol, Patrol]
@@ -147,15 +147,15 @@ def test_it_is_not_confirmed_and_what_two_people_cleared_does_not_sound(today: T
     for outcome in (Outcome.STOP, Outcome.ARREST):
         with pytest.raises(DeskRefusal, match="without action"):
             person.closes(line.alert, outcome)
-    assert second.meets(case)  # one person clears no entry's own plate, here or on another unit
+    assert second.meets(case)  # one person cannot clear an entry's own plate, on any unit
     second.sync()
     (again,) = [one for one in person.listed() if one.alert not in before | {line.alert}]
     assert (again.sighting_of, again.sounded) == (line.alert, case.sounds)
     if case.answer != "wrong-character":
         today.verifier("comm1").verifies(again.alert, *case.shown, fit=case.fit)
-    for car in today.cars:  # what was cleared reaches every unit with its next conversation
+    for car in today.cars:  # every unit learns what was cleared in its next conversation
         car.sync()
-        if case.answer == "wrong-character":  # the other plate is cleared, the entry's own stays wanted
+        if case.answer == "wrong-character":  # the misread plate is cleared, the entry's own stays wanted
             plate, own = case.shown[0], case.read.text
             other = replace(seen(plate, 0.6), candidates=((plate, 0.6), (own, 0.35)))
             assert not car.alerts.watch.matches(passing(other, case))
@@ -166,9 +166,9 @@ def test_it_is_not_confirmed_and_what_two_people_cleared_does_not_sound(today: T
         person.closes(alert, Outcome.HANDED_OVER)
 
 
-@pytest.mark.slow  # rests on the last row of the table above
+@pytest.mark.slow  # continues the last row of the table above
 def test_another_entry_of_the_same_plate_is_met_again(today: Today) -> None:
-    """Cleared is the plate for that entry, until the entry changes."""
+    """The plate is cleared for that entry only, until the entry changes."""
     case = CASES[-1]
     car = today.cars[1]
     assert not car.sounds(case)

@@ -1,4 +1,4 @@
-"""How far a proposal came, by the entries alone."""
+"""The state of a proposal follows from the entries alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def entry(sequence: int, at_us: int, note: Note) -> Entry:
 def test_the_hours_of_an_approval_count_from_the_decision(
     department: Department, decided_h: float | None, granted: bool, used: bool, now_h: float, expected: str
 ) -> None:
-    """`decided_h`, `now_h`: in the hours that an approval holds, after the proposal."""
+    """`decided_h`, `now_h`: time after the proposal, as a multiple of an approval's life."""
     policy, changes = department.desk.policy, ChangeStates()
     span = policy.inquiry.approval_hours * HOUR_US
     proposed = entry(4, PROPOSED_US, ChangeProposed(call="account", about="comm1", digest=b"", summary=""))
@@ -68,7 +68,7 @@ def test_the_same_change_waits_once(department: Department) -> None:
     assert other.entry > first.entry
     decision = DecideForm(proposal=first.entry, granted=True, reason="called back")
     department.call("change/approve", department.logon("super"), decision)
-    again = department.call("user/credential", chief, form)  # decided: another person may be asked
+    again = department.call("user/credential", chief, form)  # decided, so another person may be asked
     assert isinstance(again, HandedOver)
     assert again.entry > other.entry
 

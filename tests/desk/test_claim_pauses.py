@@ -1,4 +1,4 @@
-"""The minute in which a witness that refused is not asked: it refuses through it, and no longer."""
+"""A witness that refused is not asked for a minute; its refusal counts for that minute and no longer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_witness_that_refused_once_signs_again_after_a_minute_however_often_it
 ) -> None:
     log = Log(tmp_path, witnesses=witnesses, quorum=quorum)
     link = log.links[-1]
-    for one in log.links[:-1]:  # where one of two is enough, it does not answer first
+    for one in log.links[:-1]:  # one of two is enough, so the other must not answer first
         one.away = quorum < witnesses
     link.forked = True
     refused(log)
@@ -40,7 +40,7 @@ def test_a_witness_that_refused_once_signs_again_after_a_minute_however_often_it
 
 
 def test_the_pause_after_a_time_out_repeats_no_claim_of_before(tmp_path: Path) -> None:
-    """An absence gives minutes of answers that are marked; a claim gives none."""
+    """A witness's absence permits marked answers for some minutes; a claim permits none."""
     log = Log(tmp_path)
     link = log.links[0]
     link.forked = True
@@ -48,7 +48,7 @@ def test_the_pause_after_a_time_out_repeats_no_claim_of_before(tmp_path: Path) -
     link.forked, log.now = False, log.now + AWAY_S
     log.cover(log.add())
     link.away = True
-    for _ in range(2):  # the time-out, then the pause
+    for _ in range(2):  # the timeout, then the pause
         with pytest.raises(LinkError):
             log.cover(log.add())
     log.close()

@@ -1,4 +1,4 @@
-"""The clause table: every sentence of the policy's text that binds, and a test that exists for each."""
+"""The table of clauses has every binding sentence of the policy, each with a test that exists."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_every_sentence_of_the_text_that_binds_is_in_the_table() -> None:
 
 
 def _only_facts(unnamed: list[str]) -> bool:
-    """What is left binds no one: the reason that 463.7 gives, and the heading before the topics."""
+    """Whether the rest binds no one: the reason that 463.7 gives, or the heading of the topics."""
     facts = ("Several factors may affect", "Training will consist of")
     return all(one.startswith(facts) or not re.search(r"\b(shall|should|must)\b", one) for one in unnamed)
 
@@ -75,7 +75,7 @@ def test_the_table_in_the_docs_is_the_one_that_is_printed(capsys: pytest.Capture
 
 
 def test_each_clause_has_a_place_whose_breaking_the_mutation_run_knows() -> None:
-    """The run itself takes minutes: python tests/tools/clause_mutations.py."""
+    """The mutation run itself takes minutes: python tests/tools/clause_mutations.py."""
     for one in BREAKS:
         text = (TESTS.parent / "sync" / "department" / one.file).read_text()
         assert text.count(one.old) == 1, (one.file, one.old)

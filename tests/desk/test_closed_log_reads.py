@@ -1,6 +1,6 @@
-"""Reads of a closed log at the desk: found and exported with their mark, and destroyed when their day is due.
+"""Reads of a closed log at the desk are found and exported with a mark, and destroyed when due.
 
-The unit's log was closed by a fork and handed over by sync; the calls go over HTTP to a running server.
+A fork closed the unit's log, and sync handed it over; the calls go over HTTP to a running server.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SENT, UNSENT = 2, 3
 
 @pytest.fixture
 def handed(department: Department, server: Server, tmp_path: Path) -> Iterator[Joined]:
-    """A unit whose log was closed by a fork, with reads that only the hand-over brought."""
+    """A unit whose log a fork closed, with reads that only the hand-over delivered."""
     unit = Joined(tmp_path / "unit", server, "car 12", time_source=SteppedTime(department.clock.us))
     unit.add(SENT, text=PLATE)
     converse(unit, server)
@@ -74,7 +74,7 @@ def desk(department: Department) -> Iterator[RemoteDesk]:
 
 
 def problems(department: Department, server: Server) -> list[str]:
-    """What `department verify` says of the store, but for the unit whose log the tests' department made."""
+    """What `department verify` finds in the store, except about the unit of the tests' department."""
     key = server.home.log_key().public_key()
     found = Checker(server.store, server.keys, server.packs, key).run().problems
     return [one for one in found if not one.startswith(f"log {department.reads[0][:16]}")]

@@ -1,4 +1,4 @@
-"""Files that take what leaves the desk: made before the call, so that nothing is entered and then lost."""
+"""Files for what leaves the desk are made before the call, so that nothing is logged and then lost."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_delivery_that_finds_a_full_medium_says_that_its_approval_was_used(
 
 @pytest.fixture
 def request_number(seat: Seat, tmp_path: Path) -> int:
-    """A sharing request that was approved."""
+    """The number of a sharing request that was approved."""
     letter = tmp_path / "letter.pdf"
     letter.write_bytes(b"%PDF Dear Chief")
     asked: tuple[str | Path, ...] = (
@@ -74,7 +74,7 @@ def request_number(seat: Seat, tmp_path: Path) -> int:
 
 
 def unusable(folder: Path) -> list[Path]:
-    """Names under which no new file can be made."""
+    """Paths where no new file can be made."""
     (folder / "there.zip").write_text("somebody's")
     return [folder / "there.zip", folder / "no" / "such" / "folder.zip", Path("/proc/nothing.zip")]
 
@@ -149,8 +149,9 @@ def test_an_export_and_images_are_opened_only_where_they_can_be_kept(seat: Seat,
 
 
 def test_the_images_of_an_alert_are_kept_as_those_of_a_read(seat: Seat, car: Car, tmp_path: Path) -> None:
-    """In files of the same names that only their owner reads, and into a folder that was tried before the
-    look is entered."""
+    """In files with the same names that only their owner can read, in a folder that is tested before the
+    look is logged.
+    """
     car.raises()
     number = seat.json("disp1", "alert", "list")["alert"]
     (tmp_path / "file").write_text("")
@@ -164,7 +165,7 @@ def test_the_images_of_an_alert_are_kept_as_those_of_a_read(seat: Seat, car: Car
 
 
 def test_the_list_of_alerts_as_text_says_when_each_came(seat: Seat, car: Car) -> None:
-    """Where its unit's clock is years off, the time that it was raised says nothing."""
+    """If its unit's clock is years off, the time at which it was raised is meaningless."""
     car.raises()
     row = seat.json("disp1", "alert", "list")
     _, shown, _ = seat.type("disp1", "alert", "list")

@@ -1,4 +1,4 @@
-"""What is typed wrongly is told in one line with what to type; what is shown is for people, or JSON."""
+"""A typing error is answered in one line that says what to type; output is for people, or JSON."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_an_own_entry_is_approved_past_midnight_and_ends_with_a_day_of_the_depar
 ) -> None:
     department = seat.department
     clock, zone = department.clock, department.desk.policy.zone
-    monkeypatch.setattr(hotlist, "now_us", lambda: clock.us + 6 * MINUTE_US)  # there it is tomorrow
+    monkeypatch.setattr(hotlist, "now_us", lambda: clock.us + 6 * MINUTE_US)  # tomorrow, by that clock
     today = local(clock.us, zone).replace(hour=0, minute=0, second=0, tzinfo=None)
     clock.step(end_of_day_us(today, zone) - 5 * MINUTE_US - clock.us)
     words = ("hotlist", "add", "--plate", "8AAA111", "--category", "felony-vehicle", "--case", "26-001234")
@@ -95,7 +95,7 @@ def test_an_own_entry_is_approved_past_midnight_and_ends_with_a_day_of_the_depar
     [("2026-10-15", 14, "10-29"), ("2026-10-15", 30, "11-12"), ("2026-09-01", 30, "09-30")],
 )
 def test_an_own_entry_ends_with_a_day_that_the_policy_allows_whole(asked: str, days: int, ends: str) -> None:
-    """The clocks went back on November 1."""
+    """Clocks went back on November 1."""
     zone = ZoneInfo("America/Los_Angeles")
     asked_us = us_of(datetime.fromisoformat(f"{asked}T12:00").replace(tzinfo=zone))
     assert f"{local(entry_end_us(asked_us, days, zone, 30), zone):%m-%d %H:%M}" == f"{ends} 23:59"
@@ -110,7 +110,7 @@ def test_a_key_that_is_none_is_misuse_and_named_by_its_option(seat: Seat, tmp_pa
     status, err = seat.refused("", "verify", "--log", tmp_path, "--key", key, "--witness-key", "garbage")
     assert (status, "--witness-key" in err) == (2, True)
     (witness,) = seat.department.desk.root.witnesses
-    twice = ("--witness-key", ",".join(witness.keys)) * 2  # one witness would be a quorum of two
+    twice = ("--witness-key", ",".join(witness.keys)) * 2  # otherwise one witness would be a quorum of two
     status, err = seat.refused("", "verify", package, "--key", key, *twice)
     assert (status, "--witness-key: names one witness twice" in err) == (2, True)
     status, out, _ = seat.type("", "--json", "verify", package, "--key", key)
@@ -189,7 +189,7 @@ def test_a_password_that_is_hard_to_guess_needs_no_mix_of_characters(password: s
 
 
 def test_a_change_of_roles_keeps_name_shift_and_keys(seat: Seat, tmp_path: Path) -> None:
-    """A shift that went unsaid would blind the detector, a key that went would lock its owner out."""
+    """Losing the shift would blind the detector; losing the key would lock its owner out."""
     public = tmp_path / "t.pub"
     public.write_text(f"{SshPublicKey.of(Ed25519PrivateKey.generate()).line} okafor@bench\n")
 
@@ -253,7 +253,7 @@ def test_a_lock_out_is_lifted_from_people_alone(seat: Seat) -> None:
 @pytest.mark.thorough
 @pytest.mark.one_python
 def test_a_password_is_never_asked_for_where_it_would_be_echoed(department: Department) -> None:
-    """A timer, a pipe: one line that says what to set, and nothing typed in the open."""
+    """With a timer or a pipe, one line says what to set, and nothing is typed visibly."""
     words = [sys.executable, "-m", "sync.department.cli", "--home", str(department.home.path)]
     made = subprocess.run(
         [*words, "share", "list", "--user", "super"],

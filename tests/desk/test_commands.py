@@ -1,4 +1,4 @@
-"""The `department` commands of the desk, as people type them, over a real home."""
+"""The desk's `department` commands, as people type them, on a real home."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
 
 
 def signed(terminal: Terminal, draft: str, key: str, *more: str) -> bool:
-    """An office reads a draft and signs it by the digest of what it read."""
+    """An office reads a draft and signs it with the digest of what it read."""
     words = ["keys", "sign", draft, "--key", key, *more]
     shown = terminal.type(*words)[1].split()[-1]
     return terminal.type(*words, "--digest", shown)[0] == 0
@@ -44,7 +44,7 @@ def signed(terminal: Terminal, draft: str, key: str, *more: str) -> bool:
 def _an_officers_request_is_answered(terminal: Terminal) -> None:
     officer = terminal.session("o1")
     asked = terminal.given("inquiry", "request", "--plate", "8XYZ999", *GROUND)["entry"]
-    assert terminal.type("inquiry", "answer", str(asked))[0] == 1  # no one answered yet
+    assert terminal.type("inquiry", "answer", str(asked))[0] == 1  # no answer yet
     terminal.session("comm1")
     status, out, _ = terminal.type("inquiry", "queue")
     assert status == 0
@@ -66,10 +66,10 @@ def test_a_new_authenticator_is_announced_before_the_new_password_is_asked(
     terminal.keep(given, given["password"])
     monkeypatch.delenv("DEPARTMENT_NEW_PASSWORD", raising=False)
     terminal.session("chief")
-    status, _, err = terminal.type("user", "password")  # no new password comes: nothing is changed
+    status, _, err = terminal.type("user", "password")  # no new password is typed: nothing changes
     assert (status, "another person made your authenticator" in err) == (2, True)
     assert err.index("shown once") < err.index("DEPARTMENT_NEW_PASSWORD")
-    typed = iter(("password2607", "short", "correct horse 463"))  # refused, refused, taken: in one session
+    typed = iter(("password2607", "short", "correct horse 463"))  # refused, refused, accepted: in one session
     codes = 0
 
     def answer(prompt: str) -> str:
@@ -77,11 +77,11 @@ def test_a_new_authenticator_is_announced_before_the_new_password_is_asked(
         if prompt.startswith("new password"):
             return next(typed)
         codes += 1
-        # the fourth comes too late: another one is shown, and its code asked for
+        # the fourth is too late: another authenticator is shown, and its code requested
         monkeypatch.setattr(new_secrets, "WAITS_US", -1 if codes == 4 else 30 * MINUTE_US)
         if codes in {1, 5}:
             return terminal.type_new_code(prompt)
-        return "000000" if codes == 3 else terminal.new_code()  # the third password is good, its code wrong
+        return "000000" if codes == 3 else terminal.new_code()  # a good password with a wrong code
 
     monkeypatch.setattr("getpass.getpass", answer)
     terminal.given("user", "password")
@@ -94,7 +94,7 @@ def test_a_new_authenticator_is_announced_before_the_new_password_is_asked(
     status, _, err = terminal.type("user", "password", "--user", "chief")
     assert (status, "is a common password" in err) == (1, True)
     monkeypatch.setenv("DEPARTMENT_NEW_PASSWORD", "another horse 463")
-    status, out, err = terminal.type("user", "password", "--user", "chief")  # the refused one used no code
+    status, out, err = terminal.type("user", "password", "--user", "chief")  # the refused call used no code
     assert (status, err) == (0, "")
     assert "the authenticator is unchanged" in out
 
@@ -102,7 +102,7 @@ def test_a_new_authenticator_is_announced_before_the_new_password_is_asked(
 def test_what_is_refused_again_and_again_is_not_asked_for_endlessly(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program that writes the same line for ever fills no log."""
+    """A program that writes the same line forever cannot fill the log."""
     given = terminal.given("user", "first", "chief")
     terminal.keep(given, given["password"])
     terminal.session("chief")
@@ -117,7 +117,7 @@ def test_what_is_refused_again_and_again_is_not_asked_for_endlessly(
 def test_a_program_writes_the_code_of_a_new_authenticator_into_the_input(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No setting can hold it: each call shows another authenticator."""
+    """No setting could hold the code: each call shows another authenticator."""
 
     def no_terminal(_prompt: str) -> str:
         raise EOFError
@@ -210,7 +210,7 @@ def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_pat
     terminal.session("super")
     status, out, _ = terminal.type("audit", "list", "--csv")
     assert (status, out.count("ALPR Request")) == (0, 2)
-    assert terminal.type("audit", "run")[0] == 1  # a sample is always taken
+    assert terminal.type("audit", "run")[0] == 1  # there is always a sample
     assert terminal.type("compliance")[0] == 1  # the administrator was never trained
     assert terminal.type("training", "record", "chief", "--trainer", "super", *course)[0] == 0
     status, out, _ = terminal.type("compliance")
@@ -232,7 +232,7 @@ def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_pat
 
 
 def _what_was_taken_out_of_the_home_is_missed(terminal: Terminal) -> None:
-    """A log that is gone says nothing against anybody; nor does a policy file that no office signed."""
+    """A missing log would accuse no one; nor would a policy file that no office signed."""
     for name, words in (
         ("desk/access-log.sqlite", "the access log is not here, and this department had a desk: "),
         ("policy.toml", f"{terminal.home / 'policy.toml'}: the policy file is gone (restore it "),
@@ -272,8 +272,8 @@ def test_an_office_gets_a_new_key_by_two_old_and_two_new(terminal: Terminal, tmp
     assert terminal.type("keys", "draft", "--out", draft, "--office", f"spare={public}")[0] == 0
     assert signed(terminal, draft, fresh)
     assert signed(terminal, draft, str(keys / "administrator.key"))
-    assert terminal.type("keys", "adopt", draft)[0] == 1  # two of the new, one of the old
-    assert not signed(terminal, draft, str(keys / "spare.key"))  # as it is no office's of the draft itself
+    assert terminal.type("keys", "adopt", draft)[0] == 1  # two of the new offices, one of the old
+    assert not signed(terminal, draft, str(keys / "spare.key"))  # no office of the draft itself has this key
     assert signed(terminal, draft, str(keys / "spare.key"), "--against", str(terminal.home / "root.cbor"))
     assert terminal.type("keys", "adopt", draft)[0] == 0
     assert public in terminal.type("keys", "root")[1]
@@ -281,7 +281,7 @@ def test_an_office_gets_a_new_key_by_two_old_and_two_new(terminal: Terminal, tmp
     assert terminal.type("keys", "draft", "--out", draft, "--office", f"spare={public}")[0] == 0
     assert not signed(terminal, draft, str(keys / "spare.key"))
     assert signed(terminal, draft, str(keys / "outside-office.key"))
-    assert terminal.type("keys", "adopt", draft)[0] == 1  # a key that was replaced signs nothing
+    assert terminal.type("keys", "adopt", draft)[0] == 1  # a replaced key cannot sign
 
 
 ONE, ENOUGH = "1 more office must sign", "that is enough"
@@ -325,7 +325,7 @@ def test_each_signature_says_who_signed_so_far_and_whether_another_is_needed(
 def test_an_office_signs_a_root_file_only_by_the_digest_of_what_it_was_shown(
     terminal: Terminal, tmp_path: Path
 ) -> None:
-    """A draft that comes as the yearly policy, and takes the log's key and names a witness of its own."""
+    """The draft looks like the yearly policy, but replaces the log's key and names its own witness."""
     terminal.given("user", "first", "chief")
     root_path, draft = terminal.home / "root.cbor", tmp_path / "next.root"
     key = str(terminal.home / "root-keys" / "outside-office.key")
@@ -340,7 +340,7 @@ def test_an_office_signs_a_root_file_only_by_the_digest_of_what_it_was_shown(
     assert "root key of an office?root key of nobody" in out
     status, out, err = terminal.type(*words, "--against", str(root_path), "--digest", root.digest().hex())
     assert "another digest (ask the office" in err
-    assert bent.digest().hex() not in err  # nobody copies it from here unread
+    assert bent.digest().hex() not in err  # so it cannot be copied unread
     changed = [line[:14] for line in out.splitlines() if line[:2] in {"- ", "+ "}]
     assert status == 2
     assert changed == [
@@ -365,7 +365,7 @@ def test_an_office_reads_whom_a_statement_names_before_it_signs(terminal: Termin
     status, out, _ = terminal.type(*words)
     assert (status, "m.mallory (M. L.) becomes the administrator" in out) == (2, True)
     read = terminal.type("keys", "sign", other, *words[3:])[1].split()[-1]
-    assert terminal.type(*words, "--digest", read)[0] == 2  # the digest of the statement that was read
+    assert terminal.type(*words, "--digest", read)[0] == 2  # needs the digest of the statement that was read
     assert named_administrator.parse(Path(made).read_bytes())[1] == ()
     assert signed(terminal, made, words[-1], "--against", str(terminal.home / "root.cbor"))
     assert len(named_administrator.parse(Path(made).read_bytes())[1]) == 1
@@ -417,7 +417,7 @@ def test_every_help_ends_in_an_example(verb: str, capsys: pytest.CaptureFixture[
 
 
 def _commands(command: click.Command, path: str) -> Iterator[tuple[str, Verb | Noun]]:
-    """Every command below a program, with the words that lead to it."""
+    """Yield every command of a program, with the words that lead to it."""
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
@@ -471,7 +471,7 @@ OTHER_WORDS = {
 }
 
 
-# No command: an authenticator answers a browser alone (`/account`).
+# No command: an authenticator answers only a browser (`/account`).
 ON_A_PAGE = {"user/passkey-options", "user/passkey"}
 
 

@@ -1,4 +1,4 @@
-"""What is overdue: nothing at first, and then each thing under its clause."""
+"""The list of what is overdue is empty at first, and then names each thing under its clause."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_overdue_purges_and_silent_units_are_listed(department: Department) -> N
 def test_under_a_clock_behind_the_log_a_deed_is_signed_and_compliance_says_which_clock(
     department: Department,
 ) -> None:
-    """The server was set back two hours: nothing is refused, and what to do stands in one line."""
+    """The server's clock was set back two hours: nothing is refused, and one line says what to do."""
     tokens = {user: department.logon(user) for user in ("comm1", "super")}
     newest = department.desk.log.newest_us()
     department.clock.step(-2 * HOUR_US)
@@ -102,7 +102,7 @@ def test_under_a_clock_behind_the_log_a_deed_is_signed_and_compliance_says_which
 
 
 def test_a_signature_of_another_time_says_which_clock_and_how_far(department: Department) -> None:
-    """A session's key on a machine whose clock was set 25 minutes back after the logon."""
+    """The clock of the machine with the session's key was set back 25 minutes after the logon."""
     token = department.logon("comm1")
     given = read_token(token)
     assert given.key is not None

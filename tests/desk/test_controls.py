@@ -1,4 +1,4 @@
-"""The control table says what is in force: each figure follows policy, root file and home."""
+"""The table of controls shows what is in force: its figures come from policy, root file and home."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log says how many reads each day brought and when it was purged; the store says what root likes."""
+"""The log has each day's number of reads and its purge, because root can change the store at will."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sync.department.store.tables import bad_records, days, destructions, elemen
 
 
 def verdict(department: Department, server: Server) -> tuple[list[str], list[str]]:
-    """(what is wrong, what is not checked) of the days of receipt."""
+    """Check the days of receipt. Returns (what is wrong, what was not checked)."""
     reported = Checker(server.store, server.keys, server.packs, department.desk.log.public).run(content=False)
     covered, log = covered_by(department), department.desk.log
     check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
@@ -53,7 +53,7 @@ def a_whole_day_taken_out(department: Department, server: Server, day: int) -> s
 
 
 def pictures_said_to_be_given_up(department: Department, server: Server, day: int) -> str:
-    """With the rows by which the store excuses them: of another day than the honest ones, or of the same."""
+    """With the rows that would excuse them in the store, on the same day as honest ones or on another."""
     _pictures_taken_out(server, day)
     return f"of the elements patch received on {day_text(day)}, 11 were counted and 10 are here"
 
@@ -78,7 +78,7 @@ def _pictures_taken_out(server: Server, day: int) -> None:
 
 
 def a_purge_that_counts_more(department: Department, server: Server, day: int) -> str:
-    """A receipt by the log's key that accounts for more than the day brought: room for other losses."""
+    """A receipt by the log's key for more reads than the day brought, which would cover up other losses."""
     with server.store.read() as connection:
         rows = sa.select(sa.func.count()).select_from(elements).where(elements.c.day == day)
         many = int(connection.execute(rows).scalar_one())
@@ -94,7 +94,7 @@ def a_purge_that_counts_more(department: Department, server: Server, day: int) -
 
 
 def a_day_said_to_be_purged(department: Department, server: Server, day: int) -> str:
-    """With a receipt by the log's key, which root holds; with or without an entry of the machine."""
+    """With a receipt by the log's key, which root has, and with or without an entry by the system."""
     with server.store.write() as connection:
         connection.execute(elements.delete().where(elements.c.day == day))
         connection.execute(
@@ -108,7 +108,7 @@ def a_day_entered_as_purged(department: Department, server: Server, day: int) ->
     note = Purged(day=day_text(day), reads=11, elements=44, clause="463.8", purged_us=1, receipt=bytes(32))
     root.write(note, root.stamp("system"))
     department.clock.step(400 * DAY_US)
-    root.write(replace(note, day="1970-01-01"), root.stamp("system"))  # the log goes on for a year
+    root.write(replace(note, day="1970-01-01"), root.stamp("system"))  # the log continues for a year
     return words
 
 
@@ -152,7 +152,7 @@ def incident(server: Server, at_us: int, kind: str = "fork") -> None:
 
 
 def test_incidents_that_were_taken_out_of_the_store_are_missed(department: Department) -> None:
-    """Both words of a reset, too: `delete from incidents; delete from destructions`."""
+    """And both records of a reset: `delete from incidents; delete from destructions`."""
     server = Server(department.home)
     try:
         now_us = department.clock.us
@@ -176,7 +176,7 @@ def test_incidents_that_were_taken_out_of_the_store_are_missed(department: Depar
 
 
 def test_each_daily_run_counts_what_came_since_and_no_day_twice(department: Department) -> None:
-    """An incident on a day without a read has its entry; without anything new there is none."""
+    """An incident on a day without reads is entered; if there is nothing new, nothing is."""
     server = Server(department.home)
     try:
         daily.count_days(department.front)
@@ -212,7 +212,7 @@ def test_rows_that_root_counts_ahead_or_again_are_not_believed(department: Depar
 
 
 def test_a_log_that_counts_no_rows_yet_says_so(department: Department) -> None:
-    """As an earlier version left it; the next daily run counts them all."""
+    """An earlier version wrote it; the next daily run counts all rows."""
     server, root = Server(department.home), Root(department)
     try:
         incident(server, 0)
@@ -260,7 +260,7 @@ def test_the_daily_run_has_the_witness_sign_once_for_all_that_it_entered(
         log = department.desk.log
         assert {one.note.KIND for one in log.entries(size)} >= {"day_counted", "units_listed"}
         assert log.cosigned()[0] == log.size()
-        assert len(asked) - asked.count(0) <= 1  # a witness that names its size first is asked twice
+        assert len(asked) - asked.count(0) <= 1  # a witness that first names its size is asked twice
         assert len(asked) <= 2
     finally:
         server.close()

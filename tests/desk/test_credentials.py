@@ -1,4 +1,4 @@
-"""A new password or authenticator: who may make it, what it ends, and what it keeps from others."""
+"""A new password or authenticator: who may set it, which sessions it ends, and what it hides from others."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def secret_of_new(department: Department, token: str) -> str:
 def test_a_stolen_session_replaces_neither_password_nor_authenticator(
     department: Department, *, renews: bool
 ) -> None:
-    """Not with the phished password either: the second factor is asked."""
+    """Not even with the phished password: the second factor is required."""
     stolen = department.logon("comm1", proves=False)
     form = PasswordForm(old=PASSWORD, new="another horse 463", new_authenticator=renews)
     size = department.desk.log.size()
     assert code_of(department, "user/password", stolen, form) == "fresh-proof"
     wrong = replace(form, old="wrong horse 463")
-    assert code_of(department, "user/password", stolen, wrong) == "fresh-proof"  # and guesses none
+    assert code_of(department, "user/password", stolen, wrong) == "fresh-proof"  # and no guess is checked
     assert {one.note.KIND for one in department.desk.log.entries(size)} == {"refused"}
     secret = secret_of_new(department, stolen)
-    code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000 + 31)  # when the proof is made
+    code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000 + 31)  # the code at the time of the proof
     form = replace(form, code=code if renews else "")
     department.prove("comm1", stolen, "user/password", form)
     assert isinstance(department.call("user/password", stolen, form), HandedOver)
@@ -63,7 +63,7 @@ def test_the_old_password_cannot_be_guessed_in_a_session(department: Department)
     answers = [code_of(department, "user/password", token, form) for _ in range(attempts + 1)]
     assert answers == ["password"] * attempts + ["locked-out"]
     assert code_of(department, "user/password", token, replace(form, old=PASSWORD)) == "locked-out"
-    assert department.logon("comm1")  # the person, elsewhere
+    assert department.logon("comm1")  # the person logs on elsewhere
 
 
 def test_an_expired_password_is_changed_without_another_proof(department: Department) -> None:
@@ -102,13 +102,13 @@ def test_a_password_change_keeps_the_authenticator_and_its_used_codes(department
 
 
 def test_a_new_authenticator_is_in_force_with_its_first_code_and_not_before(department: Department) -> None:
-    """A picture that was not scanned, or a phone that kept nothing, shuts no one out."""
+    """An unscanned picture, or a phone that did not save it, locks no one out."""
     token, other = department.logon("comm1"), department.logon("comm1")
     form = PasswordForm(old=PASSWORD, new="another horse 463", new_authenticator=True)
     unasked = replace(form, code="123456")
     assert code_of(department, "user/password", token, unasked) == "none-waits"
     secret = secret_of_new(department, token)
-    assert secret_of_new(department, token) != secret  # a copy of the session sees none that is scanned
+    assert secret_of_new(department, token) != secret  # a copy of the session is never shown the scanned one
     code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000)
     before = pyotp.TOTP(secret).at(department.clock.us // 1_000_000 - 300)
     size = department.desk.log.size()
@@ -117,13 +117,13 @@ def test_a_new_authenticator_is_in_force_with_its_first_code_and_not_before(depa
     foreign = replace(form, code=code)
     assert code_of(department, "user/password", other, foreign) == "none-waits"  # in another session
     assert not [one for one in department.desk.log.entries(size) if one.note.KIND == "credential"]
-    assert department.logon("comm1")  # old password and old authenticator
+    assert department.logon("comm1")  # with the old password and authenticator
     again = pyotp.TOTP(secret).at(department.clock.us // 1_000_000)
     assert department.call("user/password", token, replace(form, code=again))
     with pytest.raises(NotProvenError):
         department.logon("comm1")
     department.secrets["comm1"] = ("another horse 463", secret)
-    with pytest.raises(NotProvenError):  # the code that confirmed it is used
+    with pytest.raises(NotProvenError):  # the confirming code is used up
         department.desk.logons.logon("comm1", "another horse 463", again)
     assert department.logon("comm1")
 
@@ -135,7 +135,7 @@ def test_a_new_authenticator_waits_half_an_hour_for_its_code_and_the_newest_four
         return pyotp.TOTP(secret).at(at_us // 1_000_000)
 
     made = [kept.make(b"session", START_US) for _ in range(5)]
-    step, late = soon_us // 30_000_000, late_us // 30_000_000  # the latter: by the phone's time
+    step, late = soon_us // 30_000_000, late_us // 30_000_000  # late: by the phone's clock
     assert kept.confirmed(b"session", code(made[1], soon_us), soon_us, soon_us) == (made[1], step)
     assert kept.confirmed(b"session", code(made[4], late_us), soon_us, late_us) == (made[4], late)
     for typed, at_us, says, word in (
@@ -154,13 +154,13 @@ def test_a_new_authenticator_waits_half_an_hour_for_its_code_and_the_newest_four
 
 
 def authenticators(department: Department, user: str) -> list[str]:
-    """What the log says of this person's authenticator, a credential after the other."""
+    """What the log says of this person's authenticator, for each credential in turn."""
     rows = rows_of(department.desk.log.entries(kinds=("credential",)))
     return [row.detail for row in rows if row.about == user]
 
 
 def told(department: Department, token: str) -> tuple[str, bool]:
-    """What a person's session says beforehand of a change of the password."""
+    """What a person's session says before a change of the password."""
     me = department.call("user/me", token, NothingForm())
     assert isinstance(me, Me)
     return me.must_change, me.replaces_authenticator
@@ -169,7 +169,7 @@ def told(department: Department, token: str) -> tuple[str, bool]:
 def test_a_reset_of_the_password_alone_keeps_the_phone_and_locks_out_the_person_who_made_it(
     department: Department,
 ) -> None:
-    """The administrator who knows the first password has no code; the person's own change keeps the phone."""
+    """The administrator knows the first password but has no code; the person's change keeps the phone."""
     secret = department.secrets["comm1"][1]
     used = department.code("comm1")
     department.logon("comm1")
@@ -178,7 +178,7 @@ def test_a_reset_of_the_password_alone_keeps_the_phone_and_locks_out_the_person_
     assert isinstance(given, HandedOver)
     assert given.password
     assert given.totp_uri == ""
-    for code in ("000000", used):  # neither a guess nor the code that was used before the reset
+    for code in ("000000", used):  # neither a guess nor a code used before the reset
         with pytest.raises(NotProvenError):
             department.desk.logons.logon("comm1", given.password, code)
     department.secrets["comm1"] = (given.password, secret)

@@ -1,4 +1,4 @@
-"""No clock alone moves the department's time: not by a jump, not by a walk, not by restarts, not back."""
+"""No single clock moves the department's time: not by jumps, slow drift or restarts, and not back."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ START_US = 1_790_000_000_000_000
 
 
 class Machine:
-    """A machine whose wall clock and running time are stepped apart."""
+    """A machine whose wall clock and running time can be stepped separately."""
 
     def __init__(self) -> None:
         self.wall, self.running, self.boot = START_US, 5 * HOUR_US, "first"
         self.clocks = Clocks(wall=lambda: self.wall, running=lambda: self.running, boot=lambda: self.boot)
 
     def run(self, us: int) -> None:
-        """Time passes, on a machine that runs."""
+        """Let time pass while the machine runs."""
         self.wall += us
         self.running += us
 
     def restart(self, off_us: int = 0) -> None:
-        """The machine is off for a while, and starts."""
+        """Turn the machine off for a while and start it."""
         self.wall += off_us
         self.running, self.boot = MINUTE_US, self.boot + "+"
 
@@ -76,7 +76,7 @@ def test_a_jump_ahead_is_not_believed_and_nothing_is_destroyed(
 
 
 def test_a_start_under_a_wrong_clock_is_not_believed(tmp_path: Path, machine: Machine) -> None:
-    """What destroyed every day of receipt: stop, set the clock a year ahead, start."""
+    """This once destroyed every day of receipt: stop, set the clock a year ahead, start."""
     first = DepartmentTime(tmp_path, machine.clocks)
     first.found()
     machine.run(DAY_US)
@@ -90,7 +90,7 @@ def test_a_start_under_a_wrong_clock_is_not_believed(tmp_path: Path, machine: Ma
 
 
 def test_a_home_without_a_mark_starts_from_the_newest_time_it_knows(tmp_path: Path, machine: Machine) -> None:
-    """A person deletes the mark and starts a year ahead: the store's own times still bound the clock."""
+    """A person deletes the mark and starts a year ahead: the times in the store still limit the clock."""
     machine.wall += 366 * DAY_US
     time = DepartmentTime(tmp_path, machine.clocks)
     for us in (START_US - DAY_US, START_US, START_US - HOUR_US):
@@ -116,7 +116,7 @@ def test_a_walk_by_restarts_is_bounded_in_sum(tmp_path: Path, machine: Machine) 
     for _ in range(50):
         machine.restart(off_us=47 * HOUR_US)
         time = DepartmentTime(tmp_path, machine.clocks)
-        time.known(time.now_us())  # what it would have stamped by then
+        time.known(time.now_us())  # the time that it would have used by then
     assert time.now_us() <= START_US + MAX_AHEAD_US + 50 * MINUTE_US
 
 
@@ -125,7 +125,7 @@ def test_clock_and_witness_together_confirm_a_month_without_power(tmp_path: Path
     machine.restart(off_us=30 * DAY_US)
     time = DepartmentTime(tmp_path, machine.clocks)
     assert time.doubt() is not None
-    assert not time.confirm(machine.wall - DAY_US, "witness")  # it says another time
+    assert not time.confirm(machine.wall - DAY_US, "witness")  # the witness has another time
     assert not time.confirm(machine.wall + 366 * DAY_US, "witness")  # a witness alone moves nothing
     assert time.doubt() is not None
     assert time.confirm(machine.wall - MINUTE_US, "witness")
@@ -135,8 +135,7 @@ def test_clock_and_witness_together_confirm_a_month_without_power(tmp_path: Path
 def test_a_witness_that_says_another_time_puts_the_clock_in_doubt(
     founded: DepartmentTime, machine: Machine
 ) -> None:
-    """The clock is a day ahead, less than the bound: stamps keep to the time of before, and nothing is
-    purged."""
+    """The clock is a day ahead, which is within the bound: stamps keep the old time and nothing is purged."""
     machine.run(HOUR_US)
     right = machine.wall
     machine.wall += DAY_US
@@ -154,7 +153,7 @@ def test_a_witness_that_says_another_time_puts_the_clock_in_doubt(
 def test_a_clock_that_was_set_right_is_believed_at_once(
     founded: DepartmentTime, machine: Machine, off_us: int
 ) -> None:
-    """Meanwhile the last confirmed time runs on: people's phones show it."""
+    """Meanwhile, time continues from the last confirmation, as on people's phones."""
     machine.run(HOUR_US)
     right = machine.wall
     machine.wall += off_us
@@ -173,7 +172,7 @@ def test_a_clock_that_was_set_right_is_believed_at_once(
 def test_after_a_power_off_no_time_that_lags_is_one_of_phones(
     tmp_path: Path, founded: DepartmentTime, machine: Machine
 ) -> None:
-    """A code that was seen eight hours ago would be right again."""
+    """Otherwise a code that was seen eight hours ago would be valid again."""
     machine.run(HOUR_US)
     assert founded.run_on_us() == machine.wall
     machine.restart(8 * HOUR_US)
@@ -206,7 +205,7 @@ def test_a_witness_alone_moves_no_stamp_and_its_error_ends_with_it(
 def test_after_a_weekend_without_power_a_witness_holds_the_time_back_by_its_own_error_at_most(
     tmp_path: Path, machine: Machine, off_us: int
 ) -> None:
-    """The machine's clock is right, and the witness's is not."""
+    """The machine's clock is right and the witness's is wrong."""
     before = DepartmentTime(tmp_path, machine.clocks)
     before.found()
     machine.restart(30 * HOUR_US)
@@ -235,7 +234,7 @@ def test_two_people_confirm_what_the_clock_read_when_they_said_so(tmp_path: Path
     machine.restart(off_us=30 * DAY_US)
     time = DepartmentTime(tmp_path, machine.clocks)
     said = machine.wall
-    machine.wall += 300 * DAY_US  # between their word and its use
+    machine.wall += 300 * DAY_US  # between their confirmation and its use
     assert not time.accept(said)
     assert time.doubt() is not None
     machine.wall = said
@@ -277,7 +276,7 @@ def test_an_entry_of_the_past_holds_time_after_a_restart(tmp_path: Path, machine
 def test_a_step_of_hours_while_the_machine_runs_waits_for_a_witness(
     founded: DepartmentTime, machine: Machine, ahead_us: int
 ) -> None:
-    """It was set ahead, or the machine was paused and its running time lags: a witness says which."""
+    """Either it was set ahead, or the machine was paused and its running time lags: a witness decides."""
     assert founded.confirm(machine.wall, "witness")
     machine.run(5 * DAY_US)
     right = machine.wall
@@ -306,7 +305,7 @@ def test_a_step_while_the_machine_was_off_is_believed_within_the_bound(
 def test_a_clock_that_no_witness_and_no_unit_confirms_keeps_to_the_bound(
     tmp_path: Path, machine: Machine
 ) -> None:
-    """A department that names no witness yet, a key service elsewhere: nobody would end the doubt."""
+    """Without a witness yet, or at a remote key service, no one could end the doubt."""
     time = DepartmentTime(tmp_path, machine.clocks)
     time.found()
     machine.wall += 47 * HOUR_US
@@ -318,7 +317,7 @@ def test_a_clock_that_no_witness_and_no_unit_confirms_keeps_to_the_bound(
 def test_what_people_confirm_by_a_command_ends_the_doubt_of_the_server(
     tmp_path: Path, founded: DepartmentTime, machine: Machine
 ) -> None:
-    """The command is another process: it writes the mark, and the server reads it."""
+    """The command runs in another process: it writes the mark, and the server reads it."""
     machine.run(HOUR_US)
     assert founded.confirm(machine.wall, "witness")
     machine.wall += 3 * HOUR_US
@@ -403,7 +402,7 @@ def test_a_witness_that_confirms_with_every_answer_is_written_once_in_ten_minute
 ) -> None:
     machine.run(MINUTE_US)
     assert founded.confirm(machine.wall, "witness")
-    first = (tmp_path / FILE).read_bytes()  # another source than before: at once
+    first = (tmp_path / FILE).read_bytes()  # a different source counts at once
     for _ in range(9):
         machine.run(MINUTE_US)
         assert founded.confirm(machine.wall, "witness")
@@ -416,7 +415,7 @@ def test_a_witness_that_confirms_with_every_answer_is_written_once_in_ten_minute
 @given(st.lists(st.integers(1, 40 * MINUTE_US), min_size=1, max_size=30))
 @settings(max_examples=40)
 def test_a_start_after_a_crash_knows_a_confirmation_of_the_last_ten_minutes(pauses: list[int]) -> None:
-    """However the confirmations came, what the next start believes ahead is short by ten minutes at most."""
+    """Whatever the order of confirmations, the next start loses at most ten minutes of them."""
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine()
         first = DepartmentTime(Path(folder), machine.clocks)
@@ -431,7 +430,7 @@ def test_a_start_after_a_crash_knows_a_confirmation_of_the_last_ten_minutes(paus
 def test_a_clock_set_back_again_and_again_does_not_hold_the_time(
     founded: DepartmentTime, machine: Machine
 ) -> None:
-    """Each step back is small enough to be a correction; a grace of minutes would never end."""
+    """Each step back is small enough to be a correction; a grace period of minutes would never end."""
     before = founded.now_us()
     for _ in range(6):
         machine.run(9 * MINUTE_US)
@@ -445,7 +444,7 @@ def test_a_clock_set_back_again_and_again_does_not_hold_the_time(
 def test_peoples_word_holds_against_a_witness_that_stays_as_far_off(
     founded: DepartmentTime, machine: Machine
 ) -> None:
-    """A witness that is slow, or lies, stops no purge for good; a clock that moves is in doubt as before."""
+    """A slow or lying witness cannot stop purges for good; a clock that moves is in doubt as before."""
     assert not founded.confirm(machine.wall - 20 * MINUTE_US, "witness")
     assert founded.doubt() is not None
     assert founded.accept(machine.wall)

@@ -1,5 +1,6 @@
-"""A department whose access log is gone is not a new one: any trace of its desk says so, and no command works
-without a person."""
+"""A department whose access log is missing is not a new one: any trace of its desk shows that, and no
+command works without a person.
+"""
 
 from __future__ import annotations
 
@@ -201,7 +202,7 @@ def test_the_key_that_seals_credentials_is_never_made_again(
 def test_a_home_that_lost_its_settings_is_not_founded_over(
     home: DepartmentHome, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The keys that were here would be replaced, and with them whom the units believe."""
+    """Otherwise its keys, and the authority that its units trust, would be replaced."""
     before = {one: one.read_bytes() for one in home.path.rglob("*") if one.is_file()}
     (home.path / "department.toml").unlink()
     assert main(["init", "--home", str(home.path), "--host", "localhost"]) == 2
@@ -218,7 +219,7 @@ def test_a_home_that_lost_its_settings_is_not_founded_over(
 
 
 def documents_of(home: DepartmentHome) -> None:
-    """Day keys, as the first code makes them."""
+    """Day keys, as made with the first enrollment code."""
     department = Department(home)
     documents.refresh(home, department.store, department.keys, now_us())
     department.close()
@@ -234,7 +235,7 @@ def test_revoked_grants_stay_revoked_where_the_file_is_gone(home: DepartmentHome
 
 
 def test_a_home_whose_key_service_was_elsewhere_gets_no_keys_of_its_own(home: DepartmentHome) -> None:
-    """`keys.remote` is gone, and the folder of the keys with it, as it was moved to another machine."""
+    """`keys.remote` is missing, and so is the folder of keys, which had moved to another machine."""
     documents_of(home)
     shutil.rmtree(home.keys)
     store = open_store_of(home)
@@ -252,7 +253,7 @@ def test_day_keys_that_are_lost_for_good_are_replaced_by_a_command_of_a_person(
     home: DepartmentHome, capsys: pytest.CaptureFixture[str]
 ) -> None:
     documents_of(home)
-    assert main(["--home", str(home.path), "keys", "renew"]) == 2  # none is missing
+    assert main(["--home", str(home.path), "keys", "renew"]) == 2  # no key is missing
     for one in (home.keys / "day").iterdir():
         one.unlink()
     capsys.readouterr()

@@ -1,4 +1,4 @@
-"""The detectors: each rule by itself, and planted misuse in a simulated year."""
+"""The detectors: each rule alone, and planted misuse in a simulated year."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_off_shift_goes_round_the_clock() -> None:
 
 
 def test_a_shift_that_was_entered_later_neither_accuses_nor_excuses() -> None:
-    """Next month's roster, and a shift that is emptied, and widened, for one evening."""
+    """Next month's roster, and a shift that is cleared or extended for one evening."""
     day, night = Shift(start_min=480, end_min=960), Shift(start_min=1320, end_min=360)
     noon, evening = look(1, at_us=9 * DAY_US + 720 * MINUTE_US), look(2, at_us=9 * DAY_US + 1200 * MINUTE_US)
     later = [(0, day), (noon.at_us + 1, night)]
@@ -118,7 +118,7 @@ def test_a_shift_that_was_entered_later_neither_accuses_nor_excuses() -> None:
     excused = [(0, day), (evening.at_us - 2 * hour_us, None), (evening.at_us - hour_us, widened)]
     (flag,) = off_shift([noon, evening], TERMS, {"comm1": excused}, UTC)
     assert flag.entries == (2,)
-    for kept_us in (DAY_US, 2 * DAY_US):  # a shift of its own by then
+    for kept_us in (DAY_US, 2 * DAY_US):  # when the later shift was entered
         assert (
             list(off_shift([evening], TERMS, {"comm1": [(0, day), (evening.at_us - kept_us, None)]}, UTC))
             == []
@@ -135,7 +135,7 @@ def test_one_plate_is_one_however_it_is_spelled() -> None:
 
 
 def test_a_shift_keeps_to_the_clock_on_the_wall_on_both_sides_of_the_change() -> None:
-    """Monrovia: clocks go forward on 8 March 2026 and back on 1 November 2026, at two in the morning."""
+    """Monrovia: clocks go forward on March 8, 2026 and back on November 1, 2026, at two in the morning."""
     pacific, day = zone_of("America/Los_Angeles"), Shift(start_min=480, end_min=960)
     night = Shift(start_min=1320, end_min=360)
 
@@ -187,8 +187,9 @@ def test_a_sample_is_steady_steered_by_its_seed_and_never_empty() -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("seed", SEEDS)
 def test_planted_misuse_in_a_simulated_year_is_found_with_few_false_flags(seed: int) -> None:
-    """95 % of the patterns found, at most one false flag in a thousand look-ups. ALPR_FAULTS=full:
-    100,000."""
+    """95 % of the patterns are found, at most one look-up in a thousand is falsely flagged. ALPR_FAULTS=full
+    simulates 100,000 look-ups.
+    """
     year = simulate(YEAR, PATTERNS, seed=seed)
     flags = detect(year.look_ups, TERMS, year.shifts)
     flagged = {entry for flag in flags for entry in flag.entries}
@@ -201,7 +202,7 @@ def test_planted_misuse_in_a_simulated_year_is_found_with_few_false_flags(seed: 
     )
     assert sum(found.values()) >= 0.95 * len(year.planted)
     assert len(false) <= len(year.look_ups) / 1000
-    assert len(false) > 0  # the simulated honest work is not made to measure
+    assert len(false) > 0  # the simulated honest work is not tailored to the rules
     for kind, own in year.planted:
         if kind.startswith("stalker"):
             fifth = [year.look_ups[sequence] for sequence in sorted(own)[:5]]

@@ -1,4 +1,4 @@
-"""`verify` draws the sample of each audit again: what root leaves out, adds or draws twice is named."""
+"""`verify` draws the sample of each audit again and names what root left out, added or drew twice."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Entries = list[Entry]
 
 @pytest.fixture
 def audited(department: Department) -> Department:
-    """One audit without look-ups, then one of twelve."""
+    """A department after an audit without look-ups and one with twelve."""
     run(department)
     for number in range(12):
         look_up(department, department.logon("comm1"), f"26-0{number:02}234")
@@ -58,12 +58,12 @@ def judged(department: Department, entries: Entries) -> list[str]:
 
 
 def note_at(entries: Entries, kind: type[Any]) -> int:
-    """Where the newest of a kind is."""
+    """The index of the newest entry of a kind."""
     return max(at for at, one in enumerate(entries) if isinstance(one.note, kind))
 
 
 def changed(entries: Entries, kind: type[Any], **change: Any) -> Entries:
-    """With the newest entry of this kind changed."""
+    """The entries with the newest one of this kind changed."""
     at = note_at(entries, kind)
     return [*entries[:at], replace(entries[at], note=replace(entries[at].note, **change)), *entries[at + 1 :]]
 
@@ -77,7 +77,7 @@ def left_out(entries: Entries) -> Entries:
 
 
 def another_one_named(entries: Entries) -> Entries:
-    """A colleague's look-up instead of the one that was drawn."""
+    """Name a colleague's look-up instead of the drawn one."""
     at = max(at for at, one in enumerate(entries) if is_sample(one))
     note = entries[at].note
     assert isinstance(note, FindingOpened)
@@ -98,7 +98,7 @@ def another_period(entries: Entries) -> Entries:
 
 
 def with_nothing_named(entries: Entries) -> Entries:
-    """As the first version wrote it, after an audit of today's form."""
+    """An audit as the first version wrote it, after one in today's form."""
     return changed(entries, AuditDone, begun=-1)
 
 
@@ -121,12 +121,12 @@ def of_a_period(entries: Entries, **change: int) -> Entries:
 
 
 def not_ended(entries: Entries) -> Entries:
-    """What is looked up until then is in no sample, and the next audit begins after it."""
+    """Look-ups until then are in no sample, and the next audit begins after them."""
     return of_a_period(entries, to_us=entries[-1].stamp.at_us + DAY_US)
 
 
 def from_the_first_day_on(entries: Entries) -> Entries:
-    """The person named no beginning: in a longer period the one that is drawn at least is another."""
+    """The person named no beginning. Over a longer period, the minimum sample is a different one."""
     return of_a_period(entries, from_us=entries[0].stamp.at_us)
 
 
@@ -165,7 +165,7 @@ def test_an_audit_whose_sample_is_another_one_is_named(audited: Department) -> N
 
 
 def drawn_by_a_head(department: Department, entries: Entries, head: str) -> Entries:
-    """The newest audit as an earlier version made it: this tree head draws its sample."""
+    """The newest audit as an earlier version made it, with a sample drawn by this tree head."""
     at = note_at(entries, AuditDone)
     note = entries[at].note
     assert isinstance(note, AuditDone)
@@ -180,7 +180,7 @@ def drawn_by_a_head(department: Department, entries: Entries, head: str) -> Entr
 
 
 def of_an_older_log(entries: Entries) -> Entries:
-    """Before its first audit by a signed call: the first audit is of the version that named nothing."""
+    """A log from before audits by signed calls, whose first audit is by the version that named nothing."""
     opened = entries[0]
     first = min(at for at, one in enumerate(entries) if isinstance(one.note, AuditDone))
     older = [replace(opened, note=replace(opened.note, signs=SEEN_BY_TWO)), *entries[1:]]  # type: ignore[call-arg]
@@ -223,7 +223,7 @@ def test_an_audit_of_the_first_version_named_nothing_and_is_judged_in_a_new_log_
 
 
 def test_whatever_root_puts_before_an_audit_draws_no_other_sample(audited: Department) -> None:
-    """The tree, its heads and their times are root's: none of them draws."""
+    """Root controls the tree, its heads and their times, so none of them determines the sample."""
     entries, desk = list(audited.desk.log.entries()), audited.desk
     begun = entries[note_at(entries, AuditBegun)]
     salt = desk.log.first_salt(CredentialSet.KIND)

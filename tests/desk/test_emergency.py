@@ -1,4 +1,4 @@
-"""Breaking glass: one dispatcher at night, part of a plate, a life in danger; and what its abuse meets."""
+"""Emergency searches: one dispatcher at night, part of a plate, a life in danger; and limits on abuse."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_one_dispatcher_searches_now_with_part_of_a_plate_and_a_cad_number(
 
 
 def test_the_longest_time_may_have_been_chosen_a_while_before(department: Department, tokens: Tokens) -> None:
-    """A form counts its "last 7 days" when it is sent; a fresh proof can come in between."""
+    """A form computes its "last 7 days" when it is sent; a fresh proof may delay the call."""
     longest_us = department.desk.policy.break_glass.days_max * DAY_US
     since_us = department.clock.us - longest_us
     query = Query(plate="8XY*", since_us=since_us, until_us=department.clock.us)
@@ -149,13 +149,13 @@ def test_many_are_a_finding_and_unjudged_ones_end_them(department: Department, t
     department.clock.step(12 * HOUR_US)
     refused = code_of(department, "inquiry/break-glass", department.logon("disp1"), form(department))
     assert refused == "break-glass-open"
-    broken(department, department.logon("comm1"))  # the town has other dispatchers
+    broken(department, department.logon("comm1"))  # other dispatchers can still search
 
 
 def test_an_emergency_search_names_part_of_the_plate_or_a_near_place_and_some_wait_at_most(
     department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole town in one night, before the first second word is due."""
+    """Otherwise one person could search the whole town in a night, before the first decision is due."""
     token, asked = tokens("disp1"), form(department)
     for area in (None, Area(latitude=34.14, longitude=-118.0, radius_m=2001.0)):
         wide = replace(asked, query=replace(asked.query, plate="", unit="car-7", area=area))

@@ -1,4 +1,4 @@
-"""What ends: one list, whole for people who keep the policy, one's own for all others, no plate in it."""
+"""The list of what ends: complete for people who keep the policy, only their own for others, no plates."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def listed(department: Department, token: str, *kinds: str) -> tuple[Ending, ...
 
 
 def with_lists_and_grants(department: Department) -> None:
-    """A hot list, an entry of the department's own, a grant, a key for grants at night."""
+    """A department with a hot list, an entry of its own, a grant, and a key for grants at night."""
     table = forms(department)
     supervisor = department.logon("super")
     department.two_hands("hotlist/push", supervisor, table["hotlist/push"], second="chief")
@@ -112,7 +112,7 @@ def test_what_ended_stays_until_it_is_renewed_and_a_grant_only_for_a_month(depar
 def test_a_hold_is_asked_about_each_year_until_it_is_exported_or_booked_again_or_released(
     department: Department,
 ) -> None:
-    """Exported and booked, it kept its reads for good, and no one was reminded."""
+    """Once, a hold that was exported and booked kept its reads for good, and no one was reminded."""
     hold = department.held(department.logon("super"))
 
     def asked() -> list[int]:
@@ -149,7 +149,7 @@ def test_compliance_prints_what_the_calendar_shows_and_soon_is_no_second_list(
 
 
 def test_a_list_that_is_sent_daily_is_no_notice(department: Department) -> None:
-    """Else each day's mail would say what the day before said."""
+    """Otherwise each day's mail would repeat the day before."""
     with_lists_and_grants(department)
     kinds = {one.kind for one in standing(department.front).ending}
     assert not kinds & {"hot-list", "list-entry"}
@@ -189,7 +189,7 @@ def test_a_damaged_list_hides_no_other_end_and_is_reported(department: Departmen
 def test_the_only_designee_s_designation_says_who_may_renew_it(
     department: Department, tokens: Tokens
 ) -> None:
-    """No one approves their own: another approver is entered while there is one who may approve that."""
+    """No one may approve their own designation, so a second approver must be entered while one remains."""
 
     def cure() -> str:
         found = endings_now(department.front, department.clock.us)
@@ -201,7 +201,7 @@ def test_the_only_designee_s_designation_says_who_may_renew_it(
     assert "no one approves their own, and only deputy may approve what chief proposes: enter" in cure()
     roster = department.desk.book.roster
     roster.accounts["deputy"] = replace(known["deputy"], roles=(*known["deputy"].roles, Role.ADMINISTRATOR))
-    assert "another person approves it" in cure()  # of two administrators one may propose what the other may
+    assert "another person approves it" in cure()  # of two administrators, one may approve
     roster.accounts["deputy"] = replace(known["deputy"], roles=(Role.DESIGNEE,))
     department.clock.step(366 * DAY_US)
     assert "no one may approve what chief proposes" in cure()
@@ -223,7 +223,7 @@ def test_the_end_of_a_designation_goes_with_the_office(department: Department, t
 
 
 def test_a_department_that_let_everything_lapse_recovers_by_its_own_people(department: Department) -> None:
-    """After 400 days every password, training and designation is over at once, the administrator's too."""
+    """After 400 days all passwords, trainings and designations have expired, even the administrator's."""
     department.clock.step(400 * DAY_US)
     for user in ("chief", "super", "comm1"):
         department.renew_password(user)

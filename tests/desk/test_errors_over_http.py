@@ -1,4 +1,4 @@
-"""Whatever is sent, and whatever fails behind it, the answer has one form: problem details, never a 500."""
+"""Whatever is sent, and whatever fails behind it, errors are problem details and never a 500."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def client(department: Department) -> Iterator[httpx.Client]:
 
 
 def told(answer: httpx.Response) -> dict[str, Any]:
-    """The problem that an answer tells; every error has this form."""
+    """The problem details of an answer, after checking their form."""
     assert answer.headers["content-type"] == MEDIA_TYPE
     assert answer.headers["cache-control"] == "no-store"
     said: dict[str, Any] = answer.json()
@@ -48,7 +48,7 @@ def told(answer: httpx.Response) -> dict[str, Any]:
     return said
 
 
-STRIDE = 4 if os.environ.get("ALPR_FAULTS") == "full" else 7  # each field gets one value in so many
+STRIDE = 4 if os.environ.get("ALPR_FAULTS") == "full" else 7  # each field gets one in this many values
 HOSTILE: list[Any] = [
     -(2**70),
     2**63,
@@ -76,7 +76,7 @@ def test_no_field_of_any_call_breaks_the_desk(
     names = [one.name for one in fields(form)] or ["nothing"]
     for at, field in enumerate(names):
         for value in HOSTILE[at % STRIDE :: STRIDE]:
-            body = json.dumps({field: value})  # a lone surrogate travels as an escape
+            body = json.dumps({field: value})  # a lone surrogate is sent as an escape
             answer = client.post(f"/desk/{name}", content=body, headers={"authorization": f"Bearer {token}"})
             if answer.status_code != 200:
                 assert 400 <= told(answer)["status"] < 500, (field, value)
@@ -93,7 +93,7 @@ def test_no_logon_breaks_the_desk(client: httpx.Client, field: str, value: Any) 
 def test_a_code_in_other_digits_reveals_nothing_of_the_password(
     client: httpx.Client, department: Department
 ) -> None:
-    """Arabic-Indic digits: the right password was a 500, a wrong one a 401."""
+    """With Arabic-Indic digits, the right password once gave a 500 and a wrong one a 401."""
     said = []
     for password in (department.secrets["comm1"][0], "wrong horse 463"):
         body = {"user": "comm1", "password": password, "code": "\u0661\u0662\u0663\u0664\u0665\u0666"}
@@ -119,7 +119,7 @@ def test_a_path_or_method_that_is_none_has_the_same_form(
     assert told(client.request(method, path))["status"] == status
 
 
-TWICE = b'{"user": "comm1", "user": "super"}'  # which of the two?
+TWICE = b'{"user": "comm1", "user": "super"}'  # ambiguous
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_body_that_is_no_object_is_refused_in_the_same_form(client: httpx.Clie
 
 
 def behind(cause: Exception) -> Exception:
-    """What SQLAlchemy makes of a driver's error."""
+    """A driver's error as SQLAlchemy wraps it."""
     made = OperationalError("7XKR219", {}, cause)
     made.__cause__ = cause
     return made

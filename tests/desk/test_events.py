@@ -1,4 +1,4 @@
-"""The reviewer's events, and the patterns in them that become findings."""
+"""The reviewer's events, and patterns in them that become findings."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_closed_finding_covers_what_it_found_and_nothing_later(
         look_up(department, comm, f"26-00{number}234")
     (first,) = look_daily(department.front)
     look_up(department, comm, "26-006234")
-    assert look_daily(department.front) == []  # it grows under the open finding
+    assert look_daily(department.front) == []  # more of the same belongs to the open finding
     close = AuditCloseForm(finding=first, verdict="justified", note="read the case files")
     department.call("audit/close", tokens("reviewer1"), close)
     (second,) = look_daily(department.front)

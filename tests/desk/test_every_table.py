@@ -1,10 +1,9 @@
-"""A person who can write into the department's database, and holds none of its keys: every table, every
-column.
+"""A person who can write to the department's database but has none of its keys: every table and column.
 
-In a real store with rows in all tables, each row is taken out, each column changed and emptied, and a row is
-added; with ALPR_FAULTS=full each column is also exchanged between two rows. `department verify` says
-something of each, or the column is listed here with the reason why nothing rests on it. A new table, or
-column, is in neither and fails.
+In a real store with rows in all tables, each row is removed, each column changed and emptied, and a row is
+added; with ALPR_FAULTS=full each column is also exchanged between two rows. `department verify` reports each
+change, or the column is listed here with the reason why nothing depends on it. So a new table or column
+fails until it is checked or listed.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ from sync.membership import SyncFolder
 from sync.rollover import registration
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"
-MOST_ROWS = 6 if FULL else 3  # of a table that are taken out, one at a time
-VALUES = 40 if FULL else 12  # of any kind, each in any column; two rows exchange theirs only if FULL
+MOST_ROWS = 6 if FULL else 3  # rows of a table to remove, one at a time
+VALUES = 40 if FULL else 12  # random values, each in a random column
 LATER = "content that is here is under other keys; what comes later does not open, and is asked for again"
 REST_ON_NOTHING = {
     "alert_records.record_no": "the order in which alerts are listed, nothing more",
@@ -80,8 +79,8 @@ FREE_ROWS = {
 
 @dataclass
 class Yard:
-    """A department with something in every table, and what its log says; its database is copied for each
-    change."""
+    """A department with something in every table, and what its log says; each change is made in a copy of
+    its database."""
 
     department: Department
     server: Server
@@ -91,7 +90,7 @@ class Yard:
     before: list[str]
 
     def said(self) -> list[str]:
-        """What `department verify` says of the copy of the store, beyond what it says of the store."""
+        """What `department verify` says of the copy of the store and not of the store itself."""
         store = open_store(f"sqlite:///{self.copy}", migrate=False)
         try:
             key = self.server.home.log_key().public_key()
@@ -105,15 +104,15 @@ class Yard:
         ]
 
     def after(self, *statements: sa.Executable) -> list[str]:
-        """The same after these statements."""
+        """What `said` returns after these statements."""
         return self.said() if self.change(statements) else ["the database itself refuses it"]
 
     def change(self, statements: Sequence[sa.Executable]) -> bool:
-        """Make the copy again and carry these out in it; whether the database let them."""
+        """Make a new copy and execute the statements in it. Returns whether the database accepted them."""
         for one in self.copy.parent.glob(f"{self.copy.name}*"):
             one.unlink()
         shutil.copyfile(self.whole, self.copy)
-        engine = sa.create_engine(f"sqlite:///{self.copy}")  # a person's own, which asks for no foreign keys
+        engine = sa.create_engine(f"sqlite:///{self.copy}")  # checks no foreign keys, as a person's
         try:
             with engine.begin() as connection:
                 for statement in statements:
@@ -125,7 +124,7 @@ class Yard:
         return True
 
     def stored(self, column: sa.Column[Any], number: int) -> Any:
-        """What stands in a row of the copy."""
+        """The value of a column in a row of the copy."""
         name = column.table.name
         query = f'SELECT typeof("{column.name}") = \'text\', "{column.name}" FROM {name} ORDER BY rowid'  # noqa: S608
         with closing(sqlite3.connect(self.copy)) as database:
@@ -160,7 +159,7 @@ def only_alerts(unit: Joined, server: Server) -> None:
 
 
 def damaged(unit: Joined, server: Server) -> None:
-    """A picture that never comes right, until it is given up; another that was bad once."""
+    """Deliver one picture that is bad until it is given up, and one that is bad once."""
     link = LoopbackLink(server)
 
     def before(name: str, data: bytes) -> bytes:
@@ -187,7 +186,7 @@ class Fleet:
         return unit
 
     def drive(self) -> None:
-        """Reads, alerts and one ahead of its turn, a record that never came right, a fork, a reset."""
+        """Make reads, alerts (one out of order), a record that stays bad, a fork and a reset."""
         server = self.server
         car, van, bike, old = (self.join(name) for name in ("car 8", "van 3", "bike 1", "car 5"))
         car.add(2, size=40)
@@ -228,7 +227,7 @@ class Fleet:
         return copy
 
     def fork(self, unit: Joined) -> None:
-        """Two cards of one unit: the log is closed, what the other card has is held beside it."""
+        """Run two cards of one unit: its log is closed, and the other card's records are kept beside it."""
         copy = self.copied(unit)
         unit.add(4, size=40)
         copy.add(3, size=40)
@@ -247,7 +246,7 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Made once; no test changes it."""
+    """Made once; tests change only the copy of its database."""
     folder = tmp_path_factory.mktemp("yard")
     found_department(folder, with_reads=False)
     department = open_copy(folder)
@@ -287,7 +286,7 @@ def rows_of(yard: Yard, table: sa.Table) -> list[sa.Row[Any]]:
 
 
 def that(table: sa.Table, row: sa.Row[Any]) -> sa.ColumnElement[bool]:
-    """This row, by its key."""
+    """The condition that selects this row by its key."""
     return sa.and_(*(one == getattr(row, one.name) for one in table.primary_key.columns))
 
 
@@ -307,7 +306,7 @@ def other_than(value: Any, column: sa.Column[Any]) -> Any:
 def changes_of(
     table: sa.Table, column: sa.Column[Any], rows: list[sa.Row[Any]]
 ) -> Iterator[tuple[str, list[sa.Executable]]]:
-    """(what is done, its statements) to one column."""
+    """Yield the changes to one column, as (what is done, its statements)."""
 
     def put(row: sa.Row[Any], value: Any) -> sa.Executable:
         return sa.update(table).where(that(table, row)).values({column: value})
@@ -332,7 +331,7 @@ def test_a_value_that_was_changed_in_the_database_is_named(yard: Yard, name: str
     table = metadata.tables[name.partition(".")[0]]
     column = table.columns[name.partition(".")[2]]
     rows = rows_of(yard, table)
-    rows.sort(key=lambda one: sum(value is None for value in one))  # what was given up before what was not
+    rows.sort(key=lambda one: sum(value is None for value in one))  # rows with the fewest NULLs first
     rows.sort(key=lambda one: getattr(one, column.name) is None)
     silent = [what for what, work in changes_of(table, column, rows) if not yard.after(*work)]
     if name not in REST_ON_NOTHING:
@@ -369,7 +368,7 @@ NOT_UTF8 = st.binary(max_size=8).map(lambda data: b"\xff" + data)
 
 
 def put(column: sa.Column[Any], number: int, value: Any, *, text: bool = False) -> list[sa.Executable]:
-    """Statements that put a value into a row by hand, and take out what was counted beside it."""
+    """Statements that put a value into a row, and remove rows of another table that `verify` must miss."""
     counted = "certificates" if column.table.name == "codes" else "codes"
     new = "CAST(:value AS TEXT)" if text else ":value"
     name = column.table.name
@@ -379,7 +378,7 @@ def put(column: sa.Column[Any], number: int, value: Any, *, text: bool = False) 
 
 
 def belongs(value: Any, column: sa.Column[Any]) -> bool:
-    """Whether SQLite's value is of this column's kind."""
+    """Whether a value from SQLite has this column's type."""
     if value is None:
         return bool(column.nullable)
     kinds = {sa.Integer: int, sa.LargeBinary: bytes, sa.String: str}
@@ -403,8 +402,8 @@ def of_no_kind(column: sa.Column[Any]) -> list[sa.Executable]:
 @pytest.mark.thorough_rows
 @pytest.mark.parametrize("number", range(max(len(table.columns) for table in TABLES)))
 def test_a_value_of_another_kind_is_named_and_hides_nothing_beside_it(yard: Yard, number: int) -> None:
-    """SQLite keeps any value in any column: one column of every table at once, but of those whose rows are
-    looked for beside it."""
+    """SQLite stores any value in any column. One column of every table is changed at once, but those of
+    `certificates` and `codes` separately, since their missing rows must be noticed too."""
     columns = [list(table.columns)[number] for table in TABLES if len(table.columns) > number]
     taken = [one for one in columns if yard.change(of_no_kind(one))]
     alone = [[one] for one in taken if one.table.name in {"certificates", "codes"}]
@@ -438,7 +437,7 @@ def test_no_value_in_any_column_ends_the_check(yard: Yard, data: st.DataObject) 
 
 
 def test_rows_that_fit_are_all_seen_again_after_the_check(yard: Yard) -> None:
-    """What is left out is left out of one transaction."""
+    """Odd rows are left out of one transaction only."""
     column = metadata.tables["units"].columns["seen_us"]
     yard.after(*put(column, 0, "of no kind"))
     store = open_store(f"sqlite:///{yard.copy}", migrate=False)

@@ -1,4 +1,4 @@
-"""What leaves as evidence: a cover sheet that a lawyer reads, and C2PA manifests that any tool opens."""
+"""Exported evidence has a cover sheet for lawyers and C2PA manifests that any tool can open."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ATTACK = "<img src=x onerror=alert(1)>\"'&"
 
 
 def exported(department: Department, token: str, **changes: str) -> dict[str, bytes]:
-    """The files of a package of two reads."""
+    """The files in a package of two reads."""
     hold = department.held(token, department.reads[:2], **changes)
     made = department.call("hold/export", token, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
     assert isinstance(made, Exported)
@@ -50,7 +50,7 @@ def exported(department: Department, token: str, **changes: str) -> dict[str, by
 
 
 class Tags(HTMLParser):
-    """Every tag with its attributes, and the text between them."""
+    """Collects every tag with its attributes, and the text between tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ def test_the_sheet_shows_each_time_in_utc_and_on_the_departments_clocks(
     at = r"\d{4}-\d\d-\d\d (\d\d):(\d\d):\d\d\.\d{3} UTC"
     times = re.findall(at, page.text)
     both = re.findall(at + r" \((?:\d{4}-\d\d-\d\d )?(\d\d):(\d\d):\d\d PDT\)", page.text)
-    assert len(both) == len(times) >= 6  # made, held since, first and last seen of two reads
+    assert len(both) == len(times) >= 6  # made, held since, and first and last seen for two reads
     for hour, minute, here, here_minute in both:
         assert (int(here) + 7) % 24 == int(hour)
         assert minute == here_minute
@@ -157,8 +157,9 @@ WORDS_DIGEST = "58f17d1992dd7f1a08ff1709eb87d0ef93d3bd03a197e8a2c6d4c15bdab8426d
     ("version", "words"), [(1, EARLIER_DIGEST), (2, EARLIER_DIGEST), (cover_sheet.VERSION, WORDS_DIGEST)]
 )
 def test_a_sheet_with_other_words_is_of_another_version(version: int, words: str) -> None:
-    """`verify` makes a sheet again, and a package is checked for decades. Where this fails, words changed:
-    give the sheet another VERSION, make the earlier one as before, and add the new digest here."""
+    """`verify` makes each sheet again, and packages are checked for decades. If this fails, words changed:
+    give the sheet another VERSION, keep making earlier versions as before, and add the new digest here.
+    """
     read = read_of(replace(Pass(plate="7ABC001", at_us=1_789_000_000_000_000), north_m=9.0))
     contents = {"text": codec.to_bytes(read.text_part()), "place": codec.to_bytes(read.place_part())}
     contents |= {"patch": b"\x89PNG\r\n\x1a\n", "overview": b"\xff\xd8\xff"}
@@ -232,7 +233,7 @@ def test_every_image_has_a_manifest_that_the_library_itself_trusts(
 
 
 def prove(proof: dict[str, str], image: bytes) -> None:
-    """From the manifest alone: the image is what the unit's leaf commits to, and the leaf is in its log."""
+    """Prove from the manifest alone that the unit's leaf commits to the image and is in the unit's log."""
     public = Ed25519PublicKey.from_public_bytes(base64.b64decode(proof["unit_key"]))
     data = base64.b64decode(proof["leaf"])
     leaf = leaves.open_leaf(data, public)
@@ -259,7 +260,7 @@ def test_a_manifest_of_another_department_is_not_trusted(
         files[name.rsplit(".", 1)[0] + ".c2pa"],
         context=c2pa.Context(c2pa.Settings.from_dict(trust)),
     )
-    assert reader.get_validation_state() == "Valid"  # whole, and by an unknown signer
+    assert reader.get_validation_state() == "Valid"  # intact, but by an unknown signer
 
 
 def test_the_authority_stays_the_same_and_its_key_is_private(tmp_path: Path) -> None:
@@ -267,7 +268,7 @@ def test_the_authority_stays_the_same_and_its_key_is_private(tmp_path: Path) -> 
         first = ManifestAuthority.open(tmp_path / "evidence", "Monrovia PD", 1_790_000_000_000_000)
         again = ManifestAuthority.open(tmp_path / "evidence", "Monrovia PD", 1_890_000_000_000_000)
     assert first.certificate == again.certificate
-    (event,) = events  # one that is made where another was lost is seen
+    (event,) = events  # an authority made after a loss is logged
     assert (event["event"], event["where"]) == ("evidence_authority_made", str(tmp_path / "evidence"))
     other = ManifestAuthority.open(tmp_path / "other", "Monrovia PD", 1_790_000_000_000_000)
     (tmp_path / "evidence" / "ca.pem").write_bytes(other.certificate)
@@ -297,7 +298,7 @@ def test_an_image_that_the_library_refuses_leaves_with_its_other_proofs(tmp_path
     pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
     key = Ed25519PrivateKey.generate()
     maker = package.Maker(department="Monrovia PD", key=key, authority=tmp_path, created_us=10**15, zone=UTC)
-    # an empty image is not a JPEG; package.check would find the rest, so only the sheet is looked at here
+    # an empty image is not a JPEG, which package.check would report, so only the sheet is checked here
     broken = {"patch": Opened(name="patch", salt=bytes(16), content=b"\xff\xd8\xff\xd9")}
     read = OpenedRead(
         read="x/1", unit="car-7", log_id=b"", sequence=1, leaf=b"", public=b"", proof="", elements=broken

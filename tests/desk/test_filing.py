@@ -155,7 +155,7 @@ def test_a_requester_sees_what_waits_and_why_one_was_declined(department: Depart
         (first.entry, "declined", "no such case"),
     ]
     assert department.call("inquiry/requests", tokens("analyst1"), NothingForm()) == ()
-    department.clock.step(92 * DAY_US)  # the key service opens nothing for it any more
+    department.clock.step(92 * DAY_US)  # the key service no longer opens anything for it
     assert department.call("inquiry/queue", department.logon("comm1"), NothingForm()) == ()
     rows = department.call("inquiry/requests", department.logon("officer1"), NothingForm())
     assert [one.state for one in rows] == ["out of date", "declined"]  # type: ignore[attr-defined]
@@ -163,7 +163,7 @@ def test_a_requester_sees_what_waits_and_why_one_was_declined(department: Depart
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
 def test_a_list_of_people_or_numbers_that_was_cut_names_no_other_person(end: bytes) -> None:
-    """`officer12`, cut by a character, is another officer, whose training would be entered."""
+    """`officer12` without its last character is another officer, whose training would be recorded."""
     for data, read in (
         (b"user\nofficer1\nofficer12", read_sign_in),
         (b"user,name,roles\no1,Officer One,ccat-supervisor;administrator", read_people),

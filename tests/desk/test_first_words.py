@@ -1,4 +1,4 @@
-"""What the first of two people said of an incident, and by which form of the log it ends."""
+"""The first person's decision on an incident, and how long it counts in each form of the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STAMP = Stamp(at_us=1, user="super", role="", organisation="", session=bytes(32)
 
 
 def after_the_first_word(*, bound_whole: bool) -> SecondHands:
-    """Of the supervisor, in a log of this form."""
+    """The state after the supervisor's decision, in a log of this form."""
     permits: dict[str, tuple[Role, ...]] = {
         Call.INCIDENT_CLOSE.value: (Role.ADMINISTRATOR, Role.CCAT_SUPERVISOR)
     }
@@ -34,7 +34,7 @@ def after_the_first_word(*, bound_whole: bool) -> SecondHands:
 
 @pytest.mark.parametrize("other", [{"kind": "rollback"}, {"unit": "unit-8"}, {"opened_us": 2}])
 def test_a_first_word_closes_no_other_incident_of_its_number(other: dict[str, object]) -> None:
-    """Root sets the store back, and lets one honest person close what the other one never saw."""
+    """Root sets the store back and lets an honest person close an incident that the first never saw."""
     another = replace(SECOND, **other)  # type: ignore[arg-type]
     second = after_the_first_word(bound_whole=True)
     second.demand_settled("chief", SECOND)
@@ -44,7 +44,7 @@ def test_a_first_word_closes_no_other_incident_of_its_number(other: dict[str, ob
 
 
 def test_an_unsigned_first_word_is_none_beside_a_signed_one_on_another_incident_of_its_number() -> None:
-    """Else the desk takes each next person for the second, whose word the journal refuses, for ever."""
+    """Otherwise the desk takes each later person for the second, and the journal refuses them forever."""
     unsigned = replace(FIRST, opened_us=2)
     incident = StoredIncident(
         number=3, at_us=2, unit_id=FIRST.unit, unit_name="car-7", kind=FIRST.kind, detail="", times=1,

@@ -1,4 +1,4 @@
-"""What the key service keeps of the log that it follows: enough to judge by after a restart, and no plate."""
+"""The key service keeps enough of the log that it follows to judge after a restart, and no plate."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PLATE = "8XYZ123"
 
 
 def searched(department: Department, times: int) -> list[int]:
-    """The access entries of so many searches."""
+    """Make this many searches. Returns their access entries."""
     token, entries = department.logon("comm1"), []
     for _ in range(times):
         form = RunForm(query=department.plate(PLATE), ground=GROUND)
@@ -63,7 +63,7 @@ def folder_of(department: Department) -> Path:
 
 
 def opened_again(department: Department) -> FollowedLog:
-    """As a key service that has just started reads it."""
+    """The followed log as a newly started key service reads it."""
     log = department.desk.log
     return FollowedLog(folder_of(department), NoteKey(origin_of(log.log_id), log.public), log.log_id)
 
@@ -86,7 +86,7 @@ def test_a_restart_judges_as_before_whatever_was_a_snapshot(
 
 
 def test_the_whole_state_of_a_long_log_is_kept_more_rarely() -> None:
-    """It has every access that was not filed: the cost of an entry must not grow with it."""
+    """It contains every access that is not filed; the cost of an entry must not grow with it."""
     sizes = (0, 40_000, 400_000)
     assert [followed_log.snapshot_after(one, more=False) for one in sizes] == [200, 200, 2000]
     assert followed_log.snapshot_after(400_000, more=True) == followed_log.CATCHING_UP
@@ -101,7 +101,7 @@ ROOTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def root_of(department: Department, version: int) -> bytes:
-    """A root file of that version, signed by two offices."""
+    """A root file with that version, signed by two offices."""
     keys = [load_ed25519(department.home.path / "root-keys" / f"{name}.key") for name in OFFICES[:2]]
     root = replace(department.desk.root, version=version)
     return root_file.assemble(root, [root_file.sign(root, key) for key in keys])
@@ -111,7 +111,7 @@ def root_of(department: Department, version: int) -> bytes:
 def test_the_root_file_put_by_hand_is_met_where_the_log_passes_it(
     department: Department, tmp_path: Path, case: str
 ) -> None:
-    """Also where later root files follow in the same part, whose end is of another version."""
+    """Even if later root files follow in the same part, so that it ends with another version."""
     changes, words = ROOTS[case]
     desk, first = department.desk, department.desk.root
     roots = []
@@ -192,7 +192,7 @@ def test_a_state_of_another_version_is_followed_again_from_the_first_entry(
 def test_a_search_does_not_wait_for_a_long_log_and_the_daily_run_shows_it(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a new version: the key service begins anew, in parts, and says how far it came."""
+    """After an update, the key service starts over, in parts, and says how far it is."""
     monkeypatch.setattr(proven_door, "PATIENCE_S", -1.0)
     monkeypatch.setattr(proven_door, "AT_ONCE", 20)
     with contextlib.closing(sqlite3.connect(folder_of(department) / DATABASE)) as database, database:
@@ -212,20 +212,20 @@ def test_a_search_does_not_wait_for_a_long_log_and_the_daily_run_shows_it(
 
 
 def test_a_reader_beside_one_that_follows_sees_one_moment(department: Department) -> None:
-    """Two processes in one folder: the size of before with the peaks of after would be no tree."""
+    """With two processes in one folder, an old size with new peaks would not be a tree."""
     searched(department, 2)
     log = department.desk.log
     reader, writer = opened_again(department), opened_again(department)
     between: list[int] = []
 
     def follow_on(statement: str) -> None:
-        """The other process gets on after each of the reader's questions."""
+        """Let the other process advance after each of the reader's queries."""
         if not statement.startswith("SELECT") or len(between) > 40:
             return
         between.append(0)
         size = writer.head()[0]
         if size < log.size():
-            with contextlib.suppress(sqlite3.OperationalError):  # the reader holds it: another time
+            with contextlib.suppress(sqlite3.OperationalError):  # locked by the reader: try again later
                 between[-1] = writer.follow(log.part(size, size + 1), lambda _first, _last: {})
 
     writer._db.execute("PRAGMA busy_timeout = 0")
@@ -244,7 +244,7 @@ def test_a_reader_beside_one_that_follows_sees_one_moment(department: Department
 
 
 def test_people_at_once_get_one_guard(department: Department, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two would each follow the log, and each count the grace."""
+    """Two guards would each follow the log and count the grace period."""
     service, listed = (
         LocalKeyService(department.home.keys, department.clock),
         OpenedList(department.home.keys),
@@ -266,7 +266,7 @@ def test_people_at_once_get_one_guard(department: Department, monkeypatch: pytes
 
 
 def decide_each(department: Department, token: str, chief: str) -> None:
-    """A request is reviewed, one more is refused, a search and a change get a no, a finding is closed."""
+    """Review a request, refuse another, reject a search and a change, and close a finding."""
     known = forms(department)
     asked = [department.call("share/record", token, known["share/record"]).entry]  # type: ignore[attr-defined]
     other = replace(known["share/record"], number="H-2", letter=b"please do")
@@ -317,7 +317,7 @@ def test_the_key_service_knows_after_a_restart_all_that_it_knew(department: Depa
         else:
             judge(again, entry)
     once = known.signed.signers.once
-    assert once.items() <= again.signed.signers.once.items()  # what is over it forgets with the next snapshot
+    assert once.items() <= again.signed.signers.once.items()  # what is over is dropped at the next snapshot
     again.signed.signers.once = once
     assert again == known
     assert known.signed.signers.second.reviewed
@@ -328,7 +328,7 @@ def test_the_key_service_knows_after_a_restart_all_that_it_knew(department: Depa
     assert named.plates.keys() >= {*looked}
     assert {len(one) for one in named.plates.values()} == {
         2
-    }  # a whole digest names its plate: all can be tried
+    }  # a full digest reveals its plate, since all plates can be tried
     assert [*named.people_of(looked)] == [["", "comm1"]] * 2
     holds = again.signed.signers.second.holds
     assert [(holds[one].exported, bool(holds[one].item)) for one in (began, booked, untouched)] == [

@@ -1,4 +1,4 @@
-"""Root has the key of a session: what it writes, dates back or enters again opens nothing."""
+"""Root has the key of a session, and opens nothing by entries that it writes, backdates or repeats."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sync.department.policy.refusals import DeskRefusal
 
 @pytest.mark.parametrize("minutes", [0, 61])
 def test_an_authenticators_answer_proves_one_time(department: Department, minutes: int) -> None:
-    """Root enters the same answer again: the call cannot be made a second time with it."""
+    """Root enters the same answer again, but it does not permit a second call."""
     form, twin, root = export_of(department), registered(department, "super"), Root(department)
     token = browser(department, "super")
     made = department.desk.logons.prove_passkey(token, twin.get(asked(department, token, form)))
@@ -41,7 +41,7 @@ def test_an_authenticators_answer_proves_one_time(department: Department, minute
 def demand_named(
     department: Department, root: Root, token: str, form: ExportForm, proven: str, why: str
 ) -> None:
-    """An export that root writes with the session's key opens nothing, and `verify` names it."""
+    """Assert that root's export with the session's key opens nothing, and that `verify` names it."""
     key = read_token(token).key
     assert key is not None
     held = department.desk.book.holds.placed[form.hold].note
@@ -62,8 +62,9 @@ def demand_named(
 def test_the_key_of_a_session_exports_nothing_without_its_person(
     department: Department, propose: Any
 ) -> None:
-    """Root has the key of a browser's session, and waits for its person to go; a form that says that it only
-    proposes makes the act itself no proposal."""
+    """Root has the key of a browser's session and waits until its person is away. A form that claims only to
+    propose does not turn the act into a proposal.
+    """
     form, root = replace(export_of(department), propose=propose), Root(department)
     token = browser(department, "super")
     department.clock.step(15 * MINUTE_US)
@@ -74,7 +75,7 @@ def test_the_key_of_a_session_exports_nothing_without_its_person(
 def test_an_export_that_root_dates_back_to_the_logon_opens_nothing(
     department: Department, late_us: int, *, opens: bool
 ) -> None:
-    """The key service goes by its own clock, and grants ten minutes between it and the department's."""
+    """The key service uses its own clock and allows the department's to differ by ten minutes."""
     form, root = export_of(department), Root(department)
     token = browser(department, "super")
     key, stamp = read_token(token).key, root.stamp("super", digest_of(token))
@@ -92,7 +93,7 @@ def test_an_export_that_root_dates_back_to_the_logon_opens_nothing(
 
 
 def test_an_export_begun_in_time_is_carried_on_for_as_long_as_any_access(department: Department) -> None:
-    """Within the hour of its entry, for just what the entry names."""
+    """Within an hour of its entry, and only for what the entry names."""
     form, root = export_of(department), Root(department)
     token = browser(department, "super")
     key, stamp = read_token(token).key, root.stamp("super", digest_of(token))
@@ -112,7 +113,7 @@ def test_an_export_begun_in_time_is_carried_on_for_as_long_as_any_access(departm
 
 
 def test_a_code_typed_once_exports_once(department: Department) -> None:
-    """Root names the code's proof, long after and a second time."""
+    """Root names the code's proof much later, and a second time."""
     form, root = export_of(department), Root(department)
     token = browser(department, "super")
     department.prove("super", token, "hold/export", form)
@@ -157,7 +158,7 @@ def by_another_nonce(_department: Department, proof: FreshProof) -> FreshProof:
 def test_a_proof_that_root_writes_itself_opens_nothing_and_is_named(
     department: Department, forge: Callable[[Department, FreshProof], FreshProof]
 ) -> None:
-    """Root has the session's key and an answer of the authenticator, to another call."""
+    """Root has the session's key and the authenticator's answer for another call."""
     form, twin, root = export_of(department), registered(department, "super"), Root(department)
     token = browser(department, "super")
     made = department.desk.logons.prove_passkey(token, twin.get(asked(department, token)))

@@ -1,4 +1,4 @@
-"""Rows of offered documents that were made up in the store: the next version follows the log, not the row."""
+"""For forged rows of offered documents in the store, the next version follows the log, not the row."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALL = ("policy", "roster", "day-keys", REVOCATIONS, CLEARED, MUTED, "configurati
 
 @pytest.fixture(name="offering")
 def whole_department(department: Department) -> Department:
-    """A department that offers one of each, and the log says so."""
+    """A department that offers one document of each kind, all of them in the log."""
     department.front.send_down()
     department.front.offer_cleared()
     department.front.grants.revoke(["t.okafor"], department.clock.us)
@@ -64,7 +64,7 @@ def _verdict(department: Department, server: Server) -> list[str]:
         command=department.desk.root.other(COMMAND),
     )
     wrong = covered.compare(checker.run(content=False).reported)[0]
-    return [one for one in wrong if "no person signed" not in one]  # the configuration here is no call's
+    return [one for one in wrong if "no person signed" not in one]  # no call made this configuration
 
 
 @pytest.mark.thorough_rows

@@ -1,4 +1,4 @@
-"""A log keeps the rules of the form that it began under, and the key service its state over a restart."""
+"""A log keeps the rules of the form in which it began, and the key service keeps its state over restarts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_key_service_that_starts_again_knows_which_requests_were_reviewed(depa
 def test_verify_says_by_which_rules_a_log_began(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Root can found a department with programs of before, whose rules ask less of it."""
+    """Root can found a department with an earlier version, whose rules are weaker."""
 
     def said() -> list[str]:
         log = department.desk.log

@@ -1,4 +1,4 @@
-"""A fresh proof: an open session alone takes nothing away; what is a proof, for which call, how long."""
+"""Fresh proofs: an open session alone exports nothing; what counts as a proof, for which call, how long."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_stolen_session_alone_cannot_export(department: Department) -> None:
     form = export_of(department)
     token = browser(department, "super")
     demand_refused(department, token, form)
-    department.searched(token, department.reads[:1])  # what needs no proof is as before
+    department.searched(token, department.reads[:1])  # a search needs no proof
     demand_refused(department, token, form)
 
 
@@ -169,7 +169,7 @@ def test_wrong_proofs_lock_out_as_wrong_logons_do(department: Department) -> Non
 
 
 def test_a_code_proves_the_call_that_asked_and_no_other(department: Department) -> None:
-    """The thief of the session waits until its person types a code for something else."""
+    """A thief with the session waits until its person types a code for another call."""
     form = export_of(department)
     token = browser(department, "super")
     department.prove("super", token, "user/passkey-options", NothingForm())
@@ -192,7 +192,7 @@ def test_a_session_with_many_refused_calls_pushes_out_its_own_alone() -> None:
 
 
 def test_a_command_of_before_is_named_and_locks_no_one_out(department: Department) -> None:
-    """It signs for its session, where a call's challenge is asked for."""
+    """It signs its session, but a call's challenge is required."""
     form, token, logons = export_of(department), department.logon("super"), department.desk.logons
     department.clock.step(20 * MINUTE_US)
     with pytest.raises(FreshProofError):

@@ -1,4 +1,4 @@
-"""Each file of a key service elsewhere is gone in turn: what happens is decided here, file by file."""
+"""The effect of losing each file of a remote key service, file by file."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ DECIDED = {
 
 @pytest.fixture
 def folder(department: Department, tmp_path: Path) -> Path:
-    """The folder of a key service that was served."""
+    """The folder of a key service that has served."""
     made = Path(shutil.copytree(department.home.keys, tmp_path / "keys"))
     serve(made, department)
     return made
 
 
 def serve(folder: Path, department: Department) -> None:
-    """As `department keys serve` does, up to its port. Raises KeyServiceError."""
+    """Start as `department keys serve` does, without opening a port. Raises KeyServiceError."""
     with closing(OpenedList(folder)) as opened, closing(LocalKeyService(folder, department.clock)) as keys:
         key_app(keys, opened, department.home.root_file.read_bytes(), TOKEN, department.clock)
 

@@ -1,4 +1,4 @@
-"""The witness away: marked answers for fifteen minutes, then none; the key guard counts for itself."""
+"""With the witness away, answers are marked for fifteen minutes, then stop; the key guard counts itself."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Depart
     assert not [one for one in overdue_now(department.front, department.clock.us) if one.kind == "witness"]
     answer = search(department, token)
     (said,) = [one for one in overdue_now(department.front, department.clock.us) if one.kind == "witness"]
-    assert "0 of 1 witness answered, 1 is needed: " in said.what  # from the first moment
+    assert "0 of 1 witness answered, 1 is needed: " in said.what  # from the start
     assert said.what == department.desk.witness_problem()
     assert answer.unwitnessed
     assert answer.count == 3
@@ -48,11 +48,11 @@ def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Depart
     with pytest.raises(DeskRefusal) as refused:
         search(department, token)
     assert refused.value.code == "witness-away"
-    assert [entry.note.KIND for entry in log.entries(size)] == ["access"]  # asked, not answered
-    with pytest.raises(DeskRefusal) as refused:  # and no answer that needs no key either
+    assert [entry.note.KIND for entry in log.entries(size)] == ["access"]  # entered, but not answered
+    with pytest.raises(DeskRefusal) as refused:  # and no answer without keys either
         department.call("audit/read", reviewer, AuditForm())
     assert refused.value.code == "witness-away"
-    with pytest.raises(DeskRefusal) as refused:  # nor the plate of a hot-list entry that waits
+    with pytest.raises(DeskRefusal) as refused:  # nor the plate of a waiting hot-list entry
         department.call("change/show", chief, ShowForm(proposal=waits.proposal))
     assert refused.value.code == "witness-away"
     assert len(list(log.entries(kinds=(WitnessAway.KIND,)))) == 1
@@ -63,7 +63,7 @@ def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Depart
 
 
 def test_a_log_that_a_witness_refused_has_no_grace(department: Department, tokens: Tokens) -> None:
-    """A witness that then goes away has not taken it back."""
+    """The witness then goes away, but that does not withdraw its refusal."""
     token = tokens("comm1")
     department.desk._fork = "another log was co-signed"
     department.witness.away = True
@@ -89,7 +89,7 @@ def test_a_restart_does_not_restart_the_grace(department: Department, tokens: To
 
 
 def test_the_key_guard_counts_the_grace_itself(department: Department, tokens: Tokens) -> None:
-    """A desk that calls every answer covered gets no content once the guard's own grace is over."""
+    """A desk that calls every answer covered gets no content after the guard's own grace period."""
     answer = search(department, tokens("comm1"))
     desk, door, query = department.desk, department.front.door, department.plate("8XYZ123")
     good = desk.covered(answer.access)
@@ -118,7 +118,7 @@ def test_without_a_witness_no_answer_leaves(department: Department, tokens: Toke
 
 
 def answered(department: Department, token: str) -> str:
-    """Why a search is refused; empty if it is answered."""
+    """The code with which a search is refused, or "" if it is answered."""
     try:
         search(department, token)
     except DeskRefusal as refused:
@@ -129,7 +129,7 @@ def answered(department: Department, token: str) -> str:
 def test_the_key_guard_opens_no_more_than_so_much_in_a_grace(
     department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever its clock says: held still, a grace of minutes would never end."""
+    """Whatever its clock says: with a stopped clock, a grace period of minutes would never end."""
     monkeypatch.setattr(key_guard, "MOST_UNWITNESSED", 3)
     token = tokens("comm1")
     search(department, token)

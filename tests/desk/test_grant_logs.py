@@ -1,4 +1,4 @@
-"""A grant that destroys records names their log, and no other log ends by it, for desk and `verify`."""
+"""A grant that destroys records names their log and ends no other one, for the desk and `verify`."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_grant_for_one_log_ends_no_other_and_verify_names_one_that_was(
 
 
 def test_no_grant_lets_a_person_in_by_the_key_of_another(department: Department) -> None:
-    """Else who agrees to a reset gets in under the name of a vendor."""
+    """Otherwise a person who approves a reset could enter under the name of a vendor."""
     key = SshPublicKey.of(Ed25519PrivateKey.generate())
     account = department.desk.book.roster.accounts["super"]
     form = AccountForm(
@@ -107,13 +107,13 @@ def test_no_grant_lets_a_person_in_by_the_key_of_another(department: Department)
         demand_own_key(note, accounts.values())
     demand_own_key(replace(note, person="super"), accounts.values())
     both = [accounts["super"], replace(accounts["vendor1"], ssh_keys=accounts["super"].ssh_keys)]
-    for owners in (both, both[::-1]):  # a person with two accounts has one key
+    for owners in (both, both[::-1]):  # a person with two accounts has the same key in both
         demand_own_key(note, owners)
     demand_own_key(note, [replace(accounts["super"], active=False)])
 
 
 def of_grants(**forms: GrantForm | dict[str, object]) -> CoveredByEntries:
-    """What the entries of these grants, each as its signed form has it, say of resets."""
+    """What the entries of these grants, each in its signed form, say about resets."""
     covered = CoveredByEntries(FoldedLog(set()), DrawnSamples(b"", ()))
     for number, (name, form) in enumerate(forms.items()):
         signed = sign_call(Ed25519PrivateKey.generate(), bytes(32), "chief", "grant/issue", form, 1)
@@ -127,8 +127,9 @@ def of_grants(**forms: GrantForm | dict[str, object]) -> CoveredByEntries:
 
 
 def test_verify_names_a_second_reset_under_a_grant_that_names_no_log() -> None:
-    """As grants of earlier versions do: their numbers were of one log. It was allowed then, so it is not
-    wrong for ever."""
+    """Grants of earlier versions named none: their numbers were of one log. That was allowed, so it is not
+    reported as wrong forever.
+    """
     covered = of_grants(ab=replace(RESET, destroy_log=""), cd=replace(RESET, destroy_log="", destroy_up_to=0))
     resets = [
         Reset(unit, log, grant, stamp(1).at_us, unit, last=-1, holds=())

@@ -1,4 +1,4 @@
-"""The key service's guard at each bound: what a query matches, which heads count, what its list says."""
+"""The limits of the key service's guard: what a query matches, which heads count, what its list says."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_entry_covers_its_own_search_alone() -> None:
 
 
 def test_no_day_is_opened_once_its_year_is_over() -> None:
-    """Whoever asks, and though its destruction waits; two clocks may differ by minutes."""
+    """For every caller, even if its destruction is still pending; two clocks may differ by minutes."""
     over_us = (100 + 1 + 365) * DAY_US + SKEW_US
     key_guard._demand_kept(100, over_us - 1)
     with pytest.raises(DeskRefusal, match="the year of that day of receipt is over") as refused:
@@ -143,7 +143,7 @@ def test_of_the_heads_that_were_accepted_each_question_finds_its_own(listed: Ope
 
 @pytest.fixture
 def guard(listed: OpenedList) -> GuardedKeys:
-    """A guard that has followed a log of nine entries to its end."""
+    """A guard that has followed a log of nine entries completely."""
     log = NoteKey("log", Ed25519PrivateKey.generate().public_key())
     made = GuardedKeys(
         cast(Any, None), log, root(0), cast(Any, None), listed, grace_minutes=MINUTES, clock=lambda: 0
@@ -158,7 +158,7 @@ COVER = Cover(
 
 
 def continues(guard: GuardedKeys, now_us: int, size: int = 9, *, witnessed: bool = False) -> str:
-    """The code by which a head is refused; empty if it is accepted."""
+    """The code with which a head is refused, or "" if it is accepted."""
     guard._demand_one_log = lambda *_: None  # type: ignore[method-assign]
     try:
         guard._continue(COVER, Checkpoint("log", size, root(size)), now_us, witnessed=witnessed)
@@ -177,15 +177,15 @@ def test_a_grace_begins_with_the_first_head_that_no_witness_saw_and_ends_to_the_
     assert continues(guard, end_us) == "witness-away"
     assert continues(guard, begun_us - 1) == "witness-away"  # a clock that was set back
     assert continues(guard, end_us, witnessed=True) == ""
-    assert continues(guard, 2 * end_us, size=9) == ""  # of one log with a head that the witnesses saw
+    assert continues(guard, 2 * end_us, size=9) == ""  # continues a head that the witnesses saw
     assert continues(guard, 2 * end_us, size=3) == ""
-    assert continues(guard, 2 * end_us, size=10) == ""  # a new grace
+    assert continues(guard, 2 * end_us, size=10) == ""  # a new grace period
     assert continues(guard, 2 * end_us + MINUTES * MINUTE_US, size=11) == "witness-away"
     assert continues(guard, 2 * end_us + MINUTES * MINUTE_US, size=12, witnessed=True) == ""
 
 
 def test_a_smaller_head_that_is_shown_later_begins_no_new_grace(guard: GuardedKeys) -> None:
-    """Root signs a head of any size: one entry less each quarter of an hour, the witness away all day."""
+    """Root signs ever smaller heads, one entry less each quarter of an hour, while the witness is away."""
     assert continues(guard, 0) == ""
     assert continues(guard, MINUTES * MINUTE_US - 1, size=8) == ""
     assert continues(guard, MINUTES * MINUTE_US, size=7) == "witness-away"
@@ -269,7 +269,7 @@ def test_a_file_with_anything_but_lines_is_no_list() -> None:
 
 
 def test_the_key_of_a_list_that_has_lines_is_never_made_again(tmp_path: Path) -> None:
-    """Whoever took it away could else sign a list of its own."""
+    """Otherwise a thief of the key could sign a list of its own."""
     OpenedList(tmp_path).close()
     key = tmp_path / KEY_FILE
     kept = key.read_bytes()
@@ -334,7 +334,7 @@ def test_a_list_that_lacks_or_changed_lines_that_were_seen_was_set_back() -> Non
         assert judged(check, KeysListSeen(lines=seen, digest=digest)) == []
         assert "other lines now" in judged(check, KeysListSeen(lines=seen, digest=root(9)))[0]
     assert "had 3 lines and has 2" in judged(check, KeysListSeen(lines=3, digest=root(3)))[0]
-    assert judged(OpenedCheck(lines), KeysListSeen(lines=2, digest=root(9))) == []  # the last is not at hand
+    assert judged(OpenedCheck(lines), KeysListSeen(lines=2, digest=root(9))) == []  # the last line is missing
 
 
 def test_day_keys_are_compared_from_two_days_after_the_first_of_the_list() -> None:

@@ -1,4 +1,4 @@
-"""What each call at the keys opens by an entry that was shown: of that action, of those reads, no more."""
+"""Each call at the keys opens only what the shown entry permits: its action and its reads."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PLACE = ReadPlace(
 
 
 class Service:
-    """The keys behind the guard: everything is stored in clear; what was asked of them is kept."""
+    """The keys behind the guard, with content stored in the clear; records what they are asked."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
@@ -67,7 +67,7 @@ class Service:
 
 
 class Guard:
-    """A guard to which an entry of `action` was shown that names the reads 1 and 2 of one unit's log."""
+    """A guard that is shown an entry of `action` that names reads 1 and 2 of a unit's log."""
 
     def __init__(self, opened: OpenedList) -> None:
         self.service, self.opened = Service(), opened
@@ -80,7 +80,7 @@ class Guard:
         reads = tuple(read_name(UNIT, number) for number in (1, 2))
         facts: dict[str, Any] = {"action": action, "reads": reads, "request": 5} | changes
         access = replace(look_up(1), **facts)
-        entry: EntryOf[Access] = EntryOf(9, stamp(1), access, signed)  # empty: before the first key
+        entry: EntryOf[Access] = EntryOf(9, stamp(1), access, signed)  # empty: from before the first key
         self.keys._shown = lambda *_: (access, "why", entry)  # type: ignore[method-assign, assignment]
 
     def call(self, name: str, *rows: Row, log_id: bytes = UNIT) -> Any:
@@ -240,7 +240,7 @@ MINE, ASKED = 3, 6  # the search and the request that a signed call names
 
 @pytest.fixture
 def signed(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> Guard:
-    """The same guard; what a statement names is given: `approval` in its words, or none."""
+    """The same guard, with fixed answers for what a statement names: `b"approved"` names an approval."""
     monkeypatch.setattr(key_guard, "said_in", lambda data: data)
     monkeypatch.setattr(key_guard, "approval_of", lambda said: 3 if said == b"approved" else -1)
     monkeypatch.setattr(key_guard, "rests_on", lambda _said: ((MINE,), ASKED))
@@ -248,7 +248,7 @@ def signed(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> Guard:
 
 
 def opens(guard: Guard, action: str, said: bytes = b"alone", name: str = "open") -> bool:
-    """Whether an entry that its person signed opens the first read. Raises KeyError for another refusal."""
+    """Whether a signed entry opens the first read. Raises KeyError for an unexpected refusal."""
     guard.show(action, signed=said)
     try:
         guard.call(name, row(1, "text"))
@@ -275,7 +275,7 @@ def test_a_signed_call_opens_what_the_searches_that_it_names_found(
     assert opens(signed, "search") is finds
     assert opens(signed, "search", b"approved") is finds
     assert opens(signed, "image") is rests
-    assert opens(signed, "image", b"approved")  # a second person has agreed to it
+    assert opens(signed, "image", b"approved")  # a second person has approved it
     assert opens(signed, "hold", name="hold") is rests
 
 

@@ -1,4 +1,4 @@
-"""One forged cover for each refusal of the guard in front of the keys: nothing opens by any of them."""
+"""A forged cover for each refusal of the guard in front of the keys; none opens anything."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLATE = "8XYZ123"
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search that the guard opened content for, its cover and the day of its reads."""
+    """A search for which the guard opened content, its cover and the day of its reads."""
 
     department: Department
     answer: Answer
@@ -39,7 +39,7 @@ class Search:
         return front.reads.open(front.door, cover, [read], names)
 
     def unwitnessed(self, size: int, *, changed: int | None = None) -> Cover:
-        """The cover with a head of `size` entries that no witness saw; `changed`: an entry left out of it."""
+        """The cover with an unwitnessed head of `size` entries; `changed`: an entry left out of it."""
         log = self.department.desk.log
         hashes = [merkle.leaf_hash(log.opening(at)[0]) for at in range(size)]
         if changed is not None:
@@ -78,7 +78,7 @@ def test_the_true_cover_opens_what_was_searched(search: Search) -> None:
 
 
 def test_a_search_opens_nothing_of_a_day_before_it_begins(search: Search) -> None:
-    """Root asks for the year in the name of a look-up of ten days."""
+    """Root asks for the whole year under a look-up of ten days."""
     door, early = search.department.front.door, search.query.since_us // DAY_US - 1
     asks: tuple[Callable[[], object], ...] = (
         lambda: door.tokens(search.cover, search.query, [early, search.day]),
@@ -115,7 +115,7 @@ def of_another_kind(search: Search) -> None:
 
 
 def under_another_number(search: Search) -> None:
-    """The keys of holds, and what an alert opened, are named by it."""
+    """Keys of holds, and records opened for alerts, are named by the number."""
     search.tokens(replace(search.cover, sequence=search.cover.sequence - 1))
 
 
@@ -128,12 +128,12 @@ def older_than_an_hour(search: Search) -> None:
 
 
 def dated_back(search: Search, minutes: int) -> None:
-    """Root enters the search once more, with an earlier time: in the last minutes of a designation."""
+    """Root enters the search again with an earlier time, in the last minutes of a designation."""
     desk = search.department.desk
-    search.tokens(search.cover)  # the head that lacks what follows
+    search.tokens(search.cover)  # shows a head without what follows
     entry = desk.log.entry(search.answer.access)
     stamp = replace(entry.stamp, at_us=desk.now_us() - minutes * MINUTE_US)
-    desk.log._newest = (desk.log.size(), 0)  # root's own program does not look
+    desk.log._newest = (desk.log.size(), 0)  # root's own program skips this check
     search.tokens(desk.covered(desk.log.append(entry.note, stamp).sequence))
 
 
@@ -146,7 +146,7 @@ def dated_back_by_what_two_clocks_may_differ(search: Search) -> None:
 
 
 def from_a_time_to_come(search: Search) -> None:
-    """By more than two clocks may differ."""
+    """Later by more than two clocks may differ."""
     search.department.clock.step(-11 * MINUTE_US)
     search.tokens(search.cover)
 
@@ -186,7 +186,7 @@ def under_a_smaller_tree_that_is_not_this_one(search: Search) -> None:
 
 
 def _next_entries(search: Search) -> LogPart:
-    """What the key service is shown next."""
+    """The part of the log that the key service is shown next."""
     log, door = search.department.desk.log, search.department.front.door
     start = log.size()
     door.follow(log.part(0, start))
@@ -209,7 +209,7 @@ def with_an_entry_left_out(search: Search) -> None:
 
 
 def by_an_entry_that_nobody_signed(search: Search) -> None:
-    """Root enters the search once more, with the log's key."""
+    """Root enters the search again, using the log's key."""
     desk = search.department.desk
     entry = desk.log.entry(search.answer.access)
     stamp = replace(entry.stamp, at_us=max(desk.now_us(), desk.log.newest_us()))

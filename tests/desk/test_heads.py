@@ -1,4 +1,4 @@
-"""The key service remembers every head: what it opened in the grace cannot be taken out again."""
+"""The key service remembers every head, so look-ups in the grace period cannot be removed later."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Tokens = Callable[[str], str]
 
 
 def verdict(department: Department) -> check_log.LogReport:
-    """What `department verify` finds, with the key service's own list."""
+    """What `department verify` finds, given the key service's list."""
     desk = department.desk
     listed = OpenedList(department.home.keys)
     lines = read_lines(listed.all_messages(), listed.public)
@@ -62,7 +62,7 @@ def verdict(department: Department) -> check_log.LogReport:
 
 
 def test_a_look_up_of_the_grace_cannot_be_taken_out(department: Department, tokens: Tokens) -> None:
-    """Stop the witness, search, put back the copy of the log from before, start the witness again."""
+    """Stop the witness, search, restore the earlier copy of the log, start the witness again."""
     token = tokens("comm1")
     search(department, token)
     folder = department.home.path / "desk"
@@ -80,7 +80,7 @@ def test_a_look_up_of_the_grace_cannot_be_taken_out(department: Department, toke
     with pytest.raises(DeskRefusal) as refused:
         search(again, comm)
     assert refused.value.code == "forked"
-    while again.desk.log.size() < made[-1] + 8:  # grown over the place of what was cut off
+    while again.desk.log.size() < made[-1] + 8:  # grow past the place of what was cut off
         comm = again.logon("comm1")
         with pytest.raises(DeskRefusal) as refused:
             search(again, comm)
@@ -109,11 +109,11 @@ def test_after_the_grace_the_log_continues_where_it_was(department: Department, 
     assert not search(department, token).unwitnessed
     department.witness.away = True
     department.clock.step(5 * MINUTE_US)
-    assert search(department, token).unwitnessed  # a new grace, since the witness was there in between
+    assert search(department, token).unwitnessed  # a new grace period, since the witness was there in between
 
 
 def test_the_services_grace_outlives_its_restart(department: Department, tokens: Tokens) -> None:
-    """Root restarts the key service again and again, so that its count of the grace would start over."""
+    """Root restarts the key service again and again to make its grace period start over."""
     answer = search(department, tokens("comm1"))
     desk, query = department.desk, department.plate("8XYZ123")
     good = desk.covered(answer.access)
@@ -137,13 +137,13 @@ def test_the_list_is_signed_in_a_chain(tmp_path: Path) -> None:
     for number in range(5):
         listed.add_head(number + 1, bytes([number]) * 32, witnessed=number % 2 == 0, at_us=number)
         listed.add_opened(number, bytes([number]) * 32, witnessed=True, at_us=number)
-        listed.add_opened(number, bytes([number]) * 32, witnessed=True, at_us=number + 1)  # kept once
+        listed.add_opened(number, bytes([number]) * 32, witnessed=True, at_us=number + 1)  # listed once
     messages, public = listed.all_messages(), listed.public
-    assert len(read_lines(messages, public)) == 1 + 10  # from where on alerts are kept
+    assert len(read_lines(messages, public)) == 1 + 10  # plus the line where the record of alerts begins
     assert parse_list(list_file(messages)) == messages
     written = tmp_path / "opened.list"
     assert main(["keys", "list", "--folder", str(tmp_path), "--out", str(written)]) == 0
-    assert parse_list(written.read_bytes()) == messages  # beside a running service
+    assert parse_list(written.read_bytes()) == messages  # while a service runs
     assert main(["keys", "list", "--folder", str(tmp_path / "none"), "--out", str(tmp_path / "x")]) == 2
     for bent in (
         messages[:3] + messages[4:],
@@ -169,7 +169,7 @@ def test_the_list_is_signed_in_a_chain(tmp_path: Path) -> None:
 
 @pytest.mark.thorough
 def test_ten_people_at_once_are_all_covered_and_share_the_witness(tmp_path: Path) -> None:
-    """10 people x 100 answers: none falls into the grace, and most ride on another's turn."""
+    """10 people x 100 answers: none falls into the grace period, and most share another's co-signature."""
     log = Log(tmp_path)
 
     def person(_number: int) -> int:
@@ -198,7 +198,7 @@ def test_ten_people_at_the_desk_get_no_answer_in_the_grace(department: Departmen
 
 
 def test_two_processes_that_publish_at_once_get_no_absence(tmp_path: Path) -> None:
-    """The server and a command beside it: each with its own publisher and its own memory of the witness."""
+    """The server and a command have separate publishers and separate records of the witness."""
     log = Log(tmp_path)
     other = Publisher(log.log, tmp_path)
     watcher = WatchingWitness(log.watchers[0].keys, log.links[0])
@@ -261,7 +261,7 @@ def test_a_quorum_is_enough_and_less_is_not(tmp_path: Path, down: tuple[int, ...
 
 @pytest.mark.parametrize("spoils", ["another's line", "its own line twice", "a line of no witness"])
 def test_one_witness_cannot_spoil_the_answers_of_the_others(tmp_path: Path, spoils: str) -> None:
-    """It adds to its own line, which holds, one by which the note of all three would not hold."""
+    """It adds to its own valid line another that would invalidate the note of all three."""
     log = Log(tmp_path, witnesses=3, quorum=2)
     honest, other = log.links[1].cosign, log.witnesses.keys[2][0]
     forged = {
@@ -275,7 +275,7 @@ def test_one_witness_cannot_spoil_the_answers_of_the_others(tmp_path: Path, spoi
         return forged + own * (9 if spoils == "its own line twice" else 1)
 
     log.links[1].cosign = cosign  # type: ignore[method-assign]
-    log.links[0].away = True  # the honest one and the hostile one are the quorum
+    log.links[0].away = True  # now the hostile one is needed for the quorum
     entry = log.add()
     assert log.cover(entry) == entry + 1
     _, head = log.log.cosigned()
@@ -286,7 +286,7 @@ def test_one_witness_cannot_spoil_the_answers_of_the_others(tmp_path: Path, spoi
 def test_one_witness_that_refuses_stops_the_answers_whatever_the_others_say(tmp_path: Path) -> None:
     log = Log(tmp_path, witnesses=3, quorum=3)
     log.links[1].forked = True
-    for _ in range(3):  # nor is it taken for away in the minute in which it is not asked
+    for _ in range(3):  # nor does it count as away in the minute in which it is not asked
         with pytest.raises(ForkedLogError):
             log.cover(log.add())
     log.close()
@@ -295,14 +295,14 @@ def test_one_witness_that_refuses_stops_the_answers_whatever_the_others_say(tmp_
 def test_a_log_that_was_cut_off_is_refused_at_each_call_and_never_takes_its_witness_for_away(
     tmp_path: Path,
 ) -> None:
-    """A witness that is away gives minutes of answers: the second call on a restored log was given them."""
+    """A witness that is away permits minutes of answers; a restored log once got them at the second call."""
     whole = Log(tmp_path / "whole", witnesses=1, quorum=1)
     for _ in range(5):
         whole.cover(whole.add())
     cut = Log(tmp_path / "cut", witnesses=1, quorum=1, key=whole.key)
     cut.witnesses = whole.witnesses
     cut.watchers = [WatchingWitness(whole.folders[0].keys, FolderWitness(whole.folders[0]))]
-    for _ in range(6):  # below its size, at it, and beyond it
+    for _ in range(6):  # below, at and beyond the witness's size
         entry = cut.add()
         with pytest.raises(ForkedLogError):
             cut.cover(entry)
@@ -311,7 +311,7 @@ def test_a_log_that_was_cut_off_is_refused_at_each_call_and_never_takes_its_witn
 
 
 def longer(log: Log) -> None:
-    """Says it co-signed more entries than there are."""
+    """The witness claims that it co-signed more entries than there are."""
 
     def cosign(old_size: int, proof: list[bytes], note: str) -> str:
         raise SizeConflictError(10_000)
@@ -324,7 +324,7 @@ def forked(log: Log) -> None:
 
 
 def slow(log: Log) -> None:
-    """Its claim comes after the others have signed."""
+    """The witness's claim comes after the others have signed."""
     signed = threading.Event()
 
     def cosign(old_size: int, proof: list[bytes], note: str) -> str:
@@ -347,7 +347,7 @@ def slow(log: Log) -> None:
 def test_a_witness_that_still_has_the_head_before_in_hand_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two of three were enough then; now one of these two is away, and the third is needed."""
+    """Two of three were enough before; now one of these is away and the third is needed."""
     monkeypatch.setattr("sync.department.journal.publisher.SLOW_S", 60.0)
     log = Log(tmp_path, witnesses=3, quorum=2)
     begun, go_on = threading.Event(), threading.Event()
@@ -389,13 +389,13 @@ def test_a_witness_that_claims_and_shows_nothing_stops_no_answer_of_a_quorum(
         rounds += 1
     assert {name for name, _ in said} == {"w1.example/1"}
     log.links[0].away, log.now = True, log.now + 61
-    with pytest.raises(LinkError):  # no quorum beside it: what is not shown counts as absent, for the grace
+    with pytest.raises(LinkError):  # no quorum: a claim without proof counts as absence, for the grace period
         log.cover(log.add())
     log.close()
 
 
 def cover_some(log: Log) -> None:
-    """Often enough that a claim that comes after the others' signatures is met."""
+    """Cover often enough to meet a claim that comes after the others' signatures."""
     for _ in range(2000):
         log.cover(log.add())
         log.now += 61
@@ -413,7 +413,7 @@ def test_where_half_of_the_witnesses_are_a_quorum_a_claim_stops_the_answers(tmp_
 
 @pytest.mark.parametrize("entries", [2, 8])
 def test_a_claim_that_is_shown_stops_the_answers_against_a_quorum(tmp_path: Path, entries: int) -> None:
-    """Two of three witnesses are root's, and sign a shorter or a longer log; the third has the true head."""
+    """Two of three witnesses are root's and sign a shorter or longer log; the third has the true head."""
     true = Log(tmp_path / "true", witnesses=3, quorum=2)
     for _ in range(5):
         true.cover(true.add())
@@ -451,7 +451,7 @@ def test_the_desk_continues_beside_a_witness_that_only_claims_and_reports_it(
     comm1, chief = tokens("comm1"), department.logon("chief")
     for _ in range(4):
         assert not search(department, comm1).unwitnessed
-    (claim,) = desk.log.entries(kinds=(WitnessClaimed.KIND,))  # one a day, not one an answer
+    (claim,) = desk.log.entries(kinds=(WitnessClaimed.KIND,))  # one entry a day, not one per answer
     assert isinstance(claim.note, WitnessClaimed)
     assert (claim.note.witness, claim.note.claim) == ("w1.example/1", "no continuation")
     listed = department.call("compliance/overdue", chief, OverdueForm())
@@ -462,7 +462,7 @@ def test_the_desk_continues_beside_a_witness_that_only_claims_and_reports_it(
     assert covered.claims == [f"entry {claim.sequence}: witness w1.example/1: no continuation"]
     links[named[0].url] = AbsentWitness()
     desk._links = WitnessLinks(lambda one: links[one.url])
-    assert search(department, comm1).unwitnessed  # what is not shown counts as absent, for the grace
+    assert search(department, comm1).unwitnessed  # a claim without proof counts as absence, for the grace
     for folder in folders:
         folder.close()
 

@@ -1,4 +1,4 @@
-"""Held evidence outlives the day of its reads; `verify` compares what is here with the hold's entries."""
+"""Held evidence outlives the day of its reads; `verify` compares it with the hold's entries."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def a_picture_left_out(_department: Department, folder: Path) -> str:
 
 
 def the_digests_entered_again(department: Department, folder: Path) -> str:
-    """Root enters the digest of its own file, too: the first entry of a hold counts."""
+    """Root also enters the digest of its own file, but the first entry of a hold counts."""
     words, root = a_picture_left_out(department, folder), Root(department)
     digests = FolderVault(folder.parent).digests(int(folder.name))
     note = HoldRests(access=int(folder.name), searches=(), approval=-1, content=digests)
@@ -102,7 +102,7 @@ ATTACKS = (
 
 
 def placed(department: Department) -> tuple[int, Path]:
-    """(the entry of a hold of two reads, its folder)."""
+    """Place a hold on two reads. Returns (its entry, its folder)."""
     hold = department.held(department.logon("super"), department.reads[:2])
     note = department.desk.log.entry(hold).note
     assert isinstance(note, HoldPlaced)
@@ -148,7 +148,7 @@ def test_a_hold_of_before_its_files_were_entered_is_checked_by_leaf_and_key(
 def test_no_export_of_a_hold_leaves_without_what_its_entries_name(
     department: Department, attack: Callable[[Department, Path], str]
 ) -> None:
-    """The package would verify or not, and say either way that this is all there is."""
+    """Otherwise a package would claim to be complete, whether it verifies or not."""
     hold, folder = placed(department)
     attack(department, folder)
     form = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
@@ -170,7 +170,7 @@ def test_compliance_names_a_hold_whose_content_is_not_here(department: Departmen
 
 
 def test_other_files_in_the_folders_of_holds_hide_no_held_content(department: Department) -> None:
-    """A volume of its own, a file manager, a backup program."""
+    """Such files come from a separate volume, a file manager or a backup program."""
     _hold, folder = placed(department)
     vault, access = FolderVault(folder.parent), int(folder.name)
     (folder.parent / "lost+found").mkdir()

@@ -158,7 +158,7 @@ def test_a_hold_by_mistake_ends_by_two_people_without_one_more_clear_copy(
 def test_a_hold_whose_export_did_not_end_says_what_to_do_after_a_restart_too(
     department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The log cannot say that nothing left: the key service may have opened the reads by that entry."""
+    """The log cannot prove that nothing left: the key service may have opened the reads for that entry."""
     hold = department.held(tokens("super"), department.reads[:1])
     export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
 
@@ -241,7 +241,7 @@ def test_a_held_read_outlives_its_purged_day_and_no_other_does(
 def test_a_release_and_a_seal_that_a_crash_cut_off_are_finished(
     department: Department, tokens: Tokens
 ) -> None:
-    """The release was entered and the witness went away; another hold was sealed and never entered."""
+    """One release was entered when the witness went away; another hold was sealed and never entered."""
     hold = department.held(tokens("super"), department.reads[:1])
     department.call("hold/export", tokens("super"), ExportForm(hold=hold, medium="USB 1", ground=GROUND))
     book = AskReleaseForm(hold=hold, evidence_item="E-26-0042")
@@ -272,7 +272,7 @@ def test_a_release_and_a_seal_that_a_crash_cut_off_are_finished(
     assert vault.kept() == [stray]
     department.clock.step(2 * DAY_US)
     finish(department.front)
-    assert vault.kept() == [stray]  # no entry of these two days was co-signed
+    assert vault.kept() == [stray]  # no entry about these two days was co-signed
     department.logon("chief")
     department.desk.try_cover(department.desk.log.size() - 1)
     finish(department.front)
@@ -283,7 +283,7 @@ def test_a_release_and_a_seal_that_a_crash_cut_off_are_finished(
 
 @pytest.mark.parametrize("signed", [b"garbage", b""])
 def test_a_forged_export_ends_no_start_and_begins_none(department: Department, signed: bytes) -> None:
-    """Root writes it once, and the log is append-only. Nor does another person's signature begin one."""
+    """Root writes it once and the log is append-only. Nor can another person's signature begin an export."""
     root, hold = Root(department), department.held(department.logon("super"))
     stamp, by_another = root.signed(
         "officer1", "hold/export", ExportForm(hold=hold, medium="disk", ground=GROUND)
@@ -293,7 +293,7 @@ def test_a_forged_export_ends_no_start_and_begins_none(department: Department, s
     department.desk.refresh()
     assert hold not in department.desk.book.holds.begun
     assert any(one.startswith(f"entry {entry}: access") for one in problems(department))
-    look_up(department, department.logon("comm1"))  # the key service follows the log beyond it
+    look_up(department, department.logon("comm1"))  # the key service follows the log past it
 
 
 def test_no_other_signed_call_about_a_hold_begins_its_export(department: Department) -> None:

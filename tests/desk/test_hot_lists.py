@@ -1,4 +1,4 @@
-"""Hot lists at the desk: two people, the policy's categories, and what travels to the units."""
+"""Hot lists at the desk: two people, the policy's categories, and what is sent to the units."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_second_person_sees_what_the_list_came_to(department: Department, to
 
 
 def not_out(department: Department, token: str, form: ListForm, error: Exception) -> tuple[ListForm, str]:
-    """The form of an approved list that is entered, and that an error kept in; and the cure."""
+    """Push an approved list that is entered but not published because of `error`. Returns (form, cure)."""
 
     def fail(*_: object) -> NoReturn:
         raise error
@@ -105,7 +105,7 @@ def test_what_kept_an_entered_list_in_says_what_helps(
 def test_an_entered_list_that_another_policy_reads_differently_needs_another_approval(
     department: Department,
 ) -> None:
-    """The two saw two entries, and the log's public figures say two."""
+    """The two people saw two entries, and the log's public figures say two."""
     listed = replace(FORM, body=b"Stolen;CA;7XKR219;;\ncarjacking;CA;8XYZ123;;\n")
     token = department.logon("super")
     form, _ = not_out(department, token, listed, OSError(errno.ENOSPC, "no room"))
@@ -205,7 +205,7 @@ def body(*numbers: int) -> bytes:
 
 
 def test_a_second_person_sees_what_goes_from_the_list_that_is_out(department: Department) -> None:
-    """One plate exchanged for another, so that the count stays; then most of the file missing."""
+    """One plate is exchanged for another, so the count stays; then most of the file is missing."""
     before, exchanged = replace(FORM, body=body(*range(20))), replace(FORM, body=body(*range(1, 21)))
 
     def told(form: ListForm) -> tuple[str, int]:
@@ -228,13 +228,13 @@ def test_a_second_person_sees_what_goes_from_the_list_that_is_out(department: De
     assert "since version 1; an older extract than the one that is out;" in told(older)[0]
     decide = DecideForm(proposal=proposal, granted=True, reason="known to me")
     department.call("change/approve", department.logon("chief"), decide)
-    pushed(department, replace(FORM, body=body(*range(21))))  # a list that is newer than what was approved
+    pushed(department, replace(FORM, body=body(*range(21))))  # a newer list than the approved one
     with pytest.raises(DeskRefusal, match="what the second person saw"):
         department.call("hotlist/push", department.logon("super"), replace(exchanged, approval=proposal))
 
 
 def test_a_reason_that_is_typed_like_the_change_approves_no_other_one(department: Department) -> None:
-    """The proposer's own words stand beside what the list changes."""
+    """The proposer's words are shown beside what the list changes."""
     pushed(department, replace(FORM, body=body(*range(20))))
     trick = "daily; 1 removed and 0 added since version 2"
     form = replace(FORM, body=body(*range(1, 20)), reason=trick)
@@ -250,7 +250,7 @@ def test_a_reason_that_is_typed_like_the_change_approves_no_other_one(department
 def test_a_long_list_is_read_while_everybody_else_works_on(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look-up is made while the list that is out is compared; a version that comes meanwhile is seen."""
+    """A look-up is made while the list is compared with the one in use; a newer version is noticed."""
     pushed(department, FORM)
     other, front = department.logon("comm1"), department.front
     done: list[object] = []
@@ -258,7 +258,7 @@ def test_a_long_list_is_read_while_everybody_else_works_on(
     def meanwhile(work: Callable[[], object]) -> None:
         thread = threading.Thread(target=lambda: done.append(work()))
         thread.start()
-        thread.join(60)  # without the mend it waits for this call
+        thread.join(60)  # must not wait for this call
 
     def slow(list_id: str) -> list[ListEntry]:
         meanwhile(lambda: department.call("inquiry/mine", other, NothingForm()))
@@ -284,7 +284,7 @@ def test_a_long_list_is_read_while_everybody_else_works_on(
 def test_one_long_list_is_read_at_a_time_and_a_client_waits_for_its_turn(
     department: Department, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each takes seconds and much memory; everybody else's calls go on."""
+    """Each takes seconds and much memory; other calls are not delayed."""
     front = department.front
     pushed(department, FORM)
     first, second = department.logon("super"), department.logon("chief")
@@ -311,7 +311,7 @@ def test_one_long_list_is_read_at_a_time_and_a_client_waits_for_its_turn(
         try:
             return department.call(name, second, one)
         except NotYetError:
-            front.reading.release()  # the other list is read
+            front.reading.release()  # the other list has been read
             raise
 
     monkeypatch.setattr(desk_access, "BUSY_S", 0.0)

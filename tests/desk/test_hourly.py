@@ -1,4 +1,4 @@
-"""The log of hourly heads: public witnesses see one leaf an hour, and a rewritten access log shows."""
+"""The log of hourly heads: public witnesses see one leaf an hour, which reveals a rewritten access log."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Tokens = Callable[[str], str]
 
 
 class Line(SwitchedWitness):
-    """A line to a witness that goes on when one hour's link is closed."""
+    """A line to a witness that stays open when an hour's link is closed."""
 
     def close(self) -> None:
-        """The fixture closes the folder."""
+        """Do nothing: the fixture closes the folder."""
 
 
 class Public:
-    """A public witness that the department's root file names."""
+    """A public witness named in the department's root file."""
 
     def __init__(self, department: Department, folder: Path) -> None:
         self.department = department
@@ -88,14 +88,14 @@ def test_the_tree_grows_by_the_hour_with_or_without_look_ups(
     token = tokens("comm1")
     assert public.publish() == 1
     department.clock.step(HOUR_US)
-    assert public.publish() == 2  # no one looked up
+    assert public.publish() == 2  # no look-up was made
     token = department.logon("comm1")
     for _ in range(5):
         department.call("inquiry/run", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
     assert public.publish() == 2  # the hour is not over
     department.clock.step(HOUR_US)
     assert public.publish() == 3
-    department.clock.step(7 * HOUR_US)  # the server stood still
+    department.clock.step(7 * HOUR_US)  # the server was down
     assert public.publish() == 10
     assert problems(public, [public.newest()]) == []
 
@@ -110,7 +110,7 @@ def test_a_leaf_says_nothing_of_the_logs_size() -> None:
 def test_a_log_that_was_rewritten_with_its_witness_shows_in_public(
     department: Department, public: Public, tmp_path: Path
 ) -> None:
-    """The office that runs the witness helps: only the public one remembers."""
+    """The office that runs the local witness helps; only the public witness remembers."""
     department.call("training/list", department.logon("comm1"), NothingForm())
     public.publish()
     department.clock.step(HOUR_US)
@@ -120,7 +120,7 @@ def test_a_log_that_was_rewritten_with_its_witness_shows_in_public(
     copy = tmp_path / "rewritten"
     shutil.copytree(department.desk.log.folder, copy)
     db = sqlite3.connect(copy / DATABASE)
-    db.execute("UPDATE leaves SET root = ? WHERE at = 1", (bytes(32),))  # heads of the new log
+    db.execute("UPDATE leaves SET root = ? WHERE at = 1", (bytes(32),))  # the heads of the new log
     db.commit()
     db.close()
     found = problems(public, [newest], copy)
@@ -237,7 +237,7 @@ def test_an_hour_that_a_public_witness_saw_before_it_began_is_dated_falsely(
     department: Department, public: Public
 ) -> None:
     public.publish()
-    department.clock.step(5 * HOUR_US)  # the department's clock alone
+    department.clock.step(5 * HOUR_US)  # only the department's clock
     public.hours.add_hours(department.desk.now_us())
     head = public.hours.signed_head(public.hours.size())
     department.clock.step(-5 * HOUR_US)

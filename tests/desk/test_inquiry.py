@@ -1,4 +1,4 @@
-"""Inquiries: what they must say, who runs them, the queue, the second person, and what the entry holds."""
+"""Inquiries: what they must say, who runs them, the queue, the second person, what the entry contains."""
 
 from __future__ import annotations
 
@@ -351,7 +351,7 @@ def test_a_requester_without_training_gets_no_search_run(department: Department,
 def test_a_requester_whose_training_ended_since_gets_no_search_run(
     department: Department, tokens: Tokens
 ) -> None:
-    """The officer asked while trained, and the request is not run once the training has expired."""
+    """An officer's request is not run once the training that was current then has expired."""
     department.clock.step(300 * DAY_US)
     for user in ("officer1", "comm1", "super", "chief"):
         department.renew_password(user)
@@ -418,7 +418,7 @@ def test_an_access_is_filed_under_its_rms_number(department: Department, tokens:
         fold.apply(entry)
     requests = list(fold.requests.values())
     assert [(one.rms_number, one.results) for one in requests] == [("RMS-26-77", answer.count)]
-    assert (kept.of(log), kept.of(log, answer.access)) == (requests, [])  # read on from where it was
+    assert (kept.of(log), kept.of(log, answer.access)) == (requests, [])  # continued
     with pytest.raises(DeskRefusal):
         department.call("inquiry/file", tokens("comm1"), FileForm(access=0, rms_number="RMS-26-78"))
 
@@ -433,7 +433,7 @@ def test_refusals_are_entries_too(department: Department, tokens: Tokens) -> Non
 
 
 def test_no_content_is_opened_without_a_covered_entry(department: Department, tokens: Tokens) -> None:
-    """Even with the process in hand, root has to show the key guard an entry that says what is wanted."""
+    """Even root in control of the process must show the key guard an entry that says what is wanted."""
     department.call("inquiry/run", tokens("comm1"), RunForm(query=department.plate("8XYZ123"), ground=GROUND))
     desk, door, query = department.desk, department.front.door, department.plate("8XYZ123")
     token = tokens("comm1")
@@ -472,7 +472,7 @@ def test_a_second_dispatcher_who_answers_the_same_request_meanwhile_is_refused(
     reads = department.front.reads
 
     class Meanwhile:
-        """The reads, asked by one dispatcher; the other one starts while they are being found."""
+        """Lets a second dispatcher start the search while the first one's reads are being found."""
 
         def __getattr__(self, name: str) -> object:
             return getattr(reads, name)

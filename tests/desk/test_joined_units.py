@@ -1,4 +1,4 @@
-"""Root enrolls, revokes and takes back units past the desk: `verify` and `compliance` name each."""
+"""Root enrolls, revokes and restores units without the desk: `verify` and `compliance` name each."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Yard:
     folder: Path
 
     def code(self, name: str) -> UnitCode:
-        """As a person asks for it at the desk."""
+        """Request an enrollment code at the desk."""
         made = self.department.call("unit/enroll", self.department.logon("chief"), UnitForm(name=name))
         assert isinstance(made, UnitCode)
         return made
 
     def join(self, name: str, code: str = "") -> str:
-        """A real unit joins with the code, or with one that root made past the desk; its id."""
+        """Let a real unit join with the code, or with one that root made. Returns its id."""
         unit = Joined(self.folder / name, self.server, name, code=code)
         unit.close()
         return unit.folder.member().unit_id
@@ -54,13 +54,13 @@ class Yard:
         self.department.call("unit/revoke", self.department.logon("chief"), form)
 
     def store(self, *work: sa.Executable) -> None:
-        """Root writes into the database."""
+        """Write into the database as root."""
         with self.server.store.write() as connection:
             for one in work:
                 connection.execute(one)
 
     def named(self) -> list[str]:
-        """What `verify` says of the units; `compliance` says the same."""
+        """What `verify` says about the units, after asserting that `compliance` says the same."""
         reported = Reported(units=self.department.front.state.joined())
         covered, log = covered_by(self.department), self.department.desk.log
         check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
@@ -74,7 +74,7 @@ class Yard:
 
 @pytest.fixture
 def yard(department: Department, tmp_path: Path) -> Iterator[Yard]:
-    department.arrive(now_us())  # a code that is made past the desk is of today
+    department.arrive(now_us())  # a code made without the desk has today's date
     server = Server(department.home, Clocks.simulated(department.clock))
     server.time.accept(department.clock.us)
     server.authority.renew()
@@ -99,7 +99,7 @@ def enrolled_by_an_entry_that_nobody_signed(yard: Yard) -> str:
 
 
 def enrolled_by_the_signature_of_another_code(yard: Yard) -> str:
-    """The same person, the same name, a minute later: one signed call gives one code."""
+    """The same person and name, a minute later: a signed call permits only one code."""
     yard.join("car 9", yard.code("car 9").code)
     entry = next(yard.department.desk.log.entries(kinds=(UnitCodeIssued.KIND,)))
     yard.join("ghost")
@@ -111,7 +111,7 @@ def enrolled_by_the_signature_of_another_code(yard: Yard) -> str:
 
 
 def enrolled_by_the_code_of_another_unit(yard: Yard) -> str:
-    """Root gives its own unit the code of an honest one, which then has none."""
+    """Root gives its own unit an honest unit's code, which then has none."""
     yard.join("car 9", yard.code("car 9").code)
     ghost = yard.join("ghost")
     yard.store(
@@ -122,7 +122,7 @@ def enrolled_by_the_code_of_another_unit(yard: Yard) -> str:
 
 
 def listed_a_second_time(yard: Yard) -> str:
-    """Root has the machine list its unit among those from before."""
+    """Root makes the system list its unit among the earlier ones."""
     ghost = yard.join("ghost")
     Root(yard.department).write(
         UnitsListed(units=(ghost,), revoked=()), Root(yard.department).stamp("system")
@@ -142,7 +142,7 @@ def taken_back_past_the_desk(yard: Yard) -> str:
 
 
 def joined_under_another_name(yard: Yard) -> str:
-    """The name in the code's row is changed before the unit joins."""
+    """Root changes the name in the code's row before the unit joins."""
     code = yard.code("car 9").code
     yard.store(codes.update().where(codes.c.name == "car 9").values(name="van 1"))
     yard.join("van 1", code)
@@ -168,7 +168,7 @@ def test_a_unit_that_root_let_in_or_shut_out_is_named(yard: Yard, attack: Callab
 
 
 def test_what_persons_did_with_units_is_covered(yard: Yard) -> None:
-    """By a code; revoked by name and by id; another unit of the name; the same unit again."""
+    """Joined by a code; revoked by name and by id; another unit with the name; the same unit again."""
     first = yard.join("car 9", yard.code("car 9").code)
     yard.revoke("car 9")
     assert yard.named() == []
@@ -197,9 +197,9 @@ def test_a_unit_that_the_store_took_back_is_revoked_again_and_comes_back_by_a_ne
 
 
 def test_records_whose_unit_was_taken_out_of_the_store_are_named(yard: Yard) -> None:
-    """Root delivers by a unit of its own, and removes the unit afterwards."""
+    """Root delivers records by its own unit and then removes the unit."""
     path = yard.server.home.database_url.removeprefix("sqlite:///")
-    with closing(sqlite3.connect(path)) as database, database:  # whose own connections check references
+    with closing(sqlite3.connect(path)) as database, database:  # the store's check references
         assert database.execute("DELETE FROM units WHERE name = 'car-7'").rowcount == 1
     key = yard.server.home.log_key().public_key()
     found = Checker(yard.server.store, yard.server.keys, yard.server.packs, key).run(content=False).problems
@@ -215,7 +215,7 @@ def test_a_log_that_lists_no_units_yet_leaves_them_unchecked(department: Departm
 
 
 def names_in_store(yard: Yard) -> tuple[list[str], list[str]]:
-    """What `verify` says of the names of units: (wrong, not checked)."""
+    """What `verify` says about the names of units: (wrong, not checked)."""
     reported = Reported(logs=yard.department.front.state.unit_logs())
     covered, log = covered_by(yard.department), yard.department.desk.log
     check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
@@ -223,7 +223,7 @@ def names_in_store(yard: Yard) -> tuple[list[str], list[str]]:
 
 
 def test_a_unit_that_was_renamed_in_the_database_is_named(yard: Yard) -> None:
-    """Its reads would be another car's; a unit that was there before the log named codes, too."""
+    """Its reads would count as another car's. Also for a unit from before the log named codes."""
     name_logs(yard.department.front)
     assert names_in_store(yard) == ([], [])
     yard.store(units.update().where(units.c.name == "car-7").values(name="van 1"))

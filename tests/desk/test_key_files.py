@@ -1,4 +1,4 @@
-"""Key files that a power cut left empty, and ones that a disk damaged."""
+"""Key files that a power cut left empty or a disk damaged."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_damaged_day_key_is_set_aside_and_stops_no_other_day(keys: LocalKeySer
 def test_another_key_in_the_place_of_one_that_was_used_is_no_day_key(
     keys: LocalKeyService, tmp_path: Path
 ) -> None:
-    """Reads under the first are kept for it, not counted as damaged."""
+    """Reads under the first key wait for it and do not count as damaged."""
     first, second = keys.issue_day_keys(TODAY, 2)
     keys._private(first.key_id)
     day = tmp_path / "day"
@@ -67,7 +67,7 @@ def test_an_empty_key_of_today_is_replaced_and_one_of_an_older_day_is_not(
     with pytest.raises(KeyServiceError, match="holds no key"):
         keys._store_key(TODAY - 1, make=False)
     (tmp_path / "store" / f"{TODAY + 1}.key").write_bytes(b"short")
-    with pytest.raises(KeyServiceError, match="holds no key"):  # a backup may have the whole one
+    with pytest.raises(KeyServiceError, match="holds no key"):  # a backup may have it intact
         keys._store_key(TODAY + 1, make=True)
     hold = f"{'0' * 16}-7"
     (tmp_path / "hold" / f"{hold}.key").write_bytes(b"")
@@ -80,7 +80,7 @@ def test_an_empty_key_of_today_is_replaced_and_one_of_an_older_day_is_not(
 def test_a_key_file_is_there_for_a_purge_whole_or_not_and_opens_only_whole(
     keys: LocalKeyService, tmp_path: Path, content: bytes, there: bool
 ) -> None:
-    """Nor is a new key made in its place: it would leave unread what came before, and hide the loss."""
+    """No new key replaces a damaged one: earlier content would stay unread, and the loss hidden."""
     path = tmp_path / "store" / f"{TODAY}.key"
     assert not keys.has_store_key(TODAY)
     path.write_bytes(content)
@@ -89,7 +89,7 @@ def test_a_key_file_is_there_for_a_purge_whole_or_not_and_opens_only_whole(
         with pytest.raises(KeyServiceError, match="holds no key"):
             keys.tokens("a search", "8XYZ123", [TODAY])
     path.unlink()
-    path.mkdir()  # as a file that the disk cannot read
+    path.mkdir()  # like a file that the disk cannot read
     assert keys.has_store_key(TODAY)
     with pytest.raises(KeyServiceError, match="cannot be read"):
         keys.tokens("a search", "8XYZ123", [TODAY])
@@ -103,7 +103,7 @@ def test_a_key_file_is_there_for_a_purge_whole_or_not_and_opens_only_whole(
 def test_a_power_cut_while_keys_are_written_leaves_none_under_its_name(
     keys: LocalKeyService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk fails at each sync: what was begun is there under another name, or not at all."""
+    """The disk fails at each sync in turn: an unfinished file has another name, or none is left."""
 
     def cut(_descriptor: int) -> None:
         raise OSError("power cut")
@@ -125,7 +125,7 @@ def test_a_power_cut_while_keys_are_written_leaves_none_under_its_name(
 def test_a_key_that_a_failed_start_left_is_durable_before_anything_is_sealed_under_it(
     keys: LocalKeyService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its name is there without a sync of its folder: a power cut would take it, and all that it sealed."""
+    """Its folder was never synced, so a power cut would remove the key, and with it all that it sealed."""
     hold = f"{'0' * 16}-7"
     for path in (tmp_path / "store" / f"{TODAY}.key", tmp_path / "hold" / f"{hold}.key"):
         path.write_bytes(os.urandom(32))
@@ -141,7 +141,7 @@ def test_a_key_that_a_failed_start_left_is_durable_before_anything_is_sealed_und
 
 
 class AlmostFull(io.FileIO):
-    """A log on a disk with room for so many bytes: what is over is left out, then refused."""
+    """A log on a disk with room for `room` bytes: a write is cut short there, and the next one fails."""
 
     room = 20
 
@@ -196,7 +196,7 @@ def test_a_full_disk_leaves_no_empty_line(keys: LocalKeyService, tmp_path: Path)
 
 
 def test_no_thread_writes_between_the_halves_of_a_line(keys: LocalKeyService, tmp_path: Path) -> None:
-    """Searches and parcels use keys at once; each saw the other's line as one that was cut off."""
+    """Searches and parcels use keys at the same time, and once took each other's line for a torn one."""
     asked: list[bool] = []
 
     class Slow(AlmostFull):
@@ -210,5 +210,5 @@ def test_no_thread_writes_between_the_halves_of_a_line(keys: LocalKeyService, tm
     guard = keys._log._guard
     put_in_place(keys, Slow(tmp_path / "service.log", "ab"))
     keys.tokens("a search", "8XYZ123", [])
-    keys.issue_day_keys(TODAY, 1)  # while the keys are held, too
+    keys.issue_day_keys(TODAY, 1)  # also while the lock of the keys is held
     assert (asked, guard.locked()) == ([True, True], False)

@@ -1,4 +1,4 @@
-"""The key service on a machine of its own: the desk works through it, and root here gets nothing from it."""
+"""A key service on its own machine: the desk works through it, and root at the desk gets nothing from it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_root_on_the_departments_server_gets_no_content_from_it(
 ) -> None:
     service, front, url = elsewhere
     for name in ("open_stored", "tokens", "hold_stored", "open_held", "destroy_hold_key"):
-        assert not hasattr(service, name)  # a client of the receiver has no such call at all
+        assert not hasattr(service, name)  # the receiver's client has no such call
     shown = {name for name, call in CALLS.items() if call.shows_entry}
     assert shown == {"tokens", "match", "open", "hold", "open_held", "release"}
     cover = department.desk.covered(0)
@@ -124,7 +124,7 @@ def test_root_on_the_departments_server_gets_no_content_from_it(
 def test_an_address_that_cannot_be_right_is_named_with_its_field(
     department: Department, line: str, field: str
 ) -> None:
-    """In clear, the token and all that is opened would be anybody's on the way."""
+    """Without TLS, everyone on the way could read the token and all opened content."""
     lines = {"url": 'url = "https://keys.example.gov:8466"', "token": f'token = "{TOKEN}"'} | {field: line}
     path = department.home.path / ADDRESS_FILE
     path.write_text("\n".join(lines.values()))
@@ -143,7 +143,7 @@ def test_what_the_receiver_needs_works_over_there(
     day = (department.clock.us - DAY_US) // DAY_US
     assert service.has_store_key(day) == local.has_store_key(day)
     with pytest.raises(KeyServiceError, match="not been kept for 365 days"):
-        service.destroy_store_key(day)  # root asks for it a year ahead
+        service.destroy_store_key(day)  # root asks for it a year early
     assert local.has_store_key(day)
     department.clock.step(367 * DAY_US)
     service.destroy_store_key(day)
@@ -155,7 +155,7 @@ def test_what_the_receiver_needs_works_over_there(
 
 
 def verified(department: Department, keys: ReceivingKeys) -> StoreReport:
-    """What `department verify` says of the store, by this key service."""
+    """What `department verify` says about the store, using this key service."""
     store, home = open_store(department.home.database_url), department.home
     try:
         return Checker(store, keys, open_packs(home), home.log_key().public_key()).run()
@@ -195,7 +195,7 @@ def test_search_tokens_are_checked_over_there_and_an_older_service_is_no_problem
 def test_day_keys_that_the_service_did_not_make_are_named(
     department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
-    """Root has units seal to keys of its own, and enters what they are offered."""
+    """Root makes units seal to its own keys, and enters that they were offered."""
     service, _, _ = elsewhere
     department.clock.step(3 * DAY_US)
     made = service.issue_day_keys(department.clock.us // DAY_US, 3)
@@ -230,7 +230,7 @@ def test_day_keys_that_a_key_service_elsewhere_lost_are_known_to_who_offers_new_
     documents.offer_new_day_keys(department.home, store, elsewhere[0], now)
     assert lost_elsewhere(store, elsewhere[0], now) == []
     (department.home.keys / "day" / f"{now // DAY_US}.key").unlink()
-    for days, named in ((2, [now // DAY_US]), (366, [])):  # gone after its year, it is not lost
+    for days, named in ((2, [now // DAY_US]), (366, [])):  # a key missing after its year is not lost
         assert lost_elsewhere(store, elsewhere[0], now + days * DAY_US) == named
     store.close()
 
@@ -255,7 +255,7 @@ def test_a_renewed_list_that_names_days_gone_by_is_one_that_the_service_made(
 def test_held_content_is_opened_over_there_for_an_export_entry_alone(
     department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
-    """Root holds the ciphertext of a hold and every entry of the log; only an export's entry opens it."""
+    """Root has a hold's ciphertext and every entry of the log; only an export's entry opens it."""
     department.front = elsewhere[1]
     door, desk, vault = department.front.door, department.desk, department.front.vault
     supervisor = department.logon("super")
@@ -314,7 +314,7 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
 def test_a_guessed_plate_gets_no_token_for_a_day_gone_by(
     department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
-    """Root seals a plate of their choice and has it received for an old day, to compare tokens."""
+    """Root seals a plate of its choice and has it received for an old day, to compare tokens."""
     today = department.clock.us // DAY_US
     for day in (today - 2, today + 2, 0):
         with pytest.raises(KeyServiceError, match="only for today"):
@@ -326,7 +326,7 @@ def test_a_guessed_plate_gets_no_token_for_a_day_gone_by(
 
 
 def test_a_look_at_the_text_opens_no_image(department: Department) -> None:
-    """A search's own entry opens what was searched; an image needs the entry that says so."""
+    """A search's entry opens the text; an image needs an entry of its own."""
     answer = department.call(
         "inquiry/run",
         department.logon("comm1"),
@@ -379,7 +379,7 @@ def test_every_call_of_the_table_is_answered_and_takes_its_own_arguments_alone(
 def test_a_key_service_with_a_clock_of_its_own_answers_or_names_the_clocks(
     department: Department, tmp_path: Path, off_min: int, words: str
 ) -> None:
-    """Two machines never show the same time to the microsecond."""
+    """Two machines never agree on the time to the microsecond."""
     keys = LocalKeyService(department.home.keys, department.clock)
     opened = OpenedList(tmp_path)
     off_us = off_min * MINUTE_US
@@ -404,7 +404,7 @@ def test_a_key_service_with_a_clock_of_its_own_answers_or_names_the_clocks(
 
 
 def test_a_damaged_file_of_received_days_is_set_aside_and_another_begins(tmp_path: Path) -> None:
-    """Its loss needs nothing, and so its damage ends no key service."""
+    """Losing the file is harmless, so damage to it must not stop a key service."""
     (tmp_path / DATABASE).write_bytes(b"no database " * 999)
     one = StoredElement(leaf=b"leaf", name="text", stored=b"")
     with capture_logs() as events:

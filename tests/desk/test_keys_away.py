@@ -1,4 +1,4 @@
-"""While a key service on another machine does not answer: what still works, what waits, what is said."""
+"""While a remote key service does not answer: what still works, what waits, and what people read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AWAY = "key service https://127.0.0.1:1: no answer: ConnectError"
 
 
 def away(home: DepartmentHome) -> str:
-    """Name a key service where none is; the file that names it."""
+    """Configure a key service at an address without one. Returns the file that names it."""
     path = home.path / ADDRESS_FILE
     path.write_text(f'url = "https://127.0.0.1:1"\ntoken = "{TOKEN}"\n')
     return str(path)
@@ -47,15 +47,15 @@ def away(home: DepartmentHome) -> str:
 def test_while_the_key_service_is_away_all_that_needs_none_of_its_keys_is_found(
     department: Department, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
-    """One line and status 1 was all: nothing was checked, and it read as a finding."""
+    """Once, `verify` printed one line that looked like a finding, and checked nothing."""
     home = str(department.home.path)
-    assert main(["--home", home, "verify", *words]) == 1  # this unit is no real one
+    assert main(["--home", home, "verify", *words]) == 1  # because the tests' unit is not a real one
     before = capsys.readouterr().out.splitlines()
     path = away(department.home)
     assert main(["--home", home, "verify", *words]) == 1
     after = capsys.readouterr().out.splitlines()
     wrong = [[one for one in lines if one.startswith("WRONG")] for lines in (before, after)]
-    assert (wrong[0], after[0]) == (wrong[1], before[0])  # as many logs, records, elements and receipts
+    assert (wrong[0], after[0]) == (wrong[1], before[0])  # after: the line with the counts
     lines = [one for one in after if AWAY in one]
     assert all(one.startswith("not checked: ") and path in one for one in lines)
     named = " ".join(lines)
@@ -96,7 +96,7 @@ def test_a_desk_that_cannot_reach_its_keys_leaves_no_file_of_the_home_open(tmp_p
 
 
 def _open_files(home: DepartmentHome) -> list[str]:
-    """The files of a home that this process has open, each as often as it has."""
+    """The files of a home that this process has open, once for each descriptor."""
     links = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
     return sorted(str(one) for one in links if one.is_relative_to(home.path))
 
@@ -104,7 +104,7 @@ def _open_files(home: DepartmentHome) -> list[str]:
 def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
     department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
-    """Asked at most once a minute: a page asks for what is overdue each time."""
+    """It is asked at most once a minute, although each page asks what is overdue."""
     seconds = [0.0]
     for address, problem in (
         (Address(url=elsewhere[2], token="1" * 64), "not admitted"),
@@ -114,7 +114,7 @@ def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
         reach = KeysReach(away, lambda: seconds[0])
         (late,) = reach.overdue()
         assert (late.kind, problem in late.what) == (Late.SERVICE, True)
-        away.close()  # a client that was closed raises when it is asked
+        away.close()  # a closed client raises when it is asked
         seconds[0] += EVERY_S - 1
         assert reach.overdue() == [late]
     assert KeysReach(elsewhere[0]).overdue() == []
@@ -131,7 +131,7 @@ def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
     ("code", "what"), [(10, EXPIRED), (9, NOT_YET), (62, OTHER_NAME), (64, OTHER_NAME), (19, UNTRUSTED)]
 )
 def test_what_is_wrong_with_the_certificate_of_a_key_service_is_said(code: int, what: str) -> None:
-    """The words "no answer: ConnectError" sent people to compare addresses that were right."""
+    """The text "no answer: ConnectError" once made people check addresses that were right."""
     refused = ssl.SSLCertVerificationError(1, "certificate verify failed")
     refused.verify_code = code
 
@@ -150,7 +150,7 @@ def test_what_is_wrong_with_the_certificate_of_a_key_service_is_said(code: int, 
 def test_an_export_a_release_and_a_purge_wait_for_a_key_service_that_is_away(
     department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
-    """Nothing is destroyed in part: the day keeps its rows and pictures, the hold its files, until then."""
+    """Nothing is destroyed halfway: the day keeps its rows and pictures until then, the hold its files."""
     service, near, _url = elsewhere
     absent, door = remote(Address(url="https://127.0.0.1:1", token=TOKEN))
     far = replace(near, door=ProvenDoor(lambda: door, department.desk.log))

@@ -1,4 +1,4 @@
-"""The department's clock set back across an end: nothing that was over becomes young again."""
+"""The department's clock is set back across an end: nothing that was over becomes valid again."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def test_a_local_entry_that_ended_is_not_sent_again(department: Department) -> N
         form = local(department, plate, days=days)
         department.two_hands("hotlist/add", department.logon("super"), form, second="chief")
     department.clock.step(2 * DAY_US)
-    token = department.logon("super")  # an entry of the log, two days later
+    token = department.logon("super")  # makes an entry two days later
     department.clock.step(-2 * DAY_US)
     withdrawal = WithdrawForm(case="26-9ABC123", reason="found")
-    department.call("hotlist/withdraw", token, withdrawal)  # by the log's time, whatever the clock says
+    department.call("hotlist/withdraw", token, withdrawal)  # at the log's time, whatever the clock says
     assert [one.plate for one in entries_of(department.home, "local")] == ["8ABC123"]
 
 
@@ -70,7 +70,7 @@ def test_an_alert_that_was_overdue_stays_overdue(department: Department, car: Ca
         assert all(isinstance(one, AlertLine) for one in found)
         return [one.overdue for one in found]
 
-    assert overdue() == [False]  # the desk learns of it, and counts from then
+    assert overdue() == [False]  # the desk learns of it now and counts from here
     department.clock.step(24 * HOUR_US)
     tokens.append(department.logon("disp1"))
     assert overdue() == [True]

@@ -1,4 +1,4 @@
-"""Entries of the department itself, what a new extract changes, and sources that were wrong too often."""
+"""The department's own entries, what a new extract changes, and sources that were wrong too often."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_covert_proposal_opens_for_administrators_and_recipients_alone(departm
         department.add_person(chief, user, roles)
         department.train(chief, user, "chief")
     number = proposed_by(department, "super", form_of(department, recipients=("super3",)))
-    department.restart()  # what it knows of an entry comes from its snapshot then
+    department.restart()  # then it knows the entry from its snapshot
     other = department.logon("super2")
     assert department.call("change/list", other, NothingForm()) == ()
     for form in (ShowForm(proposal=number), ShowForm(proposal=number + 500)):
@@ -166,7 +166,7 @@ def test_a_covert_proposal_opens_for_administrators_and_recipients_alone(departm
         assert (refused.value.code, str(refused.value)) == ("no-proposal", "463.4: there is no such proposal")
     theirs = proposed_by(department, "chief", form_of(department, recipients=("super3",)))
     assert len(department.call("change/list", other, NothingForm())) == 1  # type: ignore[arg-type]
-    with pytest.raises(DeskRefusal) as closed:  # who may be the second person knows that it waits
+    with pytest.raises(DeskRefusal) as closed:  # a possible second person may know that it waits
         department.call("change/show", other, ShowForm(proposal=theirs))
     assert (closed.value.code, PLATE in str(closed.value)) == ("administrator", False)
     for user in ("chief", "super3"):
@@ -176,7 +176,7 @@ def test_a_covert_proposal_opens_for_administrators_and_recipients_alone(departm
 
 
 def test_a_covert_entry_names_a_recipient_who_may_verify_its_alerts(department: Department) -> None:
-    """Its alerts would wait for ever: no one else sees them, and who signed the entry verifies none."""
+    """Otherwise its alerts wait forever: no one else sees them, and its signers may not verify them."""
     chief = department.logon("chief")
     department.add_person(chief, "left1", (Role.OFFICER,))
     department.call(
@@ -189,7 +189,7 @@ def test_a_covert_entry_names_a_recipient_who_may_verify_its_alerts(department: 
         with pytest.raises(FormError) as error:
             department.call("hotlist/add", department.logon("super"), form)
         assert error.value.code == "recipients"
-    with pytest.raises(FormError) as error:  # the one who approved it is the only one
+    with pytest.raises(FormError) as error:  # the only one is the person who approved it
         department.two_hands(
             "hotlist/add",
             department.logon("chief"),
@@ -201,7 +201,7 @@ def test_a_covert_entry_names_a_recipient_who_may_verify_its_alerts(department: 
 
 
 def test_a_person_who_ends_the_entry_of_others_is_a_finding_without_its_case(department: Department) -> None:
-    """A friend's car would leave the list unseen. Its makers end it freely, and so does time."""
+    """Otherwise a friend's car could leave the list unnoticed. Its makers may end it, and so may time."""
     start_us = department.clock.us
     for case, days in (("26-001", 9), ("26-002", 9), ("26-003", 9), ("26-004", 1)):
         added(department, form_of(department, case=case, until_us=start_us + days * DAY_US))
@@ -237,7 +237,7 @@ def test_who_ends_the_rest_of_a_case_is_a_finding_after_one_plate_or_a_sooner_en
 
 
 def test_a_forged_entry_that_ends_at_no_time_hides_no_end_of_another(department: Department) -> None:
-    """Root writes it once, and the log is append-only: each daily look reads it."""
+    """Root writes it once and the log is append-only, so every daily look reads it."""
     form = form_of(department)
     added(department, form)
     root = Root(department)
@@ -255,7 +255,7 @@ def test_a_forged_entry_that_ends_at_no_time_hides_no_end_of_another(department:
 def test_an_administrator_of_two_roles_who_ends_a_covert_entry_of_others_is_a_finding(
     department: Department,
 ) -> None:
-    """The office went to the designee, who signs the end in that role; as administrator they know of it."""
+    """The designee became administrator, knows of the entry in one role and signs its end in the other."""
     added(department, form_of(department, case="26-001", recipients=("comm1",)))
     over = HandoverForm(user="deputy", reason="new commander", keep_roles=(Role.OFFICER,))
     department.two_hands("user/hand-over", department.logon("chief"), over)
@@ -294,7 +294,7 @@ def test_a_plate_that_was_typed_wrong_is_withdrawn_without_the_others_of_its_cas
     assert [one.plate for one in entries_of(department.home, "local")] == ["8XYZ123"]
     with pytest.raises(FormError, match="no entry of that case and plate"):
         department.call("hotlist/withdraw", token, wrong)
-    with pytest.raises(FormError, match="is 1 to 16 letters and digits") as refused:  # nor all of the case
+    with pytest.raises(FormError, match="is 1 to 16 letters and digits") as refused:  # nor all
         department.call("hotlist/withdraw", token, replace(wrong, plate=" . "))
     assert refused.value.cure == "leave it empty to end all entries of the case"
 
@@ -302,7 +302,7 @@ def test_a_plate_that_was_typed_wrong_is_withdrawn_without_the_others_of_its_cas
 def test_a_vehicle_of_a_case_is_on_the_list_once_and_a_later_end_takes_the_place_of_a_sooner(
     department: Department,
 ) -> None:
-    """Two entries of one vehicle are two alerts, and two people look at each of them."""
+    """Two entries for a vehicle would mean two alerts, each for two people to verify."""
     form = form_of(department)
     added(department, form)
     for again in (form, replace(form, plate="7XKR21 9", reason="the same, by the next shift")):
@@ -351,7 +351,7 @@ def silent_sources(department: Department) -> tuple[tuple[str, int, int, bool], 
 def test_a_source_that_was_wrong_too_often_is_named_and_muted_on_units(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
-    """By two people: one could mute what a friend is on. A misreading is not the source's fault."""
+    """Two people mute it, for one might mute the list with a friend's car. Misreads are not its fault."""
     for number in range(12):
         token = tokens("disp1" if number < 11 else "comm1")
         alert = car.raises(f"7ABC{number:03}")
@@ -376,7 +376,7 @@ def test_a_source_that_was_wrong_too_often_is_named_and_muted_on_units(
 def test_a_withdrawal_reads_the_list_no_more_often_for_more_entries(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It read the list once for each entry, and no one else got an answer meanwhile."""
+    """It once read the list for each entry, and delayed all other calls."""
     form = forms(department)["hotlist/add"]
     department.two_hands("hotlist/add", department.logon("super"), form, second="chief")
     (one,) = department.front.list_entries("local")

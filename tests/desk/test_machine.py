@@ -1,4 +1,4 @@
-"""The clock and a backlog by two people, an administrator by two offices, and what ends."""
+"""Clock and backlog confirmed by two people, an administrator named by two offices, and what ends."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Tokens = Callable[[str], str]
 
 
 class Machine:
-    """A machine whose wall clock can be moved apart from the time that it runs."""
+    """A machine whose wall clock moves independently of its running time."""
 
     def __init__(self, department: Department) -> None:
         self.department, self.ahead_us = department, 0
@@ -60,7 +60,7 @@ class Machine:
 
 @pytest.fixture
 def machine(department: Department) -> Machine:
-    """The department's desk by its own time, the wall clock to be moved."""
+    """Give the department's desk its own time and a wall clock that a test can move."""
     made = Machine(department)
     department.front.close()
     department.front = open_front(department.home, clock=made.time, link=department.witness)
@@ -78,7 +78,7 @@ def replace_witness(department: Department) -> SwitchedWitness:
 
 
 def approved(department: Department, call: str, form: ClockForm | PurgeForm, by: str, second: str) -> Entered:
-    """The call with a second person's yes."""
+    """Make a call that a second person approves."""
     token = department.logon(by)
     asked = department.call(call, token, replace(form, propose=True))
     assert isinstance(asked, Entered)
@@ -92,7 +92,7 @@ def approved(department: Department, call: str, form: ClockForm | PurgeForm, by:
 def test_who_has_to_put_the_clock_right_gets_in_by_their_phones(
     machine: Machine, department: Department
 ) -> None:
-    """The machine was off for five days: clock and phones are right, and the department does not know."""
+    """The machine was off for five days: clock and phones are right, but the department cannot know that."""
     department.witness.away, machine.ahead_us = True, 5 * DAY_US
     assert machine.time.doubt() is not None
     password, secret = department.secrets["chief"]
@@ -117,7 +117,7 @@ def test_who_has_to_put_the_clock_right_gets_in_by_their_phones(
 def test_a_host_clock_that_is_stepped_under_the_server_locks_out_no_phone(
     machine: Machine, department: Department, off_us: int
 ) -> None:
-    """Phones keep the time that passed; no witness is there to name it."""
+    """Phones have the right time, and no witness is there to confirm it."""
     department.witness.away = True
     department.clock.step(HOUR_US)
     machine.ahead_us = off_us
@@ -126,7 +126,7 @@ def test_a_host_clock_that_is_stepped_under_the_server_locks_out_no_phone(
 
 
 def wrong_phone(department: Department, user: str, ahead_us: int) -> tuple[str, str]:
-    """The password and a code of another time."""
+    """A logon with the right password and a code for another time."""
     password, secret = department.secrets[user]
     return password, pyotp.TOTP(secret).at((department.clock.us + ahead_us) // 1_000_000)
 
@@ -150,7 +150,7 @@ def test_a_month_without_power_is_believed_by_two_people(machine: Machine, depar
 def test_a_command_that_has_not_heard_the_witness_asks_it_before_people_confirm(
     machine: Machine, department: Department
 ) -> None:
-    """20 hours ahead, within the bound: the server that runs heard the witness, and the command did not."""
+    """20 hours ahead, within the bound: the running server has heard the witness, the command has not."""
     machine.ahead_us = 20 * HOUR_US
     assert machine.time.doubt() is None
     day = day_text((department.clock.us + 20 * HOUR_US) // DAY_US)
@@ -198,7 +198,7 @@ def test_a_backlog_is_allowed_by_two_people_and_no_day_before_its_year(departmen
 
 
 def test_a_clock_set_back_gives_no_training_back(machine: Machine, department: Department) -> None:
-    """What had ended stays ended: entries are never dated before those that are there."""
+    """What has ended stays ended: no entry is dated before an earlier one."""
     token = department.logon("comm1")
     newest = department.desk.log.newest_us()
     machine.ahead_us = -64 * DAY_US
@@ -219,7 +219,7 @@ def office(department: Department, name: str) -> Ed25519PrivateKey:
 def signed(
     department: Department, offices: Sequence[str], user: str = "newchief", /, **changes: object
 ) -> bytes:
-    """A statement about that user, with `changes`, that these offices signed."""
+    """A statement about the user, with `changes`, signed by these offices."""
     said, _ = named_administrator.parse(naming.draft(department.desk, user, "N. Chief"))
     data = named_administrator.unsigned(replace(said, **changes))  # type: ignore[arg-type]
     for name in offices:
@@ -231,7 +231,7 @@ def signed(
 def test_two_offices_name_an_administrator_who_logs_on(
     department: Department, offices: tuple[str, ...]
 ) -> None:
-    department.clock.step(400 * DAY_US)  # everybody's password has expired, and the chief is gone
+    department.clock.step(400 * DAY_US)  # all passwords have expired, and the chief has left
     given = naming.name_administrator(department.desk, signed(department, offices))
     department.own_password(given)
     roster = department.desk.book.roster
@@ -249,8 +249,9 @@ def left(user: str, role: Role) -> AccountForm:
 def test_when_the_last_second_person_has_left_two_offices_let_the_administrator_enter_the_next(
     department: Department,
 ) -> None:
-    """Supervisor and designee left, or one did and the other forgot the password: no one could approve their
-    successor, for good."""
+    """Supervisor and designee left, or one left and the other forgot the password: otherwise no one could
+    ever approve their successor.
+    """
     chief = department.logon("chief")
     one_left = department.call("user/set", chief, left("deputy", Role.DESIGNEE))
     assert isinstance(one_left, AccountEntered)
@@ -354,7 +355,7 @@ def test_a_statement_holds_once_and_for_its_own_root(department: Department) -> 
 
 def test_the_offices_give_a_removed_persons_user_name_to_no_other_person(department: Department) -> None:
     roster = department.desk.book.roster
-    data = signed(department, OFFICES[:2], "comm1")  # as "N. Chief", who has that name only now
+    data = signed(department, OFFICES[:2], "comm1")  # for "N. Chief", who got that name only later
     person = roster.accounts["comm1"]
     left = AccountForm(
         user="comm1",
@@ -372,7 +373,7 @@ def test_the_offices_give_a_removed_persons_user_name_to_no_other_person(departm
 
 
 def test_a_statement_kept_too_long_has_no_force(department: Department) -> None:
-    """Nor one whose draft is dated ahead."""
+    """Nor does one whose draft has a future date."""
     kept, fresh = (signed(department, OFFICES[:2], user) for user in ("kept", "newchief"))
     ahead = signed(department, OFFICES[:2], at_us=department.clock.us + DAY_US)
     size = department.desk.log.size()
@@ -395,7 +396,7 @@ def test_a_statement_kept_too_long_has_no_force(department: Department) -> None:
 
 
 def again(department: Department) -> AdministratorNamed:
-    """The statement of the administrator who was named last."""
+    """Use the statement of the last named administrator again."""
     (named,) = department.desk.log.entries(kinds=(AdministratorNamed.KIND,))
     assert isinstance(named.note, AdministratorNamed)
     return named.note
@@ -427,7 +428,7 @@ def test_verify_names_each_administrator_whom_the_offices_did_not_name(departmen
 
 @pytest.mark.parametrize("seen", [False, True])
 def test_in_an_older_log_a_statement_had_no_date(department: Department, *, seen: bool) -> None:
-    """Until the first entry of a form that came after the date: a paper from a drawer has no force then."""
+    """Old papers count until the first entry in a form that has the date; after that, they have no force."""
     Root(department).write(third(department, *OFFICES[:2], at_us=0), Root(department).stamp("system"))
     older = SignedLog()
     first, *others, named = department.desk.log.entries()

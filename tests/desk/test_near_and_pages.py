@@ -1,4 +1,4 @@
-"""Searches that forgive, and answers in pages: the newest first, near reads apart, nothing twice or lost."""
+"""Tolerant searches, and answers in pages: newest first, near reads apart, nothing repeated or lost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def text_of(plate: str, *, slots: bytes = b"") -> ReadText:
 
 
 def slots_of(plate: str, doubt: dict[int, tuple[str, float]]) -> bytes:
-    """Slot probabilities of a read; `doubt`: place to (other character, its probability)."""
+    """The slot probabilities of a read; `doubt`: position to (other character, its probability)."""
     rows = []
     for at, one in enumerate(plate):
         row = [0.0] * 37
@@ -122,7 +122,7 @@ def test_the_votes_own_probabilities_decide_how_near(department: Department) -> 
 
 @pytest.fixture
 def many(department: Department) -> Department:
-    """A department whose unit delivered a plate 25 times, and reads that are near it."""
+    """A department whose unit delivered a plate 25 times, and reads similar to it."""
     unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), "pole-3")
     day_us = START_US - 2 * DAY_US
     passes = [Pass(plate="9VRM202", at_us=day_us + n * MINUTE_US) for n in range(25)]
@@ -161,7 +161,7 @@ def test_a_result_says_its_state_its_clock_and_the_local_time(many: Department, 
 
 @pytest.fixture
 def paged(many: Department) -> Department:
-    """The same, with a policy of ten results a page."""
+    """The same, with a policy of ten results per page."""
     text = many.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
     document = text.replace("results_max = 500", "results_max = 10", 1).encode()
     root = many.new_root(policy_version=3, policy_digest=policy_digest(document))
@@ -219,7 +219,7 @@ def test_a_page_of_another_search_another_person_or_an_old_one_is_refused(
             many.call("inquiry/more", tokens(user), asked)
         return refused.value.code
 
-    for entry in (answer.access, 0, 1 << 40):  # nothing says which entries are another person's accesses
+    for entry in (answer.access, 0, 1 << 40):  # none shows which are others' accesses
         assert code("super", replace(same, access=entry)) == "other-search"
     assert code("comm1", replace(same, after="")) == "cursor"
     assert code("comm1", replace(same, after="x:y")) == "cursor"

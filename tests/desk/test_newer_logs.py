@@ -1,4 +1,4 @@
-"""What a newer version of the programs wrote is refused with the way out, and nothing of it is lost."""
+"""What a newer version wrote is refused with a cure, and none of it is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OLDER = "the access log is of form 11, and this version knows form 7"
 
 @pytest.fixture
 def older(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Programs of the version before, once a test says so."""
+    """Lets a test switch to the previous version of the programs."""
     with monkeypatch.context() as before:
         yield before
 

@@ -26,7 +26,7 @@ from sync.errors import InvalidInputError
 
 
 class MailServer(smtplib.SMTP):
-    """Takes mails instead of sending them."""
+    """Collects mails instead of sending them."""
 
     sent: ClassVar[list[str]] = []
     offers_tls: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""A proposal whose signed form names odd recipients, as only root enters it: it ends no call of the desk."""
+"""A proposal with odd recipients in its signed form, which only root can enter, breaks no call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sync.department.journal.statements import form_fields, proposal_digest
 
 
 def seen_by(department: Department, user: str) -> set[int]:
-    """The proposals that wait and that this person may know of."""
+    """The waiting proposals that this person may know of."""
     rows = department.call("change/list", department.logon(user), NothingForm())
     assert isinstance(rows, tuple)
     assert all(isinstance(one, ChangeRow) for one in rows)
@@ -30,7 +30,7 @@ ODD: tuple[Any, ...] = (5, True, "deputy", ["deputy", 5], {"deputy": 1}, b"deput
 
 
 def test_odd_recipients_name_no_person_and_what_waits_is_listed(department: Department) -> None:
-    """Text is no list of names, one letter each. Administrators and the proposer know of it, to refuse it."""
+    """A text is not a list of one-letter names. Administrators and the proposer see it, to refuse it."""
     root, call, numbers = Root(department), "hotlist/add", set[int]()
     for odd in ODD:
         form = {**form_fields(replace(forms(department)[call], propose=True)), "recipients": odd}
@@ -48,8 +48,9 @@ def test_odd_recipients_name_no_person_and_what_waits_is_listed(department: Depa
 
 
 def test_the_second_person_sees_the_new_name_and_each_ssh_key(department: Department) -> None:
-    """An administrator's own key under the words of a new shift, or beside the old one, would be that person
-    at every unit."""
+    """Otherwise an administrator could add their own key in a change described as a new shift, and be that
+    person at every unit.
+    """
     held, key = (SshPublicKey.of(Ed25519PrivateKey.from_private_bytes(bytes([at] * 32))) for at in range(2))
     account = department.desk.book.roster.accounts["comm1"]
     department.two_hands("user/set", department.logon("chief"), account_form(account, ssh_keys=(held.line,)))

@@ -1,4 +1,4 @@
-"""A row of the store that holds what no such column holds: the desk does all its other work, and says so."""
+"""A row of the store with a value of the wrong type: the desk reports it and does all its other work."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_daily_run_does_the_rest_and_compliance_names_the_row(department: De
 def test_a_server_starts_beside_odd_rows_in_every_table(department: Department) -> None:
     for table in metadata.tables.values():
         column = [*table.columns][-1]
-        if column.name != "log_no":  # SQLite's own number of a row
+        if column.name != "log_no":  # SQLite's own row number
             make_odd(department, table.name, f'"{column.name}"')
     server = Server(department.home)
     server.store.demand_own()

@@ -1,4 +1,4 @@
-"""The office: maintenance grants of the desk (463.3), and incidents that two people close (463.8)."""
+"""The desk's maintenance grants (463.3), and incidents that two people close (463.8)."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_vendor_works_at_the_departments_server_only_during_a_grant_for_it(
 
     assert may() == "no-grant"
     issued(department, chief)
-    assert may() == "no-grant"  # that one is for a car
+    assert may() == "no-grant"  # that grant is for a car
     made = issued(department, chief, replace(FORM, units=(DEPARTMENT,)))
     assert may() == "yes"
     department.call("grant/revoke", chief, RevokeForm(names=(made.grant_id,), reason="done"))
@@ -234,7 +234,7 @@ def test_a_designees_night_grant_is_entered_and_a_forged_one_is_not(
     assert code_of(department, "grant/enter", tokens("super"), SignedForm(bundle=data)) == "role"
     accounts = department.desk.book.roster.accounts
     accounts["super"] = replace(accounts["super"], ssh_keys=(grant.holder_key,))
-    other = replace(grant, grant_id="cd" * 16)  # the log would not take it for signed
+    other = replace(grant, grant_id="cd" * 16)  # in the log, it would not count as signed
     bundle = issue(other, key, delegation=lent.delegation).to_bytes()
     assert code_of(department, "grant/enter", tokens("deputy"), SignedForm(bundle=bundle)) == "ssh-key"
 
@@ -242,7 +242,7 @@ def test_a_designees_night_grant_is_entered_and_a_forged_one_is_not(
 def test_the_night_key_of_a_person_who_is_a_designee_no_more_is_overdue_until_it_is_revoked(
     department: Department, tokens: Tokens
 ) -> None:
-    """Units take what it signs: the roster revokes a removed person, not one who lost a role."""
+    """Units accept what it signs: the roster revokes people who were removed, not those who lost a role."""
 
     def due() -> list[Overdue]:
         return [one for one in overdue_now(department.front, department.clock.us) if one.kind is Late.GRANT]
@@ -280,7 +280,7 @@ def test_two_different_people_close_an_incident_and_each_word_is_an_entry(
         assert code_of(department, "incident/close", tokens(user), form) == "role"
     assert code_of(department, "incident/close", tokens("super"), replace(form, incident=99)) == "no-incident"
     assert code_of(department, "incident/close", tokens("super"), replace(form, finding="ok")) == "finding"
-    for other in ({"kind": "rollback"}, {"unit": "car-8"}, {"opened_us": 2}):  # as the store said it before
+    for other in ({"kind": "rollback"}, {"unit": "car-8"}, {"opened_us": 2}):  # as the store had it before
         assert code_of(department, "incident/close", tokens("super"), replace(form, **other)) == (
             "other-incident"
         )
@@ -304,7 +304,7 @@ def test_two_different_people_close_an_incident_and_each_word_is_an_entry(
 def test_the_store_alone_closes_no_incident_and_learns_a_closing_that_a_crash_kept_from_it(
     department: Department, tokens: Tokens, incident: int
 ) -> None:
-    """Root writes two names into the table: the desk goes by its log, and compliance goes on asking."""
+    """Root writes two names into the table: the desk follows its log, and compliance keeps asking."""
     department.front.incidents.settle(incident, "super", "chief", 2)
     (row,) = cast("list[Any]", department.call("incident/list", tokens("chief"), NothingForm()))
     assert row.state == "open"
@@ -329,7 +329,7 @@ def test_the_store_alone_closes_no_incident_and_learns_a_closing_that_a_crash_ke
 def test_an_incident_that_got_the_number_of_another_one_is_open_and_takes_two_people(
     department: Department, tokens: Tokens, incident: int
 ) -> None:
-    """The store was set back after the first word; whoever gave it may be the second one on the new fork."""
+    """The store was set back after the first decision; its maker may be the second person on the new fork."""
     form = SettleForm(incident=incident, kind="fork", unit="car-7", opened_us=1, finding=FINDING)
     department.call("incident/close", tokens("super"), form)
     with store_of(department) as connection:
@@ -359,7 +359,7 @@ def store_of(department: Department) -> Iterator[sa.Connection]:
 def test_the_first_word_on_an_incident_ends_with_the_role_that_gave_it(
     department: Department, tokens: Tokens, incident: int, roles: tuple[Role, ...]
 ) -> None:
-    """The incident may be why it was taken; the department closes it by two people who are there."""
+    """The incident may be why the role was taken away; two people who are still there close it."""
     form = SettleForm(incident=incident, kind="fork", unit="car-7", opened_us=1, finding=FINDING)
     department.call("incident/close", tokens("super"), form)
     account = department.desk.book.roster.accounts["super"]
@@ -382,7 +382,7 @@ def test_the_first_word_on_an_incident_ends_with_the_role_that_gave_it(
 def test_a_grant_that_was_signed_before_the_desk_still_needs_the_command_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a desk the key alone signs; with one, `department grant issue` asks who asks."""
+    """Without a desk, the key alone signs; with one, `department grant issue` requires a logon."""
     from sync.department.cli import main
     from sync.department.ground.settings import Settings
     from sync.department.policy.named_files import command_key
@@ -397,7 +397,7 @@ def test_a_grant_that_was_signed_before_the_desk_still_needs_the_command_key(
         "--out", str(tmp_path / "v.grant"),
     ]  # fmt: skip
     strange = ["installation" if one == "repair" else one for one in words]
-    assert main(strange) == 1  # the desk would never enter it
+    assert main(strange) == 1  # the desk would never enter this
     assert not (tmp_path / "v.grant").exists()
     assert main([*words, "--for", "15d"]) == 1
     assert "refused: 463.3: Until: a vendor grant lasts at most 14 days" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A log and a policy of an earlier version open in this one; what they lack means what it meant then."""
+"""A log and a policy of an earlier version open in this one; a missing field means what it meant then."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_was_always_there_must_be_there(department: Department, gone: str) 
 def test_a_whole_log_of_before_opens_and_verifies(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Written by a program that knew no fresh proof: its entries lack the fields, signatures and all."""
+    """A version without fresh proofs wrote it: its signed entries lack those fields."""
     from sync.department.journal import access_log
 
     def older(value: object) -> object:

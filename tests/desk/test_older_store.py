@@ -1,4 +1,4 @@
-"""The store comes back from an older backup: units still get what is newer than all they were offered."""
+"""After the store is restored from an older backup, units still get newer versions than any before."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _older(department: Department, server: Server) -> list[str]:
 
 
 def _in_force(unit: Joined) -> tuple[int, bool]:
-    """(version of the roster at the unit, whether the reviewer is revoked there)."""
+    """The (version of the roster, whether the reviewer is revoked) at the unit."""
     roster = unit.ledger.standing.roster
     return roster.version, next(one.revoked for one in roster.people if one.user == "reviewer1")
 
@@ -140,7 +140,7 @@ def test_revocations_of_a_restored_store_go_out_whole(
 def test_a_unit_that_was_revoked_since_the_backup_is_not_admitted_and_is_revoked_again(
     department: Department, server: Server, unit: Joined, tmp_path: Path
 ) -> None:
-    """At once, and whatever it asks: before the daily run, too."""
+    """At once, for every request, even before the daily run."""
     front = front_of(server)
     assert front is not None
     restore = backed_up(server, tmp_path / "backup.db")
@@ -167,7 +167,7 @@ def test_a_unit_that_was_revoked_since_the_backup_is_not_admitted_and_is_revoked
 def test_what_only_a_person_signs_is_named_and_goes_out_above_the_log(
     department: Department, server: Server, unit: Joined, tmp_path: Path
 ) -> None:
-    """A configuration, also where the department's clock was set back since."""
+    """A configuration, even if the department's clock was set back since."""
     restore = backed_up(server, tmp_path / "backup.db")
     for fps in (20, 25):
         form = SignForm(kind="configuration", body=b"[camera]\nfps = %d\n" % fps, reason="a better lens")
@@ -187,7 +187,7 @@ def test_what_only_a_person_signs_is_named_and_goes_out_above_the_log(
 def test_a_hot_list_after_a_restore_goes_out_whole(
     department: Department, server: Server, tmp_path: Path
 ) -> None:
-    """Else a unit that was off would lack the steps that the store lost."""
+    """Otherwise a unit that was off would lack the steps that the store lost."""
 
     def push(count: int) -> bool:
         entries = [

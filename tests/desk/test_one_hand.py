@@ -1,4 +1,4 @@
-"""What one hand did alone reaches the reviewer: findings, their entries, list, CSV and JSON (463.5 (c))."""
+"""What one person did alone reaches the reviewer: findings, entries, list, CSV and JSON (463.5 (c))."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def search(department: Department, user: str) -> None:
 
 
 def train(department: Department, recorder: str, user: str, trainer: str) -> int:
-    """The entry of a training."""
+    """Record a training. Returns its entry."""
     form = TrainingForm(
         user=user,
         trainer=trainer,
@@ -64,22 +64,22 @@ def test_a_later_training_by_another_hand_does_not_cover_the_first(department: D
 def test_a_trainer_whom_one_hand_trained_is_a_finding(
     department: Department, trainer: str, is_finding: bool
 ) -> None:
-    """The supervisor's own training is the administrator's to record; no one else on the roster was there."""
+    """Only the administrator may record the supervisor's training, and no one else was there."""
     chief = department.logon("chief")
     department.add_person(chief, "pup", (Role.CCAT_SUPERVISOR,))
     department.two_hands("user/hand-over", chief, HandoverForm(user="deputy", reason="new commander"))
-    entry = train(department, "deputy", "super", trainer)  # who never made or reset that account
+    entry = train(department, "deputy", "super", trainer)  # the trainer never made or reset that account
     search(department, "super")
     about = [(one.about, entry in one.accesses) for one in found(department)]
     assert about == [("super", True)] * is_finding
 
 
 def test_a_trainer_acts_by_training_others(department: Department) -> None:
-    """An account that only records trainings is looked at too."""
+    """An account that only records trainings is checked too."""
     chief = department.logon("chief")
     department.add_person(chief, "pup", (Role.CCAT_SUPERVISOR,))
     train(department, "chief", "pup", "chief")
-    assert found(department) == []  # pup did nothing yet
+    assert found(department) == []  # pup has done nothing yet
     train(department, "pup", "officer1", "pup")
     assert [one.about for one in found(department)] == ["pup"]
 

@@ -1,5 +1,6 @@
-"""The department's own hot list entries: case and end for people who sign them; covert ones for their people;
-never a plate."""
+"""The department's own hot list entries: signers see case and end, covert ones are for their people only,
+and no one sees a plate.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +100,7 @@ def test_it_is_for_people_who_sign_lists(department: Department, tokens: Tokens,
 
 
 def said(department: Department, call: str, token: str, form: object) -> str:
-    """An answer or a refusal as it leaves over HTTP, without the numbers of entries and the times."""
+    """An answer or a refusal as sent over HTTP, without entry numbers and times."""
     try:
         return NUMBERED.sub("", json.dumps(to_json(department.call(call, token, form))))
     except DeskRefusal as refused:
@@ -107,8 +108,9 @@ def said(department: Department, call: str, token: str, form: object) -> str:
 
 
 def test_nothing_shows_that_a_covert_entry_came_to_who_may_not_know(department: Department) -> None:
-    """What mails and every operation say to each person is the same while it waits for its second person, and
-    once it is out. Left out is what differs from one call to the next anyway, and the audit of the log."""
+    """Mails and operations say the same to each person before the proposal, while it waits and once it is
+    out, apart from what differs between calls anyway and the audit of the log.
+    """
     plain = replace(forms(department)["hotlist/add"], until_us=department.clock.us + 2 * DAY_US)
     department.two_hands("hotlist/add", department.logon("super"), plain, second="chief")
     covert = replace(plain, plate="9DEF456", case="26-002222", recipients=("comm1",), propose=True)
@@ -145,7 +147,7 @@ def test_nothing_shows_that_a_covert_entry_came_to_who_may_not_know(department: 
 
 
 def test_a_hidden_proposals_number_is_answered_as_one_that_is_none(department: Department) -> None:
-    """In words, code and steps: no proof is asked for, and the log gets the same refusal."""
+    """With the same words, code and steps: no proof is requested, and the log gets the same refusal."""
     plain = replace(forms(department)["hotlist/add"], until_us=department.clock.us + 2 * DAY_US)
     covert = replace(plain, plate="9DEF456", recipients=("comm1",), propose=True)
     made = department.call("hotlist/add", department.logon("super"), covert)
@@ -229,7 +231,7 @@ def test_open_alerts_ask_each_list_once_and_keep_no_other_call(
 def test_a_look_at_the_alert_of_a_covert_entry_is_shown_to_its_people_alone(
     department: Department, car: Car
 ) -> None:
-    """To who made it, too: the first who lists alerts opens what units sent, whatever it is."""
+    """Its makers included. The first person to list alerts opens everything that units sent."""
 
     def looks(user: str, call: str) -> list[tuple[str, int | None, tuple[str, ...]]]:
         rows = department.call(call, department.logon(user), NothingForm())
@@ -268,7 +270,7 @@ def test_a_look_at_the_alert_of_a_covert_entry_is_shown_to_its_people_alone(
 
 
 class Purged:
-    """The store after the year."""
+    """A store after the year's purge."""
 
     def waiting(self, _known: Collection[str]) -> list[SealedRecord]:
         return []
@@ -292,7 +294,7 @@ def test_a_purged_alert_of_a_covert_entry_is_to_others_as_one_that_never_was(
 
 
 def test_no_figure_of_alerts_shows_that_a_covert_entry_was_hit(department: Department, car: Car) -> None:
-    """Open, overdue, by source: for who is neither a recipient nor an administrator, and in mails."""
+    """Open, overdue or by source: in no mail, and only for recipients and administrators."""
     alert = car.raises(recipients=("comm1",))
     step = AlertStep(step=AlertEvent.VIEWED, user="comm1", role="communications", at_us=department.clock.us)
     typed = replace(step, step=AlertEvent.TRANSCRIBED, plate="7XKR279", state="US-CA")
@@ -322,7 +324,7 @@ def test_no_figure_of_alerts_shows_that_a_covert_entry_was_hit(department: Depar
 
 
 def test_a_covert_entry_is_neither_found_nor_ended_by_its_case(department: Department) -> None:
-    """A person who signs lists, and is none of its people, gets the answer for a case without entries."""
+    """A signer of lists who is not one of its people gets the answer for a case without entries."""
     form = forms(department)["hotlist/add"]
     covert = replace(form, recipients=("comm1",), until_us=department.clock.us + 2 * DAY_US)
     department.two_hands("hotlist/add", department.logon("super"), covert, second="chief")
@@ -335,7 +337,7 @@ def test_a_covert_entry_is_neither_found_nor_ended_by_its_case(department: Depar
     plain = replace(form, plate="9DEF456", until_us=department.clock.us + 2 * DAY_US)
     department.two_hands("hotlist/add", department.logon("super"), plain, second="chief")
     department.call("hotlist/withdraw", deputy, WithdrawForm(case=form.case, reason="known to me"))
-    assert [one.covert for one in listed(department, "super")] == [True]  # of two, the open one ended
+    assert [one.covert for one in listed(department, "super")] == [True]  # the open one ended
     department.call(
         "hotlist/withdraw", department.logon("chief"), WithdrawForm(case=form.case, reason="found")
     )
@@ -345,7 +347,7 @@ def test_a_covert_entry_is_neither_found_nor_ended_by_its_case(department: Depar
 def test_where_the_recipients_of_a_covert_entry_left_its_alerts_fall_to_who_made_it(
     department: Department, car: Car
 ) -> None:
-    """To nobody else: before and after, all others are told the same of it. Who made it ends what is open."""
+    """And to no one else: others see no difference. Its makers close what is open."""
     chief = department.logon("chief")
     covert = replace(
         forms(department)["hotlist/add"],

@@ -1,4 +1,4 @@
-"""What a person does by their own hand alone: opens a locked session again, files, answers, is designated."""
+"""What a person must do themselves: unlock a session, file, answer, accept a designation."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_root_opens_no_locked_session_for_its_key(department: Department, attack
 
 def test_a_person_opens_an_own_session_again_and_signs_in_it(department: Department) -> None:
     token = locked(department)
-    for _ in range(2):  # each unlock has a certificate of its own
+    for _ in range(2):  # each unlock has its own certificate
         department.clock.step(31 * SECOND_US)
         department.desk.logons.unlock(token, PASSWORD, department.code("comm1"))
         department.call("inquiry/run", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
@@ -139,7 +139,7 @@ def test_a_second_lock_does_not_count_what_was_signed_after_the_first(department
 
 
 def test_an_old_unlock_opens_no_session_again_when_it_is_dated_back(department: Department) -> None:
-    """The key service remembers for an hour which certificates were used."""
+    """The key service remembers used certificates for an hour."""
     token = locked(department)
     department.clock.step(31 * SECOND_US)
     department.desk.logons.unlock(token, PASSWORD, department.code("comm1"))
@@ -291,12 +291,12 @@ def test_two_people_who_file_one_case_at_once_file_it_once(department: Departmen
     form, token = FileCaseForm(number=GROUND.number, rms_number="R-1"), department.logon("disp1")
 
     class Late:
-        """The list of before: while it is read, a colleague files the case."""
+        """Returns the list as it was before a colleague filed the case during the call."""
 
         def of(self, *given: object) -> object:
             found = front.requests.of(*given)  # type: ignore[arg-type]
             department.front = front
-            with ThreadPoolExecutor(1) as another:  # a call's signature is of its thread
+            with ThreadPoolExecutor(1) as another:  # a call's signature belongs to its thread
                 another.submit(department.call, "inquiry/file-case", token, form).result()
             return found
 
@@ -310,7 +310,7 @@ def test_two_people_who_file_one_case_at_once_file_it_once(department: Departmen
 
 
 def wide_request(root: Root) -> tuple[Query, int, int]:
-    """(search, request, proposal) of a search that officer1 asked for, and comm1 proposed; approved."""
+    """(search, request, proposal) of an approved search that officer1 requested and comm1 proposed."""
     department, query = root.department, root.query("8XYZ*")
     ask = AskForm(query=query, ground=GROUND)
     asked = department.call("inquiry/request", department.logon("officer1"), ask)
@@ -371,7 +371,7 @@ def test_an_answer_is_to_the_request_of_its_search(department: Department, call:
 
 
 def test_a_declined_request_gets_no_answer(department: Department) -> None:
-    """Nor a search: the desk's own last word to the asker was no."""
+    """Nor a search: the desk has already refused it to the requester."""
     root = Root(department)
     query, request, proposal = wide_request(root)
     form = RunForm(query=None, ground=None, proposal=proposal)
@@ -405,7 +405,7 @@ def test_a_request_that_is_declined_while_its_search_runs_stays_declined(
     no = DeclineForm(request=request, reason="the case was closed")
 
     class Declined:
-        """The reads; while they are found, the dispatcher declines the request in another tab."""
+        """Lets the dispatcher decline the request in another tab while the reads are being found."""
 
         def __getattr__(self, name: str) -> Any:
             if name in {"find", "match"} and request not in book.queue.answered:
@@ -436,7 +436,7 @@ def test_the_result_of_a_search_is_entered_though_its_person_logged_off_meanwhil
     token, reads, size = department.logon("comm1"), department.front.reads, department.desk.log.size()
 
     class LoggedOff:
-        """The reads; while they are found, the dispatcher logs off in another tab."""
+        """Lets the dispatcher log off in another tab while the reads are being found."""
 
         def __getattr__(self, name: str) -> object:
             return getattr(reads, name)

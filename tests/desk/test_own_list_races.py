@@ -1,4 +1,4 @@
-"""The department's own list: two changes at once, and a full disk between the log's entry and the list."""
+"""The department's own list under two simultaneous changes, and with a full disk after the log's entry."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def plates(department: Department) -> list[str]:
 
 
 def entered(department: Department) -> int:
-    """How many entries the list has by the log."""
+    """How many entries the list has according to the log."""
     notes = [one.note for one in department.desk.log.entries()]
     return next(note.entries for note in reversed(notes) if isinstance(note, ListSent))
 
@@ -149,7 +149,7 @@ def test_what_was_kept_and_never_entered_is_not_sent(department: Department) -> 
     local.send_kept(department.front)
     assert plates(department) == ["8AAA111"]
     assert department.front.own_list.kept() is None
-    department.front.own_list.keep(held, department.desk.log.size())  # named by an entry before it
+    department.front.own_list.keep(held, department.desk.log.size())  # an earlier entry names it
     version = department.front.lists_out()[0].sequence
     local.send_kept(department.front)
     assert department.front.lists_out()[0].sequence == version
@@ -202,7 +202,7 @@ def test_what_is_kept_shows_no_plate(department: Department) -> None:
 def test_a_kill_while_a_list_goes_out_leaves_the_version_that_units_are_offered(
     department: Department, went: str
 ) -> None:
-    """The file beside the list is what a kill leaves: before its head is offered, or before it is renamed."""
+    """The kill leaves a file beside the list, before its head is offered or before it is renamed."""
     add(department, FIRST)
     folder = lists_folder(department.home.path)
     kept = (folder / "local.list").read_bytes()

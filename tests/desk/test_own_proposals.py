@@ -1,4 +1,4 @@
-"""One's own searches without a full plate: each state once, one's own alone."""
+"""A person's list of their own searches without a full plate: each state once, no one else's."""
 
 from __future__ import annotations
 

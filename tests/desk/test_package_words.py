@@ -1,4 +1,4 @@
-"""What a package says beside its reads, on the cover sheet and in C2PA manifests, by any signer."""
+"""What a package says besides its reads, on the cover sheet and in C2PA manifests, by any signer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Files = dict[str, bytes]
 
 
 def exported(department: Department, authority: str) -> Files:
-    """The files of the export of a hold of the first read, by this authority."""
+    """The files in the export of a hold on the first read, for this authority."""
     token = department.logon("super")
     hold = department.held(token, authority=authority)
     made = department.call("hold/export", token, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
@@ -56,7 +56,7 @@ def files(department: Department) -> Files:
 
 
 def exported_by_two(department: Department) -> Files:
-    """The files of the export of a hold that no search found, which a second person approved."""
+    """The files in the export of a hold on a read that no search found, which a second person approved."""
     token = department.logon("super")
     form = replace(HOLD, reads=department.reads[:1], accesses=())
     hold = department.two_hands("hold/place", token, form, second="chief").hold
@@ -74,7 +74,7 @@ OWN = {
 
 
 def reworded(files: Files, key: Ed25519PrivateKey, label: str, value: str) -> bytes:
-    """A package whose sheet says something else of the department's own, in all of its files."""
+    """A package whose sheet, and every file that quotes it, has another text about the department."""
     words = codec.from_bytes(cover_sheet.SheetWords, files[package.SHEET])
     (before,) = [said for name, said in words.facts if name == label]
     facts = tuple((name, value if name == label else said) for name, said in words.facts)
@@ -88,7 +88,7 @@ def reworded(files: Files, key: Ed25519PrivateKey, label: str, value: str) -> by
 def test_what_a_sheet_says_of_the_department_itself_is_what_its_entries_say(
     department: Department,
 ) -> None:
-    """Who holds the log's key writes the sheet, but not the entries that a witness saw."""
+    """A person with the log's key can write the sheet, but not the entries that a witness saw."""
     key = department.home.log_key()
     files = exported_by_two(department)
     for label, value in OWN.items():
@@ -98,7 +98,7 @@ def test_what_a_sheet_says_of_the_department_itself_is_what_its_entries_say(
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_sheet_of_an_earlier_version_is_made_again_whole(department: Department, version: int) -> None:
-    """Who holds the log's key could claim that version."""
+    """A person with the log's key could claim that version."""
     key = department.home.log_key()
     with earlier_program(version):
         older = exported(department, "Superior Court")
@@ -128,7 +128,7 @@ def test_a_sheet_with_another_day_of_receipt_is_refused(files: Files, department
 
 
 def test_an_entry_that_names_others_than_the_log_has_is_a_finding(department: Department) -> None:
-    """Whoever holds the log's key enters an export with another person's name, or none for the second."""
+    """A person with the log's key enters an export with another name, or without the second person."""
     root, token = Root(department), department.logon("super")
     hold = department.held(token)
     export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
@@ -153,7 +153,7 @@ def test_an_entry_that_names_others_than_the_log_has_is_a_finding(department: De
 def test_the_entry_of_an_export_names_the_people_of_its_package(
     files: Files, department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By that of an earlier version, a sheet of this one names nobody."""
+    """An entry of an earlier version lacks the names, so a sheet of this version shows none."""
     key = department.home.log_key()
     monkeypatch.setattr(sheet_people, "of_export", lambda *_asked: ())
     unnamed = exported(department, "Superior Court")
@@ -184,7 +184,7 @@ def test_a_sheet_with_one_of_its_facts_left_out_is_refused(files: Files, departm
 def test_a_ground_in_words_of_no_policy_known_here_is_said_and_named_as_the_hold_names_it(
     files: Files, department: Department
 ) -> None:
-    """Another department's policy may word its grounds otherwise; this program knows those of 463.8."""
+    """Another department's policy may word its grounds differently; this program knows those of 463.8."""
     key = department.home.log_key()
     data = reworded(files, key, "ground", "A judge ordered it")
     said = package.check(data, key.public_key()).sheet_unchecked
@@ -192,7 +192,7 @@ def test_a_ground_in_words_of_no_policy_known_here_is_said_and_named_as_the_hold
 
 
 def test_an_export_has_the_entry_of_its_own_hold(files: Files, department: Department) -> None:
-    """That of another hold would lend it another authority."""
+    """The entry of another hold would lend it that hold's authority."""
     key, other = department.home.log_key(), exported(department, "Superior Court of another county")
     lent = {name: data for name, data in other.items() if name.startswith("hold.")}
     with pytest.raises(PackageError, match="is not the hold that was exported"):
@@ -207,7 +207,7 @@ def test_an_export_has_the_entry_of_its_own_hold(files: Files, department: Depar
 
 
 def delivered(department: Department, **said: str) -> Files:
-    """The files of a delivery of what another agency asked for. `said`: of its request."""
+    """The files in a delivery that another agency requested. `said`: fields of its request."""
     call = department.call
     asked = replace(forms(department)["share/record"], **said)
     made = call("share/record", department.logon("deputy"), asked)
@@ -227,7 +227,7 @@ def delivered(department: Department, **said: str) -> Files:
 
 
 def test_the_sheet_of_a_delivery_says_by_whom_and_for_which_request(department: Department) -> None:
-    """For whom and what for are in an entry that it has not; the entry of the access has their digest."""
+    """Recipient and purpose are in an entry that the package lacks; the access entry has their digest."""
     files, key = delivered(department), department.home.log_key()
     assert package.check(signed_again(files, key), key.public_key()).sheet_unchecked == ""
     assert b"second person: Chief Example (chief) approved the request" in files["cover.txt"]
@@ -255,7 +255,7 @@ def test_the_sheet_of_a_delivery_says_by_whom_and_for_which_request(department: 
 
 
 def test_what_a_letter_says_with_spaces_that_do_not_break_leaves_and_holds(department: Department) -> None:
-    """Such a number of another agency was taken and logged, and its package verified nowhere."""
+    """Another agency's number with such spaces was once accepted, and its package verified nowhere."""
     said = dict.fromkeys(("agency", "person", "purpose", "number"), "No.\u00a026\u2009\u20131")
     files, key = delivered(department, **said), department.home.log_key()
     checked = package.check(signed_again(files, key), key.public_key())
@@ -265,7 +265,7 @@ def test_what_a_letter_says_with_spaces_that_do_not_break_leaves_and_holds(depar
 def test_a_delivery_of_an_earlier_version_says_what_is_not_checked_of_its_sheet(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its entries have no digest of these words."""
+    """Its entries have no digest of these texts."""
     for module in ("desk.sharing.calls", "journal.second_hand_facts"):
         monkeypatch.setattr(f"sync.department.{module}.written_digest", lambda *_words: b"")
     files, key = delivered(department), department.home.log_key()
@@ -286,7 +286,7 @@ ELSEWHERE = {"@context": {"Iptc4xmpExt": "x"}, "Iptc4xmpExt:City": "Elsewhere"}
 
 
 def other_manifest(files: Files, department: Department, how: str) -> bytes:
-    """One by who holds the authority's key, with the department's own library, of the same image."""
+    """A manifest for the same image, by a holder of the authority's key with the department's library."""
     authority = ManifestAuthority.open(department.home.path / "evidence", department.home.settings.name, 0)
     head = package.check(signed_again(files, department.home.log_key()), department.desk.log.public).head
     name = "Elsewhere PD" if how == "another signer" else head.department
@@ -362,9 +362,9 @@ def test_a_manifest_authority_is_the_departments_alone(
 def test_manifests_of_a_department_that_was_renamed_are_checked_and_its_first_name_is_noted(
     department: Department,
 ) -> None:
-    """Its authority keeps the name under which it was made."""
+    """Its authority keeps the name with which it was made."""
     pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
-    exported(department, "Superior Court")  # it makes the authority
+    exported(department, "Superior Court")  # makes the authority
     name, key = f"City of {department.desk.policy.department}", department.home.log_key()
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
     text = re.sub(r'(?m)^department = ".*"', f'department = "{name}"', text, count=1)
@@ -388,7 +388,7 @@ def test_a_laptop_without_the_c2pa_library_says_that_it_did_not_check_the_manife
 def test_a_check_prints_the_name_that_the_department_gives_each_units_log(
     files: Files, department: Department, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No entry of the package proves that name: who holds the department log's key words it."""
+    """No entry in the package proves that name: a person with the department log's key chooses it."""
     key, path = department.home.log_key(), tmp_path / "package.zip"
     head = package.check(signed_again(files, key), key.public_key()).head
     renamed = tuple(replace(one, unit="Car 3") for one in head.reads)

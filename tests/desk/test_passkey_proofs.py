@@ -1,4 +1,4 @@
-"""A fresh proof by passkey: it is of one call, asked for by that call, and no other answer is one."""
+"""A fresh proof by passkey belongs to the one call that asked for it, and no other answer is a proof."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_forged_answer_of_a_passkey_is_no_proof(department: Department, attack
 
 
 def test_a_passkey_proves_the_call_that_asked_and_no_other(department: Department) -> None:
-    """The thief of the session waits until its person touches the authenticator for something else."""
+    """A thief with the session waits until its person touches the authenticator for another call."""
     form, twin = export_of(department), registered(department, "super")
     token = browser(department, "super")
     department.desk.logons.prove_passkey(token, twin.get(asked(department, token)))
@@ -80,7 +80,7 @@ def test_a_passkey_proves_the_call_that_asked_and_no_other(department: Departmen
 
 
 def test_each_of_two_tabs_proves_its_own_call(department: Department) -> None:
-    """The tab that was refused first is proven last, and one proof leaves the other as it is."""
+    """The tab that was refused first is proven last, and one proof does not affect the other."""
     form, twin = export_of(department), registered(department, "super")
     token, logons = browser(department, "super"), department.desk.logons
     with pytest.raises(FreshProofError) as first:

@@ -1,4 +1,4 @@
-"""Passkeys: registered by a signed call; a logon whose challenge binds the session's key; refusals."""
+"""Passkeys: registration by a signed call, logon with a challenge bound to the session's key, refusals."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_forged_logon_with_a_passkey_is_refused(department: Department, attack
 
 
 def test_root_uses_an_assertion_for_another_session_key(department: Department) -> None:
-    """Root has the assertion of a logon, and a key of its own: the assertion is of the other key alone."""
+    """Root has a logon's assertion and its own key, but the assertion is valid only for the other key."""
     twin = registered(department, "comm1")
     token = department.desk.logons.logon_passkey(twin.get(begin_passkey(department.desk, "comm1")))
     desk = department.desk
@@ -143,7 +143,7 @@ def test_root_registers_a_passkey_in_another_persons_name(department: Department
 
 
 def test_an_authenticator_of_one_person_makes_no_passkey_for_another(department: Department) -> None:
-    """One person with two accounts would be their own second person."""
+    """Otherwise a person with two accounts could be their own second person."""
     twin, token = registered(department, "comm1"), department.logon("super")
     asked = department.call("user/passkey-options", token, NothingForm())
     excluded = {one["id"] for one in json.loads(asked.options)["excludeCredentials"]}  # type: ignore[attr-defined]
@@ -212,7 +212,7 @@ def test_a_passkey_opens_a_locked_session_and_proves_no_call(department: Departm
 
 
 def test_a_code_is_good_after_an_unlock_by_passkey_and_used_after_one_by_code(department: Department) -> None:
-    """The unlock by passkey uses no code, and makes none of before good again."""
+    """The unlock by passkey uses no code and makes no earlier code valid again."""
     twin, desk = registered(department, "super"), department.desk
     token = locked(department, "super")
     used = department.code("super")
@@ -237,7 +237,7 @@ def unlock_of_another_session(department: Department, token: str, twin: PasskeyT
 
 
 def unlock_with_a_proof(department: Department, token: str, twin: PasskeyTwin) -> str:
-    """A proof that was begun before the lock."""
+    """Try to unlock with a proof that was begun before the lock."""
     department.desk.logons.unlock_passkey(token, twin.get(begin_unlock(department.desk, token)))
     with pytest.raises(FreshProofError):
         department.call("user/passkey-options", token, NothingForm())
@@ -287,7 +287,7 @@ def test_without_a_passkey_an_unlock_says_what_else_opens_it(department: Departm
 
 
 def test_an_unlock_proves_nothing_for_an_open_session(department: Department) -> None:
-    """An answer to an unlock is not an answer to a call that asks for a fresh proof."""
+    """The answer for an unlock is not a fresh proof for a call."""
     twin, desk = registered(department, "super"), department.desk
     token = locked(department, "super")
     kept = twin.get(begin_unlock(desk, token))

@@ -1,4 +1,4 @@
-"""The certificates of the key service and the witnesses: their end is announced."""
+"""The end of the certificates of the key service and the witnesses is announced in time."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_end_of_another_offices_certificate_is_announced(department: Departm
     assert found in soon(policy, [found], found.ends_us - 10 * DAY_US)
     assert "department keys serve --certificate" in found.command
     peer = Peer(what="key service", url=f"https://127.0.0.1:{port}", ca=str(ca), command="")
-    assert shown_by(peer) is None  # nothing listens: others say so
+    assert shown_by(peer) is None  # nothing listens, which others report
 
 
 def test_the_certificates_of_other_offices_are_asked_for_by_the_hourly_run_and_by_no_call() -> None:

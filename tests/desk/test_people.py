@@ -1,4 +1,4 @@
-"""People: passwords, codes, lock-outs, sessions and their locks, credentials that were swapped."""
+"""People: passwords, codes, lockouts, sessions and their locks, swapped credentials."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_a_session_ends_with_logoff_and_with_the_account(department: Department,
 
 
 def test_a_credential_swapped_beside_the_log_is_refused(department: Department) -> None:
-    """Root writes the hash of their own password over another person's: the log's digest says no."""
+    """Root replaces a person's password hash by one of its own, which does not match the log's digest."""
     from storage import sealing
     from storage.codec import to_bytes
 

@@ -1,5 +1,4 @@
-"""The keys with which people sign: a session's key stays on its machine, and no account is told by its
-logon."""
+"""The keys with which people sign: a session's key stays on its machine, and logons reveal no account."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ from sync.department.server.open_desk import adopt_root
 def test_the_sessions_key_never_goes_to_a_desk_elsewhere(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What root at the server sees of a command: no password, no key, a signature of this call alone."""
+    """Root at the server sees no password and no key of a command, only a signature of this call."""
     sent: list[tuple[str, dict[str, str], bytes]] = []
     with serving(Starlette(routes=routes(department.front))) as server:
         department.clock.step(31_000_000)
@@ -56,14 +55,14 @@ def test_the_sessions_key_never_goes_to_a_desk_elsewhere(
             assert PASSWORD.encode() not in body
             assert seed[1:20] not in " ".join(headers.values())
         assert problems(department) == ()
-        with RemoteDesk(str(server.base_url), secret_of(token)) as bare:  # what root sees opens nothing
+        with RemoteDesk(str(server.base_url), secret_of(token)) as bare:  # what root sees cannot sign
             with pytest.raises(NotYetError) as refused:
                 bare.call("inquiry/run", RunForm(query=department.plate(PLATE), ground=GROUND))
             assert refused.value.code == "unsigned"
 
 
 def test_a_first_password_is_not_sent_unless_it_is_said_to_be_one(department: Department) -> None:
-    """A server that answers no to every key does not get the password that way."""
+    """Otherwise a server that denies every key would get the password."""
     chief = department.logon("chief")
     given = department.two_hands("user/credential", chief, CredentialForm(user="comm1", reason="lost phone"))
     assert isinstance(given, HandedOver)
@@ -110,7 +109,7 @@ def test_no_scheme_reveals_who_has_an_account_after_the_cost_changed(department:
     assert schemes(NAMES) == schemes(users)
     assert len(schemes(users)) == 2
     changed = [one for one in NAMES if desk.logons.begin(one).salt != before[one]]
-    assert 0 < len(changed) < len(NAMES) / 2  # as the salt of one person did
+    assert 0 < len(changed) < len(NAMES) / 2  # as one person's salt did
     assert {desk.logons.begin(one).scheme for one in changed} == {desk.logons.begin("comm1").scheme}
     with pytest.raises(NotProvenError):
         desk.logons.logon("nobody-1", PASSWORD, "000000")
@@ -119,7 +118,7 @@ def test_no_scheme_reveals_who_has_an_account_after_the_cost_changed(department:
 def test_a_wrong_name_costs_what_an_account_costs(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The password of an unknown name is hashed by a scheme of the accounts here, not of today's policy."""
+    """An unknown name's password is hashed with the costs of existing accounts, not of today's policy."""
     asked = []
 
     def noted(password: str, salt: bytes, scheme: str, **names: Any) -> Any:
@@ -152,7 +151,7 @@ def test_no_list_of_passkeys_reveals_who_has_one(department: Department) -> None
 
 
 def test_an_account_from_before_there_were_keys_gets_one_at_its_logon(department: Department) -> None:
-    """An older log has credentials and no keys: the first logon enters one, and the reviewer sees it."""
+    """An older log has credentials without keys: the first logon enters one, and the reviewer sees it."""
     desk = department.desk
     desk.book.signers.keys.clear()  # the state of a log that never had a key
     desk.book.signers.ever.clear()
@@ -169,5 +168,5 @@ def test_a_change_of_the_roster_is_signed_by_who_made_it(department: Department)
     department.add_person(chief, "officer2", (Role.OFFICER,))
     entries = department.desk.log.entries(kinds=(AccountSet.KIND, CredentialSet.KIND))
     made = [one for one in entries if getattr(one.note, "user", "") == "officer2"]
-    assert [bool(one.signed) for one in made] == [True, True, False]  # the last one: their own password
+    assert [bool(one.signed) for one in made] == [True, True, False]  # the last: their own password
     assert problems(department) == ()

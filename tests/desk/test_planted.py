@@ -1,4 +1,4 @@
-"""Planted mismatches (463.7): nothing that a verifier is shown tells one from a real alert."""
+"""Planted mismatches (463.7) look like real alerts in everything that a verifier sees."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ People = Callable[[str], Verifier]
 
 
 def plant(department: Department, person: Verifier) -> str:
-    """One comes due, and this person lists the alerts; its number."""
+    """Let one come due while this person lists the alerts. Returns its number."""
     before = set(planted_now(department))
     department.front.planting.owe(department.clock.us)
     person.listed()
@@ -70,7 +70,7 @@ def test_a_planted_mismatch_says_the_same_after_a_restart_of_the_server(
     confirmed_and_closed(people("disp1"), car, PLATE)
     other = people("comm1")
     number = plant(department, other)
-    department.front.alert_facts.clear()  # as a new process
+    department.front.alert_facts.clear()  # as in a new process
     other.look(number)
     shown = other.types(number, PLATE, "CA")
     assert (shown.make, shown.case, shown.score) == ("KIA", "26-1042", 0.97)
@@ -91,7 +91,7 @@ def test_a_person_who_saw_the_picture_or_its_entry_never_sees_the_planted_one(
     other.verifies(number, PLATE)
     other.closes(number)
     department.front.planting.owe(department.clock.us)
-    assert [line.alert for line in other.listed()] == []  # and never a second time
+    assert [line.alert for line in other.listed()] == []  # and never again
     fresh = people("super")
     again = plant(department, fresh)
     assert again in {line.alert for line in fresh.listed()}
@@ -101,7 +101,7 @@ def test_a_person_who_saw_the_picture_or_its_entry_never_sees_the_planted_one(
 def test_a_planted_mismatch_outlives_the_entry_of_its_picture(
     department: Department, people: People, car: Car
 ) -> None:
-    """The vehicle was found: the next extract has it no longer."""
+    """The vehicle was found, so the next extract no longer contains it."""
     confirmed_and_closed(people("disp1"), car, PLATE)
     other = people("comm1")
     extract = replace(forms(department)["hotlist/push"], list_id="doj", body=b"Stolen;CA;8XYZ123;;\n")
@@ -194,7 +194,7 @@ def test_who_copies_is_never_confirmed_and_measured_once_it_is_closed(
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """(path, value) of everything in a JSON answer; lists by their length and their elements' places."""
+    """Yield (path, value) for everything in a JSON answer; a list by its length and its elements' places."""
     if isinstance(value, dict):
         for name, one in value.items():
             yield from leaves(one, f"{path}.{name}")
@@ -207,7 +207,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def seen_by_one(person: Verifier, number: str, plate: str) -> dict[str, Any]:
-    """What a verifier gets of one alert until the answer is given, by path."""
+    """All values that a verifier gets for an alert until it is answered, by path."""
     (line,) = [one for one in person.listed() if one.alert == number]
     start = len(person.answers)
     person.look(line.alert)
@@ -224,7 +224,7 @@ TYPED = "alert/transcribe.slots"
 def test_no_field_of_any_answer_is_one_that_only_a_planted_mismatch_has(
     department: Department, people: People, car: Car
 ) -> None:
-    """Real misreadings beside planted ones: no value, no kind of value and no absence tells them apart."""
+    """Real misreadings beside planted ones: no value, type or absence distinguishes them."""
     first, other = people("disp1"), people("comm1")
     real, planted = [], []
     for number in range(12):
@@ -233,7 +233,7 @@ def test_no_field_of_any_answer_is_one_that_only_a_planted_mismatch_has(
         department.clock.step(SECOND_US)
         planted.append(seen_by_one(other, plant(department, other), plate))
         department.clock.step(SECOND_US)
-        name = car.raises(plate[:-1] + "X", **facts)  # a misreading of the same kind of entry
+        name = car.raises(plate[:-1] + "X", **facts)  # a misread plate for the same kind of entry
         (mine,) = [one.alert for one in other.listed() if name_of(department, one.alert) == name]
         real.append(seen_by_one(other, mine, plate))
         for alert in [one.alert for one in other.listed()]:
@@ -249,7 +249,7 @@ def test_no_field_of_any_answer_is_one_that_only_a_planted_mismatch_has(
         values = [one[path] for one in real if path in one], [one[path] for one in planted if path in one]
         kinds = [{(type(value), bool(value)) for value in found} for found in values]
         if path.startswith(TYPED):
-            assert kinds[1] - {(bool, False), (bool, True)} <= kinds[0], path  # another place may differ
+            assert kinds[1] - {(bool, False), (bool, True)} <= kinds[0], path  # the path may differ
             continue
         assert kinds[0] == kinds[1], path
         assert set(values[1]) <= set(values[0]), path
@@ -261,7 +261,7 @@ def test_no_field_of_any_answer_is_one_that_only_a_planted_mismatch_has(
 def test_numbers_and_times_of_planted_mismatches_are_those_of_real_ones(
     department: Department, people: People, car: Car
 ) -> None:
-    """Each comes alone, its number as far from the access that opened it as a real one's, its time before."""
+    """Each comes alone; like a real one's, its number is near the access that opened it, its time earlier."""
     first, other = people("disp1"), people("comm1")
     steps: dict[bool, set[int]] = {True: set(), False: set()}
     for number in range(8):
@@ -285,7 +285,7 @@ def test_numbers_and_times_of_planted_mismatches_are_those_of_real_ones(
 def test_a_verifiers_own_accesses_name_no_record_of_an_alert(
     department: Department, people: People, car: Car
 ) -> None:
-    """The old number of a planted picture's read would tell it."""
+    """The old number of a planted picture's read would reveal it."""
     confirmed_and_closed(people("disp1"), car, PLATE)
     other = people("comm1")
     number = plant(department, other)

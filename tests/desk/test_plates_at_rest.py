@@ -1,7 +1,7 @@
-"""No plate lies in clear in any file of the department, its key service or its witness, whatever people did.
+"""No file of the department, its key service or its witness has a plate in the clear, whatever people do.
 
-Every file is searched after a day's work, while all is open and once it is closed: databases with their free
-pages and write-ahead logs, snapshots, logs, leftovers.
+Every file is searched after a day's work, both while all is open and after it is closed: databases with their
+free pages and write-ahead logs, snapshots, logs, leftovers.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ PLATES = (COVERT, LISTED, LONG, ALERTED, SEARCHED, WILD[:-1], TYPED, "7ABC001")
 
 
 def lists_go_out(department: Department) -> None:
-    """A short list, whose file is in the signed call; a long one; a covert entry, and one withdrawn."""
+    """Send a short list, whose file is in the signed call, a long one, a covert entry and a withdrawn one."""
     made = forms(department)
 
     def by_two(name: str, form: Any) -> Any:
@@ -70,7 +70,7 @@ def lists_go_out(department: Department) -> None:
     by_two("hotlist/push", replace(made["hotlist/push"], body=f"Stolen;CA;{LISTED};;\n".encode()))
     lines = "".join(f"Stolen;CA;7ABC{number:03};;\n" for number in range(300))
     by_two("hotlist/push", replace(made["hotlist/push"], body=f"{lines}Stolen;CA;{LONG};;\n".encode()))
-    lines += f"Stolen;CA;{ALERTED};;\n"  # an alert of an entry that is gone is recalled
+    lines += f"Stolen;CA;{ALERTED};;\n"  # an alert of a removed entry is recalled
     by_two("hotlist/push", replace(made["hotlist/push"], body=f"{lines}Stolen;CA;{LISTED};;\n".encode()))
     covert = replace(made["hotlist/add"], plate=COVERT, recipients=("comm1",), case="26-009999")
     by_two("hotlist/add", covert)
@@ -79,7 +79,7 @@ def lists_go_out(department: Department) -> None:
 
 
 def searches_are_made(department: Department, tokens: Tokens, seat: Seat, media: Path) -> None:
-    """For another person, for a wild plate, of one's own with a picture; one is refused, one is disputed."""
+    """Search for another person, with wildcards, and with a picture; one is refused, one is disputed."""
     call, made, query = department.call, forms(department), department.plate(SEARCHED)
     asked: Any = call("inquiry/request", tokens("officer1"), AskForm(query=query, ground=GROUND))
     call("inquiry/run", tokens("comm1"), RunForm(query=query, ground=GROUND, request=asked.entry))
@@ -97,7 +97,7 @@ def searches_are_made(department: Department, tokens: Tokens, seat: Seat, media:
 
 
 def content_leaves(department: Department, seat: Seat, car: Car, media: Path) -> None:
-    """An alert that turns out wrong, a hold from its placing to its release, a delivery to another agency."""
+    """Close a wrong alert, take a hold from its placing to its release, deliver to another agency."""
     car.raises(ALERTED)
     number = seat.json("comm1", "alert", "list")["alert"]
     seat.json("comm1", "alert", "show", number, "--out", media / "alert")
@@ -119,7 +119,7 @@ def content_leaves(department: Department, seat: Seat, car: Car, media: Path) ->
 
 
 def office_work(department: Department, tokens: Tokens) -> None:
-    """What people enter beside it, also in free words; and what the machine writes down of all that."""
+    """Enter what else people enter, also as free text; and run what the system writes about all that."""
     call, made = department.call, forms(department)
     call("redress/enter", tokens("chief"), replace(made["redress/enter"], words=f"You stopped {TYPED}"))
     danger = replace(
@@ -140,8 +140,8 @@ def office_work(department: Department, tokens: Tokens) -> None:
 
 
 def a_days_work(department: Department, tokens: Tokens, car: Car, seat: Seat, media: Path) -> None:
-    """With plates in the forms, the files and the words of people."""
-    media.mkdir()  # what leaves the desk is in clear, for the court and for who asked
+    """Do a day's work with plates in forms, files and free text."""
+    media.mkdir()  # exports are in the clear, for the court and the requester
     lists_go_out(department)
     searches_are_made(department, tokens, seat, media)
     content_leaves(department, seat, car, media)
@@ -158,7 +158,7 @@ def test_after_a_days_work_no_file_of_the_department_holds_a_plate_in_clear(
 
 
 def differing(kept: Any, held: Any, where: str = "") -> list[str]:
-    """Where two states differ. What was kept may remember longer what is over and looked at no more."""
+    """Where two states differ. A kept state may still have entries that are over and no longer used."""
     found: list[str] = []
     for one in fields(kept):
         ours, theirs = getattr(kept, one.name), getattr(held, one.name)
@@ -179,7 +179,7 @@ def differing(kept: Any, held: Any, where: str = "") -> list[str]:
 def test_the_key_service_judges_after_a_restart_by_the_same_as_before(
     department: Department, tokens: Tokens, car: Car, seat: Seat, tmp_path: Path
 ) -> None:
-    """Every kind of entry of the day is kept by what came of it alone, and that is all that it changed."""
+    """Of each kind of entry, only its effect is kept, and that is all that it changed."""
     a_days_work(department, tokens, car, seat, tmp_path.parent / f"{tmp_path.name}-media")
     log, kinds = department.desk.log, set[str]()
     key = NoteKey(origin_of(log.log_id), log.public)

@@ -1,4 +1,4 @@
-"""The policy file: section 463 as the default, and ceilings that no department's file passes."""
+"""The policy file: section 463 as the default, and ceilings that no department's file may exceed."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_no_policy_file_passes_a_ceiling(old: str, new: str) -> None:
 
 
 def own_manual(text: str) -> str:
-    """The same policy as another manual's section 9.4, with its own clause of retention."""
+    """The same policy as section 9.4 of another manual, with its own clause on retention."""
     text = text.replace('manual = "463"', 'manual = "Arcadia 9.4"')
     return text.replace('[retention]\nclause = "463.8"', '[retention]\nclause = "9.4 (c)"')
 
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_policy_is_refused_in_words(document: bytes) -> None:
 
 
 def test_a_file_signed_before_zones_keeps_its_one_offset() -> None:
-    """The log holds every policy file that was ever in force, and a desk opens by reading them all."""
+    """The log contains every policy file that was ever in force, and a desk reads them all when it opens."""
     old = changed('time_zone = "America/Los_Angeles"', "#").decode()
     assert "sample_per_thousand = 10\n" in old
     for minutes, name in ((-480, "UTC-08:00"), (330, "UTC+05:30"), (0, "UTC+00:00")):
@@ -157,7 +157,7 @@ def test_a_file_signed_before_zones_keeps_its_one_offset() -> None:
 
 
 def test_no_two_times_of_a_search_read_alike_in_its_entry() -> None:
-    """The key service compares the text: it must say the time to the microsecond, and never fail."""
+    """The key service compares the texts: they must have the time to the microsecond, and never fail."""
     assert iso_text(1_790_000_000_000_000) == "2026-09-21T14:13:20Z"
     assert iso_text(1_790_000_000_000_001) == "2026-09-21T14:13:20.000001Z"
     for odd in (-1, 0, 1 << 62, -(1 << 62)):

@@ -1,4 +1,4 @@
-"""The department's small databases: private, all or nothing, and usable after a write that failed."""
+"""The department's small databases are private and atomic, and usable after a failed write."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_what_two_processes_keep_at_once_is_one_line(tmp_path: Path, table: str)
         lines, turns = len(kept.all_messages()), iter([lambda: ADDITIONS[table](other)])
 
         def other_first(statement: str) -> None:
-            if statement.startswith("BEGIN"):  # whatever was looked up before
+            if statement.startswith("BEGIN"):  # whatever was queried before
                 next(turns, lambda: None)()
 
         kept._db.set_trace_callback(other_first)

@@ -1,4 +1,4 @@
-"""The public counts of hits, tests, lists and silent sources: what the log alone gives, and no plate."""
+"""The public counts of hits, tests, lists and silent sources follow from the log alone, without plates."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_misreads_tests_and_what_sounded_are_distinguished(department: Departmen
 
 
 def test_a_planted_mismatch_is_counted_as_a_hit_until_it_is_closed(department: Department) -> None:
-    """Anyone who reads the counts between two steps learns nothing of an open alert."""
+    """Otherwise the counts between two steps would reveal something about an open alert."""
     life = [
         step("a/2", AlertEvent.TRANSCRIBED, plate="8XYZ128"),
         step("a/2", AlertEvent.ANSWERED, answer=AlertAnswer.WRONG_CHARACTER),
@@ -98,7 +98,7 @@ def test_a_planted_mismatch_is_counted_as_a_hit_until_it_is_closed(department: D
 
 @pytest.fixture(scope="module")
 def lasting(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Department]:
-    """One department for all examples: only its policy is read."""
+    """One department for all examples, which only read its policy."""
     folder = tmp_path_factory.mktemp("terms") / "copy"
     shutil.copytree(founded, folder)
     department = open_copy(folder)

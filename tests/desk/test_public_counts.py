@@ -1,4 +1,4 @@
-"""The public counts (463.5): what the log alone gives, in whole weeks; no plate, person or case."""
+"""The public counts (463.5) follow from the log alone, in whole weeks, without plates, people or cases."""
 
 from __future__ import annotations
 
@@ -119,11 +119,11 @@ def test_the_public_sees_whole_weeks_that_are_over(department: Department, token
     first = public.newest(desk)
     assert (tallied(first.accesses), first.entries) == ({"search": 1}, size)
     assert first.checkpoint == desk.log.cosigned(size)[1]
-    for _ in range(13):  # hour by hour through a day on which somebody looks something up
+    for _ in range(13):  # hour by hour through a day with look-ups
         look_up(department, department.logon("comm1"))
         clock.step(HOUR_US)
         assert public.newest(desk) is first
-        assert PublicCounts().newest(desk) == first  # a server that starts anew says no more
+        assert PublicCounts().newest(desk) == first  # a restarted server says the same
     read = department.call("transparency/read", department.logon("officer1"), NothingForm())
     assert read == first
     clock.step(7 * DAY_US)
@@ -131,7 +131,7 @@ def test_the_public_sees_whole_weeks_that_are_over(department: Department, token
 
 
 def alert(number: int, *, covert: bool) -> list[Fact]:
-    """A hit that sounded, and its answer."""
+    """A hit that sounded and its answer."""
     name = f"log/{number}"
     return [
         Fact(

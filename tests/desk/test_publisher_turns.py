@@ -1,4 +1,4 @@
-"""What threads beside each other do to the publisher: answers of witnesses that come meanwhile."""
+"""The publisher among threads: answers of witnesses may arrive at any moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sync.department.journal.publisher import WatchingWitness
 
 
 def test_a_claim_that_comes_while_the_late_ones_are_looked_at_is_kept(tmp_path: Path) -> None:
-    """It comes in a thread of its own, once its witness has answered."""
+    """It comes in its own thread when its witness answers."""
     log = Log(tmp_path, witnesses=3, quorum=1)
     claim: Future[str] = Future()
     claim.set_exception(ForkedLogError("no continuation", where="witness"))
@@ -24,7 +24,7 @@ def test_a_claim_that_comes_while_the_late_ones_are_looked_at_is_kept(tmp_path: 
         def __contains__(self, one: object) -> bool:
             log.publisher._note_late(late, claim)
             looked.append(True)
-            return False  # of witnesses that the root names no longer
+            return False  # as if the root file no longer named any
 
     entry = log.add()
     assert log.publisher.cover(entry, log.witnesses, Watchers(log.watchers)).size > entry
@@ -34,7 +34,7 @@ def test_a_claim_that_comes_while_the_late_ones_are_looked_at_is_kept(tmp_path: 
 
 
 def test_the_next_one_proves_from_what_the_witness_signed_last(tmp_path: Path) -> None:
-    """Its size is known before another one asks it: two sizes in one question would be a fork."""
+    """Its size is recorded before the next question: an outdated size would look like a fork."""
     log = Log(tmp_path)
     watcher, asking, known = log.watchers[0], log.watchers[0]._asking, list[int]()
 
@@ -53,7 +53,7 @@ def test_the_next_one_proves_from_what_the_witness_signed_last(tmp_path: Path) -
 
 
 def test_a_witness_that_is_asked_the_time_holds_no_other_call_up(tmp_path: Path) -> None:
-    """It may be away for a minute; the desk's entries have their own turn meanwhile."""
+    """It may be away for a minute; the desk must be able to make entries meanwhile."""
     log = Log(tmp_path)
     seen: list[bool] = []
     cosign = log.links[0].cosign
@@ -65,5 +65,5 @@ def test_a_witness_that_is_asked_the_time_holds_no_other_call_up(tmp_path: Path)
     log.links[0].cosign = asked  # type: ignore[method-assign]
     log.cover(log.add())
     assert log.publisher.ask_time_s(log.witnesses, log.watchers) > 0
-    assert seen == [True, False]  # a head that is kept has the turn; a time has none
+    assert seen == [True, False]  # keeping a head holds the turn; asking the time does not
     log.close()

@@ -1,4 +1,4 @@
-"""A purge is an entry of the access log, whatever came between; the days to keep are the signed policy's."""
+"""A purge is an entry of the access log, whatever interrupts it; the signed policy sets the days to keep."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_each_purged_day_is_an_entry_with_its_receipt(department: Department, se
 def test_a_day_whose_year_is_over_is_not_searched_while_its_purge_waits(
     department: Department, server: Server
 ) -> None:
-    """463.8: two people let a backlog go; until then it lies there, and only a hold may name its reads."""
+    """463.8: two people release a backlog; until then it stays, and only a hold may name its reads."""
     reads, due = department.front.reads, START_US // DAY_US - 3
     query = Query(plate="8*", since_us=0, until_us=START_US)
     days, count = reads.extent(query)
@@ -87,8 +87,8 @@ def test_a_day_whose_year_is_over_is_not_searched_while_its_purge_waits(
     with pytest.raises(FormError, match="the year of that read is over") as refused:
         reads.open(department.front.door, None, [name], ("text",))  # type: ignore[arg-type]
     assert refused.value.code == "over"
-    reads.days_of([name])  # what exists is not destroyed once it is evidence
-    with server.store.write() as connection:  # a purge that was cut off, or a row that says so
+    reads.days_of([name])  # what still exists may become evidence
+    with server.store.write() as connection:  # an interrupted purge, or a row that claims one
         connection.execute(update(days_table).where(days_table.c.day == due + 2).values(purge_started_us=1))
     assert (reads.extent(query)[0], reads.days_left_out(query)) == (days - 3, 3)
 
@@ -96,7 +96,7 @@ def test_a_day_whose_year_is_over_is_not_searched_while_its_purge_waits(
 def test_a_purge_that_began_before_the_year_was_over_is_taken_back(
     department: Department, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock that was set ahead, or a row: no search found the day, and the key was not destroyed."""
+    """A clock set ahead, or a forged row, began it: no search found the day, and its key still exists."""
     reads, day = department.front.reads, START_US // DAY_US - 3
     query = Query(plate="8*", since_us=0, until_us=START_US)
     days = reads.extent(query)[0]
@@ -115,11 +115,11 @@ def test_a_purge_that_began_before_the_year_was_over_is_taken_back(
         away.setattr(server.retention._keys, "has_store_key", has_store_key)
         with pytest.raises(KeyServiceError):
             server.retention.run()
-    assert [honest(one) for one in range(day, day + days)] == [True] * days  # nor was one destroyed
+    assert [honest(one) for one in range(day, day + days)] == [True] * days  # and none was destroyed
     assert (reads.extent(query)[0], reads.days_left_out(query)) == (days - 1, 1)
     assert server.retention.run() == []
     assert (reads.extent(query)[0], reads.days_left_out(query)) == (days, 0)
-    with server.store.write() as connection:  # a purge that ends while they are counted
+    with server.store.write() as connection:  # a purge ends while the days are counted
         connection.execute(update(days_table).where(days_table.c.day == day).values(purged_us=1))
     assert reads.days_left_out(query) == 0
 
@@ -170,7 +170,7 @@ def test_a_desk_of_the_running_server_is_the_same_desk(department: Department, s
 def test_a_key_of_a_day_gone_by_that_is_not_whole_is_purged_and_found_by_verify(
     department: Department, server: Server, content: bytes | None
 ) -> None:
-    """One that cannot be destroyed is named, and the others go."""
+    """A key that cannot be destroyed is named, and the others are destroyed."""
     department.clock.us = START_US + 364 * DAY_US
     purged = server.retention.run(through=START_US // DAY_US)[0].day
     store, forgotten = department.home.path / "keys" / "store", purged - 30
@@ -190,7 +190,7 @@ def test_a_key_of_a_day_gone_by_that_is_not_whole_is_purged_and_found_by_verify(
 
 
 def test_the_days_to_keep_are_those_of_the_signed_policy(department: Department, server: Server) -> None:
-    """Another department keeps sixty days; a file that no one signed purges nothing."""
+    """Another department keeps reads for sixty days; an unsigned file purges nothing."""
     assert keep_days_of(department.home) == 365
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n")
     text = text.replace('manual = "463"', 'manual = "9.4"').replace(
@@ -211,7 +211,7 @@ def test_the_days_to_keep_are_those_of_the_signed_policy(department: Department,
 
 
 def test_an_adoption_that_a_crash_cut_off_is_finished_by_the_same_command(department: Department) -> None:
-    """The entry was made and the files were not written: adopting again writes them, and enters nothing."""
+    """The entry was made but the files were not written: adopting again writes them and enters nothing."""
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n")
     document = text.replace("lock_minutes = 30", "lock_minutes = 10").encode()
     root = department.new_root(policy_version=3, policy_digest=policy_digest(document))
@@ -226,7 +226,7 @@ def test_an_adoption_that_a_crash_cut_off_is_finished_by_the_same_command(depart
 def test_a_purge_that_a_backup_undid_is_repeated_and_verifies(
     department: Department, server: Server, tmp_path: Path
 ) -> None:
-    """Of both days at once, for their keys are gone; a third one, due that day, has its own turn."""
+    """Both days at once, for their keys are destroyed; a third, due that day, has its own purge."""
     front = front_of(server)
     assert front is not None
     daily.run(front, server.retention)
@@ -258,7 +258,7 @@ def test_a_purge_that_a_backup_undid_is_repeated_and_verifies(
 def test_a_repeat_of_a_purge_that_the_log_does_not_have_is_named(
     department: Department, server: Server, tmp_path: Path
 ) -> None:
-    """As who has the log's key can sign it, to do without an entry."""
+    """A person with the log's key can sign one to avoid an entry."""
     department.clock.us = START_US + 364 * DAY_US
     none = Purged(day="2026-09-18", reads=1, elements=1, clause="463.8", purged_us=1, receipt=bytes(32))
     forged = StoreRetention(
@@ -281,7 +281,7 @@ def test_a_repeat_of_a_purge_that_the_log_does_not_have_is_named(
 
 
 def test_an_entry_of_a_purge_destroys_no_day_before_its_end(department: Department, server: Server) -> None:
-    """Who can write the log cannot have a day of receipt destroyed by it."""
+    """So a person who can write to the log cannot use it to destroy a day of receipt."""
     early = Purged(day="2026-09-18", reads=1, elements=1, clause="463.8", purged_us=1, receipt=bytes(32))
     server.first_purge = lambda _day: early
     assert server.retention.run() == []

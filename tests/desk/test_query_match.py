@@ -1,4 +1,4 @@
-"""What a query matches, at each bound."""
+"""What a query matches, at each of its limits."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_two_plates_with_wildcards_can_be_one_where_some_plate_fits_both(
 
 
 def test_wildcards_cost_no_more_the_more_there_are() -> None:
-    """An expression of them tries each split of the text: this one would take longer than any test."""
+    """A regular expression would try each split of the text, and take longer than any test."""
     assert not query_match.can_be_one("*A" * 40, "A" * 39 + "B" * 39)
 
 

@@ -1,4 +1,4 @@
-"""Redress: anyone may ask, the administrator sees it waiting and answers; a stranger cannot fill the log."""
+"""Redress: anyone may ask, the administrator sees and answers it, and strangers cannot fill the log."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_an_earlier_policy_reports_that_no_role_may_answer(department: Departmen
 
 
 def on_paper(department: Department, days: int = 10) -> PaperForm:
-    """A paper form that came so many days ago."""
+    """Enter a paper form that arrived this many days ago."""
     return PaperForm(
         about=FORM.about,
         contact="415 S.  Ivy Avenue",

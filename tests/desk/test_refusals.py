@@ -1,4 +1,4 @@
-"""Each refusal of the desk has a test; and those that one forged call each reaches, as a table."""
+"""Each refusal of the desk has a test; those that a single forged call reaches are in a table here."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_session_locks_and_its_day_ends_by_their_codes(department: Department)
 def test_an_account_that_was_removed_opens_nothing_by_a_session_that_survived(
     department: Department, tokens: Tokens
 ) -> None:
-    """The second line: were the session still open, the account is asked for too."""
+    """A second line of defense: even in an open session, the account is checked."""
     token = tokens("comm1")
     known = dict(department.desk.book.sessions.open)
     gone = account(user="comm1", roles=(), active=False)
@@ -146,7 +146,7 @@ def test_without_a_reviewer_who_did_not_search_the_audit_says_so(
     (number,) = look_daily(department.front)
     opened = department.desk.log.entry(number).note
     assert isinstance(opened, FindingOpened)
-    assert opened.reviewer == ""  # it waits for one
+    assert opened.reviewer == ""  # it waits for a reviewer
     assert code_of(department, "audit/run", tokens("super"), PeriodForm()) == "no-reviewer"
 
 
@@ -164,13 +164,13 @@ def test_the_person_a_finding_is_about_does_not_close_it(department: Department,
     assert code_of(department, "audit/close", tokens("reviewer1"), close) == "own-finding"
 
 
-# --- the second half of a compound check, and "the world may have changed"
+# --- second halves of compound checks, and checks of what may have changed
 
 
 def test_the_officer_who_asked_is_not_the_second_person_of_the_search_that_answers(
     department: Department, tokens: Tokens
 ) -> None:
-    """463.5 (a): a dispatcher asks through the queue, another proposes the search; the first cannot agree."""
+    """463.5 (a): a dispatcher makes a request, another proposes the search; the first cannot approve it."""
     wide = replace(department.plate("8XY*"), since_us=department.clock.us - DAY_US)
     asked = department.call("inquiry/request", tokens("disp1"), AskForm(query=wide, ground=GROUND))
     assert isinstance(asked, Entered)
@@ -185,7 +185,7 @@ def test_the_officer_who_asked_is_not_the_second_person_of_the_search_that_answe
 def test_a_request_approved_before_the_policy_changed_is_held_against_the_new_one(
     department: Department, tokens: Tokens
 ) -> None:
-    """463.6: the gate is asked again when something leaves, not only when it was asked for."""
+    """463.6: the gate is checked again when something leaves, not only when it is requested."""
     scope = Scope(
         plates=("8XYZ123",),
         since_us=department.clock.us - 9 * DAY_US,
@@ -241,7 +241,7 @@ def test_an_older_training_that_is_entered_later_does_not_replace_the_newest() -
     trainings.apply(done(20 * DAY_US, TOPICS))
     trainings.apply(done(10 * DAY_US, ()))
     assert trainings.newest["comm1"].held_us == 20 * DAY_US
-    trainings.apply(done(20 * DAY_US, ("equipment",)))  # entered again: the correction counts
+    trainings.apply(done(20 * DAY_US, ("equipment",)))  # entered again, and the correction counts
     assert trainings.newest["comm1"].topics == ("equipment",)
 
 
@@ -258,7 +258,7 @@ def test_a_training_in_fewer_topics_than_the_policy_asks_is_none(department: Dep
 def test_who_leaves_between_the_approval_and_the_act_takes_it_along_and_no_act_back(
     department: Department, tokens: Tokens
 ) -> None:
-    """What was made stays approved by whom it was; a word not yet used ends with its person."""
+    """What was made stays approved; an approval not yet used ends when its person leaves."""
     form = account(user="pup", roles=(Role.DISPATCHER,))
     made = department.call("user/set", tokens("chief"), replace(form, propose=True))
     assert isinstance(made, Entered)
@@ -303,7 +303,7 @@ def test_forms_of_other_calls_and_periods_of_no_time_are_refused(
     assert code_of(department, "training/record", tokens("super"), old) == "training-date"
 
 
-NAMED = {"user password", "user login", "change mine"}  # of every person
+NAMED = {"user password", "user login", "change mine"}  # for every person
 OF_ADMINISTRATORS = {"user first", "user hand-over", "grant list", "hotlist add", "enroll"}
 """Named by refusals of calls that only people with these commands make, and before there is a desk."""
 OF_HOLDERS = {"hold list"}
@@ -311,7 +311,7 @@ OF_HOLDERS = {"hold list"}
 
 
 def test_a_refusal_names_a_command_only_to_people_who_may_run_it() -> None:
-    """A dispatcher was told to run a command of the server."""
+    """A dispatcher was once asked to run a command of the server."""
     found = set()
     for path in (Path(operations.__file__).parent).rglob("*.py"):
         for cure in re.findall(r'cure=f?"([^"]*)"', path.read_text(encoding="utf-8")):

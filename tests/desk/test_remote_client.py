@@ -1,4 +1,4 @@
-"""A dispatcher's command at a desk elsewhere: over HTTPS with a token, the home out of reach."""
+"""A dispatcher's commands at a remote desk: over HTTPS with a token, without access to the home."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_search_over_the_wire_is_the_search_at_the_desk(department: Department
 def test_every_call_answers_or_refuses_over_the_wire_as_it_does_here(
     department: Department, url: str, tokens: Tokens
 ) -> None:
-    """The client knows every form, answer and refusal of the table."""
+    """So the client knows every form, answer and refusal in the table."""
     compared = 0
     with session(department, url, "super") as desk:
         for name, form in forms(department).items():
@@ -171,7 +171,7 @@ def test_a_desk_that_does_not_answer_or_answers_nonsense_is_said_in_one_line(url
 def test_a_search_that_the_key_service_did_not_answer_is_one_entry_however_often_it_is_sent(
     department: Department, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second entry by the same signature would open nothing, and `verify` would name it for ever."""
+    """A second entry with the same signature would open nothing, and `verify` would name it forever."""
 
     def away(*_asked: object) -> None:
         raise KeyServiceError("no answer: ConnectError", where="key service")
@@ -197,7 +197,7 @@ def test_a_search_that_the_key_service_did_not_answer_is_one_entry_however_often
         codes.append(getattr(stopped.value, "code", ""))
     assert codes == ["", "sent-before", "sent-before"]
     assert len([one for one in log.entries() if isinstance(one.note, Access)]) == len(entries) + 1 == 2
-    answer = department.call("inquiry/run", token, form)  # made again, it is another call
+    answer = department.call("inquiry/run", token, form)  # made again, this is another call
     assert isinstance(answer, Answer)
     assert problems(department) == ()
 
@@ -236,7 +236,7 @@ def test_what_the_desk_lacks_ends_every_command_with_status_3_and_what_to_do(
     said: tuple[str, ...],
     words: tuple[str, ...],
 ) -> None:
-    """1 says that a check found something wrong."""
+    """Status 1 means that a check found something wrong."""
     monkeypatch.setenv(clients.URL, url)
     with session(department, url, "super") as desk:
         monkeypatch.setenv(clients.TOKEN, desk._token.text())
@@ -271,7 +271,7 @@ def test_accounts_and_training_are_set_at_the_server_without_its_home(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    """user set keeps what is not given; training record names the policy in force by itself."""
+    """`user set` keeps what is not given; `training record` adds the policy in force."""
     monkeypatch.setenv("DEPARTMENT_HOME", str(tmp_path / "out of reach"))
     monkeypatch.setenv(clients.URL, url)
 
@@ -321,17 +321,17 @@ def test_what_is_no_role_and_no_host_is_misuse_and_leaves_nothing(
     assert not (tmp_path / "home").exists()
 
 
-AT_THE_MACHINE = {  # ceremonies, services, and what reads the machine's own files
+AT_THE_MACHINE = {  # ceremonies, services, and commands that read the machine's files
     ("init",), ("serve",), ("verify",), ("purge",), ("health",), ("controls",), ("clauses",), ("api",),
     ("user", "first"), ("incident", "examine"), ("incident", "import"), ("move",),
 }  # fmt: skip
-DONE_ONCE = {  # what is done once is done
+DONE_ONCE = {  # can be done only once
     "no-access", "known-user", "second-person", "disputed", "proposed", "recorded", "on-list",
 }  # fmt: skip
 
 
 def commands_elsewhere() -> list[tuple[tuple[str, ...], str]]:
-    """(words, example) of each command that a person types at a laptop of their own."""
+    """Yield (words, example) for each command that a person types at their own laptop."""
     found = [(words, verb.example) for words, verb in verbs(PROGRAM) if words not in AT_THE_MACHINE]
     return [(words, example) for words, example in found if words[0] not in {"keys", "witness"}]
 
@@ -359,7 +359,7 @@ def test_no_command_of_a_person_asks_for_the_home_where_the_desk_is_elsewhere(
         assert str(away) not in said, words
         asked += "does not answer" in said
     assert asked > 80
-    for line in (["health"], ["enroll", "--list"], ["verify"]):  # no other home is to be founded for these
+    for line in (["health"], ["enroll", "--list"], ["verify"]):  # these must not found another home
         assert main(line) == 2
         said = capsys.readouterr().err
         assert ("own machine: run it there" in said, "init" in said) == (True, False)

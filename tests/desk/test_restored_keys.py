@@ -1,4 +1,4 @@
-"""The store comes back from an older backup beside a key service on another machine: reads keep their day."""
+"""After the store is restored from an older backup, with a remote key service, reads keep their day."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def unit(department: Department, server: Server, tmp_path: Path) -> Iterator[Joi
 
 
 class EarlierKeys:
-    """A key service elsewhere of before it kept what it sealed for which day."""
+    """A remote key service of a version that did not record what it sealed for which day."""
 
     def __init__(self, keys: ReceivingKeys, today: int) -> None:
         self._keys, self._today = keys, today
@@ -60,7 +60,7 @@ class EarlierKeys:
 
 
 class AwayKeys(EarlierKeys):
-    """A key service elsewhere that gives no answer."""
+    """A remote key service that does not answer."""
 
     def open_and_reseal(self, *_: Any) -> list[Kept]:
         raise KeyServiceAwayError("no answer")
@@ -75,8 +75,9 @@ def test_reads_that_come_again_keep_their_day_with_a_key_service_elsewhere(
     tmp_path: Path,
     is_earlier: bool,
 ) -> None:
-    """463.8: it seals for a day gone by what it sealed for that day, and a read of none that it knows is of
-    today."""
+    """463.8: it seals for a past day only what it sealed for that day before; an unknown read belongs to
+    today.
+    """
     front = front_of(server)
     assert front is not None
     keys = server.receiver._arrival._keys = elsewhere[0]
@@ -88,7 +89,7 @@ def test_reads_that_come_again_keep_their_day_with_a_key_service_elsewhere(
     before = received(server)
     restore()
     front.close()
-    front = front_of(server)  # the server starts again
+    front = front_of(server)  # the server restarts
     assert front is not None
     department.clock.step(3 * DAY_US)
     assert server.time.accept(department.clock.us)
@@ -101,7 +102,7 @@ def test_reads_that_come_again_keep_their_day_with_a_key_service_elsewhere(
     expected = {day: 0, today: 4} if is_earlier else {day: before[day]["text"], today: 1}
     assert {one: after.get(one, {}).get("text", 0) for one in expected} == expected
     report = Checker(server.store, server.keys, server.packs, server.home.log_key().public_key()).run()
-    assert [one for one in report.problems if "vouch" not in one] == []  # of the department's own reads
+    assert [one for one in report.problems if "vouch" not in one] == []  # about the department's own reads
     front.close()
 
 
@@ -115,7 +116,7 @@ def test_reads_of_two_days_keep_their_own_in_whatever_order_they_come_again(
     tmp_path: Path,
     second_first: bool,
 ) -> None:
-    """The log's counts do not say which unit's reads came on which of them; the key service knows."""
+    """The log's counts do not show which unit's reads came on which day; the key service knows."""
     other = Joined(tmp_path / "other", server, "car 13", time_source=SteppedTime(department.clock.us))
     department.front.send_down()
     daily.list_units(department.front)
@@ -130,7 +131,7 @@ def test_reads_of_two_days_keep_their_own_in_whatever_order_they_come_again(
     other.add(2)
     server.receiver._arrival._keys = AwayKeys(keys, day)  # type: ignore[assignment]
     with pytest.raises(LinkError, match="cannot store now"):
-        converse(other, server)  # its leaves are of the first day, its content of the second
+        converse(other, server)  # leaves on the first day, content on the second
     server.receiver._arrival._keys = keys
     next_day(department, server, front)
     converse(other, server)
@@ -138,7 +139,7 @@ def test_reads_of_two_days_keep_their_own_in_whatever_order_they_come_again(
     before = received(server)
     restore()
     front.close()
-    server.store._days.clear()  # as it starts again
+    server.store._days.clear()  # as after a restart
     front = front_of(server)
     assert front is not None
     department.clock.step(3 * DAY_US)
@@ -158,7 +159,7 @@ def test_reads_of_two_days_keep_their_own_in_whatever_order_they_come_again(
 def test_a_key_service_of_another_day_stops_the_delivery_and_loses_nothing(
     department: Department, server: Server, unit: Joined, tmp_path: Path, ahead: int
 ) -> None:
-    """The unit keeps its reads, and whoever looks learns that two clocks differ."""
+    """The unit keeps its reads, and people learn that two clocks differ."""
 
     def clock() -> int:
         return department.clock.us + ahead * DAY_US

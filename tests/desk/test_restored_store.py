@@ -1,4 +1,4 @@
-"""The store comes back from an older backup: reads keep their day, and what is lost for good is entered."""
+"""After the store is restored from an older backup, reads keep their day and permanent losses are entered."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def unit(department: Department, server: Server, tmp_path: Path) -> Iterator[Joi
 def test_reads_that_come_again_after_a_restore_keep_their_day_of_receipt(
     department: Department, server: Server, unit: Joined, tmp_path: Path
 ) -> None:
-    """463.8: a year from the first receipt. Those of the day of the restore have none yet."""
+    """463.8: a year from first receipt. Reads that first come on the day of the restore get that day."""
     front = front_of(server)
     assert front is not None
     restore = backed_up(server, tmp_path / "backup.db")
@@ -92,7 +92,7 @@ def test_reads_that_come_again_after_a_restore_keep_their_day_of_receipt(
 
 
 def test_reads_whose_day_of_receipt_was_purged_do_not_come_back(server: Server, unit: Joined) -> None:
-    """The unit hears that they came, and may purge them."""
+    """The unit learns that they were received, and may purge them."""
     server.counted = lambda _log, _sequence, _name: PURGED
     before = received(server)
     unit.add(2)
@@ -107,7 +107,7 @@ def test_reads_whose_day_of_receipt_was_purged_do_not_come_back(server: Server, 
 
 
 def test_what_a_unit_sends_again_waits_for_the_key_of_its_day(server: Server, unit: Joined) -> None:
-    """A new key would hide that the day's key is lost."""
+    """A new key would hide the loss of the day's key."""
     lost = server.time() // DAY_US - 3
     server.counted = lambda _log, _sequence, _name: lost
     unit.add(1)
@@ -119,7 +119,7 @@ def test_what_a_unit_sends_again_waits_for_the_key_of_its_day(server: Server, un
 def test_reads_that_could_not_be_stored_at_first_keep_their_day_when_they_come_once_more(
     department: Department, server: Server, unit: Joined, tmp_path: Path
 ) -> None:
-    """Each try of the unit would use up the places of that day, and the year would begin again after all."""
+    """Otherwise each try would use up places of that day, and the year would start over after all."""
     front = front_of(server)
     assert front is not None
     restore = backed_up(server, tmp_path / "backup.db")
@@ -144,7 +144,7 @@ def test_reads_that_could_not_be_stored_at_first_keep_their_day_when_they_come_o
             converse(unit, server)
     key.with_suffix(".away").rename(key)
     front.close()
-    front = front_of(server)  # ... and once more: its records are here by now, and their content is not
+    front = front_of(server)  # ... and again: its records are now here, but not their content
     assert front is not None
     assert mark.exists()
     converse(unit, server)
@@ -164,7 +164,7 @@ def test_reads_that_could_not_be_stored_at_first_keep_their_day_when_they_come_o
 
 @pytest.fixture
 def poorer(department: Department, server: Server, unit: Joined, tmp_path: Path) -> Iterator[DeskContext]:
-    """The running desk of a store that was restored, whose unit is gone: what came since is lost for good."""
+    """A running desk on a restored store whose unit is gone, so that what came since is lost for good."""
     front = front_of(server)
     assert front is not None
     restore = backed_up(server, tmp_path / "backup.db")
@@ -179,7 +179,7 @@ def poorer(department: Department, server: Server, unit: Joined, tmp_path: Path)
 
 
 def _days_verify(department: Department, server: Server) -> tuple[list[str], list[str]]:
-    """What `verify` says of the days of receipt: (wrong, not checked)."""
+    """What `verify` says about the days of receipt: (wrong, not checked)."""
     key = server.home.log_key().public_key()
     reported = Checker(server.store, server.keys, server.packs, key).run().reported
     covered, log = covered_by(department), department.desk.log
@@ -191,7 +191,7 @@ RESTORED = RestoreForm(backup="2026-11-29", reason="the disk of the server faile
 
 
 def _restored(department: Department) -> RestoreForm:
-    """As the command names it once it was asked without a digest."""
+    """The losses as the command names them when it is called without a digest."""
     return replace(RESTORED, lost=digest_of_losses(department.front.lacking()))
 
 
@@ -250,7 +250,7 @@ def test_who_names_no_losses_hears_what_they_are(department: Department, poorer:
 def test_what_goes_missing_after_the_second_person_agreed_is_not_entered(
     department: Department, server: Server, poorer: DeskContext
 ) -> None:
-    """Who proposes a restore cannot remove more before it is entered."""
+    """So the person who proposes a restore cannot remove more before it is entered."""
     form = _restored(department)
     proposed = department.call("restore/enter", department.logon("chief"), replace(form, propose=True))
     assert isinstance(proposed, Entered)
@@ -276,7 +276,7 @@ def test_the_backup_of_a_day_to_come_is_none(department: Department, poorer: Des
 def test_reads_that_come_after_a_restore_was_entered_are_not_wrong(
     department: Department, server: Server, unit: Joined, poorer: DeskContext
 ) -> None:
-    """A unit that was off sends again what had been given up for lost."""
+    """A unit that was off sends again what was considered lost."""
     department.two_hands("restore/enter", department.logon("chief"), _restored(department), second="super")
     unit.add(1)
     converse(unit, server)
@@ -286,7 +286,7 @@ def test_reads_that_come_after_a_restore_was_entered_are_not_wrong(
 def test_a_store_that_is_no_older_than_the_log_gives_no_day_gone_by(
     department: Department, server: Server, unit: Joined, tmp_path: Path
 ) -> None:
-    """Else what comes late would take the place of what was removed."""
+    """Otherwise late reads could replace removed ones."""
     front = front_of(server)
     assert front is not None
     unit.add(2)
@@ -299,7 +299,7 @@ def test_a_store_that_is_no_older_than_the_log_gives_no_day_gone_by(
 
 
 def test_losses_that_were_not_counted_so_are_named(department: Department, poorer: DeskContext) -> None:
-    """An entry that claims more than was counted would make room for other losses."""
+    """An entry that claims more than was counted would cover up other losses."""
     counted = CountedDays()
     for entry in department.desk.log.entries(kinds=KINDS):
         counted.apply(entry)
@@ -323,7 +323,7 @@ def test_losses_that_were_not_counted_so_are_named(department: Department, poore
 def test_a_department_that_was_restored_ends_clean(
     department: Department, server: Server, unit: Joined, tmp_path: Path
 ) -> None:
-    """Backup; then reads, a person, a revocation and a purge; restore, start, sync, and one entry."""
+    """A backup; then reads, a person, a revocation and a purge; restore, start, sync, and one entry."""
     other = Joined(tmp_path / "other", server, "car 13", time_source=SteppedTime(department.clock.us))
     front = front_of(server)
     assert front is not None
@@ -362,7 +362,7 @@ def test_a_department_that_was_restored_ends_clean(
 
 
 def _wrong(department: Department, server: Server) -> list[str]:
-    """All that `verify` calls wrong, in the store and the log."""
+    """All that `verify` reports as wrong, in the store and the log."""
     key = server.home.log_key().public_key()
     report = Checker(server.store, server.keys, server.packs, key).run()
     covered, log = covered_by(department), department.desk.log

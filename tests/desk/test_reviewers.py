@@ -1,4 +1,4 @@
-"""What a sole administrator can do to a reviewer: nothing that ends the review (463.5 (c))."""
+"""A sole administrator cannot end the review by acting against the reviewer (463.5 (c))."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REMOVED = AccountForm(
 
 
 def misused(department: Department, user: str = "comm1") -> int:
-    """The finding of five searches for one plate."""
+    """The finding about five searches for one plate."""
     token = department.logon(user)
     for _ in range(5):
         run = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
@@ -80,7 +80,7 @@ def test_a_reviewer_who_is_removed_while_findings_wait_is_a_finding_itself(depar
 
 
 def test_without_any_reviewer_findings_are_opened_and_wait(department: Department) -> None:
-    """Removed before anything happened: no finding of the removal, and none of the rest is lost."""
+    """If they were removed at the start, there is no finding about that, and no other finding is lost."""
     department.call("user/set", department.logon("chief"), REMOVED)
     assert look_daily(department.front) == []
     token = department.logon("comm1")
@@ -90,7 +90,7 @@ def test_without_any_reviewer_findings_are_opened_and_wait(department: Departmen
     (number,) = look_daily(department.front)
     note = department.desk.log.entry(number).note
     assert isinstance(note, FindingOpened)
-    assert note.reviewer == "chief"  # not concerned, and no person's reviewer was removed for it
+    assert note.reviewer == "chief"  # not involved, and no reviewer was removed for this
     department.call("audit/close", department.logon("chief"), closing(number))
 
 
@@ -115,7 +115,7 @@ def test_a_person_named_in_a_finding_does_not_take_it_over(department: Departmen
 
 
 def named(department: Department, form: int = NEWEST_FORM) -> list[str]:
-    """What `verify` says of findings, in a log of that form."""
+    """What `verify` says about findings, in a log of that form."""
     folded = FoldedLog(())
     first, *others = department.desk.log.entries()
     assert isinstance(first.note, AccessLogOpened)
@@ -125,7 +125,7 @@ def named(department: Department, form: int = NEWEST_FORM) -> list[str]:
 
 
 def opened(department: Department, **changes: Any) -> FindingOpened:
-    """A finding as the desk would open it, but for these changes."""
+    """A finding as the desk would open it, except for these changes."""
     note = FindingOpened(
         detector="burst",
         about="comm1",

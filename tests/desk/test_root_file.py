@@ -1,4 +1,4 @@
-"""The root file: two of three offices, versions that only rise, rotations as named cases."""
+"""The root file: two of three offices, strictly rising versions, rotations as named cases."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_damaged_file_is_refused_and_never_crashes(at: int, bit: int, cut: boo
 
 @pytest.mark.parametrize("name", ["ca", "command", "log"])
 def test_a_key_that_was_swapped_in_the_home_opens_no_desk(department: Department, name: str) -> None:
-    """Root puts another key in the place of one that the root file names."""
+    """Root replaces a key that the root file names."""
     home = department.home
     if name == "ca":
         Authority.create(home.authority, "forged")
@@ -215,7 +215,7 @@ def renamed(keys: tuple[str, ...], name: str) -> tuple[str, ...]:
 
 
 def ending_in_plus(count: int) -> tuple[RootWitness, ...]:
-    """Witnesses whose keys end in the sign that divides the parts of a key's line."""
+    """Witnesses whose keys end in the character that separates the parts of a key's line."""
     made: list[RootWitness] = []
     for seed in range(10_000):
         key = Ed25519PrivateKey.from_private_bytes(seed.to_bytes(32, "big"))

@@ -1,4 +1,4 @@
-"""Rules of the desk by themselves: what the whole desk reaches only by way of something else."""
+"""Rules of the desk on their own, for cases that the whole desk reaches only indirectly."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_an_incident_is_settled_by_two_different_people() -> None:
 def test_words_on_an_incident_are_none_on_another_of_the_same_number(other: dict[str, Any]) -> None:
     state, another = Settled(), replace(INCIDENT, **other)
     state.apply(settled(3, "ann", second=False))
-    assert to_settle(state, another, PEOPLE, "ann", "a cloned card") is False  # exchanged between the words
+    assert to_settle(state, another, PEOPLE, "ann", "a cloned card") is False  # replaced between the two
     state.apply(settled(3, "ben", second=True))
     assert to_settle(state, another, PEOPLE, "ben", "a cloned card") is False
     assert state.words(another, PEOPLE) == (None, None)

@@ -1,4 +1,4 @@
-"""The rules of alerts, each alone and at its limit."""
+"""The rules of alerts, each alone and at its limits."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_covert_alert_is_for_its_recipients_alone(
 
 @pytest.mark.parametrize(("user", "told"), [("ann", True), ("cat", False), ("dan", False)])
 def test_who_made_a_covert_entry_knows_its_alert_once_it_fell_to_them(user: str, told: bool) -> None:
-    """By a step of their own; a step in the name of another shows that person nothing."""
+    """Through their own step; a step in another person's name shows that person nothing."""
     states = alerts(
         known("a", recipients=("ben",)), step("a", AlertEvent.VIEWED, "ann"), step("a", ANSWERED, "cat")
     )
@@ -99,7 +99,7 @@ def test_a_source_goes_silent_once_people_rejected_too_many_of_enough_hits(
 
 
 def test_what_units_received_by_an_earlier_versions_rule_follows_from_the_log() -> None:
-    """It counted misreadings against their source, and one person muted it."""
+    """That version counted misreadings against their source, and one person could mute it."""
     folded = FoldedLog(())
     folded._book = DeskState(rules=POLICY)
     wrong = AlertAnswer.WRONG_CHARACTER
@@ -121,7 +121,7 @@ def test_alerts_are_found_by_number_or_name_and_the_loud_and_old_come_first() ->
         known("c", raised_us=NOW_US - 5),
         known("d"),
         step("d", CLOSED_STEP, outcome=Outcome.NO_STOP),
-        known("b", raised_us=7),  # known already
+        known("b", raised_us=7),  # already known
     )
     assert [row.number for row in made.open()] == [2, 1, 0]
     by_number, by_name = made.find("1"), made.find("b")
@@ -201,7 +201,7 @@ def test_sources_and_verifiers_are_counted_by_what_people_found() -> None:
         step("c", ANSWERED, answer=cannot),
         known("d", entry=b"e4"),
         known("m", entry=b"e6"),
-        step("m", ANSWERED, answer=AlertAnswer.WRONG_CHARACTER),  # the camera's error
+        step("m", ANSWERED, answer=AlertAnswer.WRONG_CHARACTER),  # an error of the camera
         known("s", entry=b"e7"),
         step("s", ANSWERED, answer=AlertAnswer.WRONG_STATE),
         known("t", entry=b"e8"),

@@ -1,4 +1,4 @@
-"""The rules of audits, each alone and at its limit."""
+"""The rules of audits, each alone and at its limits."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_accesses_are_picked_by_time_person_purpose_plate_and_number(
     ],
 )
 def test_an_audit_of_a_plate_finds_each_search_that_lists_it(searched: str, listed: bool) -> None:
-    """Who asks who looked for a vehicle is shown who did so by wildcards, or by a misreading, too."""
+    """The question who looked for a vehicle covers searches by wildcards or by a misread plate."""
     rows = requests_of([access(1, "ann", plate=searched)])
     assert bool(audit.pick(rows, replace(WANTED, plate="8XYZ123"))) is listed
 

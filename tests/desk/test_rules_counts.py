@@ -1,4 +1,4 @@
-"""The public counts: what each fact of the log adds, and to which figure."""
+"""The public counts: what each fact in the log adds to which figure."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_hits_are_counted_by_what_people_found() -> None:
         step("b", ANSWERED, AlertAnswer.WRONG_CHARACTER.value),
         step("c", ANSWERED, AlertAnswer.NOT_THIS_VEHICLE.value),
         step("d", TYPED),
-        step("x", ANSWERED, AlertAnswer.CONFIRMED.value),  # of an alert that the log does not know
+        step("x", ANSWERED, AlertAnswer.CONFIRMED.value),  # for an alert that the log does not have
     ).hits
     assert found == Hits(
         raised=4, silent=1, covert=1, answered=3, misreads=2, other_vehicle=1, tests=0, tests_caught=0,

@@ -1,4 +1,4 @@
-"""The rules of emergency searches and of who judges them, each alone and at its limit."""
+"""The rules of emergency searches and of who judges them, each alone and at its limits."""
 
 from __future__ import annotations
 

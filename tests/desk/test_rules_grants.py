@@ -1,4 +1,4 @@
-"""The rules of grants, each alone and at its limit."""
+"""The rules of grants, each alone and at its limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of holds, each alone and at its limit."""
+"""The rules of holds, each alone and at its limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sync.department.journal.second_hands import SecondHands
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call, Role
 
-READS = tuple(read_name(bytes(32), at) for at in range(1001))  # one more than a hold may have
+READS = tuple(read_name(bytes(32), at) for at in range(1001))  # one more than a hold may contain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def test_a_hold_says_what_it_holds_on_which_ground_for_whom(form: dict[str, Any]
 
 
 def held(*notes: tuple[str, Note]) -> Holds:
-    """The hold 0, placed by ann after her access 7, and what followed."""
+    """Hold 0, placed by ann after her access 7, and what followed."""
     made = Holds()
     placed = HoldPlaced(access=7, reads=READS[:2], ground="discovery", authority="DA", number="1")
     for at, (user, note) in enumerate((("ann", placed), *notes)):
@@ -80,7 +80,7 @@ RELEASED = ("ben", HoldReleased(hold=0, access=9, evidence_item="E-1", asked_by=
 
 
 def words(at_us: int, *roles: Role) -> SecondHands:
-    """Ann's word for the release of hold 0, by the roles that she kept since."""
+    """Ann's decision to release hold 0, given the roles that she has kept since."""
     word = SignedDecision(user="ann", at_us=at_us, roles=roles)
     return SecondHands(asked_release={0: word}, permits={Call.HOLD_RELEASE.value: (Role.CCAT_SUPERVISOR,)})
 
@@ -130,7 +130,7 @@ def test_a_hold_that_was_never_exported_ends_without_a_number_and_for_a_reason()
     refused("second-person", holds.to_release, made, 0, "", "ann", "ann")
     assert code_of(holds.to_release, made, 0, "", "ann", "ben") == ""
     refused("not-booked", holds.to_release, made, 0, "E-1", "ann", "ben")
-    made.apply(entry(6, *EXPORTED))  # the word ends with it
+    made.apply(entry(6, *EXPORTED))  # this ends the decision
     assert holds.asked_by(made, 0, SAID, NOW_US) == ""
     refused("not-booked", holds.to_ask_release, made, 0, "", "", "of another car")
     refused("not-booked", holds.to_release, made, 0, "", "ann", "ben")

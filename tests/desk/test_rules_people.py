@@ -1,4 +1,4 @@
-"""The rules of people, each alone and at its limit."""
+"""The rules of people, each alone and at its limits."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_an_account_says_who_it_is_for(asked: dict[str, Any], code: str) -> None
         (account("pup", keys=(b"3",)), ""),
         (account("pup", active=False, keys=(b"1",)), ""),
         (account("ann", keys=(b"1",)), ""),
-        (account("pup", keys=(b"2",)), ""),  # its holder is gone
+        (account("pup", keys=(b"2",)), ""),  # its holder has left
     ],
 )
 def test_an_ssh_key_is_one_persons(wanted: AccountSet, code: str) -> None:
@@ -158,7 +158,7 @@ def test_a_new_credential_needs_a_second_person_unless_the_account_is_new() -> N
 
 def test_a_person_who_ever_could_approve_ends_the_first_day() -> None:
     roster = accounts(("chief", account("ann", Role.CCAT_SUPERVISOR)), ("chief", credential("ann")))
-    assert not people.has_approvers(POLICY, roster, "chief")  # the password was another's
+    assert not people.has_approvers(POLICY, roster, "chief")  # another person set the password
     alone = acts_alone(POLICY, roster, Signers(), "chief")
     with pytest.raises(DeskRefusal, match="no other person may approve this") as refused:
         demand_someone(POLICY, accounts(), "chief", "com", 0, alone=alone)
@@ -194,9 +194,9 @@ def test_the_log_shows_by_whose_hands_an_account_came_about() -> None:
     roster = accounts(
         ("chief", used),
         ("chief", account("pup", Role.OFFICER)),
-        ("chief", credential("pup")),  # the first one came with the account
+        ("chief", credential("pup")),  # the first credential, made with the account
         ("chief", credential("pup")),
-        ("chief", account("pup", Role.OFFICER)),  # nothing gained
+        ("chief", account("pup", Role.OFFICER)),  # no gain
         ("chief", replace(used, about="x")),
         ("chief", account("pup", Role.OFFICER, Role.CCAT)),
         ("chief", used),
@@ -216,7 +216,7 @@ def test_the_log_shows_by_whose_hands_an_account_came_about() -> None:
         (13, "eve", "", "account"),
     ]
     assert [(one.entry, one.by) for one in roster.removed_reviewers] == [(10, "eve"), (12, "eve")]
-    assert "pup" in roster.fresh  # came back: a new credential belongs to that
+    assert "pup" in roster.fresh  # came back, which includes a new credential
     assert roster.ever_roles["pup"] == {Role.OFFICER, Role.CCAT, Role.REVIEWER}
 
 
@@ -360,6 +360,6 @@ def test_a_shift_is_taken_as_people_write_it(typed: str, text: str) -> None:
 
 @pytest.mark.parametrize("typed", ["", "10pm-6", "25:00-06:00", "08:00-16:75", "24:00-06:00", "08:00"])
 def test_what_is_no_shift_is_refused_by_pages_and_commands_alike(typed: str) -> None:
-    """A page took 08:00-16:75 for a quarter past five, and no shift until midnight."""
+    """A page once took 08:00-16:75 as ending at 17:15, and refused shifts until midnight."""
     with pytest.raises(RecordError, match="22:00-06:00"):
         Shift.parse(typed)

@@ -1,4 +1,4 @@
-"""The rules of redress, each alone and at its limit."""
+"""The rules of redress, each alone and at its limits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_an_address_asks_so_often_an_hour_and_others_are_not_in_its_way() -> Non
     pace.demand("b", NOW_US)
     pace.demand("a", NOW_US + HOUR_US)
     refused("too-many", pace.demand, "a", NOW_US + HOUR_US)
-    pace.demand("a", NOW_US - 1)  # times to come, of a clock that was set back, count against nobody
+    pace.demand("a", NOW_US - 1)  # future times, from before a clock was set back, do not count
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_one_person_with_many_addresses_takes_no_other_place(mine: str, other: s
         pace.demand(mine.format(251), NOW_US + 251)
     assert raised.value.cure == "ask tomorrow, or by letter"
     pace.demand(other, NOW_US)
-    for number in range(3):  # one IPv6 subscriber is one address
+    for number in range(3):  # one IPv6 subscriber counts as one address
         pace.demand(f"2001:db8:9:9::{number}", NOW_US)
     refused("too-many", pace.demand, "2001:db8:9:9::4", NOW_US)
 

@@ -1,4 +1,4 @@
-"""The rules of searches, changes and emergencies, each alone and at its limit."""
+"""The rules of searches, changes and emergencies, each alone and at its limits."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_request_that_another_person_is_answering_waits_five_minutes(
 ) -> None:
     waits = queue(ASKED, (2, taken_by, RequestTaken(request=1), NOW_US - ago_us))
     assert code_of(inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", never, now_us=NOW_US) == code
-    ended = {1}.__contains__  # the search of the entry before, done or cancelled
+    ended = {1}.__contains__  # the search of the previous entry, done or cancelled
     assert not code_of(inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", ended, now_us=NOW_US)
 
 
@@ -360,9 +360,9 @@ def test_an_approved_change_is_made_once() -> None:
     [
         ((Role.CCAT_SUPERVISOR,), [(Role.CCAT_SUPERVISOR, Role.OFFICER)], True),
         ((Role.CCAT_SUPERVISOR, Role.OFFICER), [(Role.OFFICER,)], False),
-        ((Role.CCAT_SUPERVISOR,), [(Role.DESIGNEE,)], False),  # who gave the word as a supervisor
-        ((Role.CCAT_SUPERVISOR,), [(), (Role.CCAT_SUPERVISOR,)], False),  # who came back
-        (None, [], True),  # as an earlier version kept it
+        ((Role.CCAT_SUPERVISOR,), [(Role.DESIGNEE,)], False),  # decided as a supervisor
+        ((Role.CCAT_SUPERVISOR,), [(), (Role.CCAT_SUPERVISOR,)], False),  # left and came back
+        (None, [], True),  # as an earlier version stored it
         (None, [(Role.OFFICER,)], False),
         (None, [(Role.CCAT_SUPERVISOR,)], True),
     ],

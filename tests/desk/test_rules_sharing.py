@@ -1,4 +1,4 @@
-"""The rules of sharing, each alone and at its limit."""
+"""The rules of sharing, each alone and at its limits."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Letter:
         ({"scope": replace(SCOPE, plates=("8XYZ123", "7ABC*"))}, "plate"),
         ({"scope": replace(SCOPE, plates=("8X",))}, "plate"),
         ({"scope": replace(SCOPE, plates=("A" * 17,))}, "plate"),
-        ({"agency_kind": "newspaper", "purpose": "..."}, ""),  # another office answers it
+        ({"agency_kind": "newspaper", "purpose": "..."}, ""),  # another office answers this
         ({"agency_kind": "newspaper", "person": "..."}, "share-form"),
         ({"agency_kind": "federal", "purpose": "..."}, "share-form"),
         ({"agency_kind": "out-of-state", "purpose": "..."}, "share-form"),
@@ -139,7 +139,7 @@ def test_a_request_is_reviewed_then_decided_by_another_person_then_delivered(
     made = shares(*notes)
     assert code_of(sharing.to_decide, policy, made, 0, approver) == deciding
     no = code_of(sharing.to_decide, policy, made, 0, approver, approved=False)
-    assert no == deciding.replace("share-gate", "")  # what the gate forbids since does not wait for ever
+    assert no == deciding.replace("share-gate", "")  # what the gate now forbids must not wait
     assert code_of(sharing.to_deliver, policy, made, 0, SCOPE, NOW_US) == delivering
     assert sharing.scope_of(made, 0) == SCOPE
     refused("no-request", sharing.to_decide, policy, made, 1, approver)
@@ -177,7 +177,7 @@ def test_nothing_leaves_beyond_what_was_approved(scope: dict[str, Any], code: st
 
 
 def test_an_approval_delivers_what_was_read_before_it_and_not_for_ever() -> None:
-    """A request until 2046, entered by an earlier version or by mistake."""
+    """For example, a request until 2046, entered by an earlier version or by mistake."""
     ahead = replace(SCOPE, until_us=NOW_US + 20 * 365 * DAY_US)
     made = shares(REVIEWED, APPROVED, scope=ahead)
     until_now = replace(ahead, until_us=NOW_US)
@@ -192,7 +192,7 @@ def test_an_approval_delivers_what_was_read_before_it_and_not_for_ever() -> None
 
 
 def test_a_request_that_waited_too_long_is_entered_again() -> None:
-    """The key service forgets it after 92 days: a delivery would open nothing."""
+    """The key service forgets a request after 92 days, so a delivery would open nothing."""
     made, late_us = shares(REVIEWED), NOW_US + WAITS_US
     assert code_of(sharing.demand_fresh, made, 0, late_us - 1) == ""
     refused("old-request", sharing.demand_fresh, made, 0, late_us)
@@ -252,16 +252,16 @@ def test_a_letter_is_entered_once(decision: bool | None, again: dict[str, Any], 
     later_us = NOW_US + max(WAITS_US, DELIVER_DAYS * DAY_US) + DAY_US
     sharing.demand_new(known, replace(asked, **again), later_us, here)
     if decision:
-        sharing.demand_new(known, asked, NOW_US, lambda _request, _approver: False)  # who approved it left
+        sharing.demand_new(known, asked, NOW_US, lambda _request, _approver: False)  # the approver has left
 
 
 def here(_request: int, approver: str) -> bool:
-    """An approval by a person who is still there."""
+    """Approve as a person who is still there."""
     return approver == "chief"
 
 
 def request(scope: Scope) -> ShareAsked:
-    """A written request of a neighbor."""
+    """A written request from a neighboring agency."""
     (asked, *_) = shares(scope=scope, agreement="").asked.values()
     assert isinstance(asked.note, ShareAsked)
     return replace(asked.note, purpose="a burglary", letter=b"%PDF", letter_name="letter.pdf")
@@ -320,7 +320,7 @@ def test_no_agency_counts_as_a_californian_police_department_by_default(
 
 
 def delivered(second: SecondHands, written: bytes) -> None:
-    """The delivery of all that `SCOPE` asks for, under a request that says `b"as asked"`."""
+    """A delivery of all that `SCOPE` covers, under a request with the digest `b"as asked"`."""
     (plate, *_), user = SCOPE.plates, "super"
     second.requests[0] = AskedScope(
         agency=("law-enforcement", "CA"), plates=(plate_digest(plate),), since_us=SCOPE.since_us,
@@ -341,7 +341,7 @@ def delivered(second: SecondHands, written: bytes) -> None:
 
 
 def opened_log(form: int) -> Signers:
-    """The judge of a log of this form, after its first entry."""
+    """The judge of a log in this form, after its first entry."""
     signers = Signers()
     key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
     stamp = Stamp(at_us=1, user="system", role="", organisation="", session=b"", demo=False)
@@ -358,7 +358,7 @@ def test_no_delivery_of_a_new_log_leaves_out_for_whom_it_is() -> None:
             delivered(second, b"as others asked")
     with pytest.raises(UnsignedError, match="for another agency, purpose or number"):
         delivered(new, b"")
-    delivered(older, b"")  # until the first that has it: root could leave it out
+    delivered(older, b"")  # allowed until the first one with it; later, root could omit it
     older.seen_written = True
     with pytest.raises(UnsignedError, match="for another agency, purpose or number"):
         delivered(older, b"")

@@ -1,5 +1,6 @@
-"""A search step by step: it says how much before it opens; cancelled, cut off or restarted, the log says how
-far it went, and the key service opened no more than that."""
+"""A search in steps says how much it will open. If it is cancelled, cut off or restarted, the log says how
+far it went, and the key service opened no more than that.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +107,7 @@ def test_cancelled_while_a_step_opens_it_ends_early_and_says_so(
     reads, stops = department.front.reads, list[threading.Thread]()
 
     class Slow:
-        """Reads of which another thread asks to stop before the first is opened."""
+        """Reads for which another thread cancels the search before the first one is opened."""
 
         def __getattr__(self, name: str) -> object:
             return getattr(reads, name)
@@ -181,7 +182,7 @@ def test_no_person_steps_or_stops_another_persons_search(department: Department,
         with pytest.raises(DeskRefusal) as refused:
             department.call(name, tokens("super"), form)
         assert refused.value.code == "other-search"
-    assert step(department, token, search).opened == 5  # it goes on
+    assert step(department, token, search).opened == 5  # it continues
     assert endings(department, search.access) == []
 
 
@@ -258,7 +259,7 @@ def test_what_opens_much_at_one_go_is_refused_with_how_much(
         department.call("inquiry/run", token, form)
     assert refused.value.code == "much"
     assert f"{ALL} reads of 3 days" in refused.value.what
-    assert isinstance(department.call("inquiry/begin", token, form), BegunSearch)  # the approval is unused
+    assert isinstance(department.call("inquiry/begin", token, form), BegunSearch)  # approval unused
     with pytest.raises(FormError):
         department.call("inquiry/begin", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
 
@@ -284,7 +285,7 @@ def test_a_request_is_answered_when_its_search_is_done_and_stays_open_when_cance
             department.call("inquiry/stop", comm, StopForm(access=search.access))
         waits = {one.sequence for one in department.desk.book.queue.open_requests()}
         assert (asked.entry in waits) == cancelled
-        if cancelled:  # nobody is answering it: another person may decline it at once, or run it
+        if cancelled:  # no one is answering it now, so another person may decline or run it at once
             rules.demand_untaken(
                 department.desk.book.queue,
                 asked.entry,
@@ -303,7 +304,7 @@ def test_a_request_is_answered_when_its_search_is_done_and_stays_open_when_cance
 
 
 def test_a_full_plate_with_a_proposals_number_makes_no_access(department: Department, tokens: Tokens) -> None:
-    """The access would be none that its signed call asked for, and `verify` would name it for ever."""
+    """Its signed call would not have asked for the access, and `verify` would name it forever."""
     form = RunForm(query=department.plate("8XYZ123"), ground=GROUND, proposal=3)
     size = department.desk.log.size()
     with pytest.raises(DeskRefusal) as refused:

@@ -1,4 +1,4 @@
-"""A search as a stream or a command: it says how far it went, and a lost connection cancels it."""
+"""A search as a stream or a command reports its progress, and a lost connection cancels it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_client_that_disconnects_cancels(department: Department, tokens: Token
     reads, gone = department.front.reads, threading.Event()
 
     class WaitsForTheClient:
-        """The second part is opened once the client is gone."""
+        """Opens the second part only after the client has disconnected."""
 
         parts = 0
 
@@ -125,7 +125,7 @@ def test_a_session_that_ends_midway_ends_the_stream_with_its_refusal(
     reads = department.front.reads
 
     class LogsOff:
-        """Reads that are asked for until their person's session ends."""
+        """Reads whose person's session ends while they are being opened."""
 
         def __getattr__(self, name: str) -> object:
             return getattr(reads, name)

@@ -1,4 +1,4 @@
-"""One person is never the department: what each attack by one hand meets."""
+"""One person never acts for the department: what stops each attack by a single person."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_an_approval_ends_with_its_hours_and_is_the_proposers_alone(
 
 
 def test_a_proposal_ends_with_the_account_of_its_person(department: Department, tokens: Tokens) -> None:
-    """Approved meanwhile, it would be good for who comes back within its hours."""
+    """Otherwise, approved meanwhile, it would be valid for a person who comes back in time."""
     table, chief = forms(department), tokens("chief")
     held = department.call("hold/place", tokens("super"), replace(table["hold/place"], propose=True))
     assert isinstance(held, Placed)
@@ -131,7 +131,7 @@ def test_a_proposal_ends_with_the_account_of_its_person(department: Department, 
 def test_the_user_name_of_a_person_who_left_is_given_to_no_one_else(
     department: Department, tokens: Tokens
 ) -> None:
-    """Training, requests and look-ups are by user name: another person would have those of the first."""
+    """Training, requests and look-ups belong to a user name: another person would inherit them."""
     chief = tokens("chief")
     other = replace(account("officer1", Role.OFFICER), name="Another Person")
     department.call("user/set", chief, replace(other, active=False))
@@ -302,7 +302,7 @@ def test_an_update_is_signed_by_two_people(department: Department, tokens: Token
 def test_a_configuration_is_signed_by_two_people_who_see_all_that_it_sets(
     department: Department, tokens: Tokens
 ) -> None:
-    """One person's could blind every camera of the fleet, or take the alert page out of every car."""
+    """One person's configuration could blind every camera of the fleet or turn off every alert page."""
     body = b"[camera]\nexposure_us = 60 # brighter\n[alerts]\npage_listen = '127.0.0.1\\u202e'\n"
     form = SignForm(kind="configuration", body=body, reason="a better angle")
     assert code_of(department, "document/sign", tokens("super"), form) == "second-person"
@@ -334,7 +334,7 @@ def test_another_body_is_not_signed_under_the_approval_of_one(department: Depart
     ("change", "code"),
     [
         ({"kind": "policy"}, "document"),
-        ({"kind": "hot-list"}, "document"),  # by hotlist/push alone: units refuse an unread table
+        ({"kind": "hot-list"}, "document"),  # only by hotlist/push: units refuse an unchecked table
         ({"name": "../x"}, "name"),
         ({"body": b""}, "document"),
         ({"reason": "."}, "reason"),
@@ -376,7 +376,7 @@ def test_a_list_of_people_is_made_by_one_form_and_one_second_person(
         department.call("user/import", tokens("chief"), form)
 
 
-# --- what is not alone is not refused
+# --- what two people do is not refused
 
 
 def test_a_lockout_is_lifted_by_another_person_who_says_why(department: Department, tokens: Tokens) -> None:
@@ -392,7 +392,7 @@ def test_a_lockout_is_lifted_by_another_person_who_says_why(department: Departme
 def test_an_account_made_by_one_hand_that_then_searches_is_a_finding(
     department: Department, tokens: Tokens
 ) -> None:
-    """What the log holds decides: an entry of one hand, however it came there."""
+    """The log decides: it has an entry by one person, however it got there."""
     from sync.department.desk.audit.calls import look_daily
 
     chief, super_ = tokens("chief"), tokens("super")
@@ -423,7 +423,7 @@ def test_an_account_trained_by_the_hand_that_made_it_is_a_finding_once_it_search
 
     department.add_person(tokens("chief"), "pup", (role,))  # with super's approval
     department.train(tokens(trainer), "pup", trainer)
-    assert look_daily(department.front) == []  # nothing was opened yet
+    assert look_daily(department.front) == []  # nothing has been opened yet
     run = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
     answer = department.call("inquiry/run", department.logon("pup"), run)
     assert isinstance(answer, Answer)
@@ -485,7 +485,7 @@ def test_a_change_that_waits_is_shown_in_words_to_those_who_may_approve(
 def test_the_first_administrator_acts_alone_until_a_second_person_could_approve(
     department: Department,
 ) -> None:
-    """The founding itself: the first approver's account is marked as made by one hand, and reviewed."""
+    """For the founding: the first approver's account is marked as made by one person, and reviewed."""
     (first,) = [one for one in department.desk.book.roster.makings if not one.second and one.user == "super"]
     assert first.by == "chief"
     others = [one for one in department.desk.book.roster.makings if one.user in {"comm1", "disp1", "deputy"}]

@@ -1,4 +1,4 @@
-"""A second person's word counts by the roles that permitted it when it was given."""
+"""A second person's decision counts by the roles that permitted it when it was given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sync.rollover import _may_pass
 
 
 def test_a_word_counts_by_no_role_that_could_not_give_it() -> None:
-    """A later policy that permits another role of that person makes no earlier word good."""
+    """A later policy that permits another role of that person does not validate an earlier decision."""
     call = Call.SHARE_APPROVE
     second = SecondHands(permits={call.value: (Role.ADMINISTRATOR,)})
     stamp = Stamp(at_us=1, user="chief", role="", organisation="", session=bytes(32), demo=False)

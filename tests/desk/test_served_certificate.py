@@ -1,4 +1,4 @@
-"""The certificate of a key service or a witness: a renewed pair of files is shown without a restart."""
+"""A key service or a witness uses a renewed certificate without a restart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOW = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
 
 
 def write_pair(folder: Path, *, days: int = 90) -> bytes:
-    """A new key with its certificate in the two files; the certificate, DER."""
+    """Write a new key and its certificate into the two files. Returns the certificate, DER."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "keys.example.gov")])
     made = self_signed(key, name, (NOW - dt.timedelta(days=60), NOW + dt.timedelta(days=days)))
@@ -32,12 +32,12 @@ def write_pair(folder: Path, *, days: int = 90) -> bytes:
 
 
 def shown_by(context: ssl.SSLContext) -> bytes | None:
-    """The certificate of a handshake with this context, in memory."""
+    """The certificate shown in a handshake with this context, in memory."""
     asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     client, server = asking.wrap_bio(back, there), context.wrap_bio(there, back, server_side=True)
-    for one in (client, server) * 3:  # the server asks for another curve first
+    for one in (client, server) * 3:  # the server first asks for another curve
         with suppress(ssl.SSLWantReadError):
             one.do_handshake()
     return client.getpeercert(binary_form=True)
@@ -52,7 +52,7 @@ def test_a_renewed_pair_of_files_is_shown_and_a_half_of_one_is_not(tmp_path: Pat
     new_key = (tmp_path / "key.pem").read_bytes()
     (tmp_path / "key.pem").write_bytes(old_key)
     assert served.take().startswith("the certificate before is shown on: ")
-    assert (shown_by(served.context), served.take()) == (first, "")  # said once
+    assert (shown_by(served.context), served.take()) == (first, "")  # reported once
     (tmp_path / "key.pem").write_bytes(new_key)
     os.utime(tmp_path / "key.pem", ns=(1, 1))
     assert served.take().startswith("the renewed certificate is shown; its certificate ends 20")
@@ -70,7 +70,7 @@ def test_a_renewed_pair_of_files_is_shown_and_a_half_of_one_is_not(tmp_path: Pat
 def test_no_file_that_changes_meanwhile_ends_the_looking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
 ) -> None:
-    """Its thread would end, and no renewal be shown any more."""
+    """Otherwise its thread would end, and no renewal would be used any longer."""
     write_pair(tmp_path)
     served = ServedCertificate(tmp_path / "chain.pem", tmp_path / "key.pem")
     write_pair(tmp_path)

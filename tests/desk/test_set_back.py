@@ -1,4 +1,4 @@
-"""A disk set back to an older copy: the department's, the key service's, a witness's, one or two together."""
+"""A disk restored to an older copy: the department's, the key service's, a witness's, or two of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sync.department.server.due_work import standing
 
 
 class Disks:
-    """A department that is stopped, copied, set back and started again."""
+    """A department that is stopped, copied, set back and restarted."""
 
     def __init__(self, department: Department) -> None:
         self.now, self._first = department, department
@@ -36,7 +36,7 @@ class Disks:
         }
 
     def look(self) -> Answer:
-        """One search; what the daily run enters of the key service's list."""
+        """Make a search and let the daily run enter the key service's list."""
         run = RunForm(query=self.now.plate("8XYZ123"), ground=GROUND)
         answer = self.now.call("inquiry/run", self.now.logon("comm1"), run)
         assert isinstance(answer, Answer)
@@ -44,14 +44,14 @@ class Disks:
         return answer
 
     def copy(self) -> None:
-        """As a backup does it, of all three."""
+        """Copy all three as a backup does."""
         self.stop()
         for name, folder in self._folders.items():
             shutil.copytree(folder, self._root / f"before-{name}")
         self.start()
 
     def set_back(self, *names: str) -> None:
-        """Stop, put the older copies of these in place, start."""
+        """Stop, restore the older copies of these, start."""
         self.stop()
         for name in names:
             shutil.rmtree(self._folders[name])
@@ -60,7 +60,7 @@ class Disks:
 
     def stop(self) -> None:
         self.now.front.close()
-        if self.now is not self._first:  # whose fixture closes its witness
+        if self.now is not self._first:  # the first one's witness is closed by its fixture
             self.now.witness.close()
 
     def start(self) -> None:
@@ -69,18 +69,18 @@ class Disks:
         self.now.reads = before.reads
 
     def owed(self) -> list[str]:
-        """What `compliance` says of the key service."""
+        """What `compliance` says about the key service."""
         found = overdue_now(self.now.front, self.now.desk.now_us())
         return [one.what for one in found if one.kind is Late.KEYS]
 
     def entered(self) -> list[int]:
-        """How many lines of its list each entry says that begins again."""
+        """The number of lines that each entry about a restarted list gives."""
         log = self.now.desk.log
         notes = [one.note for one in log.entries(0) if isinstance(one.note, KeysListSeen)]
         return [one.lines for before, one in pairwise(notes) if one.lines <= before.lines]
 
     def problems(self) -> tuple[str, ...]:
-        """What `department verify` says, with the witness's newest tree head and the key service's list."""
+        """What `department verify` says, given the witness's newest tree head and the key service's list."""
         desk = self.now.desk
         listed = OpenedList(self.now.home.keys)
         seen = OpenedCheck.of(listed.all_messages(), listed.public)
@@ -97,7 +97,7 @@ class Disks:
 
 @pytest.fixture
 def disks(department: Department) -> Iterator[Disks]:
-    """Some history, its backup, and a look-up since."""
+    """Some history, its backup, and a later look-up."""
     made = Disks(department)
     made.look()
     made.copy()
@@ -118,7 +118,7 @@ def named(problems: tuple[str, ...], words: str) -> bool:
 
 
 def test_the_key_services_disk_alone(disks: Disks) -> None:
-    """It follows the log again and goes on; the lines that it lost are named, also when it has others."""
+    """It follows the log again and continues; its lost lines are named, even when it has new ones."""
     assert disks.owed() == []
     disks.set_back("keys")
     assert named(disks.problems(), "its disk was set back")
@@ -133,7 +133,7 @@ def test_the_key_services_disk_alone(disks: Disks) -> None:
 
 
 def test_a_witnesss_disk_alone(disks: Disks) -> None:
-    """It is shown what it lacks, and co-signs what follows: nothing is lost, and nothing was changed."""
+    """It is shown what it lacks, and co-signs what follows: nothing is lost or changed."""
     disks.set_back("witness")
     assert not disks.look().unwitnessed
     assert disks.problems() == ()
@@ -167,7 +167,7 @@ def test_compliance_names_the_fork_and_not_the_absence_before_it(department: Dep
 
 
 def test_the_departments_and_a_witnesss_disk(disks: Disks) -> None:
-    """The witness would co-sign another history; the key service remembers the first."""
+    """The witness would co-sign another history, but the key service remembers the first."""
     disks.set_back("department", "witness")
     assert refused(disks.look) == "forked"
     assert named(disks.problems(), "the key service opened content for another entry, now gone")
@@ -186,16 +186,16 @@ def test_the_key_services_and_a_witnesss_disk(disks: Disks) -> None:
 
 
 def test_the_copies_are_of_three_folders(disks: Disks) -> None:
-    """The tests above would prove nothing if one disk lay in another."""
+    """The tests above would prove nothing if one disk were inside another."""
     folders = list(disks._folders.values())
     assert all(not one.is_relative_to(other) for one in folders for other in folders if one != other)
 
 
 def test_a_log_that_was_set_back_destroys_no_held_content_that_it_does_not_name(disks: Disks) -> None:
-    """People log on to the old log for two days, past the number of the hold's access."""
+    """People log on at the old log for two days, until its entries pass the number of the hold's access."""
     disks.now.held(disks.now.logon("super"))
     kept, vault = disks.now.front.vault.kept(), disks.now.home.path / "desk" / "holds"
-    apart = shutil.copytree(vault, disks.now.home.path / "apart")  # the backup is of the log alone
+    apart = shutil.copytree(vault, disks.now.home.path / "apart")  # the backup has only the log
     disks.set_back("department")
     shutil.copytree(apart, vault, dirs_exist_ok=True)
     while disks.now.desk.log.size() <= max(kept) + 1:

@@ -158,7 +158,7 @@ def test_nothing_is_delivered_before_review_and_approval(
 def test_a_request_names_a_hundred_plates_at_most_and_an_older_one_leaves_in_parts(
     department: Department, tokens: Tokens, form: ShareForm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each plate is a search with its entries, all entered at once while others wait."""
+    """Each plate is a search with entries, all made at once while others wait."""
     many = replace(form.scope, plates=tuple(f"8XY{number:04}" for number in range(101)))
     with pytest.raises(FormError, match="101 plates are named, and 100 at most"):
         department.call("share/record", tokens("super"), replace(form, scope=many))
@@ -177,7 +177,7 @@ def test_a_request_names_a_hundred_plates_at_most_and_an_older_one_leaves_in_par
 def test_a_read_whose_time_is_not_known_is_not_shared_by_the_day_it_came(
     department: Department, tokens: Tokens, form: ShareForm
 ) -> None:
-    """A search of the department finds it; another agency gets what is of the time that was approved."""
+    """The department's searches find it; another agency gets only reads from the approved time."""
     unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), "car-1970")
     unit.deliver(
         [Pass(plate="5CLK400", at_us=1, clock=ClockState.UNKNOWN)], received_us=department.clock.us - DAY_US
@@ -219,7 +219,7 @@ def test_no_person_approves_a_request_that_they_entered(
 def test_who_approves_a_request_says_what_the_agency_is_by_its_letter(
     department: Department, tokens: Tokens, form: ShareForm, change: dict[str, str], fields: tuple[str, ...]
 ) -> None:
-    """A sheriff of Arizona that was entered as one of California: the gate rests on these two words."""
+    """A sheriff in Arizona may have been entered as one in California: the gate depends on these fields."""
     maricopa = replace(form, agency="Maricopa County Sheriff's Office", agreement="")
     request = recorded(department, tokens("super"), maricopa)
     rows: Any = department.call("share/list", tokens("deputy"), NothingForm())
@@ -233,7 +233,7 @@ def test_who_approves_a_request_says_what_the_agency_is_by_its_letter(
     bare = DecisionForm(request=request, approved=True, note="known case")
     with pytest.raises(FormError, match=r"the kind of agency, .*; approving takes the agency's state"):
         department.call("share/decide", tokens("deputy"), bare)
-    department.call("share/decide", tokens("deputy"), replace(bare, approved=False))  # a no needs neither
+    department.call("share/decide", tokens("deputy"), replace(bare, approved=False))  # not for a no
 
 
 def test_a_delivery_cannot_exceed_its_scope(
@@ -255,7 +255,7 @@ def test_a_delivery_cannot_exceed_its_scope(
 def test_a_delivery_that_the_key_service_would_not_open_is_not_entered(
     department: Department, form: ShareForm
 ) -> None:
-    """It forgets a request after 92 days: the access would open nothing, and `verify` would name it."""
+    """It forgets requests after 92 days: the access would open nothing, and `verify` would name it."""
     request = approved(department, department.logon, form)
     waits = recorded(department, department.logon("super"), replace(form, number="H-26-78"))
     department.call(
@@ -345,7 +345,7 @@ def test_requests_are_listed_and_the_letter_is_read_by_who_reviews_it_as_an_entr
 def test_a_request_that_an_earlier_version_took_is_delivered_whole(
     department: Department, tokens: Tokens, form: ShareForm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It could ask for what is read later; what was read by then leaves, and the log verifies."""
+    """It could cover future reads; what was read by then is delivered, and the log verifies."""
     later = replace(form, scope=replace(form.scope, until_us=form.scope.until_us + 5 * DAY_US))
     with monkeypatch.context() as patch:
         patch.setattr("sync.department.desk.sharing.rules.TODAY_US", 30 * DAY_US)
@@ -371,7 +371,7 @@ def test_an_approval_of_sharing_ends_with_the_account_that_gave_it(
 def test_who_approved_a_request_does_not_deliver_it(
     department: Department, tokens: Tokens, form: ShareForm, scope: Scope
 ) -> None:
-    """Another's approval is needed even of a person who holds both roles."""
+    """Even a person who has both roles needs another's approval."""
     chief = tokens("chief")
     both = AccountForm(
         user="super",
@@ -425,10 +425,10 @@ def test_a_stranger_verifies_the_package_and_finds_every_change(
     files = unpacked(made.package)
     key = department.home.log_key()
     entries = [name for name in files if name.startswith("entries/")]
-    assert len(entries) >= 6  # the search, and what it found
+    assert len(entries) >= 6  # the search and what it found
     found = sorted({name.split(".")[0] for name in entries})[1]
     bare = {name: data for name, data in files.items() if not name.startswith(f"{found}.")}
-    with pytest.raises(PackageError):  # the plate alone lets nothing leave: the log names each read
+    with pytest.raises(PackageError):  # a plate is not enough: the log names each read
         package.check(signed_again(bare, key), public)
     assert "reads/0/overview.jpg" in names
     for name in names:

@@ -1,4 +1,4 @@
-"""A snapshot says what the entries add up to, and one that is bent, foreign or of another log is ignored."""
+"""A snapshot equals the sum of the entries; an altered or foreign one, or one of another log, is ignored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sync.department.server.folded_log import FoldedLog
 
 
 def folded(log: AccessLog) -> DeskState:
-    """What the entries add up to, from the first."""
+    """The book made from all entries, from the first."""
     book = DeskState()
     for entry in log.entries(kinds=STATE_KINDS):
         book.apply(entry)
@@ -35,7 +35,7 @@ def folded(log: AccessLog) -> DeskState:
 
 
 def compared(log: AccessLog) -> list[str]:
-    """What `department verify` says of the snapshot."""
+    """What `department verify` says about the snapshot."""
     kept = snapshot.read(log)
     assert kept is not None
     content = snapshot.to_bytes(kept)
@@ -47,8 +47,9 @@ def compared(log: AccessLog) -> list[str]:
 
 
 def busy(department: Department) -> None:
-    """Requests, searches, a hold whose export did not end, a new person: something in many parts of the
-    book."""
+    """A department with requests, searches, a hold with an unfinished export and a new person, so that many
+    parts of the book have content.
+    """
     officer, dispatcher = department.logon("officer1"), department.logon("comm1")
     for _ in range(3):
         department.call("inquiry/request", officer, AskForm(query=department.plate("8XYZ123"), ground=GROUND))
@@ -70,7 +71,7 @@ def _full(*_asked: object) -> None:
 def test_a_snapshot_is_what_the_entries_add_up_to(department: Department) -> None:
     busy(department)
     log, book = department.desk.log, folded(department.desk.log)
-    with department.desk.looking() as live:  # a restart changes nothing of what the desk knows
+    with department.desk.looking() as live:  # a restart does not change what the desk knows
         assert snapshot.to_bytes(book) == snapshot.to_bytes(live)
     assert len(snapshot.to_bytes(book)) > 10_000
     snapshot.write(log, book)
@@ -80,12 +81,12 @@ def test_a_snapshot_is_what_the_entries_add_up_to(department: Department) -> Non
     assert kept.root == book.root
     assert kept.policy == book.policy
     asked = book.queue.open_requests()
-    assert all(one.signed for one in asked)  # the desk reads a proposal's form from it, and draws a sample
+    assert all(one.signed for one in asked)  # the desk needs it for a proposal's form and to draw a sample
     assert kept.queue.open_requests() == asked
     assert kept.roster.accounts == book.roster.accounts
     assert dict(kept.grants.issued.items()) == book.grants.issued
     assert compared(log) == []
-    assert snapshot.to_bytes(kept) == snapshot.to_bytes(book)  # read lazily in between
+    assert snapshot.to_bytes(kept) == snapshot.to_bytes(book)  # after lazy reads
 
 
 AS_A_DICTIONARY: dict[str, Callable[[dict[Any, Any]], object]] = {
@@ -115,7 +116,7 @@ AS_A_DICTIONARY: dict[str, Callable[[dict[Any, Any]], object]] = {
 def test_entries_that_are_read_late_are_a_dictionary_in_every_use(
     department: Department, use: Callable[[dict[Any, Any]], object]
 ) -> None:
-    """A desk that opened by its snapshot once failed wherever it looked at entries from the newest on."""
+    """A desk opened from its snapshot once failed wherever it read entries from the newest backwards."""
     entries = {one.sequence: one for one in department.desk.log.entries(0, 5)}
     kept = as_value(dict[int, Entry], as_plain(dict[int, Entry], entries))
     assert type(kept) is LazyEntries
@@ -152,7 +153,7 @@ def test_no_command_reads_more_than_a_few_entries_again(
 ) -> None:
     monkeypatch.setattr(snapshot, "EVERY", 5)
     log, token = department.desk.log, department.logon("officer1")
-    with log.writing():  # a log whose tenth is much
+    with log.writing():  # a log of which a tenth is a lot
         for _ in range(200):
             log.append(LogRead(elements="queue", count=0), log.entry(log.size() - 1).stamp)
     for _ in range(8):
@@ -164,7 +165,7 @@ def test_no_command_reads_more_than_a_few_entries_again(
 
 
 def written(department: Department) -> tuple[AccessLog, Path, bytes, list[object]]:
-    """(log, file, key, what the snapshot says) of a snapshot as it was just written."""
+    """The (log, file, key, content) of a snapshot that was just written."""
     log = department.desk.log
     snapshot.write(log, folded(log))
     path, key = log.folder / snapshot.FILE, credential_key(log)
@@ -199,7 +200,7 @@ def test_a_snapshot_of_other_entries_or_another_key_is_ignored(department: Depar
         assert snapshot.read(log) is None
     path.write_bytes(data)
     department.logon("comm1")
-    assert snapshot.read(log) is not None  # the log grew: still its own past
+    assert snapshot.read(log) is not None  # the log has grown, and this is still its past
     before = log.folder.parent / "before"
     log.checkpoint()
     shutil.copytree(log.folder, before)
@@ -207,12 +208,12 @@ def test_a_snapshot_of_other_entries_or_another_key_is_ignored(department: Depar
     snapshot.write(log, folded(log))
     shutil.copy(path, before / snapshot.FILE)
     shorter = AccessLog(before, log._key)
-    assert snapshot.read(shorter) is None  # the log is shorter than what it speaks of
+    assert snapshot.read(shorter) is None  # the log is shorter than the snapshot
     shorter.close()
 
 
 def test_a_planted_account_in_a_snapshot_is_found(department: Department) -> None:
-    """Root seals a book of root's own: the desk would believe it, `verify` does not."""
+    """Root seals its own book: the desk would believe it, but `verify` does not."""
     log, book = department.desk.log, folded(department.desk.log)
     account = replace(book.roster.accounts["comm1"], user="planted")
     book.roster.accounts["planted"] = account

@@ -1,4 +1,4 @@
-"""What the terminal says for people: labels, next commands, digests of long keys; no marks of a program."""
+"""What the terminal shows people: labels, next commands, digests of long keys, and no program syntax."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that say something and nothing hidden; numbers that can be ones: at every door of the desk."""
+"""At every door of the desk, texts must be visible and not empty, and numbers must be plausible."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ HIDDEN = [
 
 
 def _with(form: Any, text: str) -> list[Any]:
-    """The form with `text` put into each of its texts, one at a time, however deep."""
+    """Yield the form with each of its texts, at any depth, replaced by `text` in turn."""
     made = []
     for one in dataclasses.fields(form):
         value = getattr(form, one.name)

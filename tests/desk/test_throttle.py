@@ -1,4 +1,4 @@
-"""Failed logons: strangers lock out themselves, names cannot be listed, and the log stays small."""
+"""Failed logons: strangers lock out only themselves, names cannot be discovered, and the log stays small."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STRANGER, STATION = "203.0.113.9", "192.0.2.1"
 
 
 def failed(department: Department, user: str, address: str) -> tuple[int, str]:
-    """(status, code) that a wrong logon gets."""
+    """Make a wrong logon. Returns (status, code)."""
     with pytest.raises(DeskRefusal) as refused:
         department.desk.logons.logon(user, "wrong horse 463", "000000", address=address)
     return refused.value.status, refused.value.code
@@ -205,14 +205,14 @@ def test_what_is_remembered_is_bounded(department: Department, monkeypatch: pyte
 
 
 def restarted(department: Department) -> Department:
-    """The same department after its server was stopped and started."""
+    """The same department after a restart of its server."""
     department.close()
     return open_department(department.home.path.parent, department.clock, department.secrets)
 
 
 @pytest.mark.one_python
 def test_a_restart_gives_no_new_attempts(department: Department) -> None:
-    """A machine that restarts each night, or a server that a stranger brings down, counts on."""
+    """Counting continues on a machine that restarts each night, or if a stranger brings the server down."""
     for number in range(CODES.attempts):
         assert wrong_code(department, "super", f"203.0.{number}.9") == "logon"
         department = restarted(department)
@@ -233,7 +233,7 @@ def test_a_restart_gives_no_new_attempts(department: Department) -> None:
 def test_what_is_kept_of_failures_names_no_person_and_is_bounded(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A password typed into the field of the name is on no disk."""
+    """A password typed into the name field is never on a disk."""
     from sync.department.desk.people import throttle
 
     monkeypatch.setattr(throttle, "REMEMBERED", 5)
@@ -265,7 +265,7 @@ def test_without_its_file_failures_count_in_memory(
     tmp_path: Path, department: Department, trouble: str
 ) -> None:
     if trouble == "a folder":
-        (tmp_path / FILE).mkdir()  # as a disk that fails
+        (tmp_path / FILE).mkdir()  # like a failing disk
     else:
         with closing(sqlite3.connect(tmp_path / FILE)) as planted:
             planted.execute("CREATE VIEW failures AS SELECT 1")

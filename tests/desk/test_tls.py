@@ -1,4 +1,4 @@
-"""TLS of the FIPS profile: real servers shake hands over AES-GCM and P-256, and over nothing else."""
+"""TLS in the FIPS profile: real servers shake hands only with AES-GCM and P-256."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CHACHA = "TLS_CHACHA20_POLY1305_SHA256"
 
 
 def with_profile(home: DepartmentHome, profile: str) -> None:
-    """Put a policy file with this profile in force, as two offices do."""
+    """Adopt a policy file with this profile, as two offices do."""
     first_administrator(home, "chief", "Chief")
     text = (home.path / "policy.toml").read_text().replace("version = 1\n", "version = 2\n", 1)
     document = text.replace('profile = "standard"', f'profile = "{profile}"').encode()
@@ -49,7 +49,7 @@ Offer = Callable[..., str]
 
 @contextmanager
 def department(folder: Path, profile: str) -> Iterator[tuple[Offer, DepartmentHome]]:
-    """`department serve` under a profile: what its front door answers to an offer, and its home."""
+    """Run `department serve` under a profile. Yields (function that makes a TLS offer to it, its home)."""
     home = bare_home(folder / "home")
     with_profile(home, profile)
     server = DepartmentProcess(home)
@@ -79,7 +79,7 @@ def test_the_fips_server_refuses_chacha20_and_x25519(tmp_path: Path) -> None:
 def test_the_standard_server_takes_chacha20_so_the_refusal_is_the_profiles(tmp_path: Path) -> None:
     with department(tmp_path, "standard") as (ask, _home):
         assert ask(suites=CHACHA) == f"{CHACHA} TLSv1.3"
-        assert ask(groups="X25519").startswith("refused")  # one curve in both profiles
+        assert ask(groups="X25519").startswith("refused")  # the same curve in both profiles
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def _process(words: list[str], port: int) -> Iterator[None]:
 
 
 def _once_listening(ask: Callable[[], str]) -> str:
-    """The first answer; the line that says Ctrl-C comes a moment before the socket listens."""
+    """Wait for the first answer: the line about Ctrl-C comes just before the socket listens."""
     answers: list[str] = []
 
     def answered() -> bool:
@@ -155,7 +155,7 @@ def _witness_key(folder: Path) -> str:
 def test_a_process_that_would_take_chacha20_does_not_serve_or_connect_under_the_profile(
     tmp_path: Path,
 ) -> None:
-    """Whatever the reason that the approved configuration is not in force here, nothing opens."""
+    """Whatever the reason why the approved configuration is not in force, nothing opens."""
     home = bare_home(tmp_path / "home")
     certificate, key = Authority.open(home.authority).server_files(("localhost",))
     tls.tls_context(certificate, key)

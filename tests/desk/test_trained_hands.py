@@ -1,4 +1,4 @@
-"""Root at the desk and an accomplice without training: the key service and `verify` judge that too."""
+"""Root at the desk with an untrained accomplice: the key service and `verify` check training too."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.policy.roles import Role
 
 SECOND, REASON = "super2", "it is in order"
-Word = tuple[str, object, Note]  # the call, its form, and what root enters of it
+Word = tuple[str, object, Note]  # the call, its form, and the entry that root makes of it
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def root(department: Department) -> Root:
 
 
 def a_yes(root: Root, name: str = "hotlist/add", *, granted: bool = True) -> Word:
-    """To a change that the supervisor proposed."""
+    """Approve a change that the supervisor proposed."""
     asks = replace(forms(root.department)[name], propose=True)
     root.department.call(name, root.department.logon("super"), asks)
     number = list(root.department.desk.book.changes.proposed)[-1]
@@ -71,7 +71,7 @@ def test_a_signed_word_about_plates_or_reads_counts_only_of_a_trained_person(
         if isinstance(first, AccessLogOpened):
             older.judge(replace(entry, note=replace(first, signs=BOUND_WHOLE)))
         elif first.KIND in SIGNER_KINDS:
-            older.judge(entry)  # as it was when that log began
+            older.judge(entry)  # by the rules when that log began
 
 
 def test_a_no_and_a_word_about_no_plate_take_no_training(root: Root) -> None:

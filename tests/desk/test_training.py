@@ -1,4 +1,4 @@
-"""Training of 463.9: who records it, what the record says, and how long it lasts."""
+"""Training (463.9): who records it, what the record says, and how long it counts."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_no_person_touches_data_before_their_first_training(department: Departme
 def test_who_is_not_trained_makes_opens_or_approves_no_change_about_plates_or_reads(
     department: Department, tokens: Tokens, name: str
 ) -> None:
-    """463.3: of hot lists and holds, also where the call's kind (accounts, settings) needs no training."""
+    """463.3: this includes hot lists and holds, even if the call's kind (accounts, settings) needs none."""
     department.add_person(tokens("chief"), "super2", (Role.CCAT_SUPERVISOR,))
     asks = replace(forms(department)[name], propose=True)
     if name == "hold/export":
@@ -136,7 +136,7 @@ def test_who_is_not_trained_makes_opens_or_approves_no_change_about_plates_or_re
             department.call(call, second, form)
         assert (call, refused.value.code) == (call, "untrained")
     assert {one.note.KIND for one in department.desk.log.entries(size)} == {"refused"}
-    department.call("change/approve", second, replace(yes, granted=False))  # a no opens nothing
+    department.call("change/approve", second, replace(yes, granted=False))  # a refusal opens nothing
 
 
 def test_every_change_whose_call_takes_training_takes_it_of_the_second_person() -> None:
@@ -170,7 +170,7 @@ def test_people_see_their_own_training_and_trainers_see_all(department: Departme
 
 
 def test_a_new_topic_leaves_everybody_a_month_to_be_trained_in_it(department: Department) -> None:
-    """Desk, key service and units alike; whoever is trained after it came is trained in it."""
+    """At the desk, key service and units alike; training after it was added includes it."""
     document = department.desk.policy_document.replace(b"version = 2\n", b"version = 3\n", 1)
     topic = b'[[training.topics]]\nid = "hot-lists"\nclause = "463.9 (a)"\ntext = "Verification"\n'
     first = document.index(b"[[training.topics]]")
@@ -183,7 +183,7 @@ def test_a_new_topic_leaves_everybody_a_month_to_be_trained_in_it(department: De
     assert answer.reads
     month_us, second = NEW_TOPICS_DAYS * DAY_US, desk.book.signers.second
     came_us = second.topics["hot-lists"]
-    second.demand_training("comm1", came_us - 1, came_us)  # called before it came, entered after
+    second.demand_training("comm1", came_us - 1, came_us)  # called before it was added, entered after
     second.demand_training("comm1", came_us + month_us - 1, came_us + month_us)
     for at_us, topics in ((adopted_us + month_us - 1, 4), (adopted_us + month_us, 0)):
         people = {one.user: one for one in roster.people_of(desk.book, at_us)}
@@ -201,7 +201,7 @@ def search(department: Department) -> RunForm:
 
 
 def with_topics(department: Department, *topics: str, version: int, reword: bool = False) -> None:
-    """Adopt a policy with these topics more, or with other words for one of them."""
+    """Adopt a policy with these additional topics, or with other words for one of them."""
     document = department.desk.policy_document
     document = document.replace(f"version = {version - 1}\n".encode(), f"version = {version}\n".encode(), 1)
     first = document.index(b"[[training.topics]]")
@@ -219,7 +219,7 @@ def with_topics(department: Department, *topics: str, version: int, reword: bool
 
 @pytest.mark.parametrize("change", ["other words", "another topic"])
 def test_a_later_policy_begins_no_new_month_for_a_topic(department: Department, change: str) -> None:
-    """At the desk, at the key service and in the cars alike: what one of them lets pass, all do."""
+    """The desk, the key service and the cars agree."""
     month_us = NEW_TOPICS_DAYS * DAY_US
     with_topics(department, "hot-lists", version=3)
     department.clock.step(month_us - DAY_US)

@@ -1,4 +1,4 @@
-"""A grant that can destroy what a unit holds takes two people; what each attack by one hand meets (463.3)."""
+"""A grant that can destroy a unit's content needs two people; attacks by a single person fail (463.3)."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_grant_that_can_destroy_is_signed_after_a_second_persons_word(
 def test_every_command_of_a_console_is_repair_or_takes_two_people(
     department: Department, tokens: Tokens
 ) -> None:
-    """A command that is new is one or the other."""
+    """A new command must be one or the other."""
     codes = {
         one: code_of(department, "grant/issue", tokens("chief"), replace(REPAIR, commands=(one,)))
         for one in sorted(COMMANDS - REPAIR_COMMANDS)
@@ -193,7 +193,7 @@ def test_a_word_is_good_once_and_for_its_hours(department: Department) -> None:
 def test_a_grant_signed_elsewhere_enters_the_log_only_for_repair(
     department: Department, tokens: Tokens
 ) -> None:
-    """The command key itself signs past the desk; one person would enter it."""
+    """The command key can sign without the desk, and then a single person would enter the grant."""
     command = load_ed25519(department.home.path / "command.key")
     bundle = issue(signed_elsewhere(department, ("factory-reset",)), command).to_bytes()
     assert code_of(department, "grant/enter", tokens("chief"), SignedForm(bundle=bundle)) == "second-person"
@@ -216,7 +216,7 @@ def signed_elsewhere(department: Department, commands: tuple[str, ...]) -> Grant
 
 
 def note_of(department: Department, form: GrantForm, at_us: int, **change: Any) -> GrantIssued:
-    """The entry of a grant that root signs with the command key by this form, `change`d."""
+    """The entry of a grant that root signs with the command key for this form, after `change`."""
     made = Grant(
         format=format_of(form.destroy_log), grant_id="ef" * 16, person=form.person,
         organisation=form.organisation, role=form.role,
@@ -236,7 +236,7 @@ def note_of(department: Department, form: GrantForm, at_us: int, **change: Any) 
 
 
 def written(root: Root, form: GrantForm, **change: Any) -> int:
-    """Chief signs this form in an own session; root writes the entry of another grant under it."""
+    """Chief signs this form in a session; root writes the entry of another grant under it."""
     stamp, signed = root.signed("chief", "grant/issue", form)
     return root.write(note_of(root.department, form, stamp.at_us, **change), stamp, signed)
 
@@ -270,7 +270,7 @@ def by_ones_own_approval(root: Root) -> int:
 
 
 def by_the_holders_approval(root: Root) -> int:
-    """The person who gets in by it agrees; root lets them."""
+    """Root lets the holder of the grant approve it."""
     own = replace(RESET, person="super", role=GrantRole.TECHNICIAN)
     number = proposed(root.department, root.department.logon("chief"), own)
     word = DecideForm(proposal=number, granted=True, reason="I know what I do")
@@ -292,7 +292,7 @@ def by_the_word_for_another_grant(root: Root) -> int:
 
 
 def by_the_word_for_a_search(root: Root) -> int:
-    """Two people agreed to a search; the number is used for a grant."""
+    """Two people approved a search; its number is used for a grant."""
     department = root.department
     query = replace(department.plate("7AB*"), since_us=department.clock.us - DAY_US)
     made = department.call(
@@ -305,14 +305,14 @@ def by_the_word_for_a_search(root: Root) -> int:
 
 
 def by_a_word_that_was_used(root: Root) -> int:
-    """The grant was given, and taken back; the same words give it again."""
+    """The grant was issued and withdrawn; the same approval issues it again."""
     made = given(root.department)
     number = department_approval(root.department, made)
     return written(root, replace(RESET, approval=number))
 
 
 def by_the_same_signature_again(root: Root) -> int:
-    """No accomplice: root repeats the entry of a genuine grant under another number."""
+    """Without an accomplice, root repeats the entry of a genuine grant with another number."""
     entry = entry_of(root.department, given(root.department))
     assert isinstance(entry.note, GrantIssued)
     again = note_of(root.department, RESET, entry.note.from_us)
@@ -341,7 +341,7 @@ def of_another_log(root: Root) -> int:
 
 
 def of_any_log(root: Root) -> int:
-    """Two people signed in an earlier version's words: the numbers are of whatever log the unit has."""
+    """Two people signed in an earlier form, whose numbers apply to whatever log the unit has."""
     form, department = replace(RESET, destroy_log=""), root.department
     stamp, signed = root.signed("chief", "grant/issue", replace(form, propose=True))
     digest = proposal_digest("grant/issue", form_fields(form))
@@ -370,7 +370,7 @@ def at_more_units(root: Root) -> int:
 
 
 def by_a_second_whom_the_first_made_alone(root: Root) -> int:
-    """Root lets the administrator make an approver without the second person, who then agrees."""
+    """Root lets the administrator make an approver without a second person; that approver then agrees."""
     department = root.department
     form = AccountForm(user="pup", name="Pup", organisation="PD", roles=(Role.CCAT_SUPERVISOR,), reason="new")
     stamp, signed = root.signed("chief", "user/set", form)
@@ -468,7 +468,7 @@ def findings_about(department: Department, user: str) -> list[FindingOpened]:
 
 
 def test_a_grant_by_the_hand_that_made_the_account_is_a_finding(department: Department) -> None:
-    """chief made vendor1's account alone, and lets vendor1 in alone."""
+    """chief alone made vendor1's account, and alone lets vendor1 in."""
     assert findings_about(department, "vendor1") == []
     made = department.call("grant/issue", department.logon("chief"), REPAIR)
     assert isinstance(made, Granted)

@@ -1,4 +1,4 @@
-"""Names that people take for one: no second unit gets such a name, and who types one is told the other."""
+"""Names that people confuse: no second unit gets one, and a person who types one learns of the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Units let in and shut out, a purge by hand, a closed log from the bench: each by a logged person."""
+"""Enrolling and revoking units, a purge by hand, taking in a closed log: each by a named person."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_unit_is_shut_out_by_a_person_with_a_reason(seat: Seat) -> None:
         ("unit/enroll", UnitForm(name=""), "unit-name"),
         ("unit/enroll", UnitForm(name="car\x1b[2J"), "characters"),
         ("unit/enroll", UnitForm(name="c" * 65), "unit-name"),
-        ("unit/enroll", UnitForm(name="car-7"), "unit-name"),  # is enrolled
+        ("unit/enroll", UnitForm(name="car-7"), "unit-name"),  # already enrolled
         ("unit/revoke", RevokeUnitForm(unit="car-7", reason=" "), "reason"),
         ("unit/revoke", RevokeUnitForm(unit="car-9", reason="stolen from the yard"), "unit"),
         (
@@ -132,7 +132,7 @@ def test_a_purge_by_hand_is_a_call_of_a_person(seat: Seat) -> None:
 
 
 def closed_folder(unit: Joined, server: Server) -> Path:
-    """The log of a damaged card; the department knows the unit's new one."""
+    """The log of a damaged card; the department already has the unit's new one."""
     folder = unit.close_log(forked=False)
     message = registration(unit.outbox, unit.folder, unit.folder.unit_key(), previous=None, reason="damaged")
     server.enrollment.answer("new-log", message)
@@ -156,14 +156,14 @@ def test_a_card_on_the_bench_is_taken_in_by_a_logged_person_and_the_unit_hears_o
         terminal.own_password(terminal.given("user", "first", "chief"))
         monkeypatch.delenv("DEPARTMENT_TOKEN")
         words = ("incident", "import", str(bench), "--why", "card of car 12")
-        assert terminal.type(*words)[0] == 2  # no one asks
+        assert terminal.type(*words)[0] == 2  # without a logon
         terminal.session("chief")
         assert terminal.type("incident", "import", str(tmp_path), "--why", "card of car 12")[0] == 2
         status, out, err = terminal.type("--json", *words)
         assert status == 0, err
         taken = json.loads(out)
         assert (taken["lacking"], taken["bad"], taken["notified"]) == (0, 0, True)
-        assert terminal.type(*words)[0] == 0  # again: nothing is taken twice
+        assert terminal.type(*words)[0] == 0  # again, but nothing is taken in twice
         checker = Checker(server.store, server.keys, server.packs, home.log_key().public_key())
         assert checker.run().problems == []
         desk = open_desk(home)

@@ -1,7 +1,7 @@
-"""What units say that they took: a document or a grant that root signed past the desk is found afterwards.
+"""Units report what they accept, which reveals documents and grants that root signed without the desk.
 
-Root holds the command key and the department's database. The unit is a real one: it takes what it is offered,
-records it, and delivers the record with its next sync.
+Root holds the command key and the department's database. The unit is a real one: it accepts what it is
+offered, records it, and delivers the record with its next sync.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ CONFIGURATION = b"[camera]\nfps = 20\n"
 
 @pytest.fixture
 def unit(department: Department, server: Server, tmp_path: Path) -> Iterator[Joined]:
-    """A unit that took what the department offers today; it is in the log."""
+    """A unit that is in the log and took what the department offers today."""
     made = Joined(tmp_path / "unit", server, "car 12", time_source=SteppedTime(department.clock.us))
     department.front.send_down()
-    daily.list_units(department.front)  # it joined past the desk, before the log named codes
+    daily.list_units(department.front)  # it joined without the desk, as before the log named codes
     synced(made, server)
     yield made
     made.close()
 
 
 def synced(unit: Joined, server: Server) -> None:
-    """Take what is offered, and deliver the record of it."""
+    """Take what is offered and deliver the record of it."""
     converse(unit, server)
     converse(unit, server)
 
@@ -72,7 +72,7 @@ def reported(server: Server) -> Reported:
 
 
 def verdict(department: Department, server: Server) -> tuple[list[str], list[str]]:
-    """(what is wrong, what is not checked) of what the units reported, two days later."""
+    """Check the units' reports two days later. Returns (what is wrong, what was not checked)."""
     department.clock.step(2 * DAY_US)
     department.logon("chief")
     covered = covered_by(department)
@@ -103,7 +103,7 @@ def test_what_the_desk_sent_and_units_took_is_covered(
 def test_a_document_that_root_signed_past_the_desk_is_named(
     department: Department, server: Server, unit: Joined, name: str, enters: bool
 ) -> None:
-    """Also where the honest daily run, or root, enters that it was offered: no person signed it."""
+    """Even if the honest daily run, or root, enters that it was offered: no person signed it."""
     documents.send(department.home, server.store, name, b"evil = 1\n", department.clock.us)
     synced(unit, server)
     if enters:
@@ -146,7 +146,7 @@ def test_a_signature_that_root_enters_twice_covers_one_configuration(
 
 
 def forged(department: Department, server: Server, name: str) -> int:
-    """Root signs a roster with a person more, or a policy that keeps reads longer: its version."""
+    """Root signs a roster with an extra person, or a policy that keeps reads longer. Returns its version."""
     command = load_ed25519(department.home.path / "command.key")
     with server.store.write() as connection:
         version, message = documents.out(connection, name)
@@ -171,7 +171,7 @@ def forged(department: Department, server: Server, name: str) -> int:
 def test_a_roster_or_policy_that_the_log_does_not_make_is_named(
     department: Department, server: Server, unit: Joined, name: str, enters: bool
 ) -> None:
-    """Root lets a key in at the units' own door; the next honest roster covers it up, but not its record."""
+    """Root admits a key at the units; the next honest roster covers it up, but not the record of it."""
     version = forged(department, server, name)
     if enters:
         department.front.enter_sent()
@@ -202,9 +202,9 @@ def test_what_units_receive_of_hits_follows_from_the_log(
     forge: Callable[[], tuple[bytes, str]],
     keeps: str,
 ) -> None:
-    """Root clears a wanted vehicle, or mutes a source, and enters it as the machine does."""
+    """Root clears a wanted vehicle, or mutes a source, and enters it as the system does."""
     department.front.offer_cleared()
-    department.front.offer_cleared()  # each is of its own time
+    department.front.offer_cleared()  # each has its own time
     assert verdict(department, server)[0] == []
     body, name = forge()
     version = documents.send(department.home, server.store, name, body, department.clock.us)
@@ -232,7 +232,7 @@ def test_what_units_receive_of_hits_follows_from_the_log(
 def test_an_entry_of_the_machine_for_a_list_that_no_person_signed_is_named(
     department: Department, server: Server, unit: Joined, baseline: bool, words: str
 ) -> None:
-    configured(department)  # the log has entries of what was offered
+    configured(department)  # the log names what was offered
     note = DocumentSent(name="hot-list/doj", version=1 << 40, unit="", digest=bytes(32), baseline=baseline)
     entry = Root(department).write(note, Root(department).stamp("system"))
     (wrong, not_out), _ = verdict(department, server)
@@ -243,7 +243,7 @@ def test_an_entry_of_the_machine_for_a_list_that_no_person_signed_is_named(
 def test_a_document_of_the_last_hours_is_not_called_wrong(
     department: Department, server: Server, unit: Joined
 ) -> None:
-    """The daily run enters what another process sent; until then it is said to be unchecked."""
+    """The daily run enters what another process sent; until then, it is reported as unchecked."""
     version = documents.send(department.home, server.store, "closed/ab", b"x", department.clock.us)
     synced(unit, server)
     covered = covered_by(department)
@@ -264,7 +264,7 @@ def test_a_document_of_the_last_hours_is_not_called_wrong(
 def test_a_document_for_all_that_one_unit_is_offered_apart_is_named_and_no_daily_run_makes_it_good(
     department: Department, server: Server, unit: Joined, name: str
 ) -> None:
-    """Root puts in a copy, or another that the command key signed: no desk offers these to one unit."""
+    """Root inserts a copy, or another signed by the command key: a desk never offers these to one unit."""
     department.front.offer_cleared()
     department.two_hands(
         "hotlist/push", department.logon("super"), forms(department)["hotlist/push"], second="chief"
@@ -313,7 +313,7 @@ def test_a_configuration_whose_entry_a_crash_kept_from_the_log_waits_for_the_dai
 
 
 def taken(unit: Joined, grant: Grant) -> None:
-    """A person logged in at the unit's console with it, as `firmware/console/maintenance.py` records it."""
+    """The record of a logon with it at the unit's console, as `firmware/console/maintenance.py` makes it."""
     digest = hashlib.sha256(codec.to_bytes(grant)).digest()
     unit.ledger.append(GrantTaken(grant_id=grant.grant_id, digest=digest, at_us=unit.clock.now().us))
 
@@ -354,8 +354,9 @@ def test_a_grant_that_root_signed_with_the_command_key_is_named(
 def test_a_clock_set_back_hides_no_grant_that_came_after_what_the_department_signed(
     department: Department, server: Server, unit: Joined
 ) -> None:
-    """A time before the access log was opened excuses what was taken by then, by the unit's own word: not
-    after a document that was signed since, and so not where the unit joined since; nor after a receipt."""
+    """By the unit's word, it took the grant before the access log was opened, which excuses it. That does
+    not count after a document signed since, and so not if the unit joined since, nor after a receipt.
+    """
     early = GrantTaken(grant_id="ab" * 16, digest=bytes(32), at_us=1)
     unit.ledger.append(early)
     synced(unit, server)
@@ -403,7 +404,7 @@ def test_a_designees_grant_is_covered_once_it_is_entered(
 def test_a_reset_is_dated_by_when_its_log_was_taken_in_whatever_the_unit_says(
     department: Department, server: Server, unit: Joined
 ) -> None:
-    """A unit's log key signs any time; before the access log began, no entry would be asked for."""
+    """A unit's log key signs any time, and before the access log began, no entry would be required."""
     synced(unit, server)
     said = messages.seal_message(replace(unit.last_word(), at_us=1, grant_id=""), unit.outbox.sign)
     server.receiver.answer("destroyed", said)

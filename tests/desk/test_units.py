@@ -1,4 +1,4 @@
-"""What the desk's people are to a unit: the roster it syncs, training that ends, access that is revoked."""
+"""The desk's people at a unit: the synced roster, training that expires, access that is revoked."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ REVIEWER = Ed25519PrivateKey.generate()
 def unit(server: servers.Department, department: Department, tmp_path: Path) -> Iterator[Joined]:
     time = SteppedTime(us=department.clock.us)
     made = Joined(tmp_path / "unit", server, "car-8", time_source=time)
-    made.ledger.close()  # what passes for the unit is running time too: no clock alone ends a training
+    made.ledger.close()  # the unit's running time passes too: no clock alone ends a training
     made.ledger = Ledger.open(made.home, made.slot, time, boot=time.boot)
     yield made
     made.close()
 
 
 def stepped(unit: Joined, us: int) -> None:
-    """Time passes for the unit."""
+    """Let time pass for the unit."""
     assert isinstance(unit.clock, SteppedTime)
     unit.clock.run(us)
 
 
 def with_key(department: Department, chief: str, **change: object) -> None:
-    """The reviewer with the key shown at a unit."""
+    """Give the reviewer the key that is shown at a unit."""
     form = AccountForm(
         user="reviewer1",
         name="Reviewer1",
@@ -65,7 +65,7 @@ def with_key(department: Department, chief: str, **change: object) -> None:
 
 
 def audits(unit: Joined, user: str = "reviewer1", key: Ed25519PrivateKey = REVIEWER) -> dict[str, object]:
-    """Read the unit's own access log there, as a person with a key does."""
+    """Read the unit's access log there, as a person with a key does."""
     door = Door(unit.ledger)
     nonce = door.answer("challenge", {})["nonce"]
     wanted = UnitAuditFilter(since_us=0, until_us=1 << 62, user=None, purpose=None, plate=None)
@@ -97,13 +97,13 @@ def refused(unit: Joined) -> str:
 def test_a_person_of_the_desk_is_known_at_the_unit_until_their_training_ends_or_they_are_removed(
     department: Department, server: servers.Department, unit: Joined
 ) -> None:
-    assert "does not prove" in refused(unit)  # the roster of enrollment names no person with a key
+    assert "does not prove" in refused(unit)  # the first roster has no person with a key
     chief = department.logon("chief")
     with_key(department, chief)
     assert "does not prove" in refused(unit)  # not synced yet
     assert "roster" in converse(unit, server).documents
     assert audits(unit)
-    assert converse(unit, server).documents == ()  # nothing changed, nothing is sent
+    assert converse(unit, server).documents == ()  # nothing changed, so nothing is sent
     stepped(unit, 366 * DAY_US)
     assert "463.9" in refused(unit)
     department.clock.step(366 * DAY_US)
@@ -116,7 +116,7 @@ def test_a_person_of_the_desk_is_known_at_the_unit_until_their_training_ends_or_
 
 
 def with_training(department: Department) -> None:
-    """A year later: an expired password opens its own change, then the supervisor trains again."""
+    """A year later, each person changes an expired password, and then the supervisor trains again."""
     for user in ("chief", "super"):
         department.renew_password(user)
     department.train(department.logon("chief"), "super", "chief")
@@ -137,7 +137,7 @@ def test_every_change_of_the_roster_goes_out_under_the_next_version_and_nothing_
     assert out() == first + 1
     with pytest.raises(DeskRefusal):
         with_key(department, chief, ssh_keys=("ssh-rsa AAAA",))
-    with pytest.raises(FormError, match="another person's"):  # one person is not two
+    with pytest.raises(FormError, match="another person's"):  # one person must not count as two
         with_key(department, chief, user="vendor1", roles=(Role.VENDOR,))
     assert out() == first + 1
     department.train(department.logon("super"), "comm1", "super")
@@ -152,7 +152,7 @@ def test_every_change_of_the_roster_goes_out_under_the_next_version_and_nothing_
 def test_a_roster_that_could_not_be_signed_is_overdue_until_it_is(
     department: Department, server: servers.Department
 ) -> None:
-    """The command key lies on the administrator's token, and that is not here now."""
+    """The command key is on the administrator's token, which is not here now."""
     chief = department.logon("chief")
 
     def lags() -> bool:

@@ -1,4 +1,4 @@
-"""An update that no unit takes is refused at the desk, before anybody signs it."""
+"""An update that no unit would accept is refused at the desk, before anyone signs it."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_any_bytes_for_a_signature_are_refused_in_words(signature: bytes) -> Non
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
 @given(st.sampled_from(("change", "cut", "repeat")), st.integers(0, len(CMS) - 1), st.integers(1, 255))
 def test_a_signature_with_any_byte_changed_is_taken_or_refused_in_words(how: str, at: int, by: int) -> None:
-    """It gets past the first DER, into each part of the certificate."""
+    """Not only in the outer DER, but in each part of the certificate."""
     made = {
         "change": CMS[:at] + bytes([CMS[at] ^ by]) + CMS[at + 1 :],
         "cut": CMS[:at],

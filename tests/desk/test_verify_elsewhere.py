@@ -1,4 +1,4 @@
-"""`department verify` of a full disk or a protected medium: the same verdict, no key in a second place."""
+"""`department verify` on a full disk or a read-only medium: the same verdict, and no second copy of a key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def content(path: Path) -> dict[str, bytes]:
 
 
 def fill(monkeypatch: pytest.MonkeyPatch, full: Path, elsewhere: Path) -> None:
-    """From here on the disk of `full` has no room, and TMPDIR is `elsewhere`."""
+    """From now on, the disk of `full` has no room, and TMPDIR is `elsewhere`."""
     real = shutil.disk_usage
 
     def usage(path: Path | str) -> object:

@@ -1,4 +1,4 @@
-"""Who follows the alerts: bounded in sum, and for each session."""
+"""Followers of alerts are limited in total and for each session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_streams_are_bounded_in_sum_and_a_sessions_oldest_gives_way() -> None:
     with pytest.raises(TooManyError):
         watchers.join(b"another")
     assert len(watchers) == MOST_STREAMS
-    watchers.join(b"one")  # in place of its own oldest
+    watchers.join(b"one")  # replaces its own oldest
     assert len(watchers) == MOST_STREAMS
     watchers.leave(mine[-1])
     watchers.leave(mine[-1])

@@ -167,7 +167,7 @@ def test_the_link_distinguishes_a_fork_from_a_witness_that_is_away(client: httpx
 
 @contextmanager
 def answering(chain: tuple[Path, Path] | None) -> Iterator[int]:
-    """The port of a listener that takes one connection: with this certificate, or without a word."""
+    """The port of a listener that accepts one connection, with this certificate or without answering."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def take() -> None:

@@ -1,4 +1,4 @@
-"""A real unit with a wrong clock and a real department, from joining to the purge."""
+"""A real unit with a wrong clock, and a real department, from joining to the purge."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sync.hot_lists.entry import ListEntry
 
 Tokens = Callable[[str], str]
 PLATE = "6OFF365"
-JOURNEYS = {  # the clock when the unit joins, when it reads, and when it syncs; from the true time
+JOURNEYS = {  # the clock's error when the unit joins, when it reads, and when it syncs
     "right": (0, 0, 0),
     "400 days behind": (-400 * DAY_US,) * 3,
     "400 days ahead": (400 * DAY_US,) * 3,
@@ -47,11 +47,11 @@ class Unit(Joined):
     time: SteppedTime
 
     def set_off(self, now_us: int, off_us: int) -> None:
-        """Let the clock say this much more than the true time; 1970 is as early as a clock says."""
+        """Set the clock this far ahead of the true time, but not before 1970."""
         self.time.jump(max(1, now_us + off_us) - self.time.now().us)
 
     def meets(self, plate: str) -> tuple[str, str]:
-        """A read of a wanted plate and its alert, dated by the clock: their names."""
+        """Read a wanted plate and raise its alert, dated by the clock. Returns their names."""
         moment = self.time.now()
         read = make_read(
             moment.us, plate, demo=False, clock_state=ClockState(moment.state.value),
@@ -124,7 +124,7 @@ def test_a_wrong_clock_costs_no_alert_no_read_and_no_day(
     assert isinstance(department.call("hold/export", supervisor, export), Exported)
 
     (kept,) = [one for one in unit.ledger.retention_plan() if one.key_class is KeyClass.HIT]
-    assert (kept.received, kept.due) == (kept.records, False)  # a day of running time is kept there
+    assert (kept.received, kept.due) == (kept.records, False)  # there, a day of running time is kept
     checker = Checker(server.store, server.keys, server.packs, department.home.log_key().public_key())
     log = unit.outbox.log_id.hex()[:16]
     assert [one for one in checker.run().problems if log in one] == []

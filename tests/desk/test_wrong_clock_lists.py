@@ -1,6 +1,6 @@
-"""A delivered hot list on a unit with a wrong clock matches for its term of the department's time, no longer.
+"""A hot list on a unit with a wrong clock matches for its term in the department's time and no longer.
 
-A real unit, the department's own list, and what both say of alerts that are off or marked stale.
+A real unit, the department's own list, and what both say about alerts that are off or marked stale.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ BORN = {"right": 0, "ahead": 400 * DAY_US, "behind": -400 * DAY_US, "in 1970": -
 PUT = {"": 0, ", put ahead": 400 * DAY_US, ", put back": -400 * DAY_US}
 CLOCKS = {born + put: (BORN[born], PUT[put]) for born in BORN for put in PUT}
 FULL = os.environ.get("ALPR_FAULTS") == "full"
-TRIED = list(CLOCKS) if FULL else list(CLOCKS)[::2]  # each birth, and each step at two of them
+TRIED = list(CLOCKS) if FULL else list(CLOCKS)[::2]  # each first clock, and each later step with two of them
 TERM_US = 24 * HOUR_US
 
 
 class _Pass:
-    """As much of an ended pass as the watch looks at."""
+    """The parts of an ended pass that the watch looks at."""
 
     def __init__(self) -> None:
         self.vehicle = self
@@ -51,7 +51,7 @@ class _Pass:
 
 
 class Car(Joined):
-    """A unit with a clock of its own, its lists, and the watch of a run."""
+    """A unit with its own clock, its lists, and the watch of a run."""
 
     def __init__(
         self, path: Path, server: Server, true_us: int, born_us: int, patch: pytest.MonkeyPatch
@@ -64,7 +64,7 @@ class Car(Joined):
         self.start()
 
     def start(self) -> None:
-        """The program, after the last one ended."""
+        """Start the program after the last run has ended."""
         if not self.ledger.closed:
             self.ledger.close()
         self.ledger = Ledger.open(self.home, self.slot, self.time, boot=self.time.boot)
@@ -80,7 +80,7 @@ class Car(Joined):
         )  # fmt: skip
 
     def start_machine(self) -> None:
-        """After days without power: a clock without a battery starts where it ended."""
+        """Start after days without power; a clock without a battery continues where it stopped."""
         self.ledger.close()
         self._boots += 1
         self._patch.setattr(clock_trust, "boot_id", lambda: f"boot {self._boots}")
@@ -88,12 +88,12 @@ class Car(Joined):
         self.start()
 
     def runs(self, us: int) -> None:
-        """Time passes, and a vehicle that no one looks for is read."""
+        """Let time pass and read a vehicle that is not wanted."""
         self.time.run(us)
         add_reads(self.ledger, SteppedTime(self.time.now().us), 1, text="1ABC234")
 
     def meets(self) -> bool | None:
-        """The wanted vehicle passes: None without an alert, else whether it is marked stale."""
+        """Let the wanted vehicle pass. Returns whether its alert is marked stale; None without an alert."""
         self.watch.refresh()
         passed: Any = _Pass()
         if not self.watch.matches(passed):
@@ -106,7 +106,7 @@ class Car(Joined):
         return found.stale
 
     def says(self) -> list[str]:
-        """What `reader status` says of alerts."""
+        """What `reader status` says about alerts."""
         return off_lines(list_operations(self.home, self.ledger)["hotlists"]({}))
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ def car(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Car]:
-    """It has the department's list; its clock was born wrong, was put wrong after that, or both."""
+    """A unit with the department's list, whose clock was wrong at first, was set wrong later, or both."""
     push = forms(department)["hotlist/push"]
     department.two_hands("hotlist/push", department.logon("super"), push, second="chief")
     born_us, put_us = CLOCKS[request.param]
@@ -141,9 +141,9 @@ def test_a_delivered_list_raises_fresh_alerts_for_its_term_and_none_after_it(car
     assert len(car.board.open_alerts()) == 1
     assert (car.watch.health().failing, car.watch.health().in_doubt, car.says()) == (0, 0, [])
     car.runs(TERM_US - HOUR_US)
-    car.start()  # the program alone
+    car.start()  # restarts only the program
     assert car.meets() is False
-    car.runs(HOUR_US + MINUTE_US)  # a co-signature is of whole seconds
+    car.runs(HOUR_US + MINUTE_US)  # a co-signature has whole seconds
     assert car.meets() is None
     (line,) = car.says()
     assert line.startswith("OFF for doj: the list has ended, its end was 20")
@@ -154,7 +154,7 @@ def test_a_delivered_list_raises_fresh_alerts_for_its_term_and_none_after_it(car
 def test_a_list_ends_after_its_term_of_running_time_over_starts_of_the_machine_too(
     car: Car, server: Server
 ) -> None:
-    """How long it was without power no clock knows: its alerts are marked stale, and do not end early."""
+    """No clock knows how long the power was off, so its alerts are marked stale and do not end early."""
     unknown = car.time.now().state is TimeState.UNKNOWN
     for _ in range(3):
         car.runs(6 * HOUR_US)
@@ -179,7 +179,7 @@ def test_the_next_sync_says_how_old_a_list_is(car: Car, server: Server) -> None:
 
 
 def test_a_training_is_current_by_the_departments_word(car: Car, department: Department) -> None:
-    """Also after a start of the machine, before the next sync."""
+    """Even after a start of the machine, before the next sync."""
     ledger = car.ledger
 
     def may(now_us: int) -> None:
@@ -193,7 +193,7 @@ def test_a_training_is_current_by_the_departments_word(car: Car, department: Dep
     ledger = car.ledger
     access.at_one_of(ledger.store.time.perhaps_us(), may)
     if department.clock.us < ledger.store.time.now().us:
-        return  # where the clock is ahead, it alone says so, and so it is asked too
+        return  # only the clock is ahead, so the time that has surely passed is asked too
     car.runs(400 * DAY_US)
     with pytest.raises(RefusedError, match="training is not current"):
         access.at_one_of(ledger.store.time.perhaps_us(), may)

@@ -1,4 +1,4 @@
-"""Reads of a unit whose clock is days or years off: found, told apart, kept for their year and no longer."""
+"""Reads of a unit whose clock is days or years off are found, marked, and kept for their year, no longer."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_read_whose_time_cannot_be_is_found_by_the_day_it_came_and_says_so(
 def test_a_read_that_may_be_of_its_time_is_found_by_that_alone(
     department: Department, tokens: Tokens, unit: UnitTwin
 ) -> None:
-    """A unit that was offline for a week: its clock knew the time, or is as near as its own bound says."""
+    """After a week offline, the unit's clock is either disciplined or within the error that it states."""
     came_us, token = department.clock.us, tokens("comm1")
     day_us = came_us // DAY_US * DAY_US
     unit.deliver([Pass(plate=PLATE, at_us=came_us - 7 * DAY_US)], received_us=came_us)
@@ -113,9 +113,9 @@ def test_a_time_is_doubted_after_the_day_of_receipt_or_where_the_clock_knew_none
         (1, 11 * DAY_US - 1, 12 * DAY_US, True),
         (1, 11 * DAY_US, 12 * DAY_US, False),
         (8 * DAY_US, 10 * DAY_US, 11 * DAY_US, True),
-        (9 * DAY_US, 10 * DAY_US, 11 * DAY_US, False),  # by its own bound it may be of the day before
+        (9 * DAY_US, 10 * DAY_US, 11 * DAY_US, False),  # within its error, perhaps the day before
         (30 * DAY_US, 10 * DAY_US, 11 * DAY_US, True),
-        (30 * DAY_US, 30 * DAY_US, 31 * DAY_US, True),  # and by what it says
+        (30 * DAY_US, 30 * DAY_US, 31 * DAY_US, True),  # and at the time that it states
     ],
 )
 def test_a_search_asks_for_what_arrived_in_its_time_if_the_clock_says_nothing(

@@ -1,4 +1,4 @@
-"""Three simulated years: nothing that only time brings stops a department."""
+"""Three simulated years: the mere passing of time does not stop a department."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.tools import years
 @pytest.mark.thorough
 @pytest.mark.slow
 def test_a_department_outlives_a_year_by_the_notices_it_gets(capsys: pytest.CaptureFixture[str]) -> None:
-    """Past the day on which a renewed CA (490) and an expired password (366) used to stop it."""
+    """This includes days 366 (expired passwords) and 490 (renewed CA), which once stopped it."""
     years.main(["--years", "3", "--step-days", "30"])
     said = [
         line

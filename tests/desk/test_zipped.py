@@ -1,4 +1,4 @@
-"""A ZIP from outside is bounded, and every kind of damage is one plain refusal."""
+"""A ZIP from outside is bounded, and every kind of damage gets a plain refusal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_files_come_out_by_name() -> None:
 
 
 def test_the_same_files_are_the_same_bytes_whatever_python_writes_them() -> None:
-    """`verify` holds a package to what it would write itself, years later and on another system."""
+    """`verify` compares a package with what it would write itself, years later and on another system."""
     written = write_zip({"reads/0/\u00e9.bin": bytes(300), "a.txt": b"one"})
     assert sha256(written).hexdigest() == "f77492b7885bb4623c8ee0a6fd87cfba55e6e7a82ba545000e033c1103bc1344"
 
