@@ -1,13 +1,13 @@
-"""From the last frame of a pass to the page in the car and to the desk's event: median and 99th percentile.
+"""Times alerts from the last frame of a pass to the page in the car and to the desk's event.
 
 python -m tests.tools.alert_latency [--passes 1000] [--units 50]
 
-A department's server over loopback TLS in a process of its own (its witness a folder on the same disk), units
-with their own ledgers, uplinks, boards and pages, ten to a process. Each pass is 2 to 8 frames of 1920 x 1080
-at 20 frames a second through tracker, vote and ledger; the nets are left out: scripted eyes read the plate.
-The car's page has it once its list shows the alert, the desk once a dispatcher's event stream names it. An
-alert that is there before the vehicle has gone counts as 0 ms. The officer's session at the page is given,
-not proven. Prints the load of the machine; asserts nothing.
+A department's server runs over loopback TLS in its own process; its witness is a folder on the same disk. The
+units have their own ledgers, uplinks, boards and pages, ten units to a process. Each pass is 2 to 8 frames of
+1920 x 1080 at 20 frames per second through tracker, vote and ledger; scripted eyes read the plate instead of
+the nets. An alert has reached the car when its page lists it, and the desk when a dispatcher's event stream
+names it. An alert that arrives before the vehicle has gone counts as 0 ms. The officer's session at the page
+is not proven. Prints medians, 99th percentiles and the load of the machine; asserts nothing.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ UNITS_A_PROCESS = 10
 INTERVAL_S = 0.05
 SHAPE = (1080, 1920)
 WAIT_S = 60.0
-GONE_S = 2.5  # the pass before is over by then
+GONE_S = 2.5  # by then the previous pass has ended
 
 
 def plate_of(unit: int, number: int) -> str:
@@ -94,7 +94,7 @@ def found(folder: Path, units: int, passes: int) -> DepartmentHome:
 
 
 def serve(folder: Path) -> None:
-    """The server's process: says a dispatcher's token once it listens, at its end which alert is which."""
+    """The server's process: prints a dispatcher's token once it listens; writes alerts.json at its end."""
     with opened(folder) as department:
         front = department.front
         password, secret = json.loads((folder / "secrets.json").read_text())["secrets"]["disp1"]
@@ -113,7 +113,7 @@ def serve(folder: Path) -> None:
 
 
 class Dispatcher:
-    """Follows the stream of alerts: when each number was told, in seconds since 1970."""
+    """Follows the stream of alerts; notes when each one's number came, in seconds since 1970."""
 
     def __init__(self, home: DepartmentHome, token: str) -> None:
         self.told: dict[str, float] = {}
@@ -186,7 +186,7 @@ class PatrolCar:
         )  # fmt: skip
 
     def _show(self) -> None:
-        """The page: told of an alert, it asks for the list and shows it."""
+        """Act as the page: at an alert's event, fetch the list that shows it."""
         with self._laptop.stream("GET", "/api/events") as words:
             for line in words.iter_lines():
                 if line.startswith("data:") and json.loads(line[5:])["what"] == "raised":
@@ -196,7 +196,7 @@ class PatrolCar:
                         self._on_page.setdefault(one["number"], now)
 
     def drive(self, passes: int, every_s: float, rng: random.Random) -> Iterator[dict[str, Any]]:
-        """One pass after the other; for each when its last frame was, and when the page had it."""
+        """Drive passes in turn; yields the times of each one's last frame and of its alert on the page."""
         names = {number + 1: plate_of(self._index, number) for number in range(passes)}
         stage = ReadStage(
             ScriptedEyes(names),
@@ -239,7 +239,7 @@ class PatrolCar:
 
     @staticmethod
     def _frame(index: int, at: int, sequence: int) -> Frame:
-        """A frame with the vehicle of this index in it, or none (0)."""
+        """A frame with the vehicle of this index, or with none (0)."""
         picture = np.full(SHAPE, 30, dtype=np.uint8)
         picture[0, :4] = 0
         if index:
@@ -254,7 +254,7 @@ class PatrolCar:
 
 
 def drive(folder: Path, first: int, codes: list[str], passes: int, every_s: float) -> None:
-    """A process of units: one JSON line a pass on stdout."""
+    """A process of units: prints one JSON line per pass."""
     officer = Officer(user="officer1", role="sworn-officer", organization="Monrovia PD")
     setattr(PageSessions, "find", lambda _self, _token: officer)  # noqa: B010 - a measurement
     structlog.configure(
@@ -286,7 +286,7 @@ def _worker(*words: object) -> subprocess.Popen[str]:
 
 
 def told(name: str, found_ms: list[float], aim_ms: float) -> str:
-    """One line of the answer."""
+    """One line of the results."""
     ordered = sorted(found_ms)
     ninety_nine = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
     before = sum(one == 0.0 for one in ordered)
@@ -298,7 +298,7 @@ def told(name: str, found_ms: list[float], aim_ms: float) -> str:
 
 
 def measure(folder: Path, units: int, passes: int, every_s: float) -> int:
-    """Found, serve, drive, print."""
+    """Found a department, serve it, drive the units, print the results."""
     each = max(1, passes // units)
     home = found(folder, units, each)
     codes = [issue_code(home, f"car-{number}") for number in range(units)]
@@ -354,7 +354,7 @@ def measure(folder: Path, units: int, passes: int, every_s: float) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, or be one of the measured processes."""
+    """Measure, or run as one of the measured processes."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.alert_latency", description=__doc__)
     parser.add_argument("--passes", type=int, default=1000)
     parser.add_argument("--units", type=int, default=50)

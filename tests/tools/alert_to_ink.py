@@ -1,11 +1,11 @@
-"""From before a unit seals a read and its alert to the line on a page, with other pages open and other units.
+"""Times alerts from before a unit seals the read until the line is on a page, among other pages and units.
 
 python -m tests.tools.alert_to_ink [--alerts 100] [--pages 50] [--units 50]
 
-One page is chromium's, which says when the line was there. The others are what such a page keeps open: event
-streams of sessions that are logged on, four to a session, read by a process of its own. Units raise alerts in
-turn; each counts until its line is there. Server, units and chromium's driver share one process. Prints the
-load of the machine; exits with 1 where a page did not get every alert.
+One page is in chromium, which reports when the line appeared. Of the others there is only what a page keeps
+open: event streams of sessions that are logged on, four to a session, read by a separate process. Units raise
+alerts in turn; each is timed until its line appears. Server, units and chromium's driver share one process.
+Prints the load of the machine; exits with 1 if a page missed an alert.
 """
 
 from __future__ import annotations
@@ -48,8 +48,10 @@ WATCH = (
 
 
 async def follow(base: str, tokens: list[str], pages: int) -> None:
-    """Read so many streams until stdin ends, then print how many alerts each had. Says a line once all are
-    open."""
+    """Read ``pages`` streams until stdin ends, then print how many alerts each had.
+
+    Prints a line once all are open.
+    """
     had = [0] * pages
     opened = asyncio.Semaphore(0)
 
@@ -77,14 +79,14 @@ async def follow(base: str, tokens: list[str], pages: int) -> None:
 
 @dataclass
 class Followers:
-    """The other pages: `had` is how many alerts each got, once they are closed."""
+    """The other pages. `had`: how many alerts each got, known once they are closed."""
 
     had: list[int]
 
 
 @contextmanager
 def followers(department: Department, base: str, pages: int) -> Iterator[Followers]:
-    """So many pages that follow, in a process of their own."""
+    """A process with ``pages`` pages that follow the alerts."""
     made = Followers([])
     if not pages:
         yield made
@@ -100,13 +102,13 @@ def followers(department: Department, base: str, pages: int) -> Iterator[Followe
         if process.stdout.readline().strip() != "open":
             raise SystemExit("the other pages did not open")
         yield made
-        time.sleep(2)  # what is on its way arrives
+        time.sleep(2)  # for what is still on its way
         process.stdin.close()
         made.had = json.loads(process.stdout.readline())
 
 
 def to_ink(desk: Windows, department: Department, cars: list[Car], count: int) -> list[float]:
-    """Milliseconds of each alert, units in turn."""
+    """The milliseconds of each alert; the units raise them in turn."""
     one = desk.open()
     one.logon("disp1", then="/alerts")
     one.page.locator("#live", has_text="Live").wait_for()
@@ -129,7 +131,7 @@ def to_ink(desk: Windows, department: Department, cars: list[Car], count: int) -
 
 
 def measure(alerts: int, pages: int, units: int) -> int:
-    """Found, open the pages, raise the alerts, print the figures."""
+    """Found a department, open the pages, raise the alerts, print the figures."""
     with tempfile.TemporaryDirectory() as made:
         shutil.copytree(found_department(Path(made) / "first"), Path(made) / "copy")
         department = open_copy(Path(made) / "copy")

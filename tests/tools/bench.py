@@ -1,10 +1,9 @@
-"""Milliseconds a frame by stage, their ratio to the nets' bare invoke(), and peak memory: `make bench`.
+"""Milliseconds per frame by stage, their ratio to the nets' bare invoke(), and peak memory: `make bench`.
 
-Every frame goes the way it goes in `reader run` (find, rectify, read, track, vote; one thread); then each net
-is invoked bare as often as this frame had it invoked. The ratio is the one sum over the other, in time on
-the CPU, so that other programs weigh little; the stages are told by the clock on the wall. A camera that
-delivers a small stream beside the large one, as a Pi's does, spares the reader the shrinking: a column of
-its own.
+Every frame passes the stages of `reader run` (find, rectify, read, track, vote; one thread). Then each net is
+invoked bare as often as this frame invoked it. The ratio divides the two sums of CPU time, so that other
+programs matter little; the stages are in wall-clock time. If a camera delivers a small stream besides the
+large one, as a Pi's does, the reader need not shrink frames: such a size is measured separately.
 """
 
 from __future__ import annotations
@@ -54,10 +53,10 @@ WARM_UP = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """One frame size. ms: mean by stage; whole_ms, bare_ms: mean a frame, by the clock on the wall.
+    """One frame size. ms: means by stage; whole_ms, bare_ms: means per frame, all in wall-clock time.
 
-    cpu_ms: the whole frame in time on the CPU; ratio: that over bare. small_stream: whether the frame came
-    with its small picture.
+    cpu_ms: CPU time of the whole frame; ratio: the same divided by that of the bare nets. small_stream:
+    whether the frames came with their small pictures.
     """
 
     width: int
@@ -75,7 +74,7 @@ class Figures:
 
 
 class CountedNet:
-    """A net that counts how often it was invoked."""
+    """A net that counts how often it is invoked."""
 
     def __init__(self, net: Net) -> None:
         self._net = net
@@ -93,7 +92,7 @@ class CountedNet:
 
 
 class BareNet:
-    """The runtime's interpreter alone."""
+    """Only the runtime's interpreter."""
 
     def __init__(self, path: Path, runtime: str) -> None:
         library: Any = importlib.import_module(runtime)
@@ -104,7 +103,7 @@ class BareNet:
         self._interpreter.set_tensor(detail["index"], noise.astype(detail["dtype"]))
 
     def invoke_ms(self, times: int) -> float:
-        """Milliseconds of so many bare invoke() calls."""
+        """Milliseconds that ``times`` bare invoke() calls take."""
         begun = time.perf_counter()
         for _ in range(times):
             self._interpreter.invoke()
@@ -135,7 +134,7 @@ class Bench:
         )
 
     def measure(self, lumas: list[NDArray[np.uint8]], rounds: int, *, small_stream: bool = False) -> Figures:
-        """lumas: uint8 (H, W), in their order in time."""
+        """Measure one frame size. lumas: uint8 (H, W), in the order of time."""
         tracker = Tracker(self.reader.decoding, self.reader.see_together)
         stages: defaultdict[str, float] = defaultdict(float)
         whole: list[float] = []
@@ -198,21 +197,21 @@ def load_clip(folder: Path, size: tuple[int, int], limit: int) -> list[NDArray[n
 
 
 def parked(luma: NDArray[np.uint8], count: int) -> list[NDArray[np.uint8]]:
-    """One picture again and again, with a camera's noise."""
+    """One picture, repeated with a camera's noise."""
     rng = np.random.default_rng(1)
     noisy = (luma + rng.normal(0.0, 1.2, luma.shape) for _ in range(count))
     return [np.clip(np.rint(one), 0, 255).astype(np.uint8) for one in noisy]
 
 
 def shrunk(luma: NDArray[np.uint8], net: tuple[int, int]) -> NDArray[np.uint8]:
-    """What a camera's small stream would show: the frame within the net's (height, width)."""
+    """What a camera's small stream would show: the frame, shrunk to fit the net's (height, width)."""
     place = plan_letterbox((luma.shape[0], luma.shape[1]), net)
     small = Image.fromarray(luma).resize((place.width, place.height), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.uint8)
 
 
 def show(figures: list[Figures], runtime: str) -> None:
-    """A table for people."""
+    """Print a table for people."""
     stages = list(dict.fromkeys(stage for one in figures for stage in one.ms))
     print(f"{platform.machine()}, Python {platform.python_version()}, {runtime}, one thread\n")
     head = "".join(f"{f'{one.width}x{one.height}' + '+' * one.small_stream:>14}" for one in figures)
@@ -236,7 +235,7 @@ def show(figures: list[Figures], runtime: str) -> None:
 
 
 def peak_mb() -> float:
-    """Largest resident size of this process so far."""
+    """The largest resident size of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

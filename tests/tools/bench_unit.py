@@ -1,4 +1,4 @@
-"""The twin of a unit: answers the console from memory, with real pictures if it is given any."""
+"""The twin of a unit: answers the console from memory, with real pictures if it gets any."""
 
 from __future__ import annotations
 
@@ -22,16 +22,14 @@ Picture = tuple[NDArray[np.uint8], Sequence[Corners]]
 
 
 def gray_road() -> Picture:
-    """A picture with nothing in it: a bright sky over a dark road."""
+    """An empty picture: a bright sky over a dark road."""
     luma = np.full((360, 640), 70, np.uint8)
     luma[:120] = 200
     return luma, ()
 
 
 class BenchUnit:
-    """A unit on a bench. `done` tells what was asked of it; `secrets_seen` what it was given in
-    confidence.
-    """
+    """A unit on a bench. `done`: the requests that it got; `secrets_seen`: the secrets in them."""
 
     def __init__(
         self,

@@ -1,9 +1,9 @@
 """Measures what a reader writes to its card: `python -m tests.tools.card_wear` (as root, for a loop device).
 
-A fresh ext4 in a file, mounted through a loop device as the image mounts its data partition; the home on it;
-what reached the device by /sys/block/loopN/stat. First pictures without a plate, then the drive-by clip at
-its own pace. A loop device has no forced writes (FUA), so the kernel flushes it before and after the last
-block of a journal commit; a device that has them is flushed before it alone.
+The home is on a fresh ext4 in a file, mounted through a loop device as the image mounts its data partition;
+/sys/block/loopN/stat counts what reaches the device. First come pictures without a plate, then the drive-by
+clip at its own pace. A loop device has no forced writes (FUA), so the kernel flushes it before and after the
+last block of a journal commit; a device with forced writes is flushed only before that block.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from PIL import Image
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 CLIP = PROJECT / "tests" / "replay" / "drive_by"
-NOT_HERE = {"nofail", "noexec"}  # noexec: no program lies there, and none is started from there
+NOT_HERE = {"nofail", "noexec"}  # noexec: the home has no programs to run
 
 
 def image_options() -> str:
-    """How the image mounts its data partition, as far as a loop device understands it."""
+    """The image's mount options for its data partition, without those that do not fit a loop device."""
     for line in (PROJECT / "image-build/image/etc/fstab").read_text().splitlines():
         fields = line.split()
         if len(fields) >= 4 and fields[1] == "/data":
@@ -41,7 +41,7 @@ def image_options() -> str:
 
 @contextlib.contextmanager
 def small_card(folder: Path, options: str, megabytes: int = 512) -> Iterator[tuple[Path, Path]]:
-    """A mounted ext4, and where the kernel counts what reaches its device."""
+    """A mounted ext4, and the file in which the kernel counts what reaches its device."""
     image, mount = folder / "card.img", folder / "card"
     mount.mkdir()
     with image.open("wb") as file:
@@ -63,7 +63,7 @@ def run(*words: str) -> str:
 
 
 def counted(stat: Path) -> tuple[int, int, int]:
-    """Bytes written, flushes and journal commits, up to now."""
+    """Bytes written, flushes and journal commits so far."""
     os.sync()
     fields = [int(word) for word in stat.read_text().split()]
     (journal,) = Path("/proc/fs/jbd2").glob(f"{stat.parent.name}-*/info")
@@ -79,7 +79,7 @@ def reads_of(err: Path) -> int:
 def measured(
     stat: Path, home: Path, source: Path, seconds: float, folder: Path, pace: str = "source"
 ) -> dict[str, float]:
-    """One run for so long, from when it has settled."""
+    """Measure one run for ``seconds``, after it has settled."""
     err = folder / f"{source.name}.err"
     with err.open("w") as stderr:
         reader = subprocess.Popen(

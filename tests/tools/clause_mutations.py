@@ -1,9 +1,10 @@
-"""Breaks what enforces each clause, one place at a time, and looks whether the named test fails.
+"""Breaks what enforces each clause, one place at a time, and checks that the named test fails.
 
     .venv/bin/python tests/tools/clause_mutations.py [CLAUSE ...]
 
-Works on a copy of the tree; with clauses, such as 463.9, on the rows of those and their parts. Prints a
-line a mutation and exits 1 if one survives, or if an enforced row of `department clauses` has none here.
+It works on a copy of the tree. Clauses, such as 463.9, limit it to their rows and those of their parts. It
+prints a line per mutation and exits with 1 if one survives, or if an enforced row of `department clauses` has
+none.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ROOMS = ("hw", "detector", "storage", "sync", "firmware", "tests")
 
 @dataclass(frozen=True)
 class Break:
-    """`clauses`: the rows whose test must fail once `old` in the department's `file` reads `new`."""
+    """`clauses`: the rows whose test must fail after `new` replaces `old` in the department's `file`."""
 
     clauses: tuple[str, ...]
     file: str
@@ -132,7 +133,7 @@ def tests_of(clauses: tuple[str, ...]) -> set[str]:
 
 
 def failed(copy: Path, tests: set[str]) -> set[str]:
-    """Which of these tests (file::name) fail in the copy."""
+    """The tests among these (file::name) that fail in the copy."""
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"]
     names = [f"tests/{one}" for one in sorted(tests)]
     done = subprocess.run([*command, *names], cwd=copy, capture_output=True, text=True, check=False)
@@ -143,7 +144,7 @@ def failed(copy: Path, tests: set[str]) -> set[str]:
 
 
 def main(chosen: tuple[str, ...]) -> int:
-    """Break each place in turn; 1 if a break goes unnoticed. `chosen`: the clauses; none: all."""
+    """Break each place in turn; returns 1 if no test notices a break. `chosen`: clauses; empty for all."""
     whole, proven = 0, set[str]()
     wanted = tuple(f"{clause} " for clause in chosen)
 

@@ -1,4 +1,4 @@
-"""The demo's second half: a real department server on loopback; the demo's unit joins it and sends its reads.
+"""The second half of the demo: its unit joins a real department server on loopback and sends its reads.
 
 python -m tests.tools.demo_department --reader HOME --department HOME
 """
@@ -20,7 +20,7 @@ from tests.tools.local_department import LocalDepartment, LocalDepartmentError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Found, serve, enroll, sync, verify; the exit status of the verification."""
+    """Found, serve, enroll, sync, verify; returns the exit status of the verification."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.demo_department", description=__doc__)
     parser.add_argument("--reader", type=Path, required=True, help="the unit's home")
     parser.add_argument("--department", type=Path, required=True, help="the department's new home")

@@ -1,4 +1,4 @@
-"""Figures of the department's end. Prints them; asserts nothing.
+"""Prints figures of the department's end; asserts nothing.
 
 python tests/tools/department_bench.py upload --reads 2000 --image-bytes 2000
 python tests/tools/department_bench.py upload --reads 300 --image-bytes 150000
@@ -68,7 +68,7 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), ssl_certfile=sys.argv[
 
 
 def upload(place: Path, reads: int, image_bytes: int) -> None:
-    """Our uplink against a plain HTTPS upload of the same bytes, one after the other on one machine."""
+    """Compare our uplink with a plain HTTPS upload of the same bytes, one after the other on one machine."""
     home = bare_home(place / "department")
     unit = Unit(place / "unit")
     with running(home):
@@ -103,7 +103,7 @@ def stored_of(unit: Unit) -> list[bytes]:
 
 
 def plain(place: Path, bodies: list[bytes], sync: str) -> float:
-    """Seconds that a plain upload takes: the same TLS, the same server program, bytes to a file."""
+    """Seconds that a plain upload takes, with the same TLS and server program, into files."""
     authority = Authority.create(place / f"plain-{time.time_ns()}", "plain")
     certificate, key = authority.server_files(("localhost",))
     tls_context(certificate, key)
@@ -135,7 +135,7 @@ def wait_for(client: httpx.Client, url: str) -> None:
 
 
 def units(place: Path, count: int, reads: int) -> None:
-    """Many units at once."""
+    """Measure many units that sync at once."""
     home = bare_home(place / "department")
     with running(home):
         made = [Unit(place / f"unit-{at}") for at in range(count)]
@@ -165,7 +165,7 @@ def units(place: Path, count: int, reads: int) -> None:
         unit.close()
 
 
-FAST_FILL = (  # a year arrives in minutes here: the vacuum that follows each day is done once, at the end
+FAST_FILL = (  # a year arrives in minutes here, so the vacuum of each day is done once, at the end
     "wal_level=minimal",
     "max_wal_senders=0",
     "max_wal_size=8GB",
@@ -178,7 +178,7 @@ NO_COVER = Cover(
 
 
 def lookup(place: Path, reads: int) -> None:
-    """One plate among a year of reads on PostgreSQL, found and opened; then the purge of one day."""
+    """Find and open one plate among a year of reads on PostgreSQL; then purge one day."""
     now = [time.time_ns() // 1000]
     first = now[0] // DAY_US - DAYS + 1
     place.chmod(0o755)  # the database runs as another user
@@ -219,7 +219,7 @@ def lookup(place: Path, reads: int) -> None:
 
 
 def timed_look_ups(department: Department, first: int) -> list[float]:
-    """Milliseconds of a look-up of each plate that is there, sorted; every one must be found whole."""
+    """Sorted milliseconds of a look-up of each plate in the store; each must be found completely."""
     keys = department.keys
     assert isinstance(keys, LocalKeyService)
     reads, door, times = StoreReads(department.store, department.packs), OpenDoor(keys), []

@@ -1,12 +1,12 @@
-"""Fifty people at the desk's pages at once: errors, median, 99th percentile of every page.
+"""Fifty people at the desk's pages at once: errors, median and 99th percentile for every page.
 
 python -m tests.tools.desk_load [--people 50] [--minutes 10] [--think 3]
 
-A department's server over loopback TLS in a process of its own, its witness a folder on the same disk. Each
-person has an account, logs on with password and code, and works as a browser would: home, search, results, a
-picture, the queue, the alerts, the account, with a pause between pages. Prints the load of the machine
-and what each request cost the server's processor, which does not hang on that load;
-exits with 1 for an answer of 400 or above, or a line that broke.
+A department's server runs over loopback TLS in its own process; its witness is a folder on the same disk.
+Each person has an account, logs on with password and code, and works as in a browser: home, search, results,
+a picture, the queue, the alerts, the account, with a pause between pages. Prints the load of the machine and
+the server's CPU time per request, which does not depend on that load. Exits with 1 if an answer has status
+400 or above, or if a connection broke.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ ROW = re.compile(r'action="(/search/\d+/picture)"')
 
 
 def found(folder: Path, people: int) -> DepartmentHome:
-    """A department with so many dispatchers, three days of reads, a witness; it listens on loopback."""
+    """A department with ``people`` dispatchers, three days of reads and a witness, to listen on loopback."""
     PEOPLE.update({f"load{number:02d}": Role.DISPATCHER for number in range(people)})
     home = listen_on_loopback(found_today(folder, people_since_us=3 * HOUR_US))
     unit = UnitTwin(home, Ed25519PrivateKey.generate(), "car-7")
@@ -67,7 +67,7 @@ def found(folder: Path, people: int) -> DepartmentHome:
 
 
 def serve(folder: Path) -> None:
-    """The server's process; says a line once it listens."""
+    """The server's process; prints a line once it listens."""
     with opened(folder) as department:
         calling = Calling(department.front)
         routes = [*api.routes(department.front, calling), *app.routes(calling)]
@@ -96,7 +96,7 @@ class Person:
         await self._client.aclose()
 
     async def ask(self, kind: str, method: str, path: str, fields: dict[str, str] | None = None) -> str:
-        """One page after its redirects, each timed; its text."""
+        """Request a page and follow its redirects, timing each; returns the page's text."""
         while True:
             started = time.perf_counter()
             try:
@@ -113,12 +113,12 @@ class Person:
             kind, method, path, fields = f"{kind} >", "GET", answer.headers["location"], None
 
     async def log_on(self, password: str, secret: str) -> None:
-        """Password and the code of the moment."""
+        """Log on with the password and the current code."""
         code = pyotp.TOTP(secret).now()
         await self.ask("log on", "POST", "/logon", {"user": self.user, "password": password, "code": code})
 
     async def work(self, until: float, think_s: float, chance: random.Random) -> None:
-        """A round of pages until the time is over."""
+        """Visit the pages in rounds until the time is over."""
         while time.monotonic() < until:
             await self.ask("home", "GET", "/")
             await self._think(think_s, chance)
@@ -145,7 +145,7 @@ class Person:
 
 
 def own_fields(page: str) -> dict[str, str]:
-    """What every form of a page carries."""
+    """The hidden fields that every form of a page has."""
     mark, once = MARK.search(page), ONCE.search(page)
     return {"mark": mark[1] if mark else "", "once": once[1] if once else ""}
 
@@ -153,7 +153,7 @@ def own_fields(page: str) -> dict[str, str]:
 async def everybody(
     home: DepartmentHome, folder: Path, people: int, seconds: float, think_s: float
 ) -> Figures:
-    """Log all of them on, then let them work."""
+    """Log everyone on, then let them work."""
     secrets = json.loads((folder / "secrets.json").read_text())["secrets"]
     figures = Figures()
     base = f"https://localhost:{home.settings.desk_port}"
@@ -168,13 +168,13 @@ async def everybody(
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds of processor that a process has used."""
+    """Seconds of CPU time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def report(figures: Figures) -> int:
-    """Print what came of it; 1 where anything went wrong."""
+    """Print the results; returns 1 if anything went wrong."""
     print(f"{'page':24} {'count':>7} {'median ms':>10} {'p99 ms':>8} {'max ms':>8}")
     every = {kind: times for kind, times in figures.times.items() if not kind.startswith("log on")}
     every["all but log on"] = [one for times in every.values() for one in times]

@@ -1,7 +1,7 @@
 """Measures one reader on one frame: milliseconds by stage, and the whole against the bare nets.
 
 ``python -m tests.tools.detector_bench IMAGE...``. The share of the array code depends on how many plates a
-picture shows, so the figures are told a picture.
+picture shows, so each picture has its own figures.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ FRAME_SIZES = ((720, 1280), (1080, 1920))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchResult:
-    """Figures of one frame, medians. ``stages_ms``: wall milliseconds by stage.
+    """Medians of one frame. ``stages_ms``: wall-clock milliseconds by stage.
 
-    ``frame_ms``: the whole read, CPU; ``wall_ms``: the same by the clock on the wall (what other
-    programs leave); ``bare_ms``: the nets' invoke alone, as often as the frame needed them.
+    ``frame_ms``: CPU time of the whole read; ``wall_ms``: its wall-clock time, which depends on other
+    programs; ``bare_ms``: only the nets' invoke(), as often as the frame needed it.
     """
 
     height: int
@@ -44,12 +44,12 @@ class BenchResult:
 
     @property
     def ratio(self) -> float:
-        """The whole frame over the bare nets."""
+        """The CPU time of the whole frame divided by that of the bare nets."""
         return self.frame_ms / self.bare_ms
 
 
 def bench_frame(reader: PlateReader, luma: U8, *, lores: U8 | None = None, rounds: int = 30) -> BenchResult:
-    """Reads one frame ``rounds`` times, and invokes the nets alone as often. luma: uint8 (H, W)."""
+    """Reads one frame ``rounds`` times, and as often only invokes the nets. luma: uint8 (H, W)."""
     seen = reader.read(luma, lores)
     looks = sum(len(reading.evidence.columns) for reading in seen.readings)
     stages: list[Mapping[str, float]] = []
@@ -60,7 +60,7 @@ def bench_frame(reader: PlateReader, luma: U8, *, lores: U8 | None = None, round
         seen = reader.read(luma, lores)
         read_at = time.perf_counter()
         for reading in seen.readings:
-            _ = reading.text  # worked out when it is asked for
+            _ = reading.text  # computed on first access
         judged_ms = (time.perf_counter() - read_at) * 1e3
         stages.append({**seen.ms, "judge": judged_ms})
         walls.append((time.perf_counter() - begun) * 1e3)
@@ -78,7 +78,7 @@ def bench_frame(reader: PlateReader, luma: U8, *, lores: U8 | None = None, round
 
 
 def _cpu_ms(work: Callable[[], object], rounds: int) -> float:
-    """Median CPU time of this thread; the nets run in it when they are given one thread."""
+    """Median CPU time of this thread, in ms; nets with one thread run in it."""
     spent = []
     for _ in range(rounds):
         begun = time.thread_time()
@@ -88,13 +88,13 @@ def _cpu_ms(work: Callable[[], object], rounds: int) -> float:
 
 
 def peak_memory_mib() -> float:
-    """The most resident memory this process has had."""
+    """The most resident memory that this process has had."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line. Exit 3 when a model or the runtime is missing, 2 when a picture cannot be read."""
+    """Command line. Exits 3 if a model or the runtime is missing, 2 if a picture cannot be read."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.tools.detector_bench",
         description=__doc__,

@@ -1,4 +1,4 @@
-"""Draws the picture of the README: python -m tests.tools.draw_architecture firmware/architecture.svg."""
+"""Draws the README's picture: python -m tests.tools.draw_architecture firmware/architecture.svg."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INK, SOFT, UNIT, OFFICE, OUTSIDE = "#1f2933", "#52606d", "#e3f2ec", "#e6eefb", "
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A part, with its name and up to three lines; px."""
+    """A part with its name and up to three lines; all lengths in px."""
 
     x: int
     y: int
@@ -85,7 +85,7 @@ ARROWS = (  # from, to, label, where the label goes
 
 
 def box(one: Box) -> list[str]:
-    """The rectangle and its texts."""
+    """A part's rectangle and texts."""
     middle = one.x + one.w // 2
     made = [
         f'<rect x="{one.x}" y="{one.y}" width="{one.w}" height="{one.h}" rx="8" fill="#ffffff" '

@@ -4,15 +4,15 @@ python -m tests.tools.false_alerts --data DIR us-scenes us-closeups ...
 python -m tests.tools.false_alerts --data DIR --sequences
 python -m tests.tools.false_alerts --vehicles 200
 
-Each labeled plate of split `dev` is one pass of one frame; with --vehicles the passes are those of rendered
-clips, with the vote over all their frames (their plates are of no state's design), with --sequences those of
-the real sequences' split `dev`. The matcher asks a single
-look for 0.99, a vote for the policy's `sound_score`.
+Each labeled plate of split `dev` is a pass of one frame. With --vehicles the passes are those of rendered
+clips, with the vote over all frames (their plates are of no state's design); with --sequences they are those
+of split `dev` of the real sequences. The matcher requires 0.99 of a single look, and the policy's
+`sound_score` of a vote.
 
-For a list of a million plausible plates without the true one, the chance that a form of the text is on it
-comes from the formats of the states: FormatPrior gives p(text | state), and a list is 85 % of the home state,
-the rest spread evenly. Expected, not drawn: the mean over all lists of that kind. The true plate, with the
-state of its label, is then put on the list to see whether its alert sounds.
+The hot list has a million plausible plates without the true one. The chance that a form of the text is on it
+follows from the states' formats: FormatPrior gives p(text | state); 85 % of the list are of the home state,
+and the rest are spread evenly. No list is drawn: the figure is the mean over all lists of that kind. Then the
+true plate, with the state of its label, is added to the list to see whether its alert sounds.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ENTRIES = 1_000_000
 HOME, HOME_SHARE = "US-CA", 0.85
 FOUND = 0.3
 SETS = ["us-scenes", "us-closeups", "open-lpr"]
-SEQUENCES = {"uk-single-seq": 10.0, "vn-toll-seq": 7.5, "nl-clips": 1.2}  # with the frames/s of their stills
+SEQUENCES = {"uk-single-seq": 10.0, "vn-toll-seq": 7.5, "nl-clips": 1.2}  # frames/s of each one's stills
 
 
 def weights(prior: FormatPrior) -> np.ndarray:
@@ -69,7 +69,7 @@ def spellings(form: str) -> list[str]:
 
 
 def expected_on_list(form: str, prior: FormatPrior, shares: np.ndarray, blocked: np.ndarray) -> float:
-    """How many entries of a plausible list have this form and a state that the read does not contradict."""
+    """How many entries of a plausible list have this form and a state that does not contradict the read."""
     open_shares = np.where(blocked, 0.0, shares)
     return sum(
         ENTRIES * float(prior.lifts(text) @ open_shares) * 36.0 ** -len(text) for text in spellings(form)
@@ -87,10 +87,10 @@ def best_reading(plate: LabeledPlate, readings: Sequence[PlateReading]) -> Plate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One pass as the matcher sees it: folded forms with their probabilities, states named, and the truth.
+    """One pass as the matcher sees it: folded forms with their probabilities, named states, and the truth.
 
-    `forms` is empty for a vehicle that was not read at all. `region`: of the true plate, empty where unknown.
-    `whole`: the plate could be seen whole, so that its alert is to be expected.
+    `forms` is empty for a vehicle that was not read. `region`: of the true plate, empty if unknown.
+    `whole`: the whole plate was visible, so that its alert is expected.
     """
 
     true: str
@@ -101,7 +101,7 @@ class Seen:
 
 
 def seen_of(text: PlateText | None, plate: str, region: str, *, whole: bool = True) -> Seen:
-    """What the matcher makes of a vote."""
+    """A vote as the matcher sees it, with the truth."""
     if text is None:
         return Seen(true=fold(plate), whole=whole, region=region, forms=(), told=())
     forms = tuple(likely_forms(text, DEFAULT_ALERTS.list_score))
@@ -122,7 +122,7 @@ def of_pictures(reader: PlateReader, data: Path, sets: list[str]) -> list[Seen]:
 
 
 def of_sequences(reader: PlateReader, data: Path) -> list[Seen]:
-    """Each pass of the real sequences with the vote over its frames, and each plate that gave none."""
+    """Each pass of the real sequences, with the vote over its frames, and each plate without a pass."""
     found = []
     for name, fps in SEQUENCES.items():
         pictures, tracker = (
@@ -149,7 +149,7 @@ def _at(plate: LabeledPlate, one: VehiclePass) -> bool:
 
 
 def of_clips(reader: PlateReader, vehicles: int, kept: Path) -> list[Seen]:
-    """Vehicles of rendered clips, each with the vote over its frames; `kept` has what was done before."""
+    """Vehicles of rendered clips, each with the vote over its frames; `kept`: file of earlier results."""
     found: list[Seen] = []
     done = set()
     if kept.is_file():
@@ -176,7 +176,7 @@ def _seen(facts: dict[str, Any]) -> Seen:
 
 
 def play_clip(reader: PlateReader, clip: Clip) -> list[Seen]:
-    """A clip through reader, tracker and vote; its countable vehicles, and every pass of one that is not."""
+    """Play a clip through reader, tracker and vote; its countable vehicles, and the others with a pass."""
     texts: list[PlateText] = []
     outcome = play(reader, clip, ClipPictures(clip), told=texts.append)
     by_text = {one.text: one for one in texts}
@@ -189,7 +189,7 @@ def play_clip(reader: PlateReader, clip: Clip) -> list[Seen]:
 
 
 def table(found: Sequence[Seen], codes: Sequence[str]) -> None:
-    """Both rates at the default thresholds and at others."""
+    """Print both rates at the default thresholds and at others."""
     prior = FormatPrior(tuple(codes))
     shares, terms = weights(prior), DEFAULT_ALERTS
     count = sum(one.whole for one in found)

@@ -1,12 +1,13 @@
-"""A server flooded for minutes on end on loopback, while a unit syncs and a person works: what came of it.
+"""Floods a server on loopback for minutes while a unit syncs and a person works, and prints the outcome.
 
 python -m tests.tools.flood --minutes 30
 
-All at once, from other addresses of loopback than the unit's and the person's: bare TCP connections (renewed
-as they are dropped), TLS clients that drip a request byte by byte, wrong logons of known and unknown names as
-fast as they are answered, up to --logons a second. Each round a unit stores and syncs, and a person logs
-on with the right password, asks, and logs off. Exit status 1 where a unit or a person was shut out, or the
-server ended. A line a minute, then the sums; counts and ratios, for seconds are of this machine.
+The attacks run at once, from other loopback addresses than the unit's and the person's: bare TCP connections
+(renewed when dropped), TLS clients that send a request byte by byte, and wrong logons of known and unknown
+names as fast as they are answered, up to --logons per second. Each round a unit stores and syncs, and a
+person logs on with the right password, asks, and logs off. It prints a line per minute, then the totals:
+counts and ratios, since seconds depend on the machine. Exits with 1 if a unit or a person was shut out, or
+the server ended.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ from sync.errors import LinkError  # noqa: E402
 from tests.tools.memory import resident_mb  # noqa: E402
 
 BARE_FROM, DRIP_FROM, LOGONS_FROM = "127.0.0.2", "127.0.0.3", "127.0.0.4"
-STEP_S = 30  # a code is good once
+STEP_S = 30  # each code works only once
 NAMES = ("chief", "super", "comm1", "nobody", "root", "admin")
 
 
 @dataclass(slots=True)
 class Flood:
-    """What attacks, and what was counted."""
+    """The attacks and their counts."""
 
     process: DepartmentProcess
     bare: int
@@ -58,7 +59,7 @@ class Flood:
     counts: Counter[str] = field(default_factory=Counter)
 
     def bare_connections(self, port: int) -> None:
-        """Hold so many connections that say nothing; those that were dropped are opened again."""
+        """Hold `bare` silent connections; open dropped ones again."""
         held: list[socket.socket] = []
         try:
             while not self.stop.is_set():
@@ -77,7 +78,7 @@ class Flood:
                 one.close()
 
     def drip(self, port: int) -> None:
-        """Requests that come a byte a second, on connections that shook hands."""
+        """Send requests at a byte per second, on connections after their TLS handshake."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         held: list[tuple[ssl.SSLSocket, int]] = []
@@ -105,7 +106,7 @@ class Flood:
             one.close()
 
     def logons(self, port: int, number: int, threads: int) -> None:
-        """Wrong logons, at this thread's share of the rate."""
+        """Try wrong logons, at this thread's share of the rate."""
         transport = httpx.HTTPTransport(verify=False, local_address=LOGONS_FROM)
         rate = self.logons_a_second / threads
         with httpx.Client(transport=transport, timeout=30) as client:
@@ -143,7 +144,7 @@ class Person:
         self._step = 0
 
     def works(self) -> bool | None:
-        """Whether the person got through; None where the half minute of the code before is not over."""
+        """Whether the person got through; None while the last code's half minute is not over."""
         step = int(time.time()) // STEP_S
         if step <= self._step:
             return None
@@ -165,7 +166,7 @@ def _size_of(*paths: Path) -> int:
 
 
 def run(minutes: float, *, bare: int, dripping: int, logons: int, every_s: float) -> int:
-    """Flood for so long; 1 where a person was shut out."""
+    """Flood for ``minutes``; returns 1 if a unit or a person was shut out."""
     with tempfile.TemporaryDirectory() as temporary:
         home = bare_home(Path(temporary) / "home")
         given = first_administrator(home, "chief", "Chief Example")
@@ -232,7 +233,7 @@ def run(minutes: float, *, bare: int, dripping: int, logons: int, every_s: float
 
 
 def main() -> int:
-    """Flood."""
+    """Command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""Floods a department's own server on loopback while a unit syncs, and prints what came of it.
+"""Floods a department's server on loopback while a unit syncs, and prints the outcome.
 
 python tests/tools/flood_department.py --bare 10000 --silent 300 --logons 1000 --rounds 3
 """
@@ -24,7 +24,7 @@ from tests.tools.memory import resident_mb  # noqa: E402
 
 
 def main() -> int:
-    """Flood; 1 where a unit or a person was shut out."""
+    """Flood; returns 1 if a unit or a person was shut out."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--bare", type=int, default=10_000)
     parser.add_argument("--silent", type=int, default=300)

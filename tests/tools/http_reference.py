@@ -1,4 +1,4 @@
-"""Writes the reference of the desk's HTTP operations from their table: forms, answers, roles, clauses.
+"""Writes the reference of the desk's HTTP operations from their table: forms, answers, roles and clauses.
 
 python -m tests.tools.http_reference sync/department/desk/HTTP.md
 """
@@ -134,12 +134,12 @@ def name_of(hint: Any) -> str:
 
 
 def anchor(record: Any) -> str:
-    """Where the record is explained. Two records may share a name."""
+    """The anchor of a record's section. Two records may share a name."""
     return f"{record.__module__.rsplit('.', 2)[-2]}-{record.__name__}".lower().replace("_", "-")
 
 
 def parts(hint: Any) -> Iterator[Any]:
-    """The records within a type."""
+    """The records in a type."""
     if dataclasses.is_dataclass(hint):
         yield hint
     for one in typing.get_args(hint):
@@ -147,7 +147,7 @@ def parts(hint: Any) -> Iterator[Any]:
 
 
 def fields(record: Any, *, limits: bool = True) -> list[str]:
-    """The rows of a record's fields. `limits`: how long a text of a form may be, too."""
+    """The rows of a record's fields. `limits`: also how long a text of a form may be."""
     hints = typing.get_type_hints(record)
     words = form_words(record)
     rows = ["| field | type | default |", "|---|---|---|"]
@@ -168,7 +168,7 @@ def limit_of(hint: Any, name: str) -> str:
 
 
 def form_words(record: Any) -> dict[str, str]:
-    """What each field of a form is; empty for an answer."""
+    """Label and help of each field of a form; empty for an answer."""
     if not record.__name__.endswith("Form") and record.__name__ not in NESTED:
         return {}
     found = {}
@@ -179,7 +179,7 @@ def form_words(record: Any) -> dict[str, str]:
 
 
 def plain_default(value: Any) -> str:
-    """A default as JSON shows it."""
+    """A default as JSON."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -190,12 +190,12 @@ def plain_default(value: Any) -> str:
 
 
 def about(thing: Any) -> str:
-    """The docstring in lines of the page's width."""
+    """The docstring, wrapped to the page's width."""
     return textwrap.fill(" ".join((thing.__doc__ or "").split()), 120)
 
 
 def who(call: Call, path: str = "") -> str:
-    """The roles of the default policy that have the call, and what it is restricted by."""
+    """The clause and the training that a call needs, and the roles that the default policy gives it to."""
     grants = parse_policy(default_document()).grants
     roles = ", ".join(sorted(role.value for role in Role if call in grants.get(role, frozenset())))
     trained = CALLS[call].touches_data or path in WITH_DATA
@@ -204,7 +204,7 @@ def who(call: Call, path: str = "") -> str:
 
 
 def fresh(path: str) -> str:
-    """Whether the call asks for a fresh proof."""
+    """A sentence if the call asks for a fresh proof."""
     return " Asks for a fresh proof." if path in PROVEN_CALLS else ""
 
 

@@ -1,6 +1,6 @@
-"""A hot list of a million entries: look-ups, its next version, memory: python -m tests.tools.list_speed.
+"""Times look-ups in a hot list of a million entries, and its next version: python -m tests.tools.list_speed.
 
-Each in a process of its own, so that the memory is that of the one thing.
+Each runs in its own process, so that its memory can be measured separately.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LETTERS, DIGITS = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
 
 
 def entries(rng: random.Random) -> Iterator[tuple[int, bytes]]:
-    """Plates of the Californian form."""
+    """A million plates of the Californian form, each with a digest and entry."""
     for number in range(ENTRIES):
         plate = rng.choice(DIGITS) + "".join(rng.choices(LETTERS, k=3)) + "".join(rng.choices(DIGITS, k=3))
         case = f"26-{number:06}"
@@ -35,12 +35,12 @@ def entries(rng: random.Random) -> Iterator[tuple[int, bytes]]:
 
 
 def most_mb() -> float:
-    """The most memory that this process ever held."""
+    """The most memory that this process has held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def main() -> int:
-    """Write a list, then look plates up and bring it to its next version, each in a child's stead."""
+    """Write a list, then look plates up and apply its next version, each in a child process."""
     rng = random.Random(1)
     if len(sys.argv) > 2:
         path = Path(sys.argv[2])
@@ -63,7 +63,7 @@ def _head(data: Iterable[bytes], count: int) -> ListHead:
 
 
 def _change(path: Path, what: str) -> int:
-    """A delta that replaces 100 entries; or all entries as they come with a snapshot, in another order."""
+    """Apply a delta that replaces 100 entries, or all entries in another order, as a snapshot sends them."""
     held = HotListFile(path, list_key(bytes(32)), "doj")
     old = [data for _, data in islice(held.entries(), 100)]
     fresh = [

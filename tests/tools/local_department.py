@@ -1,4 +1,4 @@
-"""A department's server on loopback, as a process of its own: for the demo and for the soak."""
+"""A department's server on loopback, in its own process, for the demo and the soak."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ STOP_S = 300
 
 
 class LocalDepartmentError(FirmwareError):
-    """The department's own command did not do what it was asked for."""
+    """The department's command failed."""
 
 
 class LocalDepartment:
-    """For `with`: `department serve` on a home that `found` made. Raises LocalDepartmentError."""
+    """A context manager: runs `department serve` on a home made by `found`. Raises LocalDepartmentError."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -53,7 +53,7 @@ class LocalDepartment:
             raise LocalDepartmentError(f"department init ended with status {status}")
 
     def code(self, name: str) -> str:
-        """A one-time code, as `department enroll` issues it beside the server."""
+        """A one-time code that `department enroll` issues while the server runs."""
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
             status = department.main(["enroll", "--home", str(self.home), "--json", "--name", name])
@@ -62,7 +62,7 @@ class LocalDepartment:
         return str(json.loads(said.getvalue())["code"])
 
     def verify(self) -> int:
-        """The exit status of `department verify`; its words go to stdout."""
+        """Run `department verify`, which prints to stdout; returns its exit status."""
         return department.main(["verify", "--home", str(self.home)])
 
     def __enter__(self) -> Self:

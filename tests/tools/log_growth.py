@@ -1,12 +1,12 @@
-"""How long a desk takes to open over a long access log: a command's start, the server's, the key service's.
+"""How long a desk with a long access log takes to open: for a command, the server and the key service.
 
 python tests/tools/log_growth.py --entries 100000
 python tests/tools/log_growth.py --entries 1000000
 
-Makes a department, fills its log with signed look-ups of its own people (an access, its result, and now and
-then a request, in the proportions of a day), writes the snapshot as the desk does, and opens it again, twice:
-the keys follow the whole log the first time, as after a new version, and go on the second time. Seconds are
-of this machine at its load, which is printed with them.
+It makes a department, fills its log with signed look-ups of its people (an access, its result, and now and
+then a request, in a day's proportions), writes the snapshot as the desk does, and opens the department twice.
+The first time the keys follow the whole log, as after an update; the second time they resume. The seconds are
+those of this machine at the load that is printed with them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 def seat(department: Department, user: str) -> tuple[Ed25519PrivateKey, Stamp]:
-    """A fresh session: its key, and the stamp of what it enters."""
+    """A new session: its key, and the stamp of its entries."""
     key = read_token(department.logon(user)).key
     if key is None:
         raise SystemExit("the session has no key")
@@ -54,7 +54,7 @@ def seat(department: Department, user: str) -> tuple[Ed25519PrivateKey, Stamp]:
 
 
 def fill(department: Department, entries: int) -> None:
-    """Signed look-ups of one person until the log has so many entries, without the desk's own checks."""
+    """Add one person's signed look-ups, without the desk's checks, until the log has ``entries`` entries."""
     desk, log = department.desk, department.desk.log
     query = department.plate("8XYZ123")
     form, note = RunForm(query=query, ground=GROUND), access_of(query)
@@ -82,7 +82,7 @@ def fill(department: Department, entries: int) -> None:
 
 
 def timed(what: str, work: Callable[[], T]) -> T:
-    """Print the seconds of one step."""
+    """Print the seconds that one step takes."""
     started = time.monotonic()
     answer = work()
     print(f"{what:<66} {time.monotonic() - started:8.2f} s", flush=True)
@@ -90,7 +90,7 @@ def timed(what: str, work: Callable[[], T]) -> T:
 
 
 def reopened(folder: Path) -> Department:
-    """The department, an hour after its newest entry."""
+    """The department, opened again an hour after its newest entry."""
     again = open_copy(folder)
     again.clock.us = again.desk.log.newest_us() + HOUR_US
     return again
@@ -102,7 +102,7 @@ def search(department: Department) -> object:
 
 
 def measure(folder: Path, what: str) -> None:
-    """Open it as a command and the server do; the keys follow what they have not seen; search."""
+    """Time the opening, a first call, the keys' catching up, and two searches."""
     again = timed(what, partial(reopened, folder))
     first = partial(again.call, "training/list", again.logon("super"), NothingForm())
     timed("  the first call: training list", first)
@@ -116,7 +116,7 @@ def measure(folder: Path, what: str) -> None:
 
 
 def main() -> None:
-    """Run it."""
+    """Command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,13 +1,13 @@
-"""Break one line at a time and see whether a test notices: `python -m tests.tools.mutants storage`.
+"""Breaks one line at a time and checks whether a test notices: `python -m tests.tools.mutants storage`.
 
 mutmut and cosmic-ray run the whole suite, or all tests of a covered function, for each mutant. Here a room's
-tests (tests/tools/mutation/rooms.py) run once with a tracer that notes which of them reach each line; a
-mutant then runs only those, fastest first, in a process forked after they were collected: the mutant is put
-into its functions there, or, where it changes what a module does as it is imported, into a copy of the
-checkout and a process of its own. That fits a sample of a room into minutes on two cores.
+tests (tests/tools/mutation/rooms.py) run once with a tracer that notes which of them reach each line. A
+mutant then runs only those, fastest first, in a process forked after they were collected, where its functions
+are replaced. A mutant that changes what a module does on import gets a copy of the checkout and its own
+process instead. So a sample of a room takes minutes on two cores.
 
-Survivors are listed. One that changes nothing that anyone could notice belongs into
-tests/tools/mutation/equivalent.txt with its reason; any other is a test that is missing.
+Survivors are listed. A survivor without a visible effect belongs in tests/tools/mutation/equivalent.txt with
+its reason; any other shows that a test is missing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EQUIVALENT = Path(__file__).with_name("mutation") / "equivalent.txt"
 
 
 def equivalent_names() -> dict[str, str]:
-    """The names of the equivalent mutants, each with its reason. Raises ValueError where one has none."""
+    """The names of the equivalent mutants, each with its reason. Raises ValueError if one has none."""
     found: dict[str, str] = {}
     for line in EQUIVALENT.read_text(encoding="utf-8").splitlines():
         if not line.strip() or line.startswith("#"):
@@ -48,7 +48,7 @@ def equivalent_names() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a room's sample."""
+    """The outcome of a room's sample."""
 
     killed: int
     sampled: int
@@ -124,7 +124,7 @@ def run_room(
 
 
 def main() -> int:
-    """Run a sample of each room; the exit status is 1 where fewer are killed than asked for."""
+    """Run a sample of each room; returns 1 if fewer mutants are killed than required."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("rooms", nargs="*", metavar="ROOM", help=", ".join(ROOMS))
     parser.add_argument(

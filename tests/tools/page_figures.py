@@ -1,4 +1,4 @@
-"""Figures of the desk's pages in chromium: weight of a first page, its time on a slow machine, keystrokes.
+"""Figures of the desk's pages in chromium: the first page's size and time on a slow machine, and keystrokes.
 
 python -m tests.tools.page_figures [--keys-only]
 """
@@ -29,7 +29,7 @@ REASON = "hit and run on Myrtle Avenue"
 
 @dataclass
 class Hands:
-    """A keyboard that counts: `keys` pressed one by one, `typed` texts as units of their own."""
+    """A keyboard that counts: `keys` pressed one by one, and `typed` texts, each as one."""
 
     window: Window
     keys: int = 0
@@ -46,7 +46,7 @@ class Hands:
 
 
 def weigh(desk: Windows) -> None:
-    """Bytes that a cold browser loads for the log-on page and for home."""
+    """Print the bytes that a cold browser loads for the log-on page and for home."""
     one = desk.open()
     seen: list[Response] = []
     one.page.on("response", lambda answer: seen.append(answer))  # noqa: PLW0108 - Playwright marks what it is given
@@ -64,7 +64,7 @@ def weigh(desk: Windows) -> None:
 
 
 def slow(desk: Windows) -> None:
-    """The first page, cold, with the browser's processor slowed fourfold."""
+    """Time the first page in a cold browser whose CPU is slowed fourfold."""
     waits = []
     for _ in range(9):
         one = desk.open()
@@ -77,7 +77,7 @@ def slow(desk: Windows) -> None:
 
 
 def strokes(desk: Windows, department: Department, car: Car) -> None:
-    """Print the keys beside the texts themselves, from home after the log-on, for each role's tasks."""
+    """Print the keys besides the texts themselves, from home after the log-on, for each role's tasks."""
     tasks = Tasks()
     one = desk.open()
     one.logon("disp1")
@@ -116,7 +116,7 @@ def strokes(desk: Windows, department: Department, car: Car) -> None:
 
 
 def alert_strokes(one: Window, department: Department, car: Car, tasks: Tasks) -> None:
-    """An alert, from the list to its CLETS reference."""
+    """Confirm an alert, from the list to its CLETS reference."""
     car.raises()
     department.front.bell.ring()
     one.go("/alerts")
@@ -141,7 +141,7 @@ def alert_strokes(one: Window, department: Department, car: Car, tasks: Tasks) -
 
 @dataclass
 class Tasks:
-    """The tasks in the order they were done: (what, whose, the hands that counted)."""
+    """The tasks in the order in which they were done: (task, role, the hands that counted)."""
 
     told: list[tuple[str, str, Hands]] = field(default_factory=list)
 
@@ -151,11 +151,11 @@ class Tasks:
 
 
 def public_strokes(desk: Windows, tasks: Tasks) -> None:
-    """A request for redress, without a logon."""
+    """File a request for redress, without a logon."""
     one = desk.open()
     one.go("/transparency")
     hands = tasks.begin("ask whether it was you", "public", one)
-    one.page.locator("#contact").focus()  # a reader of the page is at the form: a click, or Tab
+    one.page.locator("#contact").focus()  # a reader of the page gets to the form with a click or Tab
     hands.type("j.doe@example.org")
     hands.press("Tab")
     hands.type("I was stopped on Myrtle Avenue on Monday")
@@ -164,13 +164,13 @@ def public_strokes(desk: Windows, tasks: Tasks) -> None:
 
 
 def office_strokes(desk: Windows, department: Department, tasks: Tasks) -> None:
-    """The same for an officer, the queue, the administrator, and the session of every role."""
+    """Do the tasks of an officer, the queue and the administrator, and the session of every role."""
 
     def task(name: str, role: str, window: Window) -> Hands:
         return tasks.begin(name, role, window)
 
     def prove(hands: Hands, user: str) -> None:
-        department.clock.step(31_000_000)  # a code is good once
+        department.clock.step(31_000_000)  # each code works only once
         hands.type(department.secrets[user][0])
         hands.press("Tab")
         hands.type(department.code(user))
@@ -218,7 +218,7 @@ def office_strokes(desk: Windows, department: Department, tasks: Tasks) -> None:
 
 
 def judging_strokes(desk: Windows, department: Department, tasks: Tasks) -> None:
-    """The second person of a search, and a reviewer."""
+    """Do the tasks of a search's second person and of a reviewer."""
     wide = replace(department.plate("8XYZ*"), since_us=department.clock.us - DAY_US)
     department.call("inquiry/propose", department.logon("comm1"), ProposeForm(query=wide, ground=GROUND))
     supervisor = desk.open()

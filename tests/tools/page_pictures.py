@@ -1,4 +1,4 @@
-"""Pictures of the desk's pages, as chromium shows them: sync/department/pages/pictures.
+"""Takes the pictures of the desk's pages in chromium: sync/department/pages/pictures.
 
 python -m tests.tools.page_pictures [FOLDER]
 """
@@ -35,8 +35,8 @@ LOADED = "[...document.images].every((one) => one.complete && one.naturalWidth)"
 
 
 def take(window: Window, folder: Path, name: str) -> None:
-    """One page as WebP, from its top, with its pictures."""
-    # asked from outside: the page's own policy refuses what a wait inside it would evaluate
+    """Save the whole page as WebP, once its pictures are loaded."""
+    # polled from outside: the page's content security policy refuses the script of a wait inside it
     until(lambda: window.page.evaluate(LOADED))
     shot = Image.open(io.BytesIO(window.page.screenshot(full_page=True))).convert("RGB")
     shot.crop((0, 0, shot.width, min(shot.height, TALLEST))).save(
@@ -55,7 +55,7 @@ def fill(window: Window, **fields: str) -> None:
 
 
 def take_office(desk: Windows, folder: Path) -> None:
-    """The pages of the administrator and of the supervisor."""
+    """Take the pages of the administrator and of the supervisor."""
     office = desk.open()
     office.logon("chief")
     take(office, folder, "home-administrator")
@@ -84,7 +84,7 @@ def take_office(desk: Windows, folder: Path) -> None:
 
 
 def hear_units(department: Department) -> None:
-    """Let one unit have spoken a moment ago, and one not for long; the twin's deliver without a server."""
+    """Set when each unit was last seen, one lately and one long ago: twins deliver without a server."""
     store, now_us = open_store(department.home.database_url), department.clock.us
     with store.write() as connection:
         for name, ago_us in (("car-7", 12 * DAY_US), ("car-8", 5 * MINUTE_US)):
@@ -94,7 +94,7 @@ def hear_units(department: Department) -> None:
 
 
 def main(folder: Path = FOLDER) -> int:
-    """Found a department, walk through its pages, keep their pictures."""
+    """Found a department, walk through its pages, save their pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         founded = found_department(Path(made) / "first")

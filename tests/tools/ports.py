@@ -1,4 +1,4 @@
-"""Ports on loopback that are this process's own, though nothing listens on them yet."""
+"""Ports on loopback that are reserved for this process before anything listens on them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")  # what the kernel gives to whoever names no port
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")  # from which the kernel chooses a port
 _LOWEST, _BLOCK = 10_000, 200
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """As many ports in a row that nothing listens on.
+    """``count`` consecutive ports that nothing listens on.
 
-    A server binds them later, or ends and starts again on them. Meanwhile the kernel gives ports of its own
-    choice to connections of any process, and other tests ask for ports too: these lie below the kernel's
-    range, in a block that no other process takes.
+    A server binds them later, or ends and starts on them again. Meanwhile the kernel chooses ports for other
+    connections, and other tests need ports too. So these ports are below the kernel's range, in a block that
+    no other process takes.
     """
     found: list[int] = []
     for port in _own_block(os.getpid()):
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 @functools.cache
 def _own_block(process: int) -> Iterator[int]:
-    """Ports of this process, over and over. A name of the kernel's keeps them from others until it ends."""
+    """This process's ports, in a cycle. An abstract socket's name reserves them until the process ends."""
     below = int(_RANGE.read_text(encoding="ascii").split()[0])
     starts = list(range(_LOWEST, below - _BLOCK, _BLOCK))
     for start in random.sample(starts, len(starts)):
@@ -51,7 +51,7 @@ def _own_block(process: int) -> Iterator[int]:
         except OSError:
             name.close()
             continue
-        name.detach()  # open as long as the process
+        name.detach()  # stays open until the process ends
         return itertools.cycle(range(start, start + _BLOCK))
     raise RuntimeError(f"all ports between {_LOWEST} and {below} are taken by tests: wait until some end")
 

@@ -1,4 +1,4 @@
-"""How long an enrolled reader takes from SIGTERM to its end while its line to the department is silent.
+"""How long an enrolled reader takes to end after SIGTERM while its line to the department is silent.
 
 python tests/tools/reader_stop_time.py --stops 5
 """
@@ -27,7 +27,7 @@ from sync.membership import SyncFolder  # noqa: E402
 
 
 def stop_times(folder: Path, stops: int) -> list[float]:
-    """Seconds of each stop."""
+    """The seconds that each stop takes."""
     server, home = DepartmentProcess(bare_home(folder / "office")), folder / "home"
     server.start()
     home.mkdir()
@@ -36,7 +36,7 @@ def stop_times(folder: Path, stops: int) -> list[float]:
     with create_ledger(home) as ledger:
         join(LedgerOutbox(ledger, sync.inbox), sync, issue_code(server.home, "stops"), software="test")
     proxy = FaultProxy(server.home.settings.unit_port)
-    proxy.delay_s = 3600.0  # takes what comes and passes nothing on
+    proxy.delay_s = 3600.0  # accepts everything and passes nothing on
     sync.save_member(dataclasses.replace(sync.member(), unit_address=f"{HOST}:{proxy.port}"))
     times = []
     try:

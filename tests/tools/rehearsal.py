@@ -1,6 +1,6 @@
-"""A person at the other end of the cable, played by a program: types, waits for words, pulls the plug.
+"""A program that plays a person at the other end of the cable: types, waits for words, pulls the plug.
 
-Records the session in the console's README, and drives a console in the tests and in the image's bench.
+It records the session in the console's README, and drives consoles in the tests and in the image's bench.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _CUT = re.compile(r"\x1b(\[[0-9;]*)?$")
 
 
 class Silence(AssertionError):  # noqa: N818 - what happened
-    """The words that were waited for did not come; carries what came instead."""
+    """The expected words did not come; the text has what came instead."""
 
 
 @contextmanager
 def console_of(home: Path, reader: Sequence[str]) -> Iterator[Hands]:
-    """`reader console` at one end of a pseudo-terminal, hands at the other. `reader`: how it is started."""
+    """`reader console` at one end of a pseudo-terminal, hands at the other. `reader`: its command line."""
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     with tempfile.TemporaryFile() as words:
@@ -63,7 +63,7 @@ def console_of(home: Path, reader: Sequence[str]) -> Iterator[Hands]:
 
 
 class Hands:
-    """Types on one end of a line and reads what comes back. ended: why no more can come, or nothing."""
+    """Types on one end of a line and reads what comes back. ended: why no more can come, or an empty text."""
 
     def __init__(self, port: SerialPort, *, ended: Callable[[], str] = str) -> None:
         self._port, self._ended = port, ended
@@ -76,11 +76,11 @@ class Hands:
         self._port.write(line.encode() + b"\r")
 
     def press(self, keys: bytes) -> None:
-        """Press keys as they are."""
+        """Send keys unchanged."""
         self._port.write(keys)
 
     def wait_for(self, words: str, limit_s: float = WAIT_S) -> str:
-        """What came up to and with words, since the last wait. Raises Silence."""
+        """Wait for words; returns what came since the last wait, up to and with them. Raises Silence."""
         until_s = time.monotonic() + limit_s
         while words not in self.seen[self._unread :]:
             left_s, why = until_s - time.monotonic(), self._ended()
@@ -98,13 +98,13 @@ class Hands:
         return came
 
     def skip(self) -> None:
-        """Leave what has come until now: no one waits for it any more."""
+        """Skip what has come so far."""
         while data := self._port.read(4096, 0):
             self._hear(data)
         self._unread = len(self.seen)
 
     def _hear(self, data: bytes) -> None:
-        """Add to `seen`; a character or a control sequence that is cut in the middle waits for its rest."""
+        """Add to `seen`; an incomplete character or control sequence waits for its rest."""
         text = self._held + self._decoder.decode(data)
         cut = _CUT.search(text)
         at = len(text) if cut is None else cut.start()
@@ -112,12 +112,12 @@ class Hands:
         self.seen += _ANSI.sub("", text[:at])
 
     def ask(self, line: str, prompt: str) -> str:
-        """Type a line; what came until the next prompt."""
+        """Type a line; returns what came up to and with the next prompt."""
         self.type(line)
         return self.wait_for(prompt)
 
     def log_in(self, bundle: Bundle, key: PrivateKey, alter: Callable[[bytes], bytes] = bytes) -> None:
-        """Type `login` and paste the answer. alter: what is done to the answer's bytes on the way."""
+        """Type `login` and paste the answer. alter: changes the answer's bytes on the way."""
         self.type("login")
         match = _CHALLENGE.search(self.wait_for("gives up):").replace("\r", ""))
         if match is None:
@@ -132,7 +132,7 @@ class Hands:
 
 
 def as_shown(seen: str) -> str:
-    """What the terminal showed at last: a redrawn line in its final state, an enrollment code as CODE."""
+    """What the terminal showed in the end: redrawn lines in their final state, an enrollment code as CODE."""
     rows = [row.rsplit("\r", 1)[-1].rstrip() for row in seen.replace("\r\n", "\n").split("\n")]
     text = _ANSI.sub("", "\n".join(rows))
     return re.sub(r"(?m)^(\S+> ).*[A-Z0-9]{20,}$", r"\1enroll CODE", text) + "\n"

@@ -2,8 +2,8 @@
 
     python -m tests.tools.rooms [REVISION] [--wheel]
 
-An arrow is a module that imports another module of the same room. The floors of a room are the modules in
-its longest chain of arrows. The second table counts the inner rooms of a house in the same way. A code line
+An arrow is an import of one module by another of the same room. The floors of a room are the modules in its
+longest chain of arrows. The second table counts the inner rooms of a house in the same way. A code line
 is not blank, a comment or a docstring. --wheel also builds the unit's wheel of that revision.
 """
 
@@ -26,7 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUSES = ("hw", "detector", "detector.training", "storage", "sync", "sync.department", "firmware")
-IMAGE = "image-build"  # no package: its folders are on the path themselves
+IMAGE = "image-build"  # not a package: its folders are on the path
 LAYOUT = {
     tokenize.COMMENT,
     tokenize.NL,
@@ -39,7 +39,7 @@ LAYOUT = {
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A room at one revision. `floors`: modules of the longest chain of imports; `arrows`: imports within."""
+    """A room at one revision. `floors`: modules in its longest chain of imports; `arrows`: inner imports."""
 
     name: str
     modules: int
@@ -55,13 +55,13 @@ def name_of(path: str) -> str:
 
 
 def house_of(name: str) -> str | None:
-    """The innermost house that holds a module."""
+    """The innermost house that contains a module."""
     held = [house for house in HOUSES if name == house or name.startswith(house + ".")]
     return max(held, key=len, default=None)
 
 
 def code_lines(source: str) -> int:
-    """Lines that hold code: neither blank nor a comment nor a docstring."""
+    """The number of lines with code: not blank, a comment or a docstring."""
     documented: set[int] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -76,7 +76,7 @@ def code_lines(source: str) -> int:
 
 
 def imported_names(name: str, source: str, package: bool) -> Iterator[str]:
-    """Every name that a module imports, anywhere in it, relative imports made absolute."""
+    """Every name that a module imports anywhere in its code, as an absolute name."""
     home = name.split(".") if package else name.split(".")[:-1]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -101,7 +101,7 @@ def arrows_of(sources: Mapping[str, str]) -> set[tuple[str, str]]:
 
 
 def floors_of(names: Iterable[str], arrows: Iterable[tuple[str, str]]) -> int:
-    """How many modules the longest chain of imports has. Modules that import each other are one floor."""
+    """How many modules the longest chain of imports has. Modules that import each other count as one."""
     below: dict[str, set[str]] = {name: set() for name in names}
     for start, end in arrows:
         below[start].add(end)
@@ -155,13 +155,13 @@ def count_rooms(house: str, sources: Mapping[str, str]) -> Count:
 
 
 def inner_room(house: str, path: str) -> str:
-    """The folder of a house that holds a file; empty for the files of the house itself."""
+    """The folder of a house that contains a file; empty for the house's own files."""
     inside = path.removeprefix(house.replace(".", "/") + "/").split("/")
     return inside[0] if len(inside) > 1 else ""
 
 
 def files_at(revision: str) -> dict[str, str]:
-    """Path to text of every module of the product at a revision. Raises CalledProcessError."""
+    """The text of every module of the product at a revision, by path. Raises CalledProcessError."""
     tops = [*sorted({house.partition(".")[0] for house in HOUSES}), IMAGE]
     there = git("ls-tree", "--name-only", revision, *tops).decode().split()
     packed = git("archive", revision, *there)
@@ -178,12 +178,12 @@ def git(*words: str) -> bytes:
 
 
 def wheel_sizes(revision: str) -> tuple[int, int]:
-    """(bytes of the unit's wheel, bytes that it takes unpacked) at a revision. Raises CalledProcessError."""
+    """The bytes of the unit's wheel at a revision, and of its unpacked files. Raises CalledProcessError."""
     packed = git("archive", revision)
     with tempfile.TemporaryDirectory(prefix="rooms-") as folder:
         tree, made = Path(folder) / "tree", Path(folder) / "made"
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(tree, filter="tar")  # our own files, absolute links among them
+            archive.extractall(tree, filter="tar")  # our own files, which include absolute links
         alone = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index")
         subprocess.run(
             [sys.executable, "-m", "pip", "wheel", *alone, "--wheel-dir", str(made), str(tree)],

@@ -1,9 +1,9 @@
-"""Figures of custody: sealed reads against a plain SQLite insert, times at two sizes of store, slot writes.
+"""Figures of custody: sealed reads against plain SQLite inserts, times by size of store, slot writes.
 
     python -m tests.tools.storage_bench [--records 10000 1000000] [--images 200] [--verify] [--folder DIR]
 
-The large stores are made through the ledger's own append, with `synchronous` off while they are filled
-and batches of 1,000 reads in one transaction; every measured operation runs with it full again.
+The ledger's own append fills the large stores, with `synchronous` off and 1,000 reads in a transaction;
+for every measured operation `synchronous` is full again.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class BenchTime:
 
 
 class MemorySlot:
-    """A slot in memory that counts its writes: the bench measures no chip."""
+    """A slot in memory that counts its writes, since the bench measures no chip."""
 
     uri, promise = "loopback:/memory", "none: for measuring"  # of a kind that `verify` knows
 
@@ -71,7 +71,7 @@ class MemorySlot:
 
 
 def make_read(at_us: int, number: int) -> Read:
-    """A read as the pipeline makes it; its text counts."""
+    """A read as the pipeline makes it; its text is the number."""
     text = f"{number:07d}"
     return Read(
         text=text,
@@ -88,7 +88,7 @@ def make_read(at_us: int, number: int) -> Read:
 
 
 def sealed_against_plain(folder: Path, count: int) -> None:
-    """Reads with two images of 60 kB: sealed and logged, against one plain insert each of the same bytes."""
+    """Compare reads with two images of 60 kB, sealed and logged, with plain inserts of the same bytes."""
     patch, overview = os.urandom(IMAGE_BYTES), os.urandom(IMAGE_BYTES)
     moments = BenchTime()
     ledger = Ledger.create(folder / "sealed", MemorySlot(), moments, boot=moments.boot)
@@ -106,7 +106,7 @@ def sealed_against_plain(folder: Path, count: int) -> None:
             plain.execute("INSERT INTO reads VALUES (?, ?, ?, ?)", (number, facts, patch, overview))
 
     seconds = {"sealed": 0.0, "plain": 0.0}
-    for number in range(count):  # turn by turn, so that the machine's other load falls on both alike
+    for number in range(count):  # in turn, so that other load on the machine affects both the same
         for name, work in (("sealed", seal), ("plain", insert)):
             begun = time.perf_counter()
             work(number)
@@ -119,7 +119,7 @@ def sealed_against_plain(folder: Path, count: int) -> None:
 
 
 def fill(ledger: Ledger, moments: BenchTime, count: int) -> None:
-    """Add reads without images, a thousand in one transaction, over 100 days."""
+    """Add reads without images, a thousand in a transaction, over 100 days."""
     store = ledger.store
     store.db.execute("PRAGMA synchronous=OFF")
     done = 0
@@ -143,7 +143,7 @@ def fill(ledger: Ledger, moments: BenchTime, count: int) -> None:
 
 
 def median_ms(work: Callable[[int], object], times: int) -> float:
-    """Median milliseconds of a call."""
+    """The median milliseconds of a call."""
     samples = []
     for number in range(times):
         begun = time.perf_counter()
@@ -153,7 +153,7 @@ def median_ms(work: Callable[[int], object], times: int) -> float:
 
 
 def at_size(folder: Path, count: int, *, verify: bool) -> None:
-    """Append, proof, query and purge with `count` reads in the store."""
+    """Time append, proof, query and purge with `count` reads in the store."""
     moments = BenchTime()
     ledger = Ledger.create(folder / f"store-{count}", MemorySlot(), moments, boot=moments.boot)
     begun = time.perf_counter()
@@ -200,7 +200,7 @@ def at_size(folder: Path, count: int, *, verify: bool) -> None:
 
 
 def tree_growth() -> None:
-    """What one more leaf costs the tree at a thousand and at ten million leaves: hashes, in microseconds."""
+    """Print the microseconds of hashing that one more leaf costs at a thousand and at ten million leaves."""
     for size in (1_000, 10_000_000):
         frontier = merkle.Frontier(size, [os.urandom(32) for _ in range(size.bit_count())])
         begun = time.perf_counter()
@@ -212,7 +212,7 @@ def tree_growth() -> None:
 
 
 def slot_writes(folder: Path) -> None:
-    """Slot writes of one running day: epochs of an hour kept a day, and classes in memory alone."""
+    """Print the slot writes of one day: with one-hour epochs kept a day, and with memory-only classes."""
     for name, memory in (("one-hour epochs", ()), ("memory-only classes", ("read", "hit"))):
         moments, chip = BenchTime(), MemorySlot()
         ledger = Ledger.create(folder / name.replace(" ", "-"), chip, moments, boot=moments.boot)
@@ -239,7 +239,7 @@ def _plain(values: Mapping[str, object]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print the figures, a line each."""
+    """Print the figures, one per line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""Catch-up after weeks offline, with cut connections and kills on either side: nothing lost, nothing twice.
+"""Syncs weeks of reads through cut connections and killed processes: nothing is lost or stored twice.
 
 As a program it prints the figures:
     python tests/tools/sync_catch_up.py --reads 100000 --image-bytes 2000 --cuts 30 --kills 5
@@ -58,7 +58,7 @@ with Ledger.open(home, LoopbackSlot(path / "chip"), SystemClock()) as ledger:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a catch-up came to."""
+    """The outcome of a catch-up."""
 
     reads: int
     seconds: float
@@ -71,14 +71,14 @@ class Result:
 
 
 def fill(unit: Unit, reads: int, image_bytes: int) -> int:
-    """Store the reads of the weeks offline; bytes of the images."""
+    """Store the reads of the weeks offline; returns the bytes of their images."""
     for first in range(0, reads, AT_ONCE):
         unit.add(min(AT_ONCE, reads - first), size=image_bytes // 3 if image_bytes > 10_000 else image_bytes)
     return sum(path.stat().st_size for path in unit.ledger.store.home.blobs.rglob("*") if path.is_file())
 
 
 def speak(unit: Unit, attempts: int = 1) -> subprocess.Popen[str]:
-    """A reader process that speaks to the department."""
+    """Start a reader process that syncs with the department."""
     command = [
         sys.executable,
         "-c",
@@ -94,7 +94,7 @@ def speak(unit: Unit, attempts: int = 1) -> subprocess.Popen[str]:
 
 
 def count(server: DepartmentProcess) -> tuple[int, int, int]:
-    """(leaves, elements, tokens) held."""
+    """(leaves, elements, tokens) that the department holds."""
     department = Department(server.home)
     try:
         with department.store.read() as connection:
@@ -107,10 +107,10 @@ def count(server: DepartmentProcess) -> tuple[int, int, int]:
     return found[0], found[1], found[2]
 
 
-def catch_up(  # noqa: PLR0915 - one story, told in order
+def catch_up(  # noqa: PLR0915 - one story, in order
     path: Path, *, reads: int, image_bytes: int, cuts: int, kills: int, seed: int = 1
 ) -> Result:
-    """Offline reads, then the uplink through a bad line, with kills of both ends, until it says done."""
+    """Sync offline reads over a bad line, with kills of both ends, until the uplink reports `done`."""
     rng = random.Random(seed)
     server = DepartmentProcess(bare_home(path / "department"))
     server.start()
@@ -141,7 +141,7 @@ def catch_up(  # noqa: PLR0915 - one story, told in order
                         process.send_signal(signal.SIGKILL)
             out, _ = process.communicate()
             done = out.startswith("done") and killed >= kills and proxy.cuts_left <= 0
-            if out.startswith("done") and not done:  # faults are left over: more reads for them
+            if out.startswith("done") and not done:  # more reads for the faults that are left
                 proxy.cut_after = (1_000, 20_000)
                 unit.reopen()
                 unit.add(20, size=2000)

@@ -1,6 +1,6 @@
-"""Records a technician's first visit through a real pseudo-terminal, for the console's README.
+"""Records a technician's first visit over a pseudo-terminal, for the console's README.
 
-Everything runs as it would: department, unit, laptop; only the cable is a pty and the camera a folder.
+Department, unit and laptop run as in the field; only the cable is a pty, and the camera is a folder.
 
     python -m tests.tools.transcript --source FOLDER [--readme firmware/console/README.md]
 """
@@ -24,13 +24,13 @@ from tests.tools.rehearsal import Hands, as_shown, console_of
 
 BEGIN, END = "<!-- transcript: begin -->", "<!-- transcript: end -->"
 START_LIMIT_S = 300.0
-ROUND_S = 12.0  # some vehicles go by
+ROUND_S = 12.0  # time for some vehicles to pass
 INVITATION = "press return"
 _CHALLENGE = re.compile(r"[A-Za-z0-9._@-]+:[a-z2-7]{32}:[0-9a-f]{4}")
 
 
 def programs() -> tuple[str, str]:
-    """(reader, department) beside the Python that runs."""
+    """The programs (reader, department) beside the running Python."""
     folder = Path(sys.executable).parent
     return str(folder / "reader"), str(folder / "department")
 
@@ -47,7 +47,7 @@ class Visit:
         self.server: subprocess.Popen[bytes] | None = None
 
     def call(self, program: str, home: Path, *words: str) -> str:
-        """Run one command; its standard output. Raises CalledProcessError."""
+        """Run one command; returns its standard output. Raises CalledProcessError."""
         done = subprocess.run(
             [program, "--home", str(home), *words],
             capture_output=True,
@@ -61,7 +61,7 @@ class Visit:
 
     @contextlib.contextmanager
     def department(self) -> Iterator[str]:
-        """A running department; gives the enrollment code of car-12."""
+        """Run a department; yields the enrollment code of car-12."""
         ports = ("--unit-port", str(free_port()), "--desk-port", str(free_port()))
         named = ("--name", "Monrovia PD", "--host", "127.0.0.1")
         self.call(self._department, self.office, "init", *named, *ports)
@@ -85,7 +85,7 @@ class Visit:
 
     @contextlib.contextmanager
     def cable(self) -> Iterator[Hands]:
-        """`reader console` on a pty; the hands are at the other end."""
+        """Run `reader console` on a pty; yields hands at the other end."""
         self.call(self._reader, self.unit, "init")
         config = self.unit / "config.toml"
         text = config.read_text()
@@ -95,7 +95,7 @@ class Visit:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """`reader run`, as the unit's service starts it."""
+        """Run `reader run` as the unit's service starts it."""
         reader = subprocess.Popen(
             [self._reader, "--home", str(self.unit), "run"],
             stdout=subprocess.DEVNULL,
@@ -113,7 +113,7 @@ class Visit:
             reader.wait(timeout=START_LIMIT_S)
 
     def grant(self, unit: str) -> str:
-        """The office signs a grant for the technician's key; what it printed."""
+        """Sign a grant for the technician's key at the office; returns what it printed."""
         return self.call(
             self._department, self.office, "grant", "issue", "--person", "t.okafor", "--role", "technician",
             "--key", str(self.key) + ".pub", "--purpose", "maintenance: installation",
@@ -122,13 +122,13 @@ class Visit:
         )  # fmt: skip
 
     def answer(self, challenge: str) -> list[str]:
-        """The laptop answers."""
+        """The laptop's answer, in lines."""
         words = ("grant", "--grant", str(self.folder / "t.okafor.grant"), "--key", str(self.key), challenge)
         return self.call(self._reader, self.folder / "laptop", *words).splitlines()
 
 
 def visit(folder: Path, source: Path) -> str:
-    """Install, aim, enroll, log in, sync, leave. What the terminal showed."""
+    """Install, aim, enroll, log in, sync and leave; returns what the terminal showed."""
     trip = Visit(folder, source)
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "t.okafor", "-f", str(trip.key)],
@@ -177,7 +177,7 @@ def _under_way(trip: Visit, hands: Hands) -> str:
 
 
 def tidy(seen: str) -> str:
-    """The session for the page, with its one-time values shortened."""
+    """The session as the page shows it, with its one-time values shortened."""
     text = re.sub(r"([a-z2-7]{8})[a-z2-7]{24}(:[0-9a-f]{4})", r"\1...\2", as_shown(seen))
     text = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{24,}\b(?:\n +[0-9a-f]+$)?", r"\1...", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip()

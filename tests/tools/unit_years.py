@@ -1,11 +1,11 @@
-"""Years of one unit by its own clock: reads, receipts, purges, restarts; what a start and a plan cost then.
+"""Lives one unit through years by its own clock, and prints what a start and a purge plan cost then.
 
     python -m tests.tools.unit_years --years 5
 
 Each day brings reads, a receipt of the department for each conversation, and the care that purges what is
-due; the unit restarts each month. The log is verified at the end. Prints a line a year: records, the seconds
-of processor time that a start takes, the same without the snapshot of the book, the milliseconds of the plan
-of the purge. `--receipts` adds so many receipts at once instead, and measures only the starts.
+due; the unit restarts each month. The log is verified at the end. Prints a line per year: records, the
+seconds of CPU time that a start takes, the same without the snapshot of the book, and the milliseconds of the
+purge plan. `--receipts` adds so many receipts at once instead, and measures only the starts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ YEAR_DAYS = 365
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YearEnd:
-    """A unit after so many days."""
+    """The figures of a unit after ``day`` days."""
 
     day: int
     records: int
@@ -54,7 +54,7 @@ class AgingUnit:
         self._sent = self.receipts = self.purges = 0
 
     def live(self, reads: int, conversations: int) -> None:
-        """One day."""
+        """Live one day."""
         for number in range(conversations):
             add_reads(self.ledger, self._time, reads // conversations + (number < reads % conversations))
             self._time.run(DAY_US // conversations)
@@ -62,8 +62,10 @@ class AgingUnit:
             self.purges += self.ledger.tend() is not None
 
     def restart(self, *, cold: bool = False) -> float:
-        """Close and open the ledger; the seconds of processor time that it took to open. `cold`: by every
-        record."""
+        """Close and open the ledger; returns the seconds of CPU time that the opening took.
+
+        `cold`: without the snapshot, from every record.
+        """
         self.ledger.close()
         if cold:
             Home(self.home).book_snapshot.unlink(missing_ok=True)
@@ -72,7 +74,7 @@ class AgingUnit:
         return time.process_time() - begun
 
     def end_of_year(self, day: int) -> YearEnd:
-        """What it costs now."""
+        """Measure the starts and the purge plan."""
         cold_s, start_s = self.restart(cold=True), self.restart()
         begun = time.process_time()
         self.ledger.retention_plan()
@@ -87,7 +89,7 @@ class AgingUnit:
         )
 
     def fill(self, receipts: int) -> None:
-        """So many receipts, a thousand in a transaction."""
+        """Add receipts, a thousand in a transaction."""
         for first in range(0, receipts, 1000):
             with self.ledger.store.adding():
                 for _ in range(min(1000, receipts - first)):
@@ -106,7 +108,7 @@ class AgingUnit:
 
 
 def age(folder: Path, days: int, *, reads: int = 4, conversations: int = 4) -> Iterator[YearEnd]:
-    """Live so many days; one answer a year and at the end. Raises AssertionError for a log that is wrong."""
+    """Live ``days`` days; yields figures each year and at the end. Raises AssertionError for a wrong log."""
     unit = AgingUnit(folder)
     for day in range(1, days + 1):
         unit.live(reads, conversations)
@@ -120,7 +122,7 @@ def age(folder: Path, days: int, *, reads: int = 4, conversations: int = 4) -> I
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print a line a year."""
+    """Print a line per year."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.tools.unit_years",
         description=__doc__,

@@ -1,12 +1,12 @@
-"""Lives a department through simulated years, by its own clock, and prints what each year asked of people.
+"""Lives a department through simulated years by its own clock, and prints what each year required of people.
 
     python tests/tools/years.py --years 5
 
-Every day the server does what it does daily: it renews certificates, purges, enters, looks for misuse, sends
-documents down. People act only on what `compliance` told them beforehand, each act counted with its reason.
-Two things are planned besides: an office changes its root key in year 2, and in year 3 the administrator is
-gone with password and phone, so that two offices name another. Anything overdue, any doubt about the clock
-and any answer that no witness saw ends the run with status 1.
+Every day the server does its daily work: it renews certificates, purges, makes entries, looks for misuse and
+sends documents to units. People act only on what `compliance` showed beforehand; each act is counted with its
+reason. Two more things happen: in year 2 an office changes its root key, and in year 3 the administrator is
+gone with password and phone, so that two offices name another. The run ends with status 1 if anything is
+overdue, the clock is in doubt, or no witness saw an answer.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ from sync.department.server.verify import Checker  # noqa: E402
 from sync.department.store.tables import units  # noqa: E402
 
 MEMORY = "/dev/shm"  # noqa: S108 - every entry is synced: no need for a disk here
-FORGIVEN = {"health"}  # the twin of a unit sends no report on itself
+FORGIVEN = {"health"}  # a unit's twin sends no health reports
 
 
 class StoppedError(Exception):
-    """The department cannot go on by what it told people."""
+    """The department cannot continue: people did what it asked, and something is overdue or wrong."""
 
 
 @dataclass
 class Year:
-    """What one year asked and did."""
+    """What one year required of people, and what was done."""
 
     acts: Counter[str] = field(default_factory=Counter)
     purged: int = 0
@@ -75,7 +75,7 @@ class Year:
 
 
 class Life:
-    """One department, its people, its unit and its witness, by one simulated clock."""
+    """One department with its people, its unit and its witness, all by one simulated clock."""
 
     def __init__(self, folder: Path, step_days: int) -> None:
         self.folder, self.step_days = folder, step_days
@@ -118,7 +118,7 @@ class Life:
     # a day -----------------------------------------------------------------------------------------------
 
     def live(self, day: int) -> None:
-        """One step of the clock with what the server and the people do on it."""
+        """Step the clock; let the server and the people do what is due."""
         self.clock.us += self.step_days * DAY_US
         self._unit_speaks()
         before = self.server.authority.certificate.serial_number
@@ -156,7 +156,7 @@ class Life:
     # people ----------------------------------------------------------------------------------------------
 
     def _act_on(self, now: DueWork) -> bool:
-        """What people do, each for a line that `compliance` shows; whether they did anything."""
+        """Do what people do for each line of `compliance`; returns whether they did anything."""
         before = self.year.acts.total()
         if self.step_days > 1 and any(one.kind == "purge" for one in now.overdue):
             self._allow_purge()  # a clock that moves in larger steps leaves a backlog
@@ -202,7 +202,7 @@ class Life:
         self.department.two_hands("user/set", self.department.logon(self.chief), form)
 
     def _adopt_policy(self) -> None:
-        """The policy is read again and adopted under the next version."""
+        """Review the policy, and adopt it under the next version."""
         department, desk = self.department, self.department.desk
         version = desk.policy.version
         document = desk.policy_document.replace(
@@ -223,7 +223,7 @@ class Life:
     # what is planned ---------------------------------------------------------------------------------------
 
     def change_office_key(self) -> None:
-        """An office gets a new root key: two old and two new ones sign."""
+        """Give an office a new root key: two old keys and two new ones sign."""
         department = self.department
         folder = department.home.path / "root-keys"
         fresh = Ed25519PrivateKey.generate()
@@ -247,7 +247,7 @@ class Life:
         self.year.acts["root key"] += 1
 
     def lose_administrator(self) -> None:
-        """The administrator is gone with password and phone: two offices name another."""
+        """Lose the administrator with password and phone: two offices name another."""
         department = self.department
         data = naming.draft(department.desk, "newchief", "N. Chief")
         for name in OFFICES[1:]:
@@ -266,7 +266,7 @@ class Life:
         desk, home = self.department.desk, self.department.home
         public = home.log_key().public_key()
         report = Checker(self.server.store, self.server.keys, self.server.packs, public).run(content=False)
-        twin = ("vouch", "not co-signed")  # the twin of a unit has no unit key, and asks no co-signature
+        twin = ("vouch", "not co-signed")  # a unit's twin has no unit key and asks for no co-signature
         wrong = [one for one in report.problems if not any(word in one for word in twin)]
         log = check_log.check(
             desk.log.folder,
@@ -280,7 +280,7 @@ class Life:
 
 
 def simulate(years: int, *, step_days: int = 1, folder: Path | None = None) -> list[Year]:
-    """Live through so many years; the tally of each. Raises StoppedError."""
+    """Live through ``years`` years; returns each one's tally. Raises StoppedError."""
     memory = MEMORY if Path(MEMORY).is_dir() else None
     with tempfile.TemporaryDirectory(dir=memory) as temporary:
         life = Life(folder or Path(temporary), step_days)
@@ -305,7 +305,7 @@ def simulate(years: int, *, step_days: int = 1, folder: Path | None = None) -> l
 
 
 def told(number: int, life: Life) -> str:
-    """One year in one line."""
+    """One year as a line."""
     year = life.year
     acts = ", ".join(f"{kind} {count}" for kind, count in sorted(year.acts.items()))
     return (
@@ -315,7 +315,7 @@ def told(number: int, life: Life) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run it; 1 where the department stopped."""
+    """Command line; returns 1 if the department stopped."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--years", type=int, default=5)
     parser.add_argument("--step-days", type=int, default=1)

@@ -1,4 +1,4 @@
-"""A unit without a TPM: its data partition's key comes from the fuses, over a stand-in of a Pi's firmware."""
+"""A unit without a TPM: its data partition's key comes from the fuses of a Pi, which a stand-in replaces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from alpr_image.workshop import BuildError
 
 NAME = "reader-1"
 KEY = bytes(range(32))
-# The real driver over the stand-in: the machine has neither the device nor the firmware behind it.
+# The real driver uses the stand-in: this machine has neither the device nor the firmware behind it.
 _LAID_IN = f"""
 from alpr_device.stand_in_firmware import StandInFirmware
 
@@ -30,7 +30,7 @@ _ioctl = StandInFirmware(bytes.fromhex("{KEY.hex()}")).ioctl  # type: ignore[ass
 
 
 def key_in_the_fuses(story: BenchStory, parts: ImageParts) -> None:
-    """Check that it makes its data partition without a chip, and that only its own key opens it."""
+    """Check that the unit makes its data partition without a chip, and that only its own key opens it."""
     made = variants.card(story.shop, parts, name="fuses", alter=_with_stand_in)
     card = story.grown(made, story.folder / "fuses.card")
     machine, disks = story.machine("fuses-unit"), (story.clip_disk(frames=SHORT_CLIP),)
