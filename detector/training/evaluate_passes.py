@@ -35,7 +35,7 @@ from .render.passes_picture import ClipPictures, PassFrame, SeenPlate
 LEAST_WIDTH_PX, LEAST_FRAMES, SPARSE_FPS = 45.0, 2, 4.0
 _Frame = TypeVar("_Frame", PassFrame, RecordedFrame)
 _WHOLE = 0.995  # a plate is whole if this share of its points is visible
-_Z = 1.96  # standard deviations on either side hold 95 %
+_Z = 1.96  # standard deviations on either side of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

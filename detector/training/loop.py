@@ -103,8 +103,8 @@ def load_averaged(net: keras.Model, folder: Path) -> int:
 def settle_statistics(net: keras.Model, inputs: Iterable[NDArray[np.float32]]) -> None:
     """Recomputes the batch normalizations' statistics as the plain mean over batches of ``inputs``.
 
-    The stored statistics do not belong to the averaged weights, which never trained. If batches differ in
-    kind, they also describe a mixture that a unit never sees.
+    The stored statistics are those of other weights, since the averaged ones never trained. If batches differ
+    in kind, they also describe a mixture that a unit never sees.
     """
     normalizations = [one for one in net.layers if isinstance(one, keras.layers.BatchNormalization)]
     kept = [one.momentum for one in normalizations]

@@ -26,8 +26,8 @@ def second_opinions(
 ) -> tuple[dict[Path, NDArray[np.float32]], dict[Path, NDArray[np.float32]]]:
     """Boxes of released models, (N, 4) x, y, w, h, by training picture: decoys, then unlabeled plates.
 
-    Decoys are boxes in plate-free pictures, even doubtful ones. Unlabeled plates are boxes in scenes
-    that have no label and whose text the models read with some confidence.
+    Decoys are boxes in plate-free pictures, even doubtful ones. Unlabeled plates are boxes in scenes that
+    match no label and whose text the models read with some confidence.
     """
     reader = PlateReader.from_models(models, every_box_from=DOUBTFUL)
     decoys, unlabeled = {}, {}
