@@ -24,6 +24,7 @@ from storage.clock_trust import LogStart, WallClock
 from storage.database import DAMAGE, is_damaged
 from storage.day_keys import DayKey, DayKeys, EpochKeyForDay
 from storage.errors import (
+    CONTINUE,
     DamagedError,
     LedgerError,
     OutdatedError,
@@ -224,14 +225,14 @@ def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool
     while True:
         try:
             return Ledger.open(home, slot, clock)
-        except LedgerError as error:
-            named = isinstance(error, DamagedError)
-            if not named and not any(_code_of(cause) in DAMAGE for cause in causes_of(error)):
+        except (LedgerError, sqlite3.OperationalError) as error:
+            named, database = isinstance(error, DamagedError), Home(home).database
+            if not named and not any(_is_of_card(cause) for cause in causes_of(error)):
                 raise
-            if not patient or tries == OPEN_TRIES or not _may_pass(error, Home(home).database):
+            if not patient or tries == OPEN_TRIES or not _may_pass(error, database):
                 if named or tries == 1:
                     raise
-                raise DamagedError(error.what, where=error.where, cure=error.cure) from error
+                raise DamagedError(f"cannot be read: {error}", where=str(database), cure=CONTINUE) from error
         tries += 1
         time.sleep(OPEN_AGAIN_S)
 
@@ -250,6 +251,11 @@ def _may_pass(error: BaseException, database: Path) -> bool:
 def _code_of(error: BaseException) -> int:
     """The primary code of an error of SQLite, else 0."""
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+def _is_of_card(error: BaseException) -> bool:
+    """Whether SQLite reports a failed read or a malformed page, not a full disk."""
+    return _code_of(error) in {*DAMAGE, sqlite3.SQLITE_IOERR} and not files.is_full(error)
 
 
 def _whole(ledger: Ledger, folder: SyncFolder) -> Ledger:

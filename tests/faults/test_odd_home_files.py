@@ -266,10 +266,12 @@ def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
 
 
 @pytest.mark.parametrize(("failures", "new_log"), [(3, False), (4, True)])
-def test_a_first_page_that_the_card_does_not_give_costs_a_log_only_if_it_stays_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, new_log: bool
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR_CORRUPTFS])
+@pytest.mark.parametrize("step", ["storage.database.connect", "storage.opening.kept_book"])
+def test_a_page_that_the_card_does_not_give_a_start_costs_a_log_only_if_it_stays_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int, failures: int, new_log: bool
 ) -> None:
-    """SQLite then opens nothing, which was no damage: each start failed, and no new log was opened."""
+    """That was no damage: each start failed for ever, and no new log was opened."""
     monkeypatch.setattr(database, "_LOOKS", {})
     monkeypatch.setattr("sync.rollover.OPEN_AGAIN_S", 0.0)
     monkeypatch.setattr("storage.database.LOOK", "SELECT 'failed to get page 1'")
@@ -277,17 +279,18 @@ def test_a_first_page_that_the_card_does_not_give_costs_a_log_only_if_it_stays_s
     prepare_home(home)
     enroll(home)
     open_or_roll_over(home, on_new_log=told.append).close()
-    real_connect = database.connect
+    known: dict[str, Callable[..., Any]] = {"connect": database.connect, "kept_book": store.kept_book}
+    real = known[step.rpartition(".")[2]]
 
-    def connect(path: Path, mode: str = "write") -> Any:
+    def fails(*parts: Any) -> Any:
         if len(failed) < failures:
             failed.append(1)
-            error = sqlite3.DatabaseError("database disk image is malformed")
-            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            error = sqlite3.OperationalError("as SQLite says it")
+            error.sqlite_errorcode = code
             raise error
-        return real_connect(path, mode)
+        return real(*parts)
 
-    monkeypatch.setattr(database, "connect", connect)
+    monkeypatch.setattr(step, fails)
     open_or_roll_over(home, on_new_log=told.append).close()
     assert (bool(told), len(failed)) == (new_log, failures)
 
