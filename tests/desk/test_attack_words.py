@@ -21,7 +21,15 @@ from sync.department.desk.alerts.calls import AlertForm
 from sync.department.desk.alerts.opening import access_of as alert_access
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.holds.calls import _access
-from sync.department.desk.inquiry.forms import InquiryDecideForm, NothingForm, ProposeForm, RunForm
+from sync.department.desk.inquiry.forms import (
+    AskForm,
+    Entered,
+    InquiryDecideForm,
+    NothingForm,
+    ProposeForm,
+    RunForm,
+)
+from sync.department.desk.people.calls import AccountForm
 from sync.department.desk.sharing.calls import DecisionForm
 from sync.department.journal.alert_entries import RAISED
 from sync.department.journal.change_entries import ChangeDecided
@@ -31,7 +39,9 @@ from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import SearchApproved, SearchProposed
 from sync.department.journal.second_hand_facts import DecisionSaid
 from sync.department.journal.sharing_entries import ShareDecided
+from sync.department.journal.statements import offering
 from sync.department.journal.unsigned import UnsignedError
+from sync.department.policy.roles import Role
 
 Made: TypeAlias = tuple[Note, Stamp, bytes]
 
@@ -182,3 +192,31 @@ def test_a_second_persons_words_are_that_persons(department: Department) -> None
     note = SearchApproved(proposal=number, granted=True, reason="seen the warrant")
     entry = root.write(note, *root.signed("super", "inquiry/approve", yes))
     demand_bound(department, entry, "the signed call decides something else")
+
+
+def test_a_role_that_ends_while_a_search_runs_leaves_its_answer_in_one_that_the_person_has(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entry that ends the search was refused for the role of its beginning."""
+    chief, both = department.logon("chief"), (Role.COMMUNICATIONS, Role.CCAT_SUPERVISOR)
+    account = department.desk.book.roster.accounts["comm1"]
+    form = AccountForm(
+        user="comm1", name=account.name, organisation=account.organisation, roles=both, reason="one more duty"
+    )  # fmt: skip
+    department.two_hands("user/set", chief, form)
+    query = department.plate("8XYZ123")
+    officer = department.logon("officer1")
+    asked = department.call("inquiry/request", officer, AskForm(query=query, ground=GROUND))
+    assert isinstance(asked, Entered)
+    reads = type(department.front.reads)
+    find = reads.find
+
+    def find_late(*asked: Any) -> Any:
+        with offering(b""):
+            department.call("user/set", chief, replace(form, roles=both[1:]))
+        return find(*asked)
+
+    token = department.logon("comm1")
+    monkeypatch.setattr(reads, "find", find_late)
+    department.call("inquiry/run", token, RunForm(request=asked.entry))
+    assert problems(department) == ()

@@ -279,11 +279,13 @@ class Desk(LogState):
         return made
 
     def follow_up(self, stamp: Stamp, *notes: Note) -> list[Entry]:
-        """Enter how a call ended, under that call's stamp with the current time and organisation."""
+        """Enter how a call ended, under that call's stamp with the current time, organisation and role."""
         with self.deciding() as moment:
             account = self.book.roster.accounts.get(stamp.user)
             organisation = account.organisation if account else stamp.organisation
-            later = replace(stamp, at_us=moment.at_us, organisation=organisation)
+            held = self.policy.effective_roles(self.book.roster.roles_of(stamp.user, moment.at_us))
+            role = stamp.role if stamp.role in held or not held else held[0].value
+            later = replace(stamp, at_us=moment.at_us, organisation=organisation, role=role)
             return [self.add(note, later) for note in notes]
 
     def _caller(self, session: Session, call: Call, at_us: int) -> Caller:
