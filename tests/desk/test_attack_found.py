@@ -37,7 +37,7 @@ from sync.department.desk.inquiry.forms import (
 from sync.department.desk.sharing.calls import DeliverForm, ReviewForm
 from sync.department.journal import named_entries
 from sync.department.journal.entries import RequestAnswered
-from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.hold_entries import HoldPlaced, held_words
 from sync.department.journal.inquiry_entries import Access, AccessEnded, SearchApproved, images_of
 from sync.department.journal.sharing_entries import Scope, ShareAsked
 from sync.department.policy.refusals import DeskRefusal
@@ -187,9 +187,8 @@ def hold_form(thief: Thief, which: int, **change: object) -> HoldForm:
 
 
 def hold_access(thief: Thief, form: HoldForm, approval: int = -1) -> int:
-    access = replace(
-        access_of(thief.root.query()), action="hold", elements="hold", plate="", reads=form.reads
-    )
+    words = held_words("hold", form.number, len(form.reads))
+    access = replace(access_of(thief.root.query()), action="hold", elements=words, plate="", reads=form.reads)
     return thief.write(replace(access, approval=approval), "hold/place", form)
 
 
@@ -246,7 +245,8 @@ def export_of_another_persons_hold(thief: Thief) -> None:
     note = department.desk.log.entry(placed.hold).note
     assert isinstance(note, HoldPlaced)
     form = ExportForm(hold=placed.hold, medium="USB 1", ground=GROUND, accesses=(theirs,))
-    access = replace(access_of(thief.root.query()), action="export", elements="export", plate="")
+    words = held_words("export", note.number, len(note.reads))
+    access = replace(access_of(thief.root.query()), action="export", elements=words, plate="")
     entry = thief.write(replace(access, reads=note.reads), "hold/export", form)
     (stored,) = department.front.vault.stored(note.access)
     cover = department.desk.covered(entry)
@@ -265,7 +265,8 @@ def export_of(thief: Thief, hold: Placed, reads: tuple[str, ...], key_of: Placed
     note = log.entry(key_of.hold).note
     assert isinstance(note, HoldPlaced)
     form = ExportForm(hold=hold.hold, medium="USB 1", ground=GROUND, accesses=(thief.searched(MINE),))
-    access = replace(access_of(thief.root.query()), action="export", elements="export", plate="", reads=reads)
+    words = held_words("export", note.number, len(reads))
+    access = replace(access_of(thief.root.query()), action="export", elements=words, plate="", reads=reads)
     entry = thief.write(access, "hold/export", form)
     (stored,) = front.vault.stored(note.access)
     front.door.open_held(front.desk.covered(entry), note.access, stored.log_id, [stored.row])

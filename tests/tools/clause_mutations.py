@@ -83,7 +83,7 @@ BREAKS = (
           "plate=query.plate,\n        ground=ground",
           "plate=query.plate,\n        ground=replace(ground, purpose='')"),
     Break(("463.5 (c)",), "desk/audit/calls.py", "return [*opened, done], list", "return [done], list"),
-    Break(("463.5 (c)",), "policy/roles.py", "if call in grants.get(role, frozenset()):", "if True:"),
+    Break(("463.5 (c)",), "policy/policy.py", "if call in grants.get(role, frozenset()):", "if True:"),
     Break(("463.6",), "desk/sharing/rules.py", "if state != terms.home_state:", "if False:"),
     Break(("463.6 (a)", "463.6 (a) 1", "463.6 (a) 2", "463.6 (a) 3"), "desk/sharing/rules.py",
           "given = weight(getattr(request, name))", "given = 1"),
