@@ -29,7 +29,7 @@ DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 LOOK = "PRAGMA quick_check(1)"
 OF_THE_CARD = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
 MOST_LOOKS = 4  # at a database that SQLite calls malformed: they find it whole, or the card ends them
-APART_S = 200.0  # between two of the latter that count
+APART_S = 15.0  # between two of the latter that count; a run that stores nothing ends after a minute
 FORGOTTEN_S = 86_400.0  # after which such a look no longer counts
 _LOOKS: dict[tuple[str, int, int], list[float]] = {}  # when they were: by kind, of which file
 _ERROR_CODE = re.compile(r"failed to get page [0-9]+$|error code=([0-9]{1,9})$")
@@ -75,7 +75,7 @@ def is_damaged(path: Path) -> bool:
 
     SQLite calls it so, too, where a read of the card fails (SQLITE_IOERR_CORRUPTFS), be it for a moment. What
     no look at the whole explains counts as damage the fourth time; so does a page that the card does not
-    give for ten minutes.
+    give for 45 seconds.
     """
     uri = f"file:{quote(os.fsencode(path))}?mode=ro"
     try:

@@ -81,6 +81,7 @@ class Bookkeeper:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._lost_since_us: int | None = None
+        self._is_damaged = False
         self._failed_since_s: float | None = None
         self._why = ""
         self._lost, self._lost_hits = 0, 0
@@ -206,14 +207,15 @@ class Bookkeeper:
             self._limit(error)
 
     def _begin_spell(self, error: Exception) -> None:
+        if isinstance(error, DamagedError) and not self._is_damaged:
+            self._is_damaged = True  # also in the middle of a spell: the card may stay away that long
+            self._damaged(str(error))
         if self._lost_since_us is not None:
             return
         full = isinstance(error, StoreFullError)
         self._lost_since_us = self._clock.now().us
         self._why = "store full" if full else f"store failed: {type(error).__name__}"
         self._log.error("store_full" if full else "store_failed", reason=str(error))
-        if isinstance(error, DamagedError):
-            self._damaged(str(error))
 
     def _limit(self, error: Exception) -> None:
         if isinstance(error, StoreFullError):

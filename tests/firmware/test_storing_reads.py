@@ -214,23 +214,32 @@ def test_a_store_that_fails_for_long_ends_the_run_with_what_is_wrong(tmp_path: P
     assert "store_has_room_again" not in rig.log.getvalue(), "nothing was stored since"
 
 
+OF_THE_CARD, DAMAGE = CardFailedError("disk I/O error"), DamagedError("is damaged: a page", where="x")
+
+
 @pytest.mark.parametrize(
-    ("error", "damaged"),
-    [(DamagedError("is damaged: a page", where="x"), True), (CardFailedError("disk I/O error"), False)],
+    ("errors", "damaged"),
+    [
+        pytest.param([DAMAGE], True, id="damaged"),
+        pytest.param([OF_THE_CARD, DAMAGE], True, id="damaged in the end"),
+        pytest.param([OF_THE_CARD], False, id="the card"),
+    ],
 )
 def test_a_damaged_store_is_named_once_and_an_error_of_the_card_is_none(
-    tmp_path: Path, ledger: Ledger, error: Exception, damaged: bool
+    tmp_path: Path, ledger: Ledger, errors: list[Exception], damaged: bool
 ) -> None:
     """A start opens it as whole, so that the unit would lose its reads for as long as it runs."""
     source, eyes = drive(tmp_path, THREE)
     rig = Rig(ledger, eyes, source)
 
+    left = list(errors)
+
     def append_read(*_words: Any, **_named: Any) -> Any:
-        raise error
+        raise left.pop(0) if len(left) > 1 else left[0]
 
     ledger.append_read = append_read  # type: ignore[method-assign]
     rig.run()
-    assert rig.damaged == ([str(error)] if damaged else [])
+    assert rig.damaged == ([str(DAMAGE)] if damaged else [])
     assert rig.pipeline.counts.lost_passes == 3
 
 

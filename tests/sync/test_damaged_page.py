@@ -142,10 +142,10 @@ def test_a_page_that_the_card_never_gives_again_is_damage_in_the_end(
     monkeypatch.setattr(database, "LOOK", f"SELECT '{LOOKS[1]}'")
     monkeypatch.setattr("storage.database.time.monotonic", lambda: now_s[0])
     said = []
-    for step_s in (0, 1, 1, 1, 198, 200, 90_000, 200, 200, 199, 1):  # 90,000: the card was well for a day
+    for step_s in (0, 1, 1, 12, 15, 90_000, 15, 15, 14, 1):  # 90,000: the card was well for a day
         now_s[0] += step_s
         said.append(is_damaged(path))
-    assert said == [False] * 10 + [True]
+    assert said == [False] * 9 + [True]
     monkeypatch.setattr(database, "LOOK", "SELECT 'ok'")
     assert not is_damaged(path)
     monkeypatch.setattr(database, "LOOK", f"SELECT '{LOOKS[1]}'")
