@@ -371,6 +371,7 @@ def test_a_reviewer_sees_the_accesses_and_why_they_were_disputed(
     )
     found = department.call("audit/findings", reviewer, NothingForm())
     assert [one.note for one in found if one.detector == "disputed"] == [words]  # type: ignore[attr-defined]
+    department.call("inquiry/dispute", tokens("officer1"), dispute)  # heard once, and said again
 
 
 def test_an_access_that_two_people_dispute_is_one_finding(department: Department, tokens: Tokens) -> None:

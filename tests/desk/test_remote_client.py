@@ -301,7 +301,7 @@ def test_accounts_and_training_are_set_at_the_server_without_its_home(
     ("words", "says"),
     [
         (("user", "set", "o1", "--roles", "king", "--why", "x"), "one of sworn-officer, dispatcher"),
-        (("init", "--host", "https://alpr.example.gov:8463"), "the name alone"),
+        (("init", "--host", "https://alpr.example.gov:8463"), "only the name"),
         (("init", "--host", "localhost", "--name", "P" * 101), "1 to 100 printable characters"),
         (("init", "--host", "two words"), "is not a host name or address"),
         (("init", "--host", "-x.example"), "is not a host name or address"),

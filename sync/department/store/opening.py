@@ -153,7 +153,7 @@ def demand_unused(store: Store) -> None:
                 raise HomeError(
                     "the store of a department is in this database",
                     where="database",
-                    cure="make an empty one, for this department alone: createdb -O ROLE DATABASE; to "
+                    cure="make an empty one, only for this department: createdb -O ROLE DATABASE; to "
                     "continue with that department, restore its home from its backup",
                 )
 

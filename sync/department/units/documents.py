@@ -270,6 +270,10 @@ def _near(said: Said, today: int) -> Said:
     return near
 
 
+MOST_DAYS_AT_ONCE = 1000  # that a key service makes in one call
+CLOCK_DAYS = 7  # by which a clock may have been ahead that destroyed the oldest keys
+
+
 def offered_day_keys(connection: sa.Connection, now_us: int) -> tuple[DayKey, ...]:
     """The day keys that units were offered and whose private half is still kept. Raises StorageError."""
     message = out(connection, "day-keys")[1]
@@ -303,9 +307,10 @@ def _issue_day_keys(
     last = next_version(
         connection, "day-keys", "", _near(said, today), today + home.settings.day_keys_ahead - 1
     )
-    first = min((today, *(one.day for one in before)))
+    first = max(min((today, *(one.day for one in before))), last + 1 - MOST_DAYS_AT_ONCE)
     made = keys.issue_day_keys(first, last - first + 1)  # one call: a service elsewhere lists this document
-    if is_signed and not for_lost and not set(before) <= set(made):
+    kept = {one for one in before if one.day >= max(first, today - DAY_KEY_DAYS + CLOCK_DAYS)}
+    if is_signed and not for_lost and not kept <= set(made):
         raise KeyServiceError(
             "has others in the place of day keys that units seal to",
             where="key service",

@@ -353,6 +353,18 @@ def new_disputes(findings: Findings, disputes: Iterable[tuple[int, Flag]]) -> li
     return fresh
 
 
+def closed_after(findings: Findings, about: int) -> int:
+    """The last entry that closed a finding of this disputed entry, and so heard the disputes before it; -1 if
+    none did."""
+    ends = (
+        end.sequence
+        for number, end in findings.closed.items()
+        for note in (findings.opened[number].note,)
+        if note.detector == DISPUTED and about in note.accesses
+    )
+    return max(ends, default=-1)
+
+
 def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note: str) -> None:
     """Demand a verdict, a note, and a reviewer whom the finding is not about. Raises DeskRefusal."""
     entry = findings.opened.get(number)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from sync.department.content.reads import FoundRead
-from sync.department.desk.audit.rules import AlprRequest
+from sync.department.desk.audit.rules import AlprRequest, closed_after
 from sync.department.desk.changes.rules import already_proposed
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -296,9 +296,11 @@ def dispute(front: DeskContext, token: str, form: DisputeForm) -> Entered:
                 "that is neither an access nor a request in your name", code="other-entry", clause="463.5 (b)"
             )
         demand_words(form.reason, "say what is wrong with it", code="reason", clause="463.5 (b)")
+        heard = closed_after(desk.book.findings, form.entry)
         if any(
             (one.note.entry, one.note.reason, one.stamp.user) == (form.entry, form.reason, caller.user)
             for one in desk.book.queue.disputes
+            if one.sequence > heard
         ):
             raise NotYetError(
                 "you disputed it with these words before: a reviewer gets them",
