@@ -15,7 +15,7 @@ __all__ = ["door", "home", "ledger", "reopen", "slot", "time"]
 
 @pytest.fixture
 def database() -> Iterator[sqlite_utils.Database]:
-    """The tables of a ledger, in memory."""
+    """A ledger's tables, in memory."""
     made = sqlite_utils.Database(memory=True)
     schema.migrate(made, 0)
     yield made

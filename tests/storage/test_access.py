@@ -1,4 +1,4 @@
-"""The rules of the door, each alone: who is refused, by which clause, and where the limit is."""
+"""The rules of the door, each alone: who is refused, under which clause, and where the limit is."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ YEAR_US = 365 * DAY_US
 
 
 def ask(request_: dict[str, str], policy: dict[str, Any], person: dict[str, Any], *, enrolled: bool) -> None:
-    """The checks of a unit, in their order."""
+    """Run a unit's checks in order."""
     asked, terms = replace(QUERY, **request_), replace(POLICY, **policy)
     access.demand_here(asked, terms, enrolled=enrolled)
     access.permit(replace(PERSON, **person), asked, terms, now_us=NOW_US)
@@ -180,7 +180,7 @@ def test_a_person_is_proven_by_her_own_credential_alone(
 
 
 def test_no_two_challenges_of_one_millisecond_are_the_same() -> None:
-    """Two officers at one moment: the second's is not taken for the first's, used again."""
+    """Otherwise, of two officers at the same moment, the second would seem to replay the first's."""
     nonces = Nonces()
     assert len({nonces.give(1_000_000) for _ in range(5000)}) == 5000
 
@@ -198,7 +198,7 @@ def test_a_challenge_is_fresh_for_two_minutes_here_and_once() -> None:
     assert nonces.take(nonce, given_us + 5)
     assert not nonces.take(nonce, given_us + 6)
     other = nonces.give(given_us + NONCE_US - 2)
-    assert nonces.take(other, given_us + NONCE_US)  # what was used longer ago is forgotten, not what is newer
+    assert nonces.take(other, given_us + NONCE_US)  # only older used challenges are forgotten
     assert not nonces.take(nonce, given_us + NONCE_US - 1)
 
 

@@ -1,4 +1,4 @@
-"""The life of an alert: nothing is confirmed without a look, a blind transcription and a fitting vehicle."""
+"""The life of an alert: confirmation needs a look, a blind transcription and a fitting vehicle."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ CONFIRMED = step(AlertEvent.ANSWERED, fit=Fit.YES, answer=AlertAnswer.CONFIRMED)
 
 
 def walk(*steps: AlertStep, wanted: Wanted = WANTED) -> AlertState:
-    """The state after steps, each of which must be allowed."""
+    """The state after these steps, each of which must be allowed."""
     made = state()
     for one in steps:
         demand_step(made, one, wanted)
@@ -149,7 +149,7 @@ def test_a_colleague_types_what_another_has_typed_after_a_look_of_their_own() ->
 
 VERDICTS = [
     ("5SOW750", "US-CA", Fit.YES, AlertAnswer.CONFIRMED),
-    ("5S0W75O", "US-CA", Fit.YES, AlertAnswer.CONFIRMED),  # O and 0 are one
+    ("5S0W75O", "US-CA", Fit.YES, AlertAnswer.CONFIRMED),  # O and 0 are the same
     ("5sow 750", "US-CA", Fit.YES, AlertAnswer.CONFIRMED),
     ("5SOW350", "US-CA", Fit.YES, AlertAnswer.WRONG_CHARACTER),
     ("5SOW75", "US-CA", Fit.YES, AlertAnswer.WRONG_CHARACTER),
@@ -217,7 +217,7 @@ def test_no_plate_shows_in_a_repr() -> None:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Steps in any order by anyone: whatever is let through, a confirmation had all that it needs."""
+    """Steps in any order by anyone: whatever is accepted, a confirmation had all that it needs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -314,7 +314,7 @@ def test_the_next_step_is_the_first_that_is_missing(
 
 
 def test_steps_follow_each_other_as_they_were_recorded_whatever_their_clocks_say() -> None:
-    """A unit's may be years ahead of the desk's, and may be set back between two steps."""
+    """A unit's clock may be years ahead of the desk's, and may be set back between two steps."""
     made = walk(replace(LOOK, at_us=2**53), replace(TYPED, at_us=5), replace(CONFIRMED, at_us=1))
     assert made.answer is AlertAnswer.CONFIRMED
     asked = made.after(step(AlertEvent.CLETS, at_us=0, practicable=True, text="CLETS 123"), 9)
@@ -363,7 +363,7 @@ def test_who_asked_for_an_entry_or_approved_it_is_not_who_verifies_it() -> None:
     wanted = Wanted(plate="5SOW750", state="", requester="", approver="o.diaz")
     with pytest.raises(RefusedError, match="you requested or approved"):
         demand_step(walk(LOOK), TYPED, wanted)
-    nobody = replace(TYPED, user="")  # an entry of a source, whose requester nobody knows
+    nobody = replace(TYPED, user="")  # an entry from a source, with an unknown requester
     demand_step(state(replace(LOOK, user="")), nobody, replace(wanted, approver=""))
 
 

@@ -1,4 +1,4 @@
-"""The access log read back: which entries a filter keeps, and the lines for the records management system."""
+"""Reading the access log: which entries a filter keeps, and the lines for the records management system."""
 
 from __future__ import annotations
 

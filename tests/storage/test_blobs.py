@@ -1,4 +1,4 @@
-"""Sealed images as files: each under its digest in its epoch's folder, and nothing else among them."""
+"""Sealed images as files: each is named by its digest in its epoch's folder, with nothing else there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A start by the snapshot of the book is a start by every record; one that is wrong is not believed."""
+"""Starting from a snapshot of the book equals starting from all records; a wrong snapshot is rejected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from storage.verify import verify_home
 
 
 class Unit:
-    """A unit that lives for days, and is restarted."""
+    """A unit that runs for days and is restarted."""
 
     def __init__(self, folder: Path) -> None:
         self.root, self.slot, self.time = folder / "home", LoopbackSlot(folder / "slot"), SteppedTime()
@@ -68,7 +68,7 @@ def plain(book: LogFacts) -> dict[str, object]:
 
 
 def both(unit: Unit) -> tuple[dict[str, object], dict[str, object]]:
-    """The book by the snapshot, and by every record."""
+    """The book from the snapshot, and from every record."""
     database, public = unit.ledger.store.db, unit.ledger.public_key.public
     reader = LogReader(database)
     return (
@@ -78,7 +78,7 @@ def both(unit: Unit) -> tuple[dict[str, object], dict[str, object]]:
 
 
 def test_the_book_by_the_snapshot_is_the_book_by_every_record(unit: Unit) -> None:
-    """Through purges, gaps between receipts and restarts."""
+    """Also after purges, gaps between receipts, and restarts."""
     seen = set()
     for days in (4, 1, 4, 366, 2):
         if days > 300:
@@ -186,7 +186,7 @@ def test_a_snapshot_that_does_not_hold_is_not_believed_and_is_named(
 
 
 def test_a_snapshot_that_the_stolen_log_key_signed_is_named(unit: Unit) -> None:
-    """It says of a read that the department has it, so that the unit destroys it ahead."""
+    """It claims that the department has a read, so that the unit would destroy it early."""
     unit.live(5)
     unit.restart()
     kept = unit.kept()

@@ -1,4 +1,4 @@
-"""Signed notes of C2SP, as a pair of writer and reader, and against the Go project's own example."""
+"""C2SP signed notes: writer and reader as a pair, and the example of the Go project."""
 
 from __future__ import annotations
 

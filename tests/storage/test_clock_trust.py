@@ -1,7 +1,7 @@
-"""One time source alone moves purge time by a bounded sum, whatever it says, over restarts and boots.
+"""A single time source moves purge time only by a bounded total, even over restarts and boots.
 
-A state machine plays clocks that walk, leap, lose their reference and collude, a department that syncs, GPS
-behind the same receiver as the clock, restarts with and without a new boot, and counts what time may pass.
+A state machine simulates clocks that drift, leap, lose their reference and collude, a department that syncs,
+GPS from the clock's own receiver, and restarts with and without a new boot; it tracks how far time may move.
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ def fresh() -> Trust:
 
 
 class Clocks(RuleBasedStateMachine):
-    """An attacker holds every source but the department, and may restart the unit at will."""
+    """An attacker controls every source except the department, and may restart the unit at will."""
 
     @initialize()
     def start(self) -> None:
         self.trust = fresh()
         self.boot_us = 0
         self.truth_us = START_US  # real time
-        self.wall_us = START_US  # what the attacked clock says
+        self.wall_us = START_US  # the attacked clock
         self.ran_us = 0  # running time since two independent sources last agreed
-        self.base_us = START_US  # what they agreed on
+        self.base_us = START_US  # the time on which they agreed
         self.noted_us = 0
-        self.moved_us = 0  # believed time beyond running time, ever
+        self.moved_us = 0  # total of believed time beyond running time
 
     def take(self, reading: Reading) -> None:
         before = self.trust
@@ -108,7 +108,7 @@ class Clocks(RuleBasedStateMachine):
 
     @rule(off_us=st.integers(0, 90 * DAY_US), new_boot=st.booleans())
     def restart(self, off_us: int, new_boot: bool) -> None:
-        """What comes back is what the signed state holds: the time and the spent budget."""
+        """Restart with what the signed state has: the time and the spent budget."""
         self.truth_us += off_us
         self.wall_us += off_us
         if new_boot:
@@ -118,7 +118,7 @@ class Clocks(RuleBasedStateMachine):
 
     @rule(ended=st.booleans())
     def roll_over(self, ended: bool) -> None:
-        """A new log has the time of the one before, and what was spent of the budget."""
+        """Roll over: a new log has the previous one's time and spent budget."""
         start = (
             LogStart(us=self.trust.us) if ended else LogStart(us=self.trust.us, lead_us=self.trust.lead_us)
         )
@@ -126,7 +126,7 @@ class Clocks(RuleBasedStateMachine):
 
     @rule(late_us=st.integers(0, 3 * 90 * DAY_US))
     def the_department_answers(self, late_us: int) -> None:
-        """The true time, or an old co-signature replayed; honest, and from nowhere near the clock."""
+        """Give the true time or replay an old co-signature: honest, and independent of the clock."""
         us = self.truth_us - late_us
         one = Reading(source=DEPARTMENT, us=us, state=DISCIPLINED, boot_us=self.boot_us,
                       roots=frozenset({DEPARTMENT}))  # fmt: skip
@@ -171,9 +171,9 @@ def test_a_walk_in_small_steps_is_reported_as_one_with_its_whole_length() -> Non
     for number in range(1, 8):
         trust, step = advance(trust, said(number * 30_000_000))
         told += [] if step is None else [(step.from_us - START_US, step.to_us - START_US)]
-    assert told == [(0, 150_000_000)]  # five steps of half a minute: the first sum over two minutes
+    assert told == [(0, 150_000_000)]  # five steps of half a minute: the first total over two minutes
     _, step = advance(trust, said(300_000_000))
-    assert step is not None  # what was told before is not told again
+    assert step is not None  # what was reported is not reported again
     assert (step.from_us - START_US, step.to_us - START_US) == (150_000_000, 300_000_000)
 
 
@@ -277,7 +277,7 @@ def test_jitter_spends_no_budget_twice() -> None:
 
 
 class _Wall:
-    """A clock that says what a test sets."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.us, self.error_us, self.state = START_US, 1000, "disciplined"
@@ -442,7 +442,7 @@ def test_a_log_is_ahead_of_its_department_only_where_its_clock_says_so_too(
     time.now()
     assert time.ahead_us == (9 * DAY_US if ahead else 0)
     assert (f"{span_text(9 * DAY_US)} ahead of the department and the clock" in time.alarm()) is ahead
-    wall.boot_us += 2 * HOUR_US  # the department's word is as old as that, the log's time went on as well
+    wall.boot_us += 2 * HOUR_US  # the department's time is that old, and the log's time has advanced too
     wall.us += 2 * HOUR_US
     time.now()
     assert time.ahead_us == (9 * DAY_US if ahead else 0)
@@ -463,7 +463,7 @@ def test_a_log_that_replaces_another_starts_at_its_time_or_at_what_ended_it() ->
 
 @pytest.mark.parametrize("ahead_us", [1, NOTICE_US, NOTICE_US + 1])
 def test_a_clock_that_says_what_is_believed_is_in_no_doubt_once_its_budget_is_spent(ahead_us: int) -> None:
-    """A microsecond more than the day was an alarm."""
+    """Once, a microsecond more than a day was an alarm."""
     trust = hear(fresh(), said(LONE_LIMIT_US))
     trust, step = advance(trust, said(LONE_LIMIT_US + ahead_us))
     assert (trust.us, trust.lead_us) == (START_US + LONE_LIMIT_US, LONE_LIMIT_US)

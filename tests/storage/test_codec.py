@@ -1,4 +1,4 @@
-"""Records from plain values: each field has its type and its limit, and a refusal names the field."""
+"""Records from plain values: each field has a type and a limit, and a refusal names the field."""
 
 from __future__ import annotations
 

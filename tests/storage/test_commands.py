@@ -1,4 +1,4 @@
-"""The commands as a person types them: exit statuses, what is printed, and the door over the socket."""
+"""The commands as a person types them: exit statuses, output, and the door over the socket."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def test_a_query_shows_the_read_and_an_audit_shows_the_query(
 
 
 def test_an_audit_of_an_unknown_name_says_so(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A name that is on the roster, or was in an entry, is known: also of a person who was removed since."""
+    """A name on the roster or in an entry is known, even if that person has been removed."""
     unknown = "no one here is called bob"
     status, out, err = run(capsys, demo, "audit", "--user", "bob")
     assert (status, out.partition(";")[0], unknown in err) == (0, "0 entries", True)
-    assert run(capsys, demo, "audit", "--user", "demo-vendor")[2] == ""  # on the roster, and never asked
+    assert run(capsys, demo, "audit", "--user", "demo-vendor")[2] == ""  # on the roster, without an access
     assert run(capsys, demo, "query", "--user", "bob")[0] == 1
     period = ["--since", "2001-01-01", "--until", "2001-01-02"]
     for when, count in (([], "1 entry"), (period, "0 entries")):
@@ -97,7 +97,7 @@ def test_hold_export_verify_release(demo: Path, capsys: pytest.CaptureFixture[st
 def test_a_medium_that_is_not_there_or_fails_is_named_with_what_the_log_keeps(
     demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Content must not go to the machine's own disk where a stick is not mounted."""
+    """If a stick is not mounted, content must not go to the machine's own disk."""
     read = json.loads(run(capsys, demo, "query", *ASKER, "--json")[1])["sequence"]
     stick = tmp_path / "stick" / "E-3"
     words = ["export", str(read), "--number", "E-3", "--to", str(stick), *ADMIN]
@@ -125,7 +125,7 @@ def test_a_medium_that_is_not_there_or_fails_is_named_with_what_the_log_keeps(
 def test_a_package_is_verified_where_there_is_no_home_and_no_unit(
     demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The stranger's machine: the package on a stick, the public key from elsewhere, nothing else."""
+    """A stranger has the package on a stick, the public key from elsewhere, and nothing else."""
     read = json.loads(run(capsys, demo, "query", *ASKER, "--json")[1])["sequence"]
     stick, key = tmp_path / "stick" / "E-2", tmp_path / "unit-7.pub"
     stick.parent.mkdir()

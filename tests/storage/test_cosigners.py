@@ -1,4 +1,4 @@
-"""Co-signatures of both algorithms: written and read in pairs, the published vector, and everything bent."""
+"""Co-signatures of both algorithms: writer and reader as a pair, published vectors, altered ones."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_name_in_an_ml_dsa_cosignature_has_1_to_255_bytes(length: int, taken: 
 
 
 def test_ed25519_lines_are_those_of_the_checkpoint_module() -> None:
-    """Two ways to the same bytes: one writes, the other reads."""
+    """Both modules must agree on the bytes: one writes, the other reads."""
     private = PRIVATE["ed25519"]
     assert isinstance(private, Ed25519PrivateKey)
     whole = note() + cosignature_line(note(), NAME, private, time_s=TIME_S)
@@ -89,7 +89,7 @@ def test_ed25519_lines_are_those_of_the_checkpoint_module() -> None:
 
 
 def test_the_ml_dsa_message_is_the_structure_of_the_specification() -> None:
-    """C2SP tlog-cosignature, "ML-DSA-44 signed message", assembled by hand."""
+    """C2SP tlog-cosignature, "ML-DSA-44 signed message", built by hand."""
     text = Checkpoint(ORIGIN, 42, b"\xab" * 32).text()
     wanted = bytes.fromhex("737562747265652f76310a00")
     wanted += bytes([18]) + b"witness.example/w1" + (TIME_S).to_bytes(8, "big")
@@ -98,8 +98,9 @@ def test_the_ml_dsa_message_is_the_structure_of_the_specification() -> None:
 
 
 def test_the_reference_witness_names_the_same_ml_dsa_key() -> None:
-    """litewitness (FiloSottile/torchwood, cmd/litewitness/testdata/mldsa.txt): the key of its published seed
-    has this id, and its line this digest."""
+    """litewitness (FiloSottile/torchwood, cmd/litewitness/testdata/mldsa.txt): the key from its published
+    seed has this id, and its line has this digest.
+    """
     seed = bytes.fromhex("2886adc2b0eabfce67c0472939127998bf886cf256bfee8ba76a253fce1146e0")
     key = CosignerKey.of("example.com/mldsa-log", MLDSA44PrivateKey.from_seed_bytes(seed))
     assert key.text().startswith("example.com/mldsa-log+b5df45c5+BuhtcL97l3dcitjZ8Y9J54gm")
@@ -187,7 +188,7 @@ def test_a_bent_signature_is_refused(kind: str, bent: str) -> None:
 
 
 def test_a_quorum_counts_witnesses_and_not_keys() -> None:
-    """One witness that signs with both of its keys is one witness."""
+    """A witness that signs with both of its keys counts once."""
     first: tuple[PrivateCosigner, ...] = (Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate())
     second, third = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     policy = Witnesses(

@@ -1,4 +1,4 @@
-"""Numbers with their nouns, as the sentences of the programs have them."""
+"""Numbers with their nouns, for sentences of the programs."""
 
 from __future__ import annotations
 

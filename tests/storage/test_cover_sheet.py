@@ -1,4 +1,4 @@
-"""The cover sheet says what the records hold, names what they do not, and escapes what a record brings."""
+"""The cover sheet shows what the records contain, names what they lack, and escapes their texts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ STORY = cover_sheet.Story(
 
 
 def slots(*rows: dict[str, float]) -> bytes:
-    """Slot probabilities by character; "" is no character."""
+    """Slot probabilities by character; "" means no character."""
     order = ["ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"[at : at + 1] for at in range(37)]
     return b"".join(struct.pack("<37f", *(row.get(name, 0.0) for name in order)) for row in rows)
 
@@ -168,8 +168,9 @@ WORDS_DIGEST = "a964a7239455e4e652cc57fc4ed9ddb30d085a7d96122790c1455b771be8cda0
 
 
 def test_a_sheet_with_other_words_is_of_another_version() -> None:
-    """`reader verify` makes a sheet again, and a package is checked for decades. Where this fails, words
-    changed: give the sheet another VERSION, then this test the new digest."""
+    """`reader verify` makes each sheet again, and packages are checked for decades. If this fails, words
+    changed: give the sheet another VERSION, then this test the new digest.
+    """
     records = {
         7: opened(text=FULL_TEXT, place=FULL_PLACE, patch=b"\x89PNG1", overview=b"\xff\xd8"),
         8: opened(text=EMPTY_TEXT, place=dataclasses.replace(EMPTY_PLACE, clock_state=ClockState.UNKNOWN)),

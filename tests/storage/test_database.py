@@ -1,4 +1,4 @@
-"""All or nothing, nested, over every way to fail; and an immutable file is read without a trace beside it."""
+"""Nested transactions are all or nothing for every failure; reading an immutable file adds no files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storage import database
 
 
 class _Refused(BaseException):
-    """Not an Exception: as an interrupt is not."""
+    """Like an interrupt, this is not an Exception."""
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def db(tmp_path: Path) -> Iterator[sqlite_utils.Database]:
 
 
 def rows(path: Path) -> list[int]:
-    """What another process would see."""
+    """The rows that another process would see."""
     other = sqlite3.connect(path)
     try:
         return [int(row[0]) for row in other.execute("SELECT n FROM t ORDER BY n")]

@@ -1,4 +1,4 @@
-"""The department's word of the time outlives restarts: exact in one start of the machine, else at least."""
+"""The department's time outlives restarts: exact until the machine reboots, a lower bound after that."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from storage.ledger import Ledger
 from storage.record_base import ClockState
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 
-OFF = [400 * DAY_US, -400 * DAY_US, 1 - START_US]  # how far the clock is off: born ahead, behind, in 1970
+OFF = [400 * DAY_US, -400 * DAY_US, 1 - START_US]  # the clock's error at first: ahead, behind, in 1970
 
 
 class Machine:
-    """A unit that is restarted, alone or with the machine, which may be left without power for days."""
+    """A unit whose program is restarted, alone or with the machine, perhaps after days without power."""
 
     def __init__(self, folder: Path, off_us: int, patch: Callable[[str], None]) -> None:
         self.time = SteppedTime(START_US + off_us)
@@ -40,17 +40,17 @@ class Machine:
         self._patch(f"boot {self._boots}")
 
     def hear(self, us: int) -> None:
-        """What a sync tells it, and a record after it."""
+        """Take the department's time from a sync, and make a record after it."""
         self.ledger.store.time.hear(us, ClockState.DISCIPLINED, DEPARTMENT)
         add_reads(self.ledger, SteppedTime(self.time.now().us), 1)
 
     def restart(self) -> None:
-        """The program alone."""
+        """Restart only the program."""
         self.ledger.close()
         self.ledger = Ledger.open(self._home, self._slot, self.time, boot=self.time.boot)
 
     def reboot(self, off_us: int = 0) -> None:
-        """The machine, after it was without power; its clock has no battery and stays where it was."""
+        """Restart the machine after a time without power; its clock, without a battery, stopped meanwhile."""
         self.ledger.close()
         self.time.boot_us = off_us and MINUTE_US
         self._begin_boot()
@@ -98,7 +98,7 @@ def test_after_a_start_of_the_machine_the_word_is_what_has_passed_at_least(machi
     assert machine.stated is not None
     assert not machine.stated.exact
     assert START_US + HOUR_US <= machine.stated.us < START_US + HOUR_US + MINUTE_US
-    for _ in range(3):  # each start takes up where the one before ended: no list lasts for ever
+    for _ in range(3):  # each start continues from the last one: no list lasts forever
         machine.time.run(8 * HOUR_US)
         add_reads(machine.ledger, SteppedTime(machine.time.now().us), 1)
         machine.reboot(DAY_US)
@@ -124,7 +124,7 @@ def test_no_word_moves_the_time_that_purges_count_by(machine: Machine) -> None:
 def test_a_log_that_was_born_ahead_dates_nothing_as_known_once_the_department_said_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: TimeState
 ) -> None:
-    """Also where its clock is set right since: the log's time does not go back."""
+    """Even if its clock has been corrected: the log's time does not go back."""
     machine = Machine(
         tmp_path, 400 * DAY_US, lambda name: monkeypatch.setattr(clock_trust, "boot_id", lambda: name)
     )
@@ -157,7 +157,7 @@ def test_a_clock_that_is_within_a_day_ahead_of_the_department_or_behind_it_misle
 def test_a_right_clock_that_the_department_confirms_is_the_departments_time_after_any_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Born behind, set right, confirmed: what was carried on before is not added to it."""
+    """The clock was behind, was corrected and confirmed: earlier running time is not added again."""
     machine = Machine(
         tmp_path, -400 * DAY_US, lambda name: monkeypatch.setattr(clock_trust, "boot_id", lambda: name)
     )

@@ -1,4 +1,4 @@
-"""What the door reads of a request, and the words under which it is signed and logged."""
+"""How the door parses a request, and the text under which it is signed and logged."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_an_entry_says_who_asked_how_and_why_it_was_refused(
 def test_a_failed_logon_counts_against_its_user_for_as_long_as_it_can_lock(
     ledger: Ledger, door: Door, time: SteppedTime, age_us: int, user: str, refusal: str | None, counts: bool
 ) -> None:
-    """One by a clock that was ahead locks no one: it would for as long as that."""
+    """A failure dated by a clock that was ahead locks no one, or it would do so until that time."""
     at_us = time.now().us
     ledger.append(
         UnitAccess(

@@ -1,4 +1,4 @@
-"""Strict CBOR and COSE: what we write we read, and nothing else."""
+"""Strict CBOR and COSE: we read what we write and nothing else."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ NAMED = {1: -19, 4: envelope.key_id(KEY.public_key())}
 
 
 def cose(*, header: object = NAMED, parts: dict[int, object] | None = None, length: int = 4) -> bytes:
-    """A message of this protected header, with some of its parts exchanged, cut or filled to a length."""
+    """A message with this protected header, some of whose parts are exchanged, cut or filled to a length."""
     made: list[object] = [cbor2.dumps(header, canonical=True), {}, b"p", bytes(64), 0]
     for at, part in (parts or {}).items():
         made[at] = part

@@ -1,4 +1,4 @@
-"""The book of a log: what each open record adds to it, and which records contradict what came before."""
+"""The book of a log: what each open record adds, and which records contradict earlier ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds, exports and releases of 463.8, and packages that a stranger checks."""
+"""Holds, exports and releases (463.8), and packages that a stranger can check."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def release(door: Door, ledger: Ledger, number: int, second: str = "demo-designe
 
 
 def retrain(ledger: Ledger, time: SteppedTime) -> None:
-    """A year went by: everybody was trained again (463.9)."""
+    """Let a year pass in which all people are trained again (463.9)."""
     roster = ledger.standing.roster
     people = tuple(replace(one, trained_us=time.now().us) for one in roster.people)
     ledger.standing.roster = replace(roster, people=people)
@@ -62,7 +62,7 @@ def test_a_held_read_outlives_its_purged_epoch_and_ends_with_its_release(
     retrain(ledger, time)
     export(door, ledger, number)
     release(door, ledger, number)
-    time.run(HOUR_US)  # the slot is turned at most hourly
+    time.run(HOUR_US)  # the slot's key changes at most hourly
     receipt = ledger.apply_retention(by="test")
     assert receipt is not None
     assert [one.reason for one in receipt.record.epochs] == ["hold released"]
@@ -124,7 +124,7 @@ def test_a_release_of_a_read_says_that_it_is_no_hold(ledger: Ledger, door: Door,
 def test_every_access_to_the_record_is_in_the_package_and_nothing_else(
     ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
 ) -> None:
-    """Look-ups that showed it, the hold, the exports, and what a person decided about its alert."""
+    """Look-ups that showed it, the hold, the exports, and a person's decision about its alert."""
     read, other = add_reads(ledger, time, 1, text="AAA111", hit=True)[0], add_reads(ledger, time, 1)[0]
     shown = door.answer("query", query_body(door, ledger, "AAA111"))["entry"]
     alert = ledger.append(
@@ -156,7 +156,7 @@ def test_every_access_to_the_record_is_in_the_package_and_nothing_else(
     kinds = [ledger.store.leaf(one).kind for one in sorted(listed)]
     assert kinds == [
         *("access", "access_result", "decision"),  # looked up, decided on
-        *("access", "hold", "access", "export", "access"),  # held, exported, and this export's own entry
+        *("access", "hold", "access", "export", "access"),  # held, exported, and the entry of this export
     ]
     assert len(first) < len(list(package.rglob("*")))
 
@@ -197,7 +197,7 @@ def test_the_misread_rate_comes_from_what_people_saw_and_not_from_who_exports(
             )
         )
         decide(ledger, alert.sequence, verdict)
-    decide(ledger, alert.sequence, Verdict.MISREAD)  # on second thoughts
+    decide(ledger, alert.sequence, Verdict.MISREAD)  # a changed decision
     files = export(door, ledger, hold(door, ledger, read))
     assert b"misread rate of this unit: 2 of 4 alerts (50.0%)" in files["cover.txt"]
 
@@ -205,8 +205,7 @@ def test_the_misread_rate_comes_from_what_people_saw_and_not_from_who_exports(
 def test_the_departments_co_signature_proves_the_logs_key_too(
     ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
 ) -> None:
-    """A stranger who has only the department's key; the entry of the export is newer than what it
-    co-signed."""
+    """A stranger has only the department's key, and the export's entry is newer than its co-signature."""
     sequence = add_reads(ledger, time, 1)[0]
     number = hold(door, ledger, sequence)
     without = written(export(door, ledger, number), tmp_path / "without")
@@ -226,7 +225,7 @@ def test_the_departments_co_signature_proves_the_logs_key_too(
     fork = sign_checkpoint(replace(anchor, root=bytes(32)), ledger.store.log._key)
     (package / "anchor").write_text(cosign(fork, department.note_key.name, department.log, time_s=1))
     found = [one.what for one in verify_package(package, None, department.note_key).findings]
-    assert len(found) == 2  # its digest, and that the package's log does not go on from there
+    assert len(found) == 2  # its digest, and that the package's log does not continue it
     assert verify_package(without, ledger.public_key).ok
     [missing] = verify_package(without, None, department.note_key).findings
     assert "co-signed nothing" in missing.what
@@ -235,7 +234,7 @@ def test_the_departments_co_signature_proves_the_logs_key_too(
 def test_a_record_that_a_thief_of_the_logs_key_adds_is_not_covered_by_an_honest_co_signature(
     ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
 ) -> None:
-    """The key alone makes reads and a package of them; the department's co-signature in it is of before."""
+    """With the key, a thief makes reads and a package; the department's co-signature in it is older."""
     honest = add_reads(ledger, time, 1)[0]
     department = Department()
     department.enroll(ledger, local_query=True)

@@ -1,4 +1,4 @@
-"""Files that must survive a power cut: each content synced before its name, each refusal by name."""
+"""Files that survive a power cut: content is synced before its name, and each refusal names the file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from storage.hot_list_file import HotListFile, write_list
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was made durable, and what got its name, in order: sync NAME, system NAME, NAME > NAME."""
+    """The steps in order: content synced (sync NAME, system NAME) and renamed (NAME > NAME)."""
     seen: list[str] = []
 
     def named(descriptor: int) -> str:
@@ -61,10 +61,10 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def left_open(folder: Path) -> list[str]:
-    """What this process holds open in a folder."""
+    """The files in a folder that this process has open."""
     found = []
     for one in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # it was closed meanwhile: another one's
+        with contextlib.suppress(OSError):  # closed meanwhile by another thread
             found.append(str(one.readlink()))
     return [one for one in found if one.startswith(str(folder))]
 
@@ -82,7 +82,7 @@ def test_a_file_is_synced_before_its_name_and_before_its_folder(folder: Path, st
 
 
 def test_two_who_replace_a_file_at_once_both_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also two processes: each would write the draft of the other."""
+    """Including two processes, each of which might write to the other's draft."""
     path, write, done = folder / "one", files.write_new, threading.Event()
     others: list[Future[None]] = []
 
@@ -94,7 +94,7 @@ def test_two_who_replace_a_file_at_once_both_do(folder: Path, monkeypatch: pytes
         write(draft, data, lasts=lasts)
         if not others:
             others.append(beside.submit(second))
-            done.wait(0.5)  # where nothing keeps the other one, it is the faster
+            done.wait(0.5)  # without a lock, the other one is faster
 
     monkeypatch.setattr(files, "write_new", slow)
     with ThreadPoolExecutor(1) as beside:
@@ -117,7 +117,7 @@ def test_what_is_written_first_stays_and_an_empty_file_is_nothing(folder: Path) 
 def test_what_is_there_already_is_durable_too_although_its_writer_failed_before_the_sync(
     folder: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A key is used at the next try: with its name lost in a power cut, so is all that it sealed."""
+    """The next try uses that key. If a power cut removed its name, all that it sealed would be lost."""
     real = os.open
 
     def refused(path: Path, flags: int, mode: int = 0o777) -> int:
@@ -161,7 +161,7 @@ def test_a_folder_is_private_and_its_name_durable_and_one_that_is_there_is_left(
 def test_folders_are_made_below_one_that_may_be_written_and_not_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a founding makes them: a first start ended by it."""
+    """A founding makes them so; once, this ended a first start."""
     real, synced = files.sync_dir, list[str]()
 
     def refuse(path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_folder_whose_name_was_not_synced_is_not_taken_for_durable(
 def test_a_failed_start_leaves_the_folder_that_another_made_at_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
 ) -> None:
-    """It was removed while it was still empty, under the other's first file."""
+    """Once, it was removed while still empty, just before the other's first file."""
     real = Path.mkdir
 
     def after_another(path: Path, **how: Any) -> None:
@@ -371,11 +371,11 @@ def test_files_are_moved_and_removed_durably_and_counted(
         (folder / name).write_bytes(name.encode())
     into = tmp_path / "aside" / "deep"
     assert files.move_together(["a", "b"], folder, into) == 2
-    made = [f"sync {tmp_path.name}", "sync aside"]  # each new folder's entry
+    made = [f"sync {tmp_path.name}", "sync aside"]  # the name of each new folder
     assert steps == [*made, "a > a", "b > b", "sync deep", "sync aside", "sync folder"]
     assert stat.S_IMODE(into.stat().st_mode) == 0o700
     assert sorted(one.name for one in into.iterdir()) == ["a", "b"]
-    assert files.move_together([], folder, into) == 0  # it is there already
+    assert files.move_together([], folder, into) == 0  # already there
     del steps[:]
     assert files.remove([folder / "c", folder / "none"]) == 2
     assert files.remove_tree(into) == 2
@@ -389,7 +389,7 @@ def test_files_are_moved_and_removed_durably_and_counted(
 def test_a_folder_in_the_place_of_a_draft_keeps_no_file_from_being_replaced(
     tmp_path: Path, content: bool
 ) -> None:
-    """A slot with one beside it took no new key, so no purge succeeded any more."""
+    """Once, such a folder beside a slot prevented new keys, so that all purges failed."""
     slot, list_file = FileSlot(tmp_path), tmp_path / "doj.list"
     drafts = ["one.new", "two.new", "slot.new", "doj.list.partial"]
     for name in drafts:

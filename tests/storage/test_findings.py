@@ -1,4 +1,4 @@
-"""What a check raises is a finding about the home, unless this machine is at fault."""
+"""An error during a check is a finding about the home, unless this machine is at fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence from elsewhere at `verify`: it keeps nobody waiting, leads to no other file, moves no cursor."""
+"""`verify` with evidence from others: it does not hang, open other files or control the terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ORDERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 
 @contextlib.contextmanager
 def without_waiting() -> Iterator[None]:
-    """Fails where the block waits for a minute, as the opening of a pipe does for ever."""
+    """Fail if the block takes a minute, as opening a pipe would take forever."""
 
     def late(_number: int, _frame: object) -> None:
         raise AssertionError("waits for what never comes")
@@ -82,7 +82,7 @@ def replaced(path: Path, kind: Callable[[Path], None]) -> Iterator[None]:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A package of nothing, by whoever: its sentence and a file's name are orders for a terminal."""
+    """An empty forged package, whose sentence and a file's name contain control sequences."""
     folder = tmp_path / "package"
     folder.mkdir()
     key = Ed25519PrivateKey.generate()
@@ -158,7 +158,7 @@ def test_a_foreign_package_and_its_names_move_no_cursor(
     status, said = verified(capsys, str(package))
     assert status == 1
     assert "does not belong to the package" in said
-    assert "consistent: 7 records" not in said  # the head's own sentence is no word of this program's
+    assert "consistent: 7 records" not in said  # the head's sentence must not look like this program's
     assert "\nEVIL" not in said
     assert ORDERS.findall(said) == []
 

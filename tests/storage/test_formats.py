@@ -1,7 +1,7 @@
-"""What is on cards and at departments already: the bytes of each form, and the limits of both ends.
+"""What is already on cards and at departments: the bytes of each format, and the limits at both ends.
 
-A form or a limit that changes here is refused by every program that was installed before, so it is written
-out once more, as the page of this room has it.
+Programs installed earlier would refuse a changed format or limit, so all are written out again here, as on
+this room's page.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Holds: which records may be held, what is written ahead, and what a hold that fails leaves."""
+"""Holds: which records may be held, what is written first, and what a failed hold leaves behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a home is, what is missing of it, and who may write it."""
+"""Where a home is, what it lacks, and which process may write to it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_what_may_hold_a_key_is_erased_and_nothing_else(bare: Home, tmp_path: Pa
     for name, content in {"slot": b"cut", "other": bytes(SLOT_BYTES), "draft": MAGIC + b"cut"}.items():
         (bare.folder / name).write_bytes(content)
     bare.database.write_bytes(b"SQLite format 3")
-    bare.slot_uri.write_text("file:ledger.sqlite3")  # a line that names evidence
+    bare.slot_uri.write_text("file:ledger.sqlite3")  # a URI that names evidence
     assert bare.file_slots() == ["slot", *bare.file_slots()[1:]]
     bare.erase_file_slots()
     assert bare.file_slots() == []
@@ -97,7 +97,7 @@ def test_what_may_hold_a_key_is_erased_and_nothing_else(bare: Home, tmp_path: Pa
 def test_a_key_is_erased_whatever_else_of_its_folder_fails(
     bare: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ledger is set aside because the card gives an error at it: its key stayed, and no one was warned."""
+    """A ledger is set aside if the card fails at it; once, its key then stayed without a warning."""
     real = Path.open
 
     def fails(path: Path, *args: Any, **named: Any) -> Any:
@@ -123,7 +123,7 @@ def test_each_ledger_that_was_set_aside_loses_its_key_though_one_keeps_it(
     real = files.erase
 
     def erase(path: Path) -> None:
-        if path == slots[1]:  # as where it is another user's
+        if path == slots[1]:  # as if it belonged to another user
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         real(path)
 
@@ -145,7 +145,7 @@ def test_a_public_key_is_read_or_its_file_named(bare: Home) -> None:
 
 
 def test_one_writer_holds_a_home_and_lets_it_go(bare: Home) -> None:
-    assert not bare.is_written()  # there is no lock yet
+    assert not bare.is_written()  # no lock yet
     lock = HomeLock(bare)
     assert bare.is_written()
     with pytest.raises(HomeLockedError, match="another process writes this home"):
@@ -157,7 +157,7 @@ def test_one_writer_holds_a_home_and_lets_it_go(bare: Home) -> None:
 
 
 def test_only_a_lock_that_is_held_is_another_process(bare: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On NFS the database, opened for reading alone, cannot be locked so: its home never opened."""
+    """On NFS, a database that is open only for reading takes no such lock, so its home never opened."""
     bare.database.write_bytes(b"SQLite")
     real, none = fcntl.flock, [errno.EBADF]
 
@@ -181,11 +181,11 @@ def test_only_a_lock_that_is_held_is_another_process(bare: Home, monkeypatch: py
 
 
 def test_a_lock_file_that_is_removed_under_its_writer_lets_no_second_one_in(bare: Home) -> None:
-    """Two would write one log."""
+    """Two processes would write to one log."""
     bare.database.write_bytes(b"SQLite")
     lock = HomeLock(bare)
     (bare.folder / "lock").unlink()
-    for _ in range(2):  # without a lock file, and beside the one that the next writer made
+    for _ in range(2):  # without a lock file, and with the next writer's
         assert bare.is_written()
         with pytest.raises(HomeLockedError, match="another process writes this home"):
             HomeLock(bare)

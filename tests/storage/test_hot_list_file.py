@@ -1,4 +1,4 @@
-"""A hot list at rest: found by key, sealed whole, damaged or foreign files refused."""
+"""A hot list on disk: entries are found by key, the file is sealed, damaged or foreign files are refused."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_list_is_replaced_whole_and_the_old_one_reads_on(tmp_path: Path) -> No
 
 
 def test_a_list_that_is_replaced_lets_its_file_go(tmp_path: Path) -> None:
-    """A run of weeks takes hundreds of versions."""
+    """A run of weeks goes through hundreds of versions."""
     before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(20):
         assert list(HotListFile(made(tmp_path, [(number, b"only")]), KEY, "doj").under(number))
@@ -125,7 +125,7 @@ def test_a_list_that_is_replaced_lets_its_file_go(tmp_path: Path) -> None:
 
 
 def sections(data: bytes) -> list[bytes]:
-    """The sections of a file after its magic, by their lengths."""
+    """The sections of a file after its magic, split by their lengths."""
     found, at = [], 23
     while at < len(data):
         (size,) = struct.unpack_from(">I", data, at)
@@ -135,7 +135,7 @@ def sections(data: bytes) -> list[bytes]:
 
 
 def test_a_file_has_the_sections_that_its_page_describes(tmp_path: Path) -> None:
-    """Facts, keys, and blocks of 256 entries: numbered from 2, each entry behind its length."""
+    """Facts, keys, and blocks of 256 entries: numbered from 2, each entry after its length."""
     data = made(tmp_path, [(number, b"x" * (number % 3)) for number in reversed(range(257))]).read_bytes()
     assert data[:23] == b"alpr-reader hot list 1\n"
     head, keys, first, second = (unseal(KEY, "doj", number, one) for number, one in enumerate(sections(data)))

@@ -1,4 +1,4 @@
-"""A unit whose time was behind: what it reads before it knows the time is dated by it, not purged by it."""
+"""Reads from before a lagging unit learns the time are dated by the later time, not purged by it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Start = Callable[[], Ledger]
 
 
 class Drawer:
-    """A unit that lies without power for 14 months, then starts with a clock of this state."""
+    """A unit that is without power for 14 months in a drawer, then starts with a clock in this state."""
 
     def __init__(self, folder: Path, state: TimeState) -> None:
         self.time, self.home = SteppedTime(), folder / "home"
@@ -47,7 +47,7 @@ class Drawer:
         self.ledger = Ledger.open(self.home, self.slot, self.time, boot=self.time.boot)
 
     def sync(self) -> None:
-        """The department states the time, and the clock agrees by now."""
+        """The department states the time, and the clock now agrees."""
         self.time.lose(TimeState.DISCIPLINED)
         self.ledger.store.time.hear(self.time.now().us, ClockState.DISCIPLINED, DEPARTMENT)
 
@@ -56,7 +56,7 @@ class Drawer:
         return number
 
     def cut(self) -> None:
-        """The power goes: nothing is closed in order."""
+        """Cut the power: nothing is closed properly."""
         self.ledger.store.db.close()
         self.ledger.store.home_lock.release()
         self.ledger = Ledger.open(self.home, self.slot, self.time, boot=self.time.boot)
@@ -75,7 +75,7 @@ class Drawer:
 def test_what_is_read_before_the_time_is_known_is_not_purged_as_if_it_were_of_the_year_before(
     tmp_path: Path, state: TimeState, restarts: int
 ) -> None:
-    """Reads of three hours ago were destroyed, as past their year, before they were delivered."""
+    """Once, reads that were three hours old were destroyed as past their year before they were delivered."""
     unit = Drawer(tmp_path, state)
     unit.sync()
     old = unit.add()
@@ -102,7 +102,7 @@ def test_what_is_read_before_the_time_is_known_is_not_purged_as_if_it_were_of_th
 
 
 def test_a_cut_after_the_time_came_leaves_the_dates_behind_with_it(tmp_path: Path) -> None:
-    """They are in the transaction that first writes the later time."""
+    """They are in the same transaction as the first use of the later time."""
     unit = Drawer(tmp_path, TimeState.UNKNOWN)
     unit.start(off_us=DRAWER_US)
     new = unit.add()
@@ -116,7 +116,7 @@ def test_a_cut_after_the_time_came_leaves_the_dates_behind_with_it(tmp_path: Pat
 
 
 def test_what_running_time_says_is_young_is_not_old_by_any_clock(tmp_path: Path) -> None:
-    """A clock that lagged and called itself disciplined was believed: what it dated was destroyed."""
+    """Once, a lagging clock that claimed to be disciplined was believed, and what it dated was destroyed."""
     unit = Drawer(tmp_path, TimeState.DISCIPLINED)
     before = unit.add()
     unit.start(off_us=0)
@@ -132,12 +132,12 @@ def test_what_running_time_says_is_young_is_not_old_by_any_clock(tmp_path: Path)
 
 
 def test_an_epoch_that_opens_after_the_leap_is_not_dated_by_it(tmp_path: Path) -> None:
-    """It was, by as much as the drawer was long: its reads outlived their year by that."""
+    """Once, it was shifted by the whole time in the drawer, and its reads outlived their year by that."""
     unit = Drawer(tmp_path, TimeState.UNKNOWN)
     unit.start(off_us=DRAWER_US)
     unit.add()
     unit.sync()
-    number = unit.add()  # opens an epoch before the end of its transaction notes the leap
+    number = unit.add()  # opens an epoch before its transaction records the leap
     assert unit.opened_us(number) <= unit.time.now().us
     unit.time.run(366 * DAY_US)
     unit.ledger.tend()
@@ -148,13 +148,13 @@ def test_an_epoch_that_opens_after_the_leap_is_not_dated_by_it(tmp_path: Path) -
 def test_a_time_that_comes_while_a_purge_begins_opens_no_epoch_under_the_key_that_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its wrap opened no more once the slot had turned: the next start called the ledger damaged."""
+    """Otherwise its wrap fails once the slot's key has changed, and the next start reports damage."""
     unit = Drawer(tmp_path, TimeState.UNKNOWN)
     unit.sync()
     old = unit.add()
     unit.time.run(366 * DAY_US)
     unit.start(off_us=DRAWER_US)
-    intend = purge._intend  # between the plan and the transaction of its intent
+    intend = purge._intend  # between the plan and the transaction of the intent
 
     def sync_first(*purged: Any) -> Any:
         unit.sync()
@@ -172,7 +172,7 @@ def test_a_time_that_comes_while_a_purge_begins_opens_no_epoch_under_the_key_tha
 
 
 def test_a_leap_behind_a_slot_that_does_not_answer_outlives_a_power_cut(tmp_path: Path) -> None:
-    """The state had the later time, and nothing said that these epochs are younger."""
+    """Once, the state had the later time without a record that these epochs are younger."""
     unit = Drawer(tmp_path, TimeState.UNKNOWN)
     unit.start(off_us=DRAWER_US)
     new = unit.add()
@@ -191,7 +191,7 @@ def test_a_leap_behind_a_slot_that_does_not_answer_outlives_a_power_cut(tmp_path
 def test_what_outlives_its_year_without_power_is_sealed_to_a_day_that_the_department_destroyed(
     tmp_path: Path,
 ) -> None:
-    """One clock alone moves custody's time by a day, so the read is still here: as noise, to anyone."""
+    """A single clock moves custody's time by only a day, so the read is still here, but unreadable."""
     unit = Drawer(tmp_path, TimeState.DISCIPLINED)
     unit.sync()
     store = unit.ledger.store
@@ -221,7 +221,7 @@ def test_what_outlives_its_year_without_power_is_sealed_to_a_day_that_the_depart
 def test_what_is_read_before_the_time_is_known_is_sealed_to_a_key_that_the_department_still_has(
     tmp_path: Path, state: TimeState
 ) -> None:
-    """It destroys a day's key a year after: the reads arrived, and no one could open them."""
+    """It destroys a day's key after a year; once, such reads arrived and no one could open them."""
     unit = Drawer(tmp_path, state)
     unit.start(off_us=DRAWER_US)
     store = unit.ledger.store
@@ -238,7 +238,7 @@ def test_what_is_read_before_the_time_is_known_is_sealed_to_a_key_that_the_depar
 
 
 def test_receipts_taken_before_the_time_came_are_dated_with_what_they_cover(tmp_path: Path) -> None:
-    """Their day was over at once."""
+    """Once, they expired at once."""
     unit = Drawer(tmp_path, TimeState.UNKNOWN)
     unit.start(off_us=DRAWER_US)
     new = unit.add()
@@ -247,7 +247,7 @@ def test_receipts_taken_before_the_time_came_are_dated_with_what_they_cover(tmp_
     now_us = store.time.trusted_us
     unit.time.run(2 * HOUR_US)
     unit.ledger.append(UploadReceipt(receipt=b"", ranges=((0, new),), received_us=now_us))
-    unit.ledger.retention_plan()  # counts what is received
+    unit.ledger.retention_plan()  # counts what has been received
     unit.sync()
     unit.ledger.tend()
     assert not unit.is_gone(new)
@@ -261,7 +261,7 @@ def test_receipts_taken_before_the_time_came_are_dated_with_what_they_cover(tmp_
 def test_a_receipt_that_comes_before_the_first_read_of_a_process_has_its_day(
     tmp_path: Path, reads_again: bool
 ) -> None:
-    """What a unit delivered in the garage was purged as it learned the time: no epoch had opened before."""
+    """Once, reads delivered in the garage were purged when the unit learned the time, before any epoch."""
     unit = Drawer(tmp_path, TimeState.UNKNOWN)
     unit.sync()
     old = unit.add()
@@ -285,7 +285,7 @@ def test_a_receipt_that_comes_before_the_first_read_of_a_process_has_its_day(
 
 
 def test_a_second_leap_behind_a_slot_that_does_not_answer_outlives_a_power_cut(tmp_path: Path) -> None:
-    """What the process dated from was its next epoch already: the next one dated nothing of before."""
+    """Once, the process dated only from its next epoch on, and the next one dated nothing earlier."""
     unit = Drawer(tmp_path, TimeState.UNKNOWN)
     unit.sync()
     number = unit.add()
@@ -302,7 +302,7 @@ def test_a_second_leap_behind_a_slot_that_does_not_answer_outlives_a_power_cut(t
 
 
 def test_what_a_carried_leap_has_dated_no_later_one_dates_once_more(tmp_path: Path) -> None:
-    """Reads of the year before the last drawer were kept as if they were new."""
+    """Once, reads from the year before the last drawer were kept as if they were new."""
     unit = Drawer(tmp_path, TimeState.UNKNOWN)
     unit.start(off_us=DRAWER_US)
     number = unit.add()
@@ -311,7 +311,7 @@ def test_what_a_carried_leap_has_dated_no_later_one_dates_once_more(tmp_path: Pa
     with unit.ledger.store.adding():
         pass
     unit.cut()
-    unit.add()  # and notes the leap
+    unit.add()  # and records the leap
     unit.start(off_us=DRAWER_US)
     new = unit.add()
     unit.sync()
@@ -321,7 +321,7 @@ def test_what_a_carried_leap_has_dated_no_later_one_dates_once_more(tmp_path: Pa
 
 
 def test_an_epoch_that_a_leap_alone_made_old_takes_the_next_read(tmp_path: Path) -> None:
-    """While the slot did not answer, no epoch could open after it: each read was refused."""
+    """Otherwise, while the slot does not answer, no epoch can open and each read is refused."""
     unit = Drawer(tmp_path, TimeState.UNKNOWN)
     first = unit.add()
     unit.ledger.store.slot_unsure = True
@@ -335,7 +335,7 @@ def test_an_epoch_that_a_leap_alone_made_old_takes_the_next_read(tmp_path: Path)
 
 
 def test_counts_are_made_again_from_a_book_that_was_read_again(tmp_path: Path) -> None:
-    """How often a book was dated starts over with it: what was counted before the leap was kept."""
+    """A new book's count of datings starts over, and once, counts from before the leap were kept."""
     unit = Drawer(tmp_path, TimeState.UNKNOWN)
     number = unit.add()
     unit.start(off_us=0)
@@ -343,14 +343,14 @@ def test_counts_are_made_again_from_a_book_that_was_read_again(tmp_path: Path) -
     epoch, now_us = store.leaf(number).epoch, store.time.trusted_us
     unit.ledger.append(UploadReceipt(receipt=b"", ranges=((0, number),), received_us=now_us))
     assert counter.count()[epoch].received_us == now_us
-    store._reread()  # as after a transaction that failed
+    store._reread()  # as after a failed transaction
     store.book.received.date(now_us, HOUR_US, now_us + DAY_US)
     assert counter.count()[epoch].received_us == now_us + HOUR_US
     unit.ledger.close()
 
 
 def test_an_access_entry_of_the_day_of_a_leap_is_kept_as_long_as_any(tmp_path: Path) -> None:
-    """Its epoch opened 600 days before, and the years of all of it counted from then."""
+    """Once, its years counted from its epoch's opening 600 days earlier."""
     unit = Drawer(tmp_path, TimeState.UNKNOWN)
     unit.sync()
     entry = unit.ledger.append(Gap(reason="test", from_us=1, to_us=2, lost=0)).sequence
@@ -371,7 +371,7 @@ def test_other_reasons_date_nothing(reason: str) -> None:
 
 
 def test_a_log_that_replaces_another_is_not_dated_by_its_clock_alone(tmp_path: Path) -> None:
-    """The date of its first record, which is the clock's, was believed after the next start."""
+    """Once, the date of its first record, which comes from the clock, was believed after the next start."""
     time, home, slot = SteppedTime(), Home(tmp_path / "home"), LoopbackSlot(tmp_path / "chip")
     start = LogStart(us=time.now().us, lead_us=HOUR_US)
     time.jump(DRAWER_US)

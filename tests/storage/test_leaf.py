@@ -1,4 +1,4 @@
-"""A leaf's payload: each field at its bounds, and each payload of another form refused with the reason."""
+"""A leaf's payload: each field at its limits, and every other form refused with the reason."""
 
 from __future__ import annotations
 

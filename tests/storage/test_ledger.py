@@ -1,4 +1,4 @@
-"""The ledger's daily work: append, close, open again, epochs, anchors, degraded storing."""
+"""The ledger's daily work: append, close, reopen, epochs, anchors, storing in a degraded state."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_a_failed_transaction_leaves_no_trace(
 
 
 def failing_card(connection: sqlite3.Connection) -> None:
-    """From the next signed head on it takes nothing and gives nothing."""
+    """A card that neither writes nor reads from the next signed head on."""
     failed: list[str] = []
 
     def answer(action: int, table: str | None, *_: object) -> int:
@@ -190,7 +190,7 @@ def failing_card(connection: sqlite3.Connection) -> None:
 
 
 def test_a_database_that_another_program_holds_is_no_failing_card(ledger: Ledger) -> None:
-    """The line said: replace the card."""
+    """Once, the advice was to replace the card."""
     ledger.store.db.conn.execute("PRAGMA busy_timeout=0")
     with contextlib.closing(sqlite3.connect(ledger.store.home.database, isolation_level=None)) as shell:
         shell.execute("BEGIN IMMEDIATE")
@@ -201,7 +201,7 @@ def test_a_database_that_another_program_holds_is_no_failing_card(ledger: Ledger
 def test_a_card_that_fails_while_an_epoch_opens_costs_no_later_read(
     ledger: Ledger, home: Path, slot: LoopbackSlot, reopen: Reopen, time: SteppedTime
 ) -> None:
-    """What was sealed under the key of an epoch that no record opened would be gone with the process."""
+    """Reads sealed under the key of an epoch without a record would be lost when the process ends."""
     add_reads(ledger, time, 2)
     time.run(DAY_US)  # the failing read would have opened an epoch
     failing_card(ledger.store.db.conn)
@@ -320,7 +320,7 @@ def test_an_append_asks_the_database_as_little_in_a_long_log_as_in_a_short_one(l
 def test_a_last_anchor_that_fails_after_a_restart_leaves_a_home_that_opens(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, reopen: Reopen
 ) -> None:
-    """The slot then holds the anchor of the run before: not the newest one, and no roll-back."""
+    """The slot then has the previous run's anchor, which is not the newest but is no rollback."""
     add_reads(ledger, time, 1)
     ledger.close()
     again = reopen()
@@ -329,7 +329,7 @@ def test_a_last_anchor_that_fails_after_a_restart_leaves_a_home_that_opens(
     assert kept is not None
     folder = home.parent / "chip"
     folder.unlink()
-    folder.mkdir()  # no file can be put there now
+    folder.mkdir()  # now no file can be written there
     with pytest.raises(HardwareError):
         again.close()
     folder.rmdir()

@@ -1,4 +1,4 @@
-"""Five failures within 15 minutes lock for 15 minutes: one rule for the door, the console and the desk."""
+"""Five failures within 15 minutes lock for 15 minutes, at the door, the console and the desk alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tree in its tables: every 256 leaves one kept hash, proofs from them, and what is missing named."""
+"""The tree in its tables: a stored hash for every 256 leaves, proofs from them, missing parts named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tree maths against RFC 9162's definition, and against the Certificate Transparency test tree."""
+"""The tree's functions compared with RFC 9162's definition and the Certificate Transparency test tree."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CT_ROOTS = [
 
 
 def by_definition(hashes: list[bytes]) -> bytes:
-    """MTH of RFC 9162, 2.1.1, as it is written there."""
+    """MTH exactly as in RFC 9162, 2.1.1."""
     if not hashes:
         return hashlib.sha256(b"").digest()
     if len(hashes) == 1:
@@ -79,7 +79,7 @@ def test_every_inclusion_proof_holds_for_its_leaf_and_for_no_other(size: int, da
     merkle.verify_inclusion(index, size, hashes[index], proof, root)
     for wrong_index, wrong_leaf in ((index, merkle.leaf_hash(b"x")), ((index + 1) % size, hashes[index])):
         if wrong_index == index and wrong_leaf == hashes[index]:
-            continue  # a tree of one leaf has no other place
+            continue  # a tree with one leaf has no other place
         with pytest.raises(ProofError):
             merkle.verify_inclusion(wrong_index, size, wrong_leaf, proof, root)
     for broken in ([*proof, root], proof[:-1]):

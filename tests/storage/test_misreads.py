@@ -1,4 +1,4 @@
-"""The misread rate of a unit: from what people saw, and from the confidences of its newest reads."""
+"""The misread rate of a unit, from people's decisions and from the confidences of its newest reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a home: whose slot it is, what of an earlier day is refused, the time at which a start resumes."""
+"""Opening a home: whose slot it is, which older states are refused, at what time a start resumes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from storage.state import ANCHORING, LEAD, LedgerState
 
 CONTENT = SlotContent(1, bytes(32), bytes(32), 7, bytes(32), 100)
 STATE = LedgerState(size=9, trusted_us=1, anchored_us=100, cursors=((ANCHORING, 200), (LEAD, 0)))
-OLD = LedgerState(size=9, trusted_us=1, anchored_us=100)  # by a program that wrote none with every head
+OLD = LedgerState(size=9, trusted_us=1, anchored_us=100)  # by a version that wrote none with each head
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_successor_takes_the_slot_of_the_log_before_it_and_says_so(
 def test_a_disk_that_fills_while_a_log_is_made_is_named_and_the_log_is_made_once_there_is_room(
     home: Path, slot: LoopbackSlot, time: SteppedTime, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """SQLite's own words came, without what to do: where a log gave way to its successor, too."""
+    """Once, only SQLite's message was shown, without a cure, also when a log rolled over."""
 
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
@@ -110,12 +110,12 @@ def test_a_home_whose_making_failed_is_made_the_next_time(
     Home(home).folder.mkdir(parents=True)
     for name in ("ledger.new", "ledger.new-wal"):
         (Home(home).folder / name).write_bytes(b"cut off")
-    (Home(home).folder / "ledger.new.moved-1" / "kept").mkdir(parents=True)  # by an earlier start
+    (Home(home).folder / "ledger.new.moved-1" / "kept").mkdir(parents=True)  # from an earlier start
     save(slot, replace(CONTENT, anchor_size=1))
     with pytest.raises(SlotError):
         opening.create(Home(home), slot, time, boot=time.boot)
     slot.write(replace(CONTENT, anchor_size=0).to_bytes())
-    made = opening.create(Home(home), slot, time, boot=time.boot)  # the lock was let go
+    made = opening.create(Home(home), slot, time, boot=time.boot)  # the lock was released
     made.close()
     assert [one.name for one in Home(home).folder.glob("ledger.new*")] == ["ledger.new.moved-1"]
 
@@ -129,7 +129,7 @@ def test_a_start_resumes_at_the_newest_signed_time_and_counts_what_is_ahead_of_t
     )
     ledger.append(start)
     ledger.close()
-    time.lose()  # no clock that is followed moves it
+    time.lose()  # no trusted clock moves it
     again = reopen().store
     assert (again.time.trusted_us, again.time.lead_us) == (believed + HOUR_US, HOUR_US)
 
@@ -152,7 +152,7 @@ def test_a_log_longer_than_its_slots_anchor_is_opened_and_a_shorter_one_is_not(
         reopen()
     assert refused.value.leaf_index == content.anchor_size
     save(slot, content)
-    reopen()  # what a refused start held is free again
+    reopen()  # a refused start has released what it held
 
 
 def ledger_root(ledger: Ledger, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What a unit gives to its department and takes from it: each thing checked before it is kept."""
+"""What a unit sends to its department and takes from it, each checked before it is kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def department(ledger: Ledger) -> Department:
 
 
 def cosigned(ledger: Ledger, department: Department, size: int, root: bytes | None = None) -> str:
-    """A checkpoint of this log, co-signed; of its own root unless another is given."""
+    """A co-signed checkpoint of this log, with its own root unless another is given."""
     store = ledger.store
     root = store.log.root_at(size) if root is None else root
     note = sign_checkpoint(Checkpoint(store.log.key_of_notes.name, size, root), store.log._key)
@@ -74,7 +74,7 @@ def test_a_checkpoint_of_more_records_of_another_history_or_without_the_departme
 def test_a_co_signature_that_a_person_kept_back_sets_the_departments_word_not_back(
     ledger: Ledger, department: Department, time: SteppedTime
 ) -> None:
-    """An ended list or grant would be good again. A newer one may: the department's clock was wrong."""
+    """Otherwise an expired list or grant would be valid again. A newer one may: the clock was corrected."""
     outgoing, trusted = Outgoing(ledger), ledger.store.time
     ledger.append(Incident(what="x", detail="y", at_us=1))
     size = outgoing.size()
@@ -99,7 +99,7 @@ def test_a_co_signature_that_a_person_kept_back_sets_the_departments_word_not_ba
 def test_the_departments_word_is_in_the_state_as_soon_as_it_is_taken(
     ledger: Ledger, department: Department
 ) -> None:
-    """Also where nothing is stored after it."""
+    """Even if nothing is stored after it."""
     outgoing = Outgoing(ledger)
     outgoing.take_cosigned(cosigned(ledger, department, outgoing.size()))
     kept = word_of(dict(ledger.store.state.cursors), 0)
@@ -140,7 +140,7 @@ def test_an_epochs_key_goes_to_the_department_sealed_or_not_at_all(ledger: Ledge
     outgoing, department, store = Outgoing(ledger), Department(), ledger.store
     early = store.leaf(add_reads(ledger, time, 1)[0]).epoch
     key = store.live[early]
-    assert outgoing.key_for_department(early) is None  # no day key is here
+    assert outgoing.key_for_department(early) is None  # no day key yet
     department.enroll(ledger, memory_only=("hit",))
     sealed = store.leaf(add_reads(ledger, time, 1)[0]).epoch
     memory = store.leaf(add_reads(ledger, time, 1, hit=True)[0]).epoch

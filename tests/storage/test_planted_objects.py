@@ -1,4 +1,4 @@
-"""Triggers and views planted in a database by somebody with the card: no process works by them."""
+"""Triggers and views that a person with the card planted in a database affect no process."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ DROPS = {
 def test_a_departments_database_that_would_drop_what_is_written_is_not_opened(
     tmp_path: Path, statement: str
 ) -> None:
-    """`INSERT OR IGNORE` says nothing of a row that an index of somebody else's refuses."""
+    """`INSERT OR IGNORE` silently drops a row that a planted index refuses."""
     path, table = (
         tmp_path / "kept.sqlite",
         "CREATE TABLE IF NOT EXISTS kept (name TEXT UNIQUE, kind TEXT) STRICT",
@@ -86,7 +86,7 @@ def test_a_departments_database_that_would_drop_what_is_written_is_not_opened(
 def test_a_departments_database_with_a_view_is_not_read(
     tmp_path: Path, opened: Callable[[Path], object]
 ) -> None:
-    """A copied access log whose heads never end kept a stranger's check busy for ever."""
+    """Once, a copied access log with endless heads kept a stranger's check busy forever."""
     path = tmp_path / "access.sqlite"
     open_private(path, "CREATE TABLE heads0 (size INTEGER, note TEXT) STRICT").close()
     with closing(sqlite3.connect(path)) as db:

@@ -1,4 +1,4 @@
-"""A state as a person types it, and as an entry writes it."""
+"""A state as a person types it, and as it is in an entry."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def test_a_state_that_there_is_is_taken_as_it_was(typed: str) -> None:
     ],
 )
 def test_a_province_is_no_country_and_a_mistake_is_no_state(typed: str, what: str) -> None:
-    """Typed from the picture of an Ontario plate, ON was another state than the entry's: a "no"."""
+    """Once, ON, typed from an Ontario plate's picture, counted as a state other than the entry's: a "no"."""
     with pytest.raises(RecordError, match=what):
         known_state(typed)

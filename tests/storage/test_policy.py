@@ -1,4 +1,4 @@
-"""What the policy says where nobody says otherwise, and how a purpose and a case's number are understood."""
+"""The default policy, and how a purpose and a case number are parsed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POLICY = CustodyPolicy()
 
 
 def test_the_default_is_what_section_463_says() -> None:
-    """A year for reads, three for entries about them, training each year, no look-up at an enrolled unit."""
+    """A year for reads, three for entries about them, yearly training, no look-ups at enrolled units."""
     assert (POLICY.keep_days, POLICY.audit_keep_days, POLICY.training_days) == (365, 3 * 365, 365)
     assert (POLICY.epoch_hours, POLICY.keep_hours_after_receipt, POLICY.version) == (24, 24, 0)
     assert (POLICY.local_query, POLICY.escrow, POLICY.memory_only) == (False, False, ())

@@ -1,4 +1,4 @@
-"""A program that opens keys leaves its memory nowhere, and its files are its owner's alone."""
+"""A program that opens keys leaves no copy of its memory, and only its owner can read its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a purge takes and leaves; a slot that fails while its key is turned loses nothing that was kept."""
+"""What a purge removes and keeps; a slot that fails during the change of its key loses nothing kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from storage.times import DAY_US, HOUR_US
 
 
 class FailingSlot(LoopbackSlot):
-    """A chip whose next write fails: `before` it was done, or `after`, when only the answer is lost."""
+    """A chip whose next write fails `before` it is done, or `after`, when only the answer is lost."""
 
     fails: str = ""
 
@@ -52,7 +52,7 @@ def aged(home: Path, chip: FailingSlot, time: SteppedTime) -> Iterator[tuple[Led
         time.run(DAY_US)
         ledger.store.time.now()
     ledger.store.end_running([ledger.store.leaf(old).epoch])
-    ledger._look_us = (1 << 62) - 1  # custody's own look is not what is tested
+    ledger._look_us = (1 << 62) - 1  # custody's own check is not tested here
     kept = add_reads(ledger, time, 1)[0]
     yield ledger, old, kept
     if not ledger.closed:
@@ -71,7 +71,7 @@ def test_a_slot_write_that_fails_loses_nothing_that_was_kept(
     chip.fails = "deaf"
     time.run(DAY_US)
     with pytest.raises(SlotError, match="no new key"):
-        add_reads(ledger, time, 1)  # it would open an epoch, under a KEK that is not known
+        add_reads(ledger, time, 1)  # it would open an epoch under an unknown KEK
     chip.fails = ""
     if restart:
         ledger.store.close()
@@ -79,7 +79,7 @@ def test_a_slot_write_that_fails_loses_nothing_that_was_kept(
         ledger = Ledger.open(home, chip, time, boot=time.boot)
     ledger.apply_retention(
         by="test"
-    )  # after a restart that found the slot turned there is nothing left to do
+    )  # after a restart that found the slot's key changed, nothing is left to do
     later = add_reads(ledger, time, 1)[0]
     ledger.close()
     again = Ledger.open(home, chip, time, boot=time.boot)
@@ -100,7 +100,7 @@ def test_a_purge_that_fails_beside_a_read_is_no_failure_of_the_read(
     size = ledger.status().records
     later = add_reads(ledger, time, 3)
     assert all(ledger.read(one).text for one in later)
-    assert ledger.status().records - size < 6  # nor is it tried again at every read
+    assert ledger.status().records - size < 6  # nor is it retried at every read
     chip.fails = ""
     ledger.tend()
     ledger.close()
@@ -178,7 +178,7 @@ def test_a_home_is_let_go_though_its_slot_takes_no_write_and_opens_again_beside_
 
 
 def purged(store: UnitStore, sequence: int) -> tuple[EpochPurged, ...]:
-    """The epoch of a record, as one that is due."""
+    """Purge the epoch of a record as if it were due."""
     facts = store.book.epochs[store.leaf(sequence).epoch]
     store.end_running([facts.epoch])
     return (
@@ -250,7 +250,7 @@ def test_a_purge_of_nothing_or_before_another_has_ended_is_refused(ledger: Ledge
 def test_a_purge_that_was_cut_is_no_finding_and_the_next_start_ends_it(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, steps: int
 ) -> None:
-    """Before the slot turned it is abandoned, and nothing is lost; after that it is carried on."""
+    """Before the slot's key changes, it is abandoned and nothing is lost; after that, it is completed."""
     (read,), (kept,) = add_reads(ledger, time, 1), add_reads(ledger, time, 1, hit=True)
     store = ledger.store
     sequence, intent, kek = purge._intend(store, purged(store, read), "test")

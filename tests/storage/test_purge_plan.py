@@ -1,4 +1,4 @@
-"""The plan of the purge at its boundaries: due at the microsecond, not before, and each under its reason."""
+"""The purge plan at its limits: due at the exact microsecond and not before, each for its reason."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_an_epoch_that_runs_waits_for_its_end_by_its_record_or_its_hours() -> No
         assert (one.due, one.due_us, one.reason) == (
             due, OPENED, "its key was in memory alone and ended with it"
         )  # fmt: skip
-    (one,) = plan(replace(FACTS, key_at=AT_MEMORY), now_us=OPENED)  # its key is there yet
+    (one,) = plan(replace(FACTS, key_at=AT_MEMORY), now_us=OPENED)  # its key is still there
     assert (one.due, one.due_us) == (False, YEAR_US)
     (one,) = plan(FACTS, now_us=OPENED, live=2)  # on the card
     assert one.due_us == YEAR_US

@@ -1,4 +1,4 @@
-"""A receipt is what alone lets a unit destroy early: each field of it is checked, one forged one each."""
+"""Only a receipt lets a unit destroy early, so each field is checked, with a forged receipt for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receipts over years: the same answers as a plain set gives, and nothing is counted twice."""
+"""Receipts over years: the same answers as from a plain set, and nothing counted twice."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_what_can_no_longer_change_is_counted_once(ledger: Ledger, time: Stepped
     assert {epoch: one.records for epoch, one in EpochCounter(store).count().items()} == {
         one.epoch: one.records for one in plan
     }
-    for one in plan:  # against the rows themselves
+    for one in plan:  # compared with the rows
         records = store.sequences(one.epoch)
         assert (one.records, one.received) == (len(records), sum(n in store.book.received for n in records))
     time.run(370 * DAY_US)

@@ -1,4 +1,4 @@
-"""The limits of what a record may say: the last value inside passes, the first outside is refused by name."""
+"""The limits of records' fields: the last value inside passes, the first outside is refused by name."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def corners(count: int, *last: tuple[float, float]) -> tuple[tuple[float, float]
     return (*((0.1, float(at) / 10) for at in range(count)), *last)
 
 
-# record, field, the values inside at the limit, the first ones outside, what the refusal says
+# record, field, values at the limit inside, first values outside, the refusal's text
 LIMITS: list[tuple[str, str, list[Any], list[Any], str]] = [
     *(
         ("request", name, ["x" * 200], ["x" * 201], f"{name}: is longer than 200")

@@ -1,4 +1,4 @@
-"""Every kind of record: stored under the key of its class, read back as it was, in a log that verifies."""
+"""Every kind of record is stored under the key of its class and reads back, in a log that verifies."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_record_comes_back_as_it_was_and_under_its_class(ledger: Ledger, recor
 def test_a_log_with_every_kind_of_record_verifies_and_opens_again(
     ledger: Ledger, home: Path, slot: LoopbackSlot, door: Door, time: SteppedTime, reopen: Reopen
 ) -> None:
-    """A unit's life: read, looked up, held, exported, released, purged, abandoned, enrolled, received."""
+    """A unit's life: reads, look-ups, holds, exports, releases, purges, enrollment, receipts."""
     held = add_reads(ledger, time, 2)[0]
     for record in LINES:
         ledger.append(record)
@@ -132,6 +132,6 @@ def test_a_log_with_every_kind_of_record_verifies_and_opens_again(
 
 
 def interrupt_a_purge(ledger: Ledger) -> None:
-    """Write the intent of a purge and no more, as a power cut before the slot would have it."""
+    """Write only the intent of a purge, as after a power cut before the slot's key changes."""
     due = tuple(item.purged() for item in ledger.retention_plan() if item.due)
     purge._intend(ledger.store, due, "test")

@@ -1,4 +1,4 @@
-"""What a start finds after an end without a stop: counted, set aside, an incident where it is too much."""
+"""What a start finds after an unclean end: it is counted and set aside, and too much is an incident."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def strays(store: UnitStore, epoch: int, count: int) -> None:
 
 
 def cut_off(ledger: Ledger) -> int:
-    """End without a stop; how many records there were."""
+    """End without a stop. Returns the number of records."""
     size = ledger.store.next_sequence()
     ledger.store.close()
     ledger.closed = True
@@ -78,6 +78,6 @@ def test_only_epochs_at_work_may_have_images_without_a_record(ledger: Ledger, ti
     assert found == {epoch: {f"{0:064x}", f"{1:064x}"}, following: set()}
     facts = store.book.epochs[epoch]
     facts.closed = True
-    assert recovery.stray_images(store) == {following: set()}  # `verify` looks through what has ended
+    assert recovery.stray_images(store) == {following: set()}  # `verify` checks a home after its end
     facts.purged_by = 1
     assert (recovery.most_strays(store, epoch), len(recovery.stray_images(store)[epoch])) == (0, 4)

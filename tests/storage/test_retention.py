@@ -1,4 +1,4 @@
-"""Which day goes when: the year, the receipt, the clock that jumps, holds and audit entries that stay."""
+"""Which day is purged when: the year, receipts, clock jumps, and holds and audit entries that stay."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ def test_content_goes_the_policys_hours_after_its_receipt_and_not_for_a_part(
     assert not ledger.store.book.gone(ledger.store.leaf(first).epoch)
     ledger.append(UploadReceipt(receipt=b"", ranges=((0, second),), received_us=time.now().us))
     time.run(hours * HOUR_US + 1)
-    ledger.apply_retention(by="test")  # where the hourly care did not come first
+    ledger.apply_retention(by="test")  # unless the hourly work came first
     assert ledger.store.book.gone(ledger.store.leaf(first).epoch)
 
 
 def age(ledger: Ledger, time: SteppedTime, until_us: int) -> None:
-    """Let days go by until the trusted time is `until_us`."""
+    """Let days pass until the trusted time is `until_us`."""
     while ledger.store.time.trusted_us < until_us:
         time.run(min(DAY_US, until_us - ledger.store.time.trusted_us))
 
@@ -118,7 +118,7 @@ def opened_us(ledger: Ledger, sequence: int) -> int:
 def test_a_purge_under_a_clock_ten_years_ahead_makes_nothing_else_due_after_a_restart(
     ledger: Ledger, time: SteppedTime, reopen: Reopen
 ) -> None:
-    """What a clock alone says, uncorroborated, must not come back as the newest signed time."""
+    """The time of a single, uncorroborated clock must not come back as the newest signed time."""
     old = add_reads(ledger, time, 1)[0]
     age(ledger, time, opened_us(ledger, old) + 364 * DAY_US)
     kept = add_reads(ledger, time, 1)[0]
@@ -159,7 +159,7 @@ def test_a_unit_that_never_runs_for_an_hour_purges_at_its_starts(
     sequence = add_reads(ledger, time, 1)[0]
     age(ledger, time, opened_us(ledger, sequence) + 365 * DAY_US - HOUR_US)
     ledger.close()
-    for _ in range(7):  # ten minutes on the road at a time
+    for _ in range(7):  # seven drives of ten minutes
         time.run(HOUR_US // 6)
         again = reopen()
         again.tend()
@@ -172,7 +172,7 @@ def test_a_unit_that_never_runs_for_an_hour_purges_at_its_starts(
 def test_the_files_in_force_outlive_the_audit_key_they_came_under(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, reopen: Reopen
 ) -> None:
-    """A roster that no one changes for years: its record is carried over before its key goes."""
+    """A roster may stay unchanged for years: its record is carried over before its key is destroyed."""
     roster = ledger.standing.roster
     for year in range(1, 7):
         age(ledger, time, START_US + year * 365 * DAY_US)

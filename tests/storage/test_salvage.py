@@ -1,4 +1,4 @@
-"""Of a log that is given up the keys go to the department alone, each sealed to a day."""
+"""When a log is given up, only the department gets its keys, each sealed to a day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Databases of older formats: brought forward whole or not at all, and checked as what they are."""
+"""Databases in older formats are migrated completely or not at all, and checked by their format's rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from storage.ledger import Ledger
 
 
 def turn_back(database: Path) -> None:
-    """Make a database of format 1 of one of format 2."""
+    """Turn a database of format 2 into one of format 1."""
     connection = sqlite3.connect(database, isolation_level=None)
     kept = connection.execute("SELECT sequence, name, stored FROM elements ORDER BY 1, 2").fetchall()
     connection.execute("DROP TABLE elements")
@@ -75,7 +75,7 @@ def test_a_step_that_fails_half_way_leaves_the_old_format_whole(old: Path, slot:
 def test_what_a_step_threw_away_is_gone_from_file_and_write_ahead_log(
     ledger: Ledger, home: Path, time: SteppedTime
 ) -> None:
-    """The old table's pages hold sealed content that a later purge must not leave behind."""
+    """The old table's pages have sealed content that a later purge must not leave behind."""
     sequence = add_reads(ledger, time, 1)[0]
     piece = ledger.store.stored(ledger.store.leaf(sequence), "text")[:40]
     ledger.close()

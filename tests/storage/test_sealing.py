@@ -1,4 +1,4 @@
-"""Elements: sealed, matched to their commitment, and silent about their content."""
+"""Elements are sealed, match their commitment, and never show their content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The short way that a look-up takes to a plate's text says what the long way says."""
+"""The fast way of a look-up to a plate's text gives the same result as the slow way."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ ENDED = EpochFacts(1, KeyClass.HIT, 10 * HOUR_US, "kek", 1, closed=True, closed_
         (OPENED, 0, 9 * HOUR_US, False), (OPENED, 0, 9 * HOUR_US + 1, True),
         (OPENED, 99 * HOUR_US, 100 * HOUR_US, True), (ENDED, 21 * HOUR_US, 99 * HOUR_US, True),
         (ENDED, 21 * HOUR_US + 1, 99 * HOUR_US, False),
-        (EpochFacts(2, KeyClass.READ, 0, "kek", 1), 0, 99, False),  # no key of it is here
+        (EpochFacts(2, KeyClass.READ, 0, "kek", 1), 0, 99, False),  # its key is not here
         (EpochFacts(1, KeyClass.AUDIT, 0, "kek", 1), 0, 99, False),
         (EpochFacts(1, KeyClass.HOLD, 0, "kek", 1), 0, 99, False),
         (EpochFacts(1, KeyClass.READ, 0, "kek", 1, purged_by=9), 0, 99, False),
@@ -104,7 +104,7 @@ def test_a_look_up_opens_the_epochs_of_its_time_and_an_hour_about_it(
 def test_a_look_up_finds_reads_by_the_time_they_say_however_far_custodys_is(
     ledger: Ledger, door: Door, time: SteppedTime, off_us: int
 ) -> None:
-    """A stand-alone unit with a clock that custody does not follow; the rest of its reads are right."""
+    """On a stand-alone unit whose clock custody does not follow; the rest of its reads are right."""
     add_reads(ledger, time, 2)
     time.lose(TimeState.UNKNOWN)
     wrong = ledger.append_read(make_read(START_US + off_us), patch=b"", overview=b"").sequence

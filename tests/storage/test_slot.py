@@ -1,4 +1,4 @@
-"""What a slot holds, in its form, and one that is empty, foreign or forgetful."""
+"""The content of a slot and its format; empty, foreign and forgetful slots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONTENT = SlotContent(2, b"k" * 32, b"l" * 32, 7, b"r" * 32, -1)
 
 
 class Forgetful(LoopbackSlot):
-    """A chip that keeps nothing."""
+    """A chip that stores nothing."""
 
     def write(self, content: bytes) -> None:
         super().write(content[:-1] + b"x")

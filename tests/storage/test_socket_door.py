@@ -1,4 +1,4 @@
-"""Other processes at the door: the same answers over the socket, and bounded harm from bad requests."""
+"""The door over the socket, for other processes: the same answers, and limited harm from bad requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def served(ledger: Ledger, door: Door) -> Iterator[Home]:
 
 
 class Asked(Door):
-    """A door that is asked over the socket, for the helpers that expect one."""
+    """A door over the socket, for helpers that expect a door."""
 
     def __init__(self, home: Home) -> None:
         self._home = home

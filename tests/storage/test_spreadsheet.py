@@ -1,4 +1,4 @@
-"""Rows as CSV: what a person typed is text in a spreadsheet, and never a formula."""
+"""Rows as CSV: what a person typed is always text in a spreadsheet, never a formula."""
 
 from __future__ import annotations
 

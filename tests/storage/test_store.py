@@ -1,4 +1,4 @@
-"""The writer at its boundaries: epochs, keys in memory, anchors, steps of the clock, free room."""
+"""The writer at its limits: epochs, keys in memory, anchors, steps of the clock, free space."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def test_a_closed_ledger_left_its_head_in_the_slot_and_an_orderly_end(
     ledger.close()
     assert load_slot(slot).anchor_size == size
     again = reopen()
-    assert again.store.log.size() == size  # no record of an unclean start
+    assert again.store.log.size() == size  # no record of an unclean end
     assert again.store.state.cursor(RUNNING) == 0
     again.store.anchor(force=True)
     assert again.store.state.cursor(RUNNING) == 1
-    again.close()  # the slot holds this head already
+    again.close()  # the slot already has this head
     assert reopen().store.state.cursor(RUNNING) == 0
 
 
@@ -121,7 +121,7 @@ def test_every_append_anchors_the_head_after_an_hour_and_not_before(
 ) -> None:
     add_reads(ledger, time, 1)
     ledger.tend()
-    ledger._look_us = (1 << 62) - 1  # the look at what is due writes no anchor
+    ledger._look_us = (1 << 62) - 1  # checking what is due writes no anchor
     ledger.store.anchor(force=True)
     anchor_us, size = ledger.store.slot_content.anchor_us, load_slot(slot).anchor_size
     time.run(anchor_us + HOUR_US - 1 - time.now().us)
@@ -140,7 +140,7 @@ def noticed(count: int) -> list[NoticedStep]:
 
 
 def told(ledger: Ledger, count: int, first: int) -> tuple[list[int], list[str]]:
-    """What `count` more steps of the clock add to the log: the steps, and the incidents."""
+    """What `count` more steps of the clock add to the log: (steps, incidents)."""
     ledger.store.time.steps += noticed(count)
     ledger.note_clock()
     assert ledger.store.time.steps == []
@@ -164,7 +164,7 @@ def test_sixteen_steps_of_an_hour_are_reported_one_by_one_and_the_rest_by_their_
     time.run(HOUR_US - 1)
     written = ledger.store.db.conn.total_changes
     assert told(ledger, 0, first) == ([], [])
-    assert ledger.store.db.conn.total_changes == written  # a look spares the card
+    assert ledger.store.db.conn.total_changes == written  # checking does not write to the card
     time.run(1)
     assert told(ledger, 0, first) == ([], ["4 more steps of the clock in one hour"])
     first = size()
@@ -221,7 +221,7 @@ def test_status_counts_what_the_log_holds(
     assert Outgoing(ledger).received_to() == reads[0] + 1
     assert first + 1 == ledger.store.log.size()
     department.receipt(ledger, reads[1], reads[-1])
-    assert ledger.status().unreceived == 0  # the log's own records, such as that of this receipt, get none
+    assert ledger.status().unreceived == 0  # the log's own records, such as this receipt's, get none
     assert check(home, slot).ok
 
 

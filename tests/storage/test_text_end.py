@@ -1,4 +1,4 @@
-"""A settings or policy file that was cut is refused, wherever the cut is; none of it counts as a default."""
+"""A truncated settings or policy file is refused wherever it ends; missing parts do not become defaults."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ REFUSED = (ConfigError, RecordError, InvalidInputError)
 def test_a_file_that_was_cut_at_any_place_is_refused(load: Load, text: str, tmp_path: Path) -> None:
     assert text.startswith(ENDS + "\n")
     assert text.endswith(END + "\n")
-    assert load(text[:-1], tmp_path) == load(text, tmp_path)  # all that it says is there
+    assert load(text[:-1], tmp_path) == load(text, tmp_path)  # nothing is missing
     for length in range(len(text) - 1):
         with pytest.raises(REFUSED):
             load(text[:length], tmp_path)
@@ -87,7 +87,7 @@ def test_a_file_of_comments_alone_is_refused_with_a_cure(load: Load, text: str, 
 
 @pytest.mark.parametrize(("load", "text"), FILES)
 def test_a_setting_behind_the_end_is_refused_with_its_line(load: Load, text: str, tmp_path: Path) -> None:
-    """There a later cut could take it, and the file would still pass."""
+    """Otherwise a later truncation could remove it, and the file would still pass."""
     line = text.count("\n") + 2
     with pytest.raises(REFUSED, match=f"line {line} is behind the line '{END}'") as refused:
         load(f"{text}\ncode_hours = 48\n", tmp_path)

@@ -1,4 +1,4 @@
-"""One formatter and one parser of UTC: exact, a pair, and every int64 can be shown."""
+"""The formatter and the parser of UTC are exact and match each other, and every int64 can be shown."""
 
 from __future__ import annotations
 

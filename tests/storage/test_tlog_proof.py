@@ -1,4 +1,4 @@
-"""Proof files of C2SP: what is written is read, and every bound of the form is where it says."""
+"""C2SP proof files read back as written, and every limit of the format is exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attacks on a unit's own evidence package: by whoever has the folder, and by the holder of the log's key."""
+"""Attacks on a unit's evidence package by a person with the folder, and by one with the log's key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from storage.verify_package import LINE_ENDS, MAX_FILE_BYTES, verify_package
 
 
 def slots_of(text: str) -> bytes:
-    """A slot table that is nine tenths sure of each character."""
+    """A slot table with a probability of 0.9 for each character."""
     names = [*string.ascii_uppercase, *string.digits, ""]
     rows = [[0.9 if name == one else 0.1 if not name else 0.0 for name in names] for one in text]
     return b"".join(struct.pack("<37f", *row) for row in rows)
@@ -94,7 +94,7 @@ def another_plate(files: Files) -> None:
 
 
 def another_record(files: Files) -> None:
-    """The folder of one record with what another's holds."""
+    """Replace the content of a record's folder by another's."""
     for name in ("leaf.cose", "record.tlog-proof"):
         files[f"{folder_of(files, 'records')}/{name}"] = files[f"{folder_of(files, 'accesses')}/{name}"]
 
@@ -128,7 +128,7 @@ def another_folder(files: Files) -> None:
 def test_a_package_that_the_stolen_log_key_signs_again_is_found(
     package: Path, ledger: Ledger, change: Callable[[Files], None], words: str
 ) -> None:
-    """Every digest of the signed list is made to match the changed files."""
+    """All digests in the signed list match the changed files."""
     files = {p.relative_to(package).as_posix(): p.read_bytes() for p in package.rglob("*") if p.is_file()}
     change(files)
     signed_again(files, ledger)
@@ -152,7 +152,7 @@ LATER = "is worded by a later version of this program: update it, and check agai
 def test_a_sheet_with_other_words_by_the_log_key_is_never_taken_for_checked(
     package: Path, ledger: Ledger, sheet: int, wrong: list[str], unchecked: int
 ) -> None:
-    """The holder of the key could say that an earlier version worded it: then not all is checked."""
+    """The key's holder could claim that an earlier version wrote it; then less is checked."""
     assert verify_package(package, ledger.public_key).complete
     files = {p.relative_to(package).as_posix(): p.read_bytes() for p in package.rglob("*") if p.is_file()}
     files["cover.html"] = files["cover.html"].replace(PLATE.encode(), b"7ABC999")
@@ -184,7 +184,7 @@ UNSAID = "package.cose: says something that no unit's package says"
 def test_what_a_head_says_of_its_own_is_what_the_entry_of_its_export_says(
     package: Path, ledger: Ledger, changes: dict[str, Any], wrong: str
 ) -> None:
-    """The holder of the log's key signs another head."""
+    """A person with the log's key signs another head."""
     files = file_of(package)
     signed_again(files, ledger, **changes)
     found = verify_package(written(files, package), ledger.public_key).findings
@@ -194,7 +194,7 @@ def test_what_a_head_says_of_its_own_is_what_the_entry_of_its_export_says(
 def test_a_number_that_the_door_takes_is_one_that_verifies(
     ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
 ) -> None:
-    """A no-break space came from a word processor: the package was signed, and verified nowhere."""
+    """A no-break space from a word processor was once signed into a package that verified nowhere."""
     held = hold(door, ledger, *add_reads(ledger, time, 1))
     files = export(door, ledger, held, number="DR\u00a026-0815")
     assert verify_package(written(files, tmp_path / "package"), ledger.public_key).findings == []
@@ -202,7 +202,7 @@ def test_a_number_that_the_door_takes_is_one_that_verifies(
     for number in ("E\t1", "E-1\n", "E\u202e1"):
         with pytest.raises(RecordError, match="number: must be one line"):
             export(door, ledger, held, number=number)
-    assert ledger.store.log.frontier.size == size  # no entry of what was refused
+    assert ledger.store.log.frontier.size == size  # no entry for what was refused
 
 
 def test_a_picture_that_is_left_out_is_said_to_be_withheld(package: Path, ledger: Ledger) -> None:
@@ -259,7 +259,7 @@ def test_a_file_of_the_machines_file_manager_is_named_as_that(
 def test_accesses_of_a_withheld_text_are_said_in_a_units_words_alone(
     ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
 ) -> None:
-    """Their entries name the plate, so no record shows what the sheet says of them."""
+    """Their entries contain the plate, so no record shows what the sheet says about them."""
     number = hold(door, ledger, add_reads(ledger, time, 1)[0])
     files = export(door, ledger, number, "overview", "patch", "text")
     for name in ("cover.txt", "cover.html"):

@@ -1,4 +1,4 @@
-"""What a check of a home looks at: one view of its database, of a format that this program knows."""
+"""A check of a home uses a single view of its database, in a format that this program knows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a home: which belong there, how many images without a record a power cut leaves."""
+"""The files of a home: which belong there, and how many images without a record a power cut may leave."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from storage.verify_files import check_folder, check_images
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Home:
-    """The folder of a home with its files, all of them empty but the slot's URI."""
+    """The folder of a home with its files, all empty except the slot's URI."""
     folder = tmp_path / "store"
     for name in ("blobs", "strays", "demo-people"):
         (folder / name).mkdir(parents=True)
@@ -119,8 +119,8 @@ CUT = "the log was cut short, or they were planted"
         (LogFacts(epochs={1: facts(1)}), 9, 0, True),
         (LogFacts(epochs={1: facts(1)}), 9, 9, False),
         (LogFacts(epochs={1: facts(1)}), 8, 3, False),
-        (LogFacts(), 8, 0, False),  # of the epoch that comes next
-        (LogFacts(epochs={2: facts(2)}), 1, 0, True),  # of none that is or comes
+        (LogFacts(), 8, 0, False),  # of the next epoch
+        (LogFacts(epochs={2: facts(2)}), 1, 0, True),  # of no present or next epoch
         (LogFacts(epochs={1: facts(1, closed=True)}), 1, 0, True),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""One record of an evidence package: its leaf, its place and what it shows, each checked by itself."""
+"""A record in an evidence package: its leaf, its place and its content, each checked alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEAF = Leaf(
 
 
 def put(folder: Path, leaf: Leaf = LEAF, *, index: int = 0, shown: str = "entry", salt: bytes = b"") -> None:
-    """A package's folder for a log of this one record, as a stolen log key could sign it."""
+    """Write a package's folder for a log with only this record, as a thief of the log's key could sign it."""
     data = leaf.sign(PRIVATE)
     note = sign_checkpoint(Checkpoint(KEY.name, 1, merkle.leaf_hash(data)), PRIVATE)
     element = ShownElement(name=shown, salt=salt or OPENED.salt, content=OPENED.content)
@@ -87,7 +87,7 @@ def test_a_leaf_of_another_key_or_tree_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_record_is_proven_under_the_packages_own_tree_head(tmp_path: Path) -> None:
-    """A stolen log key can sign a tree head for any record; the co-signed anchor is of one tree."""
+    """A stolen log key can sign a tree head for any record, but the co-signed anchor belongs to one tree."""
     put(tmp_path)
     with pytest.raises(ProofError, match="under another tree head than the package's"):
         _record(tmp_path, 0, KEY, UnitReport(), sign_checkpoint(Checkpoint(KEY.name, 1, bytes(32)), PRIVATE))

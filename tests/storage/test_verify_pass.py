@@ -1,4 +1,4 @@
-"""The steps of `verify` one by one: what must be there, what must be gone, and what may be either."""
+"""The steps of `verify` one by one: what must exist, what must be destroyed, and what may be either."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MARK = Mark(bytes(32), bytes(32))
 
 @pytest.fixture
 def checked(database: sqlite_utils.Database, tmp_path: Path) -> HomeCheck:
-    """A check of an empty log, with a book to come."""
+    """A check of an empty log, whose book a test fills."""
     return HomeCheck(Home(tmp_path), database, KEY, UnitReport(), None, "tpm:0x1")
 
 
@@ -65,7 +65,7 @@ def pending(*epochs: int) -> tuple[int, PurgeIntent]:
 def test_key_material_must_be_there_or_gone_and_either_only_while_a_purge_is_under_way(
     checked: HomeCheck, name: str, sequence: int, going: tuple[int, ...], due: bool | None
 ) -> None:
-    """The keyring is in record 5; record 3 opened epoch 1, record 6 epoch 2, record 7 epoch 3, now purged."""
+    """The keyring is in record 5; records 3, 6 and 7 opened epochs 1, 2 and 3, the last of them purged."""
     epochs = {1: facts(1, 3), 2: facts(2, 6), 3: facts(3, 7, purged_by=8)}
     checked.book = LogFacts(epochs=epochs, keyring_at=5, pending=pending(*going) if going else None)
     leaf = Leaf(log_id=bytes(32), kind="gap", sequence=sequence, epoch=0, key_class=KeyClass.OPEN,
@@ -173,7 +173,7 @@ def test_what_no_key_was_given_for_is_counted(
 
 @pytest.mark.parametrize("value", [None, 5, 1 << 60, "text"], ids=str)
 def test_a_row_that_holds_no_bytes_is_damage_and_takes_no_memory(value: object) -> None:
-    """bytes(n) is n bytes of memory."""
+    """For a number n, bytes(n) would take n bytes of memory."""
     with pytest.raises(TypeError, match="is not a blob"):
         blob_of(value)
     assert blob_of(b"as it is") == b"as it is"

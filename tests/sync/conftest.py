@@ -1,4 +1,4 @@
-"""A department in this process, a department as a real server, and units."""
+"""A department in this process, a department with a real server, and units."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sync.department.server.server import Department
 
 @pytest.fixture(scope="session")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> DepartmentHome:
-    """Made once; tests work on copies."""
+    """The department's folder, made once; tests work on copies."""
     return bare_home(tmp_path_factory.mktemp("founded") / "home")
 
 
@@ -32,14 +32,14 @@ def department(founded: DepartmentHome, tmp_path: Path) -> Iterator[Department]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProcess]:
-    """One real server for the tests that do not kill it."""
+    """A real server, shared by the tests that do not kill it."""
     with running(bare_home(tmp_path_factory.mktemp("server") / "home")) as process:
         yield process
 
 
 @pytest.fixture
 def units(tmp_path: Path) -> Iterator[Callable[[str], Unit]]:
-    """Make units; they are closed at the end."""
+    """A function that makes units, which are closed after the test."""
     made: list[Unit] = []
 
     def make(name: str = "unit") -> Unit:
@@ -53,13 +53,13 @@ def units(tmp_path: Path) -> Iterator[Callable[[str], Unit]]:
 
 @pytest.fixture
 def enrolled(server: DepartmentProcess, units: Callable[[str], Unit], request: pytest.FixtureRequest) -> Unit:
-    """A unit of the real server's department."""
+    """A unit enrolled at the real server's department."""
     unit = units("enrolled")
     unit.enroll(issue_code(server.home, request.node.name[-60:]))
     return unit
 
 
-settings.register_profile("sync", deadline=None)  # speed is never asserted in a test
+settings.register_profile("sync", deadline=None)  # no test asserts speed
 settings.load_profile("sync")
 
 

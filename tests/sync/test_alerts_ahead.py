@@ -1,4 +1,4 @@
-"""An alert reaches the department ahead of everything: its content at once, its leaf in its turn."""
+"""An alert reaches the department before everything else: its content at once, its leaf in order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLATE = "7XKR219"
 
 
 def raise_alert(unit: Joined, read: int) -> int:
-    """An alert of a read, as the board records it; its number."""
+    """Record an alert for a read as the board does. Returns its number."""
     entry = ListEntry(plate=PLATE, state="US-CA", category="stolen-vehicle")
     record = Alert(
         read=read, list_id="doj", list_version=1, source="SVS", entry=entry.to_bytes(),
@@ -64,7 +64,7 @@ def test_an_alert_is_known_before_a_single_leaf_of_the_backlog_came(
 
 
 def test_a_store_with_an_alert_whose_turn_has_not_come_verifies(department: Department, unit: Joined) -> None:
-    """And what was taken from it is missed: its leaf, its content, its place in the list of alerts."""
+    """And `verify` misses what was removed: its leaf, its content, its place in the list of alerts."""
     (hit,) = unit.add(1, hit=True, size=40)
     number = raise_alert(unit, hit)
     link = LoopbackLink(department)
@@ -82,7 +82,7 @@ def test_a_store_with_an_alert_whose_turn_has_not_come_verifies(department: Depa
         with department.store.write() as connection:
             connection.execute(change)
         assert any(words in one for one in checked(department.home).problems)
-    assert converse(unit, department).done  # and a parcel that cannot be read stops nothing that comes
+    assert converse(unit, department).done  # an unreadable parcel does not stop what follows
 
 
 def test_an_alert_whose_turn_never_came_is_purged_after_its_year_and_accounted_for(
@@ -135,7 +135,7 @@ def test_an_alert_raised_while_a_backlog_is_sent_does_not_wait_for_its_end(
     unit.add(40, size=60_000)
     link = LoopbackLink(department)
     numbers: list[int] = []
-    posted: list[str] = []  # as they set out: a parcel is on its way in a thread of its own
+    posted: list[str] = []  # in order of sending: a parcel is sent in its own thread
 
     def before(name: str, data: bytes) -> bytes:
         posted.append(name)
@@ -148,7 +148,7 @@ def test_an_alert_raised_while_a_backlog_is_sent_does_not_wait_for_its_end(
     assert converse(unit, department, link).done
     first, last = posted.index("parcel"), len(posted) - 1 - posted[::-1].index("parcel")
     assert first < posted.index("alert") < last
-    assert posted.count("alert") == 2  # before the first goes what the unit says of its joining
+    assert posted.count("alert") == 2  # the first one has the record of the joining
     assert waiting(department) == numbers
 
 
@@ -172,7 +172,7 @@ def test_a_store_of_before_finds_the_alerts_that_it_holds(department: Department
     converse(unit, department)
     config = Config()
     config.set_main_option("script_location", str(opening.MIGRATIONS))
-    with department.store.write() as connection:  # one: between two, the store would lack a table
+    with department.store.write() as connection:  # in one: between two, a table would be missing
         alert_records.drop(connection)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
         config.attributes["connection"] = connection

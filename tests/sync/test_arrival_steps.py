@@ -1,4 +1,4 @@
-"""What a parcel's elements are sorted into, what pieces are kept, and what a hand-over sends at once."""
+"""How a parcel's elements are sorted, which pieces are kept, and what a hand-over sends at once."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_of_a_piece_only_what_continues_is_kept(tmp_path: Path) -> None:
         header = piece(offset, end - offset, **changes)
         return kept.add(1, header, memoryview(data[offset:end]))
 
-    assert add(0, 0) == 0  # asks what is here
+    assert add(0, 0) == 0  # asks what has arrived
     assert list((tmp_path / "p").iterdir()) == []
     assert add(1, 20) == 0  # a gap
     assert add(0, 20) == 20
@@ -232,7 +232,7 @@ def test_an_offer_names_as_many_records_as_one_message_takes(lengths: list[int],
 
 
 class LastAlone(list[int]):
-    """Numbers of which only the last may be asked for: all of them for each record is quadratic."""
+    """Numbers of which only the last may be read: reading all of them for each record is quadratic."""
 
     def __iter__(self) -> Iterator[int]:
         raise AssertionError("every number was looked at")
@@ -282,7 +282,7 @@ def test_a_parcel_is_cut_at_its_size_and_names_each_record_it_carries() -> None:
     ]
     assert [one.leaves for one in made] == [tuple(leaves[:2]), tuple(leaves[1:]), (leaves[2],)]
     assert [[len(part) for part in one.parts] for one in made] == [[4, 6, 0], [6, 4], [6]]
-    assert [len(one.items) for one in cut(given[:1], 1)] == [1, 1]  # one that is too large goes alone
+    assert [len(one.items) for one in cut(given[:1], 1)] == [1, 1]  # a record that is too large goes alone
     assert list(cut([], 10)) == []
 
 

@@ -1,4 +1,4 @@
-"""The CA over the years: its certificate is renewed over the same key, and units follow."""
+"""The CA over the years: its certificate is renewed for the same key, and units follow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sync.errors import NotEnrolledError
 
 
 def grown_old(home: DepartmentHome, monkeypatch: pytest.MonkeyPatch, days_left: int) -> bytes:
-    """The department's CA as it would be with so many days left; its certificate, DER."""
+    """Make the department's CA as if it had this many days left. Returns its certificate, DER."""
     made = Authority.open(home.authority)
     with monkeypatch.context() as patch:
         patch.setattr(authorities, "CA_DAYS", days_left)
@@ -46,12 +46,12 @@ def test_a_ca_that_expires_soon_is_renewed_over_the_same_key_and_units_follow(
     old = grown_old(home, monkeypatch, 100)
     unit.folder.save_member(dataclasses.replace(unit.folder.member(), authority=old))  # it joined long ago
     with running(home) as process:
-        assert unit.attempt().outcome == "done"  # its certificate is due, and brings the CA's
+        assert unit.attempt().outcome == "done"  # its certificate is due, and comes with the CA's
         newest = unit.folder.member().authority
         assert ends(newest) > ends(old)
         assert newest not in {first, old}
         assert unit.attempt().outcome == "done"
-        late = Unit(tmp_path / "late")  # the root file still holds the first certificate
+        late = Unit(tmp_path / "late")  # the root file still has the first certificate
         late.enroll(issue_code(process.home, "late"))
         assert late.folder.member().authority == newest
         assert late.attempt().outcome == "done"
@@ -87,7 +87,7 @@ def test_the_servers_certificate_is_renewed_when_it_ends_soon(
 
 @pytest.mark.parametrize("days", [1, 366, 4000])
 def test_what_was_made_under_a_clock_ahead_is_replaced(tmp_path: Path, days: int) -> None:
-    """A certificate that is not valid yet shuts every unit out until the wrong day comes."""
+    """A certificate that is not yet valid would lock every unit out until that day."""
     clock = [now_us() + days * DAY_US]
     made = Authority.create(tmp_path / "ca", "a department", lambda: clock[0])
     pem, _ = made.server_files(("localhost",))
@@ -107,7 +107,7 @@ def _served(authority: Authority) -> bytes:
 
 @pytest.mark.parametrize("lost", ["server.pem", "server.key", "both"])
 def test_a_pair_of_certificate_and_key_that_a_crash_tore_is_replaced(tmp_path: Path, lost: str) -> None:
-    """The key file is replaced first: between the two the pair does not fit, and the server must start."""
+    """The key file is replaced first: in between, the pair does not match, but the server must start."""
     made = Authority.create(tmp_path / "ca", "a department")
     _, key = made.server_files(("localhost",))
     if lost == "both":

@@ -1,4 +1,4 @@
-"""Where packs lie: a folder and an S3-compatible store keep one promise."""
+"""Storage of packs: a folder and an S3-compatible store keep the same promises."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_same_pack_put_twice_is_one(packs: PackStore) -> None:
 def test_a_days_folder_that_an_earlier_process_made_is_durable_with_the_first_pack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That one may have ended between the folder and its sync; rows and receipts name what lies in it."""
+    """That process may have ended before syncing the folder, in which rows and receipts name packs."""
     packs = FolderPacks(tmp_path / "blobs")
     (tmp_path / "blobs" / str(DAY)).mkdir()
     synced = list[str]()
@@ -101,7 +101,7 @@ STRANGE = [str(1 << 70), "9" * 200, "007", "\u0662\u0663", "-1", "x"]
 
 
 def put_strange(packs: PackStore, tmp_path: Path) -> None:
-    """As any writer there: names that `put` never makes, days that never were, a folder for a pack."""
+    """Write what others might: names that `put` never makes, days that never were, a folder for a pack."""
     for name in [*STRANGE, "1", "2", "99999"]:
         if isinstance(packs, FolderPacks):
             folder = tmp_path / "blobs" / name
@@ -119,7 +119,7 @@ def test_names_that_are_no_day_are_none(packs: PackStore, tmp_path: Path) -> Non
 
 
 class Lister:
-    """A store whose listing goes on: these pages, then the last again."""
+    """A store whose listing does not end: these pages, then the last one again and again."""
 
     def __init__(self, *pages: dict[str, Any]) -> None:
         self._pages = iter(pages)
@@ -136,7 +136,7 @@ def page(key: str, token: str) -> dict[str, Any]:
 
 
 class Endless:
-    """New tokens and new keys for ever."""
+    """A listing with new tokens and new keys forever."""
 
     def __init__(self) -> None:
         self.pages = 0
@@ -179,7 +179,7 @@ def test_a_listing_of_pages_in_any_order_is_read_to_its_end(
 
 
 class Wire:
-    """A store behind https that answers each request with the next of these (status, headers, body)."""
+    """A store behind HTTPS that answers each request with the next of these (status, headers, body)."""
 
     def __init__(self, packs: PackStore, *answers: tuple[int, dict[str, str], bytes]) -> None:
         assert isinstance(packs, S3Packs)
@@ -199,7 +199,7 @@ class Wire:
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> PackStore:
-    """A store that nothing reaches; `Wire` answers for it."""
+    """A store that cannot be reached; `Wire` answers for it."""
     for module in ("boto3", "botocore"):
         pytest.importorskip(module)
     for name, value in CREDENTIALS.items():
@@ -208,7 +208,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> PackStore:
 
 
 def test_what_goes_over_tls_has_the_checksums_that_every_store_knows(elsewhere: PackStore) -> None:
-    """Stores of before 2025 refuse trailers, and DeleteObjects without Content-MD5: a purge failed there."""
+    """Stores from before 2025 refuse trailers, and DeleteObjects without Content-MD5, so purges failed."""
     wire = Wire(elsewhere, (200, {"ETag": '"x"'}, b""), (200, {}, b"<DeleteResult/>"))
     elsewhere.put(DAY, [b"pack"])
     elsewhere.remove(DAY, {"0" * 64})

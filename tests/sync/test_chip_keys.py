@@ -1,4 +1,4 @@
-"""A unit whose keys are in a chip: it joins, syncs and renews, and its card alone has no identity."""
+"""A unit with its keys in a chip joins, syncs and renews, and its card alone has no identity."""
 
 from __future__ import annotations
 

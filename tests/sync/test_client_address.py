@@ -1,4 +1,4 @@
-"""Whose address counts: the connection's own, unless it is that of the proxy that is named."""
+"""The client's address is the connection's own, unless that belongs to the configured proxy."""
 
 from __future__ import annotations
 

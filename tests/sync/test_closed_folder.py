@@ -1,4 +1,4 @@
-"""What is read of a closed log's folder, row by row, over a ledger in memory; and what still is left."""
+"""Reading a closed log's folder, row by row, over a ledger in memory, and what is left of it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
 
 
 class Folder:
-    """A ledger in memory; `torn`: queries with this in their text fail, as of a damaged file."""
+    """A ledger in memory; `torn`: queries with this text fail, as on a damaged file."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.torn = path, ""
@@ -181,7 +181,7 @@ def test_an_element_is_handed_over_where_it_is_what_its_leaf_names(folder: Folde
 
 def test_content_that_a_forged_table_holds_as_a_number_makes_its_record_bad(folder: Folder) -> None:
     folder.put([1], leaf(1, {"text": b"true"}))
-    folder.element(1, "text", 1 << 40)  # bytes(number) would take that much memory
+    folder.element(1, "text", 1 << 40)  # a number, for which bytes() would take that much memory
     assert list(folder.open().records()) == [BadRecord(1, "is not a blob")]
 
 
@@ -198,7 +198,7 @@ def test_without_its_key_the_log_is_the_one_that_most_of_its_first_records_name(
 
 @pytest.mark.parametrize("length", [16 << 20, (16 << 20) + 1])
 def test_a_folder_whose_keys_are_damaged_is_opened_all_the_same(unit: Joined, length: int) -> None:
-    """Its records verify; nothing of them opens, and that is no reason to keep them from the department."""
+    """Its records verify although their content cannot be opened, so the department should get them."""
     unit.add(1)
     path = unit.close_log()
     with (path / KEYS_FILE).open("wb") as file:
@@ -224,7 +224,7 @@ def test_a_read_is_left_until_the_department_says_that_it_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     undelivered: tuple[int, ...] | None, ranges: tuple[tuple[int, int], ...] | None, left: int,
 ) -> None:  # fmt: skip
-    """ranges: the records that an answer covers; None: no answer at all."""
+    """ranges: the records that an answer covers, or None without an answer."""
     member = SimpleNamespace(department_public=KEY.public_key)
     folder = cast(SyncFolder, SimpleNamespace(path=tmp_path, inbox=tmp_path, member=lambda: member))
     (tmp_path / "old" / "one" / "store").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What a closed log holds reaches the department: by sync, whole, once, and marked; forgeries do not."""
+"""Sync brings the content of a closed log to the department whole, once and marked, but no forgeries."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from sync.uplink import SyncProgress
 
 
 def close_the_log(unit: Joined, department: Department) -> Path:
-    """As a fork does: the log is set aside with its keys, another opened, and the department told."""
+    """Act as after a fork: set the log aside with its keys, open another, and inform the department."""
     folder = unit.close_log()
     register(unit, department)
     return folder
@@ -87,13 +87,13 @@ def test_unsent_reads_of_a_closed_log_arrive_by_the_next_sync_and_the_alarm_ends
     assert closed_logs(unit.folder) == []
     assert check(department) == []
     link = LoopbackLink(department)
-    monkeypatch.setattr(closed_delivery, "open_handover", None)  # not even looked through
+    monkeypatch.setattr(closed_delivery, "open_handover", None)  # the folder is not even read
     assert hand_over(unit, department, link=link) == Delivered()
     assert link.names == []  # once, not again
 
 
 def shut(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
-    """As root left one image; the names of the files that are read from here on."""
+    """Make an image unreadable, as root may leave it. Returns the names of files read from now on."""
     real, asked = files.open_evidence, list[str]()
 
     def refuse(path: Path, *, follow: bool = False) -> BinaryIO:
@@ -109,7 +109,7 @@ def shut(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
 def test_a_record_whose_image_is_shut_waits_alone_and_comes_once_it_is_open(
     unit: Joined, department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every later record of the log waited with it."""
+    """Once, every later record of the log waited with it."""
     numbers = unit.add(5)
     leaf = unit.ledger.store.leaf(numbers[1])
     name = leaf.elements["overview"].digest.hex()
@@ -120,7 +120,7 @@ def test_a_record_whose_image_is_shut_waits_alone_and_comes_once_it_is_open(
         asked.clear()
         link = LoopbackLink(department)
         assert hand_over(unit, department, link=link).records == 0
-        assert link.names == []  # what came is not offered again
+        assert link.names == []  # what arrived is not offered again
         assert [one for one in asked if len(one) == len(name)] == [name]  # nor read again
     assert [(one["event"], one["records"]) for one in said] == [("closed_log_waits", 1)] * 2
     assert texts_held(department) == 4
@@ -160,7 +160,7 @@ def test_a_log_that_contradicts_what_was_received_is_held_beside_it_and_is_an_in
     copy.folder = SyncFolder.of(copy.home)
     copy.reopen()
     unit.reopen()
-    unit.add(4)  # the honest unit's, its line away
+    unit.add(4)  # the honest unit's reads, while its line is down
     copy.add(3)
     converse(copy, department)
     copy.ledger.close()
@@ -291,7 +291,7 @@ def test_a_ledger_with_a_torn_page_hands_over_the_records_around_it(
         unit.add(5)
     unit.ledger.close()
     ledger = unit.home / "store" / "ledger.sqlite3"
-    with ledger.open("r+b") as file:  # one page of the middle
+    with ledger.open("r+b") as file:  # a page in the middle
         file.seek(ledger.stat().st_size // 2 // 4096 * 4096)
         file.write(random.Random(463).randbytes(4096))
     try:
@@ -309,7 +309,7 @@ def test_a_ledger_with_a_torn_page_hands_over_the_records_around_it(
 
 
 def ready(unit: Joined, department: Department) -> tuple[ClosedHeader, list[bytes], list[HandedRecord]]:
-    """A true message with all content of a closed log, as the unit's newer log would sign it."""
+    """A genuine message with all content of a closed log, as the unit's newer log would sign it."""
     unit.add(2)
     folder = close_the_log(unit, department)
     with open_handover(folder) as handover:

@@ -1,4 +1,4 @@
-"""The frame of both programs: common options, exit statuses, one-line errors, completion, pages."""
+"""What both programs share: common options, exit statuses, one-line errors, completion, pages."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def this_module(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Here:
-    """Under importlib's import mode this module is not in sys.modules: what the table finds instead."""
+    """Stands in for this module, which is not in sys.modules in importlib's import mode."""
 
     ride, repair = ride, repair
 
@@ -230,7 +230,7 @@ def test_a_command_is_loaded_without_a_look_for_garbage_and_not_one_look_less_af
 
 
 def test_a_closed_pipe_is_never_reported_as_done() -> None:
-    """A verdict that did not arrive is not a verdict."""
+    """A verdict that did not arrive does not count."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     command = [sys.executable, "-m", "sync.department.cli", "clauses"]

@@ -1,4 +1,4 @@
-"""A damaged page of the log's database that no start reads: the log gives way, and all the rest arrives."""
+"""A damaged page in the log's database that no start reads: the log rolls over, and all else arrives."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def damage(unit: Unit, sequence: int) -> None:
     data = store.home.database.read_bytes()
     at = data.index(text[:200]) // page * page
     store.home.database.write_bytes(data[:at] + bytes(page) + data[at + page :])
-    unit.reopen()  # a start opens the log as whole
+    unit.reopen()  # a start finds the log intact
 
 
 def texts_held(server: DepartmentProcess) -> int:
@@ -43,7 +43,7 @@ def texts_held(server: DepartmentProcess) -> int:
 def test_a_damaged_page_of_a_read_ends_the_log_and_not_the_sync_of_all_others(
     server: DepartmentProcess, enrolled: Unit
 ) -> None:
-    """Else each sync ends there, and nothing that the unit reads arrives any more."""
+    """Otherwise each sync would end there, and no later read would arrive."""
     before = texts_held(server)
     reads = enrolled.add(40)
     damage(enrolled, reads[20])
@@ -57,12 +57,12 @@ def test_a_damaged_page_of_a_read_ends_the_log_and_not_the_sync_of_all_others(
     assert enrolled.attempt().outcome == "done"
     assert enrolled.ledger.status().unreceived == 0
     arrived = texts_held(server) - before
-    assert len(reads) + 2 - 12 <= arrived < len(reads) + 2  # all but what was on the page
+    assert len(reads) + 2 - 12 <= arrived < len(reads) + 2  # all except what was on the page
     assert checked(server.home).problems == []
 
 
 def test_an_error_of_the_card_is_no_damage(enrolled: Unit) -> None:
-    """It may be over in a moment; a log that is given up is an incident that two people close."""
+    """It may be over in a moment, and giving up a log is an incident that two people must close."""
     enrolled.add(3)
 
     def denied(action: int, table: str | None, *_: object) -> int:
@@ -87,14 +87,14 @@ def test_only_the_databases_own_word_is_damage(error: Exception, enrolled: Unit)
 
 
 def malformed() -> sqlite3.DatabaseError:
-    """As SQLite says it, also where a read of the card failed (SQLITE_IOERR_CORRUPTFS)."""
+    """SQLite's error for a damaged page, or for a failed read of the card (SQLITE_IOERR_CORRUPTFS)."""
     made = sqlite3.DatabaseError("database disk image is malformed")
     made.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return made
 
 
 def test_a_page_that_the_card_did_not_give_is_no_damage_unless_it_stays_so(tmp_path: Path) -> None:
-    """One failed read gave a whole log up, and so made an incident for two people."""
+    """Once, a single failed read gave up a whole log, which meant an incident for two people."""
     path = tmp_path / "a.sqlite3"
     with closing(sqlite3.connect(path)) as made, made:
         made.execute("CREATE TABLE t (a)")

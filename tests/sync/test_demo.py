@@ -1,4 +1,4 @@
-"""The demo's second half: a department that it starts itself holds the reads, and verifies."""
+"""The demo's second half: the department that it starts receives the reads and verifies."""
 
 from __future__ import annotations
 

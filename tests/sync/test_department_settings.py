@@ -1,4 +1,4 @@
-"""The department's settings file: written as it is read, and each wrong line named."""
+"""The department's settings file reads back as written, and each wrong line is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A factory reset tells its department what was never delivered: once, signed, with or without a network."""
+"""A factory reset reports to its department what was never delivered, once and signed, even offline."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_receipt_that_does_not_hold_together_is_refused_and_leaves_nothing(
 
 
 def test_a_receipt_by_any_other_key_is_refused(unit: Joined, department: Department, tmp_path: Path) -> None:
-    """Neither a stranger nor another unit says that this one was reset."""
+    """Neither a stranger nor another unit can claim that this one was reset."""
     other = Joined(tmp_path / "other", department, "other")
     try:
         left = unit.add(2)
@@ -126,13 +126,13 @@ def test_a_receipt_by_any_other_key_is_refused(unit: Joined, department: Departm
     finally:
         other.close()
     assert resets(department) == []
-    converse(unit, department)  # its log was not closed
+    converse(unit, department)  # its log is not closed
 
 
 def test_a_unit_that_was_reset_is_overdue_until_it_is_taken_out_of_service(
     unit: Joined, department: Department
 ) -> None:
-    """Not for the alarms of its last report, nor for its silence: it will never sync again."""
+    """But not for its last report's alarms or its silence: it will never sync again."""
 
     def due() -> list[str]:
         with department.store.read() as connection:
@@ -153,7 +153,7 @@ def test_the_list_of_units_says_which_was_reset(
     unit: Joined, department: Department, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def listed() -> tuple[str, str, bool]:
-        """(the word in the list, the state in its JSON, whether that names when)."""
+        """The unit's (word in the list, state in JSON, whether the JSON has a time)."""
         words = []
         for more in ([], ["--json"]):
             assert main(["enroll", "--list", "--home", str(department.home.path), *more]) == 0
@@ -248,7 +248,7 @@ def overdue(department: Department, grants: Grants, moment_us: int) -> list[str]
 
 
 def granted(unit: Joined, commands: tuple[str, ...]) -> tuple[Grants, int]:
-    """A log with one grant for this unit, and when that ended: an hour from now."""
+    """Enter a grant for this unit. Returns (the log, the time just after the grant's end)."""
     from_us = now_us()
     note = GrantIssued(
         grant_id="g-463", person="t.okafor", organisation="bureau", role="technician", holder="SHA256:x",
@@ -261,7 +261,7 @@ def granted(unit: Joined, commands: tuple[str, ...]) -> tuple[Grants, int]:
 def test_a_unit_that_is_silent_since_its_grant_to_be_reset_is_overdue_until_its_receipt_came(
     unit: Joined, department: Department
 ) -> None:
-    """Else nobody ever misses the receipt: units that are retired are revoked, and then not silent."""
+    """Otherwise a missing receipt goes unnoticed: retired units are revoked and no longer count as silent."""
     converse(unit, department)
     grants, ended_us = granted(unit, ("factory-reset", "status"))
     later_us = ended_us + DAY_US

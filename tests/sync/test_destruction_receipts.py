@@ -1,4 +1,4 @@
-"""The receipts of resets: what an incident says of one, and which go with one sync and which stay."""
+"""The receipts of resets: what an incident says about one, and which of them a sync sends or keeps."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_an_incident_shows_the_first_twenty_ranges(
 
 
 class Answering:
-    """A department that says `said` to each receipt; what came is kept."""
+    """A department that answers each receipt with `said` and records what came."""
 
     def __init__(self, **said: object) -> None:
         self.key, self.came, self.said = Ed25519PrivateKey.generate(), list[bytes](), said
@@ -105,7 +105,7 @@ def test_the_receipts_of_one_sync_are_bounded_and_end_when_they_must(tmp_path: P
 def test_a_receipt_that_is_refused_or_unreadable_stays_and_holds_no_other_up(tmp_path: Path) -> None:
     for at in range(3):
         keep(tmp_path, bytes([at]) * 32, bytes([at]))
-    (tmp_path / FOLDER / "01.cbor").mkdir()  # as good as one that cannot be read
+    (tmp_path / FOLDER / "01.cbor").mkdir()  # like a receipt that cannot be read
     link = Answering()
     post = link.post
 

@@ -1,4 +1,4 @@
-"""A unit that was off until its certificate ended: both ends say so, and a new code brings it back."""
+"""A unit was off until its certificate expired: both ends report it, and a new code readmits the unit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DAY = day_text(ENDED_US // DAY_US)
 
 
 def let_end(unit: Unit, home: DepartmentHome) -> None:
-    """Give the unit a certificate as it was made 100 days ago, for 90 days, and nothing since."""
+    """Give the unit a certificate that was made 100 days ago for 90 days."""
     authority = Authority.open(home.authority, lambda: ENDED_US - 90 * DAY_US)
     key, unit_id = unit.folder.tls_private().public_key(), unit.folder.member().unit_id
     unit.folder.save_certificate(

@@ -1,4 +1,4 @@
-"""The event log: structured, and without plates whatever a caller hands in."""
+"""The event log is structured, and contains no plates whatever a caller passes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_events_of_other_rooms_go_to_stderr_without_plates(capsys: pytest.Captur
 
 @pytest.mark.parametrize("program", ["firmware.cli", "sync.department.cli"])
 def test_both_programs_withhold_alike(program: str) -> None:
-    """Set up as the program does it, then an event as a careless room would write it."""
+    """Set up the log as the program does, then write an event as careless code would."""
     code = (
         f"import structlog, {program} as cli; cli.main(['--version']); "
         f"structlog.get_logger('x').warning('refused', plate={PLATE!r}, search=[{PLATE!r}], leaves=3)"

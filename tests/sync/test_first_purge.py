@@ -1,4 +1,4 @@
-"""The server purges what became due before it listens, and a stop in that purge ends it in order."""
+"""The server purges what is due before it listens, and a stop during that purge ends it cleanly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stop() -> None:
 def test_what_is_due_is_purged_before_the_server_listens(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A backup that was put back holds what became due meanwhile: nobody is served it."""
+    """A restored backup contains what became due meanwhile, which must not be served to anyone."""
     order: list[str] = []
     retain = department.retain
 
@@ -52,7 +52,7 @@ def test_what_is_due_is_purged_before_the_server_listens(
 def test_a_certificate_that_cannot_be_renewed_keeps_no_purge_from_being_made(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk takes no new certificate; what is due has to go from it."""
+    """A full disk has no room for a new certificate until what is due is purged."""
     purged: list[str] = []
 
     def purge() -> list[AnyReceipt]:
@@ -93,7 +93,7 @@ def test_documents_that_cannot_be_renewed_keep_no_day_from_being_counted(
 def test_only_a_key_service_elsewhere_is_not_waited_for(
     department: Department, monkeypatch: pytest.MonkeyPatch, remote: bool
 ) -> None:
-    """One elsewhere can hang; it opens nothing then. One in this process purges, however long that takes."""
+    """A remote one may hang, but then opens nothing. A local one purges, however long that takes."""
     order: list[str] = []
     listens = threading.Event()
 

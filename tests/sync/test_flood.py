@@ -1,4 +1,4 @@
-"""Thousands of connections that say nothing: units and people go on, and the event log stays small."""
+"""Thousands of silent connections: units and people keep working, and the event log stays small."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 @contextlib.contextmanager
 def limited(home: Path, files: int) -> Iterator[DepartmentProcess]:
-    """A server that may open only so many files."""
+    """A server with a low limit of open files."""
     process = DepartmentProcess(bare_home(home))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     process.start(files=files)
@@ -67,7 +67,7 @@ def test_bare_connections_by_the_thousand_shut_no_unit_out(tmp_path: Path) -> No
 
 @pytest.mark.thorough
 def test_a_server_without_descriptors_says_so_once_and_continues(tmp_path: Path) -> None:
-    """More connections than files: the limit is hard, and the flood outlasts it."""
+    """There are more connections than files: it is a hard limit, and the flood outlasts it."""
     with limited(tmp_path / "home", 120) as process:
         unit = joined(process, tmp_path / "unit")
         with bare_connections(process.home.settings.unit_port, 400):
@@ -99,7 +99,7 @@ def test_a_witness_answers_among_connections_that_never_finish(tmp_path: Path, s
     with bounded(witness_app(folder), Bounds(open=8)) as port, contextlib.ExitStack() as stack:
         for _ in range(40):
             one = stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE_S))
-            with contextlib.suppress(OSError):  # the server has cut it off already
+            with contextlib.suppress(OSError):  # the server has already cut it off
                 one.sendall(said)
         answer = httpx.get(
             f"http://127.0.0.1:{port}/{'0' * 64}/checkpoint", trust_env=False, timeout=PATIENCE_S

@@ -1,4 +1,4 @@
-"""A founding that fails leaves nothing; a database that is away is told as that."""
+"""A failed founding leaves nothing behind; a database that cannot be reached is named as such."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_founding_that_was_cut_off_says_how_to_continue(
 
     with monkeypatch.context() as patch:
         patch.setattr(founding, step, cut)
-        patch.setattr(founding, "_clear", lambda *_: None)  # as where the power goes
+        patch.setattr(founding, "_clear", lambda *_: None)  # as in a power cut
         with pytest.raises(KeyboardInterrupt):
             found(tmp_path / "home", Settings())
     with pytest.raises(HomeError) as refused:
@@ -73,7 +73,7 @@ def test_a_founding_that_was_cut_off_says_how_to_continue(
 
 
 def test_a_home_that_was_served_is_no_interrupted_init(tmp_path: Path) -> None:
-    """With PostgreSQL no file of the store is there: the lock of the server is the trace."""
+    """With PostgreSQL, there is no file of the store; the server's lock file is the trace."""
     home, database = tmp_path / "home", f"sqlite:///{tmp_path}/elsewhere.db"
     found(home, Settings(database=database))
     settings = home / "department.toml"
@@ -129,7 +129,7 @@ def test_a_setting_that_spells_out_the_store_here_names_no_other(tmp_path: Path)
 @pytest.mark.thorough
 @pytest.mark.one_python
 def test_postgresql_is_set_up_from_nothing_as_the_page_says(tmp_path: Path) -> None:
-    """createuser, createdb -O, init; and a database that the role does not own is told with its cure."""
+    """createuser, createdb -O, init; and for a database that the role does not own, a cure is named."""
     with postgres_cluster() as url:
         folder = binaries()
         assert folder is not None

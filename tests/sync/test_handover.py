@@ -1,4 +1,4 @@
-"""A closed log is handed over whole: every record that verifies, its keys, and an alarm until it is done."""
+"""A closed log is handed over whole: every valid record, its keys, and an alarm until it is done."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_record_whose_page_is_torn_is_handed_over_as_bad_and_its_neighbors_who
         torn = whole[1].sequence
 
         class Torn:
-            """The ledger's connection; a query that touches the page fails as SQLite's does."""
+            """The ledger's connection; a query that reads the damaged page fails as in SQLite."""
 
             def __init__(self, real: sqlite3.Connection) -> None:
                 self.real = real
@@ -164,7 +164,7 @@ def test_the_department_sees_what_it_lacks_of_a_closed_log_and_what_contradicts(
     assert found.received >= held
     assert found.received + found.lacking == size
     database = sqlite3.connect(department.home.path / "store.db")
-    with database:  # as if the department had received another record in a place, of a unit's second self
+    with database:  # as if the department had received another record of that number, from a cloned card
         database.execute("UPDATE leaves SET leaf = zeroblob(99) WHERE sequence = ?", (held - 1,))
     database.close()
     assert examine_closed_log(department.store, folder).contradicting == 1
@@ -175,7 +175,7 @@ def test_the_department_sees_what_it_lacks_of_a_closed_log_and_what_contradicts(
 def test_the_department_checks_a_folder_that_lost_its_key_by_the_key_that_it_knows(
     unit: Joined, department: Department
 ) -> None:
-    """One record that another key signed would be counted as verified, and stop the others' import."""
+    """Otherwise a record signed by another key would count as verified and stop the import of the others."""
     unit.add(2)
     converse(unit, department)
     unit.add(2)
@@ -224,7 +224,7 @@ def test_a_closed_log_is_undone_work_until_the_department_says_otherwise(
 
 
 def command_key(unit: Joined) -> Ed25519PrivateKey:
-    """From now on this is the department's."""
+    """Make this the department's key from now on."""
     key = Ed25519PrivateKey.generate()
     unit.folder.save_member(replace(unit.folder.member(), command_key=key.public_key().public_bytes_raw()))
     return key

@@ -48,7 +48,7 @@ def test_the_words_on_the_wire_are_those_of_the_unit() -> None:
         "card_flushes_an_hour",
         "card_years",
         "swaps_to_card",
-    }  # shown at the unit alone
+    }  # shown only at the unit
     assert {field.name for field in dataclasses.fields(HealthMessage)} == own | {
         "version",
         "log_id",
@@ -95,13 +95,13 @@ def test_a_report_with_a_field_too_many_is_refused() -> None:
 
 
 def tell(unit: Unit, **changes: Any) -> str:
-    """One conversation that carries this report; its outcome."""
+    """Hold a conversation with this report. Returns its outcome."""
     report = sample(log_id=unit.outbox.log_id, at_us=unit.clock.now().us, **changes)
     return Runner(unit.outbox, unit.folder, Schedule(), health=lambda: report).attempt().outcome
 
 
 def asked(server: DepartmentProcess, capsys: pytest.CaptureFixture[str], name: str) -> tuple[int, Any, str]:
-    """`department health`: exit status, this unit's facts, and what a person sees."""
+    """Run `department health`. Returns (exit status, this unit's facts, what a person sees)."""
     capsys.readouterr()
     status = office.main(["health", "--home", str(server.home.path), "--json"])
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -162,7 +162,7 @@ def test_the_department_says_of_which_unit_alerts_are_off_or_stale_why_and_what_
 def test_a_department_that_does_not_know_an_alarm_yet_gets_the_report_without_it(
     server: DepartmentProcess, enrolled: Unit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An older one refuses a report for a word that it does not know; the sync must not end by that."""
+    """An older one refuses a report with an unknown word, which must not end the sync."""
     sent: list[tuple[str, ...]] = []
     real = Conversation._ask
 
@@ -190,7 +190,7 @@ def test_a_department_that_does_not_know_an_alarm_yet_gets_the_report_without_it
 def test_a_unit_whose_clock_is_off_is_named_with_how_far(
     server: DepartmentProcess, enrolled: Unit, capsys: pytest.CaptureFixture[str], off_us: int, words: str
 ) -> None:
-    """The unit itself may think it right."""
+    """The unit itself may believe that its clock is right."""
     name, now_us = enrolled.folder.member().name, enrolled.clock.now().us
     report = sample(log_id=enrolled.outbox.log_id, at_us=now_us + off_us)
     runner = Runner(enrolled.outbox, enrolled.folder, Schedule(), health=lambda: report)
@@ -243,7 +243,7 @@ def test_a_reader_that_does_not_sync_when_it_is_asked_is_no_success(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The last attempt was fine, and is not the one that was asked for."""
+    """The last attempt succeeded, but it is not the requested one."""
     enrolled.attempt()
     monkeypatch.setattr("firmware.commands.sync.WAIT_S", 0.0)
     with serve_door(enrolled.ledger):

@@ -1,4 +1,4 @@
-"""Hostile clients against the real server: refused with a clear word, in bounded time and memory."""
+"""The real server refuses hostile clients with a clear error, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MIB = 1 << 20
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProcess]:
-    """One that waits for a silent client as short as it may."""
+    """A server with the shortest permitted wait for silent clients."""
     with running(bare_home(tmp_path_factory.mktemp("server") / "home", request_seconds=5)) as process:
         yield process
 
@@ -49,7 +49,7 @@ def connected(unit: Unit, server: DepartmentProcess) -> ssl.SSLSocket:
 
 
 def answer_to_header(unit: Unit, server: DepartmentProcess, name: str, length: int) -> httpx.Response:
-    """What a message gets of which the header alone is sent."""
+    """The answer to a message of which only the header is sent."""
     with connected(unit, server) as line:
         line.sendall(f"POST /v1/{name} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
         answer = http.client.HTTPResponse(line)
@@ -80,7 +80,7 @@ def refusal(response: httpx.Response, unit: Unit) -> messages.Refusal:
 def test_bad_messages_are_refused_with_a_signed_word(
     server: DepartmentProcess, enrolled: Unit, name: str, body: bytes, status: int, code: str
 ) -> None:
-    if status == 413:  # refused by its length: it disconnects a client that sends the body all the same
+    if status == 413:  # refused for its length: a client that still sends the body is disconnected
         response = answer_to_header(enrolled, server, name, len(body))
     else:
         with httpx.Client(verify=context_of(enrolled), trust_env=False, timeout=PATIENCE_S) as client:
@@ -99,7 +99,7 @@ def test_a_body_without_a_length_is_cut_off_at_its_limit(server: DepartmentProce
 
     with (
         httpx.Client(verify=context_of(enrolled), trust_env=False, timeout=PATIENCE_S) as client,
-        contextlib.suppress(httpx.TransportError),  # it may hang up while the client still sends
+        contextlib.suppress(httpx.TransportError),  # it may close the connection while the client still sends
     ):
         url = f"https://{enrolled.folder.member().unit_address}/v1/parcel"
         response = client.post(url, content=endless())
@@ -131,7 +131,7 @@ def test_a_client_that_falls_silent_in_its_body_gets_an_answer(
 
 
 def test_a_client_that_drips_its_body_is_cut_off(server: DepartmentProcess, enrolled: Unit) -> None:
-    """Never silent for long, and never done: a clock on the whole body ends it."""
+    """It is never silent for long and never done; a time limit for the whole body ends it."""
     with connected(enrolled, server) as line:
         line.sendall(b"POST /v1/parcel HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
         line.settimeout(0.5)

@@ -1,4 +1,4 @@
-"""Bodies of requests: what a client that sends much and then rests, or drips, can hold."""
+"""Bodies of requests: how much memory a client can occupy by pausing or sending slowly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sync.errors import RefusedByDepartmentError
 
 
 class Sent:
-    """As much of a request as the reader of its body looks at."""
+    """The parts of a request that the reader of its body uses."""
 
     def __init__(self, pieces: Iterable[bytes], *, drips: bool = False) -> None:
         self.headers: dict[str, str] = {}
@@ -34,7 +34,7 @@ class Sent:
 def read(sent: Any, *, limit: int = 1 << 20, seconds: float = 0.2, budget: Budget | None = None) -> bytes:
     async def run() -> bytes:
         with (budget or Budget()).taking() as add:
-            async with asyncio.timeout(300):  # by the bytes that came, the client could rest for hours
+            async with asyncio.timeout(300):  # if bytes extended it, a client could pause for hours
                 return await read_body(sent, limit, seconds, add)
 
     return asyncio.run(run())
@@ -64,7 +64,7 @@ def test_a_body_over_its_limit_or_over_the_memory_of_all_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["unit", "parcel", "closed", "piece"])
 def test_the_door_without_a_certificate_takes_small_bodies_alone(name: str) -> None:
-    """A unit's parcels have 16 MB, and no place at this door: one would fill the memory of all."""
+    """Parcels of units have up to 16 MB. At this door, a single one would fill the memory for all."""
     answered: list[int] = []
 
     def answer(_name: str, body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A store of images that lost what it took is said at the desk, before a person asks for a picture."""
+"""The desk reports a store of images that lost its content before a person asks for a picture."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def test_a_disk_of_images_that_is_not_mounted_is_overdue_until_it_is_back(
 ) -> None:
     seconds = [0.0]
     reach = ImagesReach(department.store, department.packs, lambda: seconds[0])
-    assert reach.overdue() == []  # nothing was taken yet
-    unit.add(1, size=20_000)  # small ones are rows
+    assert reach.overdue() == []  # nothing stored yet
+    unit.add(1, size=20_000)  # smaller ones are stored as rows
     assert converse(unit, department).done
     blobs = department.home.blobs
     away = blobs.rename(blobs.with_name("elsewhere"))
-    FolderPacks(blobs)  # as a start makes it where no disk is mounted
-    assert reach.overdue() == []  # asked within the minute
+    FolderPacks(blobs)  # as a start does if the disk is not mounted
+    assert reach.overdue() == []  # asked less than a minute ago
     seconds[0] += EVERY_S
     (late,) = reach.overdue()
     assert "a pack of images is missing" in late.what
@@ -38,7 +38,7 @@ def test_a_disk_of_images_that_is_not_mounted_is_overdue_until_it_is_back(
 
 
 class Refusing(FolderPacks):
-    """A bucket without credentials."""
+    """A bucket that refuses our credentials."""
 
     def names(self, day: int) -> set[str]:
         raise StoreError("the store does not answer: NoCredentialsError", where=f"s3://bucket/{day}")

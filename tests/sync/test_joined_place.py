@@ -1,4 +1,4 @@
-"""What a unit recorded before it joined is told by its place in the unit's log; no clock has a say."""
+"""Whether a unit recorded something before it joined depends on the place in its log, not on any clock."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OFF = {
 
 
 def raise_alert(unit: Unit) -> int:
-    """A hit and its alert, dated by the unit's clock: the alert's number."""
+    """Record a hit and its alert, dated by the unit's clock. Returns the alert's number."""
     (read,) = unit.add(1, hit=True, size=40)
     entry = ListEntry(plate="7XKR219", state="US-CA", category="stolen-vehicle")
     record = Alert(
@@ -46,13 +46,13 @@ def raise_alert(unit: Unit) -> int:
 
 
 def judged(department: Department) -> dict[int, bool | None]:
-    """Of each alert that waits at the desk, whether it is from before its unit joined."""
+    """For each alert that waits at the desk, whether it is from before its unit joined."""
     waiting = StoreAlerts(department.store).waiting(set())
     return {one.sequence: one.before_joining for one in waiting}
 
 
 def place(connection: sa.Connection, log_no: int) -> JoinedPlace:
-    """What the store says now of a log's joining."""
+    """What the store now has about a log's joining."""
     made = JoinedPlace()
     made.look(connection, log_no)
     return made
@@ -73,7 +73,7 @@ def place(connection: sa.Connection, log_no: int) -> JoinedPlace:
 def test_an_alert_is_from_before_the_joining_by_its_place_whatever_the_clock_says(
     department: Department, tmp_path: Path, first: str, then: str, cut_at: str
 ) -> None:
-    """Also while nothing but the alerts came."""
+    """Even if only the alerts have arrived."""
     time = SteppedTime(START_US + OFF[first])
     time.lose(TimeState.UNKNOWN)
     early: list[int] = []
@@ -137,7 +137,7 @@ def test_an_alert_of_a_log_that_replaced_another_is_not_from_before(
 def test_once_what_it_said_may_be_purged_nothing_that_comes_is_from_before(
     department: Department, unit: Joined
 ) -> None:
-    """The record of the joining goes with its day of receipt; the log goes on."""
+    """The record of the joining is purged with its day of receipt, but the log continues."""
     assert converse(unit, department).done
     with department.store.read() as connection:
         log = unit_logs.find_log(connection, unit.outbox.log_id)
@@ -153,7 +153,7 @@ def test_once_what_it_said_may_be_purged_nothing_that_comes_is_from_before(
 def test_until_its_place_is_known_an_alert_of_an_older_unit_is_not_judged(
     department: Department, unit: Joined, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A unit of an earlier version sends its alerts alone; its log says the place with the first leaves."""
+    """A unit of an earlier version sends only its alerts; the place comes with its log's first leaves."""
     late = raise_alert(unit)
     link = LoopbackLink(department)
     link.cut_at("leaves")
@@ -169,7 +169,7 @@ def test_until_its_place_is_known_an_alert_of_an_older_unit_is_not_judged(
 def test_when_a_unit_joined_is_the_departments_own_time(
     department: Department, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said_us: int
 ) -> None:
-    """By it a unit that never synced is silent after some days: not at once, and not in the year 2255."""
+    """So a unit that never synced counts as silent after some days, not at once and not in 2255."""
     monkeypatch.setattr(membership, "now_us", lambda: said_us)
     before_us = department.time.now_us()
     Joined(tmp_path / "unit", department, "unit").close()

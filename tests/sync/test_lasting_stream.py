@@ -1,4 +1,4 @@
-"""Output that no one takes any more, or that never was open, ends no reading."""
+"""Reading continues if its output is closed or was never open."""
 
 from __future__ import annotations
 

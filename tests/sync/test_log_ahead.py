@@ -1,4 +1,4 @@
-"""A log whose time ran ahead ends by its department's fresh word; what a person keeps or sets ends none."""
+"""Only a fresh statement by its department ends a log whose time is ahead; old ones and clocks do not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEAR_US = 30 * MINUTE_US
 
 
 class AheadUnit(Joined):
-    """A unit that was born with its clock `ahead_us` ahead, and whose clock is right since it joined."""
+    """A unit whose clock was `ahead_us` ahead at first and has been right since it joined."""
 
     def __init__(self, path: Path, department: Department, ahead_us: int) -> None:
         self.stepped = SteppedTime(now_us() + ahead_us)
@@ -48,7 +48,7 @@ class AheadUnit(Joined):
         self.ledger = successor.open(self.home, self.stepped)
 
     def lags_us(self) -> int:
-        """How far the log's time is ahead of the real one."""
+        """How far the log's time is ahead of the real time."""
         return self.ledger.store.time.trusted_us - now_us()
 
 
@@ -92,7 +92,7 @@ def test_everything_of_the_log_is_delivered_before_it_ends(department: Departmen
     ahead.add(2)
     made = ahead.sync()
     assert ahead.ledger.status().unreceived == 0
-    ahead.add(1)  # between the sync and the end
+    ahead.add(1)  # between the sync and the end of the log
     ahead.give_way(made)
     [left] = closed_logs(ahead.folder)
     assert left.reads == 1
@@ -124,12 +124,13 @@ def test_a_clock_that_says_another_time_than_the_department_ends_no_log(ahead: A
 def test_an_old_co_signature_that_a_person_kept_back_ends_no_log(
     department: Department, ahead: AheadUnit, link: LoopbackLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the clock set back to it, an ended grant would be good again: a record is made that only a new
-    co-signature covers."""
+    """Otherwise an expired grant would be valid again with the clock set back to that time. So a record is
+    made that only a new co-signature covers.
+    """
     month_ago = now_us() - 30 * DAY_US
     real = department.receiver._now_us
     monkeypatch.setattr(department.receiver, "_now_us", lambda: month_ago)
-    ahead.sync()  # the department's word of a month ago, over all records until then
+    ahead.sync()  # the department's statement of a month ago covers all records until then
     monkeypatch.setattr(department.receiver, "_now_us", real)
     ahead.stepped.jump(month_ago - ahead.stepped.now().us)
     size = ahead.outbox.size()
@@ -157,7 +158,7 @@ def test_an_answer_that_was_kept_back_for_long_ends_no_log(ahead: AheadUnit) -> 
 def test_a_log_ends_only_once_all_of_it_was_sent(
     department: Department, ahead: AheadUnit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The vehicle leaves the depot while the department is asked for the time."""
+    """For example, the vehicle leaves the depot while the department is asked for the time."""
     ahead.sync()
     asked, real = list[TimeQuestion | None](), Outgoing.question_time
 
@@ -173,7 +174,7 @@ def test_a_log_ends_only_once_all_of_it_was_sent(
 def test_what_is_read_between_the_word_and_the_end_is_delivered_from_the_closed_log(
     department: Department, ahead: AheadUnit
 ) -> None:
-    """A first hit, or a full hour, opened an epoch whose key went with the slot: no one could read it."""
+    """Once, a first hit or a full hour opened an epoch whose key was lost with the slot."""
     ahead.add(2)
     made = ahead.sync()
     successor, old = Successor(ahead.ledger, ahead.folder, made.gives_way), ahead.ledger.store
@@ -210,7 +211,7 @@ def test_a_damaged_card_and_a_clock_set_back_make_no_ended_grant_good_again(
 
 
 def test_a_refused_log_hands_its_time_on(ahead: AheadUnit) -> None:
-    """Only the department's fresh word sets the time right, not a new log as such."""
+    """Only a fresh statement by the department corrects the time; a new log does not."""
     ahead.set_right(-HOUR_US)
     progress = ahead.sync().progress
     ahead.give_way(Attempt(outcome="log-refused", what="fork", progress=progress, gives_way="fork"))

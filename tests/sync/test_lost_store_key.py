@@ -1,4 +1,4 @@
-"""A key of the key service is gone: no other takes its place, and units keep what they have."""
+"""If the key service loses a key, no other replaces it, and units keep what they have."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sync.runner import _ended
 
 @pytest.mark.parametrize("left", [None, b"", bytes(31)], ids=["gone", "emptied", "cut short"])
 def test_a_day_that_has_content_gets_no_second_key(tmp_path: Path, left: bytes | None) -> None:
-    """Units keep their reads meanwhile; under a new key the first ones would be unreadable, unnoticed."""
+    """Units keep their reads meanwhile; a new key would hide that earlier ones cannot be read."""
     home = bare_home(tmp_path / "home")
     department = Department(home)
     unit = Joined(tmp_path / "unit", department, "Car 7")
@@ -50,7 +50,7 @@ def test_a_day_that_has_content_gets_no_second_key(tmp_path: Path, left: bytes |
 def test_reads_under_a_day_key_that_is_gone_are_not_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three tries would make it final: a key service from an older backup would cost all units' reads."""
+    """Giving up after three tries would lose the reads of all units if the key service is restored."""
     department = Department(bare_home(tmp_path / "home"))
     unit = Joined(tmp_path / "unit", department, "Car 7")
     kept = (department.home.keys / "day").rename(tmp_path / "kept")
@@ -66,7 +66,7 @@ def test_reads_under_a_day_key_that_is_gone_are_not_given_up(
     assert checked(department.home).problems == []
     with department.store.read() as connection:
         assert connection.execute(sa.select(bad_records)).all() == []
-    monkeypatch.setattr(documents, "DAY_KEY_DAYS", -400)  # as after its year: what is gone then is not lost
+    monkeypatch.setattr(documents, "DAY_KEY_DAYS", -400)  # as after its year, when a missing key is not lost
     late = Joined(tmp_path / "late", department, "Car 8")
     late.add(1)
     (department.home.keys / "day").rename(kept)
@@ -79,8 +79,8 @@ def test_reads_under_a_day_key_that_is_gone_are_not_given_up(
             "of 4 sealed parts the department has no key: destroyed after its year, or lost",
         )
     assert converse(late, department).unopenable == 0
-    assert late.ledger.status().incidents == before  # no damage of this card
-    assert incident_kinds(department) == ["bad-record"]  # the department knows what it never got
+    assert late.ledger.status().incidents == before  # not reported as damage to this card
+    assert incident_kinds(department) == ["bad-record"]  # the department knows what it never received
     late.close()
     unit.close()
     department.close()
@@ -89,7 +89,7 @@ def test_reads_under_a_day_key_that_is_gone_are_not_given_up(
 def test_reads_under_a_lost_key_that_was_offered_before_the_last_ones_are_not_given_up(
     tmp_path: Path,
 ) -> None:
-    """Units are offered more keys about every hundred days; what waits on a unit may be older than those."""
+    """Units get new keys about every hundred days, and what waits on a unit may be older."""
     department = Department(bare_home(tmp_path / "home"))
     unit = Joined(tmp_path / "unit", department, "Car 7")
     unit.add(1)
@@ -108,7 +108,7 @@ def test_reads_under_a_lost_key_that_was_offered_before_the_last_ones_are_not_gi
         with pytest.raises(LinkError, match="cannot store now"):
             converse(unit, department)
     assert len(department.receiver.lost_keys()) == 1
-    with capture_logs() as said:  # no others are offered in their place, by no day that comes
+    with capture_logs() as said:  # no others are offered in their place on any later day
         assert documents.refresh(*offer, later + 150 * DAY_US) == []
     assert [(one["event"], one["cure"][:22]) for one in said] == [
         ("day_keys_not_offered", "restore its folder day")

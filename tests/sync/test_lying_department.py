@@ -1,4 +1,4 @@
-"""The unit's own defenses against a department that lies or replays, signed by the right key."""
+"""The unit's defenses against a department that lies or replays with valid signatures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ANSWERS: dict[str, type[messages.Message]] = {
 
 
 class LyingLink(LoopbackLink):
-    """Changes one kind of answer and signs it again with the department's own key."""
+    """Changes one kind of answer and signs it again with the department's key."""
 
     def __init__(self, department: Department, name: str, lie: Lie) -> None:
         super().__init__(department)
@@ -80,7 +80,7 @@ def test_a_false_answer_under_the_right_signature_is_refused_and_destroys_nothin
     assert link.lies
     assert unit.outbox.received_to() == 0
     assert unit.ledger.store.stored(unit.ledger.store.leaf(numbers[0]), "text")
-    converse(unit, department)  # an honest one makes it whole
+    converse(unit, department)  # an honest conversation completes it
     assert unit.outbox.received_to() > numbers[-1]
 
 

@@ -1,4 +1,4 @@
-"""Every bound of a field that travels: the last value inside passes, the first outside is refused."""
+"""Every limit of a message's field: the last value inside is accepted, the first outside is refused."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ BASE = {type(one): one for one in KINDS}
 hashes = (bytes(32),)
 many = tuple((2 * at, 2 * at) for at in range(MAX_RANGES + 1))
 BOUNDS: tuple[tuple[Any, tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]], ...] = (
-    # kind, what is just inside, what is just outside
+    # kind, values just inside, values just outside
     (
         messages.Hello,
         (

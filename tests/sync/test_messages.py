@@ -1,4 +1,4 @@
-"""Wire messages: written and read as pairs, and refused by name when anything is off."""
+"""Messages read back as written, and are refused with the field's name if anything is wrong."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def signed(value: object) -> bytes:
 
 
 plain = codec.to_plain(WANTED)
-HUGE = b"\x9b" + b"\xff" * 8  # an array that says it has 2^64 - 1 items
+HUGE = b"\x9b" + b"\xff" * 8  # an array that claims 2^64 - 1 items
 DEEP = b"\x81" * 100_000 + b"\x01"
 
 

@@ -1,4 +1,4 @@
-"""A store of an earlier version, filled, is brought up to this one: on SQLite and on a real PostgreSQL."""
+"""A store of an earlier version with content is migrated to this one, on SQLite and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_store_of_a_newer_revision_is_refused_as_it_is(department: Department)
 
 
 def set_back(store: Store, to: str) -> None:
-    """Take from a store what the revisions after `to` gave it."""
+    """Undo the revisions after `to` in a store."""
     with store.write() as connection:
         for revision, statements in UNDO.items():
             if revision >= to:
@@ -79,7 +79,7 @@ def set_back(store: Store, to: str) -> None:
 
 
 def shape(store: Store) -> dict[str, Any]:
-    """Columns, with their types and whether they may be empty, and indexes of every table of ours."""
+    """The columns of our tables, with types and nullability, and their indexes."""
     with store.read() as connection:
         found = sa.inspect(connection)
         return {
@@ -125,7 +125,7 @@ def test_a_filled_store_of_an_earlier_revision_is_kept_whole_and_takes_what_is_n
     newer = Department(department.home)
     try:
         unit.add(2)
-        close_the_log(unit, newer)  # revision 4: records that come after
+        close_the_log(unit, newer)  # revision 4: records that arrive late
         hand_over(unit, newer)
         assert closed_logs(unit.folder) == []
         unit.add(1)
@@ -160,7 +160,7 @@ def hand_over(unit: Joined, department: Department) -> None:
 def test_programs_that_start_together_on_an_earlier_store_bring_it_up_once(
     department: Department, unit: Joined
 ) -> None:
-    """After an update, the server and a command open the store at the same moment."""
+    """After an update, the server and a command may open the store at the same time."""
     unit.add(3)
     converse(unit, department)
     set_back(department.store, "0003")

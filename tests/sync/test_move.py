@@ -1,4 +1,4 @@
-"""A store moved from SQLite to PostgreSQL: whole, once, and never two that both serve."""
+"""A store moves from SQLite to PostgreSQL whole and once, and two never serve at the same time."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def enter(connection: sa.Connection, detail: str) -> None:
 
 @pytest.fixture
 def small(department: Department) -> DepartmentHome:
-    """A department on SQLite with a code and an incident."""
+    """A department on SQLite with an enrollment code and an incident."""
     department.enrollment.issue_code("Car 12")
     with department.store.write() as connection:
         enter(connection, "one")
@@ -70,7 +70,7 @@ def small(department: Department) -> DepartmentHome:
 
 @pytest.fixture
 def filled(department: Department, unit: Joined) -> DepartmentHome:
-    """With a unit's reads, an incident, a document whose name is no ASCII."""
+    """A department with a unit's reads, an incident, and a document whose name is not ASCII."""
     unit.add(5, size=3000)
     assert converse(unit, department).done
     with department.store.write() as connection:
@@ -129,7 +129,7 @@ def test_a_moved_store_holds_the_same_and_takes_what_comes(
 
 
 class Power(BaseException):
-    """The power goes."""
+    """Stands for a power cut."""
 
 
 def cut(*_args: object, **_more: object) -> None:
@@ -166,7 +166,7 @@ def test_a_move_that_is_cut_leaves_one_store_or_none_to_serve_and_runs_again(
 def test_a_copy_of_before_is_never_taken_for_the_store(
     small: DepartmentHome, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The move was cut, the department served on: the copy lacks what came since."""
+    """The move was interrupted and the department continued, so the copy lacks what came since."""
     with monkeypatch.context() as power:
         power.setattr(files, "replace", cut)
         with pytest.raises(Power):
@@ -259,7 +259,7 @@ def test_a_database_that_takes_no_writing_is_named_with_what_to_set(small: Depar
 def test_root_works_in_no_home_of_another_user(
     small: DepartmentHome, monkeypatch: pytest.MonkeyPatch, caller: int, refused: bool
 ) -> None:
-    """Root would leave databases, locks and keys that the server's own user cannot open."""
+    """Root would leave databases, locks and keys that the server's user cannot open."""
     known = Path.stat
 
     def owned(path: Path, **words: bool) -> os.stat_result:
@@ -276,7 +276,7 @@ def test_root_works_in_no_home_of_another_user(
         DepartmentHome.open(small.path)
     assert "sudo -u '#1234' department" in root.value.cure
     assert main(["user", "first", "chief", "--home", str(small.path)]) == 2
-    assert main(["health", "--home", str(small.path)]) == 0  # a root monitor's: it leaves nothing
+    assert main(["health", "--home", str(small.path)]) == 0  # for monitoring as root: it leaves no files
     with pytest.raises(HomeError, match="belongs to #1234"):
         found(small.path, small.settings)
     with examined(small.path) as seen:

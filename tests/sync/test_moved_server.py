@@ -1,4 +1,4 @@
-"""A server that moved to another name keeps its former one in its certificate, for units of before."""
+"""A server that moved to another name keeps its former one in its certificate, for earlier units."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sync.errors import InvalidInputError
 
 
 def certified(home: DepartmentHome) -> tuple[str, list[object]]:
-    """(subject, names) of the certificate that the server shows."""
+    """The (subject, names) of the certificate that the server shows."""
     pem = Authority.open(home.authority).server_files(served_names(home))[0]
     certificate = x509.load_pem_x509_certificate(pem.read_bytes())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -61,8 +61,9 @@ def test_a_server_does_not_start_under_a_name_that_its_units_would_refuse(
 
 
 def test_no_name_of_the_certificate_is_lost_without_a_word(department: Department, unit: Joined) -> None:
-    """The first one alone was compared, as text: a former name went, and an address in another spelling did
-    not start."""
+    """Once, only the first name was compared, as text: former names were lost, and the server did not start
+    with an address in another spelling.
+    """
     names = ("2001:DB8:0::1", "Old.example.gov", "10.0.0.1")
     department.authority.server_files(names)
     lost = department.authority.lost_names

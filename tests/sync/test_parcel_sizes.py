@@ -1,4 +1,4 @@
-"""At each bound: what travels at once, what is read together, what a receipt covers, how many logs close."""
+"""The limits of parcels, of reading records at once, of receipts, and of the number of closed logs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_cut_leaves_a_quarter_and_half_as_the_ceiling(size: int, after: int, c
 
 
 class Rows:
-    """Leaves of one length each, and how they were asked for."""
+    """Leaves of the same length, and a record of how they were read."""
 
     def __init__(self, length: int = 1) -> None:
         self.asked: list[tuple[int, int]] = []
@@ -89,9 +89,9 @@ def test_records_beside_each_other_are_read_together_up_to_a_thousand() -> None:
 @pytest.mark.parametrize(
     ("size", "length", "taken"),
     [
-        (MB, 1016, 10),  # of 1,024 bytes each with their lengths: all
-        (8 * KB, 1016, 8), (8 * KB - 1, 1016, 7), (KB, 1016, 4),  # the least parcel is 4 KB
-        (4 * KB, 5 * KB, 1),  # one at least
+        (MB, 1016, 10),  # 1,024 bytes each with their lengths: all fit
+        (8 * KB, 1016, 8), (8 * KB - 1, 1016, 7), (KB, 1016, 4),  # the smallest parcel is 4 KB
+        (4 * KB, 5 * KB, 1),  # at least one
     ],
 )  # fmt: skip
 def test_a_batch_of_leaves_is_cut_where_the_line_bears_no_more(size: int, length: int, taken: int) -> None:

@@ -1,4 +1,4 @@
-"""Bad lines: half-dead ones that carry an image only by pieces, slow and lossy ones; all arrives once."""
+"""On bad lines, some of which carry an image only in pieces and some slow or lossy, all arrives once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_half_dead_line_gets_an_image_through_by_pieces(server: DepartmentProc
     enrolled.attempt()
     proxy = FaultProxy(server.home.settings.unit_port)
     proxy.cuts_left = 10_000
-    proxy.cut_after = (20_000, 30_000)  # no connection lives longer; TLS and the hello take a third of it
+    proxy.cut_after = (20_000, 30_000)  # bytes per connection; TLS and the hello take a third
     enrolled.through(proxy.port)
     (number,) = enrolled.add(1, size=60_000)  # a patch of 60 kB and an overview of 120 kB
     runner = enrolled.runner()
@@ -47,7 +47,7 @@ def test_a_slow_line_that_loses_packets_carries_everything(server: DepartmentPro
 
 
 class Short(LoopbackLink):
-    """A line that dies at the first message of over `most` bytes, and after `lives` pieces."""
+    """A line that breaks at the first message of over `most` bytes, and after `lives` pieces."""
 
     def __init__(self, department: Department, most: int, lives: int) -> None:
         super().__init__(department)
@@ -91,7 +91,7 @@ def test_pieces_resume_where_they_were_cut_even_after_a_restart_of_the_server(
             total += link.arrived
             opened.close()
     assert 3 < attempts < 40
-    assert total < 200_000  # 150 kB of images and the headers: nothing arrives over and over
+    assert total < 200_000  # 150 kB of images and headers: nothing is sent repeatedly
     assert checked(home).problems == []
     assert list((home.path / "partial").iterdir()) == []
 
@@ -120,7 +120,7 @@ def piece(unit: Joined, number: int, stored: bytes, start: int, end: int, **chan
 
 @pytest.fixture
 def held_leaf(department: Department, unit: Joined) -> int:
-    """A record whose leaf is held, its elements not yet."""
+    """A record whose leaf has been received, but not its elements."""
     (number,) = unit.add(1, size=20_000)
 
     def cut(name: str, data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What was planted in the department's database is named, and nothing is written by it; on both databases."""
+"""Planted objects in the department's database are named and cannot write, on both databases."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def department(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Depar
 
 
 def plant(department: Department, *statements: str) -> None:
-    """By somebody with the database's own tool."""
+    """Plant an object with the database's own tool."""
     engine = sa.create_engine(department.home.database_url)
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -176,7 +176,7 @@ def test_what_a_database_server_can_do_beside_is_named_too(department: Departmen
     for words, (planted, taken_out) in IN_TURN.items():
         for statement in (planted, taken_out):
             plant(department, statement)
-            store = open_store(department.home.database_url, migrate=False)  # by the role's settings of now
+            store = open_store(department.home.database_url, migrate=False)  # by current settings
             named[words, statement] = any(words in one for one in store.planted())
             store.close()
             if statement == taken_out:
@@ -190,7 +190,7 @@ def test_a_day_that_opens_meanwhile_is_nothing_planted(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     department.store.open_day(20_800)
-    monkeypatch.setattr(own_schema, "_pg_parts", lambda *_: ())  # it looked before the day opened
+    monkeypatch.setattr(own_schema, "_pg_parts", lambda *_: ())  # checked too early
     with department.store.read() as connection:
         assert own_schema.examined(connection).wrong == ()
 
@@ -211,8 +211,9 @@ def test_what_is_committed_is_on_the_disk_whatever_was_set_for_the_role(departme
 def test_other_roles_that_can_change_rows_are_due_and_stop_nothing(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tests' own role is a superuser. A role that only reads, for reports, is nobody's harm. From
-    PostgreSQL 16 on a member may be one that cannot act as the role, and cannot leave."""
+    """The tests' own role is a superuser. A role that only reads, for reports, is harmless. From PostgreSQL
+    16 on, a member may be unable to act as the role, and then cannot be removed.
+    """
     (own,) = department.store.others()
     assert own == "this program's role is a superuser of the database server: alpr"
     try:
@@ -298,7 +299,7 @@ def test_one_odd_row_takes_no_other_unit_from_the_list(
     other = Joined(tmp_path / "other", department, "other")
     other.close()
     plant(department, "UPDATE units SET seen_us = 'yesterday' WHERE name = 'other'")
-    again = Department(department.home)  # which takes no such time for the newest
+    again = Department(department.home)  # which does not take such a time for the newest
     try:
         state = StoredState(again.store)
         assert [one.name for one in state.units(again.time())] == [unit.folder.member().name]

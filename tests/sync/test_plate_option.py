@@ -1,4 +1,4 @@
-"""A plate need not be on a command line, where the shell and every user of the machine keep or read it."""
+"""A plate can be kept off the command line, which the shell records and every user can read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.plate_option import HELP, PLATE
 
 
 def options_of(command: click.Command) -> Iterator[click.Option]:
-    """The options of a command and of all its verbs."""
+    """The options of a command and all its verbs."""
     yield from (one for one in command.params if isinstance(one, click.Option))
     for verb in command.commands.values() if isinstance(command, click.Group) else ():
         yield from options_of(verb)

@@ -1,4 +1,4 @@
-"""The same store on PostgreSQL: partitions by day of receipt, COPY, purge by dropping a partition."""
+"""The store on PostgreSQL: partitions by day of receipt, COPY, purging by dropping a partition."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_conversation_arrives_whole_and_once(department: Department, unit: Joi
     assert count(department, tokens) == len(reads)
     today = now_us() // DAY_US
     assert isinstance(department.keys, LocalKeyService)
-    wanted = department.keys.tokens("test", "7XKR219", [today - 1, today])  # midnight may have passed
+    wanted = department.keys.tokens("test", "7XKR219", [today - 1, today])  # in case midnight has passed
     with department.store.read() as connection:
         found = unit_logs.reads_by_token(connection, wanted)
     assert sorted(row[2] for row in found) == reads
@@ -218,7 +218,7 @@ def test_an_incident_is_kept_although_its_batch_is_not(department: Department, u
 
 
 def cut_all(url: str) -> int:
-    """End every connection to the database, as its restart does; how many were open."""
+    """End every connection to the database, as its restart does. Returns how many were open."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
     with engine.connect() as connection:
@@ -279,12 +279,12 @@ def test_an_answer_that_fails_names_the_causes_kinds_and_no_value(
 
 
 def dump(url: str) -> str:
-    """A backup as an administrator makes it: pg_dump in plain SQL."""
+    """Make a backup as an administrator does: pg_dump in plain SQL."""
     return _run("pg_dump", url, "--no-owner")
 
 
 def restore(url: str, backup: str) -> None:
-    """Into the emptied database, as an administrator does; stops at the first error."""
+    """Restore into the emptied database as an administrator does; stops at the first error."""
     empty(url)
     _run("psql", url, "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-", data=backup)
 
@@ -301,7 +301,7 @@ def _run(name: str, url: str, *words: str, data: str = "") -> str:
 def test_a_restored_backup_takes_in_again_what_it_lost_and_purges_again_what_was_purged(
     url: str, department: Department, unit: Joined, clock: Clock
 ) -> None:
-    """463.8: what was purged after the backup is noise in it, and its rows go at the next purge."""
+    """463.8: what was purged after the backup cannot be read in it, and the next purge removes its rows."""
     unit.add(3)
     converse(unit, department)
     day = clock.us // DAY_US
@@ -312,10 +312,10 @@ def test_a_restored_backup_takes_in_again_what_it_lost_and_purges_again_what_was
     department.close()
     restore(url, backup)
     restored = Department(department.home, Clocks.simulated(clock))
-    restored.store.demand_own()  # pg_dump makes the same tables
+    restored.store.demand_own()  # the restored tables are the same
     assert count(restored, elements) < before
     assert converse(unit, restored).done
-    assert count(restored, elements) >= before  # and what the unit recorded since
+    assert count(restored, elements) >= before  # plus what the unit recorded since
     assert checked(restored.home).problems == []
     clock.us += 367 * DAY_US
     (receipt,) = restored.retention.run()
@@ -341,7 +341,7 @@ def demand_own(url: str) -> None:
 def test_a_backup_that_was_cut_is_never_taken_for_a_whole_one(
     url: str, department: Department, unit: Joined
 ) -> None:
-    """A full disk ends pg_dump in the middle; psql takes in what it has, the department serves none of it."""
+    """A full disk ends pg_dump early; psql restores what there is, and the department serves none of it."""
     unit.add(3)
     converse(unit, department)
     backup = dump(url)

@@ -1,4 +1,4 @@
-"""What the receiver refuses, and what it makes of being told twice: a unit with a real ledger, no network."""
+"""What the receiver refuses and how it handles repeats, with a unit's real ledger and without a network."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ def test_a_document_for_another_unit_is_given_to_that_unit_alone(
 
 
 def test_two_units_bear_the_servers_clock_out_after_a_month_without_power(tmp_path: Path) -> None:
-    """Their signed hellos say the time; one unit alone bears nothing out."""
+    """Their signed hellos have the time; a single unit confirms nothing."""
     home = bare_home(tmp_path / "department")
     ahead = [0]
     month = 30 * DAY_US

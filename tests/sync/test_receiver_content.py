@@ -1,4 +1,4 @@
-"""What becomes of content at the receiver: alerts, bad parcels, receipts, and what a tamperer leaves."""
+"""Content at the receiver: alerts, bad parcels, receipts, and the traces of tampering."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sync.errors import LinkError
 
 
 def damage_parcels(data: bytes) -> bytes:
-    """Turn a bit in the last element of a parcel."""
+    """Flip a bit in the last element of each parcel."""
     return flip(data)
 
 
@@ -84,7 +84,7 @@ def test_content_that_was_purged_here_before_it_could_be_sent_is_no_bad_record(
     assert progress.done
     kinds = [leaves_of.unchecked(leaf).kind for leaf in unit.outbox.leaves(size, unit.outbox.size() - size)]
     assert Incident.KIND not in kinds
-    assert incident_kinds(department) == ["bad-record"]  # the department is told what it never got
+    assert incident_kinds(department) == ["bad-record"]  # the department learns what it never received
     assert converse(unit, department).purged == 0
 
 
@@ -221,7 +221,7 @@ def test_no_table_shows_a_plate(department: Department, unit: Joined) -> None:
 def test_what_fails_behind_the_receiver_is_said_in_a_signed_word(
     department: Department, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk was a 500 with a traceback; the unit keeps everything and tries later."""
+    """A full disk was once a 500 with a traceback. The unit keeps everything and retries later."""
     from desk_server import serving
 
     from sync.department.units.http_app import unit_app
@@ -266,14 +266,14 @@ def test_a_day_key_that_is_gone_under_a_running_server_is_due_until_it_is_back(
     assert ", to which units seal, is gone: restore its folder day/" in line
     folder.rmdir()
     away.rename(folder)
-    with monkeypatch.context() as unreadable:  # restored as another account's
+    with monkeypatch.context() as unreadable:  # restored with another owner
 
         def refuse(path: Path) -> bytes:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
         unreadable.setattr(Path, "read_bytes", refuse)
         assert department.receiver.lost_keys() == [line]
-    assert department.receiver.lost_keys() == []  # put back: before the unit comes again
+    assert department.receiver.lost_keys() == []  # restored before the unit comes back
     assert converse(unit, department).done
     store = folder.with_name("store")
     (key,) = store.glob("*.key")

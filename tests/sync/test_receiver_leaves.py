@@ -1,4 +1,4 @@
-"""What the receiver does with leaves that are out of place, changed, or signed over another tree."""
+"""The receiver and leaves that are out of place, changed, or signed over another tree."""
 
 from __future__ import annotations
 

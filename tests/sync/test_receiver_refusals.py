@@ -1,4 +1,4 @@
-"""One forged or mistaken message for each refusal of the receiver, signed by the unit's own keys."""
+"""A forged or mistaken message, signed with the unit's keys, for each refusal of the receiver."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_the_receiver_refuses_and_takes_nothing(
 
 
 class CutDocument(LoopbackLink):
-    """A department whose second part of a document does not follow the first."""
+    """A department that sends a document's second part with a gap after the first."""
 
     def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
         data = super().post(name, pieces)

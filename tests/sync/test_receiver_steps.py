@@ -1,4 +1,4 @@
-"""What the receiver takes, keeps and asks again: at each bound, sent twice and out of turn."""
+"""What the receiver takes, keeps and asks for again: at each limit, repeated and out of order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOW_US = 1_900_000_000_000_000
 
 
 def bare(now_us: int = NOW_US) -> Receiver:
-    """A receiver without a store: for what it says before and after it stores."""
+    """A receiver without a store, for its answers before and after storing."""
     nothing = cast(Any, None)
     return Receiver(
         nothing, nothing, nothing, Ed25519PrivateKey.generate(), "d", lambda: now_us, partials=nothing
@@ -114,7 +114,7 @@ def test_a_hello_is_answered_with_what_is_held_and_what_waits(sender: Sender) ->
 
 @pytest.mark.parametrize("theirs", [0, 1, 2])
 def test_a_hello_that_proves_from_another_size_is_not_compared(sender: Sender, theirs: int) -> None:
-    """The answer with the newest co-signature was lost: the unit's proof starts where its own is."""
+    """The answer with the newest co-signature was lost, so the unit's proof starts at its previous one."""
     size = sender.unit.outbox.size()
     proof = sender.unit.outbox.consistency(theirs, size) if theirs else []
     assert state(sender, held=theirs, proof=tuple(proof)).size == sender.held
@@ -155,7 +155,7 @@ def test_a_checkpoint_is_co_signed_once_it_is_all_here_and_not_before(sender: Se
     key = NoteKey(department.receiver.origin, department.home.log_key().public_key(), TYPE_COSIGNATURE)
     assert [one.time_s for one in open_cosignatures(whole.cosigned, [key])] == [NOW_US // 1_000_000]
     department.receiver._now_us = lambda: NOW_US + 9_000_000
-    for again in (first, batch_of(sender.held, size), batch_of(0, 2)):  # sent again, it changes nothing
+    for again in (first, batch_of(sender.held, size), batch_of(0, 2)):  # a repeat changes nothing
         assert held(sender, "leaves", again) == whole
     assert incident_kinds(department) == []
 
@@ -250,11 +250,11 @@ def test_a_piece_of_what_is_here_or_given_up_is_answered_as_done(sender: Sender)
     names = messages.traveling(unchecked(outbox.leaves(number, 1)[0]))
     assert [(piece(name).done, piece(name).held) for name in names] == [(False, 0)] * 4
     items = tuple(messages.ParcelElement(sequence=number, name=name, length=0) for name in names[:3])
-    sender.carry("parcel", replace(sender.parcel(number, ""), items=items), b"")  # no more on the unit
+    sender.carry("parcel", replace(sender.parcel(number, ""), items=items), b"")  # no longer on the unit
     assert [(piece(name).done, piece(name).held) for name in names] == [(True, 5)] * 3 + [(False, 0)]
     items = tuple(messages.ParcelElement(sequence=number, name=name, length=0) for name in names[3:])
     sender.carry("parcel", replace(sender.parcel(number, ""), items=items), b"")
-    assert piece("portrait").done  # nothing of this record is wanted
+    assert piece("portrait").done  # nothing more of this record is wanted
 
 
 def test_the_newest_report_of_a_unit_is_kept(sender: Sender) -> None:

@@ -1,4 +1,4 @@
-"""One year from receipt: not a day less, not a day more, and gone from restored backups too."""
+"""Content is kept one year from receipt, not a day less or more, and is purged from restored backups too."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sync.errors import DatabaseFullError, KeyServiceError, StoreAwayError, Stor
 
 
 class Clock:
-    """The server's clock, to step."""
+    """The server's clock, stepped by a test."""
 
     def __init__(self) -> None:
         self.us = now_us()
@@ -63,14 +63,14 @@ def test_a_late_upload_is_kept_a_year_from_receipt(
     department: Department, unit: Joined, clock: Clock
 ) -> None:
     unit.add(3)
-    clock.days(300)  # a unit that was long away: its reads are old, their receipt is not
+    clock.days(300)  # the unit was away for long: its reads are old, their receipt is not
     converse(unit, department)
     before = held_now(department)
     clock.days(365)
     assert department.retention.run() == []
     assert held_now(department) == before
     clock.days(1)
-    assert len(department.retention.run()) == 1  # nobody has to ask for it
+    assert len(department.retention.run()) == 1  # without a person's request
     assert held_now(department) == (0, 0)
 
 
@@ -97,7 +97,7 @@ def test_after_the_year_everything_of_the_day_is_gone_and_its_receipt_says_so(
 def test_a_day_that_two_runs_purge_at_once_has_one_receipt(
     department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
-    """The server's run and a person's: the second one counts nothing any more, and says so to no one."""
+    """The server's run and a person's: the second one finds nothing left and reports nothing."""
     unit.add(3, size=9000)
     converse(unit, department)
     parts, _ = held_now(department)
@@ -132,7 +132,7 @@ def test_a_day_that_two_runs_purge_at_once_has_one_receipt(
 
 
 def retention_of(department: Department) -> StoreRetention:
-    """Another run of the same store."""
+    """Another retention over the same store."""
     home = department.home
     return StoreRetention(
         department.store,
@@ -165,7 +165,7 @@ def test_a_restored_backup_shows_nothing_that_was_purged(
     restored = Department(DepartmentHome.open(home), Clocks.simulated(clock))
     try:
         assert held_now(restored)[0] > 0  # the rows are back ...
-        with pytest.raises(KeyServiceError, match="purged"):  # ... and noise
+        with pytest.raises(KeyServiceError, match="purged"):  # ... but cannot be read
             restored.keys.check_stored(day, unit.outbox.log_id, [StoredElement(b"", "text", b"")])
         assert isinstance(restored.keys, LocalKeyService)
         assert restored.keys.tokens("test", "7XKR219", [day]) == {}
@@ -210,9 +210,7 @@ def test_days_that_a_restored_database_forgot_are_purged_in_their_time(
     department.close()
     for name in ("store.db", "store.db-wal", "store.db-shm"):
         (home / name).unlink(missing_ok=True)
-    shutil.copy(
-        tmp_path / "store.db", home / "store.db"
-    )  # of before that day: its packs and key are not in it
+    shutil.copy(tmp_path / "store.db", home / "store.db")  # from before that day: lacks its packs and key
     restored = Department(DepartmentHome.open(home), Clocks.simulated(clock))
     try:
         clock.days(300)
@@ -230,7 +228,7 @@ def test_days_that_a_restored_database_forgot_are_purged_in_their_time(
 def test_a_key_that_no_row_and_no_pack_names_goes_too(
     department: Department, unit: Joined, clock: Clock
 ) -> None:
-    unit.add(1, size=100)  # small elements lie in the rows: no pack
+    unit.add(1, size=100)  # small elements are in rows, without a pack
     converse(unit, department)
     day = clock.us // DAY_US
     with department.store.write() as connection:
@@ -246,7 +244,7 @@ def test_packs_of_days_that_never_were_hold_no_day_up(
     unit.add(1, size=9000)
     converse(unit, department)
     day = clock.us // DAY_US
-    planted = {1, day - 500, day - 1, day + 500, 99_999}  # before 1971, before and after the due day, to come
+    planted = {1, day - 500, day - 1, day + 500, 99_999}  # before 1971, around the due day, in the future
     for one in planted:
         department.packs.put(one, [b"planted"])
     clock.days(367)
@@ -275,7 +273,7 @@ def test_a_day_that_cannot_be_dropped_holds_no_other_up(
         with pytest.raises(OSError, match="0000"):
             department.retain()
         clock.days(1)
-    assert not department.keys.has_store_key(first)  # unreadable at its hour all the same
+    assert not department.keys.has_store_key(first)  # unreadable on time all the same
     assert [number for number, _ in department.retention.receipts()] == [first + 1]
     monkeypatch.undo()
     assert [one.day for one in department.retention.run()] == [first]
@@ -309,7 +307,7 @@ def test_a_purge_that_was_cut_off_is_finished_by_the_next_run(
     converse(unit, department)
     clock.days(367)
     day = department.retention.plan()[0].day
-    department.keys.destroy_store_key(day)  # as far as a cut after the key, before the rows
+    department.keys.destroy_store_key(day)  # as if cut off after the key and before the rows
     (receipt,) = department.retention.run()
     assert receipt.elements > 0
     assert held_now(department) == (0, 0)
@@ -343,7 +341,7 @@ def test_packs_that_no_row_names_are_swept(department: Department, unit: Joined,
     day = clock.us // DAY_US
     stray = department.packs.put(day, [b"written before a crash"])
     department.retention.run()
-    assert stray in department.packs.names(day)  # today's may still be on its way
+    assert stray in department.packs.names(day)  # today's may still be in transit
     clock.days(1)
     department.retention.run()
     assert stray not in department.packs.names(day)
@@ -353,8 +351,9 @@ def test_packs_that_no_row_names_are_swept(department: Department, unit: Joined,
 def test_a_due_purge_makes_its_own_room_on_a_full_disk(
     department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
-    """463.8: the images of the day go first, without which not even its beginning could be written down; they
-    are counted, also where it was full again."""
+    """463.8: the day's images are removed first, or there would be no room to record that the purge began.
+    They are counted, even if the disk is full again.
+    """
     unit.add(3, size=9000)
     converse(unit, department)
     day, write = clock.us // DAY_US, department.store.write
@@ -413,7 +412,7 @@ def test_a_due_day_without_images_is_purged_on_a_full_disk_by_the_room_that_was_
 def test_a_database_that_is_away_keeps_the_images_of_a_due_day(
     department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing goes before it is written down that it goes."""
+    """Nothing is removed before its removal is recorded."""
     unit.add(3, size=9000)
     converse(unit, department)
     before = department.packs.days()
@@ -434,8 +433,9 @@ def test_a_database_that_is_away_keeps_the_images_of_a_due_day(
 def test_a_pack_whose_rows_are_on_their_way_at_midnight_is_not_swept(
     department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch, by_hand: bool
 ) -> None:
-    """The purge may run at that very hour: a receipt would be given for images that it removed. One that a
-    person asks for knows of no delivery."""
+    """The purge may run just then, and a receipt would be given for images that it removed. A purge by a
+    person does not know of deliveries.
+    """
     retention = retention_of(department) if by_hand else department.retention
     unit.add(1, size=9000)
     put, day = department.packs.put, clock.us // DAY_US

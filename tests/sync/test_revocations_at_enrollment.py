@@ -1,4 +1,4 @@
-"""A unit that joins, or joins again, has the revoked grants before its first sync."""
+"""A unit that joins or rejoins has the revoked grants before its first sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A unit that finds its own card older than its chip: the old log is closed, reading and syncing go on."""
+"""A unit finds its card older than its chip: the old log is closed, and it continues to read and sync."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sync.rollover import keep_keys, open_or_roll_over, registration
 
 
 def roll_back(unit: Unit, tmp_path: Path) -> None:
-    """Put yesterday's card into the unit: three reads that the chip has seen are not on it."""
+    """Put yesterday's card into the unit; it lacks three reads that the chip has seen."""
     unit.ledger.close()
     shutil.copytree(unit.home, tmp_path / "yesterday")
     unit.reopen()
@@ -76,7 +76,7 @@ def test_yesterdays_card_gives_way_to_a_new_log_and_reading_and_syncing_continue
     unit.ledger.close()
     assert go_on(unit) == []  # the next start finds nothing wrong
     report = check_home(beside, None)
-    assert report.ok, report.findings  # what is left of the old log still verifies
+    assert report.ok, report.findings  # the rest of the old log still verifies
     assert any("given up" in note for note in report.notes)
 
 
@@ -89,7 +89,7 @@ def test_a_rollover_cut_off_half_way_is_ended_by_the_next_start(
     roll_back(unit, tmp_path)
     beside = unit.folder.path / "old" / old.hex()[:16]
     beside.mkdir(mode=files.PRIVATE_DIR, parents=True)
-    (unit.home / "store").rename(beside / "store")  # the cut: the new log is not there yet
+    (unit.home / "store").rename(beside / "store")  # the cut: there is no new log yet
     [reason] = go_on(unit)
     assert "power cut" in reason
     assert unit.outbox.opened_because() == (cosigned, reason)
@@ -99,7 +99,7 @@ def test_a_rollover_cut_off_half_way_is_ended_by_the_next_start(
 def test_a_rollover_cut_off_after_the_slot_was_taken_keeps_the_old_logs_keys(
     department: Department, unit: Joined, tmp_path: Path
 ) -> None:
-    """Else all that the department does not have of the old log is lost with them."""
+    """Otherwise everything in the old log that the department lacks would be lost with them."""
     unit.add(3)
     converse(unit, department)
     unit.add(2)
@@ -110,7 +110,7 @@ def test_a_rollover_cut_off_after_the_slot_was_taken_keeps_the_old_logs_keys(
     (unit.home / "store").rename(beside / "store")
     unit.slot.write(
         SlotContent(1, bytes(32), bytes(32), 0, EMPTY_ROOT, 1).to_bytes()
-    )  # the next log's, then the cut
+    )  # the next log's key, then the cut
     go_on(unit)
     assert {key.epoch for key in kept_keys(beside)} >= {key.epoch for key in kept}
 
@@ -118,7 +118,7 @@ def test_a_rollover_cut_off_after_the_slot_was_taken_keeps_the_old_logs_keys(
 def test_a_rollover_cut_off_before_the_membership_is_ended_by_the_next_start(
     department: Department, unit: Joined
 ) -> None:
-    """Else a member's log belongs to no department: it shows plates, and no sync ever takes it."""
+    """Otherwise a member's log would belong to no department: it would show plates and never sync."""
     unit.add(1)
     converse(unit, department)
     policy = unit.ledger.store.policy

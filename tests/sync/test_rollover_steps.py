@@ -1,4 +1,4 @@
-"""When a log gives way to a new one, when it does not, and what the new one is told."""
+"""When a log rolls over, when it does not, and what the new one learns."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FIRST, *OTHERS = sorted(DOCUMENTS)
 
 
 class Card:
-    """A home with some files, and a slot. `error`: of its ledger; `succeeded`: what a new log was told."""
+    """A home with some files, and a slot. `error`: its ledger's; `succeeded`: what a new log learned."""
 
     def __init__(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, *, member: bool, chip: bool = True
@@ -98,7 +98,7 @@ def test_a_log_gives_way_where_its_card_failed_and_not_where_its_chip_did(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None, by_chip: bool | None,
     chip: bool, member: bool,
 ) -> None:  # fmt: skip
-    """by_chip: whether it gives way even where a chip anchors it; None: nowhere."""
+    """by_chip: whether it rolls over even if a chip anchors it; None: it never does."""
     card = Card(tmp_path, monkeypatch, member=member, chip=chip)
     card.holds("ledger.sqlite3")
     if error is None:
@@ -174,7 +174,7 @@ def test_the_log_that_was_set_aside_last_is_continued(tmp_path: Path) -> None:
         stores[-1].mkdir(parents=True)
 
         def newest() -> bool:
-            stores[-1].chmod(0o700)  # the clock of files may stand for some milliseconds
+            stores[-1].chmod(0o700)  # file times may be equal for some milliseconds
             return all(stores[-1].stat().st_ctime_ns > one.stat().st_ctime_ns for one in stores[:-1])
 
         until(newest)
@@ -192,7 +192,7 @@ def test_a_look_is_noted_before_any_log_was_closed_too(tmp_path: Path) -> None:
 def test_the_folder_of_a_look_lasts_with_each_folder_above_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A power cut took the entry of a folder that was only made."""
+    """A power cut removes the name of a folder that was made but not synced."""
     synced: list[Path] = []
     monkeypatch.setattr(files, "sync_dir", synced.append)
     looked_at(SyncFolder(tmp_path / "a" / "b"))
@@ -236,7 +236,7 @@ def test_a_new_log_learns_its_department_and_what_was_sent(
     monkeypatch.setattr(rollover, "LedgerOutbox", lambda _ledger, _inbox: outbox)
     folder = SyncFolder(tmp_path)
     folder.inbox.mkdir()
-    for name in OTHERS:  # the first never came
+    for name in OTHERS:  # the first was never made
         (folder.inbox / f"{name}.cbor").write_bytes(name.encode())
     ledger = cast(Ledger, SimpleNamespace(store=SimpleNamespace(adding=contextlib.nullcontext)))
     if not passes:
@@ -277,7 +277,7 @@ def unit(tmp_path: Path) -> Iterator[Unit]:
 def test_a_new_log_has_the_reason_and_the_old_one_a_lasting_place(
     unit: Unit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    between: list[Path] = []  # synced while the old log is set aside, and the new one has no name yet
+    between: list[Path] = []  # synced after the old log is set aside and before the new one has its name
     old = unit.folder.path / "old"
 
     def note(path: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_new_log_has_the_reason_and_the_old_one_a_lasting_place(
     unit.ledger = roll_over(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="x" * 501)
     assert unit.outbox.opened_because() == (None, "x" * 500)
     [store] = old.glob("*/store")
-    assert between == [store.parent, unit.home]  # its new name lasts before its old one goes
+    assert between == [store.parent, unit.home]  # its new name is durable before its old one is removed
     assert store.parent.stat().st_mode & 0o777 == files.PRIVATE_DIR
 
 
@@ -314,4 +314,4 @@ def test_a_new_log_that_could_not_learn_its_department_is_closed_again(
     monkeypatch.setattr(rollover, "_take_over", fail)
     with pytest.raises(RuntimeError, match="a full card"):
         roll_over(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="x")
-    unit.reopen()  # nothing holds it
+    unit.reopen()  # nothing keeps it open

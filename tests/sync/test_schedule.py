@@ -1,4 +1,4 @@
-"""When the uplink speaks: windows, interval, jitter, conditions, back-off."""
+"""When the uplink syncs: windows, interval, jitter, conditions, back-off."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_outside_its_windows_a_unit_waits_for_the_next() -> None:
 
 
 def test_a_window_opens_by_the_departments_time_of_day_where_it_has_said_it() -> None:
-    """A clock that is ten hours off would sync by day, on the line that the department keeps free."""
+    """With a clock ten hours off, it would sync by day, on a line that the department keeps free."""
     schedule, night = Schedule(windows=(NIGHT,)), NOON + 10 * 3600 * SECOND
     held = decide(schedule, Conditions(), Past(), now_us=night, day_us=NOON, alert=False)
     assert held == Wait(night + 10 * 3600 * SECOND, "outside the windows")

@@ -1,4 +1,4 @@
-"""What a department sends down by command: signed, versioned, and with the unit it was meant for alone."""
+"""What a department sends down by command is signed and versioned, and only its unit accepts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that a failing card does not give, or that root left shut: what is whole is delivered."""
+"""Files that a failing card does not return, or that root made unreadable: the rest is delivered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def image_of(ledger: Ledger, sequence: int, name: str) -> Path:
 
 
 def shut(monkeypatch: pytest.MonkeyPatch, path: Path, number: int) -> None:
-    """This file cannot be opened any more, nor what is in this folder."""
+    """Make a file, or everything in a folder, fail to open."""
     real = files.open_evidence
 
     def refuse(wanted: Path, *, follow: bool = False) -> BinaryIO:
@@ -41,7 +41,7 @@ def shut(monkeypatch: pytest.MonkeyPatch, path: Path, number: int) -> None:
 def test_an_image_that_the_card_does_not_give_holds_up_no_other_record(
     unit: Joined, department: Department, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """Else each sync ended at it, and nothing that the unit read after it ever arrived."""
+    """Otherwise each sync would end there, and no later read would ever arrive."""
     first, second, third = unit.add(3)
     path = image_of(unit.ledger, second, "overview")
     shut(monkeypatch, path, number)
@@ -53,10 +53,10 @@ def test_an_image_that_the_card_does_not_give_holds_up_no_other_record(
     assert [received.covers(one, one) for one in (first, second, third)] == [True, False, True]
     assert converse(unit, department).bad == (number == errno.EIO)
     if number == errno.EACCES:
-        monkeypatch.undo()  # repaired in time: it is asked for again, and whole
+        monkeypatch.undo()  # repaired in time: requested again, and intact
     assert converse(unit, department).bad == (number == errno.EIO)
     assert unit.ledger.status().unreceived == (number == errno.EIO)
-    assert ("bad-record" in incident_kinds(department)) == (number == errno.EIO)  # given up, and said
+    assert ("bad-record" in incident_kinds(department)) == (number == errno.EIO)  # given up and reported
     assert converse(unit, department).bad == 0
 
 
@@ -64,7 +64,7 @@ def test_an_image_that_the_card_does_not_give_holds_up_no_other_record(
 def test_what_root_left_shut_is_whole_at_the_department_whenever_it_is_repaired(
     unit: Joined, department: Department, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """It counted like a card that fails: after three syncs it was given up, repaired or not."""
+    """Once, it counted as a failing card and was given up after three syncs, repaired or not."""
     numbers = unit.add(3)
     with monkeypatch.context() as refusing:
         shut(refusing, image_of(unit.ledger, numbers[0], "overview").parent, number)
@@ -72,7 +72,7 @@ def test_what_root_left_shut_is_whole_at_the_department_whenever_it_is_repaired(
             bad = [converse(unit, department).bad for _ in range(5)]
         (later,) = unit.add(1) if number == errno.EPERM else (numbers[0],)
     assert bad[1:] == [0] * 4
-    assert sum(one["event"] == "image_shut" for one in said) == 5  # one a conversation
+    assert sum(one["event"] == "image_shut" for one in said) == 5  # one per conversation
     assert unit.ledger.status().unreceived == len({*numbers, later})
     assert converse(unit, department).bad == 0
     received = unit.ledger.store.book.received
@@ -83,7 +83,7 @@ def test_what_root_left_shut_is_whole_at_the_department_whenever_it_is_repaired(
 def test_a_closed_log_waits_for_an_image_that_root_left_shut(
     unit: Joined, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What goes as gone is given up there, repaired or not."""
+    """What is sent as missing is given up there, repaired or not."""
     (only,) = unit.add(1)
     name = image_of(unit.ledger, only, "patch").relative_to(unit.home)
     folder = unit.close_log()

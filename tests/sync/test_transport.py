@@ -1,4 +1,4 @@
-"""What a unit hears of a line that TLS ends: a clock that is far off shows there first."""
+"""What a unit reports when TLS fails: a clock that is far off shows there first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sync.transport import HttpsLink, demand_address, server_context
 
 
 def certificate(folder: Path, days: int) -> Path:
-    """Key and certificate of localhost, in one file, valid for ten days from so many days on."""
+    """A key and certificate for localhost in one file, valid for ten days from this many days on."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name.from_rfc4514_string("CN=localhost")
     begins = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     made = (
@@ -126,7 +126,7 @@ def test_a_sign_on_page_of_the_network_is_not_taken_for_a_clock_or_a_revoked_cer
 )  # fmt: skip
 @pytest.mark.parametrize("joining", [True, False])
 def test_what_is_no_address_of_a_server_is_named_with_its_form(address: str, joining: bool) -> None:
-    """Some ended a conversation, or an enrollment, by an error that named neither."""
+    """Some once ended a conversation or an enrollment with an error that named neither."""
     code = EnrollmentCode.new(bytes(32), address)
     key = ed25519.Ed25519PrivateKey.generate().public_key()
     link = HttpsLink(address, ssl.create_default_context(), key)

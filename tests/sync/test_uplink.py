@@ -1,4 +1,4 @@
-"""A unit and a real department server over real TLS: what arrives, what is answered, what may go."""
+"""A unit and a real server over real TLS: what arrives, what is answered, what may be purged."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_second_conversation_sends_only_what_is_new(server: DepartmentProcess,
     assert again.outcome == "done"
     assert again.progress.leaves == 0
     assert again.progress.elements == 0
-    assert enrolled.outbox.size() <= before + 1  # the receipt is not receipted for ever
+    assert enrolled.outbox.size() <= before + 1  # receipts do not cause receipts forever
 
 
 def test_reads_of_before_the_enrollment_arrive_too(
@@ -89,7 +89,7 @@ def test_the_same_unit_may_repeat_an_enrollment_that_was_cut_off(
 def test_a_unit_of_another_department_is_not_taken_over(
     server: DepartmentProcess, enrolled: Unit, units: Callable[[str], Unit], tmp_path: Path
 ) -> None:
-    """Its reads are sealed to its own department, which would never get them; the code stays good."""
+    """Its reads are sealed to its own department, which would never get them. The code stays valid."""
     enrolled.add(1)
     theirs = bare_home(tmp_path / "theirs", request_seconds=5)
     member = enrolled.folder.member()
@@ -111,7 +111,7 @@ def test_a_unit_of_another_department_is_not_taken_over(
     assert enrolled.outbox.size() == size
     units("other").enroll(code)
     kept = dataclasses.replace(foreign, department_key=member.department_key)
-    enrolled.folder.save_member(kept)  # one key of ours: the same department, which replaced the others
+    enrolled.folder.save_member(kept)  # one matching key: the same department, which replaced the others
     enrolled.enroll(issue_code(server.home, "again"))
     assert enrolled.attempt().outcome == "done"
 
@@ -140,7 +140,7 @@ def test_a_revoked_unit_is_refused(server: DepartmentProcess, enrolled: Unit) ->
 def test_no_code_from_before_its_revocation_takes_a_unit_in_again(
     server: DepartmentProcess, units: Callable[[str], Unit], used: bool
 ) -> None:
-    """Stolen within the day on which it joined: the code is in the shell's history or on a note."""
+    """The unit is stolen on the day on which it joined; its code is in the shell's history or on a note."""
     name = f"car 9 {used}"
     code, spare, unit = issue_code(server.home, name), issue_code(server.home, name), units(name)
     unit.enroll(code)
@@ -158,7 +158,7 @@ def test_no_code_from_before_its_revocation_takes_a_unit_in_again(
 def test_a_revoked_unit_takes_the_name_of_another_revoked_one(
     server: DepartmentProcess, units: Callable[[str], Unit]
 ) -> None:
-    """Two units out of service; the first comes back under the name of the second."""
+    """Two units are out of service; the first comes back with the name of the second."""
     first = units("first")
     for name, unit in (("car 21", first), ("car 22", units("second"))):
         unit.enroll(issue_code(server.home, name))
@@ -173,7 +173,7 @@ def test_a_revoked_unit_takes_the_name_of_another_revoked_one(
 def test_a_code_that_outlived_a_revocation_does_not_undo_it(
     server: DepartmentProcess, units: Callable[[str], Unit]
 ) -> None:
-    """As left by an older version, which ended no codes."""
+    """An older version left it, which ended no codes."""
     code, unit = issue_code(server.home, "car-9"), units("car-9")
     unit.enroll(code)
     department = Department(server.home)
@@ -241,7 +241,7 @@ def test_a_conversation_ends_where_the_schedule_would_begin_none_unless_a_person
         made.append(attempt)
         stop.set()
 
-    networks = iter(["depot"])  # and another from then on
+    networks = iter(["depot"])  # and then another network
     schedule = Schedule(metered_bytes_per_day=1_500_000) if ends == "quota" else Schedule(networks=("depot",))
     Runner(
         unit.outbox,
@@ -258,20 +258,20 @@ def test_a_conversation_ends_where_the_schedule_would_begin_none_unless_a_person
 def test_a_pause_stays_one_when_what_made_it_is_over_before_the_end(
     server: DepartmentProcess, enrolled: Unit
 ) -> None:
-    """A supply that did not answer once: what was left out then is not sent, and not called done."""
+    """The power supply once did not answer: what was left out then is not sent and not reported as done."""
     enrolled.add(2)
     answers, runner = iter([False]), enrolled.runner()
     made = runner.attempt(may_continue=lambda: next(answers, True))
     assert (made.outcome, made.progress.leaves) == ("paused", 0)
     assert not made.progress.done
     again = decide(Schedule(), Conditions(), runner._past(), now_us=now_us(), alert=False)
-    assert again == Go()  # and not after the whole interval
+    assert again == Go()  # at once, not after the whole interval
 
 
 def test_only_what_is_sent_while_the_network_is_metered_counts_towards_its_quota(
     server: DepartmentProcess, enrolled: Unit
 ) -> None:
-    """A vehicle syncs in the depot and drives out before the end."""
+    """For example, a vehicle starts to sync in the depot and drives out before the end."""
     reads, stop, made = enrolled.add(8, size=200_000), threading.Event(), list[Attempt]()
 
     def ended(attempt: Attempt) -> None:
@@ -306,7 +306,7 @@ def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
 def test_the_certificate_ends_by_the_departments_time_whatever_the_units_clock_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off_us: int
 ) -> None:
-    """A clock behind would let it end, and the unit be cut off; one ahead would renew it with every sync."""
+    """A clock behind would let it expire and cut the unit off; one ahead would renew it with every sync."""
     with running(bare_home(tmp_path / "department")) as process:  # its certificates last 90 days
         unit = Unit(tmp_path / "unit")
         unit.enroll(issue_code(process.home, "off"))
@@ -315,7 +315,7 @@ def test_the_certificate_ends_by_the_departments_time_whatever_the_units_clock_s
         first = unit.folder.certificate.read_bytes()
         assert runner.attempt().outcome == "done"
         assert unit.folder.certificate.read_bytes() == first
-        told_us = now_us() + 70 * DAY_US  # by the department's word 20 days are left
+        told_us = now_us() + 70 * DAY_US  # by the department's time, 20 days are left
         unit.ledger.store.time.hear(told_us, ClockState.DISCIPLINED, DEPARTMENT)
         unit.add(1)
         monkeypatch.setattr(clock_trust, "boot_id", lambda: "another start of the machine")
@@ -340,8 +340,9 @@ def test_a_unit_with_an_old_word_and_a_right_clock_says_that_its_certificate_end
 def test_a_clock_that_nothing_holds_yet_lets_no_ended_certificate_have_the_secret(
     server: DepartmentProcess, tmp_path: Path
 ) -> None:
-    """The key of such a certificate may be stolen. A clock that is ahead refuses a good one, until it is set,
-    though the log keeps the time that it was born with."""
+    """The key of such a certificate may be stolen. A clock that is ahead refuses a valid one until it is
+    set, even though the log keeps its first time.
+    """
     clock, code = SteppedTime(now_us() + 1000 * DAY_US), issue_code(server.home, "new unit")
     clock.lose()
     unit = Unit(tmp_path / "unit", time_source=clock)

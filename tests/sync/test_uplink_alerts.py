@@ -1,4 +1,4 @@
-"""Alerts and hits in a conversation: what goes ahead of the backlog, in which order, and nothing twice."""
+"""Alerts and hits in a conversation: what precedes the backlog, in which order, and nothing twice."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def test_an_alert_brings_its_key_although_it_was_sent_before_and_a_parcel_still_
     assert made._sent_keys == {1}
     made._sent_keys.clear()
     made._send_alert(1, log.rows[1])
-    assert made._sent_keys == set()  # the next parcel brings it: an alert is not in the order of the log
+    assert made._sent_keys == set()  # the next parcel has it, since an alert is sent out of order
 
 
 def test_an_alert_raised_while_leaves_are_sent_goes_before_the_next_of_them() -> None:
-    """The hit just before it was sent ahead already."""
+    """The hit just before it was already sent ahead."""
     log, office = Log(rows=[a_leaf(0, "incident", KeyClass.AUDIT)] * 1999).reads(1), Office()
     log.hits = [1999]
 
@@ -103,7 +103,7 @@ def test_an_alert_raised_on_the_way_is_announced_once_and_a_hit_waits(at: str) -
 
 
 def test_a_joining_that_cannot_be_stored_keeps_no_alert_and_is_sent_once() -> None:
-    """The department judges by the unit's clock until it has that record; the next conversation brings it."""
+    """The department uses the unit's clock until it has that record, which the next conversation sends."""
     log, office = hit_log(6, [2, 4], []), Office(size=6)
     log.joined = 0
 

@@ -1,4 +1,4 @@
-"""Receipts and documents in a conversation: what is asked for, taken and refused."""
+"""Receipts and documents in a conversation: what is requested, accepted and refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sync.errors import LinkError, NotStoredError, RefusedByDepartmentError
     ("ranges", "without", "taken"),
     [
         (((2, 3), (5, 7)), None, True), ((), None, False),
-        (((2, 3), (5, 7)), (2, 8), False),  # no read is in it
+        (((2, 3), (5, 7)), (2, 8), False),  # contains no read
         (((2, 3), (5, 7)), (2, 1 << 62), False),  # nothing to ask for
     ],
 )  # fmt: skip
@@ -49,7 +49,7 @@ def test_a_document_is_fetched_where_it_is_newer_and_of_use(
 
 @pytest.mark.parametrize("what", ["alert", "parcel"])
 def test_a_department_that_cannot_store_gives_documents_and_receipts_all_the_same(what: str) -> None:
-    """New day keys may be among them, which end it."""
+    """They may include new day keys, which solve the problem."""
 
     def no(_asked: object) -> messages.Message:
         raise NotStoredError("no")
@@ -59,7 +59,7 @@ def test_a_department_that_cannot_store_gives_documents_and_receipts_all_the_sam
     with pytest.raises(NotStoredError):
         talk(log, office)
     assert log.done[-2:] == [("receipt", ((0, 1),)), ("document", "policy", b"a document")]
-    assert office.sent("leaves")  # an alert whose key is lost there does not keep the log
+    assert office.sent("leaves")  # an alert whose key is lost there does not stop the log
 
 
 def test_a_document_without_a_word_is_one() -> None:

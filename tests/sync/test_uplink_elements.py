@@ -1,4 +1,4 @@
-"""The content of records in a conversation: what goes, in which parcels and pieces, with which keys."""
+"""The content of records in a conversation: what is sent, in which parcels and pieces, with which keys."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_what_is_more_than_a_bad_line_bears_goes_in_pieces(
 
 
 def test_a_piece_waits_for_the_parcel_before_it() -> None:
-    """The parcel's answer lets the piece be twice as long."""
+    """The parcel's answer allows the piece to be twice as long."""
     log, office = Log().reads(1).reads(1, size=40 * KB), Office(size=2)
     talk(log, office, ParcelSize(8 * KB))
     assert office.records() == [[0]]
@@ -135,7 +135,7 @@ def test_a_parcel_brings_each_key_that_it_needs_once(
 def test_a_key_that_was_answered_for_is_not_brought_again() -> None:
     log, office = Log().reads(4, size=MB), Office(size=4)
     talk(log, office)
-    assert [len(one.keys) for one in office.sent("parcel")] == [1, 1, 0]  # the second was filled before
+    assert [len(one.keys) for one in office.sent("parcel")] == [1, 1, 0]  # the second was filled earlier
 
 
 def test_content_that_is_no_more_is_named_without_its_bytes() -> None:

@@ -1,4 +1,4 @@
-"""Each step of a conversation, over a log and a department in memory: its order, hello and leaves."""
+"""The steps of a conversation, with a log and a department in memory: order, hello and leaves."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_before_it_begins_nothing_is_done() -> None:
 def test_alerts_alone_leave_everything_else_for_later() -> None:
     log, office = Log(hits=[0]).reads(1), Office()
     progress = talk(log, office, alerts_only=True)
-    assert office.names() == ["challenge", "hello", "alert"]  # the hit too, however small the backlog
+    assert office.names() == ["challenge", "hello", "alert"]  # the hit too, even with a small backlog
     assert (progress.alerts, progress.done) == (1, False)
 
 
