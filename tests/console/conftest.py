@@ -1,4 +1,4 @@
-"""A console on a loopback cable, an administrator who signs grants, and hands that type."""
+"""A console on a loopback cable, an administrator who signs grants, and a person who types."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ NOW_US = 1_777_777_777_000_000
 
 
 class Running:
-    """CLOCK_BOOTTIME that the test moves."""
+    """CLOCK_BOOTTIME, moved by a test."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -34,7 +34,7 @@ class Running:
 
 @dataclass
 class Office:
-    """The administrator's desk: the command key, and grants for one holder."""
+    """The administrator's office: the command key, and grants for one holder."""
 
     command_key: ed25519.Ed25519PrivateKey = field(default_factory=ed25519.Ed25519PrivateKey.generate)
     holder: PrivateKey = field(default_factory=ed25519.Ed25519PrivateKey.generate)
@@ -66,7 +66,7 @@ class Bench:
     thread: threading.Thread
 
     def enter(self, **changes: object) -> None:
-        """Log in with a good grant."""
+        """Log in with a valid grant."""
         self.hands.log_in(self.office.bundle(**changes), self.office.holder)
         self.hands.wait_for("unit-7 t.okafor> ")
 

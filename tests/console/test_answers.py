@@ -1,4 +1,4 @@
-"""What the console answers if a command asks for too much, for one name, or for a reset too early."""
+"""The console's answers to commands that ask for too much, for one name, or for a reset too early."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The cable pulled, or noisy, in the middle of everything: the session ends, the log closes."""
+"""The cable is pulled, or noisy, at any moment: the session ends and its log closes."""
 
 import random
 import threading
@@ -25,7 +25,7 @@ TYPED = {
 
 
 class FrayedPort:
-    """A line that goes when the console writes for the last time that it may."""
+    """A line that is cut after a given number of the console's writes."""
 
     def __init__(self, port: LoopbackPort) -> None:
         self._port = port
@@ -59,14 +59,14 @@ def test_a_cable_pulled_in_a_command_ends_it_and_closes_its_record(
     bench.enter()
     frayed.writes_left = after_writes
     bench.hands.type(TYPED[command])
-    bench.thread.join(timeout=0.2)  # a command of few lines is through before its last write
+    bench.thread.join(timeout=0.2)  # a command with few lines ends before its last write
     bench.hands.pull()
     bench.over()
     phases = [(record.phase, record.line) for record in bench.log.records]
     begun = [line for phase, line in phases if phase == "begin" and line != "login"]
     ended = [line for phase, line in phases if phase == "end" and line != "session"]
     if command == "factory-reset" and bench.unit.done == ["keys destroyed", "home cleared"]:
-        assert begun == [TYPED[command]]  # nothing is left that could hold the record of its end
+        assert begun == [TYPED[command]]  # nothing is left to write the record of its end
         return
     assert begun == ended
     assert phases[-1] == ("end", "session")

@@ -1,4 +1,4 @@
-"""`reader console` as a program: over SSH one visit and its end; on a port one visit after the other."""
+"""`reader console` as a program: over SSH a single visit; on a port one visit after another."""
 
 import signal
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_between_two_visits_a_port_leaves_the_home_to_the_reader(home: Path) -> 
             hands.wait_for("press return")
             with open_ledger(home):
                 hands.type("")
-                hands.wait_for("starting or stopping")  # a home held without a console
+                hands.wait_for("starting or stopping")  # a home in use without a console
             hands.wait_for("press return")
             hands.type("")
             hands.wait_for("reader-1> ")
@@ -71,7 +71,7 @@ def test_a_person_at_the_port_learns_why_a_unit_is_not_served(
         assert said in " ".join(shown.split())
         path.write_bytes(before)
         hands.type("")
-        hands.wait_for("reader-1> ")  # the same program, once it is mended
+        hands.wait_for("reader-1> ")  # the same program, once the home is repaired
         assert program.poll() is None
 
 
@@ -130,7 +130,7 @@ def test_a_port_that_waits_ends_when_it_is_asked_to(home: Path) -> None:
 def test_a_port_whose_log_did_not_close_ends_when_it_is_asked_to_all_the_same(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk at the end of a visit began the next one, whatever the supervisor said."""
+    """Once, a full disk at the end of a visit started another one, although the supervisor asked to end."""
     near, far = loopback_pair("unit", "laptop")
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     ending = console._Ending()

@@ -1,4 +1,4 @@
-"""A factory reset that a power cut ended: done to its end by the next start, or as if it had never begun."""
+"""After a power cut during a factory reset, the next start completes it, or it never began."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MEMBER = Member(
 def test_a_reset_that_a_power_cut_ended_is_done_to_its_end_by_the_next_start(
     tmp_path: Path, chip: bool, enrolled: bool, gone: tuple[str, ...]
 ) -> None:
-    """Else a unit of a department continues as one in a new log, and one with a chip never starts again."""
+    """Otherwise a department's unit would continue in a new log, and one with a chip would never start."""
     home, uri = tmp_path / "home", f"loopback:{tmp_path}/chip" if chip else "file:slot"
     prepare_home(home, slot_uri=uri)
     if enrolled:
@@ -48,9 +48,9 @@ def test_a_reset_that_a_power_cut_ended_is_done_to_its_end_by_the_next_start(
     with open_ledger(home) as ledger:
         factory_reset.begin(home, uri, None)
         factory_reset.destroy_keys(ledger.store)
-        ledger.closed = True  # cut off: nothing is anchored
+        ledger.closed = True  # the cut: nothing is anchored
         ledger.store.close()
-    for name in gone:  # what was cleared by then
+    for name in gone:  # what had been cleared by then
         path = home / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     take_home(home)
@@ -88,7 +88,7 @@ def test_a_reset_that_was_cut_off_before_the_keys_went_has_destroyed_nothing(
 def test_a_new_unit_that_a_power_cut_ended_after_a_reset_is_made_by_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chip: bool, room: ModuleType, step: str
 ) -> None:
-    """In the slot of the unit before it: nobody is there to type `reader init`."""
+    """In the previous unit's slot, for no one is there to type `reader init`."""
     home, uri = tmp_path / "home", f"loopback:{tmp_path}/chip" if chip else "file:slot"
     line = _Line(monkeypatch, answers=True)
     message = cut_off(home, uri)
@@ -120,7 +120,7 @@ def test_another_units_log_beside_the_mark_of_a_reset_stays(tmp_path: Path) -> N
 
 
 def cut_off(home: Path, uri: str, *, keys_gone: bool = True) -> bytes:
-    """A member's reset that was cut off; what it would have sent."""
+    """Cut off a member's reset. Returns what it would have sent."""
     prepare_home(home, slot_uri=uri)
     folder = folder_with_chip(home, uri)
     folder.make()
@@ -138,7 +138,7 @@ def cut_off(home: Path, uri: str, *, keys_gone: bool = True) -> bytes:
 
 
 class _Line:
-    """The department's door: takes what is sent with a TLS key, or does not answer."""
+    """The department's door, which accepts what is sent with a TLS key, or does not answer."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, answers: bool) -> None:
         self.sent: list[bytes] = []
@@ -183,7 +183,7 @@ def test_the_receipt_of_a_reset_that_was_cut_off_is_sent_or_kept_by_the_next_sta
 def test_a_receipt_that_a_full_disk_does_not_take_is_kept_once_the_home_is_clear(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The start that ends a reset has nobody to print it for."""
+    """A start that completes a reset has no one to print it for."""
     message, real = cut_off(tmp_path, "file:slot"), destruction.keep
     _Line(monkeypatch, answers=False)
 

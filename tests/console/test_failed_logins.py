@@ -15,7 +15,7 @@ MINUTE_S = 60.0
 
 
 class RunningTime:
-    """Seconds since the machine started, as a test sets them."""
+    """Seconds since the machine started, set by a test."""
 
     def __init__(self, at_s: float) -> None:
         self.at_s = at_s
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def fail(failures: FailedLogins, running: RunningTime, *after_s: float) -> list[bool]:
-    """One failure after each wait; whether each of them locked."""
+    """Fail once after each wait. Returns whether each failure locked."""
     locked: list[bool] = []
     for wait_s in after_s:
         running.at_s += wait_s

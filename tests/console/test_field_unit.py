@@ -1,4 +1,4 @@
-"""The real unit behind the console: ledger on disk, signed revocations, keys that go first."""
+"""The real unit behind the console: a ledger on disk, signed revocations, keys destroyed first."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +32,7 @@ from sync.membership import SyncFolder
 
 
 def trained_300_days_ago(home: Home) -> None:
-    """The roster has t.okafor alone, whose training ends in 65 days."""
+    """The roster has only t.okafor, whose training ends in 65 days."""
     okafor = RosterPerson(
         user="t.okafor", roles=("ccat",), organisation="d", ssh_keys=(), password=None,
         trained_us=NOW_US - 300 * DAY_US, topics=(), trainer="super", revoked=False,
@@ -62,7 +62,7 @@ def test_a_new_home_is_empty_and_one_with_a_read_is_not(home: Home) -> None:
 def test_the_roster_ends_grants_with_training_and_removal_and_asks_no_training_of_a_vendor(
     home: Home,
 ) -> None:
-    """463.9 trains no vendor: its access ends with the grant, or by removal. The policy says how long."""
+    """463.9 requires no training of vendors: their access ends with the grant or by removal."""
     home.enroll()
     day_us = 86_400_000_000
     trained = home.unit.time_us()[0] - home.ledger.store.policy.training_days * day_us
@@ -96,7 +96,7 @@ def test_the_signed_list_of_revoked_grants_counts(home: Home) -> None:
 
 
 def test_a_list_of_revoked_grants_that_was_set_back_or_deleted_lets_no_one_in(home: Home) -> None:
-    """The log says which version came; the file beside it can be exchanged by anyone who has the card."""
+    """The log has the version that came; a person with the card can replace the file beside it."""
     folder = home.enroll()
     kept = folder.inbox / "revocations.cbor"
     older, newer = (revocations(COMMAND, names, version=at) for at, names in ((1, []), (2, ["v.ito"])))
@@ -122,7 +122,7 @@ def test_a_list_of_revoked_grants_that_was_set_back_or_deleted_lets_no_one_in(ho
     kept.unlink()
     with pytest.raises(UnitRefusedError, match="is missing: sync now"):
         home.unit.revoked()
-    kept.write_bytes(revocations(COMMAND, ["v.ito", "t.okafor"], version=3))  # written, and the power went
+    kept.write_bytes(revocations(COMMAND, ["v.ito", "t.okafor"], version=3))  # written, then a power cut
     assert home.unit.revoked() >= {"v.ito", "t.okafor"}
 
 
@@ -203,7 +203,7 @@ def test_a_factory_reset_destroys_the_key_before_anything_else(home: Home, tmp_p
 
 
 def test_a_reset_without_a_network_keeps_and_prints_its_signed_receipt(home: Home) -> None:
-    """It names what was never delivered, and the grant; nothing of a read."""
+    """It names what was never delivered, and the grant, but nothing of a read."""
     home.enroll()
     for _ in range(3):
         home.ledger.append_read(a_read(), patch=b"", overview=b"")
@@ -211,7 +211,7 @@ def test_a_reset_without_a_network_keeps_and_prints_its_signed_receipt(home: Hom
     lines = list(home.unit.factory_reset(home.unit.reset_obstacles(), grant_id="g-463"))
     [kept] = (home.path / "destroyed").iterdir()
     assert {path.name for path in home.path.iterdir()} == {"destroyed", "reset-begun"}
-    assert (home.path / "reset-begun").read_text() == "file:slot"  # the receipt is not told twice
+    assert (home.path / "reset-begun").read_text() == "file:slot"  # the receipt is not sent twice
     assert kept.stat().st_mode & 0o777 == 0o600
     message = of_text("\n".join(lines).encode())
     assert message == kept.read_bytes()
@@ -238,9 +238,7 @@ def test_an_older_copy_of_the_card_opens_nothing_after_a_reset(tmp_path: Path) -
     with pytest.raises(SlotError, match="is empty"):
         open_ledger(tmp_path / "copy")
     home.ledger.store.close()
-    assert prepare_home(
-        card, slot_uri=f"loopback:{chip}"
-    )  # the same chip serves the unit that comes after it
+    assert prepare_home(card, slot_uri=f"loopback:{chip}")  # the next unit uses the same chip
     open_ledger(card).close()
 
 
@@ -266,7 +264,7 @@ def test_a_camera_setting_is_one_line_of_the_configuration(home: Home, name: str
 @pytest.mark.parametrize(
     ("name", "one", "other"),
     [
-        ("exposure_us", "0900", "900"),  # TOML takes no leading zeros
+        ("exposure_us", "0900", "900"),  # TOML allows no leading zeros
         ("gain_max", "009", "9"),
         ("fps", "009", "9"),
         ("focus_dioptres", "009", "0.9"),
@@ -294,7 +292,7 @@ def test_a_camera_is_turned_by_half_a_turn_or_not_at_all(home: Home) -> None:
 def test_a_bundle_is_looked_for_on_a_medium_and_nowhere_else(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a person with a grant finds out which files there are, as hot lists by their names."""
+    """Otherwise a person with a grant could find out which files exist, such as hot lists by name."""
     medium = tmp_path / "media"
     monkeypatch.setattr(field_unit, "MEDIA", (medium, home.path))  # the home may be on one
     (medium / "folder").mkdir(parents=True)
@@ -356,7 +354,7 @@ def test_the_clock_is_never_set_below_the_newest_signed_time(home: Home) -> None
 def test_a_clock_that_knows_no_time_is_set_back_and_ends_no_persons_training(
     home: Home, ahead_us: int
 ) -> None:
-    """A battery clock that starts in the wrong year: else no grant holds there, and no one sets it right."""
+    """If a battery clock starts in a wrong year, no grant would be valid, and no one could set it."""
     home.enroll()
     trained_300_days_ago(home)
     now_us, _ = home.unit.time_us()
@@ -376,7 +374,7 @@ def test_a_clock_that_knows_no_time_is_set_back_and_ends_no_persons_training(
 def test_a_unit_born_ahead_counts_grants_and_trainings_by_the_departments_word(
     tmp_path: Path, state: TimeState
 ) -> None:
-    """A battery clock a year ahead calls itself holdover: its log says what the department said."""
+    """A battery clock a year ahead claims holdover, but its log has the department's time."""
     home = Home(tmp_path, born_us=NOW_US + 400 * DAY_US)
     home.enroll()
     trained_300_days_ago(home)
@@ -385,7 +383,7 @@ def test_a_unit_born_ahead_counts_grants_and_trainings_by_the_departments_word(
     home.ledger.store.time.hear(NOW_US, ClockState.DISCIPLINED, DEPARTMENT)
     us, error_us = home.unit.time_us()
     assert 0 <= us - NOW_US < MINUTE_US
-    assert state is TimeState.UNKNOWN or error_us >= DAY_US  # then a grant's own length counts
+    assert state is TimeState.UNKNOWN or error_us >= DAY_US  # then the length of a grant counts
     assert "t.okafor" not in home.unit.revoked()
     with pytest.raises(UnitRefusedError, match="later signed time"):
         home.unit.set_time(NOW_US - HOUR_US)
@@ -409,7 +407,7 @@ def test_a_clock_that_was_set_by_hand_is_not_set_back_by_hand(home: Home) -> Non
 
 @pytest.mark.parametrize("days", [80 * 365, 400, -400])
 def test_a_log_that_a_wrong_clock_opened_is_as_old_as_the_department_says(tmp_path: Path, days: int) -> None:
-    """A grant of today was refused until 2106, and one of the log before destroyed this one's reads."""
+    """Once, today's grants were refused until 2106, and a previous log's grant destroyed this log's reads."""
     home = Home(tmp_path, born_us=NOW_US + days * DAY_US)
     with home.ledger.store.lock:
         time = home.ledger.store.time

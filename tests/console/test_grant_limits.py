@@ -1,4 +1,4 @@
-"""What a grant may hold: nothing beyond its limits is signed, and nothing beyond them is believed."""
+"""The limits of a grant: nothing beyond them is signed or accepted."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -178,7 +178,7 @@ def test_a_grant_file_with_impossible_times_is_shown_all_the_same(
 def test_a_challenge_is_answered_with_the_grants_own_key_alone(
     office: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], own: bool
 ) -> None:
-    """Another's counts as a failed login at the console, and five of them lock everybody out."""
+    """Another key's answer counts as a failed login, and five of them lock all people out."""
     file, key = tmp_path / "wo.grant", tmp_path / "key"
     file.write_bytes(office.bundle().to_bytes())
     private = office.holder if own else ed25519.Ed25519PrivateKey.generate()
@@ -334,7 +334,7 @@ TO_US = NOW_US + 2 * HOUR_US
         (NOW_US - 1, 0, NOW_US - 1, "begins at"),
         (NOW_US - 9, 9, NOW_US - 9, None),
         (NOW_US - 9, 8, NOW_US - 9, "begins at"),
-        (NOW_US - 9, 0, NOW_US, None),  # it was issued since, whatever the clock says
+        (NOW_US - 9, 0, NOW_US, None),  # issued since then, whatever the clock says
         (TO_US, 0, NOW_US, None),
         (TO_US + 1, 0, NOW_US, "has ended .ask the administrator"),
         (TO_US, 1, NOW_US, "may have ended: this clock"),
@@ -431,7 +431,7 @@ def test_the_refusal_of_another_unit_names_the_first_five_of_a_grant(office: Any
 
 
 def test_a_grant_that_names_no_log_has_the_bytes_that_it_always_had(office: Any) -> None:
-    """So its digest, in the log of the department and of the unit, stays what it was."""
+    """So its digest in the department's and the unit's log stays the same."""
     grant = office.grant()
     assert b"destroy_log" not in to_bytes(grant)
     assert from_bytes(Grant, to_bytes(grant)) == grant

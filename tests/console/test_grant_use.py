@@ -1,4 +1,4 @@
-"""A grant's length on a unit without a clock: no power cut lengthens it, an orderly end costs nothing."""
+"""A grant's length on a unit without a clock: power cuts do not lengthen it, a clean end costs nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAME = "ab" * 16
 def test_what_is_counted_is_never_less_than_what_was_used(
     tmp_path_factory: pytest.TempPathFactory, visits: list[tuple[int, bool]]
 ) -> None:
-    """Sessions of so many steps of 5 s each, that end in order or by pulling the power."""
+    """Each session has this many steps of 5 s, and ends cleanly or by a power cut."""
     path = tmp_path_factory.mktemp("use") / "grants"
     used_s, cuts = 0.0, 0
     for steps, orderly in visits:
@@ -64,7 +64,7 @@ def test_a_grant_whose_file_is_gone_was_used_as_long_as_the_log_says(tmp_path: P
             session = SessionLog(ledger, lambda: time.now().us, who, KeptOutput())
             session.opened("repair")
             time.run(minutes * MINUTE_US)
-            session.end(session.begin("status", live=False), "done")  # and the power is cut
+            session.end(session.begin("status", live=False), "done")  # then the power is cut
         use = grant_use(tmp_path, ledger)
         assert use.used_s(grant.grant_id) == 60 * 60
         use.charge(grant.grant_id, 5.0, at_end=True)

@@ -1,4 +1,4 @@
-"""Every kind of bad grant against every command and role: nothing is let in, each refusal is in the log."""
+"""Every kind of bad grant with every command and role: none is admitted, and each refusal is logged."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -60,7 +60,7 @@ def stolen_without_key(office: Any, **grant: Any) -> tuple[Bundle, Any]:
 
 
 def altered(office: Any, **grant: Any) -> tuple[Bundle, Any]:
-    """Another purpose than was signed, the old signature."""
+    """Another purpose than the signed one, with the old signature."""
     small = office.bundle(**grant | {"purpose": "a look"}).grant
     large = office.bundle(**grant).grant
     return Bundle(grant=large[:-64] + small[-64:], delegation=None), office.holder
@@ -74,7 +74,7 @@ def signed_for_another_use(office: Any, **grant: Any) -> tuple[Bundle, Any]:
 
 
 def officer(office: Any, **grant: Any) -> tuple[Bundle, Any]:
-    """A role that no console knows, signed all the same."""
+    """A signed grant with a role that no console knows."""
     payload = to_bytes(office.grant(**grant)).replace(b"\x64roletechnician"[1:], b"roletechnician")
     payload = payload.replace(b"\x6atechnician", b"\x6aanalyst\x20\x20\x20").replace(
         b"\x66vendor", b"\x66sworn1"
@@ -189,7 +189,7 @@ def test_an_answer_to_an_old_challenge_comes_too_late(make_bench: Callable[..., 
 
 
 def unsure(now_us: int, error_us: int) -> BenchUnit:
-    """A unit whose clock shows this, give or take that."""
+    """A unit whose clock shows this time, with this error."""
     unit = BenchUnit()
     unit.clock = type(unit.clock)(now_us, error_us=error_us)
     return unit
@@ -201,7 +201,7 @@ def test_an_uncertain_clock_never_lengthens_a_grant(make_bench: Callable[..., Be
     bench.hands.log_in(bench.office.bundle(to_us=NOW_US + HOUR_US), bench.office.holder)
     shown = bench.hands.wait_for("unit-7> ")
     assert "may have ended" in shown
-    assert "certain to within 6.0 h" in shown  # anyone who holds a good grant sees why, and what helps
+    assert "certain to within 6.0 h" in shown  # a holder of a valid grant sees why, and the cure
     assert "GPS or network time" in shown
 
 
@@ -209,7 +209,7 @@ def test_an_uncertain_clock_never_lengthens_a_grant(make_bench: Callable[..., Be
 def test_a_short_grant_works_where_the_clock_knows_nothing(
     make_bench: Callable[..., Bench], behind_us: int
 ) -> None:
-    """The broken modem is why the technician came: no network, no satellites, no battery."""
+    """The technician comes because of a broken modem: no network, no satellites, no battery."""
     bench = make_bench(unsure(NOW_US - behind_us, DAY_US))
     bench.hands.wait_for("unit-7> ")
     short = {"issued_us": NOW_US - HOUR_US, "from_us": NOW_US - HOUR_US, "to_us": NOW_US + 3 * HOUR_US}
@@ -225,7 +225,7 @@ def test_the_length_of_a_grant_is_used_up_over_all_its_sessions(make_bench: Call
     bench.hands.wait_for("unit-7> ")
     short = {"issued_us": NOW_US, "from_us": NOW_US, "to_us": NOW_US + 2 * HOUR_US}
     bench.enter(**short)
-    for _ in range(12):  # 56 minutes, a little less than an idle lock at a time
+    for _ in range(12):  # 56 minutes, in steps just shorter than the idle lock
         bench.running.now_s += 280
         bench.ask("status")
     bench.hands.type("exit")
@@ -253,7 +253,7 @@ def test_a_good_grant_s_holder_sets_the_clock_that_keeps_it_out(make_bench: Call
     bench.hands.wait_for("unit-7> ")
     late = {"from_us": NOW_US + 10 * DAY_US, "to_us": NOW_US + 10 * DAY_US + 8 * HOUR_US}
     assert "log in first" in bench.hands.ask("time", "unit-7> ")
-    for _ in range(6):  # no failed login: no one is locked out by a clock
+    for _ in range(6):  # not failed logins: a clock locks no one out
         bench.hands.log_in(bench.office.bundle(**late), bench.office.holder)
         assert "set this unit's clock with" in bench.hands.wait_for("unit-7> ")
     outside = "time 2030-01-01T00:00:00Z"
@@ -328,7 +328,7 @@ def test_what_is_no_answer_is_refused_with_its_reason() -> None:
 
 
 def test_an_answer_that_is_typed_for_too_long_is_not_waited_for(make_bench: Callable[..., Bench]) -> None:
-    """Every line in time, and none that ends the answer."""
+    """Every line comes in time, but none ends the answer."""
     bench = make_bench()
     bench.hands.wait_for("unit-7> ")
     bench.hands.type("login")

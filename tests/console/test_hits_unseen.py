@@ -1,4 +1,4 @@
-"""Nothing that a console, `reader sync status` or a metric shows tells that a wanted vehicle passed."""
+"""Nothing that a console, `reader sync status` or a metric shows reveals that a wanted vehicle passed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def unit(tmp_path: Path, server: DepartmentProcess) -> Iterator[Unit]:
 
 
 def shown(unit: Unit) -> dict[str, object]:
-    """What a technician sees of sync and log, at one time of the clock."""
+    """What a technician sees of sync and log at this time."""
     watch = HealthWatch(
         board=ScriptedBoard(), now=SetClock(NOW_US).now, custody=lambda: custody_of(unit.ledger, unit.folder)
     )
@@ -80,7 +80,7 @@ def test_a_hit_that_cannot_be_sent_is_tried_again_and_changes_nothing_either(uni
     with UplinkThread(unit.ledger, unit.home, schedule, log=event_log(), on_attempt=made.append):
         until(lambda: unit.folder.status().get("waiting_for") == "interval")
         before = shown(unit)
-        unit.through(1)  # where nobody answers
+        unit.through(1)  # where nothing answers
         unit.add(1, hit=True)
         until(lambda: len(made) >= 3)
         assert {one.outcome for one in made[1:]} == {"link"}
@@ -111,7 +111,7 @@ def test_a_hit_adds_nothing_to_what_the_console_says_of_the_storage(home: Home, 
     free = count((20 << 30) + (9 << 20), -150_000)
     unit.ledger.free_bytes = lambda: next(free)
     unit.add(1)
-    unit.ledger.store.anchor(force=True)  # in the slot, as each hour does
+    unit.ledger.store.anchor(force=True)  # as happens each hour
     before = said()
     (hit,) = unit.add(1, hit=True)
     assert said() == before
@@ -121,7 +121,7 @@ def test_a_hit_adds_nothing_to_what_the_console_says_of_the_storage(home: Home, 
 
 
 def test_what_a_hit_writes_shows_in_no_figure_of_the_card_and_the_memory(home: Home) -> None:
-    """It opens an epoch and is sent at once: more bytes and flushes than another read."""
+    """A hit opens an epoch and is sent at once, with more bytes and flushes than another read."""
     board = home.unit._parts.board
     assert isinstance(board, ScriptedBoard)
     shown = []

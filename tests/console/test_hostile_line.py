@@ -1,4 +1,4 @@
-"""A hostile line: what lies waiting, floods, shouts orders at a terminal, or makes a part fail."""
+"""A hostile line: buffered input, floods, control sequences for a terminal, failing parts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -177,7 +177,7 @@ def test_lines_that_guess_together_get_no_more_tries_than_one(make_bench: Callab
 def test_only_a_session_without_a_login_is_slowed_down(
     make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each line is two records of the log, so that a stranger's flood must not fill the card."""
+    """Each line makes two records in the log, and a stranger's flood must not fill the card."""
     bench = make_bench()
     waits: list[float] = []
     monkeypatch.setattr(bench.console, "_pace_s", 0.001)

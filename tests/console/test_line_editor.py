@@ -1,4 +1,4 @@
-"""Keys to lines: editing as a person expects, and noise that never becomes a line."""
+"""From keys to lines: editing works as people expect, and noise never becomes a line."""
 
 import os
 
@@ -35,7 +35,7 @@ def events(keys: bytes, *, step: int = 1000) -> list[object]:
 
 
 def screen_of(output: bytes, width: int = 80) -> str:
-    """The last row of a terminal that got these bytes: carriage return, erase to end, cursor left."""
+    """The last row of a terminal after these bytes; knows carriage return, erase to end, cursor left."""
     row, column = [" "] * width, 0
     at = 0
     while at < len(output):

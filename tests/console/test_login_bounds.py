@@ -1,4 +1,4 @@
-"""How long a login lasts, and by which clock: each at its bound, beside a unit in memory."""
+"""How long a login lasts and by which clock, each at its limit, with a unit in memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def admitted(
     used_s: float = 0.0,
     **changes: Any,
 ) -> login.Admission:
-    """The holder is proven; what the clock makes of the grant is asked."""
+    """Whether a proven holder's grant is admitted at this time."""
     bundle = office.bundle(**changes)
     monkeypatch.setattr(login, "check_holder", lambda *_: None)
     unit = SimpleNamespace(

@@ -1,4 +1,4 @@
-"""What the console can show of a plate: nothing of a found one, no text of one that was missed."""
+"""The console's preview shows nothing of a found plate and no text of a missed one."""
 
 import csv
 import os
@@ -61,7 +61,7 @@ def real(shared_data: Path) -> list[Scene]:
 
 @pytest.fixture(scope="module")
 def everything(shared_data: Path, real: list[Scene]) -> list[Scene]:
-    """With ALPR_FAULTS=full every real scene of the dev split."""
+    """Every real scene of the dev split, with ALPR_FAULTS=full."""
     others = (
         "br-scenes",
         "us-closeups",

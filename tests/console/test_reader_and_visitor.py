@@ -1,4 +1,4 @@
-"""A reader that starts while a person is at the cable, and a code that is typed while it runs."""
+"""A reader that starts while a person is at the cable, and an enrollment code typed while it runs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_stranger_at_the_port_keeps_no_reader_from_starting(home: Path) -> Non
 
         hands.wait_for("press return")
         hands.press(b"\r")
-        hands.wait_for("reader-1> ")  # the console holds the home now
+        hands.wait_for("reader-1> ")  # the console now holds the home
         stranger = threading.Thread(target=lean_on_return)
         stranger.start()
         try:
@@ -95,7 +95,7 @@ def test_a_code_that_is_no_code_is_refused_beside_a_running_reader_in_one_line(t
 def test_an_enrollment_at_the_console_leaves_no_read_of_before(
     department: DepartmentProcess, home: Path
 ) -> None:
-    """A person with a cable and a department of their own gets none of what others' cars left here."""
+    """A person with a cable and their own department must not get earlier reads of other people's cars."""
     reader = Running(home, "--source", str(TWO_CARS))
     reader.until_reads(3)
     code = issue_code(department.home, "cable")

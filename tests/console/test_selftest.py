@@ -1,4 +1,4 @@
-"""The self-test of the real unit: every number shown, no plate."""
+"""The self-test of the real unit shows every number and no plate."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,7 +34,7 @@ def test_a_self_test_distinguishes_a_silent_camera_from_a_dark_one(home: Home) -
 
 
 def selftest_shown(home: Home) -> list[str]:
-    """What the console shows, row by row."""
+    """The console's rows."""
     context = Context(
         unit=home.unit, grant=None, offered=(), ask=lambda _: "", ask_secret=lambda _: "",
         key_pressed=lambda _: False, running_s=lambda: 0.0,
@@ -45,7 +45,7 @@ def selftest_shown(home: Home) -> list[str]:
 
 
 def selftest_lines(home: Home) -> dict[str, str]:
-    """What the console shows, by check."""
+    """The console's lines by check."""
     return {line[9:23].strip(): line[24:] for line in selftest_shown(home)[:-1]}
 
 
@@ -92,7 +92,7 @@ def test_a_plate_that_looks_like_a_size_is_blotted_where_a_driver_says_it(home: 
 
 
 def test_a_unit_without_its_camera_says_what_to_install_and_not_that_all_works(home: Home) -> None:
-    """The command that an installer copies from the screen must run: no name of a package is blotted."""
+    """An installer copies the command from the screen, so no package name in it may be masked."""
 
     def missing() -> Frame:
         raise MissingDriverError(
@@ -118,7 +118,7 @@ def test_a_camera_that_hangs_upside_down_is_wrong_with_what_to_do(home: Home) ->
     home.unit.set_camera("rotation", "180")
     assert home.tuned[-1].rotation == 180
     assert forgotten == [True]
-    home.unit.set_camera("rotation", "180")  # as where a person turned the unit itself
+    home.unit.set_camera("rotation", "180")  # as if a person had turned the unit itself
     home.unit.set_camera("fps", "5")
     assert forgotten == [True, True]
     assert {check.name: check.good for check in home.unit.selftest()}["camera"] is True

@@ -1,4 +1,4 @@
-"""Consoles of a running reader: each connection is a cable, and cables come and go."""
+"""Consoles of a running reader: each connection is like a cable that is plugged in and out."""
 
 import socket
 import threading
@@ -29,7 +29,7 @@ class Cable:
 
 
 def ended(log: RememberedLog) -> list[str]:
-    """How each session ended."""
+    """The reasons why sessions ended."""
     return [record.result for record in log.records if record.line == "session"]
 
 
@@ -63,7 +63,7 @@ def test_cables_come_and_go_and_two_people_may_talk_at_once(tmp_path: Path, offi
 
 
 def serving_threads() -> list[threading.Thread]:
-    """Of the consoles that this process serves."""
+    """The threads of consoles that this process serves."""
     return [one for one in threading.enumerate() if one.name == "console"]
 
 

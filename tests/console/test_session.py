@@ -1,4 +1,4 @@
-"""A session from login to its end: what is let in, what is written down, and what ends it."""
+"""A session from login to end: who is admitted, what is recorded, and what ends it."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -76,7 +76,7 @@ def test_a_visitor_who_does_not_log_in_is_disconnected(make_bench: Callable[...,
     bench.hands.wait_for("unit-7> ")
     bench.running.now_s += 119
     bench.hands.ask("help", "unit-7> ")
-    bench.hands.press(b"\xff\x00")  # noise is not work
+    bench.hands.press(b"\xff\x00")  # noise does not count as activity
     bench.running.now_s += 119
     bench.hands.ask("help", "unit-7> ")
     bench.running.now_s += 121
@@ -130,7 +130,7 @@ LONG = "a supervisor of the maintenance contractor asked for the words of this l
 
 
 class TalkativeUnit(BenchUnit):
-    """Whatever it is asked, it answers in long lines."""
+    """A unit that answers everything in long lines."""
 
     def camera(self) -> Mapping[str, str]:
         return {"source": LONG}
@@ -355,12 +355,12 @@ OF_LOG = {"destroy_log": LOG[:LOG_DIGITS], "format": NAMES_LOG}
         ("factory-reset unit-7", (0, (4,)), {"destroy_holds": (5,)}, False),
         ("factory-reset unit-7", (0, ()), {}, True),
         ("factory-reset unit-7", (3, (4,)), {"destroy_up_to": 10, "destroy_holds": (4,)}, True),
-        # what two people gave up of a log is not that of the next one, after a reset under the same grant
+        # two people approved the loss of this log, not of the next one after a reset under the same grant
         ("factory-reset unit-7", (3, (), NOW_US), {"destroy_up_to": 10}, False),
         ("factory-reset unit-7", (0, (4,), NOW_US), {"destroy_holds": (4,)}, False),
         ("factory-reset unit-7", (0, (), NOW_US), {"destroy_up_to": 10}, True),
         ("factory-reset unit-7", (3, (), NOW_US - DAY_US), {"destroy_up_to": 10}, True),
-        # a grant that names a log is good for that one, whatever the clock said when it was opened
+        # a grant that names a log is valid for it, whatever the clock was when the log was opened
         ("factory-reset unit-7", (3, (), NOW_US, LOG), {"destroy_up_to": 10, **OF_LOG}, True),
         ("factory-reset unit-7", (0, (4,), NOW_US, LOG), {"destroy_holds": (4,), **OF_LOG}, True),
         ("factory-reset unit-7", (3, (), 1, LOG[::-1]), {"destroy_up_to": 10, **OF_LOG}, False),

@@ -1,4 +1,4 @@
-"""The unit's clock and a visit: no step of it lengthens one, or makes an ended grant good."""
+"""No step of the unit's clock lengthens a visit or makes an expired grant valid."""
 
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +56,7 @@ def test_a_clock_set_back_reopens_no_ended_grant(make_bench: Callable[..., Bench
 def test_a_log_whose_time_ran_ahead_is_named_and_locks_no_one_out(
     make_bench: Callable[..., Bench], ahead_us: int, said: str
 ) -> None:
-    """Else a technician asks for new grants for as long as that, and five logins lock everybody out."""
+    """Otherwise a technician keeps asking for new grants, and five logins lock all people out."""
     bench = make_bench(BenchUnit(floor_us=NOW_US + ahead_us))
     for _ in range(6):
         bench.hands.log_in(

@@ -1,4 +1,4 @@
-"""SSH signatures: ours are taken by ssh-keygen, ssh-keygen's by us, and no altered one by anyone."""
+"""SSH signatures: ssh-keygen accepts ours, we accept its own, and neither accepts altered ones."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Several consoles have one unit: what one of them does to it, and what the reader does beside them."""
+"""Several consoles share a unit: what one of them does to it, and what the reader does meanwhile."""
 
 import re
 import shutil
@@ -54,7 +54,7 @@ class Place:
         self.ledger.append_read(read, patch=b"", overview=b"")
 
     def enroll(self, command_key: ed25519.Ed25519PrivateKey) -> None:
-        """Membership as enrollment leaves it behind."""
+        """Write the files of an enrollment."""
         folder = SyncFolder.of(self.path)
         folder.make()
         key = command_key.public_key().public_bytes_raw()
@@ -100,7 +100,7 @@ def test_a_reset_takes_no_read_with_it_that_came_after_the_look(place: Place) ->
 
 
 def test_a_receipt_between_look_and_reset_makes_no_room_for_a_new_read(place: Place) -> None:
-    """Only the count of what no receipt covers was looked at again."""
+    """Once, only the number of unreceipted reads was checked again."""
     place.read()
     agreed = place.unit.reset_obstacles()
     place.ledger.store.book.received.add(0, agreed.log_size - 1, NOW_US)
@@ -162,7 +162,7 @@ def test_one_console_at_a_time_installs(
 def test_no_console_restarts_or_resets_a_unit_while_another_installs(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The restart cut the installation off, and a reset took the bundle away under it."""
+    """Once, a restart interrupted the installation, and a reset removed its bundle."""
     monkeypatch.setattr(field_unit, "MEDIA", (tmp_path,))
     bundle = tmp_path / "a"
     bundle.touch()
@@ -183,7 +183,7 @@ def test_no_console_restarts_or_resets_a_unit_while_another_installs(
 def test_a_restart_names_once_an_update_that_may_still_be_written(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its command had ended after 15 minutes, so nothing kept the restart from cutting the writing off."""
+    """Its command ended after 15 minutes, so nothing prevents the restart from interrupting the writing."""
     monkeypatch.setattr(field_unit, "MEDIA", (tmp_path,))
     bundle = tmp_path / "a"
     bundle.touch()
@@ -274,6 +274,6 @@ def test_a_reader_that_stops_closes_the_record_of_a_sync_that_waits(place: Place
     ends = [
         (one.line, one.result) for one in records if isinstance(one, MaintenanceLine) and one.phase == "end"
     ]
-    # the one that waits is refused, or is stopped itself if the console looks up first
+    # the waiting one is refused, or stopped if the console checks first
     assert ends[0] in {("sync now", "failed: UnitRefusedError"), ("sync now", "stopped")}
     assert ends[1:] == [("session", "stopped")]

@@ -1,4 +1,4 @@
-"""A whole visit through a real pseudo-terminal: department, unit and laptop as programs of their own."""
+"""A whole visit through a real pseudo-terminal: department, unit and laptop as separate programs."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def say(_visit: Visit, program: str, home: Path, *words: str) -> str:
-    """One command of the visit, without the time that it takes to start."""
+    """Type a command of the visit. Returns its output without its start-up time."""
     done = run_warm(READER if Path(program).name == "reader" else DEPARTMENT, "--home", str(home), *words)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def label(line: str) -> str:
-    """What a line says on every machine: a table's row by its name, a sentence with its numbers masked."""
+    """What is the same in a line on every machine: a row's name, or a sentence with masked numbers."""
     columns = re.split(r" {2,}", line.rstrip())
     if columns[0] in {"ok", "skipped", "WRONG"} and len(columns) > 1:
         return columns[1]
@@ -52,7 +52,7 @@ def label(line: str) -> str:
 
 
 def shape(text: str) -> list[tuple[str, list[str]]]:
-    """(prompt and command, its lines) of a session, without what depends on the machine and its scene."""
+    """A session as (prompt and command, its lines), without what depends on the machine and its scene."""
     found: list[tuple[str, list[str]]] = [("", [])]
     for line in text.splitlines():
         match = PROMPT.match(line)
@@ -75,7 +75,7 @@ def test_a_technician_installs_aims_syncs_and_leaves_without_seeing_a_plate(sess
     ):
         assert words in session
     assert "done: the department has and signed all that is here" in session
-    assert re.search(r"clock +holdover, within 6\d s", session)  # by the department's own word
+    assert re.search(r"clock +holdover, within 6\d s", session)  # from the department's time
     texts = {vehicle["text"] for vehicle in json.loads((CLIP / "truth.json").read_text())["vehicles"]}
     assert len(texts) >= 2
     assert not [text for text in texts if text in session.upper().replace(" ", "")]

@@ -1,4 +1,4 @@
-"""A unit's ledger, new for each test."""
+"""A unit's ledger, fresh for each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make bench`: what it measures is what the reader does, and a source that is none is named."""
+"""`make bench` measures what the reader does, and names a source that is not one."""
 
 from __future__ import annotations
 

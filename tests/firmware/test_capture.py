@@ -71,7 +71,7 @@ def test_closed_queue_lets_a_waiting_source_go() -> None:
 
 
 class Captured:
-    """One capture over a camera, with what it told."""
+    """A capture over a camera, with what it reported."""
 
     def __init__(self, camera: Camera, queue: BoundedQueue[Frame]) -> None:
         self.stop = threading.Event()
@@ -121,7 +121,7 @@ def test_broken_pictures_are_counted_and_named_and_the_rest_arrives(tmp_path: Pa
 
 
 class SkippingCamera:
-    """A camera whose own count shows that it lost frames."""
+    """A camera whose frame numbers show that it lost frames."""
 
     def __init__(self, inner: Camera) -> None:
         self.inner = inner

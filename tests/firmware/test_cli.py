@@ -1,4 +1,4 @@
-"""The command line: output and exit status, from outside where the process itself is what is tested."""
+"""The command line: output and exit status, in a real process if the process itself is tested."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reader(*words: str | Path, home: Path | None = None) -> subprocess.Completed
 
 
 def errors_of(said: str) -> list[str]:
-    """Lines on stderr that are ours; the model runtime tells of itself with INFO."""
+    """Our lines on stderr; the model runtime writes its own with INFO."""
     return [line for line in said.splitlines() if not line.startswith(("INFO:", "WARNING:"))]
 
 
@@ -129,7 +129,7 @@ def test_init_makes_a_home_once_and_then_leaves_it_alone(tmp_path: Path) -> None
 def test_a_home_that_keeps_its_keys_elsewhere_is_not_said_to_be_in_the_slot_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`init --slot` after the service made the home: an installer took the file slot for the chip."""
+    """After `init --slot` on a home that the service made, an installer mistook the file for the chip."""
     home, chip = ["--home", str(tmp_path / "home")], f"loopback:{tmp_path / 'chip'}"
     assert main([*home, "init"]) == 0
     assert main([*home, "init", "--slot", "file:slot"]) == 0
@@ -209,7 +209,7 @@ def test_a_mistyped_home_is_named_and_becomes_no_second_unit(
 
 @pytest.fixture
 def another_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of another user, and root who comes by."""
+    """A home of another user, visited by root."""
     home = tmp_path / "home"
     home.mkdir()
     if os.geteuid() == 0:

@@ -1,4 +1,4 @@
-"""The configuration: every field typed, ranged and explained; what does not fit is refused by name."""
+"""The configuration: every field has a type, a range and an explanation; errors name the field."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_file_that_was_saved_on_windows_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_cut_between_two_lines_is_not_taken_for_a_shorter_one(tmp_path: Path) -> None:
-    """What is gone would count as its default."""
+    """Otherwise missing settings would count as their defaults."""
     path = write_config(tmp_path, Config())
     lines = path.read_text().splitlines(keepends=True)
     for kept in range(1, len(lines)):
@@ -49,7 +49,7 @@ def test_a_file_that_was_cut_between_two_lines_is_not_taken_for_a_shorter_one(tm
         ) as refused:
             load_config(tmp_path)
         assert "restore it from a copy" in str(refused.value)
-    path.write_text("".join(lines[:-1]).replace(ENDS, ""))  # made by hand, or by an earlier version
+    path.write_text("".join(lines[:-1]).replace(ENDS, ""))  # made by hand or by an earlier version
     assert load_config(tmp_path) == Config()
 
 
@@ -159,6 +159,6 @@ def test_values_in_range_survive_writing_and_reading(exposure_us: int, fps: floa
 
 
 def test_a_sent_text_of_what_differs_may_name_nothing() -> None:
-    """A unit takes it as it did before: none of its own settings is lost by it."""
+    """A unit accepts it as before and loses none of its own settings."""
     own = Config(unit=UnitSettings(name="Car4"))
     assert overlaid(own, "# nothing differs\n", "sent") == own

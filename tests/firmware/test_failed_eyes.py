@@ -1,4 +1,4 @@
-"""Nets or a camera that cannot be used: an enrolled unit purges and syncs; at a demo the run ends."""
+"""With unusable nets or camera, an enrolled unit still purges and syncs; a demo's run ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BESIDE = {"purge", "uplink"}
 
 
 class Background:
-    """A run in a thread of its own, until `end`."""
+    """A run in its own thread, until `end`."""
 
     def __init__(self, home: Path, source: str) -> None:
         self.home, self.err, self._stop = home, io.StringIO(), StopRequest()
@@ -58,7 +58,7 @@ class Background:
 
 
 def enroll(home: Path) -> None:
-    """As far as the run asks: a department that does not answer."""
+    """Enroll as far as a run checks, with a department that does not answer."""
     folder = SyncFolder.of(home)
     folder.make()
     key = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes_raw()
@@ -102,7 +102,7 @@ def test_a_unit_whose_nets_fail_reads_nothing_and_does_everything_else(
     monkeypatch.setattr(PlateReader, "from_models", refuse)
     with field_parts(load_config(home), on_order=lambda _order: None) as parts:
         run = OneRun(home, load_config(home), parts, RunOptions(source=str(TWO_CARS)), StopRequest(), None)
-        with pytest.raises(type(error)):  # no person's unit yet: the person at the demo is told
+        with pytest.raises(type(error)):  # not enrolled: the person at the demo sees it
             run.carry_out(out=io.StringIO(), err=io.StringIO())
     enroll(home)
     run_on = Background(home, str(TWO_CARS))
@@ -133,7 +133,7 @@ def test_without_nets_the_pictures_of_a_drop_folder_wait(
 
 
 def late(folder: Path, eyes: PlateReader | FailedEyes) -> TunableSource:
-    """A drop folder that comes after its unit started."""
+    """A drop folder that appears after its unit has started."""
     source = tunable_source(
         lambda _settings: DropFolder(folder, clock=SystemClock()), CameraSettings(),
         eyes=eyes, waits=True, patient=True, log=structlog.get_logger(),

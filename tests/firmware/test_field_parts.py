@@ -1,4 +1,4 @@
-"""The parts of a running unit: what fails is named once it lasts, and what comes back is used again."""
+"""The parts of a running unit: a lasting failure is named, and a part that comes back is used again."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def no_chrony() -> ScriptedDaemon:
 
 
 def say_until(hands: int, seen: Callable[[], object]) -> None:
-    """A receiver says where it is, again and again: on a busy machine what it said once is soon too old."""
+    """Let a receiver repeat its position: on a busy machine, a single one is soon too old."""
     until(lambda: os.write(hands, nmea_second(datetime.now(UTC), 34.0, -118.0)) and seen())
 
 
@@ -60,7 +60,7 @@ def test_a_receiver_that_is_pulled_is_named_and_used_again_once_it_is_back(
 ) -> None:
     monkeypatch.setattr(field_parts, "ChronyDaemon", no_chrony)
     port = tmp_path / "ttyGPS"
-    lines: list[int] = []  # kept open: the name of a line that both ends left is given to the next program
+    lines: list[int] = []  # kept open: the name of a closed line is given to the next program
 
     def plug_in() -> int:
         hands, line = pty.openpty()

@@ -1,4 +1,4 @@
-"""What an aiming person is shown: the newest frame, however slow the reader; none of a no-read zone."""
+"""A person who aims a camera sees the newest frame, however slow the reader, but none in a no-read zone."""
 
 import threading
 import time
@@ -44,7 +44,7 @@ def test_a_frame_is_good_until_the_reader_has_time_for_the_next(tmp_path: Path) 
     now_s = [1000.0]
     camera, tap = watched(ReplaySource(pictures, clock=SystemClock()), 0.1, lambda: now_s[0])
     take(camera, tap)
-    now_s[0] += 0.5  # five times what a camera may be silent: the reader is at work on this frame
+    now_s[0] += 0.5  # five times a camera's longest silence: the reader is busy with this frame
     assert tap.newest().sequence == 0
     assert camera.silent_s is None
     camera.close()

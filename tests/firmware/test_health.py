@@ -1,6 +1,4 @@
-"""The unit's report on itself: each alarm rises for its reason and for no other, and nothing in it is a
-plate.
-"""
+"""The unit's report on its health: each alarm has only its own cause, and there are no plates in it."""
 
 import contextlib
 import io
@@ -52,7 +50,7 @@ LATE = Custody(enrolled=True, last_sync_us=T0_US - 90_000_000_000)
 
 
 class Bench:
-    """A healthy unit whose parts the test spoils."""
+    """A healthy unit whose parts a test breaks."""
 
     def __init__(self, **settings: Any) -> None:
         self.board, self.power, self.clock, self.now_s = (
@@ -204,7 +202,7 @@ def test_alarm_of_the_system_names_its_cause_in_the_event_log_alone() -> None:
 
 
 def test_a_camera_that_is_not_asked_for_the_next_frame_is_no_alarm() -> None:
-    """A reader that takes long, or a drop folder in a quiet street: the camera alone knows."""
+    """The reader may be slow, or the street of a drop folder quiet: only the camera knows."""
     bench = Bench()
     silent_s: float | None = None
     bench.watch.follow(lambda: silent_s)
@@ -279,7 +277,7 @@ def test_every_alarm_says_what_a_person_does_about_it_in_one_line() -> None:
 def test_status_finds_an_alarm_a_failed_sync_and_a_configuration_that_starts_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A status of 0 is what a script asks for, and a restart that cannot work is no news at night."""
+    """Scripts check for status 0, and a restart that cannot work should not be discovered at night."""
     monkeypatch.setattr("firmware.commands.status.clock_of", lambda _position: SetClock(T0_US))
     monkeypatch.setattr("firmware.commands.status.SysfsBoard", lambda _home: ScriptedBoard())
     prepare_home(tmp_path)
@@ -328,10 +326,8 @@ def test_clients_that_send_nothing_hold_a_few_threads_and_write_no_log(
         before = threading.active_count()
         for _ in range(4 * MOST_AT_ONCE):
             client = held.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-            client.setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-            )  # hangs up by reset
-        assert client.recv(1) == b""  # there is no room for it
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes by reset
+        assert client.recv(1) == b""  # no room for another client
         assert threading.active_count() <= before + MOST_AT_ONCE
         held.close()
         until(lambda: threading.active_count() <= before)
@@ -387,7 +383,7 @@ def test_a_metrics_port_that_is_taken_is_an_event_and_the_reading_continues() ->
 def test_status_of_a_unit_whose_reader_was_killed_says_that_none_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """kill -9 leaves a report that is fresh for seconds."""
+    """After kill -9, the last report still looks fresh for seconds."""
     prepare_home(tmp_path)
     command = ["--home", str(tmp_path), "status", "--json"]
     try:
@@ -417,7 +413,7 @@ def test_an_alarm_is_reported_once_when_it_is_raised_and_once_when_it_is_over() 
     stream, board, now_s = io.StringIO(), ScriptedBoard(), [0.0]
     watch = HealthWatch(board=board, now=SetClock(1_780_000_000_000_000).now, watching=False)
     events = AlarmEvents(event_log(stream), monotonic=lambda: now_s[0])
-    flicker = [80.5, 79.5] * 60  # about the limit for ten minutes
+    flicker = [80.5, 79.5] * 60  # around the limit for ten minutes
     for temperature_c in (40.0, *flicker, *[40.0] * 14):
         board.vitals = replace(board.vitals, temperature_c=temperature_c)
         assert events.noted(watch.report()).temperature_c == temperature_c
@@ -427,7 +423,7 @@ def test_an_alarm_is_reported_once_when_it_is_raised_and_once_when_it_is_over() 
 
 
 def test_a_missing_picture_is_reported_with_its_cause_while_it_lasts() -> None:
-    """A journal that says no_frames alone sends the technician up the pole for a wrong password."""
+    """With only no_frames in the journal, a technician would climb the pole because of a wrong password."""
     stream = io.StringIO()
     bench = Bench()
     bench.watch.follow(lambda: 20.0, lambda: "cam/1: cannot be opened (Connection refused)")
@@ -458,7 +454,7 @@ def test_a_report_that_fails_for_a_while_is_named_once_and_comes_back(
 
 
 def test_frames_that_no_net_could_read_count_as_lost() -> None:
-    """The picture of a drop folder is gone by then: what was not read must show."""
+    """Pictures in a drop folder have been removed by then, so what was not read must be counted."""
     bench = Bench()
     for _ in range(3):
         bench.watch.net_failed("plate-reader.tflite: no number")
@@ -467,7 +463,7 @@ def test_frames_that_no_net_could_read_count_as_lost() -> None:
 
 
 def test_the_look_at_the_home_holds_up_no_frame() -> None:
-    """It goes through a thousand folders, and each frame takes the lock of a report."""
+    """It walks a thousand folders, and each frame takes the report's lock."""
     free, watches = list[bool](), list[HealthWatch]()
 
     def look() -> list[str]:

@@ -1,4 +1,4 @@
-"""Filter and strobe by the frames that come, on remembered lamps."""
+"""Filter and strobe follow the frames, with lamps that record their state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `reader run` shows, and that plates show only where they may."""
+"""What `reader run` shows; it shows plates only where that is allowed."""
 
 from __future__ import annotations
 

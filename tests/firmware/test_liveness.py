@@ -1,4 +1,4 @@
-"""When the supervisor is to restart the reader: no frames, or frames that no one reads."""
+"""The supervisor must restart the reader if there are no frames, or if frames are not read."""
 
 from firmware.health.liveness import (
     BLIND_BEFORE_RESTART_S,

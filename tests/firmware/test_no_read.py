@@ -1,6 +1,6 @@
-"""No-read zones: of thousands of simulated passes not one is read inside; and what is read outside.
+"""No-read zones: of thousands of simulated passes none is read inside, and those outside are.
 
-With ALPR_FAULTS=full (make faults) 100,000 passes a zone.
+With ALPR_FAULTS=full (make faults), 100,000 passes per zone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COVE = NoReadZone(
 
 
 def is_inside(latitude: float, longitude: float, zone: NoReadZone) -> bool:
-    """By winding angles: another way than the one under test."""
+    """Whether a place is inside, by winding angles: not the method under test."""
     turned = 0.0
     points = [(lat - latitude, (lon - longitude + 180) % 360 - 180) for lat, lon in zone.corners]
     for (y0, x0), (y1, x1) in zip(points, points[1:] + points[:1], strict=True):
@@ -47,7 +47,7 @@ def fix(latitude: float, longitude: float, error_m: float, quality: FixQuality =
 
 @pytest.mark.parametrize("zone", [CLINIC, COVE], ids=lambda zone: str(zone.id))
 def test_of_thousands_of_passes_none_is_read_inside_a_zone(zone: NoReadZone) -> None:
-    """The unit believes a place that is off by as much as its receiver admits; the truth decides."""
+    """The unit's position is off by up to the receiver's stated error; the true position decides."""
     draw = random.Random(zone.id)
     south, north = min(c[0] for c in zone.corners), max(c[0] for c in zone.corners)
     first = zone.corners[0][1]
@@ -74,7 +74,7 @@ def test_of_thousands_of_passes_none_is_read_inside_a_zone(zone: NoReadZone) -> 
         assert not (permitted and truly_inside)
         assert not (permitted and place[0] is None)
     assert inside > PASSES / 20
-    assert read > PASSES / 4  # and it is not a rule that forbids everything
+    assert read > PASSES / 4  # the rule does not forbid everything
 
 
 @given(latitude=st.floats(34.0, 34.3), longitude=st.floats(-118.2, -117.8), error_m=st.floats(0.0, 50.0))

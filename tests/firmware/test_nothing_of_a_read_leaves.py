@@ -1,4 +1,4 @@
-"""What an enrolled unit lets out beside its sealed records: counts, and nothing else of any read."""
+"""Besides sealed records, an enrolled unit reveals only counts, and nothing about any read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EVENTS = {"started", "stopped", "alarm_raised", "alarm_over", "counts", "attempt
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A unit that a department has enrolled, at a surveyed place, with metrics on."""
+    """An enrolled unit at a surveyed place, with metrics on."""
     folder = tmp_path_factory.mktemp("seal")
     home = folder / "unit"
     home.mkdir()
@@ -50,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def command(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """What a command says; an alarm of a busy machine (status 1) is not what is asked here."""
+    """The output of a command; an alarm of a busy machine (status 1) does not matter here."""
 
     def say(*words: str) -> str:
         status, said = main(["--home", str(home), *words]), capsys.readouterr()
@@ -62,7 +62,7 @@ def command(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str
 
 
 def told(text: str) -> list[str]:
-    """What of the reads stands in a text: plate, state, direction, place."""
+    """What a text reveals of the reads: plate, state, direction, place."""
     words = {one["text"] for one in TRUTH} | {one["jurisdiction"] for one in TRUTH}
     words |= {"US-", "towards", "away", "parked", f"{PLACE[0]:.3f}", f"{-PLACE[1]:.3f}"}
     return sorted(word for word in words if word in text)
@@ -89,7 +89,7 @@ def test_of_a_read_only_counts_reach_output_events_status_metrics_and_files(
     assert {name: told(text) for name, text in channels.items() if told(text)} == {}
     for name in ("output", "status", "metrics", "health"):
         assert CLOCK.findall(channels[name]) == [], name
-    for line in channels["events"].splitlines():  # an event has its own time; none is a read's
+    for line in channels["events"].splitlines():  # an event's time must not be a read's
         if line.startswith("{"):
             assert json.loads(line)["event"] in EVENTS
     assert re.search(r"Max core file size +0 ", limits)
@@ -102,7 +102,7 @@ def test_of_a_read_only_counts_reach_output_events_status_metrics_and_files(
 
 
 def looked_at(home: Path, port: int, command: Callable[..., str]) -> dict[str, str]:
-    """Every way to ask a running reader, once it has stored some reads."""
+    """The answers of a running reader with some stored reads, by every way to ask it."""
     until = time.monotonic() + 300
     while True:
         assert time.monotonic() < until, "no reads in five minutes"

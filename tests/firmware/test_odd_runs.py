@@ -1,4 +1,4 @@
-"""How a run ends that had a damaged video, too little memory, or a terminal that went away."""
+"""How a run ends after a damaged video, with too little memory, or when its terminal is closed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_run_of_a_folder_that_ends_early_as_the_log_gives_way_says_so(
     capsys: pytest.CaptureFixture[str],
     once: bool,
 ) -> None:
-    """What was not read is not read in silence: with --once the run does not go on in the new log."""
+    """With --once, the run does not continue in the new log, and reports what was not read."""
     home, folder = tmp_path / "home", write_pictures(tmp_path, 1, (320, 240))
     sync = SyncFolder.of(home)
     prepare_home(home)
@@ -118,7 +118,7 @@ def test_too_little_memory_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.
 
 
 def _start_with_hang_up(tmp_path: Path, handling: signal.Handlers) -> Running:
-    """A run that inherits how SIGHUP is handled: the tests themselves may run under nohup."""
+    """Start a run that inherits this handling of SIGHUP: the tests themselves may run under nohup."""
     before = signal.signal(signal.SIGHUP, handling)
     try:
         return Running(tmp_path, "--source", str(TWO_CARS), "--pace", "fast")

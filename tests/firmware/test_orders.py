@@ -1,4 +1,4 @@
-"""What comes after a run: the ignition, the capacitor's time, a refused log, a signal."""
+"""What ends or follows a run: the ignition, the capacitor's time, a refused log, a signal."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_run_that_begins_with_the_ignition_off_ends_at_once() -> None:
 
 
 def test_a_signal_before_a_run_or_between_two_ends_the_one_that_begins() -> None:
-    """While the configuration is taken up and the parts open: it was lost, and the run read on."""
+    """Once, a signal while the configuration was read and parts opened was lost, and the run continued."""
     orders = SupplyOrders()
     orders.end()
     for _ in range(2):
@@ -82,7 +82,7 @@ def test_a_signal_before_a_run_or_between_two_ends_the_one_that_begins() -> None
 def test_a_signal_during_a_start_waits_for_no_process_that_holds_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waited for up to 38 s; a capacitor lasts no longer than that."""
+    """Once, it waited for up to 38 s, which is as long as a capacitor lasts."""
     prepare_home(tmp_path)
     waits: list[float] = []
 
@@ -92,13 +92,13 @@ def test_a_signal_during_a_start_waits_for_no_process_that_holds_the_home(
 
     monkeypatch.setattr("firmware.custody.opening.time.sleep", wait)
     stop, out = StopRequest(), io.StringIO()
-    lock = HomeLock(Home(tmp_path))  # as another process would
+    lock = HomeLock(Home(tmp_path))  # as another process does
     with contextlib.ExitStack() as held:
         held.callback(lock.release)
         with pytest.raises(HomeLockedError):
             app.run(tmp_path, RunOptions(source=str(TWO_CARS), once=True), out=out, err=out)
         assert len(waits) == 1
-        stop.ask(Reason.SUPPLY)  # the ignition goes off, and then the system ends all services
+        stop.ask(Reason.SUPPLY)  # the ignition is turned off, and then the system ends all services
         stop.ask(Reason.ASKED)
         log = structlog.get_logger("test")
         with pytest.raises(HomeLockedError), run_ledger(tmp_path, SystemClock(), log, stop):
@@ -107,7 +107,7 @@ def test_a_signal_during_a_start_waits_for_no_process_that_holds_the_home(
 
 
 def test_a_signal_at_any_point_of_a_wait_blocks_nothing() -> None:
-    """A handler runs in the thread that waits, between two steps of it."""
+    """A handler runs in the waiting thread, between two of its steps."""
     steps, met, at = 0, 0, -1
 
     def at_each_step(frame: FrameType, event: str, _word: object) -> Callable[..., Any] | None:
@@ -139,7 +139,7 @@ def test_a_signal_at_any_point_of_a_wait_blocks_nothing() -> None:
 
 @pytest.mark.parametrize("inside", ["a wait", "an order"])
 def test_a_signal_inside_a_wait_ends_the_run_while_the_supply_orders_too(inside: str) -> None:
-    """The supply held the orders' lock and waited for that of the wait, in which the signal came."""
+    """Once, the supply held the orders' lock and waited for the lock of the wait, where the signal came."""
     orders = SupplyOrders()
     stop = orders.begin()
     supply = threading.Thread(target=orders.order, args=(PowerOrder.STOP_READING,), daemon=True)
@@ -171,7 +171,7 @@ def test_a_signal_ends_the_waiting_too() -> None:
 
 
 class Bench:
-    """A unit with an ignition line that the test turns, and a machine that remembers."""
+    """A unit with an ignition that a test turns, and a machine that records what it is asked."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, **parts: Any) -> None:
         self.home, self.power = home, ScriptedPower()
@@ -216,7 +216,7 @@ def test_an_engine_that_starts_again_in_time_keeps_reading_and_one_that_does_not
         until(lambda: events(said, "started") == 2)
         monkeypatch.setattr(bench.power, "look", failing(bench.power.look))
         time.sleep(0.5)
-        bench.power.ignition, bench.power.throttle_word = False, 1  # off, and the capacitor feeds us
+        bench.power.ignition, bench.power.throttle_word = False, 1  # off, with power from the capacitor
         until(lambda: bench.asked == ["power off"])
         thread.join(PATIENCE_S)
     assert not thread.is_alive()
@@ -226,7 +226,7 @@ def test_an_engine_that_starts_again_in_time_keeps_reading_and_one_that_does_not
 
 
 def failing(look: Any) -> Any:
-    """A supply whose sensor fails now and then."""
+    """A supply whose sensor sometimes fails."""
     count = iter(range(1 << 30))
 
     def sometimes() -> Any:
@@ -265,7 +265,7 @@ def test_a_run_sets_filter_and_strobe_by_its_frames_and_puts_all_out_at_its_end(
 def test_a_log_that_gives_way_keeps_the_keys_in_memory_of_what_it_still_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A first hit between the refusal and the end of the run opened an epoch, and no one could read it."""
+    """Once, a first hit between the refusal and the end of the run opened an epoch whose key was lost."""
     home, department, stored = tmp_path / "home", Department(), list[LeafRef]()
     prepare_home(home)
     enroll(home)
@@ -293,7 +293,7 @@ def test_a_log_that_gives_way_keeps_the_keys_in_memory_of_what_it_still_stored(
 def test_a_camera_that_hangs_upside_down_is_an_alarm_until_its_rotation_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other settings say nothing of how it hangs, nor does a restart."""
+    """Other settings and restarts do not change how it hangs."""
     home, found = tmp_path / "home", list[tuple[bool, bool]]()
     prepare_home(home)
     enroll(home)
@@ -342,7 +342,7 @@ def test_a_camera_that_hangs_upside_down_is_an_alarm_until_its_rotation_changes(
 def test_keys_that_a_log_leaves_and_that_cannot_be_kept_are_named_and_end_no_run(
     error: Exception, cure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Room was asked for whatever failed. One that fails as the log is to give way ended the reading."""
+    """Once, every failure asked for disk space, and one during a rollover ended the reading."""
 
     def fail(*_: object) -> None:
         raise error

@@ -1,4 +1,4 @@
-"""The self-test of what [parts] names: a part that is fitted and does not work is never "all parts work"."""
+"""The self-test of the parts in [parts]: if a fitted part does not work, it never says "all parts work"."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_lamps_that_cannot_be_opened_are_wrong() -> None:
 
 
 def test_a_receiver_on_a_port_that_is_not_there_is_wrong_and_the_port_is_named() -> None:
-    """As `reader selftest` opens it: the installer typed ttyACM0 for ttyACM1."""
+    """As `reader selftest` opens it, when an installer has typed ttyACM0 for ttyACM1."""
     [line] = own_part_checks(Config(parts=PartsSettings(gps_port="/dev/no-such-port")))
     assert (line.name, line.good) == ("receiver", False)
     assert "/dev/no-such-port cannot be opened" in line.text()

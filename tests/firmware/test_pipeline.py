@@ -1,4 +1,4 @@
-"""Pictures in, signed reads in a real ledger, real tracker, scripted eyes: all is stored or counted."""
+"""Pictures become signed reads in a real ledger, by a real tracker and scripted eyes; losses are counted."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_slow_eyes_on_a_live_source_drop_frames_and_count_them(tmp_path: Path, l
     source = ReplaySource(tmp_path / "pictures", clock=SystemClock(), fps=60, live=True)
     eyes = ScriptedEyes(names)
     rig = Rig(ledger, eyes, source, live=True)
-    # for each frame that is read the source has gone on by two, and fills the queue of four
+    # for each frame that is read, the source advances by two, and fills the queue of four
     eyes.before = lambda frame: until(lambda: rig.pipeline.counts.frames >= min(2 * frame + 4, 30))
     rig.run()
     counts = rig.pipeline.counts
@@ -172,7 +172,7 @@ def test_pass_shows_nothing_of_its_plate_in_repr(tmp_path: Path, ledger: Ledger)
         seen.append(repr(passes))
         raise StoreFullError("full", where="x")
 
-    rig.pipeline._store = store  # the only way to see a pass between the stages
+    rig.pipeline._store = store  # the only way to see a pass between stages
     rig.pipeline.start()
     with pytest.raises(StoreFullError):
         rig.pipeline.join(PATIENCE_S)
@@ -252,7 +252,7 @@ def test_a_frame_of_which_a_net_gives_no_numbers_is_reported_and_never_becomes_a
 
 
 def test_nets_that_fail_for_good_leave_no_pass_in_view_unstored(tmp_path: Path) -> None:
-    """It ended with the run, and was lost where the supervisor ends a reader that reads no frame."""
+    """Once, it ended only with the run, and was lost if the supervisor killed a reader without frames."""
     source, eyes = drive(tmp_path, THREE)
     eyes.unsound_at = range(5, 1000)
     ended: list[EndedPass] = []
@@ -278,7 +278,7 @@ YEAR_S = 365 * 86_400
 def test_a_clock_that_is_set_while_vehicles_pass_stops_no_pass_from_ending(
     tmp_path: Path, step_s: int | str
 ) -> None:
-    """After a step back by an hour the next vehicle is read at once, under the clock's new time."""
+    """After a step back by an hour, the next vehicle is read at once, with the clock's new time."""
     source, eyes = drive(tmp_path, THREE)
     ended: list[EndedPass] = []
     stage = ReadStage(
@@ -293,7 +293,7 @@ def test_a_clock_that_is_set_while_vehicles_pass_stops_no_pass_from_ending(
         while True:
             with camera.borrow() as frame:
                 frames.append(frame.owned())
-    amid = 8 + 30 + 5  # the second vehicle is half-way
+    amid = 8 + 30 + 5  # the second vehicle is halfway
     step_us = -frames[amid].captured.us if isinstance(step_s, str) else step_s * 1_000_000
     stepped = [replace(frame, captured=frame.captured.shifted(step_us)) for frame in frames[amid:]]
     for frame in [*frames[:amid], *stepped]:
@@ -305,11 +305,11 @@ def test_a_clock_that_is_set_while_vehicles_pass_stops_no_pass_from_ending(
     assert abs(third.first_us - seen[0]) < 1_000_000
     assert abs(third.last_us - seen[-1]) < 1_000_000
     assert all(0 <= one.vehicle.first_us <= one.vehicle.last_us for one in ended)  # a record holds each
-    assert len(ended) == (4 if step_us > 0 else 3)  # an hour ahead the vehicle in view looks like a new one
+    assert len(ended) == (4 if step_us > 0 else 3)  # an hour ahead, the vehicle in view looks like a new one
 
 
 def test_stamps_of_whole_seconds_are_spread_over_them_and_date_no_pass_earlier() -> None:
-    """Four pictures a second, and what two looks at a clock differ by."""
+    """Four pictures a second, plus the difference between two readings of a clock."""
     rising = RisingTime()
     told = [rising.of(number // 4 * 1_000_000 - number % 3) for number in range(40)]
     assert [before < after for before, after in pairwise(told)] == [True] * 39

@@ -1,4 +1,4 @@
-"""The habit of a site: a rate of reads that cannot be chance is an alarm, a quiet hour is none."""
+"""A site's habit: a rate of reads that cannot be chance raises an alarm, a quiet hour does not."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ T0_US = 1_777_777_200_000_000  # a whole hour
 
 
 def traffic(habit: ReadHabit, now_us: int, hours: float, an_hour: int) -> int:
-    """So much steady traffic; the time after it."""
+    """Simulate steady traffic. Returns the time after it."""
     until_us = now_us + round(hours * HOUR_US)
     while now_us < until_us:
         now_us += MINUTE_US
@@ -24,7 +24,7 @@ def traffic(habit: ReadHabit, now_us: int, hours: float, an_hour: int) -> int:
 
 
 def weeks(habit: ReadHabit, count: int, an_hour: int) -> int:
-    """Some weeks of steady traffic; the time after them."""
+    """Simulate weeks of steady traffic. Returns the time after them."""
     habit.tick(T0_US)
     return traffic(habit, T0_US, count * 168, an_hour)
 
@@ -70,7 +70,7 @@ def test_a_holiday_with_two_thirds_of_the_traffic_is_no_alarm() -> None:
 
 @pytest.mark.one_python
 def test_an_hour_of_daylight_saving_is_no_alarm_on_either_day_of_the_year() -> None:
-    """The rush of a day comes an hour earlier or later by UTC."""
+    """The rush hour comes an hour earlier or later by UTC."""
     rush = [400 if 6 <= hour < 9 or 15 <= hour < 18 else 100 for hour in range(24)]
     for shift in (-1, 1):
         habit = ReadHabit()

@@ -1,6 +1,6 @@
-"""Real scenes through the whole reader: one read a vehicle, the right text where an eye can read it.
+"""Real scenes through the whole reader: one read per vehicle, with the right text if a person can read it.
 
-Of the 31 clips of passing cars every third; with ALPR_FAULTS=full (make faults) all.
+Every third of the 31 clips of passing cars; with ALPR_FAULTS=full (make faults), all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STRIDE = 1 if os.environ.get("ALPR_FAULTS") == "full" else 3
 
 @dataclass(frozen=True)
 class Told:
-    """What one run told of one read."""
+    """What a run printed about a read."""
 
     plate: str
     confidence: float
@@ -37,7 +37,7 @@ class Told:
 
 
 def replay(home: Path, source: Path) -> list[Told]:
-    """All reads of one run over a folder, as `reader run --once --plates --json` prints them."""
+    """All reads of a run over a folder, as `reader run --once --plates --json` prints them."""
     out = io.StringIO()
     options = RunOptions(source=str(source), once=True, plates=True, as_json=True)
     result = app.run(home, options, out=out, err=io.StringIO())
@@ -49,7 +49,7 @@ def replay(home: Path, source: Path) -> list[Told]:
 
 @pytest.fixture(scope="module")
 def sure_from() -> float:
-    """The confidence from which the reader's own card calls a text sure."""
+    """The confidence above which the reader's card calls a text sure."""
     return PlateReader.from_models().report_from
 
 
@@ -102,7 +102,7 @@ def test_every_vehicle_on_the_motorway_is_read_at_most_once(
 
 @pytest.fixture(scope="module")
 def clips(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, list[str]]]:
-    """For clips of four frames: the car's text by eye, and what the reader told."""
+    """For clips of four frames: the car's text as read by a person, and what the reader printed."""
     folder, work = shared_data / "nl-clips", tmp_path_factory.mktemp("clips")
     texts = {row["image"].rpartition("_f")[0]: row["text"] for row in labels(folder)}
     told = {}

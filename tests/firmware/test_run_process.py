@@ -30,7 +30,7 @@ KILLS = 25 if os.environ.get("ALPR_FAULTS") == "full" else 2
 
 
 def stored_reads(home: Path) -> dict[int, Read]:
-    """Every read of the home by its number; opening it finishes what a cut interrupted."""
+    """Every read in the home by its number; opening the home recovers from an interruption."""
     with open_ledger(home) as ledger:
         numbers = [n for n in range(ledger.status().records) if ledger.store.leaf(n).kind == Read.KIND]
         return {number: ledger.read(number) for number in numbers}
@@ -63,7 +63,7 @@ def test_kill_at_any_moment_loses_no_announced_read_and_the_log_verifies(tmp_pat
 
 
 def test_a_reader_whose_home_was_cleared_under_it_leaves_nothing_behind(tmp_path: Path) -> None:
-    """What a factory reset does, as the console does it in the reader's own process."""
+    """A factory reset clears it when the console does one in the reader's own process."""
     home = tmp_path / "home"
     running = Running(home, "--source", str(TWO_CARS), "--pace", "fast")
     running.until_reads(1)
@@ -79,7 +79,7 @@ def test_a_last_anchor_that_fails_is_reported_and_made_at_the_next_start(tmp_pat
     blocked = [
         tmp_path / "store" / f"slot.new{more}" for more in ("", *map(".moved-{}".format, range(1, 10)))
     ]
-    for one in blocked:  # as good as a full disk: a folder there is moved aside, while there is a name for it
+    for one in blocked:  # like a full disk: a folder there is moved aside while a name is free
         one.mkdir()
     running.process.send_signal(signal.SIGTERM)
     _, err = running.process.communicate(timeout=300)
@@ -107,7 +107,7 @@ def test_beside_a_running_reader_commands_ask_it_and_a_second_run_is_refused(tmp
     assert json.loads(asked.stdout.splitlines()[0])
     assert second.returncode == 2
     first_word, last_word = second.stderr.splitlines()[0], second.stderr.splitlines()[-1]
-    assert json.loads(first_word)["event"] == "waiting_for_home"  # said before the wait, not after it
+    assert json.loads(first_word)["event"] == "waiting_for_home"  # printed before the wait, not after it
     assert "another process" in last_word
     assert running.process.poll() is None
     assert running.end(signal.SIGINT) == 0

@@ -1,4 +1,4 @@
-"""The scene watch: dark, covered, frozen and knocked cameras are noticed; traffic and dusk are not alarms."""
+"""The scene watch notices dark, covered, frozen and knocked cameras; traffic and dusk raise no alarm."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def watched(pictures: Any, seconds: float, *, step_s: float = 1.0) -> set[str]:
-    """Alarms after a learnt scene and then these pictures."""
+    """The alarms after a learned scene and then these pictures."""
     watch, now_s = SceneWatch(), 0.0
     while now_s < LEARN_S + 60:
         watch.look(road(int(now_s)), now_s)
@@ -54,7 +54,7 @@ def test_a_night_in_which_every_pixel_is_black_is_dark_and_not_frozen() -> None:
 
 @pytest.mark.parametrize("level", [20, 128, 255])
 def test_a_camera_that_gives_one_flat_picture_from_its_start_is_frozen(level: int) -> None:
-    """A failing sensor is gray, green or white all over: nothing was learned that it could be covered by."""
+    """A failing sensor is uniformly gray, green or white, and no scene was learned to compare with."""
     watch, flat = SceneWatch(), np.full((180, 320), level, np.uint8)
     for second in range(40):
         watch.look(flat, float(second))

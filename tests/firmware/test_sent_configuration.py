@@ -1,4 +1,4 @@
-"""A configuration from the department: in force once, over the unit's own file, or refused by name."""
+"""A configuration from the department is applied once over the unit's own file, or refused by field."""
 
 import io
 import signal
@@ -34,7 +34,7 @@ COMMAND = ed25519.Ed25519PrivateKey.generate()
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """An enrolled unit, as far as documents go."""
+    """A unit that is enrolled as far as documents need it."""
     folder = SyncFolder.of(tmp_path)
     prepare_home(tmp_path)
     folder.make()
@@ -142,7 +142,7 @@ def test_one_that_finds_the_disk_full_waits_and_stops_no_other(
 def test_a_network_by_name_is_refused_where_nothing_knows_names(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run would not start with it, and a unit that does not run hears of no better version."""
+    """A run would not start with it, and a unit that does not run never gets a better version."""
     monkeypatch.setenv("PATH", "")
     send(home, '[sync]\nnetworks = "depot"\n')
     taken = take_up(home)
@@ -188,7 +188,7 @@ def test_a_damaged_membership_ends_no_reading_and_hides_no_version_for_ever(home
 @pytest.mark.slow
 def test_a_version_that_finds_no_room_waits_and_the_reader_starts_without_it(home: Path) -> None:
     send(home, "[camera]\nexposure_us = 500\n")
-    (home / "config.partial").mkdir()  # as good as a full disk: the new file cannot be written
+    (home / "config.partial").mkdir()  # like a full disk: the new file cannot be written
     reader = Running(home, "--source", str(TWO_CARS))
     reader.until_reads(1)
     assert reader.end(signal.SIGTERM) == 0
@@ -217,7 +217,7 @@ def test_one_that_the_command_key_did_not_sign_for_this_unit_counts_as_none(home
 
 
 class Ran:
-    """Running time, as a test lets it pass."""
+    """Running time, advanced by a test."""
 
     def __init__(self) -> None:
         self.s = 0.0
@@ -230,7 +230,7 @@ CUT_OFF_NETWORK = "[sync]\ninterval_s = 300\nonly_on_mains = true\n[camera]\nexp
 
 
 def test_sync_settings_that_cut_a_unit_off_go_back_by_themselves(home: Path) -> None:
-    """Half a day in each of two runs: the running time of both counts, and neither clock."""
+    """After half a day in each of two runs: the running time of both counts, not the clock."""
     folder, ran = SyncFolder.of(home), Ran()
     send(home, CUT_OFF_NETWORK)
     take_up(home)
@@ -245,7 +245,7 @@ def test_sync_settings_that_cut_a_unit_off_go_back_by_themselves(home: Path) -> 
     assert (taken.version, "no conversation succeeded" in taken.refused) == (1, True)
     config = load_config(home)
     assert (config.sync.interval_s, config.sync.only_on_mains) == (900, False)
-    assert config.camera.exposure_us == 500  # what does not cut it off stays
+    assert config.camera.exposure_us == 500  # other settings stay
     assert newest(folder) == taken
     assert not waits(home)
     assert take_up(home) is None
@@ -265,7 +265,7 @@ def test_one_conversation_ends_the_trial(home: Path) -> None:
 
 
 def test_networks_that_were_sent_stay_allowed_beside_those_that_worked(home: Path) -> None:
-    """A station changes its network on Monday: a car that was told on Thursday drives for a day before."""
+    """A station changes its network on Monday; a car that gets the setting on Thursday still drives a day."""
     folder, ran = SyncFolder.of(home), Ran()
     edit(home, 'networks = ""', 'networks = "station-2025"')
     write_sent(folder, ran, home, networks="station-2026")
@@ -273,7 +273,7 @@ def test_networks_that_were_sent_stay_allowed_beside_those_that_worked(home: Pat
 
 
 def write_sent(folder: SyncFolder, ran: Ran, home: Path, *, networks: str) -> None:
-    """A trial that lapsed, without NetworkManager, which a configuration that names networks needs."""
+    """A lapsed trial, without NetworkManager, which a configuration that names networks needs."""
     own = load_config(home)
     sent = replace(own.sync, networks=networks)
     sync_trial.begin(folder, Trial(version=1, before=own.sync, sent=sent))
@@ -336,7 +336,7 @@ def test_a_running_reader_continues_with_what_its_department_sends(tmp_path: Pat
         while newest(folder) is None:
             reader.until_reads(len(reader.lines) + 1)
         before = len(reader.lines)
-        reader.until_reads(before + 10)  # more than the stages between camera and log can hold
+        reader.until_reads(before + 10)  # more than the stages between camera and log can contain
         assert reader.end(signal.SIGTERM) == 0
     taken = newest(folder)
     assert taken is not None

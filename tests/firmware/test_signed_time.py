@@ -1,4 +1,4 @@
-"""The department's receipts of earlier runs bound what a receiver may say of the date."""
+"""The department's receipts from earlier runs limit the dates that a receiver may claim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The soak is short here: that it troubles what it says, and that it would notice a broken promise."""
+"""A short soak: it makes the troubles that it lists, and it would notice a broken promise."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_the_next_opening_takes_the_newest_settings_and_the_reading_hears_of_it(
     assert (told, turned) == (
         [RETUNED],
         [],
-    )  # what is known of the view stays: a covered lens is covered still
+    )  # what is known of the view stays: a covered lens is still covered
     for rotation in (180, 180, 0):
         source.retune(CameraSettings(rotation=rotation))
     assert (told, turned) == ([RETUNED] * 4, [True] * 2)
@@ -93,7 +93,7 @@ def test_a_source_without_an_end_is_not_played_once(text: str) -> None:
     ],
 )
 def test_a_source_that_cannot_be_is_refused_with_the_way_on(text: str, said: str) -> None:
-    """`drop:` alone would be the current folder, whose pictures would be removed."""
+    """`drop:` alone would mean the current folder, whose pictures would be removed."""
     with pytest.raises(UsageError, match=said) as caught:
         open_source(
             text, CameraSettings(), clock=SystemClock(), once=False, at_source_pace=True, net_size=(448, 768)

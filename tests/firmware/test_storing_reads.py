@@ -1,4 +1,4 @@
-"""What the store refuses: reads are stored together, or by themselves, or counted as lost in a record."""
+"""If the store refuses reads, they are stored together, or one by one, or counted as lost in a record."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MANY = [(f"{number}ABC{number}00", 4) for number in range(1, 10)]
 
 
 def dropped(tmp_path: Path) -> tuple[Path, ScriptedEyes]:
-    """A drop folder that got the pictures of many passes at once."""
+    """A drop folder that received the pictures of many passes at once."""
     folder = tmp_path / "drop"
     names = write_drive(folder, MANY)
     begun_s = time.time() - 60
@@ -67,7 +67,7 @@ def test_a_drop_folder_keeps_its_pictures_while_nothing_can_be_stored_and_no_rea
     ledger.free_bytes = lambda: KEEP_FREE - 1
     rig.pipeline.start()
     until(lambda: rig.bookkeeper.waiting)
-    time.sleep(1.5)  # what is on its way by now fills the queues
+    time.sleep(1.5)  # what is in transit now fills the queues
     lie = len(list(folder.iterdir()))
     assert lie >= 8
     time.sleep(0.5)
@@ -104,7 +104,7 @@ def test_a_source_that_waits_does_not_keep_the_reader_from_ending(tmp_path: Path
 
 
 def counted_batches(ledger: Ledger) -> list[int]:
-    """How many reads each call stored, from now on."""
+    """A list of how many reads each call stores from now on."""
     counts: list[int] = []
     one, several, hit = ledger.append_read, ledger.append_reads, ledger.append_hit
 
@@ -145,7 +145,7 @@ def test_a_pass_that_a_hot_list_wants_waits_for_no_other(tmp_path: Path, ledger:
     rig = Rig(ledger, eyes, source, gather_s=60.0, wanted="7ABC123")
     counts = counted_batches(ledger)
     rig.run()
-    assert counts == [1, 1, 1]  # those before it, itself, those after it
+    assert counts == [1, 1, 1]  # the reads before it, itself, those after it
     assert rig.met == ["7ABC123"]
     assert rig.texts == [text for text, _ in THREE]
 
@@ -228,7 +228,7 @@ OF_THE_CARD, DAMAGE = CardFailedError("disk I/O error"), DamagedError("is damage
 def test_a_damaged_store_is_named_once_and_an_error_of_the_card_is_none(
     tmp_path: Path, ledger: Ledger, errors: list[Exception], damaged: bool
 ) -> None:
-    """A start opens it as whole, so that the unit would lose its reads for as long as it runs."""
+    """A start finds it intact, so the unit would lose its reads for as long as it runs."""
     source, eyes = drive(tmp_path, THREE)
     rig = Rig(ledger, eyes, source)
 

@@ -1,4 +1,4 @@
-"""`reader run` under a supervisor: systemd's watchdog hears it, Prometheus asks, SSH reaches its console."""
+"""`reader run` under a supervisor: systemd's watchdog, Prometheus, and its console over SSH."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_an_ssh_forced_command_gives_the_console_whatever_was_asked_for(
             assert "no such command" in hands.ask(line, "reader-1> ")
         hands.type("exit")
         hands.wait_for("bye")
-        console.stdin.close()  # the line is gone
+        console.stdin.close()  # the line is closed
         assert console.wait(PATIENCE_S) == 0
         console.stdout.close()
         text = hands.seen

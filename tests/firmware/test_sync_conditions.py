@@ -1,4 +1,4 @@
-"""When an enrolled unit may speak, by the network and the supply that it has."""
+"""When an enrolled unit may sync, depending on its network and power supply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A camera that hangs upside down is known over a restart, and only that camera in that rotation."""
+"""An upside-down camera is remembered over restarts, but only that camera in that rotation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from firmware.run.prepared_home import prepare_home
 def test_a_turned_camera_is_known_with_its_rotation_and_source_until_it_is_forgotten(tmp_path: Path) -> None:
     camera = TurnedCamera(tmp_path, "camera")
     camera.note(0, upside_down=True)
-    assert not (tmp_path / FILE).exists()  # no unit is here: a factory reset removed it
+    assert not (tmp_path / FILE).exists()  # no unit here: a factory reset removed it
     prepare_home(tmp_path)
     camera.note(0, upside_down=True)
     other = TurnedCamera(tmp_path, "camera:1")

@@ -1,4 +1,4 @@
-"""The uplink while the reader reads: by its schedule, at once for a hit, gone within seconds when told to."""
+"""The uplink while the reader reads: on schedule, at once for a hit, and ended within seconds on request."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_stopping_does_not_wait_for_a_line_that_fell_silent(
     monkeypatch.setattr("firmware.run.uplink_thread.JOIN_S", 120.0)  # an answer may take five minutes
     unit.enroll(issue_code(server.home, "silent"))
     proxy = FaultProxy(server.home.settings.unit_port)
-    proxy.delay_s = 3600.0  # takes what comes and passes nothing on
+    proxy.delay_s = 3600.0  # takes everything and forwards nothing
     unit.through(proxy.port)
     unit.add(3)
     made: list[Attempt] = []
@@ -167,7 +167,7 @@ def test_a_damaged_account_of_earlier_attempts_keeps_no_unit_from_syncing(
 
 def test_an_account_that_finds_no_room_spoils_no_conversation(server: DepartmentProcess, unit: Unit) -> None:
     unit.enroll(issue_code(server.home, "no room"))
-    (unit.folder.path / "status.json.new").mkdir()  # as good as a full disk
+    (unit.folder.path / "status.json.new").mkdir()  # like a full disk
     made: list[Attempt] = []
     unit.add(3)
     with thread_of(unit, Schedule(), made):
@@ -210,7 +210,7 @@ def test_whatever_goes_wrong_in_the_uplink_is_named_and_it_syncs_again(
 
 
 def speak(folder: SyncFolder) -> None:
-    """Ask the running reader to speak, and wait until all is well."""
+    """Ask the running reader to sync, and wait for success."""
     asked_us = time.time_ns() // 1000
     folder.wanted.touch(mode=0o600)
     until(

@@ -1,4 +1,4 @@
-"""The wear budget, and that a unit that waits writes nothing."""
+"""The wear budget; a waiting unit writes nothing."""
 
 from __future__ import annotations
 
