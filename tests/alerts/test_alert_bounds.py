@@ -1,4 +1,4 @@
-"""What contradicts, sounds, is stale, locks and is remembered: each at its bound."""
+"""Contradictions, sounding, staleness, locks and remembered alerts, each at its limit."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_refusals_of_a_name_are_due_once_a_minute_with_the_newest_reason() -> No
     assert due(2) == [("of another", 1)]
     assert due(MINUTE_US - 1) == []
     assert due(MINUTE_US) == [("third", 2)]
-    assert due(9 * MINUTE_US) == []  # nothing new was refused
+    assert due(9 * MINUTE_US) == []  # no new refusal
 
 
 @pytest.mark.parametrize(("wrong", "locked"), [(4, False), (5, True), (7, True)])
@@ -162,7 +162,7 @@ def test_a_visit_that_continues_outlasts_one_that_does_not(monkeypatch: pytest.M
     assert made.ongoing(wish("a"), 1, sounds=True) == 0
     made.begin(wish("c"), 2, 2, sounds=True)
     assert [made.ongoing(wish(plate), 3, sounds=True) for plate in "abc"] == [0, None, 2]
-    made.begin(wish("a"), 3, 3, sounds=True)  # begun again, it is the newest
+    made.begin(wish("a"), 3, 3, sounds=True)  # begun again, so it is the newest
     made.begin(wish("d"), 4, 4, sounds=True)
     assert [made.ongoing(wish(plate), 5, sounds=True) for plate in "acd"] == [3, None, 4]
 

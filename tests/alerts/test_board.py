@@ -1,4 +1,4 @@
-"""The board of a unit: one alert a visit, steps as signed records, cleared plates, nothing lost."""
+"""A unit's board: one alert per visit, steps as signed records, cleared plates, nothing lost."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_refused_step_changes_nothing(make_car: MakeCar, ledger: Ledger) -> No
 def test_a_negative_answer_clears_the_plate_that_was_typed_and_never_the_entrys_own(
     make_car: MakeCar, time: SteppedTime, ledger: Ledger
 ) -> None:
-    """A wanted car passes after another was misread as it, or after a friend typed one wrong letter."""
+    """A wanted car passes after another was misread as its plate, or after a friend typed a wrong letter."""
     car = make_car()
     other = replace(seen("7XKR279", 0.6), candidates=(("7XKR279", 0.6), ("7XKR219", 0.35)))
     (alert,) = car.passes(other)
@@ -132,7 +132,7 @@ def test_one_person_ends_an_alert_and_not_the_entry(
 
 
 def test_what_an_older_version_cleared_clears_nothing(make_car: MakeCar, ledger: Ledger) -> None:
-    """It cleared the entry's own plate on one person's word."""
+    """That version cleared the entry's own plate on one person's answer."""
     folder, key = ledger.store.home.root / "hotlists", ledger.hot_list_key()
     files.make_dir(folder)
     old = encode([["7XKR219", digest_of(entry().to_bytes())]])
@@ -177,7 +177,7 @@ CLOSINGS = [
 def test_the_wanted_car_comes_up_minutes_after_another_was_closed_as_not_it(
     make_car: MakeCar, time: SteppedTime, plate: str, fit: Fit, sounds: bool
 ) -> None:
-    """Silently while it is probably the same vehicle again, and aloud a quarter of an hour after the look."""
+    """Silently while it is probably the same vehicle, and with sound a quarter of an hour after the look."""
     car = make_car()
     (other,) = car.passes(seen("7XKR219"))
     if plate:
@@ -195,7 +195,7 @@ def test_the_wanted_car_comes_up_minutes_after_another_was_closed_as_not_it(
 def test_the_wanted_car_comes_up_while_a_look_alike_is_answered_and_not_closed(
     make_car: MakeCar, time: SteppedTime
 ) -> None:
-    """An outcome may wait for hours."""
+    """It may take hours until an outcome is entered."""
     car = make_car()
     (other,) = car.passes(seen("7XKR219"))
     assert car.check(other, "7XKR21S") is AlertAnswer.WRONG_CHARACTER
@@ -258,7 +258,7 @@ def test_a_unit_that_no_officer_sits_at_keeps_no_more_alerts_than_a_board_holds(
 
 
 def test_no_count_has_an_alert_of_a_covert_entry(make_car: MakeCar, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`reader alerts` lists none; a count would show a flood's watcher that one was about."""
+    """`reader alerts` lists none, and a count would reveal that one is near."""
     monkeypatch.setattr(boards, "MOST_OPEN", 1)
     monkeypatch.setattr(boards, "MOST_AT_ALL", 2)
     car = make_car(entry("8ABC000", recipients=("super",)), *(entry(f"8ABC00{n}") for n in range(1, 4)))

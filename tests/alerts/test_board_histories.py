@@ -1,4 +1,4 @@
-"""What happened elsewhere, replayed: a wrong alert is not confirmed, and does not sound again."""
+"""Wrongful stops that happened elsewhere, replayed: the alert is not confirmed and does not sound again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from board_twins import MakeCar
 
 
 def test_green_v_san_francisco_a_three_read_as_a_seven_is_not_confirmed(make_car: MakeCar) -> None:
-    """5SOW350, a Lexus, read as 5SOW750, a stolen GMC truck; the picture was not looked at."""
+    """5SOW350, a Lexus, was read as 5SOW750, a stolen GMC truck; no one looked at the picture."""
     car = make_car(entry("5SOW750", make="GMC", plate_class="truck"))
     (alert,) = car.passes(seen("5SOW750"))
     with pytest.raises(RefusedError, match="look at the image"):

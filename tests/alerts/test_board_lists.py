@@ -1,4 +1,4 @@
-"""The board when its lists change: later, reworded and withdrawn entries, and those for one vehicle."""
+"""The board when its lists change: later, reworded and withdrawn entries, several for one vehicle."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def watching(car: Car, time: SteppedTime) -> HotListWatch:
 
 
 def test_two_entries_of_one_list_for_one_vehicle_are_two_alerts(make_car: MakeCar, time: SteppedTime) -> None:
-    """Two agencies want it: the words of one must not stand for those of the other."""
+    """Two agencies want it, and the text of one must not replace that of the other."""
     armed, lost = entry(reason="ARMED", case="26-1"), entry(reason="plate lost", case="26-2")
     car = make_car(armed, lost)
     made = car.passes(seen("7XKR219"))
@@ -60,7 +60,7 @@ def test_two_entries_of_one_list_for_one_vehicle_are_two_alerts(make_car: MakeCa
 def test_an_entry_that_comes_later_for_the_same_vehicle_is_shown(
     make_car: MakeCar, time: SteppedTime, swapped: bool, answered: bool
 ) -> None:
-    """Whichever of the two digests is the smaller, and whether the first was answered meanwhile or not."""
+    """Whichever digest is smaller, and whether or not the first was answered meanwhile."""
     first, later = entry(reason="plate lost", case="26-1"), entry(reason="ARMED", case="26-2")
     if swapped:
         first, later = later, first
@@ -91,7 +91,7 @@ def test_a_read_that_comes_before_the_lists_refresh_continues_the_reworded_entry
 def test_two_open_alerts_of_one_entry_are_both_reworded_and_neither_recalled(
     make_car: MakeCar, time: SteppedTime
 ) -> None:
-    """The car came back after an hour, and the first alert is not worked yet."""
+    """The car came back after an hour, before the first alert was worked."""
     car = make_car()
     car.passes(seen("7XKR219"))
     time.run(HOUR_US)
@@ -151,7 +151,7 @@ REISSUED: list[tuple[dict[str, object], bool]] = [
 def test_an_entry_that_its_source_only_rewords_keeps_its_alert(
     make_car: MakeCar, time: SteppedTime, change: dict[str, object], stays: bool
 ) -> None:
-    """A daily extract changes dates and words of a vehicle that is still wanted."""
+    """A daily extract changes dates and texts for a vehicle that is still wanted."""
     car = make_car()
     (alert,) = car.passes(seen("7XKR219"))
     newer = replace(entry(), **change)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What happened elsewhere, replayed at the page in the car: none is confirmed, at no visit."""
+"""Wrongful stops that happened elsewhere, replayed at the page in the car: none is confirmed at any visit."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_it_is_not_confirmed_and_comes_up_once_a_visit(car: Car, case: Case) -> 
         assert "without action" in post(client, f"{base}/close", outcome=outcome).text
     assert post(client, f"{base}/close", outcome="no-stop").json()["closed"]
     again = []
-    for _ in range(7):  # the driver passes again, and again
+    for _ in range(7):  # the driver passes again and again
         car.time.run(2 * MINUTE_US)
         again += car.meets(case.read, case.entry, case.box)
     assert [one.match.sounds for one in again] == [False]
     assert [one["sounds"] for one in client.get("/api/alerts").json()["alerts"]] == [False]
     car.time.run(2 * MINUTE_US)
     again = car.meets(case.read, case.entry, case.box)
-    assert [one.match.sounds for one in again] == [True] * case.sounds  # it reads as the wanted car does
+    assert [one.match.sounds for one in again] == [True] * case.sounds  # it reads like the wanted car

@@ -1,4 +1,4 @@
-"""`reader hotlist` and `reader alerts`: lists come in and are listed, and no plate is shown."""
+"""`reader hotlist` and `reader alerts` take in and list hot lists, and show no plates."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_list_is_imported_with_its_bad_lines_and_listed(
     capsys.readouterr()
     assert reader(home, "hotlist", "list") == 0
     own = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("local"))
-    assert own.split(maxsplit=1)[1] == "entries of the department's own  active"  # no figure, no time
+    assert own.split(maxsplit=1)[1] == "entries of the department's own  active"  # no figure and no time
 
 
 @pytest.mark.parametrize("error", [OSError(5, "the card does not give it"), RecordError("is cut")])

@@ -1,4 +1,4 @@
-"""An alert does not wait for its vehicle to be gone, and its pass is still one read."""
+"""An alert does not wait until its vehicle has left, and its pass is still a single read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 class Street:
-    """Frames through tracker and bookkeeper, one after the other, with a list of one plate."""
+    """Passes frames through tracker and bookkeeper in order, with a list of one plate."""
 
     def __init__(self, ledger: Ledger, names: dict[int, str]) -> None:
         self.reads: list[tuple[int, Read]] = []
@@ -84,7 +84,7 @@ class Street:
             assert self.bookkeeper.store([one]) == self.stored
 
     def show(self, index: int, frames: int, *, step: int = 4) -> None:
-        """A vehicle in so many frames; 0: the empty road."""
+        """Show a vehicle in this many frames; 0: the empty road."""
         for at in range(frames):
             picture = np.full((SIZE[1], SIZE[0]), 30, dtype=np.uint8)
             x, y = 40 + at * step, 60 + at * step
@@ -110,7 +110,7 @@ def _frame(sequence: int, at_us: int, luma: np.ndarray[Any, np.dtype[np.uint8]])
 
 
 def test_a_hit_that_finds_no_room_is_said_at_once_and_counted_once_in_the_gap(ledger: Ledger) -> None:
-    """Each look at it while it was in view counted as one more lost read."""
+    """Once, each look while it was in view counted as another lost read."""
     street = Street(ledger, {1: LISTED, 2: OTHER})
     free = ledger.free_bytes
     ledger.free_bytes = lambda: 0
@@ -188,7 +188,7 @@ def test_a_pass_is_looked_at_when_settled_in_a_gap_and_each_second_but_not_twice
 
 
 def test_a_settled_vehicle_that_stays_in_view_is_looked_at_again_for_an_entry_that_comes_later() -> None:
-    """A look that only confirms its text hands it on too: a list may have come meanwhile."""
+    """A look that only confirms its text is passed on too, for a list may have come meanwhile."""
     replay, glances, looked_us = Replay(fps=10), Glances(), [0]
     for _ in range(600):
         step = replay.look(near(LISTED, 400, 300))

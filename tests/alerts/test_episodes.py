@@ -1,4 +1,4 @@
-"""Visits: how long a vehicle is the same one, and how many are remembered."""
+"""Visits: how long a vehicle counts as the same one, and how many visits are remembered."""
 
 from __future__ import annotations
 

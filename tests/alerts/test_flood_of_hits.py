@@ -1,4 +1,4 @@
-"""Thousands of hits that no one works off: the unit reads on, and nothing waits for their number."""
+"""With thousands of unanswered hits, the unit continues to read, and nothing slows with their number."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OFFICER = cast(Officer, SimpleNamespace(user="o.diaz", role="sworn-officer"))
 
 @pytest.fixture
 def car(make_car: MakeCar) -> Car:
-    """Seven alerts that sound."""
+    """A car with seven alerts that sound."""
     made = make_car(*(entry(f"8ABC{number:03}") for number in range(7)))
     for number in range(7):
         made.passes(seen(f"8ABC{number:03}"))
@@ -37,7 +37,7 @@ def car(make_car: MakeCar) -> Car:
 
 @pytest.fixture
 def transactions(car: Car, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The size of the log at the end of each, from now on."""
+    """A list of the log's size after each transaction from now on."""
     sizes, real = list[int](), LogWriter.sign_head
 
     def counted(log: LogWriter) -> None:
@@ -58,7 +58,7 @@ def listed(api: PageApi) -> list[dict[str, Any]]:
 def test_a_page_lists_the_first_of_many_alerts_in_one_transaction_and_says_how_many_more(
     car: Car, ledger: Ledger, time: SteppedTime, transactions: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One by one, a thousand took minutes on a card, and the page never came."""
+    """Once, they were marked one by one: a thousand took minutes on a card, and the page never loaded."""
     monkeypatch.setattr(page_api, "MOST_LISTED", 4)
     api = PageApi(ledger, car.board, cast(PageSessions, None), lambda: time.now().us)
     before = ledger.store.log.frontier.size
@@ -75,7 +75,7 @@ def test_a_page_lists_the_first_of_many_alerts_in_one_transaction_and_says_how_m
 def test_every_alert_that_sounds_is_listed_once_though_none_is_closed(
     car: Car, ledger: Ledger, time: SteppedTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was beyond the first could not be marked as seen before others were closed."""
+    """Once, alerts beyond the first page could not be marked as shown until others were closed."""
     monkeypatch.setattr(page_api, "MOST_LISTED", 4)
     api = PageApi(ledger, car.board, cast(PageSessions, None), lambda: time.now().us)
     first, second = listed(api), listed(api)

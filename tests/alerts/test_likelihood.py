@@ -1,4 +1,4 @@
-"""How probable an entry is under the vote: O as 0, probabilities that never add up to more than one."""
+"""The probability of an entry under the vote: O counts as 0, and probabilities add up to at most 1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def text_of(
     doubts: dict[int, dict[str, float]] | None = None,
     candidates: tuple[tuple[str, float], ...] = (),
 ) -> PlateText:
-    """A text whose slots are sure but for `doubts`: slot to characters with their probabilities."""
+    """A text whose slots are sure except `doubts`: slot to characters with their probabilities."""
     slots = np.full((len(text), CLASSES), 1e-4, dtype=np.float32)
     for at, character in enumerate(text):
         for one, probability in (doubts or {}).get(at, {character: 0.99}).items():

@@ -1,4 +1,4 @@
-"""A stranger on the vehicle's network: shuts no officer out, fills neither the log nor the memory."""
+"""A stranger on the vehicle's network cannot lock officers out or fill the log or the memory."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_flood_of_refusals_is_one_entry_a_minute_and_name_with_their_number(ca
 
 
 def entered(car: Car, user: str, role: str) -> str:
-    """A new session; a minute later."""
+    """Log on a minute later. Returns the new session."""
     asked = request(user, role)
     proof = proof_of(car.ledger.store.home.root, asked, None, car.sessions.challenge())
     token = car.sessions.redeem(car.sessions.log_on(body(asked, proof), "10.0.0.1"))

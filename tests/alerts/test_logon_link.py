@@ -1,4 +1,4 @@
-"""The machine that `reader logon` speaks to, and the address that the officer's browser is given."""
+"""The machine that `reader logon` connects to, and the address that the officer's browser gets."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_name_that_the_laptop_does_not_know_has_no_number() -> None:
 
 @contextmanager
 def another_machine(car: Car, authority: Authority, folder: Path, asked: list[str]) -> Iterator[str]:
-    """A machine at the car's address with the certificate of a stolen unit; it passes on what it is sent."""
+    """A machine at the car's address with a stolen unit's certificate; it forwards what it receives."""
     stolen = SyncFolder.of(folder)
     stolen.make()
     made = authority.issue_unit(public_der(stolen.tls_private().public_key()), STOLEN, 90)
@@ -83,11 +83,11 @@ def another_machine(car: Car, authority: Authority, folder: Path, asked: list[st
             self.wfile.write(answer.content)
 
         def log_message(self, *_parts: object) -> None:
-            """Nothing on the console."""
+            """Print nothing."""
 
     class Quiet(ThreadingHTTPServer):
         def handle_error(self, request: object, client_address: object) -> None:
-            """A laptop that turns away."""
+            """Ignore a laptop that disconnects."""
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(stolen.certificate, stolen.tls_key)
@@ -119,13 +119,13 @@ def test_a_stolen_unit_at_the_cars_address_is_asked_for_nothing(
     said = capsys.readouterr()
     assert (said.out, asked) == ("", [])
     assert f"does not show the certificate of {NAME}" in said.err
-    assert f"unit-{STOLEN}" not in said.err  # no one is told to trust it
+    assert f"unit-{STOLEN}" not in said.err  # it is not recommended to anyone
 
 
 def test_a_proof_made_for_another_unit_opens_nothing_when_it_is_passed_on(
     car: Car, tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The officer does log on at the stolen unit, by its own name; its thief passes the proof on."""
+    """The officer does log on at the stolen unit, by its real name; the thief forwards the proof."""
     asked: list[str] = []
     before = car.ledger.store.log.size()
     with another_machine(car, Authority.open(tmp_path / "authority"), tmp_path / "stolen", asked) as address:

@@ -1,4 +1,4 @@
-"""A logon in the car step by step, beside a ledger in memory; what ends a visit; what a log still shows."""
+"""A logon in the car step by step, with a ledger in memory; what ends a visit; what a log still shows."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def test_a_visit_ends_where_the_wanted_vehicle_may_follow(
 
 
 def test_each_likely_form_is_tried_once() -> None:
-    """Two ways lead to a form that differs in two slots."""
+    """A form that differs in two slots can be reached in two ways."""
     slots = np.full((2, len(ALPHABET) + 1), 1e-6)
     for slot in slots:
         slot[ALPHABET.index("A")], slot[ALPHABET.index("4")] = 0.6, 0.4

@@ -1,4 +1,4 @@
-"""Reads against lists: what sounds, what is listed silently and why, and what matches nothing."""
+"""Matching reads with lists: what sounds, what is listed silently and why, and what does not match."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_forms_of_one_plate_in_one_list_are_found_together() -> None:
 
 
 def test_a_list_that_has_one_plate_ten_thousand_times_raises_no_ten_thousand_alerts() -> None:
-    """Each match held the digests of all: the first such car that passed took all memory."""
+    """Once, each match had the digests of all, so the first such car used up the memory."""
     entries = [entry(reason=f"reason {number}") for number in range(MOST_OF_A_PLATE + 9)]
     found = matched(seen("7XKR219"), entries)
     assert len(found) == MOST_OF_A_PLATE
@@ -64,7 +64,7 @@ def test_a_list_that_has_one_plate_ten_thousand_times_raises_no_ten_thousand_ale
 
 
 class Endless(Held):
-    """A list gone wrong: all its entries, in any number, are one plate's."""
+    """A broken list, all of whose entries, in any number, have the same plate."""
 
     def under(self, key: int) -> Iterator[bytes]:
         self.asked = [0]
@@ -76,7 +76,7 @@ class Endless(Held):
 def test_a_sighting_looks_at_no_more_entries_of_a_plate_than_a_reader_has_time_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All of them were read, and kept as they were read, at each sighting."""
+    """Once, all of them were read and kept at each sighting."""
     held, real, parsed = Endless([]), ListEntry.from_bytes, list[bytes]()
 
     def parse(data: bytes) -> ListEntry:
@@ -104,7 +104,7 @@ OTHERS = [
 
 @pytest.mark.parametrize("fields", OTHERS)
 def test_no_entry_that_sounds_none_takes_the_place_of_one_that_does(fields: dict[str, Any]) -> None:
-    """The most of a plate were taken before anyone looked whether they match."""
+    """Once, the limit per plate was applied before checking which entries match."""
     others = [replace(entry(reason=f"reason {number}"), **fields) for number in range(MOST_OF_A_PLATE + 9)]
     wanted = max((entry(reason=f"live {number}") for number in range(20)), key=_digest)
     others = sorted(others, key=_digest)[:MOST_OF_A_PLATE]
@@ -166,7 +166,7 @@ def test_an_expired_list_matches_nothing_and_an_old_extract_is_stale() -> None:
     assert matched(seen("7XKR219"), now_us=HEAD.expires_us - 1)
     old = replace(HEAD, extracted_us=NOW_US - 24 * HOUR_US - 1)
     assert matched(seen("7XKR219"), head=old)[0].stale
-    assert not matched(seen("7XKR219"), head=replace(old, list_id="local"))[0].stale  # it is no extract
+    assert not matched(seen("7XKR219"), head=replace(old, list_id="local"))[0].stale  # not an extract
 
 
 def test_a_category_that_the_policy_does_not_name_matches_nothing() -> None:

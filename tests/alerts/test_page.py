@@ -1,4 +1,4 @@
-"""The alert page of a unit over real TLS: who gets in, what is shown when, and what a hostile client gets."""
+"""A unit's alert page over real TLS: who is admitted, what is shown when, what a hostile client gets."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_before_the_transcription_nothing_says_what_is_looked_for(car: Car) -> N
     other = car.enter("demo-supervisor", "ccat-supervisor")
     post(client, f"{base}/transcribe", plate="7XKR219", state="US-CA")
     assert "KIA" in client.get(base).text
-    for secret in SECRETS:  # what one officer typed shows the entry to that officer alone
+    for secret in SECRETS:  # an officer's typing shows the entry only to that officer
         assert secret not in other.get(base).text + other.get("/api/alerts").text
 
 
@@ -96,7 +96,7 @@ def test_the_look_is_an_access_entry_before_the_image_leaves(car: Car) -> None:
     assert looked.records == (alert.read,)
     assert client.get(f"{base}/patch").status_code == 200
     other = car.enter("demo-supervisor", "ccat-supervisor")
-    assert other.get(f"{base}/patch").status_code == 403  # one person's look opens it to no other
+    assert other.get(f"{base}/patch").status_code == 403  # one person's look does not open it to others
 
 
 STRANGERS = [
@@ -270,7 +270,7 @@ def test_bad_keys_lock_no_officer_out(car: Car) -> None:
 def test_a_units_certificate_serves_the_page_and_no_host_of_a_department(
     car: Car, tmp_path: Path, host: str, good: bool
 ) -> None:
-    """Anyone who takes a unit's key serves nothing that a unit or a desk takes for the department."""
+    """A thief of a unit's key must not be able to pose as the department."""
     context = ssl.create_default_context(cafile=str(tmp_path / "authority" / "ca.pem"))
     with socket.create_connection(("127.0.0.1", car.server.port), timeout=PATIENCE_S) as line:
         if good:
@@ -289,7 +289,7 @@ CALLS = ("view", "transcribe", "answer", "clets", "close")
     ("user", "role"), [(user, role) for user, roles in DEMO_PEOPLE.items() for role in roles]
 )
 def test_each_role_makes_the_calls_of_the_policy_and_no_other(car: Car, user: str, role: str) -> None:
-    """Anyone who may not see alerts has no session, and without one no call says anything of an alert."""
+    """People who may not see alerts get no session, and without one no call reveals an alert."""
     alert = car.passes()
     base = f"/api/alerts/{alert.number}"
     client = car.laptop()
@@ -302,7 +302,7 @@ def test_each_role_makes_the_calls_of_the_policy_and_no_other(car: Car, user: st
     codes = [one.status_code for one in answers]
     if user in MAY:
         assert codes[:2] == [200, 200]
-        assert codes[2:4] == [403, 403]  # no one sees a picture before the look is in the log
+        assert codes[2:4] == [403, 403]  # no one sees a picture before the look is logged
         assert 401 not in codes
     else:
         assert set(codes) == {401}
@@ -321,7 +321,7 @@ def test_the_requester_of_an_entry_does_not_verify_its_alert(car: Car) -> None:
 
 
 def test_a_person_who_read_the_entry_first_does_not_confirm_it(car: Car) -> None:
-    """The entry is shown by what was typed; typing it again, now that it is known, is refused."""
+    """What was typed shows the entry; typing the plate again, now that it is known, is refused."""
     client, alert = car.enter(), car.passes()
     base = f"/api/alerts/{alert.number}"
     post(client, f"{base}/view")

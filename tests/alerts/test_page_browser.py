@@ -1,4 +1,4 @@
-"""The page in the car in a real chromium: an alert comes by itself and is worked by keys."""
+"""The page in the car in a real Chromium: an alert appears by itself and is worked with keys."""
 
 from __future__ import annotations
 

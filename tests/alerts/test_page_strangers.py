@@ -1,4 +1,4 @@
-"""Slow strangers on the car's network: however many, of whatever kind, the officer's page answers."""
+"""Slow strangers on the car's network, of any number and kind: the officer's page still answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HALF = {
 
 
 def stranger(car: Car, kind: str, address: str = "127.0.0.1") -> socket.socket:
-    """A connection that says half of something."""
+    """Open a connection that sends only half of a message."""
     raw = socket.create_connection(
         ("127.0.0.1", car.server.port), timeout=PATIENCE_S, source_address=(address, 0)
     )
@@ -38,7 +38,7 @@ def stranger(car: Car, kind: str, address: str = "127.0.0.1") -> socket.socket:
 
 
 def is_cut(line: socket.socket) -> bool:
-    """Waits for the unit's end of a connection; False if it stays open for a minute."""
+    """Wait until the unit closes a connection; False if it stays open for a minute."""
     try:
         while line.recv(4096):
             pass
@@ -51,7 +51,7 @@ def is_cut(line: socket.socket) -> bool:
 
 @contextlib.contextmanager
 def all_of(car: Car, addresses: list[str]) -> Iterator[list[socket.socket]]:
-    """A stranger of each kind in turn, one from each address."""
+    """A stranger of each kind in turn, each from its own address."""
     kinds = list(HALF)
     with contextlib.ExitStack() as stack:
         yield [
@@ -93,7 +93,7 @@ def test_one_address_holds_a_few_connections_alone(car: Car) -> None:
 def test_handshake_header_and_body_have_one_clock(
     car: Car, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """A byte now and then restarts no clock."""
+    """An occasional byte does not restart the clock."""
     monkeypatch.setattr(page_server, "REQUEST_S", 1.0)
     with stranger(car, kind) as line:
         line.settimeout(0.1)
@@ -112,7 +112,7 @@ def test_handshake_header_and_body_have_one_clock(
 
 
 def test_a_stranger_who_asks_on_and_on_stays_unproven(car: Car) -> None:
-    """Whole requests without a logon hold a connection until another needs its place."""
+    """Full requests without a logon keep a connection only until another client needs its place."""
     first = stranger(car, "no header", "127.0.0.9")
     with contextlib.closing(first):
         first.sendall(b"GET /api/alerts HTTP/1.1\r\nHost: car\r\n\r\n")

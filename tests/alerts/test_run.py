@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 
 def give_list(home: Path, entries: list[ListEntry], *, hours: int = 24) -> None:
-    """A list as a sync would have left it, good for so many hours more."""
+    """Write a list as a sync would have left it, valid for this many more hours."""
     ledger = open_ledger(home)
     now_us = ledger.store.time.now().us
     data = [one.to_bytes() for one in entries]
@@ -102,7 +102,7 @@ def test_the_listed_vehicle_of_the_clip_raises_one_alert(tmp_path: Path) -> None
 def test_the_status_says_of_which_list_alerts_are_off_why_and_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], hours: int, off: bool
 ) -> None:
-    """Also where no reader runs."""
+    """Even if no reader runs."""
     home = tmp_path / "home"
     create_ledger(home).close()
     give_list(home, [entry("0ZZZ000")], hours=hours)

@@ -45,7 +45,7 @@ PLATE, COVERT = SEEN[0], "0ZZZ000"
 
 
 def awaited(look: Callable[[], T | None], what: str) -> T:
-    """What `look` gives once it gives something."""
+    """Wait until `look` returns something, and return that."""
     until_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < until_s:
         found = look()
@@ -77,17 +77,17 @@ def officer(folder: Path) -> RosterPerson:
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Temporary files of every process lie in the test's folder."""
+    """Put temporary files of every process into the test's folder."""
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
 
 
 @pytest.fixture
 def department(tmp_path: Path) -> Iterator[DepartmentProcess]:
-    """A department that looks for the first vehicle of the clip; its server runs."""
+    """A department with a running server that wants the clip's first vehicle."""
     home = bare_home(tmp_path / "department")
     made = DepartmentProcess(home)
-    made.start()  # before there is a roster: with one, it asks for the access log of its people
+    made.start()  # before there is a roster, with which it would require a person's access log
     department = Department(home)
     roster = codec.to_bytes(Roster(version=2, demo=False, people=(officer(tmp_path),)))
     command = load_ed25519(home.path / "command.key")
@@ -155,7 +155,7 @@ def test_a_listed_vehicle_is_verified_in_the_car_while_the_reader_runs(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """And no plate is in clear in any file of the unit or the department afterwards."""
+    """Afterwards no file of the unit or the department has a plate in the clear."""
     home, port = unit
     running = Running(home, "--source", str(TWO_CARS))
     try:

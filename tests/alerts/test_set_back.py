@@ -1,4 +1,4 @@
-"""The clock set back across an end: no list, entry or extract that was over comes back, on the unit."""
+"""On a unit whose clock is set back across an end, no expired list, entry or extract comes back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from sync.hot_lists.held import HeldLists
 
 
 class _Pass:
-    """As much of an ended pass as the watch looks at."""
+    """The parts of an ended pass that the watch looks at."""
 
     def __init__(self, text: PlateText) -> None:
         self.vehicle = self
@@ -41,7 +41,7 @@ class _Pass:
 
 
 class Unit:
-    """A unit's lists, board and watch over its real ledger."""
+    """A unit's lists, board and watch, with its real ledger."""
 
     def __init__(
         self, ledger: Ledger, time: SteppedTime, one: ListEntry, *, hours: int, aged_h: int = 1
@@ -77,7 +77,7 @@ class Unit:
 
     @property
     def stale(self) -> bool:
-        """Whether the match that was found last is of an old extract."""
+        """Whether the last match is from an old extract."""
         (found,) = self.watch._found
         return found.stale
 
@@ -183,7 +183,7 @@ def test_a_clock_that_knows_no_time_dates_steps_and_ends_nothing() -> None:
 def test_a_clock_that_is_put_far_ahead_silences_no_list(
     make_unit: MakeUnit, time: SteppedTime, state: TimeState
 ) -> None:
-    """A spoofed receiver, a stranger's time server or a dead battery clock: custody believes none alone."""
+    """A spoofed receiver, a stranger's time server or an empty clock battery: custody believes none alone."""
     unit = make_unit(entry(until_us=time.now().us + 20 * HOUR_US), hours=20)
     time.lose(state)
     time.jump(40 * DAY_US)
@@ -197,7 +197,7 @@ def test_a_clock_that_is_put_far_ahead_silences_no_list(
 def test_after_weeks_without_power_an_entry_begins_by_the_clock_and_an_ended_one_is_stale(
     make_unit: MakeUnit, time: SteppedTime
 ) -> None:
-    """The clock is right, and custody follows it only once the department confirms it."""
+    """The clock is right, but custody follows it only after the department confirms it."""
     began_us, ended_us = time.now().us + 20 * DAY_US, time.now().us + 7 * DAY_US
     new = make_unit(entry(from_us=began_us), hours=24 * 30)
     old = make_unit(entry(until_us=ended_us), hours=24 * 30)
@@ -212,7 +212,7 @@ def test_after_weeks_without_power_an_entry_begins_by_the_clock_and_an_ended_one
 
 
 def test_a_restart_under_a_clock_that_was_set_back_revives_no_list(tmp_path: Path) -> None:
-    """The log's newest signed time is the least that the next process believes."""
+    """The log's newest signed time is the earliest that the next process believes."""
     home, time = tmp_path / "home", SteppedTime()
     create_ledger(home, clock=time.clock).close()
     with open_ledger(home, clock=time.clock) as ledger:
@@ -235,7 +235,7 @@ def test_a_restart_under_a_clock_that_was_set_back_revives_no_list(tmp_path: Pat
 def test_an_alert_grows_old_by_running_time_whatever_the_clock_is_set_to(
     make_unit: MakeUnit, time: SteppedTime, ledger: Ledger, by_us: int
 ) -> None:
-    """Set before the look, and set right after it: the steps follow each other all the same."""
+    """It is set before the look and corrected after it; the order of the steps does not change."""
     unit = make_unit(entry("7XKR219"), hours=24)
     time.lose(TimeState.UNKNOWN)
     assert unit.hits()
@@ -259,7 +259,7 @@ def test_an_alert_grows_old_by_running_time_whatever_the_clock_is_set_to(
 def test_a_list_ends_by_the_departments_word_where_the_clock_is_far_behind(
     tmp_path: Path, behind_us: int, state: TimeState
 ) -> None:
-    """Its end is of the department's time; so is how old its extract is."""
+    """Its end and the age of its extract are in the department's time."""
     time = SteppedTime(START_US - behind_us)
     time.lose(state)
     ledger = Ledger.create(tmp_path, LoopbackSlot(tmp_path / "chip"), time, boot=time.boot)
@@ -274,6 +274,6 @@ def test_a_list_ends_by_the_departments_word_where_the_clock_is_far_behind(
     time.run(HOUR_US)
     assert not unit.hits()
     assert unit.watch.health().expired == 1
-    assert ledger.store.time.trusted_us < START_US  # no purge counts by it
+    assert ledger.store.time.trusted_us < START_US  # purges do not use it
     unit.held.close()
     ledger.close()

@@ -1,4 +1,4 @@
-"""Buzzer and lamp: heard until a person looks, lit until a person answers; a failed part stops nothing."""
+"""The buzzer sounds until a person looks, and the lamp is lit until one answers, even if a part fails."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLATE = "7XKR219"
 
 
 def raised(number: int = 4, *, state: str = "US-CA", **fields: Any) -> OpenAlert:
-    """An alert as the board tells of it; `state`: what the reader named."""
+    """An alert as the board reports it; `state`: the jurisdiction that the reader named."""
     held = Held([entry(PLATE, **fields)], HEAD)
     (found,) = match(seen(PLATE, state=state), plate_box(), [held], DEFAULT_ALERTS, KNOWN, NOW_US)
     return OpenAlert(
@@ -45,7 +45,7 @@ def after(alert: OpenAlert, step: AlertEvent, **fields: Any) -> OpenAlert:
 
 
 class Car:
-    """A sounder with a clock that is stepped."""
+    """A sounder with a clock that a test steps."""
 
     def __init__(self, lamps: Lamps | None = None, longest_s: float = 10.0) -> None:
         self.now_s = 100.0
@@ -60,7 +60,7 @@ class Car:
         self.sounder.look()
 
     def passes(self, seconds: float) -> float:
-        """Let time go by as the thread would; how long the buzzer was on."""
+        """Let time pass as the thread would. Returns how long the buzzer was on."""
         heard, until = 0.0, self.now_s + seconds
         while self.now_s < until - 1e-9:
             wait = max(0.01, min(self.sounder.look(), until - self.now_s))

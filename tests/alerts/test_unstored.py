@@ -1,4 +1,4 @@
-"""A hit that the store does not take: people in the car are warned, and the log says so once it can."""
+"""If the store refuses a hit, people in the car are warned, and the log records it as soon as it can."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def matched(*, state: str = "US-CA", **fields: Any) -> list[ListMatch]:
 
 
 class Warned:
-    """Counts the warnings; running time is stepped."""
+    """Counts the warnings; a test steps the running time."""
 
     def __init__(self, known: Callable[[ListMatch, int], bool] = lambda _one, _at_us: False) -> None:
         self.running_us, self.count = 0, 0
@@ -47,7 +47,7 @@ class Warned:
 def test_a_vehicle_is_warned_of_once_a_visit_and_again_when_it_comes_back() -> None:
     warned = Warned()
     assert warned.hits.so_far() is None
-    for second in range(10):  # as it is looked at each second while it is in view
+    for second in range(10):  # it is looked at each second while in view
         warned.hits.miss(matched(), NOW_US + second * 1_000_000)
     assert warned.count == 1
     assert warned.hits.miss(matched(), NOW_US + 16 * MINUTE_US)
@@ -82,7 +82,7 @@ def test_a_vehicle_whose_alert_was_raised_is_not_warned_of_again(
 
 
 def test_a_hit_that_is_stored_at_a_later_try_counts_no_more(make_car: MakeCar, time: SteppedTime) -> None:
-    """In view, it found no room, and at its end it did; or its source waited."""
+    """There was no room while it was in view, but there was at its end; or its source waited."""
     car = make_car(entry(), entry(case="another"), entry("5ABC123"))
     missed = car.board.unstored
     missed.miss(car.matched(seen("5ABC123")), time.now().us - 9_000_000)
@@ -135,7 +135,7 @@ def test_the_warning_is_heard_and_lit_for_a_while() -> None:
 def test_the_page_and_the_list_of_alerts_say_how_many_without_a_word_of_them(
     car: Car, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full card takes no note that an alert was shown either: the page says it all the same."""
+    """A full card cannot record that an alert was shown either, but the page must still say it."""
     client = car.enter()
     assert client.get("/api/alerts").json()["unstored"] is None
     alert = car.passes("5ABC123", entry("5ABC123"))
@@ -145,7 +145,7 @@ def test_the_page_and_the_list_of_alerts_say_how_many_without_a_word_of_them(
 
     with monkeypatch.context() as no_room:
         no_room.setattr(car.board, "take_steps", full)
-        assert client.get("/api/alerts").status_code != 200  # nothing is shown that is not on record
+        assert client.get("/api/alerts").status_code != 200  # nothing is shown without a record
         car.board.unstored.miss(matched(), NOW_US)
         said = client.get("/api/alerts").json()
     assert (said["alerts"], said["unstored"]) == ([], {"count": 1, "age_s": 0})
@@ -161,7 +161,7 @@ def numbers(client: httpx.Client) -> list[int]:
 def test_an_alert_that_cannot_be_noted_as_shown_hides_none_that_was(
     car: Car, monkeypatch: pytest.MonkeyPatch, error: type[StorageError]
 ) -> None:
-    """The page closed the one that was being transcribed, and sounded all again later."""
+    """Once, the page closed the alert that was being transcribed, and later sounded all of them again."""
     client = car.enter()
     before = car.passes("7XKR219")
     assert numbers(client) == [before.number]

@@ -1,4 +1,4 @@
-"""The watch over the lists, beside lists and a board in memory: what it reports, recalls and counts."""
+"""The watch over the lists, with lists and a board in memory: what it reports, recalls and counts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def change(what: str, list_id: str = "doj") -> SimpleNamespace:
 
 @dataclass
 class Shelf:
-    """The lists that are held; `changes`: what each refresh finds."""
+    """The lists on the unit; `changes`: what each refresh finds."""
 
     lists: list[Held]
     changes: list[list[SimpleNamespace]] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Bench:
         )  # fmt: skip
 
     def stores(self, number: int, *, last_us: int) -> None:
-        """A read is stored with its alerts, as by Ledger.append_hit."""
+        """Store a read with its alerts, as Ledger.append_hit does."""
         made = self.watch.alerts(cast(Any, SimpleNamespace(last_us=last_us)))(number)
         self.watch.met(number, [number + at + 1 for at in range(len(made))])
 
@@ -136,7 +136,7 @@ def test_each_trouble_is_reported_once_and_an_update_each_time() -> None:
 
 
 def test_a_list_with_a_plate_too_often_is_named_once_and_not_where_it_matches() -> None:
-    """An event at a match would show the hit."""
+    """An event at a match would reveal the hit."""
     bench = Bench(Held([entry(reason=f"{number}") for number in range(MOST_OF_A_PLATE + 1)]), Held([entry()]))
     assert bench.watch.matches(a_pass())
     assert bench.events() == []
@@ -147,7 +147,7 @@ def test_a_list_with_a_plate_too_often_is_named_once_and_not_where_it_matches() 
 
 @pytest.mark.parametrize("ended", [0, 1])
 def test_entries_that_have_ended_crowd_no_list(tmp_path: Path, ended: int) -> None:
-    """A list whose source ends its entries instead of withdrawing them was called wrong for ever."""
+    """Once, a list whose source ends entries instead of withdrawing them was reported as wrong forever."""
     ends = NOW_US - 1
     entries = [entry(reason=f"{n}", until_us=ends if n < ended else None) for n in range(MOST_OF_A_PLATE + 1)]
     entries += [entry("5ABC123", reason=f"{n}", until_us=ends) for n in range(MOST_OF_A_PLATE + 9)]
@@ -161,12 +161,12 @@ def test_entries_that_have_ended_crowd_no_list(tmp_path: Path, ended: int) -> No
 
 
 def test_a_crowded_key_is_looked_through_entry_by_entry_and_no_further_than_needed(tmp_path: Path) -> None:
-    """Its whole run was in memory at once, with each version and each hour."""
+    """Once, all its entries were in memory at once, for each version and each hour."""
     entries = [entry(reason=f"{number}") for number in range(1200)]
     path = tmp_path / "doj.list"
     write_list(path, bytes(32), "doj", codec.to_plain(HEAD), [(one.key, one.to_bytes()) for one in entries])
     data = bytearray(path.read_bytes())
-    data[-1] ^= 1  # the last block opens no more
+    data[-1] ^= 1  # the last block no longer opens
     path.write_bytes(data)
     held = HeldList(HEAD, HotListFile(path, bytes(32), "doj"))
     assert held.is_crowded(MOST_OF_A_PLATE, NOW_US, at_most_us=NOW_US, looked_at=MOST_LOOKED_AT)
@@ -176,7 +176,7 @@ def test_a_crowded_key_is_looked_through_entry_by_entry_and_no_further_than_need
 def test_an_entry_in_force_where_no_match_looks_is_named(
     tmp_path: Path, looked_at: int, is_named: bool
 ) -> None:
-    """Ended entries before it crowd no list, and it matched nothing, unsaid."""
+    """Once, it silently never matched, because ended entries came before it and do not crowd a list."""
     ended = [entry(reason=f"{number}", until_us=NOW_US - 1).to_bytes() for number in range(59)]
     key, path = entry().key, tmp_path / "doj.list"
     in_order = [(key, data) for data in (*ended, entry().to_bytes())]

@@ -1,6 +1,6 @@
-"""The power of a department fails at each step of its work: nothing that it answered for is lost.
+"""A department's power fails at each step of its work: nothing that it acknowledged is lost.
 
-Recording it takes as long as many tests: `make faults` alone runs this.
+Recording takes as long as many tests, so only `make faults` runs this.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WRITER = Path(__file__).with_name("department_writer.py")
 
 
 def judge(disk: Path, said: list[str]) -> list[str]:
-    """Start on a rebuilt disk: what is wrong."""
+    """Start on a rebuilt disk. Returns what is wrong."""
     held, purged, now_us = dict[str, tuple[int, int]](), set[int](), 0
     for line in said:
         match line.split():
@@ -41,7 +41,7 @@ def judge(disk: Path, said: list[str]) -> list[str]:
     department = Department(home, Clocks.simulated(lambda: now_us))
     wrong = list[str]()
     try:
-        with contextlib.suppress(ClockInDoubtError):  # a year ran since the clock was last confirmed
+        with contextlib.suppress(ClockInDoubtError):  # a year has passed since the clock was last confirmed
             department.retain()
         with department.store.read() as connection:
             for name, (size, end) in held.items():
@@ -57,7 +57,7 @@ def judge(disk: Path, said: list[str]) -> list[str]:
 
 
 def cut_at(root: Path, events: list[Event], into: Path, chosen: list[int], seed: int) -> list[str]:
-    """Cut after each of these calls, and start the department on what is left."""
+    """Cut after each of these calls, and start the department on the rest."""
     rng, disk, at, wrong = random.Random(seed), Disk(root), 0, list[str]()
     for point in sorted(chosen):
         while at <= point:

@@ -1,4 +1,4 @@
-"""`department verify` says on a protected medium and on a full disk what it says anywhere else."""
+"""`department verify` gives the same verdict on a read-only medium and a full disk as anywhere else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FULL = (
 
 
 def in_a_namespace(how: str, folder: Path, *arguments: str) -> tuple[int, str]:
-    """(status, output) of `department` where `folder` is mounted again; as it is, where `how` is empty."""
+    """Run `department` with `folder` remounted (unchanged if `how` is empty). Returns (status, output)."""
     if not how:
         done = run_warm(DEPARTMENT, *arguments)
         return done.returncode, done.stdout

@@ -1,4 +1,4 @@
-"""Files that the root file names are changed under a running server: nothing is done or signed by them."""
+"""Files that the root file names are changed under a running server, which neither uses nor signs them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def home_with_desk(tmp_path: Path) -> DepartmentHome:
 
 @pytest.fixture
 def running(home: DepartmentHome) -> Iterator[Running]:
-    """A server that offers all that follows from its home."""
+    """A server that offers everything that follows from its home."""
     with started(home) as (department, front):
         assert front is not None
         _renew_documents(department)
@@ -62,7 +62,7 @@ def _offered(department: Department) -> tuple[int, CustodyPolicy]:
 
 
 def edited_policy(home: DepartmentHome) -> bytes:
-    """The policy as a higher version, which no office signed."""
+    """The policy with a higher version, which no office signed."""
     path = home.path / "policy.toml"
     before = path.read_text()
     text = before.replace("version = 1\n", "version = 7\n", 1)

@@ -1,4 +1,4 @@
-"""A full disk at the department: every command says so, and none says that the access log is damaged."""
+"""With a full disk at the department, every command says so, and none calls the access log damaged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sync.errors import PART_LACKING, LackingError
 
 
 def no_room(*_words: object, **_more: object) -> None:
-    """What SQLite says where the index beside its log finds no room, without the word full."""
+    """SQLite's error when the index beside its log finds no room, which does not mention a full disk."""
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
     raise error
@@ -26,7 +26,7 @@ def no_room(*_words: object, **_more: object) -> None:
 def test_a_command_does_not_take_a_full_disk_for_a_damaged_access_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Who restored the log from its backup would lose every entry since."""
+    """A person who then restored the log from a backup would lose every later entry."""
     home = bare_home(tmp_path / "home")
     first_administrator(home, "chief", "Chief Example")
     monkeypatch.setattr(open_desk, "Desk", no_room)

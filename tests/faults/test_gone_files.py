@@ -1,7 +1,7 @@
-"""Each file of a served department's home is gone in turn: what happens is decided here, file by file.
+"""The effect of losing each file of a department's home, file by file.
 
-A new kind of file fails the first test until it is decided, because the one who reads it first often makes
-it again: a key, a log or a counter that was lost would then look as if it had never been.
+A new kind of file fails the first test until its row is added: often the first reader of a file makes it
+again, so a lost key, log or counter would look as if it had never existed.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ from sync.root_file import RootWitness
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What comes of a gone file: whether the server starts, the status of `verify`, and what both say. `why`:
-    for a file whose loss is named nowhere."""
+    """The effect of a missing file: whether the server starts, the status of `verify`, and what both say.
+    `why`: the reason if nothing names the loss.
+    """
 
     starts: bool
     verify: int
@@ -113,7 +114,7 @@ FOLDERS: dict[str, Decided] = {
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A home that was served, and its witness as it was then."""
+    """A home that has served, and its witness at that time."""
 
     home: Path
     witness: Path
@@ -147,7 +148,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
 
 
 def _name_witness(home: DepartmentHome, folder: Path) -> None:
-    """One for the access log, and for its hourly heads."""
+    """Name a witness for the access log and its hourly heads."""
     with (
         closing(open_front(home)) as front,
         closing(WitnessFolder.create(folder, "witness.example/a")) as made,
@@ -172,7 +173,7 @@ def home(served: Served, tmp_path: Path) -> Path:
 
 
 def start(home: Path) -> None:
-    """As `serve`, with the daily and the hourly run. Raises as it does."""
+    """Start as `serve` does, with the daily and the hourly run. Raises the same errors."""
     with started(DepartmentHome.open(home)) as (department, front):
         _daily(front, department)
         _hourly(front)
@@ -213,7 +214,7 @@ def test_a_gone_file_has_the_result_that_was_decided_for_it(
     assert decided.says in str(refusal.value)
     assert refusal.value.cure
     back = {name for name in files_of(home) if name in gone} - {"keys/service.log"}
-    assert back == set()  # nothing took its place
+    assert back == set()  # nothing replaced it
 
 
 def _p256() -> bytes:
@@ -245,14 +246,14 @@ def test_a_key_of_another_department_starts_nothing(
     assert main(["verify", "--home", str(home)]) == 1
     said = capsys.readouterr().out
     assert verify_says in said
-    assert "hourly heads" in said  # the rest is checked all the same
+    assert "hourly heads" in said  # the rest is still checked
     with pytest.raises(ExplainedError, match=says) as refusal:
         start(home)
     assert refusal.value.cure
 
 
 def test_who_only_looks_changes_nothing(home: Path) -> None:
-    """Files that a start makes again are not made, and a certificate that ends soon is not renewed."""
+    """It does not make files that a start makes again, or renew a certificate that ends soon."""
     for name in ("keys/found.sqlite", "keys/followed.sqlite", "authority/server.pem"):
         (home / name).unlink()
     for name in ("keys/hold", "blobs", "partial"):

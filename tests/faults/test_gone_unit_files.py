@@ -1,7 +1,7 @@
-"""Each file of an enrolled unit's home is gone in turn: what happens is decided here, file by file.
+"""The effect of losing each file of an enrolled unit's home, file by file.
 
-A new kind of file fails the first test until it is decided, because the one who reads it first often makes
-it again: a key or a log that was lost would then look as if it had never been.
+A new kind of file fails the first test until its row is added: often the first reader of a file makes it
+again, so a lost key or log would look as if it had never existed.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ from sync.event_log import event_log
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What comes of a gone file: the status of `reader verify`, what stops the unit or its link, or why it
-    gets a new log. `why`: for a file whose loss is named by none of these."""
+    """The effect of a missing file: the status of `reader verify`, what stops the unit or its link, or why it
+    gets a new log. `why`: the reason if none of these names the loss.
+    """
 
     verify: int = 0
     stops: str = ""
@@ -92,7 +93,7 @@ def home(delivered: Path, tmp_path: Path) -> Path:
 
 
 def start(home: Path) -> list[str]:
-    """As `reader run`, up to its link and its key; why it has a new log, if it has one. Raises as it does."""
+    """Start as `reader run` does, up to its link and key. Returns why it has a new log, if it has one."""
     reasons: list[str] = []
     take_home(home)
     open_or_roll_over(home, on_new_log=reasons.append).close()
@@ -127,7 +128,7 @@ def test_a_gone_file_of_a_unit_has_the_result_that_was_decided_for_it(home: Path
         start(home)
     assert decided.stops in str(refusal.value)
     assert "(" in str(refusal.value) or "restore" in str(refusal.value)  # what to do
-    assert [name for name in files_of(home) if name in gone] == []  # nothing took its place
+    assert [name for name in files_of(home) if name in gone] == []  # nothing replaced it
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_a_gone_file_of_a_unit_has_the_result_that_was_decided_for_it(home: Path
 def test_the_log_key_and_the_slots_name_are_made_again_where_they_are_gone_or_cut(
     home: Path, uri: bytes | None, key: bytes | str | None, tmp_path: Path
 ) -> None:
-    """The one is in the log's first record, and the slot names its log by that key."""
+    """The key is in the log's first record, and the slot names its log by that key."""
     store = home / "store"
     before = {name: (store / name).read_bytes() for name in ("log.pub", "slot.uri")}
     if isinstance(key, str):
@@ -155,7 +156,7 @@ def test_the_log_key_and_the_slots_name_are_made_again_where_they_are_gone_or_cu
 
 
 def test_the_slot_of_another_log_is_not_taken_where_its_name_is_gone(home: Path, tmp_path: Path) -> None:
-    """A new log would begin in it."""
+    """Otherwise a new log would begin in it."""
     prepare_home(tmp_path / "other")
     shutil.copy(tmp_path / "other" / "store" / "slot", home / "store" / "slot")
     (home / "store" / "slot.uri").unlink()
@@ -229,7 +230,7 @@ def test_a_folder_that_its_user_may_not_list_ends_no_start(
 def test_a_file_that_its_user_may_not_read_is_no_damage_and_costs_no_log(
     home: Path, name: str, lacks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As root leaves one that it restored: the unit began a new log, and an incident for two people."""
+    """Root may leave it so after a restore. Once, the unit then began a new log and raised an incident."""
     (home / name).touch()
     monkeypatch.setattr(os, "access", lambda path, mode: path != home / name or not mode & lacks)
     why = f"{Path(name).name}: may not be read( and written)? by this user .sudo chown --reference={home} "
@@ -257,7 +258,7 @@ def test_what_is_no_file_keeps_no_start_waiting_and_begins_no_log(
 
 
 def test_a_link_that_leads_nowhere_in_place_of_the_slot_begins_no_log(home: Path) -> None:
-    """As where its medium is not mounted: the keys may be whole there."""
+    """For example, its medium is not mounted, and the keys there may be intact."""
     (home / "store" / "slot").unlink()
     (home / "store" / "slot").symlink_to("/nonexistent/slot")
     with pytest.raises(ExplainedError, match="slot: is not a plain file"):

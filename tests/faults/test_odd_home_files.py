@@ -1,4 +1,4 @@
-"""What a person, a repaired file system or a dying card leaves in a home in place of the unit's own files."""
+"""What a person, a repaired file system or a failing card may leave in place of a home's files."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ __all__ = ["home", "slot", "time"]
 
 @pytest.fixture
 def aged(home: Path, slot: LoopbackSlot, time: SteppedTime) -> tuple[int, int]:
-    """A home with a read that is due and one that is not; their numbers."""
+    """Make a home with a read that is due and one that is not. Returns their numbers."""
     ledger = Ledger.create(home, slot, time, boot=time.boot)
     (old,) = add_reads(ledger, time, 1)
     for _ in range(365):
         time.run(DAY_US)
         ledger.store.time.now()
     ledger.store.end_running([ledger.store.leaf(old).epoch])
-    ledger._look_us = (1 << 62) - 1  # custody's own look is not what is tested
+    ledger._look_us = (1 << 62) - 1  # custody's own check is not tested here
     (kept,) = add_reads(ledger, time, 1)
     ledger.store.close()
     ledger.closed = True
@@ -125,7 +125,7 @@ def test_a_purge_removes_a_folder_among_the_images_and_a_link_but_nothing_behind
 def test_image_folders_of_no_known_epoch_end_no_start(
     home: Path, slot: LoopbackSlot, time: SteppedTime, aged: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A link, a folder of another file system, and one that a failing card does not list."""
+    """Such as a link, a folder on another file system, and one that a failing card cannot list."""
     blobs, elsewhere, real = home / "store" / "blobs", home / "elsewhere", Path.iterdir
     elsewhere.mkdir()
     (elsewhere / "letter").touch()
@@ -154,7 +154,7 @@ def test_image_folders_of_no_known_epoch_end_no_start(
 def test_images_without_a_record_on_another_file_system_are_set_aside_once(
     home: Path, slot: LoopbackSlot, time: SteppedTime, aged: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else each start counted them again, and the log filled with ends that were none."""
+    """Otherwise each start would count them again and record unclean ends that never happened."""
     blobs, real = home / "store" / "blobs", Path.replace
     (blobs / "00000098").mkdir()
     (blobs / "00000098" / "image").write_bytes(b"sealed")
@@ -201,7 +201,7 @@ def test_without_the_folder_of_its_images_a_unit_reads_on_and_verify_names_what_
 def test_while_a_link_in_place_of_the_folder_of_images_leads_nowhere_keys_are_purged_all_the_same(
     home: Path, slot: LoopbackSlot, time: SteppedTime, aged: tuple[int, int]
 ) -> None:
-    """A medium that is not mounted: nothing can be stored, but what is due goes."""
+    """With an unmounted medium, nothing can be stored, but what is due is still purged."""
     old, kept = aged
     blobs, medium = home / "store" / "blobs", home / "medium"
     blobs.rename(medium)
@@ -232,7 +232,7 @@ def test_while_a_link_in_place_of_the_folder_of_images_leads_nowhere_keys_are_pu
 def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | str, failures: int, new_log: bool
 ) -> None:
-    """One that passes was taken for damage: a whole log was closed, and an incident for two people."""
+    """Once, a passing error counted as damage, which closed a good log and raised an incident."""
     monkeypatch.setattr(database, "_LOOKS", {})
     monkeypatch.setattr("sync.rollover.OPEN_AGAIN_S", 0.0)
     home, told, failed = tmp_path / "home", list[str](), list[Exception]()
@@ -300,14 +300,14 @@ def test_a_page_that_the_card_does_not_give_a_start_costs_a_log_only_if_it_stays
 def test_no_file_keeps_the_key_of_a_closed_log_once_its_keys_are_kept_for_the_department(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: bool, kept: bool
 ) -> None:
-    """With the folder of its log the slot's file went to HOME/sync/old, where no purge ever reached it."""
+    """Once, the slot's file moved with its log's folder to HOME/sync/old, which no purge ever reached."""
     home = tmp_path / "home"
     prepare_home(home)
     folder = enroll(home)
     ledger = open_or_roll_over(home, on_new_log=lambda _reason: None)
     day = DayKeys(version=1, keys=(DayKey.of(1 << 30, ec.generate_private_key(ec.SECP256R1())),))
     signed = envelope.sign(codec.to_bytes(day), COMMAND, context=context_of(DAY_KEYS))
-    if kept:  # else there is no day key to seal any of its keys to
+    if kept:  # otherwise there is no day key to which its keys can be sealed
         LedgerOutbox(ledger, folder.inbox).take_document(DAY_KEYS, signed)
         ledger.append_read(make_read(demo=False), patch=b"patch", overview=b"overview")
     successor = Successor(ledger, folder, "a test")
@@ -330,7 +330,7 @@ def test_no_file_keeps_the_key_of_a_closed_log_once_its_keys_are_kept_for_the_de
 def test_the_key_of_a_damaged_log_goes_where_no_line_names_its_slot_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: bytes | None, named: bool
 ) -> None:
-    """The rollover found the slot by its content, and the later starts did not: the key stayed for ever."""
+    """Once, the rollover found the slot by its content but later starts did not: the key stayed forever."""
     home, reasons = tmp_path / "home", list[str]()
     prepare_home(home)
     folder = enroll(home)
@@ -350,7 +350,7 @@ def test_the_key_of_a_damaged_log_goes_where_no_line_names_its_slot_any_more(
     database.commit()
     database.close()
     with monkeypatch.context() as before:
-        if not named:  # as a home that was rolled over by an earlier program
+        if not named:  # like a home that an earlier version rolled over
             before.setattr("sync.rollover._name_slot", lambda _paths, _slot: None)
         open_or_roll_over(home, on_new_log=reasons.append).close()
     assert len(reasons) == 1

@@ -1,4 +1,4 @@
-"""A slot in a file, or the line that names the slot, that is gone, cut or set aside with its ledger."""
+"""A file slot, or the line that names the slot, is missing, truncated or set aside with its ledger."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def department(tmp_path: Path) -> Iterator[Department]:
 
 @pytest.mark.parametrize("name", ["slot", "other"])
 def test_a_ledger_that_was_set_aside_keeps_its_evidence_and_no_key(tmp_path: Path, name: str) -> None:
-    """Its key stayed beside it in a file: what was sealed there opened for ever, and no purge reached it."""
+    """Once, its key stayed beside it in a file that no purge reached, so its content still opened."""
     home = tmp_path / "home"
     create_ledger(home, slot_uri=f"file:{name}").close()
     key = (home / "store" / name).read_bytes()
-    (home / "store" / f"{name}.new").write_bytes(key[:50])  # a write that a power cut ended
+    (home / "store" / f"{name}.new").write_bytes(key[:50])  # a write that a power cut interrupted
     damage = home / "store" / "ledger.sqlite3"
     damage.write_bytes(b"x" + damage.read_bytes()[1:])
     aside = replace_ledger(home)
@@ -72,7 +72,7 @@ def test_a_file_slot_of_another_name_is_found_where_no_line_names_it(tmp_path: P
 def test_another_index_of_the_chip_is_found_where_no_line_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a card was replaced: a person had to list the chip's indexes, and write the line."""
+    """As after a card is replaced. Once, a person had to list the chip's indexes and write the line."""
     home, other = tmp_path / "home", LoopbackSlot(tmp_path / "other unit's")
     create_ledger(tmp_path / "other", slot_uri=other.uri).close()
     create_ledger(home, slot_uri=f"loopback:{tmp_path / 'chip'}").close()
@@ -92,7 +92,7 @@ def test_another_index_of_the_chip_is_found_where_no_line_names_it(
 def test_a_home_that_does_not_name_its_slot_any_more_says_what_to_write(
     tmp_path: Path, content: bytes | None
 ) -> None:
-    """Where it is none of the usual slots, which the start looks at itself."""
+    """If it is not one of the usual slots, which the start checks itself."""
     create_ledger(tmp_path / "home", slot_uri=f"loopback:{tmp_path / 'chip'}").close()
     path = Home(tmp_path / "home").slot_uri
     path.unlink() if content is None else path.write_bytes(content)
@@ -116,7 +116,7 @@ def test_a_look_at_a_clock_is_not_needed_to_replace_a_ledger(tmp_path: Path) -> 
 def test_a_ledger_is_replaced_in_its_chip_where_the_line_that_names_it_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stale: bool
 ) -> None:
-    """A new file took its place: the chip kept the old log's key for ever. So did a file from before it."""
+    """Once, a new file replaced it, and the chip, or an earlier file, kept the old log's key forever."""
     home, slot = tmp_path / "home", LoopbackSlot(tmp_path / "chip")
     usual = tuple(slot.uri if uri.startswith("tpm:") else uri for uri in opening.USUAL_SLOTS)
     monkeypatch.setattr(opening, "USUAL_SLOTS", usual)
@@ -134,7 +134,7 @@ def test_a_ledger_is_replaced_in_its_chip_where_the_line_that_names_it_is_gone(
 
 
 def _unreadable(path: Path) -> None:
-    """As a card gives EIO: the file is there, and no read of it succeeds."""
+    """Make a file fail to read, as a card does with EIO."""
     path.unlink()
     path.mkdir()
 
@@ -142,7 +142,7 @@ def _unreadable(path: Path) -> None:
 def test_a_file_slot_that_cannot_be_read_is_a_damaged_card(
     department: Department, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a unit without a chip never starts again, where one with a deleted slot continues."""
+    """Otherwise a unit without a chip would never start again, although one with a deleted slot does."""
     monkeypatch.setattr("firmware.custody.opening.READ_AGAIN_S", 0.0)
     monkeypatch.setattr("sync_twins.LoopbackSlot", lambda path: FileSlot(path.parent / "home" / "store"))
     unit = Joined(tmp_path / "unit", department, "unit")

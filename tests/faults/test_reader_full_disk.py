@@ -1,4 +1,4 @@
-"""The whole reader on a disk that is really full: it starts, says so, and stores again once there is room."""
+"""The whole reader on a full disk: it starts, says so, and stores again as soon as there is room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An older root file of the same offices is put back over the home's: nothing goes on under its keys."""
+"""An older root file of the same offices replaces the home's: nothing continues under its keys."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A start of a unit whose files and folders are shut to it, or are of another kind, one part after the other.
+"""Starts of a unit that cannot read one of its files or folders, or finds something else in its place.
 
-Each row: the unit runs and its health names the part, or the start ends in one line with the path and a cure.
-Wherever its ledger opens, what is due is purged.
+In each row, the unit runs and its health names the part, or the start ends with one line that has the path
+and a cure. If its ledger opens, what is due is purged.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ FILES = {
     "sync/status.json": RUNS, "sync/configuration.taken": RUNS, "sync/configuration.trial": RUNS,
     "sync/inbox/policy.cbor": RUNS, "hotlists/doj.list": RUNS, "hotlists/cleared": RUNS,
 }  # fmt: skip
-NEW_LOG = {("store/slot", "a folder or a file"), ("store/slot", "a pipe")}  # its keys are gone
+NEW_LOG = {("store/slot", "a folder or a file"), ("store/slot", "a pipe")}  # its keys are lost
 
 
 def make_folder_or_file(path: Path) -> None:
@@ -95,7 +95,7 @@ SAMPLE = [
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of an enrolled unit with everything that a unit makes, its reads from a run before."""
+    """The home of an enrolled unit with everything that a unit makes, and reads from an earlier run."""
     home = tmp_path_factory.mktemp("made") / "home"
     prepare_home(home)
     enroll(home)
@@ -123,7 +123,7 @@ def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @contextmanager
 def only_as_a_user() -> Iterator[None]:
-    """Root's right to pass over modes is put away on this thread, and on those that it starts."""
+    """Drop root's right to ignore modes, on this thread and those that it starts."""
     libc, head, data = ctypes.CDLL(None), struct.pack("<Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
     libc.capget(head, data)
     before = data.raw
@@ -136,7 +136,7 @@ def only_as_a_user() -> Iterator[None]:
 
 
 class Started:
-    """What a start came to."""
+    """The result of a start."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.line, self.alarms, self.why, self.purged = "", list[str](), "", 0
@@ -212,7 +212,7 @@ def test_a_part_that_a_unit_may_not_use_is_named_with_its_cure_and_costs_no_purg
 def test_a_folder_in_the_place_of_a_socket_or_lock_is_moved_aside_with_its_content(
     home: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ended the start: nothing was purged, and no console answered."""
+    """Once, it ended the start: nothing was purged, and no console answered."""
     (home / name).unlink(missing_ok=True)
     (home / name).mkdir()
     (home / name / "kept").touch()
@@ -235,7 +235,7 @@ def test_a_unit_that_can_serve_no_console_and_no_door_reads_and_purges(
 
 
 def test_a_lock_that_a_running_reader_holds_is_never_cleared_away(home: Path) -> None:
-    """Two would write one log."""
+    """Otherwise two processes would write to one log."""
     held = HomeLock(Home(home))
     try:
         (home / "store" / "lock").chmod(0)
@@ -261,7 +261,7 @@ def test_the_slot_of_another_log_is_not_taken_where_its_name_is_shut(home: Path,
 def test_what_is_a_units_own_and_shut_by_its_mode_is_open_again_after_a_start(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a copy by hand, or a wrong chmod, leaves it."""
+    """A copy by hand or a wrong chmod may have left it so."""
     for part in reversed((*FOLDERS, *FILES)):
         (home / part).chmod(0)
     stranger = home / "7ABC123.jpg"
@@ -278,7 +278,7 @@ def test_what_is_a_units_own_and_shut_by_its_mode_is_open_again_after_a_start(
 def test_the_state_of_a_unit_is_shown_without_a_part_that_is_shut_to_it(
     home: Path, part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An update is committed by it, too."""
+    """An update is committed depending on it, too."""
     (home / part).chmod(0)
     with only_as_a_user():
         assert main(["--home", str(home), "status"]) == 1
@@ -337,7 +337,7 @@ def test_a_picture_that_a_person_put_there_is_never_named(tmp_path: Path) -> Non
     ],
 )  # fmt: skip
 def test_a_name_that_a_person_may_have_given_is_never_shown(tmp_path: Path, folder: str, name: str) -> None:
-    """A plate went into an event, and whatever stood in a name into a command for root."""
+    """Once, a plate got into an event, and any text in a name into a command for root."""
     (tmp_path / folder).mkdir(parents=True)
     (tmp_path / folder / name).symlink_to("/nonexistent")
     (line,) = shut_parts(tmp_path)
@@ -367,7 +367,7 @@ def test_a_command_for_root_quotes_the_path(tmp_path: Path) -> None:
 def test_a_part_that_goes_during_the_look_is_not_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A purge drops epochs, and a sync takes up its inbox."""
+    """A purge may remove epochs meanwhile, and a sync may empty its inbox."""
     (tmp_path / "store" / "blobs" / "00000002").mkdir(parents=True)
     (tmp_path / "sync" / "inbox").mkdir(parents=True)
     (tmp_path / "sync" / "inbox" / "hot-list_doj.cbor").touch()
@@ -394,7 +394,7 @@ def test_a_part_that_goes_during_the_look_is_not_wrong(
 
 @pytest.mark.parametrize("names", [[], ["notes.txt"], ["store"]])
 def test_only_a_home_is_given_back_to_its_owner(tmp_path: Path, names: list[str]) -> None:
-    """A mistyped --home opened any folder of the user's own."""
+    """Once, a mistyped --home changed the mode of any folder of the user."""
     folder = tmp_path / "other"
     folder.mkdir()
     for name in names:

@@ -1,4 +1,4 @@
-"""A disk that fills up at every possible write: images are left out, reads refused, nothing is damaged."""
+"""The disk fills up at every possible write: images are left out, reads refused, nothing is damaged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILLER = Path(__file__).with_name("storage_filler.py")
 
 
 def on_disk_of_its_own(folder: Path, *words: str) -> list[str]:
-    """The lines of the filler, which mounts a disk at `folder`."""
+    """Run the filler, which mounts a disk at `folder`. Returns its lines."""
     probe = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(folder)]
     if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip("needs root and mount namespaces for a disk of its own (unshare -m)")

@@ -1,4 +1,4 @@
-"""kill -9 under write load, again and again on one home. It tests the process: the page cache survives."""
+"""kill -9 under write load, repeatedly on one home. It tests only the process: the page cache survives."""
 
 from __future__ import annotations
 

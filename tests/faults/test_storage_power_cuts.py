@@ -1,7 +1,7 @@
-"""Power cuts: a recorded writer, the disk rebuilt at many points, nothing announced ever lost.
+"""Power cuts: the disk of a recorded writer is rebuilt at many points, and nothing announced is lost.
 
-A cut is placed after any write, sync, rename or removal of the recording; what was not synced may be
-missing, torn or out of order. Each disk is opened by the next start and then verified with its chip.
+A cut may follow any write, sync, rename or removal in the recording; what was not synced may be missing, torn
+or out of order. The next start opens each disk, which is then verified with its chip.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WRITER = Path(__file__).with_name("storage_writer.py")
 
 
 def record(folder: Path, *options: str, reads: int = READS) -> tuple[Path, list[Event]]:
-    """Run the writer under strace in a fresh folder; the tree's root and what it did."""
+    """Run the writer under strace in a fresh folder. Returns the tree's root and the writer's calls."""
     root = folder / "disk"
     root.mkdir()
     return root, recorded(
@@ -38,7 +38,7 @@ def record(folder: Path, *options: str, reads: int = READS) -> tuple[Path, list[
 
 @dataclass
 class Outcome:
-    """What the rebuilt disks came to."""
+    """The results for the rebuilt disks."""
 
     points: int = 0
     lost: int = 0
@@ -73,7 +73,7 @@ def cut_at(root: Path, events: list[Event], into: Path, chosen: list[int], seed:
 
 
 def judge(disk: Path, said: list[str], outcome: Outcome) -> str:
-    """Start up on a rebuilt disk: is everything there that had been announced?"""
+    """Start on a rebuilt disk and check that everything announced is there."""
     reads = [int(line.split()[1]) for line in said if line.startswith("read ")]
     purged = {int(epoch) for line in said if line.startswith("purged ") for epoch in line.split()[1:]}
     home, slot, time = disk / "home", LoopbackSlot(disk / "chip"), SteppedTime()
@@ -124,7 +124,7 @@ def test_no_announced_read_is_lost_by_a_power_cut_at_any_point(tmp_path: Path) -
 
 @pytest.mark.thorough
 def test_no_announced_read_of_a_batch_is_lost_by_a_power_cut_at_any_point(tmp_path: Path) -> None:
-    """And a cut before the announcement leaves a whole number of batches: none is stored in part."""
+    """A cut before the announcement leaves only whole batches."""
     root, events = record(tmp_path, "--together", str(TOGETHER), reads=max(3, READS // TOGETHER))
     outcome = cut_everywhere(root, events, tmp_path / "cut", POINTS, seed=4)
     assert (outcome.lost, outcome.refused, outcome.unclean) == (0, 0, 0), outcome
@@ -145,7 +145,7 @@ def test_a_power_cut_leaves_no_hit_without_its_alert(tmp_path: Path) -> None:
 
 @pytest.mark.thorough
 def test_a_purge_cut_at_every_step_is_whole_after_the_next_start(tmp_path: Path) -> None:
-    """After each call that the purge makes, and with the rest of the points anywhere in the recording."""
+    """After each call of the purge, and at other points anywhere in the recording."""
     root, events = record(tmp_path, "--purge", reads=4)
     [purged] = said_at(events, b"purged")
     begun = max(at for at in said_at(events, b"read ") if at < purged)

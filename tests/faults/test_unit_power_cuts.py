@@ -1,6 +1,6 @@
-"""The power fails at each step of a roll-over, of a policy and of a hot list that is replaced.
+"""The power fails at each step of a rollover, of a new policy and of a new hot list.
 
-The next start is by the unit's own opening, with a clock that is right, at 1970 or at 2106.
+The unit's own code opens the next start, with a clock that is right, at 1970 or at 2106.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CLOCKS = {"right": NOW_US, "1970": 0, "2106": NOW_US + 80 * 365 * DAY_US}
 
 
 def judge(home: Path, said: list[str], clock_us: int) -> list[str]:
-    """Start on a rebuilt disk: what is wrong."""
+    """Start on a rebuilt disk. Returns what is wrong."""
     new_logs: list[str] = []
     with open_or_roll_over(home, clock=SetClock(clock_us), on_new_log=new_logs.append) as ledger:
         folder, store = SyncFolder.of(home), ledger.store
@@ -57,7 +57,7 @@ def judge(home: Path, said: list[str], clock_us: int) -> list[str]:
 
 
 def is_kept(home: Path, ledger: Ledger, log_id: str, number: int) -> bool:
-    """Whether a read is whole, in the log or in one that was set aside."""
+    """Whether a read is intact, in the log or in one that was set aside."""
     if ledger.store.log_id.hex() == log_id:
         leaf = ledger.store.leaf(number)
         return all(ledger.store.stored(leaf, name) for name in leaf.elements)

@@ -1,6 +1,6 @@
-"""Verifiers by script: who copies the entry confirms nothing, and who looks is not held up.
+"""Simulated verifiers: those who copy the entry confirm nothing, and those who look are not delayed.
 
-A few here; `ALPR_FAULTS=full` (make faults) makes 1,000 of each.
+A few of each here; `ALPR_FAULTS=full` (make faults) makes 1,000.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_at_the_desk_who_copies_confirms_nothing_and_who_looks_confirms_all(depa
         assert row is not None
         wanted = row.known.planted_plate
         copier.look(line.alert)
-        assert wanted not in json.dumps(copier.answers)  # it has to come from somewhere else
+        assert wanted not in json.dumps(copier.answers)  # it must not come from here
         shown = copier.types(line.alert, wanted, "CA")
         assert all(agrees for _, _, agrees in shown.slots)
         copied += copier.answers_fit(line.alert).line.answer == "confirmed"

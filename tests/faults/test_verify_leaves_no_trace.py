@@ -1,4 +1,4 @@
-"""`verify` reads evidence as an examiner holds it, protected, cut off or in use, and writes nothing."""
+"""`verify` reads evidence that is protected, cut off or in use, and writes nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOBODY = 65534
 
 @pytest.fixture
 def unit(tmp_path: Path) -> tuple[Path, Ledger]:
-    """A home whose reader still runs; its write-ahead log holds the newest records."""
+    """A home whose reader still runs; the newest records are in its write-ahead log."""
     time = SteppedTime()
     ledger = Ledger.create(tmp_path / "home", LoopbackSlot(tmp_path / "chip"), time, boot=time.boot)
     add_reads(ledger, time, 3)
@@ -28,7 +28,7 @@ def unit(tmp_path: Path) -> tuple[Path, Ledger]:
 
 
 def cut_off(home: Path, into: Path) -> Path:
-    """The card as a power cut leaves it: with a write-ahead log, without what the process had in memory."""
+    """The card after a power cut: with a write-ahead log, without what the process had in memory."""
     copy = into / "card"
     shutil.copytree(home, copy, ignore=shutil.ignore_patterns("*-shm", "door.sock"))
     assert (copy / "store" / "ledger.sqlite3-wal").stat().st_size > 0
@@ -43,12 +43,12 @@ def everything(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 
 def verify(home: Path) -> tuple[int, dict[str, object], str]:
-    """(exit status, the report, stderr) of the program."""
+    """Run the program. Returns (exit status, report, stderr)."""
     return run(f"sys.exit(main(['--json', 'verify', {str(home)!r}]))")
 
 
 def run(code: str) -> tuple[int, dict[str, object], str]:
-    """What a process of its own says: the last JSON line is the report."""
+    """Run it in a separate process, whose last line of JSON is the report."""
     code = f"import os, sys, tempfile\nfrom firmware.cli import main\n{code}"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300

@@ -1,4 +1,4 @@
-"""`verify` names a version, a time, a day and a list that no program left so, and writes nothing."""
+"""`verify` names a version, a time, a day or a list that no program wrote so, and writes nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _change(home: DepartmentHome, *statements: str) -> None:
 
 
 def _digest(home: DepartmentHome) -> bytes:
-    """Of all that the store holds."""
+    """A digest of the whole store."""
     with closing(sqlite3.connect(home.path / "store.db")) as store:
         return hashlib.sha256("".join(store.iterdump()).encode(errors="surrogatepass")).digest()
 

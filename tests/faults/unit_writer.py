@@ -1,4 +1,4 @@
-"""A process that is an enrolled unit in one change, and says what it announces: run under strace by the test.
+"""An enrolled unit that makes one change and prints its announcements; the test runs it under strace.
 
 python unit_writer.py HOME CHANGE         CHANGE: roll-over, policy, hot-list
 """
