@@ -46,7 +46,7 @@ def test_a_server_does_not_start_under_a_name_that_its_units_would_refuse(
     path.write_text(path.read_text().replace('host = "localhost"', 'host = "new.example.gov"', 1))
     department.home = DepartmentHome.open(department.home.path)
     with pytest.raises(
-        InvalidInputError, match="was localhost before, and 1 unit may know this server by that name"
+        InvalidInputError, match="was localhost before, and 1 unit may know this server only by that name"
     ) as refused:
         demand_known_name(department)
     assert refused.value.cure.startswith("name localhost in former_hosts, also if you do not know")
