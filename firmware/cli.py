@@ -154,7 +154,7 @@ def _shut_to_its_owner(path: Path, home: Path) -> Path | None:
 def _in_the_way(error: OSError, home: Path) -> str:
     """What to do about a file of the home that the card does not give, or of the wrong kind; else empty."""
     path = _path_of(error, home)
-    if error.errno == errno.EIO and (path is not None or not error.filename):
+    if files.is_of_card(error) and (path is not None or not error.filename):
         return f" ({files.CARD_FAILS})"
     for step, facts in () if path is None else _steps(path, home):
         try:

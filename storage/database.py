@@ -50,6 +50,11 @@ def blob_of(value: object) -> bytes:
     return value
 
 
+def primary_code(error: BaseException) -> int:
+    """The primary result code of an error of SQLite; 0 for another error, or one of Python's own."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
 @contextlib.contextmanager
 def naming_damage(path: Path) -> Iterator[None]:
     """Turn SQLite's report of a damaged page into a DamagedError about the database `path`.
@@ -60,8 +65,7 @@ def naming_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", None) or 0
-        if code & 0xFF not in DAMAGE:
+        if primary_code(error) not in DAMAGE:
             raise
         if is_damaged(path):
             raise DamagedError(f"is damaged: {error}", where=str(path), cure=CONTINUE) from error
@@ -85,7 +89,7 @@ def is_damaged(path: Path) -> bool:
     except OSError:
         return False
     except sqlite3.Error as error:
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        code = primary_code(error)
         return code in DAMAGE or (code == sqlite3.SQLITE_IOERR and _comes_again("failed", file, APART_S))
     if said == "ok":
         _LOOKS.pop(_key("failed", file), None)
@@ -113,7 +117,7 @@ def _comes_again(kind: str, file: os.stat_result, apart_s: float) -> bool:
 
 def failure_cure(error: sqlite3.Error, path: Path) -> str:
     """What to do if SQLite cannot use an undamaged file; a lock, for example, is not the card's fault."""
-    if (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+    if primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return (
             f"a database shell or a backup holds it: sudo fuser -v {shlex.quote(str(path))} names the program"
         )

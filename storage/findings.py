@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from storage.database import primary_code
 from storage.errors import StorageError
 
 MAX_FINDINGS = 100
@@ -82,5 +83,9 @@ def _of_this_machine(error: sqlite3.Error | OSError) -> bool:
     """Whether the error is about this user's rights or this machine's disk, not about what was checked."""
     if isinstance(error, OSError):
         return isinstance(error, PermissionError) or error.errno in {errno.ENOSPC, errno.EMFILE, errno.ENFILE}
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM}
+    return primary_code(error) in {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_NOMEM,
+    }

@@ -8,7 +8,6 @@ day keys, so that the department can open what could not be delivered. Two peopl
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import sqlite3
 import time
@@ -21,7 +20,7 @@ import structlog
 from storage import codec, envelope, files, opening
 from storage.checkpoint import TYPE_ED25519, NoteKey
 from storage.clock_trust import LogStart, WallClock
-from storage.database import DAMAGE, is_damaged
+from storage.database import DAMAGE, is_damaged, primary_code
 from storage.day_keys import DayKey, DayKeys, EpochKeyForDay
 from storage.errors import (
     CONTINUE,
@@ -227,7 +226,7 @@ def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool
             return Ledger.open(home, slot, clock)
         except (LedgerError, sqlite3.OperationalError) as error:
             named, database = isinstance(error, DamagedError), Home(home).database
-            if not named and not any(_is_of_card(cause) for cause in causes_of(error)):
+            if not named and not any(_database_failed(cause) for cause in causes_of(error)):
                 raise
             if not patient or tries == OPEN_TRIES or not _may_pass(error, database):
                 if named or tries == 1:
@@ -240,22 +239,17 @@ def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool
 def _may_pass(error: BaseException, database: Path) -> bool:
     """Whether the card or another process, rather than content, caused an error."""
     for cause in causes_of(error):
-        code = _code_of(cause)
-        if code in PASSING or (isinstance(cause, OSError) and cause.errno == errno.EIO):
+        code = primary_code(cause)
+        if code in PASSING or files.is_of_card(cause):
             return True
         if code in DAMAGE and not is_damaged(database):
             return True
     return False
 
 
-def _code_of(error: BaseException) -> int:
-    """The primary code of an error of SQLite, else 0."""
-    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-
-
-def _is_of_card(error: BaseException) -> bool:
+def _database_failed(error: BaseException) -> bool:
     """Whether SQLite reports a failed read or a malformed page, not a full disk."""
-    return _code_of(error) in {*DAMAGE, sqlite3.SQLITE_IOERR} and not files.is_full(error)
+    return primary_code(error) in {*DAMAGE, sqlite3.SQLITE_IOERR} and not files.is_full(error)
 
 
 def _whole(ledger: Ledger, folder: SyncFolder) -> Ledger:

@@ -38,7 +38,7 @@ from sync.department.content.key_messages import (
     of_wire,
     read_arguments,
 )
-from sync.department.content.key_service import NOT_OF_DAY, ONLY_TODAY, Kept, KeyService
+from sync.department.content.key_service import MOST_DAY_KEYS, NOT_OF_DAY, ONLY_TODAY, Kept, KeyService
 from sync.department.content.opened_list import FROM_HERE, OpenedList
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.http_body import Budget, read_body
@@ -109,8 +109,8 @@ class _Service:
         return to_bytes(self._work[name](*arguments))
 
     def _issue(self, first: int, count: int) -> tuple[DayKey, ...]:
-        if not 0 < count <= 1000:
-            raise RecordError("1 to 1000 days", where="issue.count")
+        if not 0 < count <= MOST_DAY_KEYS:
+            raise RecordError(f"1 to {MOST_DAY_KEYS} days", where="issue.count")
         made = self._service.issue_day_keys(first, count)
         last = made[-1].day
         body = to_bytes(DayKeys(version=last, keys=made))  # as `documents.refresh` offers them

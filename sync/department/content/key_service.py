@@ -58,6 +58,7 @@ KEEP_DAYS = 365  # 463.8: at least a year, unless the policy says less
 ONLY_TODAY = "content can be received only for today"  # the wording of every version of a remote service
 NOT_OF_DAY = "this key service did not seal it before"
 DAY_KEY_DAYS = 366  # an epoch may be uploaded up to a year later; then its private day key is destroyed
+MOST_DAY_KEYS = 1000  # made in one call
 HOLD_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{1,19}")
 
 

@@ -24,7 +24,7 @@ from storage.grant_format import REVOCATIONS
 from storage.policy import CustodyPolicy, PolicyTerm
 from storage.roster import Roster
 from storage.times import DAY_US
-from sync.department.content.key_service import DAY_KEY_DAYS, ReceivingKeys
+from sync.department.content.key_service import DAY_KEY_DAYS, MOST_DAY_KEYS, ReceivingKeys
 from sync.department.ground.home import POLICY_FILE, DepartmentHome
 from sync.department.policy.named_files import command_key, signed_policy
 from sync.department.policy.policy import Policy
@@ -45,7 +45,8 @@ AT_ENROLLMENT = ("policy", "roster", "day-keys")
 IF_THERE = (REVOCATIONS,)  # so that a unit that is enrolled again does not accept a revoked grant
 RENEW_WHEN_LEFT_DAYS = 300
 FARTHEST = 1 << 62  # no real document has such a version: an entry with it comes from a forged row
-FARTHEST_DAYS = 900  # a key service makes at most a thousand at once
+FARTHEST_DAYS = 900  # below MOST_DAY_KEYS
+CLOCK_DAYS = 7  # by which a clock may have been ahead that destroyed the oldest keys
 DOCUMENTS_LOCK = 463_464  # our own advisory lock in the database
 Said: TypeAlias = Callable[[str, str], int]
 """The newest version of a document, for a unit or all, that the access log names; 0 if it names none."""
@@ -270,10 +271,6 @@ def _near(said: Said, today: int) -> Said:
     return near
 
 
-MOST_DAYS_AT_ONCE = 1000  # that a key service makes in one call
-CLOCK_DAYS = 7  # by which a clock may have been ahead that destroyed the oldest keys
-
-
 def offered_day_keys(connection: sa.Connection, now_us: int) -> tuple[DayKey, ...]:
     """The day keys that units were offered and whose private half is still kept. Raises StorageError."""
     message = out(connection, "day-keys")[1]
@@ -307,7 +304,7 @@ def _issue_day_keys(
     last = next_version(
         connection, "day-keys", "", _near(said, today), today + home.settings.day_keys_ahead - 1
     )
-    first = max(min((today, *(one.day for one in before))), last + 1 - MOST_DAYS_AT_ONCE)
+    first = max(min((today, *(one.day for one in before))), last + 1 - MOST_DAY_KEYS)
     made = keys.issue_day_keys(first, last - first + 1)  # one call: a service elsewhere lists this document
     kept = {one for one in before if one.day >= max(first, today - DAY_KEY_DAYS + CLOCK_DAYS)}
     if is_signed and not for_lost and not kept <= set(made):

@@ -6,7 +6,7 @@ No I/O. Makes rows from entries and the CSV text, and decides the state of findi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -336,12 +336,7 @@ def new_disputes(findings: Findings, disputes: Iterable[tuple[int, Flag]]) -> li
     An open finding covers every dispute of its entry, for its reviewer reads them all; a closed one only
     those before its end: who corrects a correction later is heard.
     """
-    until: dict[int, int | None] = {}  # the dispute's end of cover by disputed entry: None while one is open
-    for number, entry in findings.opened.items():
-        if entry.note.detector == DISPUTED:
-            closed = findings.closed.get(number)
-            for about in entry.note.accesses:
-                until[about] = closed.sequence if closed is not None else None
+    until = dict(_covers(findings))
     fresh = []
     for sequence, flag in disputes:
         (about,) = flag.entries
@@ -356,13 +351,17 @@ def new_disputes(findings: Findings, disputes: Iterable[tuple[int, Flag]]) -> li
 def closed_after(findings: Findings, about: int) -> int:
     """The last entry that closed a finding of this disputed entry, and so heard the disputes before it; -1 if
     none did."""
-    ends = (
-        end.sequence
-        for number, end in findings.closed.items()
-        for note in (findings.opened[number].note,)
-        if note.detector == DISPUTED and about in note.accesses
-    )
+    ends = (end for entry, end in _covers(findings) if entry == about and end is not None)
     return max(ends, default=-1)
+
+
+def _covers(findings: Findings) -> Iterator[tuple[int, int | None]]:
+    """Each disputed entry of each finding, with the entry that closed the finding; None while it is open."""
+    for number, entry in findings.opened.items():
+        if entry.note.detector == DISPUTED:
+            closed = findings.closed.get(number)
+            for about in entry.note.accesses:
+                yield about, closed.sequence if closed is not None else None
 
 
 def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note: str) -> None:
