@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shlex
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +24,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 << 20  # of one row: a larger one is not our record
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-LOOK = "PRAGMA quick_check(1)"
-OF_THE_CARD = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
-MOST_LOOKS = 4  # at a database that SQLite calls malformed: they find it whole, or the card ends them
-APART_S = 15.0  # between two of the latter that count; a run that stores nothing ends after a minute
-FORGOTTEN_S = 86_400.0  # after which such a look no longer counts
-_LOOKS: dict[tuple[str, int, int], list[float]] = {}  # when they were: by kind, of which file
-_ERROR_CODE = re.compile(r"failed to get page [0-9]+$|error code=([0-9]{1,9})$")
 MODES = {
     "write": "mode=rwc",
     "read": "mode=ro",
@@ -59,60 +50,15 @@ def primary_code(error: BaseException) -> int:
 def naming_damage(path: Path) -> Iterator[None]:
     """Turn SQLite's report of a damaged page into a DamagedError about the database `path`.
 
-    An I/O error of the card stays as it is: it may pass, whereas a log that is reported as damaged is
-    abandoned.
+    An I/O error of the card stays as it is: it may pass. The report, too, may come from a failed read: before
+    a log is given up for it, `storage.damage` looks at all of it.
     """
     try:
         yield
     except sqlite3.DatabaseError as error:
         if primary_code(error) not in DAMAGE:
             raise
-        if is_damaged(path):
-            raise DamagedError(f"is damaged: {error}", where=str(path), cure=CONTINUE) from error
-        failed = sqlite3.OperationalError("the card did not give a page")
-        failed.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
-        raise failed from error
-
-
-def is_damaged(path: Path) -> bool:
-    """Whether a database that SQLite called malformed is, by a look at all of it.
-
-    SQLite calls it so, too, where a read of the card fails (SQLITE_IOERR_CORRUPTFS), be it for a moment. What
-    no look at the whole explains counts as damage the fourth time; so does a page that the card does not
-    give for 45 seconds.
-    """
-    uri = f"file:{quote(os.fsencode(path))}?mode=ro"
-    try:
-        file = path.stat()
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
-            said = str(connection.execute(LOOK).fetchone()[0])
-    except OSError:
-        return False
-    except sqlite3.Error as error:
-        code = primary_code(error)
-        return code in DAMAGE or (code == sqlite3.SQLITE_IOERR and _comes_again("failed", file, APART_S))
-    if said == "ok":
-        _LOOKS.pop(_key("failed", file), None)
-        return _comes_again("unexplained", file, 0.0)
-    found = _ERROR_CODE.search(said)
-    if found is None or (found[1] and int(found[1]) not in OF_THE_CARD):
-        return True
-    return _comes_again("failed", file, APART_S)
-
-
-def _key(kind: str, file: os.stat_result) -> tuple[str, int, int]:
-    """A kind of look at one file: a new log in its place is another file."""
-    return kind, file.st_dev, file.st_ino
-
-
-def _comes_again(kind: str, file: os.stat_result, apart_s: float) -> bool:
-    """Count one more look of this kind; whether there were MOST_LOOKS within a day, so far apart."""
-    key, now_s = _key(kind, file), time.monotonic()
-    times = [one for one in _LOOKS.get(key, ()) if now_s - one < FORGOTTEN_S]
-    if not times or now_s - times[-1] >= apart_s:
-        times.append(now_s)
-    _LOOKS[key] = times
-    return len(times) >= MOST_LOOKS
+        raise DamagedError(f"is damaged: {error}", where=str(path), cure=CONTINUE) from error
 
 
 def failure_cure(error: sqlite3.Error, path: Path) -> str:

@@ -74,9 +74,8 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
     except (sqlite3.Error, UnicodeDecodeError) as error:  # UnicodeDecodeError: from a damaged schema
         if path.exists() and means_no_room(error, path.parent):
             raise no_room_to_open(path) from None
-        damaged = (getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF) in database.DAMAGE
         what = f"cannot be opened: {error}"
-        if damaged and (isinstance(error, UnicodeDecodeError) or database.is_damaged(path)):
+        if (getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF) in database.DAMAGE:
             raise DamagedError(what, where=str(path), cure=DAMAGE_CURE) from None
         raise LedgerError(what, where=str(path)) from None
 

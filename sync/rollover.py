@@ -8,6 +8,7 @@ day keys, so that the department can open what could not be delivered. Two peopl
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import sqlite3
 import time
@@ -20,7 +21,8 @@ import structlog
 from storage import codec, envelope, files, opening
 from storage.checkpoint import TYPE_ED25519, NoteKey
 from storage.clock_trust import LogStart, WallClock
-from storage.database import DAMAGE, is_damaged, primary_code
+from storage.damage import is_damaged
+from storage.database import DAMAGE, primary_code
 from storage.day_keys import DayKey, DayKeys, EpochKeyForDay
 from storage.errors import (
     CONTINUE,
@@ -218,17 +220,18 @@ def open_or_roll_over(
 def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool) -> Ledger:
     """Open the home's log. Raises as Ledger.open, but retries an error of the card that may be temporary.
 
-    The error would end a whole log.
+    The error would end a whole log. One look at the whole database decides for all tries.
     """
-    tries = 1
+    tries, looked = 1, functools.cache(lambda: is_damaged(database))
+    database = Home(home).database
     while True:
         try:
             return Ledger.open(home, slot, clock)
         except (LedgerError, sqlite3.OperationalError) as error:
-            named, database = isinstance(error, DamagedError), Home(home).database
+            named = isinstance(error, DamagedError)
             if not named and not any(_database_failed(cause) for cause in causes_of(error)):
                 raise
-            if not patient or tries == OPEN_TRIES or not _may_pass(error, database):
+            if not patient or tries == OPEN_TRIES or not _may_pass(error, looked):
                 if named or tries == 1:
                     raise
                 raise DamagedError(f"cannot be read: {error}", where=str(database), cure=CONTINUE) from error
@@ -236,13 +239,16 @@ def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool
         time.sleep(OPEN_AGAIN_S)
 
 
-def _may_pass(error: BaseException, database: Path) -> bool:
-    """Whether the card or another process, rather than content, caused an error."""
+def _may_pass(error: BaseException, is_damage: Callable[[], bool]) -> bool:
+    """Whether the card or another process, rather than content, caused an error.
+
+    is_damage: asked if SQLite called the database malformed.
+    """
     for cause in causes_of(error):
         code = primary_code(cause)
         if code in PASSING or files.is_of_card(cause):
             return True
-        if code in DAMAGE and not is_damaged(database):
+        if code in DAMAGE and not is_damage():
             return True
     return False
 

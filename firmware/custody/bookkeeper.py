@@ -43,9 +43,9 @@ class Bookkeeper:
     whether a pass matches an entry of a hot list; such a read is sealed as a hit. sounds: whether its alert
     would be heard. alerts: gives the function that makes a hit's alerts, which are stored with it. met:
     called with a hit's number and its alerts' numbers, before announce. unstored: called with a hit that
-    could not be stored. damaged: called with what is wrong if the store is damaged. waits: whether the source
-    keeps what is not yet taken and no one asked for the end; then a read that cannot be stored is retried
-    instead of lost.
+    could not be stored. damaged: called with each error that calls the store damaged; returns whether it is
+    still deciding that, and then the run waits for it. waits: whether the source keeps what is not yet taken
+    and no one asked for the end; then a read that cannot be stored is retried instead of lost.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Bookkeeper:
         alerts: Callable[[Read], AlertsOf] = lambda _read: lambda _number: (),
         met: Callable[[int, Sequence[int]], None] = lambda _number, _alerts: None,
         unstored: Callable[[Read], None] = lambda _read: None,
-        damaged: Callable[[str], None] = lambda _what: None,
+        damaged: Callable[[DamagedError], bool] = lambda _error: False,
         waits: Callable[[], bool] = lambda: False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -81,7 +81,6 @@ class Bookkeeper:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._lost_since_us: int | None = None
-        self._is_damaged = False
         self._failed_since_s: float | None = None
         self._why = ""
         self._lost, self._lost_hits = 0, 0
@@ -207,9 +206,6 @@ class Bookkeeper:
             self._limit(error)
 
     def _begin_spell(self, error: Exception) -> None:
-        if isinstance(error, DamagedError) and not self._is_damaged:
-            self._is_damaged = True  # also in the middle of a spell: the card may stay away that long
-            self._damaged(str(error))
         if self._lost_since_us is not None:
             return
         full = isinstance(error, StoreFullError)
@@ -218,11 +214,12 @@ class Bookkeeper:
         self._log.error("store_full" if full else "store_failed", reason=str(error))
 
     def _limit(self, error: Exception) -> None:
+        undecided = isinstance(error, DamagedError) and self._damaged(error)
         if isinstance(error, StoreFullError):
             self._failed_since_s = None
         elif self._failed_since_s is None:
             self._failed_since_s = self._monotonic()
-        elif self._monotonic() - self._failed_since_s >= FAILED_LIMIT_S:
+        elif self._monotonic() - self._failed_since_s >= FAILED_LIMIT_S and not undecided:
             raise error
 
     def _end_lost_spell(self, event: str = "store_has_room_again") -> None:

@@ -19,6 +19,7 @@ from detector.reader import PlateReader
 from detector.track import Tracker
 from detector.way_up import WayUp
 from firmware.custody.bookkeeper import Bookkeeper
+from firmware.custody.damage_watch import DamageWatch
 from firmware.custody.log_rollover import Successor, why_not_kept
 from firmware.custody.opening import hear_department, know_signed_time
 from firmware.errors import UsageError
@@ -45,7 +46,7 @@ from hw.camera_watch import WatchedCamera
 from hw.position import Fix
 from hw.power import PowerOrder
 from hw.watchdog import Heartbeat
-from storage.errors import LedgerError, StorageError
+from storage.errors import DamagedError, LedgerError, StorageError
 from storage.ledger import Ledger
 from storage.read_records import Position, Read
 from sync.event_log import event_log
@@ -177,6 +178,7 @@ class OneRun:
         config, demo = self._config, not ledger.status().enrolled
         permitted = self._permitted(ledger)
         surroundings = _surroundings(config, self._source_text, reader, demo=demo)
+        self._damage = DamageWatch(ledger.store.home.database, lambda what: self._set_aside(ledger, what))
         bookkeeper = self._bookkeeper(ledger, surroundings, source, beside, view, log)
         camera = WatchedCamera(
             source,
@@ -231,6 +233,7 @@ class OneRun:
         finally:
             camera.close()
             bookkeeper.close()
+            self._damage.end()
             if beside.lighting is not None:
                 beside.lighting.put_out()
         view.refresh(pipeline.counts, camera.blind_s)
@@ -264,7 +267,7 @@ class OneRun:
             alerts=beside.alerts.watch.alerts,
             met=beside.alerts.watch.met,
             unstored=beside.alerts.watch.unstored,
-            damaged=lambda what: self._damaged(ledger, what),
+            damaged=self._is_looked_at,
             waits=lambda: source.waits and not self._stop.asked,
         )
 
@@ -283,10 +286,11 @@ class OneRun:
         )
         return lambda frame: rule.permits(max(0.0, (clock.now().us - frame.captured.us) / 1e6))
 
-    def _damaged(self, ledger: Ledger, what: str) -> None:
-        """Roll over a ledger with a damaged page, which no start would find, if the unit is enrolled."""
-        if SyncFolder.of(self._home).is_member():
-            self._set_aside(ledger, what)
+    def _is_looked_at(self, error: DamagedError) -> bool:
+        """Have a look at a log that is called damaged, if the unit is enrolled: no start would find a damaged
+        page. Returns whether the look is under way.
+        """
+        return SyncFolder.of(self._home).is_member() and self._damage.report(error)
 
     def _set_aside(self, ledger: Ledger, what: str) -> None:
         """End this run because its log is to be replaced, so that the next one has a new log.

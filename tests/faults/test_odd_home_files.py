@@ -233,7 +233,6 @@ def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | str, failures: int, new_log: bool
 ) -> None:
     """Once, a passing error counted as damage, which closed a good log and raised an incident."""
-    monkeypatch.setattr(database, "_LOOKS", {})
     monkeypatch.setattr("sync.rollover.OPEN_AGAIN_S", 0.0)
     home, told, failed = tmp_path / "home", list[str](), list[Exception]()
     prepare_home(home)
@@ -272,9 +271,9 @@ def test_a_page_that_the_card_does_not_give_a_start_costs_a_log_only_if_it_stays
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int, failures: int, new_log: bool
 ) -> None:
     """That was no damage: each start failed for ever, and no new log was opened."""
-    monkeypatch.setattr(database, "_LOOKS", {})
     monkeypatch.setattr("sync.rollover.OPEN_AGAIN_S", 0.0)
-    monkeypatch.setattr("storage.database.LOOK", "SELECT 'failed to get page 1'")
+    looks: list[Path] = []
+    monkeypatch.setattr("sync.rollover.is_damaged", looks.append)
     home, told, failed = tmp_path / "home", list[str](), list[int]()
     prepare_home(home)
     enroll(home)
@@ -293,6 +292,7 @@ def test_a_page_that_the_card_does_not_give_a_start_costs_a_log_only_if_it_stays
     monkeypatch.setattr(step, fails)
     open_or_roll_over(home, on_new_log=told.append).close()
     assert (bool(told), len(failed)) == (new_log, failures)
+    assert len(looks) <= 1, "each takes seconds, and a start has only minutes"
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -220,13 +220,13 @@ OF_THE_CARD, DAMAGE = CardFailedError("disk I/O error"), DamagedError("is damage
 @pytest.mark.parametrize(
     ("errors", "damaged"),
     [
-        pytest.param([DAMAGE], True, id="damaged"),
-        pytest.param([OF_THE_CARD, DAMAGE], True, id="damaged in the end"),
-        pytest.param([OF_THE_CARD], False, id="the card"),
+        pytest.param([DAMAGE], 3, id="damaged"),
+        pytest.param([OF_THE_CARD, DAMAGE], 2, id="damaged in the end"),
+        pytest.param([OF_THE_CARD], 0, id="the card"),
     ],
 )
-def test_a_damaged_store_is_named_once_and_an_error_of_the_card_is_none(
-    tmp_path: Path, ledger: Ledger, errors: list[Exception], damaged: bool
+def test_a_damaged_store_is_named_and_an_error_of_the_card_is_none(
+    tmp_path: Path, ledger: Ledger, errors: list[Exception], damaged: int
 ) -> None:
     """A start finds it intact, so the unit would lose its reads for as long as it runs."""
     source, eyes = drive(tmp_path, THREE)
@@ -239,7 +239,23 @@ def test_a_damaged_store_is_named_once_and_an_error_of_the_card_is_none(
 
     ledger.append_read = append_read  # type: ignore[method-assign]
     rig.run()
-    assert rig.damaged == ([str(DAMAGE)] if damaged else [])
+    assert rig.damaged == [DAMAGE] * damaged
+    assert rig.pipeline.counts.lost_passes == 3
+
+
+def test_a_run_does_not_end_while_a_look_at_its_store_is_under_way(tmp_path: Path, ledger: Ledger) -> None:
+    """A look at a large log takes longer than a store may fail: no look ever ended, and no new log began."""
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    rig.looks = True
+    times = iter((0.0, FAILED_LIMIT_S, 2 * FAILED_LIMIT_S))
+    rig.bookkeeper._monotonic = lambda: next(times)
+
+    def append_read(*_words: Any, **_named: Any) -> Any:
+        raise DAMAGE
+
+    ledger.append_read = append_read  # type: ignore[method-assign]
+    rig.run()
     assert rig.pipeline.counts.lost_passes == 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from sqlalchemy import func, select
 from sync_twins import DepartmentProcess, Unit, checked
 
+from firmware.custody.damage_watch import DamageWatch
 from firmware.custody.log_rollover import Successor
-from storage import database
-from storage.database import MOST_LOOKS, is_damaged, naming_damage
+from storage import damage as damage_rule
+from storage.damage import MOST_FAILED, is_confirmed, is_damaged
+from storage.database import naming_damage
 from storage.errors import DamagedError
 from sync.department.server.server import Department
 from sync.department.store.tables import elements
@@ -93,65 +96,164 @@ def malformed() -> sqlite3.DatabaseError:
     return made
 
 
-def test_a_page_that_the_card_did_not_give_is_no_damage_unless_it_stays_so(tmp_path: Path) -> None:
+def confirms(path: Path) -> bool:
+    """Whether a look confirms that SQLite calls this database malformed."""
+    with pytest.raises(DamagedError) as caught, naming_damage(path):
+        raise malformed()
+    return is_confirmed(caught.value, path)
+
+
+def test_a_page_that_the_card_did_not_give_once_is_no_damage(tmp_path: Path) -> None:
     """Once, a single failed read gave up a whole log, which meant an incident for two people."""
     path = tmp_path / "a.sqlite3"
     with closing(sqlite3.connect(path)) as made, made:
         made.execute("CREATE TABLE t (a)")
         made.executemany("INSERT INTO t VALUES (?)", [(bytes(3000),)] * 10)
-    kinds: list[type[Exception]] = []
-    for _ in range(MOST_LOOKS):
-        with pytest.raises((DamagedError, sqlite3.OperationalError)) as caught, naming_damage(path):
-            raise malformed()
-        kinds.append(type(caught.value))
-    assert kinds == [sqlite3.OperationalError] * (MOST_LOOKS - 1) + [DamagedError]
+    assert not any(confirms(path) for _ in range(MOST_FAILED + 1))
     whole = path.read_bytes()
     for damaged in (whole[:8192] + bytes(4096) + whole[12288:], whole[:-5000], bytes(9) + whole[9:]):
         path.write_bytes(damaged)
-        with pytest.raises(DamagedError), naming_damage(path):
-            raise malformed()
+        assert confirms(path)
+
+
+def test_an_index_that_lacks_a_row_is_damage(tmp_path: Path) -> None:
+    """SQLite calls it malformed at each deletion of that row, and its quick check finds nothing."""
+    path = tmp_path / "a.sqlite3"
+    with closing(sqlite3.connect(path)) as made, made:
+        made.execute("CREATE TABLE t (a)")
+        made.execute("CREATE INDEX i ON t (a)")
+        made.execute("PRAGMA writable_schema=ON")
+        made.execute("UPDATE sqlite_master SET sql = 'CREATE INDEX i ON t (a) WHERE a > 1' WHERE name = 'i'")
+    with closing(sqlite3.connect(path)) as made, made:
+        made.execute("INSERT INTO t VALUES (1)")
+        made.execute("PRAGMA writable_schema=ON")
+        made.execute("UPDATE sqlite_master SET sql = 'CREATE INDEX i ON t (a)' WHERE name = 'i'")
+    with closing(sqlite3.connect(path)) as made:
+        assert made.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    assert confirms(path)
 
 
 LOOKS = "unable to get the page. error code={}", "failed to get page 7"  # the latter: of a long row
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
-    [
-        (LOOKS[0].format(8458), sqlite3.OperationalError),
-        (LOOKS[1], sqlite3.OperationalError),
-        (LOOKS[0].format(11), DamagedError),
-    ],
+    ("said", "damaged"),
+    [(LOOKS[0].format(8458), False), (LOOKS[1], False), (LOOKS[0].format(11), True)],
 )
 def test_a_look_at_the_whole_that_the_card_ends_finds_no_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, kind: type[Exception]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, damaged: bool
 ) -> None:
     path = tmp_path / "a.sqlite3"
     path.touch()
-    monkeypatch.setattr(database, "LOOK", f"SELECT '*** in database main ***\nPage 2: {said}'")
-    with pytest.raises(kind), naming_damage(path):
-        raise malformed()
+    monkeypatch.setattr(damage_rule, "LOOK", f"SELECT '*** in database main ***\nPage 2: {said}'")
+    assert confirms(path) == damaged
+
+
+class Machine:
+    """The clocks that looks are counted by."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.boot, self.running_s, self.clock_s = "first", 1_000_000, 1_800_000_000
+        monkeypatch.setattr(damage_rule, "boot_id", lambda: self.boot)
+        monkeypatch.setattr(damage_rule, "boottime_us", lambda: self.running_s * 1_000_000)
+        monkeypatch.setattr("storage.damage.time.time", lambda: self.clock_s)
+
+    def runs(self, seconds: int) -> None:
+        self.running_s += seconds
+        self.clock_s += seconds
+
+    def restarts(self, *, clock_s: int) -> None:
+        """The machine starts again; all that this process remembered is gone."""
+        self.boot, self.running_s, self.clock_s = f"{self.boot}+", 20, clock_s
+        damage_rule._KEPT.clear()
 
 
 def test_a_page_that_the_card_never_gives_again_is_damage_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each sync of a unit with such a card failed for ever, and no new log took the place of its log."""
-    path, now_s = tmp_path / "a.sqlite3", [1e6]
+    path, machine = tmp_path / "a.sqlite3", Machine(monkeypatch)
     path.touch()
-    monkeypatch.setattr(database, "LOOK", f"SELECT '{LOOKS[1]}'")
-    monkeypatch.setattr("storage.database.time.monotonic", lambda: now_s[0])
+    monkeypatch.setattr(damage_rule, "LOOK", f"SELECT '{LOOKS[1]}'")
     said = []
     for step_s in (0, 1, 1, 12, 15, 90_000, 15, 15, 14, 1):  # 90,000: the card was well for a day
-        now_s[0] += step_s
+        machine.runs(step_s)
         said.append(is_damaged(path))
     assert said == [False] * 9 + [True]
-    monkeypatch.setattr(database, "LOOK", "SELECT 'ok'")
+    monkeypatch.setattr(damage_rule, "LOOK", "SELECT 'ok'")
     assert not is_damaged(path)
-    monkeypatch.setattr(database, "LOOK", f"SELECT '{LOOKS[1]}'")
+    assert not list(tmp_path.glob("*.looks"))
+    monkeypatch.setattr(damage_rule, "LOOK", f"SELECT '{LOOKS[1]}'")
     for number in range(4):  # what was counted of one log says nothing of the one in its place
         if number == 3:
             path.rename(tmp_path / "old")
             path.touch()
-        now_s[0] += 200
+        machine.runs(200)
         assert not is_damaged(path)
+
+
+@pytest.mark.parametrize(
+    ("clocks_s", "damaged"),
+    [
+        pytest.param([1_800_000_100] * 4, True, id="a restart loop"),
+        pytest.param([30] * 4, True, id="a clock that starts in 1970 each time"),
+        pytest.param([1_800_000_000 + day * 100_000 for day in range(4)], False, id="one a day"),
+    ],
+)
+def test_a_restart_forgets_no_look_that_the_card_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clocks_s: list[int], damaged: bool
+) -> None:
+    """Short drives counted each look from the start, so that the log never ended."""
+    path, machine = tmp_path / "a.sqlite3", Machine(monkeypatch)
+    path.touch()
+    monkeypatch.setattr(damage_rule, "LOOK", f"SELECT '{LOOKS[1]}'")
+    said = []
+    for clock_s in clocks_s:
+        machine.restarts(clock_s=clock_s)
+        said.append(is_damaged(path))
+    assert said == [False] * 3 + [damaged]
+    (kept,) = tmp_path.glob("*.looks")
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "spoiled", [b"", b"\xff", b"1 2\n", bytes(5000)], ids=["empty", "bytes", "short", "long"]
+)
+def test_a_spoiled_count_of_looks_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoiled: bytes
+) -> None:
+    path, machine = tmp_path / "a.sqlite3", Machine(monkeypatch)
+    path.touch()
+    monkeypatch.setattr(damage_rule, "LOOK", f"SELECT '{LOOKS[1]}'")
+    for last in (False, False, False, True):
+        damage_rule._KEPT.clear()
+        if not last:
+            (tmp_path / "a.sqlite3.looks").write_bytes(spoiled)
+        machine.runs(60)
+        assert not is_damaged(path)
+
+
+def test_no_frame_waits_for_a_look_and_nothing_acts_on_it_once_the_run_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes, said = threading.Event(), threading.Event(), list[str]()
+
+    def look(_error: DamagedError, _path: Path) -> bool:
+        begun.set()
+        return goes.wait(30)
+
+    monkeypatch.setattr("firmware.custody.damage_watch.is_confirmed", look)
+    for ends in (False, True):
+        begun.clear()
+        goes.clear()
+        watch = DamageWatch(tmp_path / "a.sqlite3", said.append)
+        assert watch.report(DamagedError("is damaged", where="a"))
+        assert watch.report(DamagedError("is damaged", where="b")), "one look at a time"
+        assert begun.wait(30)
+        if ends:
+            watch.end()
+        goes.set()
+        assert watch._thread is not None
+        watch._thread.join(30)
+        assert not watch.report(DamagedError("is damaged", where="c")), "the look has just ended"
+    assert said == ["a: is damaged"]

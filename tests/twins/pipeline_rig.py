@@ -19,6 +19,7 @@ from hw.camera_replay import ReplaySource
 from hw.camera_watch import WatchedCamera
 from hw.clock import SystemClock
 from storage.audit_records import Gap
+from storage.errors import DamagedError
 from storage.ledger import Ledger
 from storage.read_records import Position, Read
 from sync.event_log import event_log
@@ -48,7 +49,8 @@ class Rig:
         """
         self.ended = threading.Event()
         self.met: list[str] = []
-        self.damaged: list[str] = []
+        self.damaged: list[DamagedError] = []
+        self.looks = False  # whether a look at the store is under way
         self.announced: list[tuple[int, Read]] = []
         self.log = io.StringIO()
         self.clock = SystemClock()
@@ -64,7 +66,7 @@ class Rig:
             position=self.where,
             matches=lambda ended: ended.vehicle.text.text == wanted,
             met=lambda number, _alerts: self.met.append(ledger.read(number).text),
-            damaged=self.damaged.append,
+            damaged=self._is_looked_at,
             waits=lambda: waits and not self.ended.is_set(),
         )
         self.camera = WatchedCamera(
@@ -88,6 +90,10 @@ class Rig:
             gather_s=gather_s,
             way_up=way_up,
         )
+
+    def _is_looked_at(self, error: DamagedError) -> bool:
+        self.damaged.append(error)
+        return self.looks
 
     def where(self, ago_s: float) -> Position | None:
         self.asked_us.append(self.clock.now().us - round(ago_s * 1e6))

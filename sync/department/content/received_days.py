@@ -19,7 +19,7 @@ from pathlib import Path
 
 import structlog
 
-from storage.database import is_damaged
+from storage.damage import is_damaged
 from storage.errors import DamagedError
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.private_sqlite import open_private, transaction
