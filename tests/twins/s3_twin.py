@@ -26,7 +26,8 @@ CREDENTIALS = {
 @contextmanager
 def s3_server() -> Iterator[str]:
     """The endpoint of a fresh store with one bucket; its credentials are in the environment meanwhile."""
-    needed = (("boto3", "pip install 'alpr-reader[s3]'"), ("moto", "pip install 'moto[server]'"))
+    cure = "pip install 'moto[s3]' flask flask-cors"
+    needed = (("boto3", "pip install 'alpr-reader[s3]'"), ("moto", cure), ("flask_cors", cure))
     for module, cure in needed:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed: {cure}")
