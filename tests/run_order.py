@@ -7,6 +7,7 @@ import fcntl
 import gc
 import os
 import sys
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 
 import pytest
@@ -20,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         SHORT,
         action="store_true",
-        help="leave out what is marked thorough, and of thorough_rows all rows but the first",
+        help="leave out what is marked thorough, and of thorough_rows the rows that the mark does not keep",
     )
     parser.addoption(
         OPTION,
@@ -74,13 +75,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def short_run(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
-    """The tests that are not marked thorough; of a table marked thorough_rows, only the first row."""
-    ordered = list(items)
-    first = set(first_rows(ordered))
-    for item in ordered:
-        marked = {mark.name for mark in item.iter_markers()}
-        if "thorough" not in marked and ("thorough_rows" not in marked or item in first):
+    """The tests that are not marked thorough; of a table marked thorough_rows, what its mark keeps."""
+    rows: Counter[str] = Counter()
+    for item in items:
+        name, _, row = item.nodeid.removesuffix("]").partition("[")
+        table = item.get_closest_marker("thorough_rows")
+        thorough = item.get_closest_marker("thorough") is not None
+        if not thorough and (table is None or keeps(row, rows[name], *table.args, **table.kwargs)):
             yield item
+        rows[name] += 1
+
+
+def keeps(row: str, number: int, *names: str, every: int = 0) -> bool:
+    """Whether a mark `thorough_rows("a name", every=8)` keeps a row, counted from 0."""
+    return number == 0 or row in names or (every > 0 and number % every == 0)
 
 
 def first_rows(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:

@@ -52,6 +52,7 @@ def check(name: str, answer: httpx.Response) -> None:
     fits(said, DESCRIBED["components"]["schemas"]["Problem"], where)
 
 
+@pytest.mark.thorough_rows("hotlist", "user")
 @pytest.mark.parametrize("noun", NOUNS)
 def test_no_body_makes_an_error_of_the_servers_own(
     department: Department, client: httpx.Client, noun: str

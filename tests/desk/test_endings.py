@@ -63,6 +63,7 @@ def test_everything_that_ends_is_in_the_one_list(department: Department) -> None
     assert entry.about == "super"
 
 
+@pytest.mark.thorough_rows(every=3)
 @pytest.mark.parametrize("user", sorted(PEOPLE))
 def test_each_person_sees_their_own_and_what_their_roles_watch(department: Department, user: str) -> None:
     with_lists_and_grants(department)

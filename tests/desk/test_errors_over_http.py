@@ -82,6 +82,7 @@ def test_no_field_of_any_call_breaks_the_desk(
                 assert 400 <= told(answer)["status"] < 500, (field, value)
 
 
+@pytest.mark.thorough_rows(every=5)
 @pytest.mark.parametrize("field", ["user", "password", "code", "post"])
 @pytest.mark.parametrize("value", HOSTILE[:7], ids=range(7))
 def test_no_logon_breaks_the_desk(client: httpx.Client, field: str, value: Any) -> None:

@@ -326,6 +326,7 @@ def test_the_department_has_something_in_every_table(yard: Yard) -> None:
     assert wrong == ["bike 1 was reset under grant g-463: no entry allows it"]
 
 
+@pytest.mark.thorough_rows("logs.public", "logs.size", "logs.closed_of", "units.seen_us", every=6)
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_value_that_was_changed_in_the_database_is_named(yard: Yard, name: str) -> None:
     table = metadata.tables[name.partition(".")[0]]
@@ -338,6 +339,7 @@ def test_a_value_that_was_changed_in_the_database_is_named(yard: Yard, name: str
         assert silent == []
 
 
+@pytest.mark.thorough_rows("leaves", "logs", every=6)
 @pytest.mark.parametrize("name", [table.name for table in TABLES])
 def test_a_row_that_was_taken_out_or_added_is_named(yard: Yard, name: str) -> None:
     table = metadata.tables[name]

@@ -202,6 +202,7 @@ def test_a_search_that_the_key_service_did_not_answer_is_one_entry_however_often
     assert problems(department) == ()
 
 
+@pytest.mark.thorough_rows(every=3)
 @pytest.mark.parametrize(
     ("kind", "said"),
     [

@@ -178,6 +178,7 @@ def test_the_next_sync_says_how_old_a_list_is(car: Car, server: Server) -> None:
     assert (car.meets(), car.watch.health().in_doubt, car.says()) == (False, 0, [])
 
 
+@pytest.mark.thorough_rows(every=3)
 def test_a_training_is_current_by_the_departments_word(car: Car, department: Department) -> None:
     """Even after a start of the machine, before the next sync."""
     ledger = car.ledger

@@ -46,6 +46,7 @@ def search(department: Department, token: str, query: Query) -> Answer:
     return found
 
 
+@pytest.mark.thorough_rows(every=3)
 @pytest.mark.parametrize("off", OFF)
 def test_a_read_whose_time_cannot_be_is_found_by_the_day_it_came_and_says_so(
     department: Department, tokens: Tokens, unit: UnitTwin, off: str
@@ -125,6 +126,7 @@ def test_a_search_asks_for_what_arrived_in_its_time_if_the_clock_says_nothing(
     assert is_asked_for(place, since_us, until_us, 10) is found
 
 
+@pytest.mark.thorough_rows(every=3)
 @pytest.mark.parametrize("off", OFF)
 def test_a_wrong_clock_neither_shortens_nor_stretches_the_year(
     department: Department, server: Server, off: str

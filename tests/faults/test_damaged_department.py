@@ -102,6 +102,9 @@ def state_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() and os.access(path, os.R_OK) else None
 
 
+@pytest.mark.thorough_rows(
+    "root.cbor-flipped", "root.cbor-a folder", "policy.toml-a folder", "desk/access-log.sqlite-cut", every=6
+)
 @pytest.mark.parametrize(("name", "how"), CASES)
 def test_a_damaged_file_is_named_with_what_to_do_and_nothing_takes_its_place(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, how: str

@@ -190,6 +190,9 @@ def test_a_home_that_lost_nothing_starts_and_verifies(home: Path) -> None:
     assert main(["verify", "--home", str(home)]) == 0
 
 
+@pytest.mark.thorough_rows(
+    "desk/hourly-heads.sqlite", "hotlists.key", "keys/opened.sqlite", "keys", "keys/store", every=8
+)
 @pytest.mark.parametrize("pattern", DECIDED | FOLDERS)
 def test_a_gone_file_has_the_result_that_was_decided_for_it(
     home: Path, capsys: pytest.CaptureFixture[str], pattern: str

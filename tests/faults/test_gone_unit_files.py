@@ -238,6 +238,7 @@ def test_a_file_that_its_user_may_not_read_is_no_damage_and_costs_no_log(
         start(home)
 
 
+@pytest.mark.thorough_rows(every=4)
 @pytest.mark.parametrize(
     "name",
     ["config.toml", "hotlists/doj.list", "store/ledger.sqlite3", "store/log.pub",

@@ -274,6 +274,7 @@ def test_nets_that_fail_for_good_leave_no_pass_in_view_unstored(tmp_path: Path) 
 YEAR_S = 365 * 86_400
 
 
+@pytest.mark.thorough_rows(every=3)
 @pytest.mark.parametrize("step_s", [-3600, -5, 3600, -YEAR_S, YEAR_S, 230 * YEAR_S, "to 1970"])
 def test_a_clock_that_is_set_while_vehicles_pass_stops_no_pass_from_ending(
     tmp_path: Path, step_s: int | str

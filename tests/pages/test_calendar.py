@@ -52,6 +52,7 @@ def test_an_officer_sees_their_own_days_and_no_other_persons(department: Departm
     assert "certificate" not in table
 
 
+@pytest.mark.thorough_rows(every=4)
 @pytest.mark.parametrize("user", sorted(PEOPLE))
 def test_everybody_has_a_calendar_and_each_link_on_it_opens(
     department: Department, reader: Browser, user: str

@@ -87,6 +87,7 @@ def test_results_are_drawn_on_the_map_from_this_host_alone(desk: Windows) -> Non
     one.context.close()
 
 
+@pytest.mark.thorough_rows
 def test_a_click_on_the_map_sets_the_place_of_a_search(desk: Windows) -> None:
     one = desk.open()
     one.logon("disp1", then="/search")

@@ -214,6 +214,7 @@ COMMAND = re.compile(
 INTERNAL = re.compile(r"\b[A-Z][A-Za-z]+\.[a-z_]+\b|\b[a-z]+_(?:us|m|id|kind|key|up_to|holds|version)\b")
 
 
+@pytest.mark.thorough_rows("super", "comm1", "disp1")
 @pytest.mark.parametrize("user", PEOPLE)
 def test_no_form_that_a_page_offers_refuses_its_reader(
     busy: tuple[Path, int], tmp_path: Path, user: str

@@ -22,6 +22,7 @@ from detector.training.render import (
 )
 
 
+@pytest.mark.thorough_rows("US-DC", every=12)
 @pytest.mark.parametrize("jurisdiction", JURISDICTIONS)
 def test_every_jurisdiction_renders_by_day_and_in_infrared(jurisdiction: str) -> None:
     rng = np.random.default_rng(1)
@@ -162,6 +163,7 @@ def test_every_pattern_of_the_table_can_be_filled() -> None:
             assert 3 <= len(serials.bare(serials.fill(rng, pattern))) <= 8
 
 
+@pytest.mark.thorough_rows(every=6)
 @pytest.mark.parametrize("character", glyphs.CHARACTERS)
 def test_drawn_characters_fill_their_height_in_every_style(character: str) -> None:
     for style in range(0, glyphs.STYLES, 24):
