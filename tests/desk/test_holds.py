@@ -226,7 +226,8 @@ def test_a_held_read_outlives_its_purged_day_and_no_other_does(
     supervisor = department.logon("super")
     made = department.call("hold/export", supervisor, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
     assert isinstance(made, Exported)
-    assert len(package.check(made.package, department.desk.log.public).head.reads) == 1
+    checked = package.check(made.package, department.desk.log.public)
+    assert (len(checked.head.reads), [one.sequence for one in checked.entries]) == (1, [made.entry])
     search = RunForm(
         query=replace(department.plate("7ABC000"), since_us=START_US - 9 * DAY_US), ground=GROUND
     )

@@ -223,7 +223,9 @@ def delivered(department: Department, **said: str) -> Files:
     call("share/decide", department.logon("chief"), yes)
     sent = call("share/deliver", department.logon("super"), DeliverForm(request=made.entry, ground=GROUND))
     assert isinstance(sent, Delivery)
-    return unpacked(sent.package)
+    files = unpacked(sent.package)
+    assert f"Super (super, ccat-supervisor), entry {sent.entry}\n".encode() in files["cover.txt"]
+    return files
 
 
 def test_the_sheet_of_a_delivery_says_by_whom_and_for_which_request(department: Department) -> None:

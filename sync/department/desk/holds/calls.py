@@ -124,7 +124,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """The evidence package (ZIP) of a hold."""
+    """The evidence package (ZIP) of a hold.
+
+    `entry`: the export's access, an ALPR Request, as the package and its check name it.
+    """
 
     hold: int
     entry: int
@@ -342,7 +345,7 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
     again = desk.covered(ended.sequence)
     return Exported(
         hold=form.hold,
-        entry=ended.sequence,
+        entry=entry.sequence,
         digest=digest.hex(),
         unwitnessed=cover.unwitnessed or again.unwitnessed,
         package=package,

@@ -97,10 +97,11 @@ class DeliverForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """The package (ZIP) that leaves, how many reads are in it, and its entry.
+    """The package (ZIP) that leaves, and how many reads are in it.
 
-    `transfer`: which transfer under the agreement it is; `days_left_out`: days of receipt that it leaves out
-    (463.8), as a search does.
+    `entry`: the access of its last plate, an ALPR Request, as the cover sheet names it; `transfer`: which
+    transfer under the agreement it is; `days_left_out`: days of receipt that it leaves out (463.8), as a
+    search does.
     """
 
     entry: int
@@ -327,12 +328,11 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
         count=len(found),
         package=hashlib.sha256(package).digest(),
     )
-    entry = desk.follow_up(last.stamp, sent)[0]
-    covers.append(desk.covered(entry.sequence))
+    covers.append(desk.covered(desk.follow_up(last.stamp, sent)[0].sequence))
     with desk.looking() as book:
         transfer = book.shares.transfers(asked.agreement) if asked.agreement else 0
     return Delivery(
-        entry=entry.sequence,
+        entry=last.sequence,
         count=len(found),
         digest=sent.package.hex(),
         transfer=transfer,
