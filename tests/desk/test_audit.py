@@ -374,6 +374,49 @@ def test_a_reviewer_sees_the_accesses_and_why_they_were_disputed(
     department.call("inquiry/dispute", tokens("officer1"), dispute)  # heard once, and said again
 
 
+def test_a_person_sees_what_became_of_their_own_dispute_and_of_no_others(
+    department: Department, tokens: Tokens
+) -> None:
+    """Whom a dispute is about does not learn of it before a reviewer looked."""
+    access = search(department, tokens("disp1"), "8XYZ123").access
+    said = []
+
+    def states(user: str) -> list[tuple[str, str]]:
+        rows = department.call("inquiry/mine", tokens(user), NothingForm())
+        return [(one.dispute, one.dispute_reason) for one in rows]  # type: ignore[attr-defined]
+
+    assert states("disp1") == [("", "")]
+    for words in ("another case", "the case is 26-001243"):
+        department.call("inquiry/dispute", tokens("disp1"), DisputeForm(entry=access, reason=words))
+        said.append(words)
+    assert states("disp1") == [("waits for an audit", "; ".join(said))]
+    department.call("audit/run", tokens("super"), PeriodForm())
+    found = department.call("audit/findings", tokens("reviewer1"), NothingForm())
+    (made,) = [one.finding for one in found if one.detector == "disputed"]  # type: ignore[attr-defined]
+    assert states("disp1") == [("in review", "; ".join(said))]
+    verdict = AuditCloseForm(finding=made, verdict="justified", note="the case is right now")
+    department.call("audit/close", tokens("reviewer1"), verdict)
+    assert states("disp1") == [("reviewed", "; ".join(said))]
+    department.call("inquiry/dispute", tokens("disp1"), DisputeForm(entry=access, reason="mistyped again"))
+    assert states("disp1") == [("waits for an audit", "; ".join([*said, "mistyped again"]))]
+
+
+def test_a_request_that_its_requester_disputes_says_nothing_to_who_ran_it(
+    department: Department, tokens: Tokens
+) -> None:
+    query = department.plate("8XYZ123")
+    asked = department.call("inquiry/request", tokens("officer1"), AskForm(query=query, ground=GROUND))
+    assert isinstance(asked, Entered)
+    run = RunForm(query=query, ground=GROUND, request=asked.entry)
+    answer = department.call("inquiry/run", tokens("comm1"), run)
+    assert isinstance(answer, Answer)
+    form = DisputeForm(entry=answer.access, reason="I was on leave that week")
+    department.call("inquiry/dispute", tokens("officer1"), form)
+    for user, state in (("officer1", "waits for an audit"), ("comm1", "")):
+        rows = department.call("inquiry/mine", tokens(user), NothingForm())
+        assert [one.dispute for one in rows] == [state]  # type: ignore[attr-defined]
+
+
 def test_an_access_that_two_people_dispute_is_one_finding(department: Department, tokens: Tokens) -> None:
     query = department.plate("8XYZ123")
     asked = department.call("inquiry/request", tokens("officer1"), AskForm(query=query, ground=GROUND))

@@ -229,7 +229,10 @@ desk_access.form_verb(
     "inquiry/mine",
     "List accesses by you or in your name.",
     example="department inquiry mine --user o1",
-    columns=("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results"),
+    columns=(
+        *("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results"),
+        "dispute",
+    ),
 )
 desk_access.form_verb(
     inquiry,

@@ -78,6 +78,18 @@ class AlprRequest:
     proven: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnAccess(AlprRequest):
+    """An access by you or in your name.
+
+    `dispute`: what became of your dispute of it: waits for an audit, in review, reviewed; empty if you made
+    none; `dispute_reason`: your words.
+    """
+
+    dispute: str
+    dispute_reason: str = field(repr=False)
+
+
 CSV_COLUMNS = (
     "entry",
     "classification",
@@ -346,6 +358,14 @@ def new_disputes(findings: Findings, disputes: Iterable[tuple[int, Flag]]) -> li
         until[about] = None
         fresh.append(replace(flag, detail=flag.detail + ("; again" if end >= 0 else "")))
     return fresh
+
+
+def dispute_state(findings: Findings, about: int, last: int) -> str:
+    """What became of the disputes of an entry, the last of which is the entry `last`."""
+    ends = [end for entry, end in _covers(findings) if entry == about]
+    if None in ends:
+        return "in review"
+    return "reviewed" if any(end is not None and end > last for end in ends) else "waits for an audit"
 
 
 def closed_after(findings: Findings, about: int) -> int:

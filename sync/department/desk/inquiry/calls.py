@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from functools import partial
 
 from sync.department.content.reads import FoundRead
-from sync.department.desk.audit.rules import AlprRequest, closed_after
+from sync.department.desk.audit.rules import AlprRequest, Findings, OwnAccess, closed_after, dispute_state
 from sync.department.desk.changes.rules import already_proposed
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -251,6 +252,20 @@ def read_log(
     The entry comes first and is co-signed. The reading follows, outside the transaction, then the entry of
     the number of requests.
     """
+    return _read_by(front, token, call, elements, wanted, check, audits=audits)[1]
+
+
+def _read_by(  # noqa: PLR0917 - as `read_log`
+    front: DeskContext,
+    token: str,
+    call: Call,
+    elements: str,
+    wanted: Callable[[AlprRequest, str], bool],
+    check: Callable[[], None] | None = None,
+    *,
+    audits: bool = False,
+) -> tuple[str, tuple[AlprRequest, ...]]:
+    """The caller's name, and what `read_log` returns."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Caller]]:
@@ -266,14 +281,27 @@ def read_log(
         found = tuple(shown_to(desk, caller, found))
     ended = desk.follow_up(entry.stamp, result_of(entry, cover, len(found), ()))[0]
     desk.covered(ended.sequence)
-    return found
+    return caller.user, found
 
 
-def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
-    """List accesses by you or in your name, to check and dispute."""
-    return read_log(
+def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[OwnAccess, ...]:  # noqa: ARG001
+    """List accesses by you or in your name, to check and dispute, and what became of your disputes."""
+    user, found = _read_by(
         front, token, Call.INQUIRY_ANSWER, "own", lambda one, user: user in {one.username, one.on_behalf_of}
     )
+    said: dict[int, list[EntryOf[Disputed]]] = {}
+    with front.desk.looking() as book:
+        for one in book.queue.disputes:
+            if one.stamp.user == user:  # another person's may be about this one
+                said.setdefault(one.note.entry, []).append(one)
+        return tuple(_own(one, said.get(one.entry, ()), book.findings) for one in found)
+
+
+def _own(one: AlprRequest, disputes: Sequence[EntryOf[Disputed]], findings: Findings) -> OwnAccess:
+    facts = {each.name: getattr(one, each.name) for each in fields(AlprRequest)}
+    state = dispute_state(findings, one.entry, disputes[-1].sequence) if disputes else ""
+    reasons = dict.fromkeys(each.note.reason for each in disputes)
+    return OwnAccess(**facts, dispute=state, dispute_reason="; ".join(reasons))
 
 
 def dispute(front: DeskContext, token: str, form: DisputeForm) -> Entered:
