@@ -24,11 +24,12 @@ from sync.department.desk.documents.local import LocalForm
 from sync.department.desk.inquiry.filing import read_filings
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.bulk import ImportForm, PersonLine
+from sync.department.desk.people.calls import HandoverForm
 from sync.department.desk.people.rules import one_time_password
 from sync.department.desk.people.sheets import read_people, read_sign_in
 from sync.department.desk.sharing.calls import DeliverForm
 from sync.department.ground.local_time import local
-from sync.department.pages.fields import MOST_TICKS, fields_of
+from sync.department.pages.fields import MOST_OFFERED, fields_of, suggested
 from sync.department.pages.wording import done_of, in_local_time, in_page_words, word_of
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Role
@@ -330,8 +331,14 @@ def test_a_list_says_who_is_in_it_twice(department: Department) -> None:
 
 def test_of_a_large_department_people_are_typed_and_not_ticked() -> None:
     """A thousand boxes are no form; each name is one line, or between commas."""
-    people = [(f"u{number}", f"Person {number}") for number in range(MOST_TICKS + 1)]
-    for count, kind in ((MOST_TICKS, "many"), (MOST_TICKS + 1, "lines")):
+    people = [(f"u{number}", f"Person {number}") for number in range(MOST_OFFERED + 1)]
+    for count, kind in ((MOST_OFFERED, "many"), (MOST_OFFERED + 1, "lines")):
         found = {one.name: one for one in fields_of(LocalForm, {"recipients": people[:count]})}
         assert (found["recipients"].kind, bool(found["recipients"].options)) == (kind, kind == "many")
         assert found["recipients"].help.startswith("none ticked" if kind == "many" else "user names")
+    for count, kind in ((MOST_OFFERED, "choice"), (MOST_OFFERED + 1, "typed")):
+        (found_user,) = [
+            one for one in fields_of(HandoverForm, {"user": people[:count]}) if one.name == "user"
+        ]
+        assert (found_user.kind, found_user.help) == (kind, "" if kind == "choice" else "user name")
+        assert suggested([found_user]) == ({} if kind == "choice" else {"user": people})

@@ -53,6 +53,13 @@ def _asked(visit: Visit, *names: str) -> dict[str, Any]:
                 if name == "before"
                 else typed.text(name)
             )
+    if found.get("user", "") not in {"", *(user for user, _ in offers.ever(visit))}:
+        raise FormError(
+            "User name: nobody here has it, or had it",
+            code="user",
+            clause="463.5 (c)",
+            cure="type a part of the name, and choose",
+        )
     return found
 
 

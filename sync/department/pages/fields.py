@@ -10,7 +10,7 @@ import base64
 import dataclasses
 import enum
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -45,8 +45,8 @@ CHOSEN = {
     "maintenance or repair (463.3)": "463.3",
 }
 """Help on how a field is typed, and what is said instead where the page offers a choice."""
-MOST_TICKS = 100
-"""The most boxes of one field: of a larger department a person types the user names."""
+MOST_OFFERED = 100
+"""The most that one field lists: in a larger department a person types."""
 SECOND = ("propose", "approval")  # a button, and a number that comes with a second person's yes
 
 
@@ -54,7 +54,8 @@ SECOND = ("propose", "approval")  # a button, and a number that comes with a sec
 class Field:
     """One field.
 
-    `kind`: text, lines, number, time, date, file, tick, choice, many. `name`: as in the call, after the name
+    `kind`: text, lines, number, time, date, file, tick, choice, many, or typed, for which the browser
+    suggests the options. `name`: as in the call, after the name
     of its record and a dot, if it is in one.
     """
 
@@ -66,6 +67,22 @@ class Field:
     options: Options = ()
     value: str = ""
     longest: int = LONGEST
+
+    def offering(self, options: Options, help_: str | None = None) -> Field:
+        """The same field with a choice, typed if there are too many. `help_`: instead where it is chosen."""
+        if len(options) > MOST_OFFERED:
+            return dataclasses.replace(self, kind="typed", options=options)
+        help_ = self.help if help_ is None else help_
+        return dataclasses.replace(self, kind="choice", options=options, help=help_)
+
+
+def suggested(fields: Iterable[Field]) -> dict[str, Options]:
+    """What the browser suggests for typed fields, by the field's name: one list for all forms of a page."""
+    found: dict[str, dict[str, str]] = {}
+    for one in fields:
+        if one.kind == "typed":
+            found.setdefault(one.name, {}).update(one.options)
+    return {name: list(options.items()) for name, options in found.items()}
 
 
 def fields_of(
@@ -89,21 +106,20 @@ def fields_of(
             continue
         words = words_of(form, one.name)
         kind, choices = _kind(one.name, hint, options)
-        if kind == "many" and len(choices) > MOST_TICKS and words.help.startswith("user names"):
+        if kind == "many" and len(choices) > MOST_OFFERED and words.help.startswith("user names"):
             kind, choices = "lines", ()
-        default = one.default is not dataclasses.MISSING
-        found.append(
-            Field(
-                name=_name(one.name, hints),
-                kind=kind,
-                label=words.label,
-                help=CHOSEN.get(words.help, words.help) if choices else words.help,
-                required=not (default or may_lack or kind == "tick"),
-                options=choices,
-                value="yes" if one.default is True else "",
-                longest=longest(one.name),
-            )
+        default, chosen = one.default is not dataclasses.MISSING, CHOSEN.get(words.help, words.help)
+        made = Field(
+            name=_name(one.name, hints),
+            kind=kind,
+            label=words.label,
+            help=chosen if kind == "many" and choices else words.help,
+            required=not (default or may_lack or kind == "tick"),
+            options=choices,
+            value="yes" if one.default is True else "",
+            longest=longest(one.name),
         )
+        found.append(made.offering(choices, chosen) if kind == "choice" else made)
     return found
 
 

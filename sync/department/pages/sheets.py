@@ -21,7 +21,7 @@ from sync.department.ground.local_time import clock_text
 from sync.department.journal.inquiry_entries import Ground
 from sync.department.pages import grounds, shield
 from sync.department.pages.charts import Chart
-from sync.department.pages.fields import SECOND, Field, Options, fields_of, value_of
+from sync.department.pages.fields import SECOND, Field, Options, fields_of, suggested, value_of
 from sync.department.pages.paging import cut
 from sync.department.pages.values import Values
 from sync.department.pages.visit import Page, Visit
@@ -238,13 +238,16 @@ async def shown(sheet: Sheet, visit: Visit) -> Response:
     asks = [prepared(one, visit) for one in sheet.asks if may(visit, one.operation)]
     ground = grounds.carried(visit) if any(one["ask"].has_ground for one in asks) else {}
     more = await sheet.more(visit) if sheet.more else {}
+    filters = [_offered(sheet, one, visit) for one in sheet.filters]
+    forms = [*asks, *(one for part in parts for row in part["rows"] for one in row["forms"])]
     base: dict[str, Any] = {
         "sheet": sheet,
         "parts": parts,
         "asks": asks,
         "typed": visit.request.query_params,
         "facts": (),
-        "filters": [_offered(sheet, one, visit) for one in sheet.filters],
+        "filters": filters,
+        "suggested": suggested([*filters, *(each for one in forms for each in one["fields"])]),
         "links": [one for one in sheet.links if may(visit, one.operation)],
     }
     return visit.page(sheet.template, **(base | ground | more))
@@ -252,7 +255,7 @@ async def shown(sheet: Sheet, visit: Visit) -> Response:
 
 def _offered(sheet: Sheet, one: Field, visit: Visit) -> Field:
     choices = sheet.offered.get(one.name)
-    return one if choices is None else dataclasses.replace(one, kind="choice", options=choices(visit))
+    return one if choices is None else one.offering(choices(visit))
 
 
 def may(visit: Visit, operation: str) -> bool:

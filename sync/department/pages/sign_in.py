@@ -8,7 +8,7 @@ from storage.spreadsheet import csv_of
 from storage.times import DAY_US
 from sync.department.desk.people.calls import Person
 from sync.department.pages import offers
-from sync.department.pages.fields import Field, Options
+from sync.department.pages.fields import Field, Options, suggested
 from sync.department.pages.sheets import File, download
 from sync.department.pages.values import local_input
 from sync.department.pages.visit import Page, Visit
@@ -64,13 +64,8 @@ async def show(visit: Visit) -> Response:
     courses = [(one, one) for one in policy.training.courses]
     fields = [
         Field(name="course", kind="choice", label="Course", help="", required=True, options=courses),
-        Field(
-            name="trainer",
-            kind="choice",
-            label="Trainer",
-            help="",
-            required=True,
-            options=offers.trainers(visit),
+        Field(name="trainer", kind="text", label="Trainer", help="", required=True).offering(
+            offers.trainers(visit)
         ),
         Field(name="held", kind="time", label="Held", help="department's time", required=True),
         Field(name="within", kind="choice", label="Who", help="", required=True, options=WITHIN),
@@ -80,6 +75,7 @@ async def show(visit: Visit) -> Response:
         "sign_in.html",
         head=head,
         fields=fields,
+        suggested=suggested(fields),
         people=people,
         free=FREE_LINES,
         topics=policy.training.topics,
