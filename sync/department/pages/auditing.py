@@ -55,7 +55,7 @@ def _asked(visit: Visit, *names: str) -> dict[str, Any]:
             )
     if found.get("user", "") not in {"", *(user for user, _ in offers.ever(visit))}:
         raise FormError(
-            "User name: nobody here has it, or had it",
+            "User name: no person here has it, or had it",
             code="user",
             clause="463.5 (c)",
             cure="type a part of the name, and choose",
