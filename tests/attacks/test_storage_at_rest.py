@@ -1,4 +1,4 @@
-"""The thief with the card: every byte searched, before and after a purge, with old copies and guesses."""
+"""A thief with the card searches every byte, before and after a purge, with old copies and guesses."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_no_plate_image_or_key_is_anywhere_on_the_card(
     door.answer("query", query_body(door, ledger))
     secrets = [PLATE.encode(), PATCH, OVERVIEW, *ledger.store.live.values(), ledger.store.ring.log_key]
     secrets.append(ledger.store.slot_content.kek)
-    assert_nowhere(home, secrets)  # with the write-ahead log as it stands
+    assert_nowhere(home, secrets)  # the write-ahead log included
     ledger.close()
     assert_nowhere(home, secrets)
 
@@ -70,7 +70,7 @@ def test_a_purged_day_stays_unreadable_on_an_older_card_image(
     secret = ledger.store.live[epoch]
     ledger.store.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
     old = tmp_path / "old-card"
-    shutil.copytree(home, old)  # database, free pages and write-ahead log, as they lie
+    shutil.copytree(home, old)  # with free pages and write-ahead log
     age(ledger, time, 366)
     receipt = ledger.apply_retention(by="test")
     assert receipt is not None
@@ -78,7 +78,7 @@ def test_a_purged_day_stays_unreadable_on_an_older_card_image(
     assert_nowhere(old, [secret])
     with pytest.raises(StorageError):
         Ledger.open(old, slot, time, boot=time.boot)
-    # Root with the chip of today and the card of yesterday: the KEK of today opens nothing of it.
+    # Root with today's chip and yesterday's card: today's KEK opens nothing on it.
     content = slots.load_slot(slot)
     database = connect(Home(old).database, readonly=True)
     wraps = database.execute("SELECT sequence, name, stored FROM elements WHERE name IN ('keyring', 'wrap')")
@@ -97,7 +97,7 @@ def test_a_purged_day_stays_unreadable_on_an_older_card_image(
 def test_a_purge_beside_a_check_leaves_nothing_once_that_ends(
     ledger: Ledger, home: Path, time: SteppedTime
 ) -> None:
-    """The check keeps the write-ahead log as it was: a purge does not wait for it, and comes back to it."""
+    """The check holds the write-ahead log; the purge does not wait, and clears the log later."""
     sequences = add_reads(ledger, time, 3)
     leaf = ledger.store.leaf(sequences[0])
     pieces = [ledger.store.stored(leaf, name)[:64] for name in ("text", "place")]
@@ -147,7 +147,7 @@ def test_a_file_slot_promises_only_that_the_live_file_system_holds_no_old_key(
 def guessed(
     mark: bytes, content: bytes, plates: Iterable[str], salts: Iterable[bytes], tag: bytes
 ) -> str | None:
-    """Which plate the leaf's commitment gives away, to a person who knows everything of it but the plate."""
+    """The plate that the leaf's commitment gives away to a person who knows all of it but the plate."""
     known = list(salts)
     for plate in plates:
         guess = content.replace(PLATE.encode(), plate.encode())
@@ -158,7 +158,7 @@ def guessed(
 
 
 def test_a_commitment_cannot_be_guessed_by_trying_all_plates(ledger: Ledger, time: SteppedTime) -> None:
-    """All plates of a format that differ in its digits and one letter, every salt that the card suggests."""
+    """Tries plates of one format that differ in the digits and one letter, with every salt on the card."""
     sequence = add_reads(ledger, time, 1)[0]
     leaf = ledger.store.leaf(sequence)
     mark, truth = leaf.elements["text"], ledger.element(sequence, "text")
@@ -168,12 +168,12 @@ def test_a_commitment_cannot_be_guessed_by_trying_all_plates(ledger: Ledger, tim
     tag = sealing.COMMITMENT_TAG + b"text\x00"
     salts = [b"", bytes(32), ledger.store.log_id, mark.digest, leaf.payload()[:32]]
     assert guessed(mark.commitment, truth.content, plates, salts, tag) is None
-    # The same guesser finds the plate at once where a commitment has no salt, or one that is known:
+    # The same guesser finds the plate at once if a commitment has no salt, or a known one:
     bare = hashlib.sha256(tag + truth.content).digest()
     assert guessed(bare, truth.content, plates, salts, tag) == PLATE
     assert guessed(mark.commitment, truth.content, plates, [truth.salt], tag) == PLATE
     every = {ledger.element(s, n).salt for s in add_reads(ledger, time, 5) for n in ("text", "place")}
-    assert len(every) == 10  # one for each element
+    assert len(every) == 10  # one per element
     assert all(len(salt) == 32 for salt in every)
 
 
@@ -242,7 +242,7 @@ def test_the_department_opens_what_the_unit_cannot_until_it_is_purged(
 def test_a_purge_holds_against_the_departments_key_too(
     ledger: Ledger, home: Path, time: SteppedTime, department: Department, tmp_path: Path
 ) -> None:
-    """An older card and every department key: the sealed copies lay under the KEK that is gone."""
+    """With an older card and every department key: the sealed copies were under a KEK that is gone."""
     department.enroll(ledger)
     sequence = add_reads(ledger, time, 1)[0]
     epoch = ledger.store.leaf(sequence).epoch
@@ -282,7 +282,7 @@ def test_memory_only_classes_have_no_key_on_the_card_and_a_restart_is_their_purg
     receipt = again.apply_retention(by="test")
     assert receipt is not None
     assert [one.epoch for one in receipt.record.epochs] == [epoch]
-    assert again.store.slot_content.generation == 1  # the slot's key was not turned for it
+    assert again.store.slot_content.generation == 1  # the slot's key was not rotated for it
     assert slot.rewrites - before <= 1  # at most the start's anchor
     again.close()
     assert check(home, slot).ok

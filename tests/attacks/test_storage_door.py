@@ -1,4 +1,4 @@
-"""Anyone who asks without the right: no purpose, no training, no role, no proof. Refused, and in the log."""
+"""Requests without purpose, training, role or proof are refused, and are in the log."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ def test_the_log_with_all_its_accesses_verifies(ledger: Ledger, door: Door, time
 
 
 class Officer:
-    """A supervisor of an enrolled unit's department, with a key of her own."""
+    """A supervisor of an enrolled unit's department, with her own key."""
 
     def __init__(self, trained_us: int) -> None:
         self.key = Ed25519PrivateKey.generate()
@@ -308,7 +308,7 @@ def test_an_enrolled_unit_answers_only_where_the_signed_policy_switches_look_ups
     department.enroll(ledger)
     department.send(ledger, ROSTER, Roster(version=1, demo=False, people=(officer.person,)))
     add_reads(ledger, time, 1)
-    for asks in (officer, Officer(time.now().us)):  # told alike, whatever key they bring
+    for asks in (officer, Officer(time.now().us)):  # the same answer, whatever their key
         with pytest.raises(RefusedError, match="answer no look-up itself") as refusal:
             asks.ask(door)
         assert refusal.value.clause == "463.5 (c)"

@@ -21,7 +21,7 @@ from storage.store import UnitStore, bound
 
 
 def wrapped(ledger: Ledger, ring: keyring.Keyring) -> None:
-    """Another keyring under today's key, in the place of the one that is there."""
+    """Replace the keyring with this one, wrapped under today's key."""
     store = ledger.store
     content, at = store.slot_content, store.book.keyring_at
     element = bound(KEYRING, ring.wrapped(content.kek, store.log_id, content.generation))
@@ -35,7 +35,7 @@ def wrapped(ledger: Ledger, ring: keyring.Keyring) -> None:
 
 
 def aged(unit: Unit) -> Ledger:
-    """A purge behind it, so that the keyring is in its intent."""
+    """A ledger after a purge, whose intent contains the keyring."""
     ledger = unit.open()
     purge_a_year_later(ledger, unit.time)
     add_reads(ledger, unit.time, 1)

@@ -1,4 +1,4 @@
-"""One forged row or file for each finding of `verify`: what anyone can change who can write the card."""
+"""One forged row or file for each finding of `verify`: what anyone who can write the card can change."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_every_changed_row_is_found(unit: Unit, attack: SQL, word: str) -> None:
 
 
 def test_a_row_beyond_all_bounds_ends_the_check_with_a_finding_and_not_the_process(unit: Unit) -> None:
-    """The limit is by length, so zeros that take no room count as well."""
+    """The limit is on the length, so a zeroblob, which takes no room, counts too."""
     unit.sql(run("INSERT INTO elements VALUES (1, 'more', zeroblob(?))", MOST_BYTES + 1))
     assert any("cannot be read" in line for line in said(unit.check()))
 
@@ -115,7 +115,7 @@ def linked_image(store: Path) -> None:
 
 
 def miscounted_pages(store: Path) -> None:
-    """The count of free pages in the file's header (sqlite.org/fileformat.html, 1.3.10)."""
+    """Change the count of free pages in the file's header (sqlite.org/fileformat.html, 1.3.10)."""
     with (store / "ledger.sqlite3").open("r+b") as file:
         file.seek(36)
         file.write((9).to_bytes(4, "big"))
@@ -211,7 +211,7 @@ def test_images_without_a_record_are_evidence_of_a_cut_beyond_what_one_append_le
     again = unit.open()
     incidents = again.status().incidents
     again.close()
-    if ahead == "ended":  # looked through by verify alone: a start does not read the images of every epoch
+    if ahead == "ended":  # only verify looks: a start does not read the images of every epoch
         assert incidents == 0
         return
     assert incidents == int(cut)

@@ -30,7 +30,7 @@ Forgery = Callable[[Ledger, Department, SteppedTime], None]
 
 
 def forge(store: UnitStore, kind: str, epoch: int, key_class: KeyClass, *sealed: Sealed) -> None:
-    """A record that only the log key can make, with head and state."""
+    """Append a record that only the log key can sign, and update head and state."""
     with store.adding():
         store.add_leaf(kind, epoch, key_class, list(sealed))
 
@@ -42,7 +42,7 @@ def sealed_gap(store: UnitStore, epoch: int) -> Sealed:
 
 
 def into_an_ended_epoch(ledger: Ledger, _d: Department, _t: SteppedTime) -> None:
-    """Back-dated: a read put where its content goes sooner, or is counted to another day."""
+    """Back-date a read, so that its content is purged sooner or counts for another day."""
     store = ledger.store
     add_reads(ledger, _t, 1)
     epoch = epoch_of(store, KeyClass.READ)
@@ -80,7 +80,7 @@ def without_its_entry(ledger: Ledger, _d: Department, _t: SteppedTime) -> None:
 
 
 def open_under_an_epoch(ledger: Ledger, _d: Department, _t: SteppedTime) -> None:
-    """An open record that would go with a purge."""
+    """An open record under an epoch, with which a purge would remove it."""
     store = ledger.store
     line = codec.to_bytes(Incident(what="test", detail="", at_us=1))
     forge(store, "incident", epoch_of(store, KeyClass.READ), KeyClass.OPEN,
@@ -88,7 +88,7 @@ def open_under_an_epoch(ledger: Ledger, _d: Department, _t: SteppedTime) -> None
 
 
 def _held(ledger: Ledger, commitment: bytes | None, record: int) -> None:
-    """A `resealed` record whose text is not the held one's, or that holds what is not there yet."""
+    """Forge a `resealed` record with another text than the held read's, or about a record yet to come."""
     store = ledger.store
     with store.adding():
         epoch = store.open_epoch(KeyClass.HOLD, "hold").epoch
@@ -143,7 +143,7 @@ def head_of_another_tree(ledger: Ledger, _d: Department, _t: SteppedTime) -> Non
 
 
 def _put_back(ledger: Ledger, time: SteppedTime, names: tuple[str, ...]) -> None:
-    """A purge, and then the rows of before it, copied from an older card."""
+    """Purge, then put back the earlier rows from an older card."""
     marks = ", ".join("?" * len(names))
     old = ledger.store.db.conn.execute(
         f"SELECT sequence, name, stored FROM elements WHERE name IN ({marks})",  # noqa: S608

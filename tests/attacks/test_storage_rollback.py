@@ -1,4 +1,4 @@
-"""Older or rewritten histories, each consistent with itself: only an anchor tells, and it does."""
+"""Older or rewritten histories, each consistent with itself: only an anchor exposes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_yesterdays_card_is_found_by_the_chips_anchor_and_by_nothing_else(
     shutil.copytree(home, tmp_path / "yesterday")
     add_reads(ledger, time, 3)
     ledger.close()
-    assert verify_home(Home(tmp_path / "yesterday")).ok  # consistent with itself: that is all it can say
+    assert verify_home(Home(tmp_path / "yesterday")).ok  # consistent with itself, which is all it can show
     report = check(tmp_path / "yesterday", slot)
     assert any("but the log has" in finding.what for finding in report.findings)
 
@@ -35,7 +35,7 @@ def test_yesterdays_card_is_found_by_the_chips_anchor_and_by_nothing_else(
 def test_a_log_rewritten_with_the_stolen_log_key_is_found_by_an_anchor(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime
 ) -> None:
-    """Root on the unit has the log key: what an anchor covers, not even root can rewrite unseen."""
+    """Root on the unit has the log key, but cannot rewrite unnoticed what an anchor covers."""
     add_reads(ledger, time, 3)
     ledger.store.anchor()
     store = ledger.store

@@ -1,4 +1,4 @@
-"""Anyone who can write the card flips, drops, swaps, duplicates, back-dates or forges: all is found."""
+"""An attacker who can write the card flips, drops, swaps, duplicates, back-dates or forges: all is found."""
 
 from __future__ import annotations
 
@@ -78,15 +78,15 @@ def lived_in(slot: LoopbackSlot, tmp_path: Path) -> Path:
 def opened(home: Path) -> sqlite3.Connection:
     database = sqlite3.connect(home / "store" / "ledger.sqlite3", isolation_level=None)
     try:
-        database.execute("PRAGMA synchronous=OFF")  # the attacker is in no hurry to be safe
-    except sqlite3.Error:  # a damaged first page
+        database.execute("PRAGMA synchronous=OFF")  # the attacker needs no durability
+    except sqlite3.Error:  # the first page is damaged
         database.close()
         raise
     return database
 
 
 def logical(home: Path) -> list[object]:
-    """Everything the database says, row by row."""
+    """Every row of the database."""
     database = opened(home)
     try:
         names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -204,7 +204,7 @@ def _rowid(table: str) -> str:
 
 
 def _moved(table: str, column: str, row: object, after: object) -> object:
-    """What the row is called after its key was changed."""
+    """The row's key after the change."""
     if table == "leaves":
         return after
     sequence, _, name = str(row).partition("/")

@@ -1,4 +1,4 @@
-"""The signed policy at the unit: its purposes, grounds, topics and case numbers are enforced there too."""
+"""A unit enforces the signed policy's purposes, grounds, topics and case numbers too."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ COURT = PolicyTerm(id="court-order", clause="9.8", text="A court ordered it")
 
 
 def own_document() -> bytes:
-    """Section 463's file with a unit section of the department's own."""
+    """Section 463's file with a department's own unit section."""
     return default_document().split(b"[unit]")[0] + OWN + END.encode()
 
 
@@ -140,7 +140,7 @@ def test_a_unit_section_beyond_its_ceiling_is_refused(old: bytes, new: bytes, fi
 
 
 def test_a_policy_file_that_was_cut_between_two_lines_is_no_policy() -> None:
-    """TOML that lacks its last topics of training, or every list category but one, is TOML."""
+    """Without its last training topics, or all list categories but one, it is still valid TOML."""
     document = default_document()
     ends = [at + 1 for at, one in enumerate(document) if one == ord("\n")]
     for length in (0, 1, *ends[:-1], len(document) - 2):

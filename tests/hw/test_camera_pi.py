@@ -66,7 +66,7 @@ def test_a_lens_that_cannot_focus_is_named(bench: PiCameraBench) -> None:
         opened(
             bench, PiCameraSettings(width=64, height=48, lores_width=32, lores_height=24, focus_dioptres=0.1)
         )
-    camera = opened(bench)  # and it was given back
+    camera = opened(bench)  # the refusal released the camera
     camera.close()
 
 
@@ -104,13 +104,13 @@ HOUR_NS = 3600 * 1_000_000_000
 def test_stamps_that_jump_are_never_a_frames_time(
     bench: PiCameraBench, stamps_as: Callable[[int], int] | None
 ) -> None:
-    """A read would be signed with a false time; the watch opens the camera again, and says why."""
+    """A read would be signed with a false time, so the watchdog reopens the camera and says why."""
     with contextlib.closing(opened(bench)) as camera:
         take(camera, 1)
         last_ns = bench.sensor.stamped_ns
         bench.sensor.stamps_as = stamps_as or (lambda _ns: last_ns)
         with pytest.raises(PartFailedError, match="SensorTimestamp jumped"):
-            take(camera, 20)  # frames stamped before are good
+            take(camera, 20)  # frames stamped before the jump are good
 
 
 def test_a_pixel_format_that_was_not_asked_for_is_named_and_never_read(bench: PiCameraBench) -> None:
@@ -118,7 +118,7 @@ def test_a_pixel_format_that_was_not_asked_for_is_named_and_never_read(bench: Pi
     with pytest.raises(PartFailedError, match=r"refused its configuration .*XBGR8888"):
         opened(bench)
     bench.sensor.adjusts_to = ""
-    with contextlib.closing(opened(bench)) as camera:  # it was let go
+    with contextlib.closing(opened(bench)) as camera:  # the refusal released it
         take(camera, 1)
 
 
@@ -132,7 +132,7 @@ def test_unit_is_distinguished_at_any_uptime(uptime_s: int, unit: int, late_ms: 
 
 def test_every_request_goes_back_to_the_camera_even_after_an_error(bench: PiCameraBench) -> None:
     camera = opened(bench)
-    for _ in range(20):  # the camera has 6 buffers: one that is kept each time would end it
+    for _ in range(20):  # the camera has 6 buffers: losing one each time would exhaust them
         with pytest.raises(ZeroDivisionError), camera.borrow():
             raise ZeroDivisionError
     take(camera, 8)
@@ -186,7 +186,7 @@ def test_gain_follows_the_light_but_never_passes_its_cap(bench: PiCameraBench) -
         del frame
     camera.close()
     assert all(gain is not None and 1.0 <= gain <= 8.0 for gain in gains)
-    assert bench.sensor.applied["AnalogueGain"] == 1.0  # the scene is bright: mean 128
+    assert bench.sensor.applied["AnalogueGain"] == 1.0  # the scene is bright: its mean is 128
 
 
 def test_a_camera_that_takes_no_new_exposure_is_opened_again_twice(
@@ -197,7 +197,7 @@ def test_a_camera_that_takes_no_new_exposure_is_opened_again_twice(
 
     source = Picamera2Source(SETTINGS, clock=SystemClock(), picamera2=bench.library)
     monkeypatch.setattr(bench.library.Picamera2, "set_controls", refuse)
-    for _ in range(STEER_TRIES):  # once may be a passing fault
+    for _ in range(STEER_TRIES):  # a single failure may pass
         with contextlib.closing(source.open()) as camera:
             for _ in range(EXPOSURE_EVERY - 1):
                 with camera.borrow():

@@ -1,4 +1,4 @@
-"""A camera library that is not there, or does not fit."""
+"""A camera library that is missing or does not fit."""
 
 from __future__ import annotations
 

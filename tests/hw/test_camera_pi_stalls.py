@@ -1,4 +1,4 @@
-"""A camera that stalls, hangs or goes: the Pi driver over picamera2's own classes lets go of all it held."""
+"""The Pi driver, over picamera2's own classes, releases everything when a camera stalls, hangs or goes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from hw.errors import (
 )
 
 __all__ = ["bench"]
-HASTY = dataclasses.replace(SETTINGS, stall_s=0.4)  # a busy machine may stall it, too
+HASTY = dataclasses.replace(SETTINGS, stall_s=0.4)  # a busy machine may cause a stall too
 
 
 def take_watched(camera: WatchedCamera, count: int) -> None:
@@ -55,7 +55,7 @@ def watched(bench: PiCameraBench, spells: list[BlindSpell]) -> Iterator[WatchedC
 
 @contextlib.contextmanager
 def stalling(camera: Picamera2Camera) -> Iterator[None]:
-    """What is taken meanwhile finds the camera stalled."""
+    """Assert that taking frames in this block reports a stall."""
     camera._settings = HASTY
     with pytest.raises(CameraStalledError, match="no frame"):
         yield
@@ -63,12 +63,8 @@ def stalling(camera: Picamera2Camera) -> Iterator[None]:
 
 
 def beyond(now: list[str], held: list[str]) -> Counter[str]:
-    """Threads of now over those held before; fewer are none: a closing may still have run before."""
+    """The threads that were not there before. Fewer are no difference: a close may have been running then."""
     return Counter(now) - Counter(held)
-
-
-# -- a camera that stalls
-# -----------------------------------------------------------------------------------------------
 
 
 def test_a_stalled_camera_closes_and_is_free_again(bench: PiCameraBench) -> None:
@@ -92,7 +88,7 @@ def test_a_stalled_camera_closes_and_is_free_again(bench: PiCameraBench) -> None
 def test_a_camera_that_went_in_the_middle_of_a_call_is_free_once_it_is_back(
     bench: PiCameraBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """picamera2 failed to close it half-made, and each later opening found it held, by this process."""
+    """Once, picamera2 could not close a half-made camera, so this process held it against later openings."""
 
     def gone(*_words: object) -> None:
         raise OSError(19, "No such device")
@@ -109,7 +105,7 @@ def test_a_camera_that_went_in_the_middle_of_a_call_is_free_once_it_is_back(
 def test_a_camera_that_its_driver_does_not_let_go_is_named_and_is_back_once_it_does(
     bench: PiCameraBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was called one that another program holds, and was not let go again."""
+    """Once, the error blamed another program, and the camera was never released."""
 
     def keep(*_words: object) -> None:
         raise RuntimeError("the firmware does not answer")
@@ -156,7 +152,7 @@ def test_a_stalled_camera_comes_back_through_the_watch_and_leaves_no_thread_or_d
         take_watched(camera, 3)
         gc.collect()
         held, before = (bench.threads(), bench.descriptors()), None
-        while "sensor" not in held[0] or held != before:  # a busy machine may stall it too
+        while "sensor" not in held[0] or held != before:  # a busy machine may cause a stall too
             take_watched(camera, 1)
             gc.collect()
             held, before = (bench.threads(), bench.descriptors()), held
@@ -170,8 +166,8 @@ def test_a_stalled_camera_comes_back_through_the_watch_and_leaves_no_thread_or_d
         until_s = time.monotonic() + PATIENCE_S
         now = bench.threads(), bench.descriptors()
         while time.monotonic() < until_s and (beyond(now[0], held[0]) or now[1] > held[1]):
-            take_watched(camera, 1)  # nor may it be stalled while we count
-            gc.collect()  # what a reopening left is garbage only once its last frame is taken
+            take_watched(camera, 1)  # no stall may happen while we count
+            gc.collect()  # a reopening's remains are garbage only once its last frame is taken
             now = bench.threads(), bench.descriptors()
         assert not beyond(now[0], held[0])
         assert now[1] <= held[1]
@@ -195,10 +191,10 @@ def test_a_late_frame_is_not_swallowed_by_the_capture_that_gave_up(bench: PiCame
 def test_a_driver_that_hangs_for_ever_holds_a_bounded_number_of_threads(
     bench: PiCameraBench, request: pytest.FixtureRequest
 ) -> None:
-    """In a process of its own: a driver that wakes up closes what it had open, by numbers that others may
+    """In a separate process: a driver that wakes up closes its descriptors by number, which others may
     use by then."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        # what the driver still has open at the end is its own, and no warning of ours
+        # what the driver still has open at the end is its own: no warning
         without_plugins = (f"-pno:{name}" for name in ("xdist", "cacheprovider", "unraisableexception"))
         words = ["-m", "pytest", "-q", *without_plugins, request.node.nodeid]
         without = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -219,7 +215,7 @@ def test_a_driver_that_hangs_for_ever_holds_a_bounded_number_of_threads(
             assert bench.threads().count("camera") <= LEFT_BEHIND
             time.sleep(0.02)
         bench.sensor.hangs_in, bench.sensor.silent = frozenset(), False
-        bench.sensor.released.set()  # the driver wakes up: the camera is taken up again
+        bench.sensor.released.set()  # the driver wakes up, and the camera is used again
         until(lambda: spells and spells[-1].reopened > LEFT_BEHIND)
         camera.close()
         reader.join(PATIENCE_S)
@@ -245,7 +241,7 @@ def test_openings_that_fail_leave_nothing_behind(bench: PiCameraBench, trouble: 
             opened(bench)
 
     def left_nothing() -> bool:
-        gc.collect()  # a thread of an opening may still let go of its own
+        gc.collect()  # a thread of an opening may still be releasing its own
         return bench.descriptors() <= before
 
     until(left_nothing)

@@ -115,7 +115,7 @@ def test_a_password_opens_the_camera_and_is_in_no_message() -> None:
     camera.close()
     assert "wr0ng" not in str(caught.value)
     with pytest.raises(PartFailedError) as caught:
-        opened(camera.address)  # no one is there any more
+        opened(camera.address)  # the camera is gone
     assert PASSWORD not in str(caught.value)
     assert f"127.0.0.1:{camera.port}/cam" in str(caught.value)
 

@@ -27,7 +27,7 @@ STALL_S = 0.5
 
 
 class Bench:
-    """A watched scripted source and the blind spells it told."""
+    """A watched scripted source and the blind spells that it reported."""
 
     def __init__(self) -> None:
         self.source = ScriptedSource(SystemClock())
@@ -110,10 +110,10 @@ def test_opening_is_tried_until_it_works(bench: Bench) -> None:
 def test_a_lack_of_memory_that_another_opening_does_not_end_is_no_blind_spell_without_end(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ended every opening alike, for ever; the supervisor restarts the reader for it."""
+    """Once, it failed every opening forever. Now the run ends, and the supervisor restarts the reader."""
     bench.take()
     bench.source.raising = MemoryError()
-    bench.take(2)  # one that passes: opened again
+    bench.take(2)  # a lack that passes: the camera is reopened
     assert [spell.reason for spell in bench.spells] == ["no memory for its frames"]
     opened = bench.source.opened
 
@@ -148,7 +148,7 @@ def test_a_lack_of_memory_that_passes_in_a_blind_spell_of_another_reason_ends_no
 def test_a_lack_of_memory_ends_a_run_that_keeps_running_only_after_minutes(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each run ended within seconds, perhaps before the sync that would have brought a smaller picture."""
+    """Once, each run ended within seconds, perhaps before a sync could bring a smaller picture size."""
     bench.take()
     monkeypatch.setattr(bench.camera, "_patient", True)
     monkeypatch.setattr("hw.camera_watch.RETRY_LAST_S", 0.0)
@@ -191,7 +191,7 @@ def take_until_closed(bench: Bench) -> None:
 
 
 def test_a_blind_spell_names_its_cause_while_it_runs(bench: Bench) -> None:
-    """Until it ends no event tells of it: a camera that never comes back would never be explained."""
+    """Its event comes only when it ends, so a camera that never comes back would never be explained."""
     bench.take()
     assert bench.camera.why_blind is None
     bench.source.refuse_open = 1000
@@ -295,6 +295,6 @@ def test_rounds_of_a_replay_and_a_slow_replay_are_no_stalls(tmp_path: Path) -> N
     camera = watched(ReplaySource(pictures, clock=SystemClock(), fps=0.8, live=True), 0.3)
     for _ in range(2):
         with camera.borrow():
-            hands.step(3_000_000)  # of 3.75 s, three times its interval
+            hands.step(3_000_000)  # the limit is 3.75 s, three times the interval
     camera.close()
     assert spells == []

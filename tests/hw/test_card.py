@@ -1,4 +1,4 @@
-"""What reaches a card: through partitions and devices upon devices, and not where nothing counts."""
+"""Writes that reach a card through partitions and stacked devices; if nothing counts them, no report."""
 
 from __future__ import annotations
 

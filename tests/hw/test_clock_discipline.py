@@ -1,4 +1,4 @@
-"""The judgment of the clock: which source wins, how the bound grows, what a person's hand is worth."""
+"""Which source disciplines the clock, how its bound grows, and what a time set by hand is worth."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -156,13 +156,13 @@ def test_a_receiver_that_another_clock_confirms_is_believed(told: dict[str, obje
     assert (judged.state, judged.source) == (TimeState.DISCIPLINED, "gps")
 
 
-BEFORE_S = RTC_S - 90 * 86_400  # of a battery clock that was empty, and of the system clock taken from it
+BEFORE_S = RTC_S - 90 * 86_400  # a battery clock that was empty, and the system clock set from it
 
 
 def test_a_battery_clock_behind_the_last_receipt_dates_no_read_as_known() -> None:
-    """Each read was dated months back, "within two minutes", until the next sync."""
+    """Once, each read until the next sync was dated months back, "within two minutes"."""
     clock = DisciplinedClock(rtc=ScriptedRtc(BEFORE_S), system_us=lambda: BEFORE_S * 1_000_000)
-    assert clock.now().state is TimeState.HOLDOVER  # before the ledger is open, no one says otherwise
+    assert clock.now().state is TimeState.HOLDOVER  # until the ledger is open, nothing contradicts it
     clock.know(T0_US)
     clock.refresh()
     assert clock.now().state is TimeState.UNKNOWN
@@ -249,7 +249,7 @@ def test_the_bound_of_a_gps_clock_holds_the_truth(
         None,
     )
     assert judged.state is TimeState.UNKNOWN or judged.error_us >= abs(off_us)
-    if with_pulse and 150_000 <= delay_us <= 850_000:  # as receivers do: then the pulse leaves no doubt
+    if with_pulse and 150_000 <= delay_us <= 850_000:  # a receiver's usual delay: the second is certain
         assert judged.error_us <= abs(off_us) + 2_000
 
 
@@ -274,7 +274,7 @@ def test_an_unexplained_step_widens_the_bound_by_its_size(step_us: int) -> None:
 @pytest.mark.parametrize("step_us", [-3_600_000_000, -8_000_000, 8_000_000, 3_600_000_000])
 def test_a_daemon_that_has_not_measured_since_a_step_does_not_explain_it(step_us: int) -> None:
     judged = judge(evidence(tracking=TRACKING), None)
-    for second in range(1, 5):  # the daemon asks its servers every few minutes
+    for second in range(1, 5):  # the daemon polls its servers every few minutes
         now_us = T0_US + second * 1_000_000 + step_us
         judged = judge(evidence(system_us=now_us, running_s=10.0 + second, tracking=TRACKING), judged)
         assert judged.state is TimeState.HOLDOVER
@@ -310,7 +310,7 @@ def test_a_bound_is_never_below_that_of_the_only_source_that_answers() -> None:
     by_rolled_over = judge(
         evidence(**far, fix=fix(utc_us=T0_US + 1024 * 7 * 86_400_000_000), fix_system_us=T0_US), before
     )
-    assert by_rolled_over.state is TimeState.HOLDOVER  # the calendar alone tells that it rolled over
+    assert by_rolled_over.state is TimeState.HOLDOVER  # only the calendar shows that it rolled over
     assert by_rolled_over.error_us < 1_000_000
 
 
@@ -394,7 +394,7 @@ def test_a_judgment_that_is_not_renewed_is_holdover() -> None:
 
 
 def heard_after(ahead_us: int, *, since_s: float = 0.0) -> ClockEvidence:
-    """The department signed T0 since_s ago, and the system clock is ahead of what follows."""
+    """The department signed T0 `since_s` ago; the system clock is `ahead_us` ahead of that."""
     return ClockEvidence(
         system_us=T0_US + ahead_us + round(since_s * 1e6), running_s=100.0 + since_s,
         heard=Heard(us=T0_US, running_s=100.0),
@@ -450,7 +450,7 @@ def test_a_date_a_day_before_a_signed_time_is_belied(days_before: float, belied:
 def test_a_sync_bounds_a_clock_that_is_less_than_a_day_off_and_helps_no_other(
     off_us: int, state: TimeState
 ) -> None:
-    """And never to within what the alarm of a loose clock asks: so the alarms name no sync as their cure."""
+    """Never as closely as the alarm for a loose clock demands, so no alarm names a sync as its cure."""
     judged = judge(evidence(system_us=T0_US + off_us, running_s=10.0, heard=HEARD), None)
     assert judged.state is state
     assert judged.error_us > CLOCK_LOOSE_US

@@ -1,4 +1,4 @@
-"""Day and night: filter and strobe follow the light, and do not flap by their own."""
+"""Day and night: filter and strobe follow the light, and do not make each other flap."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVERY_S = 0.5
 
 
 class World:
-    """A scene with so much light, seen by a camera that always finds its exposure; 1.0 is its limit."""
+    """A scene with this much light, seen by a camera that always finds its exposure; 1.0 is its limit."""
 
     def __init__(self, *, strobe: float = 20.0) -> None:
         self.daylight = Daylight(POLICY)

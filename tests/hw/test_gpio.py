@@ -1,4 +1,4 @@
-"""Pins below gpiozero: what lgpio does to a process, and what it raises, reach no one as they are."""
+"""Pins below gpiozero: lgpio's side effects and its own exceptions never reach the caller."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ mock = pytest.importorskip("gpiozero.pins.mock")
 
 
 class LgpioError(Exception):
-    """As lgpio declares its own: no OSError, and nothing of gpiozero's."""
+    """Like lgpio's own error: neither an OSError nor one of gpiozero's."""
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def lgpio(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class BusyFactory(mock.MockFactory):  # type: ignore[misc, name-defined]
-    """A chip on which another process holds every line, and which moves the process as lgpio does."""
+    """A chip whose lines another process holds, and which changes the working folder as lgpio does."""
 
     def pin(self, name: Any) -> Any:
         os.chdir(os.environ["LG_WD"])

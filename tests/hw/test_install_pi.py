@@ -1,4 +1,4 @@
-"""The installer for Raspberry Pi OS: what it holds back, and where it refuses."""
+"""The installer for Raspberry Pi OS: what it leaves out, and when it refuses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def script(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def pinned(text: str) -> dict[str, list[str]]:
-    """Name and version to their hashes."""
+    """The hashes by name and version."""
     found: dict[str, list[str]] = {}
     name = ""
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""Sources as people have them: drop folders, damaged videos, pictures of other kinds, pipes."""
+"""Sources that people really have: drop folders, damaged videos, pictures of other kinds, pipes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SIZE = (320, 240)
 
 
 def played(path: Path) -> tuple[int, list[str]]:
-    """Whole frames, and what was said of the others."""
+    """The count of whole frames, and the reasons given for the others."""
     camera, frames, said = ReplaySource(path, clock=SystemClock()).open(), 0, []
     with contextlib.suppress(EndOfSourceError):
         while True:
@@ -90,7 +90,7 @@ def test_webp_is_read_and_a_gif_is_named(tmp_path: Path) -> None:
 def test_too_many_open_files_are_named(tmp_path: Path) -> None:
     Image.fromarray(scene(SIZE)).save(tmp_path / "a.png")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)  # the lowest number that is free
+    free = os.dup(0)  # the lowest free number
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
     try:
@@ -133,7 +133,7 @@ def drop(tmp_path: Path) -> Path:
 
 
 def put(folder: Path, name: str, ago_s: float = 5.0) -> Path:
-    """A picture that another program finished so long ago."""
+    """Put a picture there that another program finished `ago_s` ago."""
     path = folder / name
     Image.fromarray(scene(SIZE)).save(path)
     moment = time.time() - ago_s
@@ -163,7 +163,7 @@ def test_pictures_are_read_as_they_come_and_taken_out(drop: Path) -> None:
 
 @pytest.mark.parametrize("ago_s", [300, 3600, 25 * 365 * 86_400])
 def test_the_error_of_a_pictures_own_time_reaches_to_when_it_came(drop: Path, ago_s: float) -> None:
-    """A sender with a wrong clock, or a person who wants an alibi, can set the one and not the other."""
+    """A sender with a wrong clock, or a person who wants an alibi, can set the first but not the second."""
     put(drop, "a.png", ago_s)
     (ago, error_s) = dated(drop)
     assert ago_s <= ago
@@ -179,7 +179,7 @@ def test_a_picture_from_the_future_is_dated_by_when_it_came(drop: Path) -> None:
 
 
 def test_pictures_that_come_late_keep_their_order_and_the_time_between_them(drop: Path) -> None:
-    """A camera sends what it took while its line was down."""
+    """A camera sends what it took while its connection was down."""
     for number, ago_s in enumerate((720, 660, 590, 300)):
         put(drop, f"{number}.png", ago_s)
     clock = SystemClock()
@@ -194,7 +194,7 @@ def test_pictures_that_come_late_keep_their_order_and_the_time_between_them(drop
 
 
 def dated(drop: Path) -> tuple[float, float]:
-    """How long ago the folder's next picture is said to be taken, and the error of that, in seconds."""
+    """How long ago the folder's next picture was taken, and the error of that, in seconds."""
     camera = DropFolder(drop, clock=SetClock(0)).open()
     with camera.borrow() as frame:
         captured = frame.captured
@@ -227,7 +227,7 @@ def test_a_picture_that_is_still_being_written_is_waited_for(
 def test_a_picture_whose_sender_pauses_for_longer_is_waited_for(
     drop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As over a line that loses packets: half a picture is none, and no broken one either."""
+    """As over a lossy connection: half a picture is not a picture, and not a broken one either."""
     monkeypatch.setattr("hw.camera_drop.PAUSE_S", PATIENCE_S)
     whole = put(drop.parent, "whole.png").read_bytes()
     camera = DropFolder(drop, clock=SystemClock()).open()
@@ -258,7 +258,7 @@ def test_a_picture_that_is_broken_stays_and_stops_nothing(
     camera = DropFolder(drop, clock=SystemClock()).open()
     with pytest.raises(BrokenFrameError, match=r"; kept under a name that ends in \.broken") as broken:
         camera.borrow().__enter__()
-    assert "a.jpg" not in broken.value.reason  # which is logged: a camera names its files by plates
+    assert "a.jpg" not in broken.value.reason  # which is logged, and cameras name their files by plates
     with camera.borrow():
         pass
     assert [path.name for path in drop.iterdir()] == ["a.jpg.broken"]
@@ -267,7 +267,7 @@ def test_a_picture_that_is_broken_stays_and_stops_nothing(
 
 @pytest.mark.one_python
 def test_a_picture_that_ends_the_reader_is_read_once_more_and_then_left(drop: Path) -> None:
-    """As the kernel ends a process that has no memory left: no error reaches Python."""
+    """As when the kernel kills a process for lack of memory: no error reaches Python."""
     put(drop, "bomb.png", 9)
     put(drop, "b.png")
     for name in ("bomb.png", "again.bomb.png"):
@@ -307,13 +307,13 @@ def test_pictures_that_no_one_took_before_the_reader_ended_are_still_in_their_fo
     camera = WatchedCamera(DropFolder(drop, clock=SystemClock()), clock=SystemClock(), on_blind=print)
     with camera.borrow():
         pass
-    until((drop / "1.png.held").exists)  # the next one is at hand
+    until((drop / "1.png.held").exists)  # the next picture is being held
     camera.close()
     until(lambda: sorted(path.name for path in drop.iterdir()) == [f"{number}.png" for number in range(1, 5)])
 
 
 def test_a_picture_that_is_put_back_replaces_no_newer_one_of_its_name(drop: Path) -> None:
-    """A camera that sends latest.jpg again and again."""
+    """As with a camera that sends latest.jpg again and again."""
     put(drop, "latest.png", 9)
     camera = DropFolder(drop, clock=SystemClock()).open()
 
@@ -427,7 +427,7 @@ def test_no_name_that_a_sender_gives_keeps_the_others_from_being_read(
     picture = put(drop.parent, "whole.png").read_bytes()
     for given in (name, "after.jpg.held"):
         (drop / given).write_bytes(picture)
-    os.utime(drop / name, (0, 0))  # it is the oldest
+    os.utime(drop / name, (0, 0))  # so that it is the oldest
     camera = DropFolder(drop, clock=SystemClock()).open()
     for _ in range(2 - len(left)):
         with camera.borrow():
@@ -453,7 +453,7 @@ def test_a_picture_of_a_long_name_that_ends_the_reader_is_read_once_more_and_no_
     ],
 )
 def test_a_source_that_fails_at_a_file_does_not_name_it(error: OSError, says: str) -> None:
-    """What it says is logged and shown at a console, and cameras name their files by plates."""
+    """Its message is logged and shown at a console, and cameras name their files by plates."""
 
     class Source:
         interval_s = 0.1

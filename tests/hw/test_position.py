@@ -93,7 +93,7 @@ def said(*bodies: str, builder: FixBuilder | None = None, heard_s: float = 1.0) 
 
 @pytest.mark.parametrize("speed", ["nan", "inf", "-inf", "-5", "1e308", "99999", ""])
 def test_a_speed_that_no_vehicle_has_is_none(speed: str) -> None:
-    """It widens the error of a place some time ago: by NaN no read could be stored, by -5 it shrank."""
+    """It widens the error of an earlier place: NaN let no read be stored, and -5 narrowed the error."""
     [fix] = said(GGA.format(hdop="0.9"), RMC.format(speed=speed))
     assert (fix.speed_m_s, fix.error_m) == (None, 4.5)
 
@@ -126,7 +126,7 @@ def test_a_receiver_that_sends_no_gga_has_a_fix_of_a_wide_error(
 ) -> None:
     builder = FixBuilder()
     rmc = f"GPRMC,120000.00,A,3700.0000,N,12200.0000,W,1.0,0.0,010526,,{mode}"
-    assert said(rmc, builder=builder) == []  # its GGA may come
+    assert said(rmc, builder=builder) == []  # its GGA may still come
     assert said(rmc, builder=builder, heard_s=WITHOUT_GGA_S) == []
     found = said(rmc, builder=builder, heard_s=1.0 + WITHOUT_GGA_S + 0.1)
     assert [(fix.quality, fix.error_m) for fix in found] == ([(quality, 495.0)] if quality else [])
@@ -166,7 +166,7 @@ def test_a_place_that_leaps_is_in_doubt_until_it_has_stayed() -> None:
     assert error_m(1.0, *ELSEWHERE) > 110_000
     assert error_m(2.0, *ELSEWHERE) > 110_000
     assert error_m(11.5, *ELSEWHERE) == 4.5
-    assert error_m(1200.0, *here) == 4.5  # far enough in time for the way
+    assert error_m(1200.0, *here) == 4.5  # there was enough time for the distance
 
 
 GNS = "GNGNS,120000.00,3800.0000,N,12100.0000,W,{modes},12,0.9,120.0,-33.0,,,V"

@@ -1,4 +1,4 @@
-"""When the ignition goes off: read on for a while, stop, and be down before the capacitor is empty."""
+"""After the ignition turns off: keep reading for a while, stop, and be down before the capacitor is empty."""
 
 import pytest
 from hypothesis import given, settings
