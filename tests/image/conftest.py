@@ -1,4 +1,4 @@
-"""Where the image's files lie, and a release log with its keys."""
+"""Where the image's files are, and a release log with its keys."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ NOW_S = 1_780_000_000
 
 @dataclass(frozen=True)
 class Project:
-    """The office that releases: keys, log, and a way to make an update file."""
+    """The release office: its keys, its log, and how it makes update files."""
 
     keys: KeyFolder
     log: ReleaseLog
     folder: Path
 
     def trust(self, *, quorum: int = 1) -> ReleaseTrust:
-        """What an image of this project brings."""
+        """The trusted keys that an image of this project contains."""
         return ReleaseTrust(
             log=NoteKey(LOG_NAME, self.keys.log_key.public_key()),
             witnesses=(NoteKey(WITNESS_NAME, self.keys.witness_key.public_key(), TYPE_COSIGNATURE),),
@@ -54,7 +54,7 @@ class Project:
 
 
 def project_in(folder: Path) -> Project:
-    """A project with new keys."""
+    """Make a project with new keys."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("release-log", "release-witness"):
         (folder / f"{name}.key").write_bytes(Ed25519PrivateKey.generate().private_bytes_raw())
@@ -66,5 +66,5 @@ def project_in(folder: Path) -> Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A project that releases."""
+    """A release office with a fresh log."""
     return project_in(tmp_path / "project")

@@ -1,4 +1,4 @@
-"""The files of a unit's card belong on the bench to whoever opens them there."""
+"""On the bench, the files of a unit's card belong to the account that opens them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alpr_image.workshop import Workshop
 
 
 class Shop:
-    """Answers like the tools: a partition, a clean file system, files as their unit's account left them."""
+    """Answers as the tools do: a partition, a clean file system, files owned by the unit's account."""
 
     def __init__(self, out: Path) -> None:
         self._out = out

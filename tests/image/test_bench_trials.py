@@ -1,4 +1,4 @@
-"""What the bench takes from the console's answer to `update`."""
+"""What the bench reads from the console's answer to `update`."""
 
 from __future__ import annotations
 

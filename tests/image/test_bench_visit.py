@@ -1,4 +1,4 @@
-"""The bench's technician at a reader of this machine: what the bench waits for is what the console says."""
+"""The bench's technician visits a reader on this machine: the console says what the bench waits for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.tools.rehearsal import console_of
 
 
 class WarmOffice(Office):
-    """Its commands without the time that each takes to start."""
+    """Runs its commands without their start time."""
 
     def department(self, *words: str) -> str:
         return self._said(DEPARTMENT, self.home, *words)

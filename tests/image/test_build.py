@@ -1,4 +1,4 @@
-"""The build's own parts: locks, lists, the table of the card, the inventory, the card that is cut."""
+"""The build's own parts: locks, lists, the card's partition table, the inventory, power cuts of a card."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_unit_gets_the_versions_that_the_tests_run_on() -> None:
 
 @pytest.fixture
 def pi_packages(tmp_path: Path) -> tuple[Path, Path]:
-    """(firmware, kernel) unpacked, as Debian lays them out."""
+    """(firmware, kernel) in Debian's layout, unpacked."""
     firmware, kernel = tmp_path / "firmware", tmp_path / "kernel"
     trees = kernel / "usr/lib/linux-image-6.12-arm64/broadcom"
     for folder in (firmware / "usr/lib/raspi-firmware", kernel / "boot", trees):
@@ -92,7 +92,7 @@ def test_slot_of_a_pi_has_what_its_loader_reads_and_no_login_on_its_command_line
 
 
 class NoOpenssl(Workshop):
-    """Writes a certificate where openssl would."""
+    """Writes a certificate in place of openssl."""
 
     def tool(self, *words: str | Path) -> str:
         Path(words[-1]).write_bytes(b"a certificate")
@@ -224,7 +224,7 @@ def test_board_is_described_by_one_file(name: str) -> None:
     assert {"erofs", "dm_verity", "overlay"} <= set(board.modules)
 
 
-# -- the card whose power is cut
+# -- a card whose power is cut
 
 
 @settings(max_examples=60, deadline=None)
@@ -350,7 +350,7 @@ def test_a_transcript_shows_the_last_state_of_a_redrawn_line_and_no_code() -> No
 
 
 def pe_file(body: bytes, certificates: bytes) -> bytes:
-    """A PE32+ file's header, as far as signing touches it, and what follows it."""
+    """A PE32+ file: the parts of its header that signing changes, then body and certificates."""
     header = bytearray(0x200)
     header[0x3C:0x40] = struct.pack("<I", 0x80)
     optional = 0x80 + 24

@@ -1,4 +1,4 @@
-"""The end of a start: the slot that runs is committed, or left for the one that is."""
+"""The end of a start: the running slot is committed, or the unit returns to the committed one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.image.test_slots import EfiMachine
 
 @dataclass
 class Unit:
-    """A unit at its end of a start: its slots, its floor, its events, and what was asked of the system."""
+    """A unit at the end of a start: its slots, version floor, events, and what it asked of the system."""
 
     machine: EfiMachine
     folder: Path
@@ -32,26 +32,26 @@ class Unit:
 
     @property
     def trials(self) -> SlotTrials:
-        """As the services of this start see it."""
+        """The trials as the services of this start see them."""
         (self.folder / "boot_id").write_text(f"start {self.starts}\n")
         return SlotTrials(self.folder, boot_id=self.folder / "boot_id")
 
     def restart(self) -> str:
-        """Restart, and settle what was on trial; the slot that runs."""
+        """Restart and settle what was on trial. Returns the running slot."""
         slot = self.machine.restart()
         self.starts += 1
         self.trials.settle(self.machine.slots, self.version)
         return slot
 
     def given_up(self) -> str:
-        """The mark from which the reader raises its alarm."""
+        """The mark for which the reader raises its alarm."""
         return system_marks(self.folder / "given-up", self.folder / "none").given_up
 
     def facts(self) -> ImageFacts:
         return ImageFacts(board="virt", version=self.version, name="0.2")
 
     def call(self, *words: str) -> str:
-        """RAUC over the board's own slots; everything else is only noted."""
+        """Run RAUC over the board's own slots; only note every other call."""
         if words[0] == "journalctl":
             return self.journal
         self.asked.append(" ".join(words))
@@ -74,7 +74,7 @@ class Unit:
 
 @pytest.fixture
 def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Unit:
-    """Slot A is committed with version 1; the reader comes up and stays."""
+    """A unit whose slot A is committed with version 1; its reader starts and stays up."""
     made = Unit(EfiMachine(tmp_path), tmp_path)
     made.machine.slots.commit("A")
     raise_floor(1, tmp_path / "floor")
@@ -92,7 +92,7 @@ def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Unit:
 
 
 def tried(unit: Unit, version: int) -> None:
-    """Slot B runs this version, for once."""
+    """Make slot B run this version, once."""
     unit.machine.slots.choose_once("B")
     assert unit.machine.restart() == "B"
     unit.version = version
@@ -108,7 +108,7 @@ def test_update_that_reads_is_committed_noted_and_raises_the_floor_once(unit: Un
 def test_an_update_is_committed_where_rauc_answers_late_and_left_where_it_never_does(
     unit: Unit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A machine that is busy for the length of one answer of the bus had a good update undone."""
+    """Once, a machine too busy for one answer of the bus lost a good update."""
     monkeypatch.setattr(commit, "BETWEEN_S", 0.0)
     tried(unit, 2)
     unit.silent = commit.TRIES
@@ -137,7 +137,7 @@ def test_power_cut_once_the_floor_is_raised_loses_no_event(
 
 
 def test_version_older_than_one_that_was_committed_reads_on_and_says_so(unit: Unit) -> None:
-    """The newer slot is damaged, or somebody with the card has put an older release into it."""
+    """The newer slot is damaged, or a person with the card put an older release into it."""
     raise_floor(3, unit.folder / "floor")
     tried(unit, 2)
     assert commit.main() == 0

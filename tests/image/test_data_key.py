@@ -1,4 +1,4 @@
-"""What keeps the data partition's key: a chip, or the fuses of a Pi over a stand-in of its firmware."""
+"""What keeps the data partition's key: a chip, or a Pi's fuses over a stand-in of its firmware."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEMPLATE = IMAGE_BUILD / "image/usr/lib/repart.d/50-persistent.conf"
 
 @dataclass
 class Board:
-    """A machine's folders, its firmware, and a clock that only sleeping moves."""
+    """A machine's folders, its firmware, and a clock that only sleep advances."""
 
     places: Places
     firmware: StandInFirmware
@@ -47,7 +47,7 @@ class Board:
         return path.read_bytes() if path.exists() else None
 
     def with_partition(self, tokens: dict[str, dict[str, str]]) -> None:
-        """A card whose partition was made before, with these tokens in its header."""
+        """Use a card that already has its partition, with these tokens in the header."""
         text = json.dumps({"tokens": tokens}).encode().ljust(16384 - 4096, b"\0")
         entry = self.places.blocks / "mmcblk0/mmcblk0p5"
         entry.mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_the_key_itself_is_locked_once_it_has_served(board: Board) -> None:
     assert board.firmware.locks & 1 << 8
 
 
-# -- the choice
+# -- the choice between chip and fuses
 # -----------------------------------------------------------------------------------------------
 
 
@@ -219,6 +219,6 @@ def test_a_damaged_header_names_no_source_and_burns_no_key(board: Board, damage:
 def test_another_disks_partition_of_that_name_is_not_looked_at(board: Board) -> None:
     board.with_partition({"0": {"type": "systemd-tpm2"}})
     assert source_of(board.places) == "chip"
-    for other in ("sda", "mmcblk"):  # nor that of a disk whose name only begins like ours
+    for other in ("sda", "mmcblk"):  # nor a disk whose name only begins like ours
         (board.places.run / "disk").write_text(f"/dev/{other}\n")
         assert source_of(board.places) is None

@@ -1,4 +1,4 @@
-"""Two disks of the same labels: a unit takes the partitions of the one that it was started from alone."""
+"""Two disks with the same labels: a unit uses only the partitions of the disk that it started from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECOND = "pci0000:00/0000:00:04.0/virtio3/block/vdb"
 
 @dataclass
 class Sysfs:
-    """What a kernel shows of its disks, and what a Pi's firmware says of the start."""
+    """What a kernel shows of its disks, and what a Pi's firmware says about the start."""
 
     folder: Path
 
@@ -37,7 +37,7 @@ class Sysfs:
             (self.folder / name).mkdir()
 
     def plug(self, disk: str) -> None:
-        """A disk with every label of a card."""
+        """Plug in a disk that has every label of a card."""
         where = self.folder / "devices" / disk
         name = where.name
         between = "p" if name[-1].isdigit() else ""
@@ -49,7 +49,7 @@ class Sysfs:
         (self.folder / "block" / name).symlink_to(where)
 
     def ask(self, name: str) -> list[str]:
-        """The partitions of this name that the initramfs looks at, in its order."""
+        """The partitions of this name that the initramfs looks at, in order."""
         lines = (
             '. "$0"; candidates "$1/block" "$2" "$(started_from "$1/bootloader")"',
             str(DISKS),
@@ -96,7 +96,7 @@ def test_name_that_only_begins_or_ends_like_it_is_another(sysfs: Sysfs) -> None:
 
 
 def test_nothing_on_the_image_goes_by_a_label_but_the_technician_s_stick() -> None:
-    """A label is no proof: what mounts, opens or writes a partition of the unit goes by /dev/alpr-disk."""
+    """A label proves nothing: what mounts, opens or writes a unit's partition uses /dev/alpr-disk."""
     found = set()
     for folder in ("image", "unit", "device", "boards", "initramfs"):
         for path in (IMAGE_BUILD / folder).rglob("*"):

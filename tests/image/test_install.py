@@ -1,4 +1,4 @@
-"""Installing, committing, falling back: the steps around RAUC, with a stand-in for RAUC's program alone."""
+"""Installing, committing, falling back: the steps around RAUC; only RAUC's program is a stand-in."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ def test_missing_file_and_missing_rauc_are_named(project: Project, folder: Path,
 def test_second_installation_cannot_change_the_bundle_that_rauc_reads(
     project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its release is in the log and its bundle another one, say an old one that RAUC would take: until its
-    digest is known the bytes lie where the first one's were checked."""
+    """The second release is in the log, but has another bundle, such as an old one that RAUC accepts: until
+    its digest is known, its bytes are where the first one's were checked."""
     keys = project.keys.trust
     first, second = project.update(2, bundle=b"checked"), project.update(3, bundle=b"foreign")
     second.write_bytes(second.read_bytes().replace(b"foreign", b"oldhole"))
@@ -195,7 +195,7 @@ SLOW = "not installed yet: RAUC still writes after 14 minutes: leave the power o
 def test_an_update_that_rauc_writes_longer_than_its_command_waits_is_settled_by_the_next_command(
     project: Project, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was called refused, and then the unit started it: untried, uncounted, and without an event."""
+    """Once, it was reported as refused, and then the unit started it: not on trial, and without an event."""
     keys, trials, bad = project.keys.trust, SlotTrials(folder), folder / "slot-B.bad"
     first, second = project.update(2), project.update(3, bundle=b"another")
     at_work, chosen = [True], ["A"]
@@ -207,7 +207,7 @@ def test_an_update_that_rauc_writes_longer_than_its_command_waits_is_settled_by_
         )  # fmt: skip
 
     def slow(words: list[str], **_: object) -> None:
-        bad.touch()  # RAUC's first step
+        bad.touch()  # as RAUC's first step does
         raise subprocess.TimeoutExpired(words, 840)
 
     with monkeypatch.context() as patched:
@@ -223,12 +223,12 @@ def test_an_update_that_rauc_writes_longer_than_its_command_waits_is_settled_by_
         with pytest.raises(StillWritingError, match="version 2 is still being written"):
             begin(update, none)
     at_work[0], chosen[0] = False, "B"
-    bad.unlink()  # its last steps
+    bad.unlink()  # as its last steps do
     assert begin(first, none).version == 2
     trial = trials.current()
     assert trial is not None
     assert (trial.version, trial.stage) == (2, "waiting")
-    assert not (tmp_path / "ran").exists()  # it is there: on this card it would be too slow again
+    assert not (tmp_path / "ran").exists()  # it is installed, and would be too slow again
     assert [one["outcome"] for one in outcomes(folder)] == [
         f"{SLOW}, and give the same command again in some minutes",
         *["not installed: version 2 is still being written: leave the power on, and give the same command "
@@ -243,7 +243,7 @@ def test_an_update_that_rauc_writes_longer_than_its_command_waits_is_settled_by_
 def test_a_writing_that_rauc_did_not_end_is_said_and_the_next_begins_from_its_first_byte(
     project: Project, folder: Path, tmp_path: Path, chosen: str, marked: bool
 ) -> None:
-    """It failed after its command, or the installer was killed before it asked RAUC at all."""
+    """RAUC failed after its command ended, or the installer was killed before it asked RAUC."""
     SlotTrials(folder).begin(version=2, from_version=1, digest="ab" * 32, slot="B")
     if marked:
         (folder / "slot-B.bad").touch()
@@ -308,7 +308,7 @@ def test_an_update_that_finds_no_room_or_loses_its_stick_is_said_and_noted(
         f"not installed: {folder}: No space left on device"
     ]
     (folder / "events.jsonl").unlink()
-    (folder / "events.jsonl").mkdir()  # nor is there room for the event
+    (folder / "events.jsonl").mkdir()  # so that the event cannot be written either
     with pytest.raises(DeviceError, match="No space left"):
         install(project.update(2), folder=folder, trust=project.keys.trust, running=RUNNING)
 
@@ -404,7 +404,7 @@ def test_image_is_fit_only_if_it_reads_and_its_store_opens(
 @pytest.mark.thorough
 @pytest.mark.one_python
 def test_no_alarm_of_a_unit_keeps_an_update_out(tmp_path: Path) -> None:
-    """The reader's own command: a configuration without which no reader starts, the plainest alarm."""
+    """Not even a configuration with which no reader starts, the plainest alarm of its own command."""
     home, expected = tmp_path / "home", tmp_path / "known.txt"
     expected.write_text("9VRM202\n")
     create_ledger(home).close()

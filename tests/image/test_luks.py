@@ -1,4 +1,4 @@
-"""The bench opens a data partition as cryptsetup made it, and no other secret opens it."""
+"""The bench opens a data partition that cryptsetup made, with its secret and no other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def partition(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def header_of(card: Path) -> Header:
-    """Its header, with the token that systemd adds."""
+    """The partition's header, with the token that systemd adds."""
     found = Header.of(card, START)
     return Header(found.path, found.start, {**found.held, "tokens": {"0": TOKEN}})
 

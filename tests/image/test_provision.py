@@ -1,4 +1,4 @@
-"""A card is written only on a second word, whole, and read back; what is not a card is refused."""
+"""A card is written only with --write, completely, and read back; anything else than a card is refused."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_card_of_another_size_or_no_card_is_refused(
 def test_card_that_reads_back_other_data_is_named(
     image: Path, card: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worn card takes every byte and keeps another."""
+    """A worn card accepts every byte and stores another."""
     spoilt = bytes([image.read_bytes()[7] ^ 1])
     monkeypatch.setattr(os, "fsync", lambda descriptor: os.pwrite(descriptor, spoilt, 7))
     with pytest.raises(BuildError, match="reads back other data"):

@@ -1,4 +1,4 @@
-"""An update is taken only as the release log shows it: attacks on the file, a row each."""
+"""An update is taken only if the release log proves it: attacks on the file, one per row."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _link(project: Project) -> Path:
 
 
 def _swollen(kind: bytes, name: str) -> Callable[[Project], Path]:
-    """First a header that `tarfile` reads whole before it gives a member: 1 TiB, and nothing is there."""
+    """A tar whose first header `tarfile` reads completely before any member: 1 TiB, none of it there."""
 
     def made(project: Project) -> Path:
         head = tarfile.TarInfo(name)

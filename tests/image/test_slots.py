@@ -1,4 +1,4 @@
-"""One boot contract, two boards: a UEFI machine and a Raspberry Pi, each over a stand-in of its firmware."""
+"""One boot contract for a UEFI machine and a Raspberry Pi, each over a stand-in of its firmware."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Machine(Protocol):
     slots: BootSlots
 
     def restart(self) -> str:
-        """Restart; the slot that was started."""
+        """Restart. Returns the slot that started."""
 
 
 class EfiMachine:
@@ -34,7 +34,7 @@ class EfiMachine:
         self.slots: BootSlots = EfiSlots(run=self._efibootmgr, slot_file=self._slot, disk_file=self._disk)
 
     def restart(self) -> str:
-        """BootNext once, else the first slot of BootOrder; a fresh machine starts A by its path."""
+        """Start BootNext once, else the first slot of BootOrder; a fresh machine starts A by its path."""
         chosen = self.next or next((n for n in self.order if self.entries[n].startswith("ALPR")), None)
         self.next = None
         self._slot.write_text(self.entries[chosen][-1] if chosen else "A")
@@ -60,7 +60,7 @@ class EfiMachine:
 
 
 class PiMachine:
-    """The Pi's firmware as autoboot.adoc describes it: [all], [tryboot] with the flag of one restart."""
+    """The Pi's firmware as autoboot.adoc describes it: [all], and [tryboot] with a flag for one restart."""
 
     def __init__(self, folder: Path) -> None:
         self._config, self._tree = folder / "bootconfig", folder / "device-tree"
@@ -77,7 +77,7 @@ class PiMachine:
         (self._tree / "chosen/bootloader/partition").write_bytes(number.to_bytes(4, "big"))
 
     def restart(self) -> str:
-        """What the firmware reads, and how: the flag is gone after one start."""
+        """Read autoboot.txt as the firmware does; the flag is gone after one start."""
         tryboot = self._argument.exists() and self._argument.read_text().split() == ["0", "tryboot"]
         self._argument.unlink(missing_ok=True)
         text = (self._config / "autoboot.txt").read_text()
@@ -143,7 +143,7 @@ def test_unknown_slot_is_refused(machine: Machine, name: str) -> None:
 
 
 def test_committing_what_is_committed_keeps_the_update_that_waits_for_its_try(machine: Machine) -> None:
-    """Every start ends in a commit: also the one at which a technician had installed an update before it."""
+    """Every start ends in a commit, including one before whose end a technician installed an update."""
     machine.slots.commit("A")
     machine.slots.choose_once("B")
     machine.slots.commit("A")
@@ -151,7 +151,7 @@ def test_committing_what_is_committed_keeps_the_update_that_waits_for_its_try(ma
     assert [machine.restart(), machine.restart()] == ["B", "A"]
 
 
-# -- RAUC's questions over the same contract
+# -- RAUC's calls over the same contract
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_unknown_question_is_an_error(backend: Backend, line: str) -> None:
         asked(backend, line)
 
 
-# -- what only one board can have
+# -- problems that only one of the boards can have
 
 
 def test_pi_without_the_bootloaders_word_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An update is a record of the log: the installer's events reach it once each, whatever the file holds."""
+"""An update is a record in the log: each event of the installer reaches it once, whatever is in the file."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_each_event_is_one_record_in_order(ledger: Ledger, tmp_path: Path) -> No
 def test_events_are_readable_for_the_reader_s_account_whatever_the_service_s_umask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounded: bool
 ) -> None:
-    """The services that write them have UMask=0077; a file of mode 0600 would have no record in any log."""
+    """The services that write them have UMask=0077, and events in a file of mode 0600 would reach no log."""
     monkeypatch.setattr(events, "MAX_LINES", 1 if bounded else events.MAX_LINES)
     before = os.umask(0o077)
     try:
@@ -76,7 +76,7 @@ def test_events_are_readable_for_the_reader_s_account_whatever_the_service_s_uma
 def test_a_disk_that_is_full_after_the_record_is_a_full_store(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reader goes on with that, and with no other error: it runs, and so makes room."""
+    """The reader survives only that error: it keeps running, and so makes room."""
 
     def full(path: Path, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -96,7 +96,7 @@ def test_system_without_the_installer_has_nothing_to_record(ledger: Ledger, tmp_
 def test_events_that_the_reader_may_not_read_are_reported_and_keep_no_unit_from_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a word, a file of the wrong mode would leave every update without a record."""
+    """Without a report, a file with the wrong mode would leave every update without a record."""
     (tmp_path / "events.jsonl").mkdir()
     home = tmp_path / "home"
     prepare_home(home)

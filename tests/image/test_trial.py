@@ -1,4 +1,4 @@
-"""An update from its writing to its commit: whatever ends it, the log says so, and no half of one starts."""
+"""An update from its writing to its commit: the log says how it ended, and no half of one starts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CHECKED_TOO_LATE = "alpr-commit.service: start operation timed out. Terminating.
 
 
 class PowerCutError(BaseException):
-    """Nothing of the installer's own runs after it."""
+    """A power cut: none of the installer's code runs after it."""
 
 
 @pytest.fixture
 def put(unit: Unit, project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Install an update as root does, up to a power cut before one of RAUC's steps; or RAUC says no."""
+    """Install an update as root does, up to a power cut before one of RAUC's steps, or to RAUC's refusal."""
 
     def installed(version: int, *, cut: str = "", refused: str = "") -> None:
         def rauc(_program: str, _bundle: Path) -> None:
@@ -76,7 +76,7 @@ def test_update_that_stops_before_its_check_differs_from_one_that_never_started(
 ) -> None:
     put(3)
     unit.version = 3
-    assert unit.restart() == "B"  # its data partition came up; then a hang that the watchdog ends
+    assert unit.restart() == "B"  # its data partition opens, then the watchdog ends a hang
     unit.version = 1
     assert unit.restart() == "A"
     assert noted(unit)[1:] == [
@@ -177,7 +177,7 @@ def test_power_cut_at_any_step_starts_no_half_and_is_recorded(
 def test_power_cut_in_the_installation_over_one_that_waits_starts_no_mix_of_both(
     unit: Unit, put: Callable[..., None], cut: str, starts: str
 ) -> None:
-    """It waited for its start when the next one was installed over it."""
+    """The first was waiting for its start when the next was installed over it."""
     put(3)
     with pytest.raises(PowerCutError):
         put(4, cut=cut)
@@ -210,7 +210,7 @@ def test_update_that_waits_is_given_up_where_the_next_one_never_reached_its_slot
 def test_an_installer_that_ended_over_one_that_waits_is_settled_by_what_rauc_wrote(
     unit: Unit, put: Callable[..., None], cut: str
 ) -> None:
-    """The slot was next for the one that waited: the other was called installed, and RAUC never ran."""
+    """The slot was next for the waiting one. Once, the other counted as installed though RAUC never ran."""
     put(3)
     with pytest.raises(PowerCutError):
         put(4, cut=cut)
@@ -255,7 +255,7 @@ def test_update_that_waits_keeps_its_start_unless_the_next_one_was_written_over_
 def test_image_of_another_version_than_its_release_is_not_committed(
     unit: Unit, put: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its release is newer than all before; the image would raise the floor by less."""
+    """Its release is newer than all before, but the image would raise the floor by less."""
     put(9)
     unit.version = 2
     assert unit.restart() == "B"
@@ -276,13 +276,13 @@ def test_the_bundle_of_an_installation_that_was_cut_off_goes_and_one_that_is_bei
 ) -> None:
     bundle = unit.folder / "bundle.raucb"
     bundle.touch()
-    unit.trials.remove_left()  # cut off before anything was on trial
+    unit.trials.remove_left()  # it was cut off before anything was on trial
     assert not bundle.exists()
     with pytest.raises(PowerCutError):
         put(2, cut="write")
     bundle.touch()
     unit.trials.remove_left()
-    assert bundle.exists()  # by its trial, RAUC may still be at it in this start of the machine
+    assert bundle.exists()  # it is on trial, so RAUC may still be reading it since this boot
     unit.starts += 1
     unit.trials.remove_left()
     assert not bundle.exists()

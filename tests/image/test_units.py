@@ -1,4 +1,4 @@
-"""The system's files beside the program: units, accounts, rules, firewall; what they allow, and no more."""
+"""The system's files beside the program: units, accounts, rules, firewall, and what they allow."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NAMES = [path.name for path in SERVICES]
 
 
 def settings_of(path: Path) -> dict[str, list[str]]:
-    """Every key of a unit with all its values, sections aside."""
+    """Every key of a unit file with all its values, whatever their section."""
     found: dict[str, list[str]] = {}
     for line in path.read_text().splitlines():
         if match := re.match(r"([A-Z][A-Za-z]+)=(.*)$", line):
@@ -62,7 +62,7 @@ def test_every_service_of_the_order_is_there() -> None:
 
 @pytest.mark.parametrize("put_there_before", [False, True])
 def test_a_first_start_that_was_cut_short_is_made_again(tmp_path: Path, put_there_before: bool) -> None:
-    """A chip that comes up late, a full disk, a power cut; or a config.toml that came with the card."""
+    """After a late chip, a full disk or a power cut; or with a config.toml that came with the card."""
     held = settings_of(UNIT / SYSTEM / "alpr-first-boot.service")
     [condition] = held["ConditionPathExists"]
     made = tmp_path / "home" / Path(condition.removeprefix("!")).relative_to("/var/lib/alpr-reader")
@@ -107,7 +107,7 @@ def test_service_keeps_nothing_for_a_core_file_or_swap_and_gains_no_right(path: 
 
 @pytest.mark.parametrize("path", SERVICES, ids=NAMES)
 def test_systemd_understands_every_line(path: Path, tmp_path: Path) -> None:
-    """In a root of its own, where each program that a unit names is there."""
+    """In a separate root that has every program that a unit names."""
     root = tmp_path / "root"
     for source in (UNIT, OFFICE, IMAGE):
         shutil.copytree(source, root, dirs_exist_ok=True, symlinks=True)
@@ -177,7 +177,7 @@ def test_service_name_is_the_one_that_the_console_asks_the_journal_for() -> None
 
 
 def polkit_answer(action: str, user: str, details: dict[str, str]) -> str:
-    """The rule file's answer, run by node or duktape (`duk`)."""
+    """The answer of the rule file, run by node or duktape (`duk`)."""
     engine = shutil.which("duk") or shutil.which("node")
     if engine is None:
         pytest.skip("no JavaScript engine here: apt install duktape")
@@ -226,8 +226,8 @@ def test_polkit_allows_the_reader_what_it_needs_and_nothing_else(
 
 
 def test_root_alone_asks_rauc_which_knows_no_release_log_and_no_version() -> None:
-    """The package's own policy lets every account install whatever bundle is signed, of any age."""
-    place = "usr/share/dbus-1/system.d/de.pengutronix.rauc.conf"  # takes the place of the package's
+    """The package's own policy lets every account install any signed bundle, however old."""
+    place = "usr/share/dbus-1/system.d/de.pengutronix.rauc.conf"  # replaces the package's
     policies = ElementTree.parse(IMAGE / place).getroot().findall("policy")  # noqa: S314 - our own file
     found = {
         (policy.get("context") or policy.get("user"), rule.tag, *rule.attrib.items())
@@ -373,7 +373,7 @@ def test_config_txt_names_every_part_of_the_order() -> None:
 def test_clock_is_set_by_the_helper_where_this_user_may_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kernel that refuses, and a systemctl that only writes down what it was asked."""
+    """The kernel refuses, and systemctl only records what it was asked."""
 
     def refuse(_clock: int, _ns: int) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -391,7 +391,7 @@ def test_clock_is_set_by_the_helper_where_this_user_may_not(
 
 
 def test_installer_waits_for_the_partition_that_holds_its_state() -> None:
-    """One that starts before the mount has its folder under it, and every installation fails."""
+    """If it starts before the mount, its folder is hidden below it, and every installation fails."""
     held = (IMAGE / "etc/rauc/system.conf.in").read_text()
     folder = re.search(r"(?m)^data-directory=(\S+)$", held)
     assert folder is not None
@@ -404,7 +404,7 @@ def test_installer_waits_for_the_partition_that_holds_its_state() -> None:
 
 
 def test_bundle_that_a_power_cut_left_is_removed_at_the_next_start() -> None:
-    """The commit of each start asks for RAUC; an installation asks for it before it writes the bundle."""
+    """The commit at each start starts RAUC, and so does an installation before it writes the bundle."""
     text = (IMAGE / "etc/systemd/system/rauc.service.d/alpr.conf").read_text()
     assert f"ExecStartPre=/usr/bin/rm -f {FOLDER / BUNDLE}\n" in text
     for unit in ("alpr-commit.service", "alpr-update@.service"):
