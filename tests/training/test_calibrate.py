@@ -1,4 +1,4 @@
-"""What the cards say of confidence is fitted as told: separable boxes are told apart."""
+"""The confidence rules of the cards are fitted from the samples: separable boxes are distinguished."""
 
 from __future__ import annotations
 

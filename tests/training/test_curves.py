@@ -1,4 +1,4 @@
-"""The curves are those of the log, whole or cut off."""
+"""The curves show what is in the log, whether complete or cut off."""
 
 from __future__ import annotations
 

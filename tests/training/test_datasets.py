@@ -1,4 +1,4 @@
-"""The data sets are dealt without a leak, and a bad label is named."""
+"""The splits of the data sets share no plate and no picture, and a bad label is named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from detector.training.datasets import DataSetError, Picture, Split, fold, read_all, read_set
 
 HEADER = "image,x,y,w,h,text,region,split\n"
-NEAR_BITS = 24  # of 256: one picture scaled or compressed again stays below, two of one place seldom
+NEAR_BITS = 24  # of 256: a rescaled or recompressed copy differs by less, two pictures of a place seldom
 SPLITS: tuple[Split, ...] = ("train", "calibration", "dev")
 
 
@@ -41,7 +41,7 @@ def _hashes(pictures: Iterable[Picture]) -> NDArray[np.uint64]:
 
 
 def _nearest(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> int:
-    """The least number of bits by which a hash of one differs from a hash of the other."""
+    """The fewest bits by which a hash of the one list differs from a hash of the other."""
     return min(int(np.bitwise_count(first ^ row).sum(axis=1).min()) for row in second)
 
 

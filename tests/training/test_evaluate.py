@@ -1,4 +1,4 @@
-"""The evaluation tells what was read and what was not, and refuses a set that it cannot use by name."""
+"""The evaluation reports what was read and what was not, and names a set that it cannot use."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def outcome(truth: str, read: str | None, confidence: float, **other: float) -> 
 
 @pytest.fixture(scope="module")
 def drive_by(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Frames of the drive-by clip as a data set of the described format, and one plate-free picture."""
+    """Frames of the drive-by clip as a data set in the documented format, and one plate-free picture."""
     folder = tmp_path_factory.mktemp("sets") / "drive-by"
     (folder / "images").mkdir(parents=True)
     truth = json.loads((CLIP / "truth.json").read_text())

@@ -1,4 +1,4 @@
-"""The benchmark of passes counts what it says, goes on where it was cut off, and its clips hold the truth."""
+"""The benchmark of passes counts what it claims and resumes after a cut; its clips match their truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log odds of a character say how much oftener an upright plate gives it than a flipped one."""
+"""A character's log odds say how much more often upright plates give it than flipped ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of an evaluation say what they claim."""
+"""The figures of an evaluation measure what they claim."""
 
 from __future__ import annotations
 

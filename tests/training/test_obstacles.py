@@ -1,4 +1,4 @@
-"""Obstacles hide what they are drawn before, and the finder's patches say which columns."""
+"""Obstacles hide what is behind them, and the finder's patches mark the hidden columns."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_obstacle_hides_a_part_of_the_plate_and_not_the_rest(kind: str) -> No
 
 
 def hidden(columns: slice) -> HiddenPlate:
-    """A plate of eight characters, some px columns of the picture hidden."""
+    """A plate of eight characters, with these px columns of the picture hidden."""
     covered = np.zeros((240, 400), np.uint8)
     covered[:, columns] = 255
     at = [np.array([(x, 100.0), (x + 14, 100.0), (x + 14, 140.0), (x, 140.0)]) for x in range(124, 270, 19)]

@@ -1,4 +1,4 @@
-"""A clip played from its recording comes to what it came to live, and a file that cannot be used is named."""
+"""A recorded clip gives the same result as live, and a file that cannot be used is named."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def seen(text: str, x: float) -> RecordedBox:
 
 @pytest.mark.slow
 def test_a_recorded_clip_comes_to_what_it_came_to_live(tmp_path: Path) -> None:
-    seed = 300032  # two vehicles' ways, a few frames
+    seed = 300032  # two vehicles, a few frames
     live = play(PlateReader.from_models(), draw_clip(seed), ClipPictures(draw_clip(seed)))
     assert any(one.passes for one in live.vehicles)
     for out in ("first.jsonl", "again.jsonl"):

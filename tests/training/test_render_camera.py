@@ -1,4 +1,4 @@
-"""Camera physics and patches: truth corners enclose the plate, effects do what their names say."""
+"""Camera physics and patches: the true corners enclose the plate, and effects do what their names say."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def checkerboard(height: int = 120, width: int = 240, step: int = 20) -> Luma:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_truth_corners_enclose_the_plate_to_a_fraction_of_a_pixel(seed: int) -> None:
-    """A plate placed in perspective and straightened by its truth is the plate; off by more, less so."""
+    """A plate drawn in perspective and straightened by its true corners matches the plate, by others less."""
     rng = np.random.default_rng(seed)
     plate = render_plate(rng, jurisdiction="US")
     quad = patches.pose(rng, plate, 150.0)
@@ -51,7 +51,7 @@ def test_truth_corners_enclose_the_plate_to_a_fraction_of_a_pixel(seed: int) -> 
 
 
 def test_a_patch_names_the_corners_of_the_plate_inside_it() -> None:
-    """Cut exactly and with no margin, the corners are the patch's own."""
+    """Cut exactly and without a margin, the plate's corners are those of the patch."""
     rng = np.random.default_rng(3)
     plate = render_plate(rng)
     scene, quad = patches.photograph(rng, plate, infrared=False, width=140.0)
@@ -151,7 +151,7 @@ def test_effects_change_a_picture_but_not_its_shape(effect: object) -> None:
 
 
 def test_small_plates_are_averaged_and_not_aliased() -> None:
-    """Stripes finer than a pixel become their mean, whatever their phase."""
+    """Stripes narrower than a pixel become their mean, whatever their phase."""
     stripes = np.tile(np.array([0, 255], np.uint8), (200, 200))
     corners = np.array([(0, 0), (400, 0), (400, 200), (0, 200)], np.float64)
     target = corners / 10 + 10

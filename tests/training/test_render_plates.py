@@ -1,4 +1,4 @@
-"""Rendered plates: every jurisdiction draws, texts are reportable, a seed gives the same picture."""
+"""Rendered plates: every jurisdiction can be drawn, and a seed repeats its text and picture."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_province_is_never_taken_for_a_state() -> None:
 
 @pytest.mark.parametrize("kind", ["US", "EU", "BR", "square"])
 def test_each_character_is_where_its_box_says(kind: str) -> None:
-    """The strips between characters show far less print than the characters do."""
+    """The strips between characters show far less print than the characters."""
     rng = np.random.default_rng(8)
     inside, between = [], []
     for _ in range(12):
@@ -117,7 +117,7 @@ def test_the_same_seed_gives_the_same_plate_whatever_was_drawn_before() -> None:
 
 
 def test_the_serial_is_inside_its_text_corners() -> None:
-    """Where the text is, luma varies far more along a row than in the sheet's own light."""
+    """Where the text is, luma varies far more along a row than the sheet's own shading does."""
     rng = np.random.default_rng(3)
     contrasts = []
     for _ in range(60):
@@ -181,7 +181,7 @@ def test_drawn_characters_differ_from_each_other() -> None:
 
     for index, one in enumerate(glyphs.CHARACTERS):
         for other in glyphs.CHARACTERS[index + 1 :]:
-            if {one, other} != {"O", "0"}:  # one die in many states
+            if {one, other} != {"O", "0"}:  # many states use one die for both
                 assert np.abs(sampled(one) - sampled(other)).mean() > 5, (one, other)
 
 

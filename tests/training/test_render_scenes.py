@@ -1,4 +1,4 @@
-"""Scenes and the drive-by: plates lie where the truth says, and the clip follows from its seed."""
+"""Scenes and the drive-by: plates are where the truth says, and the seed determines the clip."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_clip_in_the_repository_shows_what_was_asked_of_it() -> None:
 
 
 def test_the_clips_truth_encloses_a_plate_in_its_frames() -> None:
-    """Inside the corners characters stand on a lighter sheet; right outside is the vehicle."""
+    """Inside the corners, characters are on a lighter sheet; just outside is the vehicle."""
     for vehicle in truth()["vehicles"]:
         corners = vehicle["corners"]
         assert isinstance(corners, dict)
@@ -145,7 +145,7 @@ def test_the_clips_truth_encloses_a_plate_in_its_frames() -> None:
 
 
 def test_the_clip_follows_from_its_seed(tmp_path: Path) -> None:
-    """The first frames of both parts, drawn twice, are the same to the byte."""
+    """The first frames of both parts, drawn twice, have the same bytes."""
     first, again = tmp_path / "first", tmp_path / "again"
     for folder in (first, again):
         clip.render_clip(folder, seed=3, day_frames=1, night_frames=2)

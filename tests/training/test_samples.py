@@ -1,4 +1,4 @@
-"""Training pictures tell the truth: the device decodes what is encoded, corners are where they say."""
+"""Training pictures match their truth: the device decodes what is encoded, and corners are right."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_what_the_detector_learns_is_what_the_device_decodes(
     box = np.array([[*(low + high) / 2, *(high - low)]], np.float32)
     target = encode_targets(box, quad[None], np.array([True]), H, W)
     told = target["regress"][..., 12:13] > 0
-    heat = np.where(told, np.clip(target["heat"], 1e-4, 1 - 1e-4), 1e-6)  # a cell without truth has no say
+    heat = np.where(told, np.clip(target["heat"], 1e-4, 1 - 1e-4), 1e-6)  # a cell without truth has no vote
     found = decode(
         {
             "heat": _net_output(np.log(heat / (1 - heat))),
@@ -72,7 +72,7 @@ def test_an_unlabeled_plate_counts_neither_way() -> None:
     loss_weight = (1 - target["heat"][..., 0]) ** 4
     assert loss_weight[26:32, 51:64].max() < 1e-6
     assert loss_weight[40, 70] == 1.0
-    assert (target["heat"] >= 0.999).sum() == 1  # the labeled plate stays one
+    assert (target["heat"] >= 0.999).sum() == 1  # the labeled plate remains
     assert target["regress"][26:32, 51:64, 12].max() == 0.0
 
 

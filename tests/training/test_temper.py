@@ -1,4 +1,4 @@
-"""The two numbers that mend a confidence which is too cautious, and the threshold that moves along."""
+"""The two numbers that correct an overcautious confidence, and the threshold that moves with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from detector.training.temper import TextOdds, fit, threshold
 
 
 def texts(seed: int, count: int, scale: float, shift: float, doubted: float = 0.0) -> TextOdds:
-    """Texts that are right as often as the model's log-odds say once scaled and shifted."""
+    """Texts that are right as often as the model's log-odds say after scaling and shifting."""
     rng = np.random.default_rng(seed)
     odds = rng.normal(1.0, 1.5, count)
     right = rng.random(count) < 1.0 / (1.0 + np.exp(-(scale * odds + shift)))

@@ -1,4 +1,4 @@
-"""Training resumes where it was cut off; an exported net keeps names and answers (extra train)."""
+"""Training resumes after an interruption; an exported net keeps its names and answers (extra `train`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detector.training.feeder import Batch, FeederError, batches
 tf = pytest.importorskip("tensorflow", reason="the extra train is not installed")
 keras = pytest.importorskip("keras", reason="the extra train is not installed")
 
-pytestmark = [  # of TensorFlow's own code, which this project cannot change
+pytestmark = [  # warnings of TensorFlow's own code, which this project cannot change
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning"),
 ]
@@ -58,7 +58,7 @@ def test_an_interrupted_run_resumes_from_its_checkpoint_and_learns(tmp_path: Pat
 
 
 def test_a_step_takes_bytes_as_the_device_gives_them_to_the_net() -> None:
-    """0..1 whatever the framework calls the type: a net trained on 0..255 reads nothing when released."""
+    """Scaled to 0..1 for every dtype: a net trained on 0..255 would read nothing once released."""
     from detector.training.steps import as_input
 
     luma = np.array([[0, 51, 255]], np.uint8)
@@ -115,7 +115,7 @@ def test_the_state_namer_keeps_the_readers_first_layers_and_fits_its_last_in_clo
     net = state_net.build_state_namer()
     patches = np.zeros((24, 96, 192, 1), np.uint8)
     places = np.arange(24, dtype=np.int32) % 3
-    for patch, place in zip(patches, places, strict=True):  # bright in another third of it
+    for patch, place in zip(patches, places, strict=True):  # each is bright in another third
         patch[32 * place : 32 * place + 32] = 180
         patch[:] += rng.integers(0, 60, patch.shape, np.uint8)
     pictures = patches.astype(np.float32) / np.float32(255)
@@ -233,7 +233,7 @@ def test_blocks_hold_the_pixels_of_their_place() -> None:
 
 
 def test_nothing_to_read_costs_what_is_read_there() -> None:
-    """A text's cost is -log p, by CTC; where there is none, that of a blank in every column."""
+    """A text costs -log p by CTC; without a text, the cost is that of a blank in every column."""
     from detector.plates import CLASSES
     from detector.training.alphabet import BLANK, JURISDICTIONS, SLOTS
     from detector.training.patch_form import COLUMNS
