@@ -369,21 +369,15 @@ class FieldUnit:
             self._may_write = True
             raise
 
+    def may_write_update(self) -> bool:
+        """See Unit.may_write_update."""
+        return self._may_write
+
     def reboot(self) -> None:
-        """See Unit.reboot. Refused during an installation, and once if an update may still be written."""
+        """See Unit.reboot. Refused during an installation."""
         with self._installing_alone():
-            self._demand_written("reboot")
             self._parts.machine.reboot()
             self._restarts = True
-
-    def _demand_written(self, command: str) -> None:
-        """Raises UnitRefusedError, once, while an update may still be written: a restart would cut it off."""
-        if self._may_write:
-            self._may_write = False
-            raise UnitRefusedError(
-                "the update may still be written, and a restart would cut it off: give `update` again in "
-                f"some minutes, it says when it is done; a second {command} restarts all the same"
-            )
 
     # -- first and last ---
 
@@ -436,7 +430,6 @@ class FieldUnit:
     def factory_reset(self, agreed: ResetObstacles, *, grant_id: str = "") -> Iterator[str]:
         """See Unit.factory_reset. Clears the slot first: after that, nothing on the card can be opened."""
         with self._installing_alone():
-            self._demand_written("factory-reset")
             yield from self._reset(agreed, grant_id)
 
     def _reset(self, agreed: ResetObstacles, grant_id: str) -> Iterator[str]:

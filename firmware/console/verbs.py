@@ -181,6 +181,7 @@ def _update(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 
 def _reboot(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     _confirmed(context, words[0])
+    yield from _cutting_off(context)
     context.unit.reboot()
     yield "restarting; this session ends"
 
@@ -218,7 +219,17 @@ def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
             f"export and release them first, or ask for a grant that names them, of log {log}"
             f"{older}"
         )
+    yield from _cutting_off(context)
     yield from context.unit.factory_reset(obstacles, grant_id=grant.grant_id if grant else "")
+
+
+def _cutting_off(context: Context) -> Iterator[str]:
+    """Ask again if the restart would cut an update off; nothing is remembered for the next session."""
+    if context.unit.may_write_update():
+        yield "the update may still be written, and a restart would cut it off:"
+        yield "give `update` again in some minutes, it says when it is done"
+        name = context.unit.identity().name
+        _confirmed(context, context.ask(f"type the unit's name ({name}) to restart: ").strip())
 
 
 def _confirmed(context: Context, typed: str) -> None:

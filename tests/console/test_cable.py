@@ -74,6 +74,29 @@ def test_a_cable_pulled_in_a_command_ends_it_and_closes_its_record(
         assert bench.unit.done == ["update"]
 
 
+@pytest.mark.parametrize("command", ["reboot", "factory-reset"])
+def test_a_restart_asks_in_each_session_while_an_update_may_still_be_written(
+    make_bench: Callable[..., Bench], command: str
+) -> None:
+    """Once, it was refused only once, to whom the cable was pulled; the next person cut the update off."""
+    question = "type the unit's name (unit-7) to restart:"
+    lost = make_bench()
+    lost.unit.writes_update = True
+    lost.enter()
+    lost.hands.ask(f"{command} unit-7", question)
+    lost.hands.pull()
+    lost.over()
+    assert lost.unit.done == []
+    bench = make_bench(unit=lost.unit)
+    bench.enter()
+    assert "cut it off" in bench.hands.ask(f"{command} unit-7", question)
+    assert "this unit is unit-7" in bench.ask("yes")
+    assert bench.unit.done == []
+    bench.hands.ask(f"{command} unit-7", question)
+    bench.hands.ask("unit-7", "restarting")
+    assert bench.unit.done[0] == {"reboot": "reboot", "factory-reset": "keys destroyed"}[command]
+
+
 def test_every_granted_command_is_pulled_at() -> None:
     assert set(TYPED) == {form.granted for form in FORMS.values() if form.granted}
 

@@ -51,6 +51,7 @@ class BenchUnit:
         self.logs: list[str] = ["reader started", "camera opened"]
         self.settings = {"exposure_us": "800", "gain": "2.0"}
         self.done: list[str] = []
+        self.writes_update = False
         self.secrets_seen: list[str] = []
         self._identity = Identity(
             unit=unit, name=name or unit, software="reader 0.1.0", enrolled=enrolled, empty=empty
@@ -158,6 +159,10 @@ class BenchUnit:
         yield f"checking {source}"
         self.done.append("update")
         yield "installed; restart to use it"
+
+    def may_write_update(self) -> bool:
+        """See Unit.may_write_update."""
+        return self.writes_update
 
     def reboot(self) -> None:
         """See Unit.reboot."""
