@@ -83,8 +83,10 @@ class Meetings:
             return False
         sightings, apart_us = glimpse.motion.sightings, apart(track, glimpse)
         within = self._between.get(_pair(track, glimpse))
-        # the part that glare left of it in one frame
-        rest = sightings == 1 and apart_us <= 0 and is_rest(glimpse.vote.leader, track.vote.leader)
+        # the part that glare left of it in a few frames
+        rest = (
+            sightings <= _MOST_BETWEEN and apart_us <= 0 and is_rest(glimpse.vote.leader, track.vote.leader)
+        )
         if within == sightings <= _MOST_BETWEEN:
             return rest or glimpse.spelt_nearly(track) or (sightings == 1 and glimpse.is_far)
         if rest or not glimpse.spelt_nearly(track):

@@ -141,7 +141,7 @@ class LiveTrack:
         self.vote.add(reading.evidence)
         self._top_plateness = max(self._top_plateness, reading.plateness)
         self._read_box = sighting.box
-        self._widest_read = max(self._widest_read, reading.evidence.aspect or sighting.box.aspect)
+        self._widest_read = max(self._widest_read, _aspect(reading))
         self._read_at_edge = reading.evidence.cut
         evidence = reading.evidence
         if not evidence.cut and evidence.lines == 1:
@@ -247,6 +247,8 @@ class LiveTrack:
             return "same"
         if is_part(mine, its) or is_part(its, mine) or reading.evidence.cut or self.vote.cut:
             return self._unless_different(reading)
+        if is_rest(its, mine) and _narrower(_aspect(reading), self._widest_read):
+            return "unclear"  # something hides a part; what is left of the character at its side is misread
         other_kinds = far and of_other_kinds(mine, its)  # at close range they are two plates, of two series
         if other_kinds or near_text(mine, its):
             sure = min(self.vote.confidence, reading.confidence)
@@ -352,18 +354,21 @@ class LiveTrack:
 
         The last visible character was cut in half and misread, so that the old text is no part of this one.
         """
-        wider = self.motion.box.aspect > _WIDENED * hidden.motion.box.aspect
+        wider = _narrower(hidden.motion.box.aspect, self.motion.box.aspect)
         return wider and is_rest(hidden.vote.leader, self.vote.leader)
 
     def shows_rest_of(self, whole: LiveTrack) -> bool:
         """Whether this text is the visible part of another's plate, with its end misread.
 
-        The other's plate began where this one is, was wider, and shares one end of the box and of the text.
+        The other's plate began where this one is and was wider for its height. It shares one end of the text
+        but for a character, or one end of the box and at least half of the text.
         """
         if self._best is None:
             return False
-        end = shared_end(self._best.box, whole._first_box)
         mine, its = self.vote.leader, whole.vote.leader
+        if is_rest(mine, its) and _narrower(self._widest_read, whole._widest_read):
+            return True
+        end = shared_end(self._best.box, whole._first_box)
         at_least = max((len(its) + 1) // 2, LEAST_CHARACTERS - 1)
         if end == "left":
             return mine[:at_least] == its[:at_least]
@@ -436,6 +441,16 @@ class LiveTrack:
         if self._average[0] != self.looks:
             self._average = self.looks, together(self._views.as_long_as(self.vote.leader))
         return self._average[1]
+
+
+def _aspect(reading: PlateReading) -> float:
+    """The width over the height of what was read."""
+    return reading.evidence.aspect or reading.box.aspect
+
+
+def _narrower(aspect: float, than: float) -> bool:
+    """Whether a box is narrower for its height than another, so that something may hide a part of it."""
+    return _WIDENED * aspect < than
 
 
 def _quality(box: PlateBox, sureness: float, trust: float = 1.0, *, cut: bool) -> float:

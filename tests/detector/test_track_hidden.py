@@ -49,15 +49,17 @@ def test_the_next_vehicle_behind_an_obstacle_is_no_part_of_the_one_before(gap: i
     assert texts(replay.finish()) == ["8KBD113", "8KLM472"]
 
 
-def from_behind_a_post(text: str, shown: int, x: float, width: float = 100.0) -> PlateReading:
-    """The last characters of a plate, in a box as wide as what is shown of it."""
+def from_behind_a_post(
+    text: str, shown: int, x: float, width: float = 100.0, *, half: str = ""
+) -> PlateReading:
+    """The last characters of a plate, in a box as wide as what is shown of it; half: the first, misread."""
     share = shown / len(text)
     left, right = x + width / 2 - width * share, x + width / 2
     box = PlateBox(
         corners=((left, 280.0), (right, 280.0), (right, 320.0), (left, 320.0)),
         confidence=0.8,
     )
-    seen = reading(text[-shown:], box)
+    seen = reading(half + text[-shown + len(half) :], box)
     return replace(seen, evidence=replace(seen.evidence, aspect=box.aspect))
 
 
@@ -93,6 +95,34 @@ def test_a_plate_that_something_passes_in_front_of_keeps_its_text_and_its_pictur
     (one,) = replay.finish()
     assert one.text.text == "7ABC123"
     assert not 20 <= one.best_sequence < 50
+
+
+@pytest.mark.parametrize("fps", [2, 5])
+@pytest.mark.parametrize(
+    ("hidden", "missed"),
+    [({6, 8, 9}, {7}), ({7, 8, 9, 10}, {6, 11}), ({14, 15}, {12, 13}), ({0, 1}, {2})],
+    ids=["in turn", "in the middle", "at last", "at first"],
+)
+def test_a_plate_whose_half_hidden_character_is_misread_is_one_whole_pass(
+    fps: float, hidden: set[int], missed: set[int]
+) -> None:
+    replay = Replay(fps)
+    for step in range(16):
+        part = step in hidden
+        seen = from_behind_a_post("7ABC123", 4 if part else 7, 400 + 4 * step, half="X" if part else "")
+        replay.look(*([] if step in missed else [seen]))
+    (one,) = replay.finish()
+    assert (one.text.text, one.first_us) == ("7ABC123", replay.step_us)
+    assert one.text.confidence > 0.9
+    assert one.best_sequence not in hidden
+
+
+def test_a_whole_plate_that_resembles_the_end_of_another_is_another_vehicle() -> None:
+    replay = Replay(fps=5)
+    for step in range(16):
+        whole = from_behind_a_post("7ABC123", 7, 400)
+        replay.look(reading("X123", whole.box) if step > 6 else whole)
+    assert texts(replay.finish()) == ["7ABC123", "X123"]
 
 
 def test_what_was_read_at_the_edge_is_read_again_inside_and_not_counted_there() -> None:
