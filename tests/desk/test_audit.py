@@ -14,7 +14,7 @@ import pytest
 from desk_twins import GROUND, Department
 
 from storage.times import MINUTE_US
-from sync.department.desk.audit import calls, detector_inputs, rules
+from sync.department.desk.audit import detectors, rules
 from sync.department.desk.audit.calls import (
     AuditCloseForm,
     AuditForm,
@@ -25,7 +25,6 @@ from sync.department.desk.audit.calls import (
 )
 from sync.department.desk.audit.detectors import Flag, LookUp, sample, seed_of
 from sync.department.desk.audit.rules import ACCESS_KINDS, CSV_COLUMNS, csv_text
-from sync.department.desk.desk import Desk
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import (
     Answer,
@@ -237,17 +236,17 @@ def test_an_audit_that_two_people_run_at_once_is_one(
     """Both would end the same audit, and `verify` would report that forever."""
     search(department, tokens("comm1"))
     supervisor, chief = tokens("super"), tokens("chief")
-    detect, others = detector_inputs.detected, list[object]()
+    draw, others = detectors.sample, list[object]()
 
-    def meanwhile(desk: Desk, looks: list[LookUp]) -> list[Flag]:
-        found = detect(desk, looks)
+    def meanwhile(looks: list[LookUp], per_thousand: int, seed: bytes) -> list[Flag]:
+        found = draw(looks, per_thousand, seed)
         if not others:
             others.append(None)
             with ThreadPoolExecutor(1) as pool:
                 others[0] = pool.submit(department.call, "audit/run", chief, PeriodForm()).result()
         return found
 
-    monkeypatch.setattr(calls, "detected", meanwhile)
+    monkeypatch.setattr(detectors, "sample", meanwhile)
     with pytest.raises(NotYetError) as refused:
         department.call("audit/run", supervisor, PeriodForm())
     assert refused.value.code == "audited"

@@ -18,11 +18,11 @@ from sync.department.desk.desk import Desk
 from sync.department.desk.inquiry.forms import RunForm
 from sync.department.journal import entries
 from sync.department.journal.access_log import origin_of
-from sync.department.journal.entries import NOTES, Logon
+from sync.department.journal.entries import NEWEST_FORM, NOTES, Logon
 from sync.department.journal.publisher import WitnessLinks
 from sync.errors import NewerError
 
-OLDER = "the access log is of form 11, and this version knows form 7"
+OLDER = "the access log is of form 12, and this version knows form 7"
 
 
 @pytest.fixture
@@ -87,6 +87,6 @@ def test_an_older_key_service_follows_no_log_of_a_newer_form_and_keeps_what_it_f
         with contextlib.closing(follower(department, place)) as service, pytest.raises(NewerError) as refused:
             service.follow(log.part(0, log.size()), lambda _first, _last: {})
         assert OLDER in refused.value.what
-    older.setattr(entries, "NEWEST_FORM", 11)
+    older.setattr(entries, "NEWEST_FORM", NEWEST_FORM)
     with contextlib.closing(follower(department, folder)) as service:
         assert service.head()[0] == size > 0

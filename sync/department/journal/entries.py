@@ -2,9 +2,8 @@
 
 The log is the desk's only memory: accounts, training, requests, holds, findings and decisions follow from its
 entries. So nothing can change without an entry, and changes to entries are found. An entry is a `Stamp` (who,
-when, in which role) and a record of one of the kinds below.
-
-Times are int64 microseconds UTC. `repr` never shows a plate.
+when, in which role) and a record of one of the kinds below. Times are int64 microseconds UTC. `repr` never
+shows a plate.
 """
 
 from __future__ import annotations
@@ -54,6 +53,7 @@ from sync.department.journal.machine_entries import (
     AdministratorNamed,
     ClockConfirmed,
     ClosedLogBrought,
+    DetectorsRan,
     DocumentSent,
     KeysListSeen,
     PurgeAllowed,
@@ -80,8 +80,8 @@ from sync.department.policy.roles import Role
 from sync.errors import NewerError
 
 ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, SEEN_BY_TWO, DRAWN_BY_PERSON, BOUND_WHOLE = 2, 3, 4, 5, 6, 7
-ALL_TRAINED, SHOWN_WHOLE, BY_OWN_HAND, JUDGED_WHOLE = 8, 9, 10, 11
-NEWEST_FORM = JUDGED_WHOLE
+ALL_TRAINED, SHOWN_WHOLE, BY_OWN_HAND, JUDGED_WHOLE, JUDGED_DAILY = 8, 9, 10, 11, 12
+NEWEST_FORM = JUDGED_DAILY
 KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
@@ -109,7 +109,7 @@ class AccessLogOpened(Note):
     the policy's. `JUDGED_WHOLE`: a case's number files only accesses of that case, each once; a declined
     request gets no answer; the scope of a search, and the number of waiting emergency searches, keep to the
     desk's limits; and accesses and decisions have the words of their signed form, under a stamp whose role,
-    organisation and proof are its person's.
+    organisation and proof are its person's. `JUDGED_DAILY`: each run of the detectors is an entry.
     """
 
     KIND: ClassVar[str] = "log_opened"
@@ -461,6 +461,7 @@ NOTES: dict[str, type[Note]] = {
         UnitsListed,
         DocumentSent,
         KeysListSeen,
+        DetectorsRan,
         PurgeAsked,
         ClosedLogBrought,
         ResetHanded,

@@ -115,6 +115,18 @@ class DocumentSent(Note):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorsRan(Note):
+    """The daily run of the detectors examined every entry before its findings, which this entry follows.
+
+    `rules`: the version of the detectors (`detectors.RULES`); `opened`: how many findings it opened.
+    """
+
+    KIND: ClassVar[str] = "detectors_ran"
+    rules: int
+    opened: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitRevoked(Note):
     """A unit was revoked, by name or id."""
 

@@ -17,6 +17,7 @@ from storage.roster import Roster, RosterPerson
 from storage.standing import POLICY, ROSTER
 from storage.times import DAY_US
 from sync.department.desk import sheet_people
+from sync.department.desk.inquiry.rules import demand_answer_young
 from sync.department.desk.state import DeskState
 from sync.department.journal.entries import AccountSet, Entry, EntryOf, RootSet, TrainingDone, is_of
 from sync.department.journal.inquiry_entries import Access
@@ -24,8 +25,11 @@ from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.malformed import UNREADABLE
 from sync.department.policy.desk_terms import NEW_TOPICS_DAYS
 from sync.department.policy.policy import Policy
+from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.assigned import AssignedFindings
+from sync.department.server.detector_runs import DetectorRuns
 from sync.department.server.following import FOLLOWING, bodies, bodies_before, message_of
+from sync.department.server.named_proofs import NamedProofs
 from sync.department.server.roster import people_of
 from sync.department.units.documents import custody_policy
 
@@ -40,7 +44,10 @@ class FoldedLog:
     def __init__(self, names: Collection[str], snapshot: Snapshot | None = None) -> None:
         """Begin a check. `names`: the names of the department."""
         self.problems: list[str] = []
+        self.unchecked: list[str] = []
         self._assigned = AssignedFindings(self.problems)
+        self._runs, self._newest_us = DetectorRuns(self.problems, self.unchecked), 0
+        self._proofs = NamedProofs(self.problems)
         self._names, self._snapshot = names, snapshot
         self._book = DeskState()
         self._rosters: list[tuple[RosterPerson, ...]] = [()]
@@ -52,9 +59,15 @@ class FoldedLog:
         """Take in an entry in its order."""
         if self._snapshot is not None and entry.sequence >= self._snapshot[0]:
             self._compare_snapshot()
-        if is_of(entry, Access) and entry.note.people:
-            self._compare_people(entry)
+        if is_of(entry, Access):
+            if entry.note.people:
+                self._compare_people(entry)
+            if entry.note.action in {"answer", "image"} and entry.note.request >= 0:
+                self._demand_young(entry)
         self._assigned.judge(entry, self._book)
+        self._runs.judge(entry, self._book)
+        self._proofs.judge(entry, self._book)
+        self._newest_us = entry.stamp.at_us
         if not entry.note.STATE:
             return
         try:
@@ -81,6 +94,7 @@ class FoldedLog:
         """Finish the check after the last entry."""
         if self._snapshot is not None:
             self._compare_snapshot()
+        self._runs.end(self._book, self._newest_us)
 
     def _compare_snapshot(self) -> None:
         if self._snapshot is not None:
@@ -97,6 +111,19 @@ class FoldedLog:
             same = False
         if not same:
             what = "it names other people for its cover sheet than the log has"
+            self.problems.append(f"entry {entry.sequence}: access: {what}")
+
+    def _demand_young(self, entry: EntryOf[Access]) -> None:
+        """Check that an answer to a request was seen within the policy's hours (463.5 (a))."""
+        answered, what = self._book.queue.answered.get(entry.note.request), ""
+        if answered is None:
+            what = "its request had no answer"
+        else:
+            try:
+                demand_answer_young(self._book.policy, answered, entry.stamp.at_us)
+            except DeskRefusal as error:
+                what = error.what
+        if what:
             self.problems.append(f"entry {entry.sequence}: access: {what}")
 
     def _compare_sent(self, entry: Entry, note: DocumentSent) -> None:

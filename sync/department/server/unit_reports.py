@@ -201,7 +201,7 @@ class CoveredByEntries:
         """(what is wrong, what could not be checked)."""
         self._folded.end()
         wrong = [*self._folded.problems, *self._problems, *self._samples.problems]
-        unchecked = set[str]()
+        unchecked = set(self._folded.unchecked)
         wrong += self._joined.differences(reported.units)
         wrong += self._logs.differences(reported.logs)
         unchecked.update(self._logs.pending(reported.logs))

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from storage.times import DAY_US, iso_text
 from sync.department.desk.audit import detectors, rules
-from sync.department.desk.audit.detector_inputs import detected, disputed
-from sync.department.desk.audit.detectors import Flag
+from sync.department.desk.audit.detector_inputs import fresh_now
+from sync.department.desk.audit.detectors import RULES, Flag
 from sync.department.desk.audit.rules import AlprRequest, AuditFilter
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.calls import read_log
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
+from sync.department.desk.log_state import system_stamp
 from sync.department.journal.concerned import concerned, people_in
 from sync.department.journal.entries import (
     AuditBegun,
@@ -26,6 +27,8 @@ from sync.department.journal.entries import (
     FindingOpened,
     LogRead,
 )
+from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.machine_entries import DetectorsRan
 from sync.department.journal.query_rules import asked_plate
 from sync.department.policy.refusals import FormError, NotYetError
 from sync.department.policy.roles import Call
@@ -170,7 +173,7 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
     requests = front.requests.of(desk.log, size)  # outside the transaction
     looks = rules.look_ups_of(requests)
     inside = [one for one in looks if one.sequence < begun.sequence and since <= one.at_us <= until]
-    flags = [*detected(desk, looks), *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)]
+    sample = detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)
 
     def plan(caller: Caller) -> Plan[list[Entry]]:
         if desk.book.findings.begun != begun:  # two runs of one audit would have no order
@@ -180,7 +183,10 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
                 clause="463.5 (c)",
                 cure="see Findings; run the audit again for what came since",
             )
-        fresh = [*rules.new_findings(desk.book.findings, flags), *disputed(desk)]
+        fresh = [
+            *fresh_now(desk, requests, caller.at_us),
+            *rules.new_findings(desk.book.findings, sample),
+        ]
         opened = assign(desk, fresh, caller.at_us)
         first = desk.log.size()
         done = AuditDone(
@@ -245,15 +251,18 @@ def look_daily(front: DeskContext) -> list[int]:
     audit.
 
     The system makes these entries; the periodic audit checks everything again and takes its sample. Without a
-    reviewer, a finding waits for one.
+    reviewer, a finding waits for one. A run that had look-ups to judge, or opened a finding, is an entry, by
+    which `verify` judges it (`server/detector_runs.py`).
     """
     desk = front.desk
-    looks = rules.look_ups_of(front.requests.of(desk.log))
-    flags = detected(desk, looks)
-    with desk.log.writing():
-        desk.refresh()
-        fresh = [*rules.new_findings(desk.book.findings, flags), *disputed(desk)]
-        entries = desk.system(*assign(desk, fresh, desk.now_us(), waits=True))
+    requests = front.requests.of(desk.log)  # outside the transaction
+    with desk.deciding() as moment:
+        fresh, ran = fresh_now(desk, requests, moment.at_us), desk.book.findings.ran
+        opened = assign(desk, fresh, moment.at_us, waits=True)
+        stamp = system_stamp(desk.root, moment.at_us)
+        entries = [desk.add(one, stamp) for one in opened]
+        if opened or next(desk.log.entries(ran + 1, kinds=(Access.KIND,)), None) is not None:
+            desk.add(DetectorsRan(rules=RULES, opened=len(opened)), stamp)
     return [entry.sequence for entry in entries]
 
 

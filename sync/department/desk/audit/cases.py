@@ -68,7 +68,7 @@ class Cases:
             yield Flag(
                 detector="no_such_case",
                 about=user,
-                entries=tuple(accesses),
+                entries=tuple(sorted(accesses)),
                 detail=f"{counted(len(accesses), 'look-up')} under numbers that CAD and RMS do not have",
             )
 

@@ -3,54 +3,77 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 
 from sync.department.desk.audit import detectors, rules
 from sync.department.desk.audit.detectors import Emergency, Flag, LookUp, SingleMaking
 from sync.department.desk.audit.ended_entries import ended_by_others
+from sync.department.desk.audit.rules import AlprRequest, RequestFold
 from sync.department.desk.desk import Desk
 from sync.department.desk.state import DeskState
-from sync.department.journal.entries import (
-    AccountSet,
-    Shift,
-)
+from sync.department.journal.change_entries import DocumentSigned
+from sync.department.journal.entries import AccountSet, Entry, Shift
 from sync.department.journal.inquiry_entries import Access, InquiryAsked
 
+READ_KINDS = (AccountSet.KIND, DocumentSigned.KIND)
+"""Entries that the detectors read again, because the state has only what they last said."""
 
-def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
+
+def fresh_now(desk: Desk, requests: Sequence[AlprRequest], now_us: int) -> list[Flag]:
+    """The flags over the whole log that no finding covers, within the caller's transaction.
+
+    `requests`: the accesses as they were read before it; those made since are read here.
+    """
+    since = RequestFold()
+    for entry in desk.log.entries(requests[-1].entry + 1 if requests else 0, kinds=(Access.KIND,)):
+        since.apply(entry)
+    looks = rules.look_ups_of([*requests, *since.requests.values()])
+
+    def maker_of(number: int) -> str | None:
+        entry = desk.log.entry(number)
+        return entry.stamp.user if isinstance(entry.note, Access | InquiryAsked) else None
+
+    return fresh(desk.book, looks, list(desk.log.entries(kinds=READ_KINDS)), now_us, maker_of)
+
+
+def fresh(
+    book: DeskState,
+    looks: list[LookUp],
+    entries: Sequence[Entry],
+    now_us: int,
+    maker_of: Callable[[int], str | None],
+) -> list[Flag]:
+    """The flags that no finding covers. `entries`: of `READ_KINDS`; `maker_of`: who made an access or a
+    request, by its entry."""
+    flags = detected(book, looks, entries, now_us)
+    return [*rules.new_findings(book.findings, flags), *disputed(book, maker_of)]
+
+
+def detected(book: DeskState, looks: list[LookUp], entries: Sequence[Entry], now_us: int) -> list[Flag]:
     """Run the detectors over these look-ups, with every person's shift as it was then."""
-    with desk.log.writing():
-        desk.refresh()
-        book, now_us = desk.book, desk.now_us()
-        shifts = _shifts(desk)
-        terms, zone = desk.policy.detectors, desk.policy.zone
-        glass = _emergencies(book)
-        alone = [
-            SingleMaking(entry=one.entry, user=one.user, by=one.by)
-            for one in book.roster.makings
-            if not one.second
-        ]
-        alone += _trained_by_one_hand(book)
-        grants, removed = _granted_alone(book), _removed_reviewers(book)
-        by_hand = alone + _trained(book)
-        judges = _judges(book)
-        unknown = list(book.cases.flags())
-        ended = list(ended_by_others(desk))
-    acted = frozenset({one.user for one in looks if one.action != "answer"} | judges)
+    alone = [
+        SingleMaking(entry=one.entry, user=one.user, by=one.by)
+        for one in book.roster.makings
+        if not one.second
+    ]
+    alone += _trained_by_one_hand(book)
+    acted = frozenset({one.user for one in looks if one.action != "answer"} | _judges(book))
+    terms = book.policy.detectors
     return [
-        *detectors.detect(looks, terms, shifts, zone),
-        *detectors.emergencies(glass, terms, now_us),
+        *detectors.detect(looks, terms, _shifts(entries), book.policy.zone),
+        *detectors.emergencies(_emergencies(book), terms, now_us),
         *detectors.one_hand(alone, acted),
-        *detectors.let_in(grants, by_hand),
-        *detectors.no_reviewer(removed),
-        *unknown,
-        *ended,
+        *detectors.let_in(_granted_alone(book), alone + _trained(book)),
+        *detectors.no_reviewer(_removed_reviewers(book)),
+        *book.cases.flags(),
+        *ended_by_others(book, entries),
     ]
 
 
-def _shifts(desk: Desk) -> dict[str, list[tuple[int, Shift | None]]]:
+def _shifts(entries: Iterable[Entry]) -> dict[str, list[tuple[int, Shift | None]]]:
     """Every shift of each person, with when it was entered."""
     held: dict[str, list[tuple[int, Shift | None]]] = defaultdict(list)
-    for entry in desk.log.entries(kinds=(AccountSet.KIND,)):
+    for entry in entries:
         note = entry.note
         if isinstance(note, AccountSet) and (not held[note.user] or held[note.user][-1][1] != note.shift):
             held[note.user].append((entry.stamp.at_us, note.shift))
@@ -111,11 +134,11 @@ def _trained(book: DeskState) -> list[SingleMaking]:
 
 
 def _granted_alone(book: DeskState) -> list[SingleMaking]:
-    """Grants that one person gave."""
+    """Grants that one person gave, in the order of the log."""
+    alone = [entry for one, entry in book.grants.issued.items() if one not in book.grants.seconds]
+    alone.sort(key=lambda entry: entry.sequence)
     return [
-        SingleMaking(entry=entry.sequence, user=entry.note.person, by=entry.stamp.user)
-        for grant_id, entry in book.grants.issued.items()
-        if grant_id not in book.grants.seconds
+        SingleMaking(entry=entry.sequence, user=entry.note.person, by=entry.stamp.user) for entry in alone
     ]
 
 
@@ -148,17 +171,17 @@ def _emergencies(book: DeskState) -> list[Emergency]:
     return found
 
 
-def disputed(desk: Desk) -> list[Flag]:
+def disputed(book: DeskState, maker_of: Callable[[int], str | None]) -> list[Flag]:
     """A flag for each disputed entry that no finding covers, about the person who made it."""
     flags = []
-    for entry in desk.book.queue.disputes:
-        about = desk.log.entry(entry.note.entry)
-        if isinstance(about.note, Access | InquiryAsked):
+    for entry in book.queue.disputes:
+        user = maker_of(entry.note.entry)
+        if user is not None:
             flag = Flag(
                 detector=rules.DISPUTED,
-                about=about.stamp.user,
-                entries=(about.sequence,),
+                about=user,
+                entries=(entry.note.entry,),
                 detail=f"disputed by {entry.stamp.user}",
             )
             flags.append((entry.sequence, flag))
-    return rules.new_disputes(desk.book.findings, flags)
+    return rules.new_disputes(book.findings, flags)

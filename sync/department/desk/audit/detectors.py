@@ -41,6 +41,9 @@ from sync.department.policy.desk_terms import DetectorTerms
 
 _NO_NUMBER = re.compile(r"(?:(.)\1*|0*1?-?2?3?4?5?6?7?8?9?|N-?A|NONE|TEST.*|X+|ASDF.*|CASE|PENDING|TBD)")
 SAMPLE = "sample"
+RULES = 1
+"""The version of the detectors, and of what they are given. It rises with each change of what they find, so
+that `verify` does not judge the findings of an earlier version by the rules of this one."""
 DRAW = b"alpr-department/audit-sample/v1\x00"
 
 Shifts: TypeAlias = Sequence[tuple[int, Shift | None]]

@@ -7,16 +7,16 @@ list passes unseen, and only this finding shows it. It names no case and no plat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from storage.counts import counted
 from storage.plate_text import fold, normal_plate
 from sync.department.desk.audit.detectors import Flag
-from sync.department.desk.desk import Desk
 from sync.department.desk.documents.covert import entry_of
 from sync.department.desk.documents.own_entries import Readers, knows, same_vehicle
+from sync.department.desk.state import DeskState
 from sync.department.journal.change_entries import DocumentSigned
-from sync.department.journal.entries import AccountSet
+from sync.department.journal.entries import AccountSet, Entry
 from sync.department.journal.malformed import UNREADABLE
 from sync.department.journal.statements import said_in
 from sync.department.policy.roles import Role
@@ -24,15 +24,15 @@ from sync.hot_lists.document import LOCAL, head_name
 from sync.hot_lists.entry import ListEntry
 
 
-def ended_by_others(desk: Desk) -> Iterator[Flag]:
+def ended_by_others(book: DeskState, entries: Iterable[Entry]) -> Iterator[Flag]:
     """A flag for each such end, about the person who made it. It comes from the signed calls, which older
-    ends lack."""
+    ends lack. `entries`: those of accounts and signed documents, in order."""
     made: dict[str, list[ListEntry]] = defaultdict(list)
     roles: dict[str, tuple[Role, ...]] = {}
-    for entry in desk.log.entries(kinds=(AccountSet.KIND, DocumentSigned.KIND)):
+    for entry in entries:
         note, stamp = entry.note, entry.stamp
         if isinstance(note, AccountSet):  # all roles: who signs in one knows what the others do
-            roles[note.user] = desk.policy.effective_roles(note.roles)
+            roles[note.user] = book.policy.effective_roles(note.roles)
         if not isinstance(note, DocumentSigned) or note.name != head_name(LOCAL) or not entry.signed:
             continue
         try:
@@ -41,7 +41,7 @@ def ended_by_others(desk: Desk) -> Iterator[Flag]:
             case, plate = str(form["case"]), fold(normal_plate(form.get("plate", "")))
             one = Readers(stamp.user, roles.get(stamp.user, ()))
             if said.call == "hotlist/add":
-                second = desk.book.changes.decided.get(form["approval"])
+                second = book.changes.decided.get(form["approval"])
                 fresh = entry_of(form, stamp.user, "" if second is None else second.stamp.user, stamp.at_us)
                 vehicle = same_vehicle(fresh)
                 left = [old for old in made[case] if same_vehicle(old) != vehicle or not knows(old, one)]

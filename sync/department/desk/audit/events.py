@@ -106,6 +106,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
         "key service's list",
         lambda n: ("", "", counted(n.lines, "line"), n.digest.hex()[:16]),
     ),
+    "detectors_ran": ("detectors ran", lambda n: ("", "", counted(n.opened, "finding"), "")),
     "document_sent": ("document offered", lambda n: (n.name, "", f"version {n.version}", n.unit)),
     "incident": (
         "incident",

@@ -28,6 +28,7 @@ from sync.department.journal.entries import (
     is_of,
 )
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, SearchApproved
+from sync.department.journal.machine_entries import DetectorsRan
 from sync.department.policy.desk_terms import weight
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, done_already
@@ -239,6 +240,20 @@ def look_ups_of(requests: Iterable[AlprRequest]) -> list[LookUp]:
     return sorted(found, key=lambda one: (one.at_us, one.sequence))
 
 
+def look_up_of(entry: Entry, note: Access) -> LookUp:
+    """A look-up from its entry alone."""
+    return LookUp(
+        sequence=entry.sequence,
+        at_us=entry.stamp.at_us,
+        user=entry.stamp.user,
+        on_behalf_of=note.on_behalf_of,
+        plate=note.plate,
+        number=note.ground.number,
+        action=note.action,
+        reads=note.reads,
+    )
+
+
 @dataclass(slots=True)
 class Findings:
     """What the log says of findings and audits."""
@@ -247,6 +262,7 @@ class Findings:
     closed: dict[int, EntryOf[FindingClosed]] = field(default_factory=dict)
     audits: list[EntryOf[AuditDone]] = field(default_factory=list)
     begun: EntryOf[AuditBegun] | None = None
+    ran: int = -1  # the newest run of the detectors
 
     def apply(self, entry: Entry) -> None:
         if is_of(entry, FindingOpened):
@@ -258,6 +274,8 @@ class Findings:
             self.begun = None
         elif is_of(entry, AuditBegun):
             self.begun = entry
+        elif is_of(entry, DetectorsRan):
+            self.ran = entry.sequence
 
     def open_findings(self) -> list[EntryOf[FindingOpened]]:
         return [entry for number, entry in self.opened.items() if number not in self.closed]

@@ -21,6 +21,7 @@ from sync.department.policy.refusals import NotYetError, refuse_each
 from sync.department.policy.roles import Call
 
 DETECTOR = "break_glass"
+DETAIL = "emergency search on one person's word"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,7 @@ def _finding(desk: Desk, caller: Caller, access: int) -> list[FindingOpened]:
             accesses=(access,),
             reviewer=reviewer,
             due_us=caller.at_us + desk.policy.audit.finding_due_days * DAY_US,
-            detail="emergency search on one person's word",
+            detail=DETAIL,
         )
     ]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from storage.counts import counted
 from storage.leaf import IMAGES
-from storage.times import HOUR_US
 from sync.department.content.reads import parse_name
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -59,11 +57,7 @@ def answered_request(desk: Desk, number: int, caller: Caller) -> tuple[InquiryAs
         raise DeskRefusal(
             f"that request was declined: {answered.note.reason}", code="declined", clause="463.5 (c)"
         )
-    hours = desk.policy.inquiry.answer_hours
-    if caller.at_us - answered.stamp.at_us > hours * HOUR_US:
-        raise DeskRefusal(
-            f"answers can be seen for {counted(hours, 'hour')}", code="old-answer", clause="463.5 (a)"
-        )
+    rules.demand_answer_young(desk.policy, answered, caller.at_us)
     return asked.note, answered.note.reads
 
 

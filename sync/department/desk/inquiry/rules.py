@@ -162,6 +162,15 @@ def is_old(entry: Entry, now_us: int) -> bool:
     return now_us - entry.stamp.at_us >= WAITS_US
 
 
+def demand_answer_young(policy: Policy, answered: Entry, at_us: int) -> None:
+    """Refuse a look at an answer after the policy's hours. Raises DeskRefusal. `answered`: its entry."""
+    hours = policy.inquiry.answer_hours
+    if at_us - answered.stamp.at_us > hours * HOUR_US:
+        raise DeskRefusal(
+            f"answers can be seen for {counted(hours, 'hour')}", code="old-answer", clause="463.5 (a)"
+        )
+
+
 def can_be_run(roster: Accounts, entry: Entry, now_us: int) -> bool:
     """Whether a request or a proposal is not too old, and its person is still on the roster."""
     return is_here(roster, entry) and not is_old(entry, now_us)

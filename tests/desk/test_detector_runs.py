@@ -1,0 +1,224 @@
+"""`verify` runs the detectors again: a finding that root drops or makes up, and a run left out, are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_twins import CAD, GROUND, Department
+
+from storage.times import DAY_US, HOUR_US
+from sync.department.desk.audit.calls import PeriodForm, look_daily
+from sync.department.desk.audit.detectors import RULES
+from sync.department.desk.break_glass.calls import GlassForm
+from sync.department.desk.inquiry.forms import RunForm
+from sync.department.journal.change_entries import GlassBroken
+from sync.department.journal.entries import (
+    JUDGED_WHOLE,
+    NEWEST_FORM,
+    AccessLogOpened,
+    Entry,
+    FindingOpened,
+    is_of,
+)
+from sync.department.journal.machine_entries import DetectorsRan
+from sync.department.server import detector_runs
+from sync.department.server.detector_runs import USED_DAYS
+from sync.department.server.folded_log import FoldedLog
+
+Entries = list[Entry]
+
+
+def judged(entries: Entries, form: int = NEWEST_FORM) -> tuple[list[str], list[str]]:
+    """(what is wrong, what was not checked) by `verify`, in a log of that form."""
+    folded, first = FoldedLog(()), entries[0]
+    assert isinstance(first.note, AccessLogOpened)
+    for entry in (replace(first, note=replace(first.note, signs=form)), *entries[1:]):
+        folded.judge(entry)
+    folded.end()
+    return folded.problems, folded.unchecked
+
+
+def numbered(entries: Entries) -> Entries:
+    return [replace(one, sequence=at) for at, one in enumerate(entries)]
+
+
+def search(department: Department, times: int = 5, user: str = "comm1") -> None:
+    """Each user looks at a plate of their own: two people with one number are a team."""
+    token, plate = department.logon(user), "8XYZ123" if user == "comm1" else "7ABC001"
+    for _ in range(times):
+        department.call("inquiry/run", token, RunForm(query=department.plate(plate), ground=GROUND))
+
+
+@pytest.fixture
+def looked(department: Department) -> Department:
+    """Five look-ups of one plate, and the daily run that flags them."""
+    search(department)
+    (number,) = look_daily(department.front)
+    assert is_of(department.desk.log.entry(number + 1), DetectorsRan)
+    return department
+
+
+def test_an_honest_department_is_named_nothing_over_days_disputes_audits_and_closings(
+    looked: Department,
+) -> None:
+    for _ in range(2 * USED_DAYS):
+        looked.clock.step(DAY_US)
+        search(looked, 1)
+        look_daily(looked.front)
+    looked.call("audit/run", looked.logon("super"), PeriodForm())
+    search(looked, 1, "super")
+    assert judged(list(looked.desk.log.entries())) == ([], [])
+
+
+def test_a_run_without_look_ups_or_findings_leaves_no_entry(looked: Department) -> None:
+    size = looked.desk.log.size()
+    assert look_daily(looked.front) == []
+    assert looked.desk.log.size() == size
+
+
+def at_of(entries: Entries, kind: type) -> int:
+    return max(at for at, one in enumerate(entries) if isinstance(one.note, kind))
+
+
+def changed(**change: object) -> Callable[[Entries], Entries]:
+    """The newest finding says something else."""
+
+    def attack(entries: Entries) -> Entries:
+        at = at_of(entries, FindingOpened)
+        note = replace(entries[at].note, **change)
+        return [*entries[:at], replace(entries[at], note=note), *entries[at + 1 :]]
+
+    return attack
+
+
+def dropped(entries: Entries) -> Entries:
+    at = at_of(entries, FindingOpened)
+    return numbered([*entries[:at], *entries[at + 1 :]])
+
+
+def twice(entries: Entries) -> Entries:
+    at = at_of(entries, FindingOpened)
+    return numbered([*entries[:at], entries[at], *entries[at:]])
+
+
+def after_its_run(entries: Entries) -> Entries:
+    at = at_of(entries, FindingOpened)
+    return numbered([*entries[:at], *entries[at + 1 :], entries[at]])
+
+
+def by_rules_of_none(entries: Entries) -> Entries:
+    at = at_of(entries, DetectorsRan)
+    return [*entries[:at], replace(entries[at], note=DetectorsRan(rules=0, opened=1)), *entries[at + 1 :]]
+
+
+ATTACKS: dict[str, tuple[Callable[[Entries], Entries], str]] = {
+    "dropped": (dropped, "there is no finding about comm1: same_plate"),
+    "about another": (changed(about="super"), "no detector opens one about super"),
+    "of other entries": (changed(accesses=(3,)), "no detector opens one about comm1"),
+    "in other words": (changed(detail="one plate or read 2 times"), "no detector opens one about comm1"),
+    "by another detector": (changed(detector="off_shift"), "no detector opens one about comm1: off_shift"),
+    "as if drawn": (changed(detector="sample"), "no detector opens one about comm1: sample"),
+    "as an emergency": (changed(detector="break_glass"), "it is about no emergency search"),
+    "twice": (twice, "no detector opens one about comm1"),
+    "after its run": (after_its_run, "no detector opens one about comm1"),
+    "by other rules": (by_rules_of_none, "by rules of before"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_finding_that_root_drops_or_changes_is_named(looked: Department, attack: str) -> None:
+    forge, words = ATTACKS[attack]
+    entries = list(looked.desk.log.entries())
+    assert judged(entries) == ([], [])
+    wrong, _ = judged(forge(entries))
+    assert any(words in one for one in wrong), wrong
+
+
+def test_a_finding_that_an_audit_leaves_out_is_named_even_in_the_name_of_its_person(
+    looked: Department,
+) -> None:
+    looked.clock.step(DAY_US)
+    search(looked, 5, "super")
+    looked.call("audit/run", looked.logon("super"), PeriodForm())
+    entries = list(looked.desk.log.entries())
+    assert judged(entries) == ([], [])
+    (at,) = [
+        at
+        for at, one in enumerate(entries)
+        if is_of(one, FindingOpened) and one.note.about == "super" and one.note.detector == "same_plate"
+    ]
+    wrong, _ = judged(numbered([*entries[:at], *entries[at + 1 :]]))
+    assert any("audit: there is no finding about super: same_plate" in one for one in wrong), wrong
+
+
+def unrun(entries: Entries) -> Entries:
+    """The entries without any run of the detectors, and without findings."""
+    runs = (DetectorsRan, FindingOpened)
+    return numbered([one for one in entries if not isinstance(one.note, runs)])
+
+
+def test_days_that_no_run_judged_are_named_with_what_a_run_would_find(looked: Department) -> None:
+    for _ in range(USED_DAYS + 2):
+        looked.clock.step(DAY_US)
+        search(looked, 1)
+    wrong, unchecked = judged(unrun(list(looked.desk.log.entries())))
+    assert any("no run of the detectors judged the look-ups" in one for one in wrong)
+    assert any("would open a finding about comm1: same_plate" in one for one in wrong)
+    assert unchecked == []
+    look_daily(looked.front)  # too late
+    wrong, _ = judged(list(looked.desk.log.entries()))
+    assert [("detectors_ran: no run of the detectors judged" in one) for one in wrong] == [True]
+
+
+def test_an_outage_in_which_no_one_used_the_desk_is_no_fault_and_is_shown(looked: Department) -> None:
+    looked.clock.step(HOUR_US)
+    search(looked, 1)
+    looked.clock.step(30 * DAY_US)
+    search(looked, 1)
+    wrong, unchecked = judged(list(looked.desk.log.entries()))
+    assert wrong == []
+    assert any("no run of the detectors judged the look-ups" in one for one in unchecked)
+    look_daily(looked.front)
+    wrong, unchecked = judged(list(looked.desk.log.entries()))
+    assert wrong == []
+    assert len(unchecked) == 1
+
+
+def test_a_log_of_before_is_judged_from_its_first_run_on(looked: Department) -> None:
+    entries = list(looked.desk.log.entries())
+    assert judged([*unrun(entries[:-1]), entries[-1]], JUDGED_WHOLE) == ([], [])
+    wrong, unchecked = judged(unrun(entries), JUDGED_WHOLE)
+    assert wrong == []
+    assert any("the log names no run of them yet" in one for one in unchecked)
+    looked.clock.step(DAY_US)
+    search(looked, 5, "super")
+    look_daily(looked.front)
+    wrong, _ = judged(dropped(list(looked.desk.log.entries())), JUDGED_WHOLE)
+    assert any("there is no finding about super" in one for one in wrong)
+
+
+def test_findings_of_another_version_are_not_judged_by_the_rules_of_this_one(
+    looked: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = list(looked.desk.log.entries())
+    at = at_of(entries, DetectorsRan)
+    later = replace(entries[at], note=DetectorsRan(rules=RULES + 1, opened=0))
+    wrong, _ = judged(dropped([*entries[:at], later, *entries[at + 1 :]]))
+    assert len(wrong) == 1
+    assert "update this program" in wrong[0]
+    monkeypatch.setattr(detector_runs, "RULES", RULES + 1)
+    wrong, unchecked = judged(dropped(entries))
+    assert wrong == []
+    assert any("an earlier version opened them" in one for one in unchecked)
+
+
+def test_an_emergency_search_without_its_finding_is_named(department: Department) -> None:
+    query = replace(department.plate("8XYZ*"), since_us=department.clock.us - HOUR_US)
+    form = GlassForm(query=query, ground=CAD, danger="a child is in the car")
+    department.call("inquiry/break-glass", department.logon("disp1"), form)
+    entries = list(department.desk.log.entries())
+    assert judged(entries)[0] == []
+    wrong, _ = judged(dropped(entries))
+    assert wrong == [f"entry {at_of(entries, GlassBroken)}: glass_broken: no finding was opened about it"]
