@@ -187,8 +187,9 @@ class PageApi:
         typed = _typed(alert, officer)
         if typed is None:
             return {}
-        entry, match = alert.entry, alert.match
+        entry, match, steps = alert.entry, alert.match, alert.state.steps
         return {
+            "answered": any(one.step is AlertEvent.ANSWERED and one.user == officer.user for one in steps),
             "slots": [[one.typed, one.wanted, one.agrees] for one in compare(typed.plate, entry.plate)],
             "entry": {
                 "state": entry.state,

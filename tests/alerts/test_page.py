@@ -330,4 +330,6 @@ def test_a_person_who_read_the_entry_first_does_not_confirm_it(car: Car) -> None
     again = post(client, f"{base}/transcribe", plate="7XKR219", state="CA")
     assert again.status_code == 403
     assert "was shown to you" in again.text
-    assert post(client, f"{base}/answer", fit="yes").json()["answer"] == "wrong-character"
+    assert shown["answered"] is False
+    said = post(client, f"{base}/answer", fit="yes").json()
+    assert (said["answer"], said["answered"]) == ("wrong-character", True)

@@ -99,6 +99,10 @@ def test_what_differs_is_marked_and_nothing_offers_a_confirmation(car: Car, page
     page.locator("#answer.rejected").wait_for()
     assert "Do not act" in page.locator("#answer").inner_text()
     assert page.locator("#clets").is_hidden()
+    assert [one.get_attribute("value") for one in page.locator("#outcome option:disabled").all()] == [
+        *("stop", "arrest", "released")
+    ]
+    assert "a colleague looks" in page.locator("#comparison").inner_text()
     assert str(car.board.find(alert.number).state.answer) == "wrong-character"
 
 

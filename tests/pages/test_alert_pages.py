@@ -71,3 +71,29 @@ def test_who_has_the_page_of_an_alert_that_another_person_closed_is_shown_that(
     assert (again.status, late.status) == (422, 422)
     assert "hat alert is closed: another person ended it" in again.text
     assert "here is no such open alert" in late.text
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "banner"),
+    [
+        ("7XKR291", "7XKR219", "Confirmed by a look"),
+        ("7XKR219", "7XKR291", "Do not act on this alert"),
+    ],
+)
+def test_a_colleague_answers_too_after_another_persons_answer(
+    reader: Browser, car: Car, first: str, second: str, banner: str
+) -> None:
+    """Who mistyped was shown the entry and types no second time: a colleague's look is the next word."""
+    car.raises("7XKR219")
+    pages = []
+    for user, plate in (("disp1", first), ("comm1", second)):
+        one = reader()
+        path = looked_at(one, user)
+        page = one.send(one.get(path), path, **{"do": "transcribe", "plate": plate, "state": "CA"})
+        assert "Does the vehicle in the picture fit" in page.text
+        pages.append(one.send(page, path, fit="yes"))
+    assert banner in pages[1].text
+    assert [("leave the alert open" in one.text) for one in pages] == [
+        one != "7XKR219" for one in (first, second)
+    ]
+    assert all('<option value="stop"' not in one.text for one in pages)  # before CLETS, or never

@@ -93,11 +93,13 @@ function show(one) {
   $("type").hidden = typed || one.closed;
   $("comparison").hidden = !typed;
   if (typed) compare(one);
-  $("fit").hidden = !typed || one.answer !== null || one.closed;
+  $("fit").hidden = !typed || one.answered || one.closed;  // whatever another person answered before
   $("answer").textContent = one.answer === null ? "" : answers[one.answer];
   $("answer").className = one.answer === "confirmed" ? "confirmed" : "rejected";
   $("clets").hidden = one.answer !== "confirmed" || !one.next.startsWith("CLETS");
   $("close").hidden = one.answer === null && !one.recalled;
+  const acts = one.answer === "confirmed" && $("clets").hidden;
+  for (const name of ["stop", "arrest", "released"]) $("outcome").querySelector(`[value=${name}]`).disabled = !acts;
 }
 
 const answers = {
@@ -123,6 +125,9 @@ function compare(one) {
   const notes = [`The reader was ${Math.round(one.score * 100)} % sure (threshold ${Math.round(one.threshold * 100)} %).`];
   if (one.twin) notes.push("O and 0, I and 1 count as one character here.");
   if (one.disagrees.length) notes.push(`The read disagrees with the list: ${one.disagrees.join(", ")}.`);
+  if (one.slots.some((slot) => !slot[2])) {
+    notes.push("If you mistyped, leave the alert open: a colleague looks, types and answers too, and that answer counts.");
+  }
   $("comparison").replaceChildren(table, facts, text("p", notes.join(" ")));
 }
 

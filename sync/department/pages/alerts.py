@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from storage.alert_life import Fit, Outcome
+from storage.alert_life import ACTED, AlertAnswer, Fit, Outcome
 from sync.department.desk.alerts.calls import AlertLine, Compared, newest_line
 from sync.department.desk.alerts.events import EventStream, last_id_of
 from sync.department.desk.inquiry.forms import Images
@@ -25,11 +25,15 @@ CLAUSE = "463.7"
 
 @dataclass(slots=True)
 class Work:
-    """One alert as a session works on it; the repr shows nothing of plate or entry."""
+    """One alert as a session works on it; the repr shows nothing of plate or entry.
+
+    `answered`: this person answered, whatever others said before: a colleague's answer is the next word.
+    """
 
     line: AlertLine
     images: Images | None = field(default=None, repr=False)
     compared: Compared | None = field(default=None, repr=False)
+    answered: bool = False
 
     @property
     def size(self) -> int:
@@ -72,15 +76,16 @@ async def one(visit: Visit) -> Response:
 
 
 def _page(visit: Visit, work: Work) -> Response:
-    done = work.compared is not None and bool(work.compared.line.answer)
+    may_act = work.line.answer == AlertAnswer.CONFIRMED and "CLETS" not in work.line.next
     return visit.page(
         "alert.html",
         line=work.line,
         images=work.images,
         compared=work.compared,
-        done=done,
+        answered=work.answered,
         fits=[(str(fit), word_of(fit), key) for fit, key in zip(Fit, "ync", strict=True)],
-        outcomes=[(str(outcome), word_of(outcome)) for outcome in Outcome],
+        outcomes=[(str(one), word_of(one)) for one in Outcome if may_act or one not in ACTED],
+        may_act=may_act,
         clets_minutes=visit.calling.front.desk.policy.alerts.clets_minutes,
     )
 
@@ -133,6 +138,7 @@ async def take(visit: Visit) -> Response:
         _compared(work, made)
     elif step == "answer":
         _compared(work, await visit.call("alert/answer", alert=name, fit=values.get("fit", "")))
+        work.answered = True
     elif step == "clets":
         practicable = values.get("practicable", "") == "yes"
         work.line = await visit.call(
