@@ -9,7 +9,7 @@ from detector.reader import MODELS, READER_CARD, PlateReader
 
 @pytest.fixture(scope="module")
 def shipped() -> PlateReader:
-    """The reader with its own models, loaded once a module: it remembers its scene."""
+    """The reader with its own models, loaded once per module, because it remembers its scene."""
     if not (MODELS / READER_CARD).is_file():
         pytest.skip("no trained reader in detector/models")
     return PlateReader.from_models()

@@ -1,4 +1,4 @@
-"""The cheapest pairing against trying all."""
+"""The cheapest pairing, compared with trying all."""
 
 from __future__ import annotations
 

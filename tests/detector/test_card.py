@@ -1,4 +1,4 @@
-"""Cards: what is written is read, and what is wrong is refused by file, key and reason."""
+"""Cards: what is written is read back, and an error names file, key and reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a confidence is made of: bounded features, each under its own weight of the card."""
+"""What a confidence is made of: bounded features, each with its own weight from the card."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_plate_much_smaller_than_a_few_others_has_no_vote() -> None:
     for width, kept in ((limit, 4), (limit - 0.01, 3)):
         assert Vote(DECODING, [*wide, replace(evidence("7ABC123", seed=9), width_px=width)]).frames == kept
     near = [replace(one, width_px=width) for one, width in zip(wide, (10.0, 20.0, 30.0), strict=True)]
-    assert Vote(DECODING, near).frames == 3  # nobody is far beside so few
+    assert Vote(DECODING, near).frames == 3  # among so few, none counts as far
     large = [replace(one, width_px=400.0) for one in wide]
     beside = replace(evidence("7ABC123", seed=9), width_px=voting.FAR_SHARE * voting.READABLE_PX)
     assert Vote(DECODING, [*large, beside]).frames == 4

@@ -1,4 +1,4 @@
-"""CTC arithmetic against counting every path."""
+"""CTC arithmetic, compared with counting every path."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logits = hnp.arrays(np.float32, (5, 4), elements=st.floats(-6, 6, width=32))
 
 
 def every_text(columns: F64) -> dict[Labels, float]:
-    """p(text) of all texts, by adding up all paths."""
+    """p(text) of every text, as the sum over all paths."""
     steps, classes = columns.shape
     out: dict[Labels, float] = {}
     for path in itertools.product(range(classes), repeat=steps):

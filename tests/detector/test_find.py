@@ -1,4 +1,4 @@
-"""Boxes come out of the maps as they were drawn in, and back in frame px."""
+"""Boxes are found in the maps where they were drawn, and mapped back to frame px."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Quad = tuple[Corner, Corner, Corner, Corner]
 
 
 def quad(x: float, y: float, width: float, height: float, slant: float = 0.0) -> Quad:
-    """Corners around a center, the upper edge shifted sideways by ``slant``."""
+    """Corners around a center, with the upper edge shifted sideways by ``slant``."""
     w, h = width / 2, height / 2
     return ((x - w + slant, y - h), (x + w + slant, y - h), (x + w - slant, y + h), (x - w - slant, y + h))
 
@@ -47,7 +47,7 @@ def test_every_drawn_plate_is_found_once_at_its_place(plates: list[tuple[Quad, f
         width = np.ptp(truth[:, 0])
         errors = np.abs(found.corners - truth).max(axis=(1, 2))
         best = int(np.argmin(errors))
-        # one int8 step of log w is 3 % of the width, of dx as much
+        # one int8 step of log w is 3 % of the width, and so is one of dx
         assert errors[best] <= 0.05 * width + 0.5
         assert found.scores[best] == pytest.approx(score, abs=0.12)
     assert list(found.scores) == sorted(found.scores, reverse=True)

@@ -1,4 +1,4 @@
-"""A plate in a mirror, in water or upside down is not sure; one that reads the same either way stays so."""
+"""A mirrored, reflected or upside-down plate is not sure; one that reads the same either way stays sure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNSURE, SURE = 4.0, 8.0
 
 
 class Looks:
-    """A reader net that gives the texts of a script, each as sure as the script says."""
+    """A reader net that gives the texts of a script, with the script's confidence."""
 
     size = (48, 144)
 

@@ -1,4 +1,4 @@
-"""The average of a pass's looks shows what none shows alone, makes no text surer, takes no other plate."""
+"""The average of a pass's looks shows what no single look does, makes no text surer, takes no other plate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plate(shipped: PlateReader) -> U8:
 
 
 def noisy(patch: U8, seed: int, *, noise: float = 25.0, moves: bool = True) -> View:
-    """A look at it: moved, a little larger or smaller, with noise of its own."""
+    """A look at the patch: moved, slightly larger or smaller, with its own noise."""
     rng = np.random.default_rng(seed)
     scale, x, y = rng.uniform(0.97, 1.03), rng.uniform(-2, 2), rng.uniform(-1, 1)
     affine = (scale, 0, x, 0, scale, y) if moves else (1, 0, 0, 0, 1, 0)
@@ -46,12 +46,12 @@ def noisy(patch: U8, seed: int, *, noise: float = 25.0, moves: bool = True) -> V
 
 
 def looks_at(plate: U8) -> list[View]:
-    """Eight looks at a plate. The average is where the first is, for all are worth the same."""
+    """Eight looks at a plate. All are worth the same, so the average is aligned with the first."""
     return [noisy(plate, seed, moves=seed > 0) for seed in range(8)]
 
 
 def likeness(one: U8, other: U8) -> float:
-    """Correlation of two patches, less their edges."""
+    """Correlation of two patches without their edges."""
     return float(np.corrcoef(one[6:-6, 9:-9].ravel(), other[6:-6, 9:-9].ravel())[0, 1])
 
 
@@ -115,7 +115,7 @@ def test_the_looks_worth_most_are_kept(plate: U8) -> None:
 
 
 def seen_as(text: str, *, looks: int = 4, against: str = "", count: int = 0) -> Evidence:
-    """An average that gives a text; count of its looks give another one."""
+    """An average that gives a text; `count` of its looks give another one."""
     one, other = evidence(text), evidence(against or text)
     rows = [other if index < count else one for index in range(looks)]
     return replace(
@@ -128,7 +128,7 @@ def seen_as(text: str, *, looks: int = 4, against: str = "", count: int = 0) -> 
 
 
 def between(text: str, other: str, share: float) -> Evidence:
-    """A frame that could show either text."""
+    """The evidence of a frame that could show either text."""
     one, two = evidence(text), evidence(other)
     columns = share * one.columns + (1 - share) * two.columns
     candidates = tuple(sorted({*one.candidates, *two.candidates}))
@@ -138,7 +138,7 @@ def between(text: str, other: str, share: float) -> Evidence:
 def test_an_average_decides_between_two_texts_that_the_frames_leave_open() -> None:
     vote = Vote(DECODING, [between("7ABC123", "7A8C123", 0.6)] * 3)
     decided = vote.with_average(seen_as("7A8C123"))
-    assert vote.text.leader == "7ABC123"  # and stays so: the pass may continue
+    assert vote.text.leader == "7ABC123"  # and the vote keeps it, as the pass may continue
     assert decided.text.leader == "7A8C123"
     assert decided.confidence < DECODING.confidence.report_from
 
@@ -169,7 +169,7 @@ def test_an_average_makes_no_text_longer_or_shorter() -> None:
 
 
 class Eyes:
-    """What a reader sees together, and what it was shown."""
+    """A reader that answers for several looks together, and remembers what it was shown."""
 
     def __init__(self, text: str | None) -> None:
         self.seen = None if text is None else seen_as(text)
@@ -181,7 +181,7 @@ class Eyes:
 
 
 def drive_by(eyes: Eyes, *, width: float = 60.0, text: str = "7ABC123") -> VehiclePass:
-    """A car in five frames. Asks for it twice while it is in view, as for an alert."""
+    """A car in five frames. It is asked for twice while in view, as for an alert."""
     replay = Replay(together=eyes)
     for number in range(5):
         replay.show(frame(reading(text, box_at(200 + 60 * number, 300, width))))
@@ -235,7 +235,7 @@ def test_a_net_that_gives_no_number_there_loses_no_pass(
 
 @pytest.mark.thorough
 def test_two_frames_that_no_one_can_read_are_read_together(shipped: PlateReader) -> None:
-    """A moving car at two frames a second; each frame of its own gives 912RFF."""
+    """A moving car at two frames a second; each frame alone gives 912RFF."""
     clip = draw_clip(370031)
     texts = {one.truth: one for one in play(shipped, clip, ClipPictures(clip)).vehicles}
     assert texts["912RFT"].right

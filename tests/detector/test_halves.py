@@ -1,4 +1,4 @@
-"""A still plate's halves: where they are cut out, and what both together say."""
+"""The halves of a plate in a still: where they are cut, and what both together give."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TURNED = np.array([[1.4, 0.3, 200.0], [-0.2, 1.2, 300.0], [0.0, 0.0, 1.0]])
 
 
 def at_places(text: str, places: list[float]) -> NDArray[np.float64]:
-    """Columns (36, 37) of a text whose characters are at these shares of the width."""
+    """Columns (36, 37) of a text whose characters are at these fractions of the width."""
     logits = np.zeros((COLUMNS, CLASSES), np.float32)
     logits[:, NO_CHARACTER] = 9.0
     for sign, place in zip(text, places, strict=True):
@@ -37,7 +37,7 @@ def plain_patch(to_frame: NDArray[np.float64] = TURNED) -> Patch:
 @pytest.mark.parametrize("margin", MARGINS)
 @given(text=st.text(ALPHABET, min_size=FEWEST, max_size=MOST))
 def test_what_is_read_of_both_halves_is_the_text_of_the_whole(margin: tuple[float, float], text: str) -> None:
-    """A net that sees each character where it is reads each of them once, those of both halves too."""
+    """If each half shows its characters in place, each is read once, even those in both halves."""
     read_in_halves(text, [0.1 + 0.8 * (slot + 0.5) / len(text) for slot in range(len(text))], margin)
 
 

@@ -1,4 +1,4 @@
-"""Formats lift the texts that a jurisdiction issues, and leave room for those that none does."""
+"""Formats raise the texts that a jurisdiction issues, and leave room for texts that none issues."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVEN = np.full(len(CODES), 1 / len(CODES))
 
 
 def log_prior(prior: FormatPrior, text: str, chances: np.ndarray) -> float:
-    """log lift of a text when the jurisdictions have these probabilities, (J,)."""
+    """The log lift of a text, for these probabilities of the jurisdictions, (J,)."""
     return math.log(max(float(prior.lifts(text) @ chances), 1e-300))
 
 

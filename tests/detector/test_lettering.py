@@ -1,4 +1,4 @@
-"""Lettering that is on no plate is not sure; plates stay as sure as they were."""
+"""Lettering that is not on a plate is not sure; plates stay as sure as they were."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from detector.training.render.plates import render_plate
 
 pytestmark = pytest.mark.slow
 
-SEED = 4321  # other words in other faces than the model was fitted on
+SEED = 4321  # other words and faces than those that the model was fitted on
 
 SCENES = 60 if os.environ.get("ALPR_FAULTS") == "full" else 20
 

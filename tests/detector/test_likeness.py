@@ -1,4 +1,4 @@
-"""Two readings are of one plate, of two, or it cannot be told."""
+"""Two readings are of one plate, of two plates, or undecided."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_digit_for_a_letter_that_looks_like_it_is_a_misreading_from_afar(px: f
 
 
 def in_doubt(text: str, other: str) -> PlateReading:
-    """A reading that could as well be another text, of which it is as sure as it can be."""
+    """A reading that is as sure as one can be while another text is just as likely."""
     sure, evidence_of_other = reading(text, box_at(0, 0)), reading(other, box_at(0, 0)).evidence
     columns = 0.55 * sure.evidence.columns + 0.45 * evidence_of_other.columns
     return replace(sure, evidence=replace(sure.evidence, columns=columns))

@@ -1,4 +1,4 @@
-"""Looks at one plate that differ: which count, and what is left of the confidence."""
+"""Looks at one plate that differ: which of them count, and what confidence is left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from detector.plates import PlateReading
 
 
 def looked(*given: tuple[str, float, int]) -> LookHistory:
-    """LookHistory of (text, width, how many)."""
+    """A LookHistory of (text, width, count)."""
     looks = LookHistory()
     for text, width, count in given:
         for _ in range(count):
@@ -26,11 +26,11 @@ def looked(*given: tuple[str, float, int]) -> LookHistory:
         ([("VHK664", 60, 5), ("YHK664", 60, 2)], False),  # fewer than a third
         ([("VHK664", 60, 1), ("YHK664", 60, 1)], False),  # one look proves nothing
         ([("VHK664", 60, 4), ("YHK664", 60, 1), ("VRK664", 60, 1)], False),  # misread in two ways
-        ([("VHK664", 60, 4), ("YHK664", 35, 4)], False),  # from afar
+        ([("VHK664", 60, 4), ("YHK664", 35, 4)], False),  # from a distance
         ([("VHK664", 35, 9), ("YHK664", 60, 2)], True),  # the looks that gave the text are the far ones
-        ([("VHK664", 60, 4), ("VHK66", 60, 4)], False),  # what an obstacle left of it
-        ([("VHK600", 60, 4), ("VHK6OO", 60, 4)], False),  # one die for both
-        ([("VHK664", 60, 200), ("YHK664", 60, 40)], True),  # of the newest 64
+        ([("VHK664", 60, 4), ("VHK66", 60, 4)], False),  # the part that an obstacle leaves
+        ([("VHK600", 60, 4), ("VHK6OO", 60, 4)], False),  # plates use one die for both
+        ([("VHK664", 60, 200), ("YHK664", 60, 40)], True),  # only the newest 64 count
     ],
 )
 def test_a_text_is_doubted_that_another_rivals_in_near_looks(
@@ -62,7 +62,7 @@ def test_a_plate_is_often_read_in_another_way_that_a_quarter_of_its_looks_gave(
 
 @pytest.mark.parametrize(("width", "passes"), [(34.0, 1), (60.0, 2)])
 def test_a_far_plate_read_in_two_ways_is_one_pass_when_the_picture_jumps(width: float, passes: int) -> None:
-    """The second way is no other vehicle's: the pass's own frames gave it as often."""
+    """The second text is not another vehicle's: frames of the pass itself gave it as often."""
     replay = Replay(fps=20)
     for step in range(24):
         replay.show(frame(near("132MTD" if step % 3 == 0 else "132MTO", 400, 300, width)))
@@ -94,7 +94,7 @@ def test_a_pass_whose_looks_differ_is_not_sure(others: int, *, sure: bool) -> No
 
 
 def test_the_near_looks_decide_though_the_vote_was_settled_from_afar() -> None:
-    """LookHistory that gave a text from farther away outweigh no other text from near."""
+    """Looks from far away outweigh no other text that looks from near gave."""
     replay = Replay(fps=20)
     for step in range(30):
         replay.look(near("JLPU61", 400 + 4 * step, 200 + 2 * step, 30 + 0.7 * step))
@@ -119,7 +119,7 @@ def test_a_letter_read_for_a_digit_as_a_car_drives_away_makes_no_second_pass(
 def test_an_unmoved_plate_is_as_sure_as_one_of_its_frames_and_one_that_moved_may_be_surer(
     step_px: float, surer: bool
 ) -> None:
-    """Frames of one view err alike, however many agree."""
+    """Frames of one view make the same error, however many agree."""
     replay = Replay(fps=2.0)
     looks = [reading("7ABC123", box_at(600 + step_px * n, 400), sure=2.0, seed=n) for n in range(6)]
     alone = sorted(one.confidence for one in looks)[3]

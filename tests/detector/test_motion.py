@@ -1,4 +1,4 @@
-"""Where a plate will be: a car at one speed, seen in a few frames a second."""
+"""Where a plate will be, for a car at constant speed that is seen a few times a second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detector.plates import PlateBox
 
 
 def seen_at(distance_m: float) -> PlateBox:
-    """A car's plate in central projection: it drives along a lane beside the camera's line of sight."""
+    """The plate, in central projection, of a car in a lane beside the camera's line of sight."""
     return box_at(600 + 1600 / distance_m, 40 + 2400 / distance_m, 520 / distance_m)
 
 
@@ -38,7 +38,7 @@ def test_a_car_that_passes_the_camera_is_expected_at_a_place_that_is_a_number() 
 
 
 def test_a_plate_that_comes_out_from_behind_something_is_not_expected_far_away() -> None:
-    """Its box grows to the side alone: that is no change of distance."""
+    """Its box grows only to the side, which is not a change of distance."""
     motion = Motion(0, PlateBox(corners=((0, 300), (36, 300), (36, 330), (0, 330)), confidence=0.8))
     motion.take(333_333, PlateBox(corners=((126, 300), (183, 300), (183, 335), (126, 335)), confidence=0.8))
     x, _, _ = motion.predicted(666_666)
@@ -46,7 +46,7 @@ def test_a_plate_that_comes_out_from_behind_something_is_not_expected_far_away()
 
 
 def test_a_fast_car_whose_far_plate_looks_otherwise_is_one_pass() -> None:
-    """At 11 m/s, two frames a second: its last look, at 31 px, takes two 8 for B."""
+    """At 11 m/s and two frames a second, its last look, at 31 px, reads two 8s as B."""
     replay = Replay(fps=2)
     for step, text in enumerate(("4JH8826", "4JH8826", "4JHBB26")):
         box = seen_at(6.2 + 5.4 * step)

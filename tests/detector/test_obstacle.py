@@ -1,4 +1,4 @@
-"""A text of which something hides a part is seldom sure; whole plates stay as sure as they were."""
+"""A partly hidden text is seldom sure; whole plates stay as sure as they were."""
 
 from __future__ import annotations
 

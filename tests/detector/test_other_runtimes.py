@@ -1,4 +1,4 @@
-"""The same file answers alike on every runtime: here, and where `make runtimes` has set the others up."""
+"""One file gives the same answers on every runtime: the one here, and those that `make runtimes` set up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNTIMES = ROOT / "run" / "runtimes"
 
 @pytest.fixture(scope="module")
 def noted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Answers on pictures of the clip, of LiteRT as it is and with plain kernels."""
+    """LiteRT's answers on pictures of the clip, with its fast kernels and with the plain ones."""
     folder = tmp_path_factory.mktemp("answers")
     files = {"fast": folder / "fast.npz", "plain": folder / "plain.npz"}
     assert answers.main(["note", str(files["fast"])]) == 0
@@ -28,7 +28,7 @@ def noted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def elsewhere(name: str, file: Path) -> tuple[int, dict[str, object]]:
-    """Exit status and result of a comparison by another runtime's Python."""
+    """The exit status and result of a comparison, run by another runtime's Python."""
     python = RUNTIMES / name / "python"
     if not python.is_file():
         pytest.skip(f"{python.relative_to(ROOT)} is not there: `make runtimes` sets it up")

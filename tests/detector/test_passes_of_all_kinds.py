@@ -1,4 +1,4 @@
-"""Passes of every kind through tracker and vote: one read a vehicle with its text."""
+"""Passes of every kind through tracker and vote: one read per vehicle, with its text."""
 
 from __future__ import annotations
 

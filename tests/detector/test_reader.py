@@ -1,4 +1,4 @@
-"""The whole still-picture path: over drawn nets for its rules, over the shipped nets on real pictures."""
+"""The whole path of a still: its rules over drawn nets, its figures over shipped nets on real pictures."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_frame_without_a_plate_gives_no_readings() -> None:
 
 
 def judging_reader(rules: PlateRules) -> PlateReader:
-    """One plate of which the detector is sure, and one of which it is not."""
+    """A reader that sees two plates: the detector is sure of one, but not of the other."""
     finding = replace(finding_card(), find=replace(FIND, threshold=0.4, doubtful_from=0.1))
     detector = DrawnDetector(NET, [(QUAD, 0.9), (ELSEWHERE, 0.2)])
     return PlateReader(detector, finding, ScriptedReader(["7ABC124"]), replace(reader_card(), plate=rules))

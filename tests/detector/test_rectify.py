@@ -1,4 +1,4 @@
-"""Cutting out a plate undoes the perspective that put it there."""
+"""Cutting out a plate reverses the perspective in which it was drawn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ shift = st.floats(-0.18, 0.18)
 
 
 def plate_picture() -> NDArray[np.uint8]:
-    """A smooth picture of 48 x 144 whose every place is told apart by its luma."""
+    """A smooth 48x144 picture in which each place has its own luma."""
     y, x = np.mgrid[:48, :144]
     wave = 128 + 60 * np.sin(x / 7.0 + y / 19.0) + 50 * np.cos(y / 6.0 - x / 23.0)
     made: npt.NDArray[np.uint8] = np.clip(wave, 0, 255).astype(np.uint8)
@@ -64,7 +64,7 @@ def test_a_plate_in_perspective_comes_out_as_it_went_in(quad: NDArray[np.float64
         return
     inner = (slice(4, -4), slice(4, -4))
     error = np.abs(patch.luma[inner].astype(int) - plate_picture()[inner].astype(int))
-    # the picture's steepest slope is 13 gray levels a px: a shift by a pixel would show as more than that
+    # the picture's steepest slope is 13 gray levels per px: a shift of one px would differ by more
     assert np.quantile(error, 0.9) <= 10
     assert mapped(OUTLINE, patch.to_frame) == pytest.approx(quad, abs=1e-6)
 

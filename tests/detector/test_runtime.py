@@ -1,4 +1,4 @@
-"""The shipped nets load, answer alike on every runtime, and refuse what is not theirs."""
+"""The shipped nets load, give the same answers on every runtime, and refuse what does not fit them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real sequences through reader and tracker: one pass a vehicle, with the text that an eye can read."""
+"""Real sequences through reader and tracker: one pass per vehicle, with the text that a person can read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def labeled(folder: Path, split: str) -> dict[Path, str]:
-    """Pictures in order with the text of their plate."""
+    """The pictures, in order, with the texts of their plates."""
     with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]
     return {folder / "images" / row["image"]: row["text"] for row in rows}

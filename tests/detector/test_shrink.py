@@ -1,4 +1,4 @@
-"""A frame is scaled to the means of what falls into each px, whichever way it goes."""
+"""Each px of a scaled frame is the mean of what falls into it, whatever the method."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ F64 = NDArray[np.float64]
 frames = st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(
     lambda sides: hnp.arrays(np.uint8, (5 * sides[0], 5 * sides[1]))
 )
-# what each px is made of, of five
+# the weights of five px in each px of the result
 FIVE_TO_THREE = np.array([[0.5, 0.5, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0.5, 0.5]])
 
 
@@ -54,7 +54,7 @@ def test_five_to_two_is_pillows_box_but_for_rounding(luma: NDArray[np.uint8]) ->
 
 
 def test_five_to_two_is_the_mean_of_four_then_five_to_four() -> None:
-    luma = np.random.default_rng(3).integers(0, 256, (1090, 40), np.uint8)  # higher than what is done at once
+    luma = np.random.default_rng(3).integers(0, 256, (1090, 40), np.uint8)  # higher than one strip
     four = luma.astype(np.int16).reshape(545, 2, 20, 2)
     halved = (four.sum(axis=(1, 3)) + 2) // 4
     for axis in (1, 0):

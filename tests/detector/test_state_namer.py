@@ -1,4 +1,4 @@
-"""The state namer: what its answer changes, when it is asked, and that a wrong file or answer is refused."""
+"""The state namer: what its answer changes, when it is asked, and which files and answers are refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WIDE: Corners = ((100.0, 100.0), (300.0, 100.0), (300.0, 200.0), (100.0, 200.0))
 
 
 class ScriptedNamer:
-    """A namer's net with one answer, which counts how often it is asked."""
+    """A namer's net that always gives one answer and counts how often it is asked."""
 
     size = (96, 192)
 

@@ -28,7 +28,7 @@ BOXES = (box_at(300, 200),)
 
 
 def street(seed: int = 0, noise: float = 4.0) -> U8:
-    """A picture with some structure, and new noise for each seed."""
+    """A picture with some structure; each seed has its own noise."""
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     scene = 110 + 30 * np.sin(x / 40) + 20 * np.cos(y / 31)
     grain = np.random.default_rng(seed).normal(0, noise, SHAPE)
@@ -61,7 +61,7 @@ def test_the_detector_looks_every_few_frames_anyhow() -> None:
 def test_a_small_far_vehicle_that_appears_is_a_change(noise: float, contrast: int) -> None:
     scene = looked_at(street(0, noise))
     there = street(1, noise).astype(np.int16)
-    there[100:124, 300:328] += contrast  # a vehicle of whose plate 7 px are left
+    there[100:124, 300:328] += contrast  # a vehicle so far away that its plate is 7 px wide
     assert scene.boxes_of(np.clip(there, 0, 255).astype(np.uint8), SHAPE) is None
 
 
@@ -99,7 +99,7 @@ def test_a_box_that_was_refused_stays_so_until_something_moves_in_it() -> None:
     assert scene.boxes_of(inside, SHAPE) is None
     assert not scene.refused(BOXES[0])
     assert scene.boxes_of(street(3), SHAPE) == BOXES
-    assert not scene.refused(BOXES[0])  # it is asked about again
+    assert not scene.refused(BOXES[0])  # it is looked at again
 
 
 def test_clutter_is_remembered_up_to_a_number_of_boxes() -> None:
@@ -132,20 +132,20 @@ def test_a_large_frame_is_compared_in_cells_of_the_nets_px() -> None:
     scene.keep(BOXES)
     assert scene.boxes_of(frame, frame.shape, 2.5) == BOXES
     there = frame.copy()
-    there[-20:, -20:] += 4  # 8x8 px of the net's picture, in its last corner
+    there[-20:, -20:] += 4  # 8x8 px in the last corner of the net's picture
     assert scene.boxes_of(there, frame.shape, 2.5) is None
 
 
 def test_a_picture_of_other_cells_is_another_one_even_after_a_search_that_failed() -> None:
     scene = looked_at(street())
     scene.refuse(BOXES[0])
-    assert scene.boxes_of(street(), SHAPE, 2.0) is None  # and no answer was kept
+    assert scene.boxes_of(street(), SHAPE, 2.0) is None  # no answer was kept
     assert not scene.refused(BOXES[0])
     assert scene.boxes_of(street(), SHAPE, 2.0) is None
 
 
 class CountedDetector(DrawnDetector):
-    """A drawn detector that counts how often it was asked."""
+    """A drawn detector that counts how often it is asked."""
 
     asked = 0
 
@@ -188,7 +188,7 @@ def test_a_picture_that_comes_once_more_is_not_read_once_more() -> None:
     again = reader.read(frame, wanted=lambda box: True)
     assert (len(first.readings), first.repeats) == (1, False)
     assert (again.readings, len(again.unread), again.repeats) == ((), 1, True)
-    assert len(reader.read(frame).readings) == 1  # a picture of its own
+    assert len(reader.read(frame).readings) == 1  # this is a new picture
 
 
 def test_a_scene_is_restless_once_something_moved_in_many_pictures_until_nothing_does() -> None:
@@ -214,7 +214,7 @@ def test_a_restless_scene_that_comes_to_rest_is_searched_no_more() -> None:
     assert detector.asked == RESTLESS + 3
     for _ in range(8):
         reader.read(frame, wanted=lambda box: True)
-    assert detector.asked == RESTLESS + 4  # once more, for now it is the camera's picture that is compared
+    assert detector.asked == RESTLESS + 4  # once more, because now the camera's picture is compared
 
 
 def test_stills_without_a_tracker_are_each_searched() -> None:

@@ -1,4 +1,4 @@
-"""An upright stroke that the text has no I or 1 for makes the text unsure."""
+"""An upright stroke for which the text has no I or 1 makes the text unsure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detector.vote import STROKE_TRUST, Vote
 
 
 def printed(text: str, *, dark: bool = True, face: int = 0) -> np.ndarray:
-    """A patch with a text in a stroke face on a plain sheet."""
+    """A patch with a text in a stroke font on a plain sheet."""
     patch = np.full((48, 144), 200.0)
     x = 10
     for sign in text:
@@ -52,7 +52,7 @@ def test_a_rim_that_is_higher_than_the_characters_is_no_stroke() -> None:
 
 
 def look(text: str, places: list[int]) -> np.ndarray:
-    """Columns (36, 37) that give each character at its place."""
+    """Columns (36, 37) that give each character in its place."""
     columns = np.full((36, 37), 1e-3)
     columns[:, 36] = 0.9
     for sign, place in zip(text, places, strict=True):
@@ -62,7 +62,7 @@ def look(text: str, places: list[int]) -> np.ndarray:
 
 
 def with_strokes(*places: int) -> np.ndarray:
-    """A patch with upright strokes at these px among the characters of ``look``, which it does not draw."""
+    """A patch with only upright strokes at these px, between where ``look`` has its characters."""
     patch = np.full((48, 144), 200, np.uint8)
     for x in places:
         patch[11:37, x : x + 4] = 30

@@ -1,4 +1,4 @@
-"""One pass a vehicle: none lost, none twice, whatever the frame rate, the crossing or the wait."""
+"""One pass per vehicle: none lost, none twice, whatever the frame rate, the crossing or the wait."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_plate_boxed_twice_is_still_one_pass() -> None:
 @pytest.mark.parametrize(("one", "other"), [("7ABC123", "7ABC123"), ("7ABC101", "7ABCI01")])
 @pytest.mark.parametrize("fps", [2, 10, 30])
 def test_a_plate_and_its_copy_on_another_vehicle_are_two_passes(one: str, other: str, fps: int) -> None:
-    """Side by side, and one of the two missed in some frames."""
+    """Side by side, with one of the two missed in some frames."""
     replay = Replay(fps=fps)
     for step in range(12):
         both = [near(one, 250, 330, 110), near(other, 690, 330, 110)]
@@ -206,7 +206,7 @@ def test_a_car_too_far_to_be_read_is_one_pass_with_the_car_that_comes_near() -> 
         replay.look(near("7ABC123", 394 - 4 * step, 300 + 2 * step, 18 * 1.09**step))
     (one,) = replay.finish()
     assert one.text.text == "7ABC123"
-    assert one.text.confidence > 0.9  # what could not be read has no voice
+    assert one.text.confidence > 0.9  # what could not be read has no vote
     assert one.first_us == replay.step_us
     assert one.first_box.box[0] == pytest.approx(391, abs=1)
     assert one.frames_seen == 20

@@ -1,4 +1,4 @@
-"""A settled text: what a look confirms, what is read again, and how little reading that takes."""
+"""A settled text: what a look confirms, what is read again, and how little reading it takes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_settled_plate_that_has_grown_is_read_in_full(width: float, read: int)
 
 
 def test_a_settled_text_that_a_look_contradicts_is_read_until_a_look_confirms_it() -> None:
-    """A post over one character settled the vote; what comes out from behind it is not left unread."""
+    """The vote settled while a post hid a character; what comes out from behind the post is read."""
     replay = Replay(fps=10)
     for _ in range(20):
         replay.look(near("8KL1472", 400, 300))
@@ -80,7 +80,7 @@ def test_a_settled_text_that_a_look_contradicts_is_read_until_a_look_confirms_it
 def test_a_few_frames_of_another_text_do_not_outvote_the_many_that_looks_confirmed(
     right: int, wrong: int
 ) -> None:
-    """Those have no vote of their own, and a settled plate is not read at each frame."""
+    """Looks cast no vote, and a settled plate is not read in every frame."""
     replay = Replay(fps=10)
     for number in range(right + wrong):
         replay.look(near("8KLM472" if number < right else "8KL1472", 400, 300))

@@ -1,4 +1,4 @@
-"""What the tracker asks of passes, each condition alone: by passes that are only what is asked of them."""
+"""The tracker's conditions on passes, one at a time, with passes that have only what is asked of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECOND_US = 1_000_000
 
 
 def a_pass(pass_id: int, first_us: int = 0, last_us: int = 0, **facts: Any) -> Any:
-    """A pass seen from then to then; by itself it is everything that a rest, a part or a glimpse must be."""
+    """A pass seen between two times; by default it meets every condition for a rest, a part or a glimpse."""
     motion = SimpleNamespace(
         first_us=first_us, last_us=last_us, sightings=facts.pop("sightings", 1),
         direction=facts.pop("direction", "unknown"), box=box_at(0, 0, facts.pop("width", 100.0)),
@@ -43,7 +43,7 @@ def a_pass(pass_id: int, first_us: int = 0, last_us: int = 0, **facts: Any) -> A
 
 
 def tracker(*tracks: Any, near: bool = True, met: bool = False, interval_us: float = 66_000.0) -> Tracker:
-    """One whose passes these are; each began where the others were missed, or was seen beside them."""
+    """A tracker with these passes; each began while the others were missed, or was seen beside them."""
     made = Tracker(DECODING)
     made._tracks = list(tracks)
     made._pace = Pace(interval_us=interval_us, frame_shape=SHAPE)
@@ -106,7 +106,7 @@ def test_a_part_of_a_pass_that_ends_is_its_rest_once_and_after_a_gap() -> None:
 def test_a_glimpse_is_a_moment_beside_a_pass(
     interval_us: float, first_us: int, sightings: int, nears: bool, glimpse: bool | None
 ) -> None:
-    """None: not beyond the gap at this rate, either."""
+    """None: nor beyond the gap at this rate."""
     beside = a_pass(1, nears=lambda _other: nears)
     other = a_pass(2, first_us, first_us, sightings=sightings)
     made = tracker(beside, other, interval_us=interval_us)

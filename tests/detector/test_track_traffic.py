@@ -1,4 +1,4 @@
-"""Traffic and boxes of every kind, drawn: no pass is lost, and none reported twice."""
+"""Random traffic and boxes of every kind: no pass is lost, and none is reported twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detector.plates import PlateBox, PlateReading
 
 @dataclass(frozen=True)
 class Drive:
-    """One car: when it comes in, how long it is seen, where and how it moves, which frames miss it."""
+    """One car: when it comes into view, for how long, where and how it moves, and which frames miss it."""
 
     text: str
     enters: int
@@ -34,7 +34,7 @@ class Drive:
 
 @st.composite
 def traffic(draw: st.DrawFn) -> list[Drive]:
-    """Up to four cars with plates of their own, each in a lane, overtaking and crossing as they like."""
+    """Up to four cars with different plates, each in a lane, which overtake and cross at random."""
     drives = []
     for lane, text in enumerate(TEXTS[: draw(st.integers(1, 4))]):
         frames = draw(st.integers(3, 14))

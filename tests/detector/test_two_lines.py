@@ -1,4 +1,4 @@
-"""A plate of two lines is read line by line, or is not sure; one of one line is left alone."""
+"""A plate of two lines is read line by line, or is not sure; a plate of one line is not affected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NET = (216, 384)
 
 
 def printed(rows: list[tuple[int, int]]) -> np.ndarray:
-    """A patch with upright strokes in those rows."""
+    """A patch with upright strokes in these rows."""
     patch = np.full((48, 144), 200, np.uint8)
     for top, foot in rows:
         patch[top:foot, 14:130:6] = 30
@@ -82,7 +82,7 @@ def test_joined_columns_keep_equal_characters_on_both_sides_of_the_gap_apart() -
 
 
 def drawn(script: list[str], height: float, *, still: bool = False) -> PlateReading:
-    """What is read of a drawn plate, 200 px wide in the frame; the rows of its print have a gap."""
+    """The reading of a drawn plate, 200 px wide in the frame, with a gap between the rows of its print."""
     frame = np.full((720, 1280), 200, np.uint8)
     top, foot = 333, 333 + round(height)
     middle = (top + foot) // 2
@@ -136,7 +136,7 @@ def test_a_whole_text_surely_read_is_hardly_doubted_where_the_box_shows_signs_of
     seen = drawn(["7ABC124", "", "1451"], 130)
     assert seen.text.text == "7ABC124"
     assert 0.5 < seen.evidence.trust < 1.0
-    assert drawn(["7457", "", "1451"], 130).evidence.trust < 0.5  # as short a text may be one line of two
+    assert drawn(["7457", "", "1451"], 130).evidence.trust < 0.5  # so short a text may be one of two lines
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A vote adds frames, in any order, says what it cannot read, and knows when it is settled."""
+"""A vote adds frames in any order, says what it cannot read, and knows when it is settled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ plates = st.text("ABCDEFGHJKLMNPRSTUVWXYZ0123456789", min_size=3, max_size=8)
 
 
 def blurred(text: str, slot: int, other: str, *, share: float = 0.5) -> Evidence:
-    """A frame in which one slot could as well be another character."""
+    """A frame in which one slot could just as well be another character."""
     first, second = evidence(text), evidence(text[:slot] + other + text[slot + 1 :])
     columns = (1 - share) * first.columns + share * second.columns
     return Evidence(
@@ -44,7 +44,7 @@ def test_a_clear_frame_gives_its_text(text: str) -> None:
     assert verdict.text.candidates[0][0] == text
     assert verdict.text.slots.shape == (len(text), 37)
     assert verdict.text.slots.sum(axis=1) == pytest.approx(np.ones(len(text)), abs=1e-4)
-    # O/0 and I/1 come from one die in many places: one frame alone never makes those slots sure
+    # many places use one die for O and 0, or I and 1: no single frame makes those slots sure
     for character, sure in zip(text, verdict.text.char_confidences, strict=True):
         assert sure > (0.5 if character in "O0I1" else 0.9)
 
@@ -212,7 +212,7 @@ def test_a_frame_of_the_same_plate_is_supported_and_of_another_is_not() -> None:
 def test_votes_that_share_evidence_say_what_votes_of_fresh_evidence_say() -> None:
     def frames() -> list[Evidence]:
         spelt = [evidence("7ABC123", sure=4.0, noise=0.7, seed=seed) for seed in range(6)]
-        return [replace(frame) for frame in spelt]  # the same columns, nothing computed of them yet
+        return [replace(frame) for frame in spelt]  # the same columns, with nothing computed yet
 
     shared = frames()
     for frame in shared:
@@ -267,7 +267,7 @@ def test_a_vote_without_a_frame_has_no_verdict() -> None:
 
 
 def shown(text: str, aspect: float, count: int) -> list[Evidence]:
-    """Frames that show a text in a box of that shape."""
+    """Frames that show a text in a box of this aspect."""
     return [replace(evidence(text, seed=seed), aspect=aspect) for seed in range(count)]
 
 
@@ -312,7 +312,7 @@ def test_a_frame_at_the_edge_counts_for_nothing_beside_one_inside() -> None:
 
 
 def in_two_lines(upper: str, lower: str, count: int) -> list[Evidence]:
-    """Frames that were read line by line, each line by a look of its own."""
+    """Frames that were read line by line, each line with its own look."""
     frames = []
     for seed in range(count):
         parts = [evidence(text, seed=seed).columns[0] for text in (upper, lower)]
@@ -360,7 +360,7 @@ def test_a_name_over_the_plate_in_one_of_few_frames_doubts_no_text() -> None:
     [((40, 43, 62), "KEP187"), ((62, 62, 62), "KEB187"), ((90, 120, 200), "KEB187")],
 )
 def test_a_near_frame_counts_more_than_as_many_from_afar(widths: tuple[int, ...], leader: str) -> None:
-    """Two frames for B, one for P, a little surer."""
+    """Two frames give B; one, slightly surer, gives P."""
     told = [blurred("KEP187", 2, "B", share=share) for share in (0.75, 0.75, 0.2)]
     frames = [replace(one, width_px=float(width)) for one, width in zip(told, widths, strict=True)]
     assert Vote(DECODING, frames).leader == leader
@@ -373,7 +373,7 @@ def test_a_near_frame_counts_more_than_as_many_from_afar(widths: tuple[int, ...]
 def test_a_text_that_most_looks_of_a_pass_do_not_give_is_not_sure(
     second: tuple[str, ...], sure: bool
 ) -> None:
-    """Together, the looks at each frame are for the text; alone, three of four give it, or two."""
+    """Each frame's looks together give the text; of single looks three of four do, or two."""
     clear = evidence("0FMJ254")
     frames = [
         replace(clear, paths=tuple(labels(text) for text in looks))

@@ -1,4 +1,4 @@
-"""A camera that hangs upside down is known by many vehicles; its passes are not sure meanwhile."""
+"""Many vehicles reveal a camera that hangs upside down; until it is turned, its passes are not sure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BOX = PlateBox(corners=((0.0, 0.0), (90.0, 0.0), (90.0, 30.0), (0.0, 30.0)), con
 
 
 def vehicle(number: int, says: int) -> VehiclePass:
-    """A pass whose patch says how the plate is shown: its first px is that, plus 1."""
+    """A pass whose patch says how the plate is shown: its first px is `says` + 1."""
     return VehiclePass(
         pass_id=number,
         text=plate_text(f"ABC{number}"),
@@ -44,7 +44,7 @@ def test_eight_turned_vehicles_more_than_upright_ones_decide_and_eight_upright_o
     camera: WayUp,
 ) -> None:
     count(camera, 1, 7)
-    count(camera, 0, 100, first=100)  # that say nothing
+    count(camera, 0, 100, first=100)  # these say nothing
     assert not camera.upside_down
     count(camera, -1, 3, first=200)
     count(camera, 1, 4, first=300)

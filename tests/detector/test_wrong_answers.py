@@ -1,4 +1,4 @@
-"""A net that computes wrongly is named and refused: nothing of its answer becomes a read or a confidence."""
+"""A net that computes wrongly is named and refused; none of its answers becomes a read or a confidence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FRAME = np.full((360, 640), 90, np.uint8)
 
 
 class FloatInterpreter:
-    """A runtime's interpreter of a float detector; one value of one output is `bad`."""
+    """The interpreter of a float detector, one of whose output values is `bad`."""
 
     role, bad = "heat", 0.0
 
@@ -122,13 +122,13 @@ def _output(_name: str) -> ReaderCard:
 
 @dataclass(slots=True)
 class BrokenReader(ScriptedReader):
-    """A reader's net of which one output is all one value."""
+    """A reader's net, one of whose outputs has one value everywhere."""
 
     role: str = "columns"
     value: float = math.nan
 
     def invoke(self, luma: NDArray[np.uint8]) -> Mapping[str, NetOutput]:
-        """The script's answer, but for one output."""
+        """The script's answer, except for one output."""
         answer = dict(ScriptedReader.invoke(self, luma))
         answer[self.role] = NetOutput(np.full_like(answer[self.role].values, self.value))
         return answer
