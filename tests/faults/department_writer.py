@@ -1,6 +1,6 @@
-"""A process that is a department in work, and says what it announces: run under strace by the test.
+"""A department at work that prints what it announces; the test runs it under strace.
 
-python department_writer.py FOLDER UNIT     FOLDER: the department's disk; UNIT: the unit's, which has no cut
+python department_writer.py FOLDER UNIT     FOLDER: the department's disk; UNIT: the unit's, which is not cut
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sync import messages
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
 
-LARGE = 9000  # bytes of a picture that goes to a pack, not to a row
+LARGE = 9000  # bytes of a picture that is stored in a pack, not in a row
 
 
 def say(line: str) -> None:
@@ -26,7 +26,7 @@ def say(line: str) -> None:
 
 
 def deliver(department: Department, unit: Joined) -> None:
-    """Reads arrive; what the department answers for is announced."""
+    """Deliver reads, and announce what the department acknowledged."""
     unit.add(2, size=LARGE)
     assert converse(unit, department).done
     wanted = messages.ReceiptWanted(log_id=unit.outbox.log_id, first=0)

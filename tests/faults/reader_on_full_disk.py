@@ -1,8 +1,8 @@
-"""A reader that starts on a disk with no room for a record: run as root in a mount namespace of its own.
+"""A reader that starts on a disk without room for a record; run as root in a separate mount namespace.
 
     unshare -m python reader_on_full_disk.py FOLDER
 
-Prints one JSON line: what it said of the full disk, what it announced once there was room, and its gaps.
+Prints one JSON line: what it said about the full disk, what it announced once there was room, and its gaps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DISK, SPARE_BYTES = "48m", 48 << 10
 
 
 def fill(path: Path) -> None:
-    """Take all but what SQLite needs to open its files: it can write nothing then."""
+    """Take all room but what SQLite needs to open its files, so that it can write nothing."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         while os.write(descriptor, bytes(4096)):

@@ -1,15 +1,15 @@
-"""Fills a tiny disk at every write point: run as root in a mount namespace of its own.
+"""Fills a tiny disk at every write point; run as root in a separate mount namespace.
 
     unshare -m python storage_filler.py FOLDER STEPS
 
-At each step the disk has a little less or more room than the work takes: reads until one is refused, then
-a look-up, a hold, a gap and a purge. Prints one line a step: `ok <what happened>`; any other line is a
-failure. A deed that found no room must have left nothing of itself, and must work once there is room.
+At each step the disk has slightly less or more room than the work takes: reads until one is refused, then
+a look-up, a hold, a gap and a purge. Prints one line per step: `ok <what happened>`; any other line is a
+failure. An action that found no room must have left nothing behind, and must work once there is room.
 
     unshare -m python storage_filler.py FOLDER reserve
 
 The home has its reserve, and a read that is due for purging, when the last byte of the disk is taken.
-Prints one JSON line: what was done with the disk as full as that, and whether the reserve came back.
+Prints one JSON line: what was done with the disk that full, and whether the reserve came back.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from storage.ledger import Ledger
 from storage.times import DAY_US
 
 DISK_KB, STEP_BYTES, SPAN_BYTES = 8192, 9973, 200_000
-ROOMY_KB = 40 << 10  # a reserve is made where reads have room beside it
+ROOMY_KB = 40 << 10  # the reserve is made only if reads still have room beside it
 STEPS_A_HOME, MOST_READS = 10, 1000
 IMAGE = bytes(range(256)) * 240
 
 
 class Bench:
-    """One home on the tiny disk, with what was announced of it."""
+    """One home on the tiny disk, and what it announced."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.home = folder, folder / "home"
@@ -50,19 +50,19 @@ class Bench:
 
     def start(self, ledger: Ledger) -> None:
         self.ledger, self.door = ledger, Door(ledger, boot=self.time.boot)
-        ledger.free_bytes = lambda: 1 << 40  # the early warning is off: the disk itself must say no
+        ledger.free_bytes = lambda: 1 << 40  # no early warning: the disk itself must refuse
 
     def restart(self) -> None:
         self.ledger.close()
         self.start(Ledger.open(self.home, self.slot, self.time, boot=self.time.boot))
 
     def fill(self, leave: int) -> None:
-        """Take all of the disk but about `leave` bytes."""
+        """Fill the disk except for about `leave` bytes."""
         with (self.folder / "ballast").open("wb") as file:
             file.write(bytes(max(0, shutil.disk_usage(self.folder).free - leave)))
 
     def read(self) -> bool:
-        """Store a read; whether all of its images found room."""
+        """Store a read. Returns whether all of its images found room."""
         self.time.run(1_000_000)
         ref = self.ledger.append_read(make_read(self.time.now().us), patch=IMAGE[:900], overview=IMAGE)
         self.stored.append(ref.sequence)
@@ -82,7 +82,7 @@ class Bench:
         self.ledger.append(Gap(reason="store full", from_us=1, to_us=2, lost=1))
 
     def check(self) -> str:
-        """What is wrong, or nothing."""
+        """What is wrong, or an empty text."""
         for sequence in self.stored:
             self.ledger.read(sequence)
         report = check(self.home, self.slot)
@@ -90,7 +90,7 @@ class Bench:
 
 
 def step(bench: Bench, number: int) -> str:
-    """One fill level; what happened."""
+    """Try one fill level. Returns what happened."""
     bench.fill(4096 + number * STEP_BYTES % SPAN_BYTES)
     count, complete, refused = 0, True, []
     while count < MOST_READS:
@@ -107,7 +107,7 @@ def step(bench: Bench, number: int) -> str:
             refused.append(name)
     problem = bench.check()
     (bench.folder / "ballast").unlink()
-    for name in refused:  # with room again, what was refused is done
+    for name in refused:  # with room again, what was refused works
         getattr(bench, name)()
     problem = problem or bench.check()
     if problem or count == MOST_READS:
@@ -116,7 +116,7 @@ def step(bench: Bench, number: int) -> str:
 
 
 def purge(bench: Bench, number: int) -> str:
-    """A purge on a full disk: it may find no room and say so; then it is done once there is room."""
+    """Purge on a full disk, which may find no room and say so, but then works once there is room."""
     for _ in range(366):
         bench.time.run(DAY_US)
         bench.ledger.store.time.now()
@@ -140,7 +140,7 @@ def purge(bench: Bench, number: int) -> str:
 
 
 def without_a_byte(folder: Path) -> dict[str, bool]:
-    """What a home does whose disk is taken to the last byte, while it is open and while it is not."""
+    """What works at a home whose disk is full to the last byte, while it is open and while it is closed."""
     bench, ballast = Bench(folder), folder / "ballast"
     reserve = bench.home / "reserve"
     done = {"reserve": reserve.exists()}

@@ -1,4 +1,4 @@
-"""A process that writes a home and says what it announces: run under strace, or killed, by the fault tests.
+"""Writes a home and prints what it announces; the fault tests run it under strace, or kill it.
 
     python storage_writer.py HOME CHIP READS [--together N] [--hits] [--purge] [--without SYNC]
 
@@ -31,7 +31,7 @@ def take_out(what: str) -> None:
     """Remove one sync."""
     if what == "images and names":
         files.sync_system = lambda descriptor: None
-    elif what == "images":  # on a kernel that knows no syncfs
+    elif what == "images":  # as on a kernel without syncfs
         files._SYNCFS = False
         files.sync_file = lambda descriptor: None
     elif what == "names":

@@ -1,6 +1,6 @@
-"""Alerts under fire: a unit killed between raised and shown, and lists made to smuggle an entry in.
+"""Alerts under attack: a unit killed between raising and showing, and lists made to smuggle an entry in.
 
-A few of each here; `ALPR_FAULTS=full` (make faults) goes on to 1,000 alerts and 10,000 lists.
+A few of each here; `ALPR_FAULTS=full` (make faults) runs 1,000 alerts and 10,000 lists.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def records(planned: list[PlannedAlert], read: int) -> list[Alert]:
 
 
 def raise_without_end(home: Path, told: int) -> None:
-    """In a process of its own: raise one alert after the other, and tell each once it is raised."""
+    """Run in a separate process: raise one alert after another, and announce each once it is raised."""
     ledger = open_ledger(home)
     cleared = ClearedPlates(home / "hotlists", ledger.hot_list_key())
     board = AlertBoard(ledger, cleared, terms=lambda: DEFAULT_ALERTS)
@@ -60,7 +60,7 @@ def raise_without_end(home: Path, told: int) -> None:
 
 
 def killed(home: Path, rng: random.Random) -> list[int]:
-    """One life of a unit, ended by SIGKILL; the alerts that it told of."""
+    """Run a unit until SIGKILL ends it. Returns the alerts that it announced."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -71,7 +71,7 @@ def killed(home: Path, rng: random.Random) -> list[int]:
             os._exit(1)
     os.close(writing)
     with os.fdopen(reading, "rb") as stream:
-        first = stream.readline()  # it lives
+        first = stream.readline()  # it is running
         time.sleep(rng.uniform(0.0, 0.4))
         os.kill(child, signal.SIGKILL)
         rest = stream.read()
@@ -91,7 +91,7 @@ def test_an_alert_that_was_raised_is_listed_after_a_kill(tmp_path: Path) -> None
         with open_ledger(home) as ledger:
             assert all(_is_alert(ledger, number) for number in raised)
             outbox = LedgerOutbox(ledger, home / "sync" / "inbox")
-            assert set(fresh) <= set(outbox.hits_from(0))  # and they travel with the next conversation
+            assert set(fresh) <= set(outbox.hits_from(0))  # and the next sync sends them
     with open_ledger(home) as ledger:
         assert verify_home(ledger.store.home).ok
     print(f"{len(raised)} of {len(raised)} alerts that were raised before a kill are listed after it")
@@ -119,7 +119,7 @@ TRICKS = (
 
 
 def fuzzed(rng: random.Random) -> tuple[str, bytes]:
-    """A list in one of the shipped layouts, with lines meant to get an entry in that the policy forbids."""
+    """A list in a shipped layout, with lines meant to get in an entry that the policy forbids."""
     layout = rng.choice(sorted(shipped()))
     plan = find_layout(layout)
     mark = plan.delimiter or " "
@@ -176,6 +176,6 @@ def test_no_fuzzed_list_lets_an_entry_in_that_the_policy_forbids() -> None:
 
 @pytest.mark.parametrize("word", FORBIDDEN)
 def test_no_category_that_the_policy_does_not_name_matches_even_in_a_signed_list(word: str) -> None:
-    """Anyone who has the command key and signs a list with another category gets no alert on a unit."""
+    """A person with the command key who signs a list with another category gets no alert on a unit."""
     poisoned = replace(entry(), category=word.split(maxsplit=1)[0].casefold())
     assert match(seen("7XKR219"), plate_box(), [Held([poisoned])], DEFAULT_ALERTS, KNOWN, NOW_US) == []

@@ -43,7 +43,7 @@ def folder_instead(path: Path) -> None:
 
 
 def flipped_within(path: Path) -> None:
-    """A byte in the middle: a power cut or a worn disk changes what is inside."""
+    """Flip a byte in the middle, as a power cut or a worn disk may."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -58,16 +58,16 @@ DAMAGES: dict[str, Damage] = {
     "unreadable": lambda path: path.chmod(0),
 }
 HARMLESS = {
-    ("command.key", "missing"),  # it may be away, on the administrator's token
-    ("department.toml", "flipped"),  # in a comment, or in a value that is as good
-    ("desk/access-log.sqlite", "flipped"),  # `verify` alone looks at every page: test_attack_log.py
+    ("command.key", "missing"),  # it may be elsewhere, on the administrator's token
+    ("department.toml", "flipped"),  # in a comment, or in a value that stays valid
+    ("desk/access-log.sqlite", "flipped"),  # only `verify` looks at every page: test_attack_log.py
     ("store.db", "flipped"),
     ("authority/ca.pem", "flipped"),  # the root file names the key in it
 }
 TRIED = [one for one in DAMAGES if one != "unreadable" or os.geteuid()]  # root reads every file
 CASES = [(name, how) for name in NEEDS for how in TRIED if (name, how) not in HARMLESS]
-REPORTS = {"verify"}  # which may say more than a line of what is wrong
-SPARED = {"compliance"}  # whose status is 1 of itself
+REPORTS = {"verify"}  # may print more than one line about what is wrong
+SPARED = {"compliance"}  # its status is 1 anyway
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = home / "department.toml"
     settings.write_text(settings_text(load_settings(settings)))
     for key in (home / "keys" / "day").glob("*.key"):
-        key.unlink()  # hundreds: what is tried here needs none
+        key.unlink()  # there are hundreds, and no test here needs one
     assert main(["--home", str(home), "user", "first", "chief"]) == 0
     return home
 
@@ -93,7 +93,7 @@ def home(founded: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def of(home: Path, name: str) -> Path:
-    """The file; of the audit keys this year's."""
+    """The file with this name; of the audit keys, this year's."""
     path = home / name
     return max(path.iterdir()) if name == "desk/audit-keys" else path
 

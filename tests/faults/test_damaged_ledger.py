@@ -1,4 +1,4 @@
-"""A ledger that cannot be read any more is set aside as it lies, and the unit reads on into a new one."""
+"""A ledger that can no longer be read is set aside as it is, and the unit continues in a new one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Damage = Callable[[Path], None]
 
 
 def overwritten(at: float, length: int) -> Damage:
-    """Noise from there on, as a worn card gives it back."""
+    """Overwrite with noise from there on, as a worn card does."""
 
     def damage(path: Path) -> None:
         size = path.stat().st_size
@@ -71,7 +71,7 @@ def row(sql: str) -> Damage:
 
 
 def without_key(damage: Damage) -> Damage:
-    """The same, and no log.pub: alone that is no loss, as the key is in the first record."""
+    """The same without log.pub, which alone is no loss, as the key is in the first record."""
 
     def do(path: Path) -> None:
         path.with_name("log.pub").write_bytes(b"?")
@@ -157,7 +157,7 @@ OF_READS = "sequence = (SELECT max(sequence) FROM elements WHERE name = 'wrap')"
 def test_no_damaged_record_costs_the_keys_of_unsent_reads(
     department: Department, unit: Joined, damage: Damage, lost: set[int]
 ) -> None:
-    """The next log takes the chip's slot, and what was not saved then can never be opened again."""
+    """The next log takes the chip's slot, and what was not saved by then can never be opened again."""
     unit.add(2)
     converse(unit, department)
     unit.add(3)
@@ -174,7 +174,7 @@ def test_no_damaged_record_costs_the_keys_of_unsent_reads(
 
 
 def long_roster(department: Department) -> bytes:
-    """Over several pages of the database, as a department's is."""
+    """A roster that spans several pages of the database, as a real one does."""
     people = tuple(
         RosterPerson(
             user=f"person-{number}", roles=("ccat-supervisor",), organisation="department", ssh_keys=(),
@@ -192,7 +192,7 @@ def long_roster(department: Department) -> bytes:
 def test_whichever_page_is_damaged_a_unit_of_a_department_reads_on(
     department: Department, unit: Joined, tmp_path: Path, length: int
 ) -> None:
-    """In the log that it has, if no start reads that page; else in a new one."""
+    """It keeps its log if no start reads that page, and otherwise begins a new one."""
     converse(unit, department)
     unit.add(3)
     unit.outbox.take_document(ROSTER, long_roster(department))
@@ -246,7 +246,7 @@ def test_a_unit_of_no_department_needs_one_command(tmp_path: Path, damage: Damag
 
 
 def test_a_whole_ledger_is_never_set_aside(tmp_path: Path) -> None:
-    """It drops the keys of what was sealed; a tired hand types it at a unit that only looks stuck."""
+    """It drops the keys of what was sealed; a tired person may type it at a unit that only seems stuck."""
     home = tmp_path / "home"
     with create_ledger(home) as ledger:
         log = ledger.store.log_id
@@ -258,7 +258,7 @@ def test_a_whole_ledger_is_never_set_aside(tmp_path: Path) -> None:
     with open_ledger(home) as again:
         assert again.store.log_id == log
     ledger_file, moved = home / "store" / "ledger.sqlite3", tmp_path / "ssd.sqlite3"
-    ledger_file.replace(moved)  # to a larger disk, with a link in its place
+    ledger_file.replace(moved)  # moved to a larger disk, with a link in its place
     ledger_file.symlink_to(moved)
     with pytest.raises(NotPlainError, match="put the file itself there"):
         replace_ledger(home)
@@ -269,7 +269,7 @@ def test_a_whole_ledger_is_never_set_aside(tmp_path: Path) -> None:
 def test_what_was_set_aside_stays_so_after_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder's new name is durable once the folders that hold the old and the new one are synced."""
+    """A renamed folder is durable once the parents of the old and the new name are synced."""
     home = tmp_path / "home"
     create_ledger(home).close()
     synced: list[Path] = []
@@ -279,7 +279,7 @@ def test_what_was_set_aside_stays_so_after_a_power_cut(
 
 
 def test_what_is_no_damage_is_not_set_aside(department: Department, unit: Joined, tmp_path: Path) -> None:
-    """Another slot, a newer program's home, a running reader: each has its own cure, and the home stays."""
+    """Another slot, a newer program's home, a running reader: each has its own fix, and the home stays."""
     unit.add(1)
     with pytest.raises(HomeLockedError):
         open_or_roll_over(unit.home, unit.slot, unit.clock, unit.folder)
@@ -297,7 +297,7 @@ def test_what_is_no_damage_is_not_set_aside(department: Department, unit: Joined
 
 
 def more(record: object) -> bytes:
-    """A record as a program with one more field writes it."""
+    """The record as a program that has one more field writes it."""
     return envelope.encode(codec.to_plain(record) | {"weather": "rain"})
 
 
@@ -315,7 +315,7 @@ def newer_state(store: UnitStore) -> None:
 
 
 def let_go(ledger: Ledger) -> None:
-    """Without a last record of this program's."""
+    """Close the ledger without this program's last record."""
     ledger.closed = True
     ledger.store.close()
 
@@ -332,7 +332,7 @@ NEWER: list[Callable[[Ledger], object]] = [
 def test_a_ledger_that_a_newer_program_wrote_to_stays_and_asks_for_that(
     unit: Joined, tmp_path: Path, write: Callable[[Ledger], object]
 ) -> None:
-    """As after a fall back to the system before: set aside, its keys would be gone from the slot."""
+    """As after a fallback to the previous system. If it were set aside, the slot would lose its keys."""
     write(unit.ledger)
     let_go(unit.ledger)
     with pytest.raises(NewerLedgerError, match="update the program"):
@@ -349,7 +349,7 @@ def test_a_ledger_that_a_newer_program_wrote_to_stays_and_asks_for_that(
 
 @pytest.mark.parametrize("content", [None, b"", b"noise" * 40], ids=["gone", "empty", "noise"])
 def test_a_unit_whose_slot_is_a_damaged_file_reads_on(unit: Joined, content: bytes | None) -> None:
-    """The file is on the card that failed. A chip's silence stays an error: see the test above."""
+    """The file is on the card that failed. A silent chip is still an error: see the test above."""
     unit.add(1)
     unit.ledger.close()
     slot = FileSlot(unit.home / "store")

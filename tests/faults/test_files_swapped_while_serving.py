@@ -1,4 +1,4 @@
-"""Files that the root file names are changed under a running server, which neither uses nor signs them."""
+"""Files that the root file names change under a running server, which neither uses nor signs them."""
 
 from __future__ import annotations
 

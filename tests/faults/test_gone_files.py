@@ -123,11 +123,11 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
-    """Founded, with a unit that delivered, a list and a revoked grant; then a desk and its witnesses."""
+    """A department with a unit that delivered, a list and a revoked grant; then a desk and witnesses."""
     folder = tmp_path_factory.mktemp("served")
     home = bare_home(folder / "home")
     unit = Unit(folder / "unit")
-    with running(home) as process:  # before the first administrator: what came then is no person's call
+    with running(home) as process:  # before the first administrator: what arrives then is no person's call
         unit.enroll(process.code("Car 7"))
         unit.add(2, size=20_000)
         assert unit.attempt().outcome == "done"

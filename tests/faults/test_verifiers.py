@@ -1,4 +1,4 @@
-"""Simulated verifiers: those who copy the entry confirm nothing, and those who look are not delayed.
+"""Simulated verifiers: those who copy the entry confirm nothing, and those who look lose no time.
 
 A few of each here; `ALPR_FAULTS=full` (make faults) makes 1,000.
 """

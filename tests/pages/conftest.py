@@ -1,4 +1,4 @@
-"""A founded department for each test, and browsers of its people that never run a script."""
+"""A founded department for each test, and its people's browsers, which never run a script."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ __all__ = ["department", "founded", "reader"]
 
 @pytest.fixture
 def reader(department: Department) -> Iterator[Callable[[], Reader]]:
-    """Browsers of this department's desk, each with its own cookies."""
+    """Makes browsers of this department's desk, each with its own cookies."""
     with Reader.desk(department) as make:
         yield make

@@ -1,4 +1,4 @@
-"""Two people at one alert, and an entry that is withdrawn under it: each page says how it is now."""
+"""Two people at one alert, and an entry withdrawn under it: each page shows the current state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def car(department: Department) -> Iterator[Car]:
 
 
 def looked_at(one: Reader, user: str) -> str:
-    """The path of the one open alert, whose picture this person opened."""
+    """Open the picture of the one open alert. Returns the alert's path."""
     one.logon(user)
     links = (given.get("href", "") for _, given in one.get("/alerts").tags)
     path = next(link for link in links if link.startswith("/alerts/"))

@@ -1,4 +1,4 @@
-"""The pages in a real chromium: keyboard, scripts off, axe-core, content security, lock, back, alerts."""
+"""The pages in real Chromium: keyboard, scripts off, axe-core, content security, lock, back, alerts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ REASON = "hit and run on Myrtle Avenue"
 
 @pytest.fixture(scope="module")
 def department(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Department]:
-    """One department for the module; every test logs on again."""
+    """One department for the module; every test has its own logon."""
     folder = tmp_path_factory.mktemp("browsed") / "copy"
     shutil.copytree(founded, folder)
     made = open_copy(folder)
@@ -67,13 +67,13 @@ def chromium(department: Department) -> Iterator[Windows]:
 
 @pytest.fixture
 def desk(chromium: Windows) -> Iterator[Windows]:
-    """Chromium without a window."""
+    """Headless Chromium."""
     yield chromium
     chromium.close()
 
 
 def type_case(one: Window, number: str = "26-001234") -> None:
-    """A case as it is typed the first time: by keyboard, the cursor in the number."""
+    """Type a case for the first time, by keyboard, with the cursor already in the number."""
     keys = one.page.keyboard
     keys.type(number)
     keys.press("Tab")
@@ -96,13 +96,13 @@ def test_a_dispatcher_needs_no_mouse(desk: Windows, department: Department) -> N
     one.page.keyboard.press("Enter")
     one.page.get_by_role("heading", name="8XYZ123: 3 reads").wait_for()
     one.page.keyboard.press("j")
-    one.page.keyboard.press("o")  # the picture of the first row
+    one.page.keyboard.press("o")  # opens the picture of the first row
     one.page.locator("img.patch").wait_for()
     assert one.page.locator("img.patch").evaluate("one => one.complete && one.naturalWidth > 0")
     one.page.keyboard.press("g")
     one.page.keyboard.press("h")
     one.page.get_by_role("heading", name="What waits for you").wait_for()
-    # two keystrokes and a case number from here to the field of the plate
+    # from here it takes two keystrokes and a case number to the plate's field
     one.page.keyboard.press("/")
     one.page.wait_for_url("**/search#number")
     one.page.keyboard.press("Control+a")
@@ -116,7 +116,7 @@ def test_a_dispatcher_needs_no_mouse(desk: Windows, department: Department) -> N
 def test_every_page_works_with_scripts_off(desk: Windows) -> None:
     one = desk.open(java_script_enabled=False)
     one.go("/logon")
-    assert not one.page.locator("#passkey").is_visible()  # a script's own button
+    assert not one.page.locator("#passkey").is_visible()  # this button needs a script
     one.logon("disp1")
     one.go("/search")
     one.page.locator("#number").fill("26-001234")
@@ -134,7 +134,7 @@ def test_every_page_works_with_scripts_off(desk: Windows) -> None:
 
 
 def looked_at(one: Window, department: Department) -> list[str]:
-    """Pages to look at, as this person reaches them."""
+    """The pages to check, reached as this person would."""
     one.go("/search")
     if one.page.locator("#plate").count():
         for name, value in (("number", "26-001234"), ("justification", REASON), ("plate", "8XYZ123")):
@@ -150,7 +150,7 @@ def looked_at(one: Window, department: Department) -> list[str]:
 
 
 def own_pages(department: Department, user: str) -> list[str]:
-    """The pages of a person's menu that are no sheet of the office: those `test_office_browser` looks at."""
+    """The pages in a person's menu, without the office's sheets, which `test_office_browser` checks."""
     policy = department.desk.policy
     roles = policy.effective_roles((PEOPLE[user],))
     granted = {call for role in roles for call in policy.grants.get(role, ())}
@@ -175,7 +175,7 @@ def test_axe_finds_nothing(desk: Windows, department: Department, car: Car) -> N
 
 @pytest.mark.parametrize("user", ["super", "chief", "officer1"])
 def test_axe_finds_nothing_where_other_roles_begin(desk: Windows, department: Department, user: str) -> None:
-    """And no menu leads to a page that neither the dispatcher nor the office looks at."""
+    """Also, every page that a menu leads to is among those checked for the dispatcher or the office."""
     assert set(own_pages(department, user)) <= set(own_pages(department, "disp1"))
     one = desk.open()
     one.logon(user)
@@ -184,7 +184,7 @@ def test_axe_finds_nothing_where_other_roles_begin(desk: Windows, department: De
 
 
 def test_axe_works(desk: Windows) -> None:
-    """The check above can fail, by day and by night."""
+    """The check above can fail, in both color schemes."""
     one = desk.open()
     one.go("/logon")
     one.page.evaluate("document.querySelector('label[for=user]').remove()")
@@ -222,7 +222,7 @@ def test_nothing_is_wider_than_the_window_at_twice_the_size(desk: Windows) -> No
 
 
 def test_units_and_grants_fit_a_desk_and_a_phone(desk: Windows, department: Department) -> None:
-    """With what a real unit says: an id of 32 digits, a report, alarms."""
+    """With a real unit's data: an id of 32 digits, a report, alarms."""
     unit, now_us, key = "0123456789abcdef" * 2, department.clock.us, Ed25519PrivateKey.generate()
     clock = SetClock(now_us)
     report = HealthWatch(board=ScriptedBoard(), now=clock.now, watching=False).report()
@@ -265,7 +265,7 @@ def test_the_back_button_after_log_out_shows_nothing(desk: Windows) -> None:
 
 
 def type_case_without_shortcut(one: Window) -> None:
-    """The same, where no shortcut set the cursor."""
+    """The same, if no shortcut set the cursor."""
     one.page.locator("#number").focus()
     type_case(one)
 
@@ -292,7 +292,7 @@ def test_an_idle_page_clears_itself_and_gives_the_form_back(desk: Windows, depar
 
 
 def compare_small_and_on_paper(one: Window) -> None:
-    """The comparison of an alert: every character on a phone, and on paper without its buttons."""
+    """Check an alert's comparison: every character shows on a phone, and on paper without buttons."""
     one.page.set_viewport_size({"width": 320, "height": 800})  # 1280 at 400 %, or a phone
     assert one.cut_off() == []
     one.page.set_viewport_size({"width": 1280, "height": 800})
@@ -306,25 +306,25 @@ def test_an_alert_comes_by_itself_and_is_worked_by_keys(
     desk: Windows, department: Department, car: Car
 ) -> None:
     department.clock.step(DAY_US // 24)
-    one = desk.open(timezone_id="Asia/Tokyo")  # a computer whose clock is not the department's
+    one = desk.open(timezone_id="Asia/Tokyo")  # this computer's zone is not the department's
     one.logon("disp1", then="/alerts")
     one.page.locator("#live", has_text="Live").wait_for()
     one.page.locator("#sound").click()
     one.go("/search")
-    one.page.locator("#sound", has_text="Sound is on").wait_for()  # it was not switched off, and follows
+    one.page.locator("#sound", has_text="Sound is on").wait_for()  # sound is on until it is switched off
     one.page.locator("#live", has_text="Live").wait_for()
     car.raises("7XKR218")
     department.front.bell.ring()  # as the receiver does when a unit's alert came in
     one.page.locator("#newest", has_text="was raised").wait_for()
     assert re.match(r"\(\d+\) Search", one.page.title())
-    other = one.context.new_page()  # of the same session: told by the page that holds the line
+    other = one.context.new_page()  # of the same session: gets events from the page that holds the stream
     other.goto(f"{one.base}/queue")
     other.locator("#live", has_text="Live").wait_for()
     held = "navigator.locks.query().then((all) => [all.held.length, all.pending.length])"
     until(lambda: other.evaluate(held) == [1, 1])
     one.page.goto("about:blank")
     other.close()
-    car.raises("7XKR217")  # between two pages
+    car.raises("7XKR217")  # while no page is open
     department.front.bell.ring()
     one.go("/search")
     one.page.locator("#newest", has_text="was raised").wait_for()
@@ -350,7 +350,7 @@ def test_an_alert_comes_by_itself_and_is_worked_by_keys(
     compare_small_and_on_paper(one)
     keys.press("y")
     one.page.get_by_text("Confirmed by a look at the picture").wait_for()
-    waits = "AudioContext was not allowed to start"  # where a page came without a key: its button says so
+    waits = "AudioContext was not allowed to start"  # the page opened without a keystroke; its button says so
     assert [text for text in one.complaints if waits not in text] == []
 
 
@@ -358,7 +358,7 @@ def test_a_passkey_logs_on_unlocks_and_proves_without_password_and_code(
     desk: Windows, department: Department
 ) -> None:
     one = desk.open()
-    one.base = one.base.replace("127.0.0.1", "localhost")  # a passkey is for a name
+    one.base = one.base.replace("127.0.0.1", "localhost")  # passkeys work only for a name
     department.desk.logons.site = Site(rp_id="localhost", origin=one.base)
     authenticator = one.context.new_cdp_session(one.page)
     authenticator.send("WebAuthn.enable")
@@ -372,7 +372,7 @@ def test_a_passkey_logs_on_unlocks_and_proves_without_password_and_code(
     one.page.locator("#name").fill("key on my ring")
     one.page.keyboard.press("Enter")
     prove(one, "comm1")
-    assert one.page.locator("#name").input_value() == "key on my ring"  # the form is as it was left
+    assert one.page.locator("#name").input_value() == "key on my ring"  # the form is unchanged
     one.page.locator("#name").press("Enter")
     one.page.get_by_text("The passkey is registered").wait_for()
     one.page.locator("button", has_text="Log out").click()
@@ -389,18 +389,18 @@ def test_a_passkey_logs_on_unlocks_and_proves_without_password_and_code(
     one.page.get_by_text("This is your form as you left it").wait_for()
     assert one.page.locator("#plate").input_value() == "8XYZ123"
     assert one.page.locator("#justification").input_value() == REASON
-    department.clock.step(31 * MINUTE_US)  # the unlock's own proof is old
+    department.clock.step(31 * MINUTE_US)  # the proof from the unlock has expired
     one.go("/account")
     one.page.get_by_role("heading", name="Locked").wait_for()
     one.page.locator("#passkey").click()
     one.page.locator("button", has_text="Remove").wait_for()
     department.clock.step(16 * MINUTE_US)
     one.page.locator("button", has_text="Remove").click()
-    one.page.locator("#passkey").click()  # the passkey proves, too
+    one.page.locator("#passkey").click()  # a passkey gives a fresh proof, too
     one.page.get_by_text("Proven.").wait_for()
     one.page.locator("button", has_text="Remove").click()
     one.page.get_by_text("The passkey is removed").wait_for()
-    refused = re.compile("^info|status of (401|423)")  # asked for a proof, and locked
+    refused = re.compile("^info|status of (401|423)")  # a proof was needed, and the session locked
     assert [text for text in one.complaints if not refused.search(text)] == []
 
 

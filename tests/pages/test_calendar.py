@@ -1,4 +1,4 @@
-"""The calendar page as each role: whose what ends on which day, and where it is renewed."""
+"""The calendar page for each role: what ends on which day, whose it is, and where to renew it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Browser = Callable[[], Reader]
 
 
 def end_of_training(department: Department, user: str) -> datetime:
-    """By the department's clocks."""
+    """The end of the person's training, by the department's clocks."""
     held_us = department.desk.book.trainings.newest[user].held_us
     days = department.desk.policy.training.valid_days
     return local(held_us, department.desk.policy.zone) + timedelta(days=days)

@@ -1,4 +1,4 @@
-"""Pages show who may not know of a covert entry the same before it was proposed and once it is out."""
+"""People who may not know of a covert entry see the same pages before its proposal and once it is out."""
 
 from __future__ import annotations
 

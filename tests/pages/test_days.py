@@ -1,4 +1,4 @@
-"""Each role's day through the pages, scripts off: from log-on to the entries in the log."""
+"""Each role's day through the pages, scripts off, from the logon to the entries in the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def seen_in_log(department: Department, kind: type) -> list[Entry]:
 
 
 def numbered(sheet: Sheet, start: str) -> str:
-    """The action of the page's form that begins so."""
+    """The action of the page's form that begins like this."""
     return next(action for action, _ in sheet.forms if action.startswith(start))
 
 
@@ -35,17 +35,17 @@ def test_a_dispatcher_searches_and_opens_one_picture(department: Department, rea
     assert "3 reads" in found.text
     assert "Verify before acting" in found.text
     times = [text for text in found.text.split() if text.startswith("2026-09-")]
-    assert times.index("2026-09-20") < times.index("2026-09-18")  # the newest first, on local clocks
+    assert times.index("2026-09-20") < times.index("2026-09-18")  # the newest first, in local time
     opened = one.send(found, f"{found.path}/picture", row="0")
     assert opened.path == found.path
     shown = [name for name in department.reads if f"<code>{name}</code>" in found.html]
-    assert len(shown) == 3  # of each read that was found, opened or not
+    assert len(shown) == 3  # one per read that was found, opened or not
     image = one.ask("GET", f"{found.path}/picture/0/patch")
     assert image.headers["content-type"] in {"image/jpeg", "image/png"}
     assert image.headers["cache-control"] == "no-store"
-    assert one.ask("GET", f"{found.path}/picture/1/patch").status_code == 422  # not opened
+    assert one.ask("GET", f"{found.path}/picture/1/patch").status_code == 422  # it was not opened
     again = one.get("/search").form("/search")
-    assert {name: again[name] for name in WHY} == WHY  # carried on to the next look of the case
+    assert {name: again[name] for name in WHY} == WHY  # kept for the case's next look-up
     assert one.get("/search?fresh").form("/search")["number"] == ""
     actions = [one.note.action for one in seen_in_log(department, Access)]  # type: ignore[attr-defined]
     assert actions == ["search", "image"]
@@ -70,11 +70,11 @@ def test_a_part_of_a_plate_takes_a_second_person(department: Department, reader:
     queue = second.get("/queue")
     action = numbered(queue, "/queue/")
     silent = second.send(queue, action, **{"do": "approve"})
-    assert silent.status == 422  # without a reason
+    assert silent.status == 422  # a reason is needed
     done = second.send(silent, action, **{"do": "approve", "reason": "the case is mine too"})
     assert "approved" in done.text
     assert 'id="mine"' not in second.get("/queue").html
-    later = reader()  # the browser of the proposal is closed: home leads back to it
+    later = reader()  # the proposal's browser was closed: home leads back to it
     told = later.logon("disp1")
     assert "Your search under 26-001234 was approved: run it" in told.text
     assert f'href="{proposal.path}"' in told.html
@@ -174,7 +174,7 @@ def test_an_emergency_runs_at_once_and_is_judged(department: Department, reader:
     one.logon("disp1")
     page = one.get("/emergency")
     assert "last 7 days" in page.text
-    assert "last 30 days" not in page.text  # no longer than the policy's days
+    assert "last 30 days" not in page.text  # that is longer than the policy allows
     asked = WHY | {"plate": "8XY*", "number": "CAD-2611-0042"}
     vague = one.send(page, "/emergency", **asked | {"danger": "x"})
     assert vague.status == 422
@@ -261,13 +261,13 @@ def test_a_first_password_opens_its_own_change_alone(department: Department, rea
     assert unscanned.status == 422
     assert "not a code of the new authenticator" in unscanned.text
     assert "000000" not in unscanned.html
-    for _ in range(5):  # no form that came back makes another one: the picture that was scanned holds
+    for _ in range(5):  # a form that comes back makes no other one: the scanned picture stays valid
         assert ("<svg" in unscanned.html, "still waits" in unscanned.text) == (False, True)
         unscanned = one.send(unscanned, "/account/password", **fresh | {"again": "other"}, new_code="000000")
     code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000)
     changed = one.send(unscanned, "/account/password", **fresh, new_code=f"{code[:3]} {code[3:]}")
     assert "Log on again" in changed.text
-    assert one.get("/ask").status == 401  # that session would sign nothing
+    assert one.get("/ask").status == 401  # that session could sign nothing
     department.clock.step(31_000_000)
     code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000)
     fields = {"user": "officer1", "password": fresh["new"], "code": code}

@@ -1,4 +1,4 @@
-"""Every page as every role, with hostile texts in every field: refused in words, escaped, never cached."""
+"""Every page as every role, with hostile texts in every field: worded refusals, escaped, never cached."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HOSTILE = (
 
 
 def address(page: Page) -> str:
-    """A page's path with something in its places."""
+    """A page's path with its placeholders filled in."""
     return NUMBERED.sub(lambda found: "0" if found[2] else "patch", page.path)
 
 
@@ -44,7 +44,7 @@ SENT = [one for one in app.PAGES if one.send is not None]
 
 
 def check_headers(sheet: Sheet) -> None:
-    """What every page says beside itself, and what it has for people who do not see it."""
+    """Check the headers that every page has, and what it offers to people who cannot see it."""
     if sheet.html.startswith("<!doctype"):
         assert barriers(sheet.html) == [], sheet.path
     headers = sheet.answer.headers
@@ -81,7 +81,7 @@ def test_without_a_session_no_form_is_taken(department: Department, reader: Brow
     for page in SENT:
         sheet = one.post(address(page), {"do": "run", "mark": "x"})
         assert sheet.status in ({200, 401, 422} if page.to_all else {401}), page.path
-    assert department.desk.log.size() - before <= 1  # the failed logon
+    assert department.desk.log.size() - before <= 1  # at most the failed logon
 
 
 @pytest.mark.thorough_rows("super")
@@ -110,7 +110,7 @@ def test_every_page_as_every_role_answers_or_refuses_in_words(
 def test_a_page_shows_no_role_what_its_call_refuses(
     department: Department, reader: Browser, user: str
 ) -> None:
-    """Who may not search gets no search, whatever the browser sends."""
+    """A person who may not search gets no search, whatever the browser sends."""
     one = reader()
     one.logon(user)
     mark = one.get("/help").form("/look")["mark"]
@@ -184,7 +184,7 @@ def test_hostile_texts_of_a_form_come_back_as_text(reader: Browser, text: str) -
 def test_hostile_texts_of_lists_units_and_people_are_text(
     department: Department, reader: Browser, text: str
 ) -> None:
-    """What a list, a requester, a dispatcher and an approver can write, as others see it."""
+    """Texts that a list, a requester, a dispatcher and an approver can write, as others see them."""
     car = Car(department)
     car.raises(make=text[:20], reason=text, case=text[:20])
     words = f"hit and run {text}"
@@ -212,7 +212,7 @@ def test_hostile_texts_of_lists_units_and_people_are_text(
 
 
 def test_no_page_is_heavy() -> None:
-    """Style and script of every page, before compression; aim of a first page: under 100 kB in all."""
+    """Style and script of every page, before compression; the goal for a first page is 100 kB in all."""
     assert sum(len(rendering.asset(name)) for name in rendering.ASSETS) < 60_000
     own = [name for name in (*rendering.ASSETS, *rendering.MAP_ASSETS) if name in {"desk.js", "map.js"}]
     assert len(own) == 2
@@ -229,7 +229,7 @@ def test_every_template_is_escaped_and_makes_no_exception() -> None:
 
 
 def test_pages_call_what_the_table_has() -> None:
-    """A page that names a call which is not there would only fail when it is used."""
+    """A page that names an unknown call would fail only when it is used."""
     named = set()
     for path in rendering.FOLDER.glob("*.py"):
         named |= set(re.findall(r'(?:call|demand)\(\s*"([\w-]+/[\w-]+)"', path.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""Pages of lists and forms: each as each role, hostile texts in every cell, every form's fields labeled."""
+"""Pages of lists and forms: each as each role, with hostile texts in every cell and every field labeled."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ATTACK = "<img src=x onerror=alert(1)>'\"&lt;{{7*7}}"
 
 
 class Parts(HTMLParser):
-    """What is checked of a page: its tags, the ids, what labels name."""
+    """The parts of a page that are checked: its tags, its ids, and what labels refer to."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def calls_of(sheet: Described) -> set[Call]:
 @pytest.mark.thorough_rows
 @pytest.mark.parametrize("user", sorted(PEOPLE))
 def test_every_page_as_every_role(department: Department, reader: Browser, user: str) -> None:
-    """Who has one of a page's calls sees it; who has none is refused with the clause."""
+    """People who have one of a page's calls see it; others are refused, with the clause."""
     policy = department.desk.policy
     granted = {
         call for role in policy.effective_roles((PEOPLE[user],)) for call in policy.grants.get(role, ())
@@ -93,7 +93,7 @@ def test_where_a_choice_is_offered_nothing_says_how_it_is_typed(reader: Browser)
 PERSONS = {"user", "users", "person", "trainer", "designee", "recipients", "unit", "units"}
 TYPED = {
     ("user/set", "user"),  # a new name
-    ("share/record", "person"),  # of another agency
+    ("share/record", "person"),  # a person at another agency
 }
 
 
@@ -111,7 +111,7 @@ def test_people_and_units_are_chosen_and_never_typed() -> None:
 
 
 def fill(department: Department, reader: Browser) -> None:
-    """Hostile texts in what a person, an agency, a list, a unit and a stranger can fill."""
+    """Enter hostile texts wherever a person, an agency, a list, a unit and a stranger can."""
     chief, super_ = department.logon("chief"), department.logon("super")
     share = replace(
         forms(department)["share/record"],

@@ -1,4 +1,4 @@
-"""A refused field is named as the page names it, and marked."""
+"""A refused field is named by its label on the page, and marked."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_what_was_asked_is_shown_in_words_and_local_time(query: Query, words: st
 
 
 def test_no_field_of_any_call_is_named_by_its_form() -> None:
-    """Each field of each form in the table, as the reader of JSON refuses it."""
+    """Each field of each form in the table, as the JSON parser refuses it."""
     seen = 0
     for operation in OPERATIONS.values():
         hints = typing.get_type_hints(operation.form)
@@ -167,7 +167,7 @@ USERS = ("chief", "super", "disp1", "reviewer1", "officer1")
 
 
 def demand_named(sheet: Sheet, fields: Iterable[Field], where: str, *, marks: bool) -> None:
-    """Each field that a person types into is named by its label, in one refusal, and marked."""
+    """Assert that one refusal names each typed field by its label, and marks it."""
     assert sheet.status == 422, (where, sheet.status, sheet.text[:600])
     refusal = re.search(r'id="refusal".*?</div>', sheet.html, re.DOTALL)
     assert refusal is not None, where
@@ -202,7 +202,7 @@ def test_every_form_of_every_page_names_every_wrong_field_at_once(reader: Callab
             offered = [
                 (user, form) for user in USERS for _, form in shown[user] if form.get("act") == ask.operation
             ]
-            user, form = (offered or [(USERS[0], {})])[0]  # the form of a row is shown where there is one
+            user, form = (offered or [(USERS[0], {})])[0]  # a row's form is shown only if there is a row
             given |= {name: form.get(name, "0") for name in (*ask.fixed, *ask.from_path)}
             given |= {name: value for _, name, value in ask.buttons[:1]}
             own = {"act": ask.operation, "mark": marks[user], "do": "make"}

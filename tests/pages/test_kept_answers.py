@@ -1,4 +1,4 @@
-"""What a session keeps of an answer is shown to people who could still open it: no longer once their role or
+"""A session shows a kept answer only to people who could still open it: no longer once their role or
 training has ended."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Browser = Callable[[], Reader]
 
 
 def searched(one: Reader) -> str:
-    """Search a plate and open a picture; the path of the answer."""
+    """Search for a plate and open a picture. Returns the path of the answer."""
     found = one.send(one.get("/search"), "/search", **WHY, do="run", plate="8XYZ123", range="30")
     assert "8XYZ123" in found.text
     shown = one.send(found, f"{found.path}/picture", row="0")
@@ -28,13 +28,13 @@ def searched(one: Reader) -> str:
 
 
 def demoted(department: Department, user: str, *roles: Role) -> None:
-    """Another role for a person, by two hands."""
+    """Give a person another role, with a second person's approval."""
     form = replace(forms(department)["user/set"], user=user, name=user.title(), roles=roles, reason="moved")
     department.two_hands("user/set", department.logon("chief"), form, second="super")
 
 
 def refused_everywhere(one: Reader, paths: list[str], code: int = 403) -> None:
-    """No path of them shows the plate, a picture or a place."""
+    """Assert that none of these paths shows the plate, a picture or a place."""
     for path in paths:
         answer = one.ask("GET", path)
         assert answer.status_code == code, path

@@ -1,4 +1,4 @@
-"""Local entries of a hot list and a designee for the night, by form, scripts off."""
+"""A hot list's local entries, and a designee for one night, through forms with scripts off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The department's own street map: its file, its tiles, the pages with a place for it."""
+"""The department's own street map: its file, its tiles, and the pages that have room for it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_what_no_browser_can_draw_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_map_that_is_cut_while_it_is_open_is_an_error_of_one_tile(drawn: Path, tmp_path: Path) -> None:
-    """A mapped file would end the process here."""
+    """A memory-mapped file would end the process here."""
     copy = tmp_path / "copy.pmtiles"
     copy.write_bytes(drawn.read_bytes())
     streets = StreetMap.open(copy)
@@ -141,7 +141,7 @@ def test_a_search_shows_its_places_on_the_map_and_as_a_plot(mapped: Reader) -> N
     ]
     assert OPENSTREETMAP in search.text
     found = mapped.send(search, "/search", **WHY, do="run", plate="8XYZ123")
-    assert 'class="plot"' in found.html  # what stays with scripts off
+    assert 'class="plot"' in found.html  # it stays with scripts off
     spots = re.search(r'data-spots="([^"]+)"', found.html)
     assert spots is not None
     assert unescape(spots[1]).count("[") == 1 + found.html.count('class="spot"')
@@ -170,7 +170,7 @@ def test_a_bad_map_costs_the_map_and_not_the_desk(drawn: Path, tmp_path: Path) -
 
 
 def test_vendored_files_are_those_of_their_releases() -> None:
-    """As npm has them: leaflet 1.9.4, protomaps-leaflet 5.1.0. A changed byte shows here."""
+    """The files of leaflet 1.9.4 and protomaps-leaflet 5.1.0 as npm has them, byte for byte."""
     known = {
         "leaflet.js": "db49d009c841f5ca34a888c96511ae936fd9f5533e90d8b2c4d57596f4e5641a",
         "leaflet.css": "a7837102824184820dfa198d1ebcd109ff6d0ff9a2672a074b9a1b4d147d04c6",

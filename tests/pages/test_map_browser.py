@@ -1,4 +1,4 @@
-"""The map in a real chromium: drawn from both kinds of tiles, no complaint, and a plot with scripts off."""
+"""The map in real Chromium: drawn from both kinds of tiles, without errors, and a plot with scripts off."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def desk(
 
 
 def search(one: Window) -> None:
-    """A search with results that have places."""
+    """Search for something whose results have places."""
     one.go("/search")
     for name in ("number", "justification"):
         one.page.locator(f"#{name}").fill(WHY[name])
@@ -72,7 +72,7 @@ def test_results_are_drawn_on_the_map_from_this_host_alone(desk: Windows) -> Non
         raster.wait_for()
         assert raster.evaluate("one => one.naturalWidth") == 256
     else:
-        # asked from outside: the page's own policy refuses what a wait inside it would evaluate again
+        # polled from outside: the page's own policy refuses the eval that a wait inside it needs
         until(lambda: page.locator("[data-map]").evaluate(INKED))
     expect(page.locator("svg.plot")).to_be_hidden()
     expect(page.locator("figcaption .credit")).to_contain_text("OpenStreetMap")

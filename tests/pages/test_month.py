@@ -1,4 +1,4 @@
-"""The month of the calendar: each end on one day, on the day of the department's clocks; refused months."""
+"""A month of the calendar: each end is on one day, by the department's clocks; wrong months are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def us(*when: int) -> int:
 
 
 def shown(month: Month) -> dict[str, list[str]]:
-    """Day -> users."""
+    """The users by day."""
     return {
         one.day.isoformat(): [each.about for each in one.ends]
         for week in month.weeks
@@ -45,7 +45,7 @@ def shown(month: Month) -> dict[str, list[str]]:
 
 
 def test_an_end_is_on_the_departments_own_day() -> None:
-    """Eleven at night of the 30th is the 1st of the next month in Greenwich."""
+    """Eleven at night on the 30th is already the 1st of the next month in Greenwich."""
     late = replace(DOE, ends_us=us(2026, 11, 30, 23, 30))
     early = replace(DOE, about="o2", ends_us=us(2026, 11, 1, 0, 30))
     month = month_of([late, early], "2026-11", LOS_ANGELES, NOW_US)

@@ -57,7 +57,7 @@ def test_the_keys_of_the_help_are_those_of_the_person(reader: Browser) -> None:
 
 
 def test_a_person_is_changed_from_what_is_entered(department: Department, reader: Browser) -> None:
-    """No role is lost because no one ticked it again."""
+    """A role is not lost just because it was not ticked again."""
     one = reader()
     one.logon("chief")
     accounts, entered = department.desk.book.roster.accounts, {}

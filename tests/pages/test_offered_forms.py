@@ -1,4 +1,4 @@
-"""No one sees a button that refuses them: each form that a page offers a person is sent by that person.
+"""No one sees a button that refuses them: each form that a page offers a person is sent as that person.
 
 The department has something of every kind that waits, made by different people, so that each page has rows
 of the person's own, rows about the person, and rows of others.
@@ -108,7 +108,7 @@ def fill(department: Department) -> None:
 
 @pytest.fixture(scope="module")
 def busy(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """(a department with all of that, when)."""
+    """(A department with all of that, its time)."""
     folder = tmp_path_factory.mktemp("busy") / "copy"
     shutil.copytree(founded, folder)
     department = open_copy(folder)
@@ -121,7 +121,7 @@ def busy(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 @dataclass(slots=True)
 class Form:
-    """A form of a page: its fields with what a person would choose, and its buttons."""
+    """A form of a page: its fields, with what a person would enter, and its buttons."""
 
     action: str
     method: str
@@ -256,7 +256,7 @@ def test_no_form_that_a_page_offers_refuses_its_reader(
 
 
 def test_a_form_of_very_many_fields_is_none() -> None:
-    """Each costs much more than its bytes, and a session may send megabytes."""
+    """Each field costs much more than its bytes, and a session may send megabytes."""
     assert len(app._pairs(b"&".join([b"a=1"] * app.MAX_FIELDS))) == app.MAX_FIELDS
     with pytest.raises(ValueError, match="fields"):
         app._pairs(b"&".join([b"a=1"] * (app.MAX_FIELDS + 1)))

@@ -1,4 +1,4 @@
-"""The office's pages in a real chromium: axe-core by day and by night, no complaint, a day by hand."""
+"""The office's pages in real Chromium: axe-core in both color schemes, no errors, a day's work by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = [
 
 @dataclass(slots=True)
 class StepByStep(SearchPace):
-    """Steps of twenty reads, each once a test lets it begin, or once `cancelled` says that it need not."""
+    """Steps of twenty reads; each waits until a test lets it begin, or until `cancelled` ends it."""
 
     let: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     cancelled: Callable[[], bool] = lambda: False
@@ -64,13 +64,13 @@ def chromium(department: Department) -> Iterator[Windows]:
 
 @pytest.fixture
 def desk(chromium: Windows) -> Iterator[Windows]:
-    """Chromium without a window."""
+    """Headless Chromium."""
     yield chromium
     chromium.close()
 
 
 def faults_of(one: Window, paths: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(What axe finds on those of these pages that open to this person, those that do not)."""
+    """(What axe finds on the pages that open for this person, the pages that do not open)."""
     found: list[str] = []
     refused: list[str] = []
     for path in paths:
@@ -90,7 +90,7 @@ def test_axe_finds_nothing_of_any_grade(desk: Windows) -> None:
     found += one.faults_by_day_and_night()
     two.logon("chief")
     rest, closed = faults_of(two, refused)
-    assert closed == []  # each page was looked at
+    assert closed == []  # every page was checked
     assert found + rest == []
     assert [line for line in one.complaints + two.complaints if "403" not in line] == []
 
@@ -136,7 +136,7 @@ def test_what_is_printed_has_no_menu_and_fits_the_paper(desk: Windows) -> None:
 
 
 def test_enter_in_a_field_decides_nothing_for_or_against(desk: Windows, department: Department) -> None:
-    """What a second person types is a reason; the decision is the button's."""
+    """What a second person types is a reason; the button makes the decision."""
     wide = replace(department.plate("8XYZ*"), since_us=department.clock.us - HOUR_US)
     department.call("inquiry/propose", department.logon("comm1"), ProposeForm(query=wide, ground=GROUND))
     before = len(department.desk.book.queue.decided)
@@ -205,7 +205,7 @@ def test_a_page_of_lists_prints_and_zooms_without_a_sideways_scroll(desk: Window
 
 
 def on_its_page(one: Window, department: Department) -> int:
-    """A search for part of a plate, agreed to by a second person, on the page of its steps: its entry."""
+    """Open the step page of a search for part of a plate that a second person approved. Returns its entry."""
     one.logon("comm1", then="/search")
     page = one.page
     texts = {"number": "26-001234", "justification": "hit and run on Myrtle Avenue", "plate": "7ABC*"}
@@ -239,7 +239,7 @@ def end_of(department: Department, access: int) -> list[tuple[str, int, int]]:
 
 @pytest.fixture
 def pace(department: Department, monkeypatch: pytest.MonkeyPatch) -> Iterator[StepByStep]:
-    """33 reads are much here. What waits for a step goes on at the end."""
+    """Here 33 reads count as many. At the end, whatever waits for a step continues."""
     monkeypatch.setattr(calls, "AT_ONE_GO", 10)
     made = department.front.pace
     assert isinstance(made, StepByStep)
@@ -253,7 +253,7 @@ def test_the_script_opens_part_after_part_shows_how_far_and_leads_to_the_results
 ) -> None:
     one = desk.open()
     access = on_its_page(one, department)
-    assert not one.page.locator("#steps-go").is_visible()  # the script sends it
+    assert not one.page.locator("#steps-go").is_visible()  # the script sends the form
     assert one.page.locator("#steps").evaluate("one => one.value") == 0
     pace.let.release()
     one.page.get_by_text("20 of 33 opened").wait_for()
@@ -273,13 +273,13 @@ def test_the_script_opens_part_after_part_shows_how_far_and_leads_to_the_results
 def test_a_part_that_is_refused_is_asked_for_no_more_and_its_page_says_why(
     desk: Windows, department: Department, pace: StepByStep
 ) -> None:
-    """As when its request was declined meanwhile. A page that loaded itself again asked again, for ever."""
+    """As when its request was declined meanwhile. Once, the page reloaded itself and asked again, forever."""
     one = desk.open()
     access = on_its_page(one, department)
     under_way = department.front.under_way.get(access)
     assert under_way is not None
     under_way.ended = True
-    pace.let.release(2)  # what the script asks for, and its page
+    pace.let.release(2)  # one for the script's request, one for its page
     one.page.locator("#refusal").get_by_text("that search has ended").wait_for()
     assert one.page.locator("#steps-go").count() == 0
     assert steps_of(department, access) == []

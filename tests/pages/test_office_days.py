@@ -30,7 +30,7 @@ Browser = Callable[[], Reader]
 def test_a_letter_that_is_uploaded_is_never_in_a_temporary_file(
     department: Department, reader: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It names plates. What is over a megabyte would lie in the machine's folder for such files, in clear,
+    """It names plates, and a letter over a megabyte would be in the machine's temporary folder, in clear,
     before its size is refused."""
     clerk, letter = reader(), b"%PDF-1.7 about 8XYZ123 " * 50_000
     clerk.logon("super")
@@ -130,7 +130,7 @@ def test_evidence_is_held_exported_booked_and_released_by_two(
     page = one.post("/holds", form_of(page, "hold/book") | {"evidence_item": "E-26-0042"})
     assert "E-26-0042" in page.text
     page = one.post("/holds", form_of(page, "hold/ask-release") | {"evidence_item": "E-26-0042"})
-    assert 'value="hold/release"' not in page.html  # it is another person's
+    assert 'value="hold/release"' not in page.html  # another person placed it
     chief.logon("chief")
     page = chief.get("/holds")
     theirs = form_of(page, "hold/release") | {
@@ -160,7 +160,7 @@ def test_the_audit_is_run_charted_closed_and_bundled(department: Department, rea
     assert csv.text.count("\n") >= 7
     assert one.ask("GET", "/audit/requests.csv?user=chief").text.count("\n") == 1
     reviewer.logon("reviewer1")
-    home = reviewer.get("/").html  # the finding is some seconds old there, however long its reviewer has
+    home = reviewer.get("/").html  # there the finding is some seconds old, whatever the reviewer's deadline
     assert re.search(r'class="age">\d+ s</span><span><a href="/findings"', home)
     page = reviewer.get("/findings")
     fields = form_of(page, "audit/close")
@@ -170,7 +170,7 @@ def test_the_audit_is_run_charted_closed_and_bundled(department: Department, rea
     assert "fine" in short.html
     page = reviewer.post("/findings", fields | {"verdict": "justified", "note": "the case file names it"})
     assert page.status == 200
-    assert entered(department, FindingClosed) == 2  # one is of the founding
+    assert entered(department, FindingClosed) == 2  # one is from the founding
     page = reviewer.get("/audit")
     answer = reviewer.ask("POST", "/audit", form_of(page, "audit/bundle"), origin=reviewer.base)
     assert bundle.is_bundle(answer.content)
@@ -188,7 +188,7 @@ def test_a_stranger_asks_and_the_administrator_answers(department: Department, r
     short = stranger.post("/transparency", fields | {"words": "help"})
     assert short.status == 422
     told = fields | {"words": "I was stopped on Myrtle Avenue\non May 4"}
-    taken = [stranger.post("/transparency", told) for _ in range(2)]  # sent twice, made once
+    taken = [stranger.post("/transparency", told) for _ in range(2)]  # sent twice, entered once
     assert "answers within 30 days" in taken[0].text
     assert taken[1].text == taken[0].text
     assert entered(department, RedressAsked) == 1

@@ -1,4 +1,4 @@
-"""Lists of more rows than a page: the pages, what is found, what stays after a form."""
+"""Lists with more rows than a page: the pages, what a search finds, and what stays after a form."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COUNT = 2 * ROWS + 30
 
 
 def visiting(**query: str) -> Visit:
-    """A visit of which only the address is asked."""
+    """A visit of which only the address matters."""
     params = SimpleNamespace(get=query.get, multi_items=lambda: list(query.items()))
     turned = {name: text for name, text in query.items() if name.startswith(("page-", "find-"))}
     request = SimpleNamespace(query_params=params)
@@ -60,7 +60,7 @@ def test_a_number_that_is_no_page_shows_a_page(typed: str) -> None:
 def test_a_row_that_a_link_names_is_on_the_page() -> None:
     assert 2 * ROWS + 3 in shown(at=str(2 * ROWS + 3)).rows
     assert shown(at="7000").first == 1
-    assert shown(at="205", **{"page-n": "1"}).first == 1  # turned back from there
+    assert shown(at="205", **{"page-n": "1"}).first == 1  # the person turned back
     assert "at=" not in shown(at="205").before
 
 
@@ -75,7 +75,7 @@ def test_what_is_found_is_paged_too_and_keeps_the_other_parts_of_the_address() -
 
 
 def add_incidents(department: Department) -> None:
-    # bare rows of the store: a list does not ask how they came there
+    # bare rows in the store: a list does not check their origin
     rows: list[dict[str, Any]] = [
         {
             "at_us": department.clock.us,
@@ -120,14 +120,14 @@ def test_a_form_on_a_later_page_leads_back_to_it_refused_or_taken(
     found = one.send(taken, "/find", sought="no. 21")
     assert rows_of(found) == 11
     assert "in which “no. 21” is found" in found.text
-    again = one.send(found, "/incidents", finding="")  # refused: the list is as it was
+    again = one.send(found, "/incidents", finding="")  # refused, so the list is unchanged
     assert again.status == 422
     assert rows_of(again) == 11
     other = reader()
     other.logon("chief")
     assert (
         rows_of(other.get(str(found.answer.url).removeprefix(one.base))) == ROWS
-    )  # its name is of one session
+    )  # its name belongs to one session
 
 
 def test_what_is_sought_in_a_list_is_in_no_address(department: Department, reader: Browser) -> None:
@@ -194,11 +194,11 @@ def test_an_answer_of_many_reads_is_paged_and_a_moved_row_opens_its_own_picture(
     asked = to_json(GROUND) | {"do": "run", "plate": "7XKR219", "range": "1"}
     page = one.send(one.get("/search"), "/search", **asked)
     assert f"{ROWS + 5} reads, 1 near" in page.text
-    assert len(re.findall(r'<tr id="row-', page.html)) == ROWS + 1  # a page, and the near read
+    assert len(re.findall(r'<tr id="row-', page.html)) == ROWS + 1  # one page, and the near read
     second = one.get(f"{page.path}?page-reads=2")
     assert f"{ROWS + 1} to {ROWS + 5} of {ROWS + 5}" in second.text
     form = next(fields for action, fields in second.forms if action.endswith("/picture"))
     assert form["row"] == str(ROWS)
-    opened = one.post(f"{page.path}/picture", form | {"row": "0"})  # as if the rows had moved since
+    opened = one.post(f"{page.path}/picture", form | {"row": "0"})  # as if the rows had moved
     assert str(opened.answer.url).endswith(f"{page.path}?page-reads=2")
     assert f"Plate patch of row {ROWS + 1}" in opened.html

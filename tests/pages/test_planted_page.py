@@ -1,4 +1,4 @@
-"""The page of a planted mismatch is that of a real misreading, but for what names each alert."""
+"""The page of a planted mismatch is the same as for a real misreading, except for the alert's name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Browser = Callable[[], Reader]
 
 
 def pages_of(one: Reader, number: str) -> list[str]:
-    """The list's row and each step's page, without its number, times, entry numbers and secrets."""
+    """The row in the list and the page of each step, without number, times, entry numbers and secrets."""
     path = f"/alerts/{number}"
     row = re.search(rf'<tr id="alert-{number}".*?</tr>', one.get("/alerts").html, re.DOTALL)
     assert row is not None

@@ -1,4 +1,4 @@
-"""The public page over a simulated year: each number on it, minus what was entered, is 0."""
+"""The public page over a simulated year: each of its numbers equals what was entered."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AGENCIES = ("Agency A", "Agency B & <C>")
 
 
 def enter(department: Department, notes: list[Note]) -> None:
-    """Entries as of a log from before persons had keys: no one signed them."""
+    """Append unsigned entries, as in a log from before people had keys."""
     desk = department.desk
     desk.book.signers.ever.clear()
     stamp = Stamp(
@@ -43,7 +43,7 @@ def enter(department: Department, notes: list[Note]) -> None:
 
 
 def year(department: Department) -> Counter[str]:
-    """Enter a year, a week at a time, and count beside it what was entered."""
+    """Enter a year, a week at a time, and count independently what was entered."""
     chance, said = random.Random(463), Counter[str]()
     asked = forms(department)["share/record"]
     base = department.desk.log.size()

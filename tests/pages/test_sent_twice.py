@@ -26,7 +26,7 @@ Browser = Callable[[], Reader]
 
 
 def a_read_a_part(department: Department) -> None:
-    """A policy of one result a page."""
+    """Adopt a policy with one result per page."""
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
     document = text.replace("results_max = 500", "results_max = 1", 1).encode()
     root = department.new_root(policy_version=3, policy_digest=policy_digest(document))
@@ -39,7 +39,7 @@ def rows_of(page: Sheet) -> list[str]:
 
 
 def searched(one: Reader) -> Sheet:
-    """The first of three reads of a plate."""
+    """Search for a plate with three reads; the page shows the first."""
     one.logon("comm1")
     page = one.send(one.get("/search"), "/search", **WHY, do="run", plate="8XYZ123", range="30")
     assert len(rows_of(page)) == 1
@@ -47,7 +47,7 @@ def searched(one: Reader) -> Sheet:
 
 
 def at_once(one: Reader, path: str, *forms: dict[str, str]) -> list[httpx.Response]:
-    """Send forms from as many threads; the answers as they came."""
+    """Send each form from its own thread. Returns the answers in the order in which they came."""
     headers = {"cookie": "; ".join(f"{k}={v}" for k, v in one.cookies.items()), "origin": one.base}
     with ThreadPoolExecutor(len(forms)) as pool:
         return list(pool.map(lambda form: one.client.post(path, data=form, headers=headers), forms))

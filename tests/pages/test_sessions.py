@@ -1,4 +1,4 @@
-"""Log-on, lock, log-out in a browser: fixation, forms of other sites, the back button, two tabs."""
+"""Logging on, locking and logging out in a browser: fixation, forms of other sites, back button, two tabs."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_lock_keeps_the_half_filled_form_off_the_screen(department: Department
     assert (back.path, back.status) == ("/search", 200)
     kept = back.form("/search")
     assert {name: kept[name] for name in FILLED} == FILLED
-    assert accesses(department) == 0  # it comes back unsent
+    assert accesses(department) == 0  # the form comes back and is not sent
     assert "3 reads" in one.send(back, "/search").text
 
 
@@ -159,7 +159,7 @@ def test_an_idle_page_locks_itself_and_gives_the_form_back(department: Departmen
     assert page.status == 423
     back = one.send(page, "/unlock", password=PASSWORD, code=department.code("comm1"))
     assert back.form("/search")["plate"] == "8XYZ123"
-    assert one.get("/search").form("/search")["plate"] == ""  # once
+    assert one.get("/search").form("/search")["plate"] == ""  # it comes back only once
 
 
 def test_every_ticked_box_of_a_form_comes_back(department: Department, reader: Browser) -> None:
@@ -171,7 +171,7 @@ def test_every_ticked_box_of_a_form_comes_back(department: Department, reader: B
         "roles": ["reviewer", "dispatcher"],
         "do": "make",
     }
-    typed = {**one.get("/people").form("/people"), **boxes}  # with mistakes
+    typed = {**one.get("/people").form("/people"), **boxes}  # with errors
     department.clock.step(31 * MINUTE_US)
     page = one.post("/people", typed)
     assert page.status == 423
@@ -245,7 +245,7 @@ def test_after_log_out_nothing_comes_back(department: Department, reader: Browse
     answer = one.ask("POST", "/logoff", page.form("/logoff"), origin=one.base)
     assert '"cache"' in answer.headers["clear-site-data"]
     assert SESSION_COOKIE not in one.cookies
-    for cookies in ({}, {SESSION_COOKIE: token}):  # the cookie is gone; and one that was copied opens nothing
+    for cookies in ({}, {SESSION_COOKIE: token}):  # without the cookie, and with a copy of it
         one.cookies = dict(cookies)
         for again in (one.get(shown.path), one.get("/"), one.post("/search", form)):
             assert again.status == 401

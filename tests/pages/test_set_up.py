@@ -1,4 +1,4 @@
-"""The set-up through the pages, scripts off: what is done, what is to do, and the command of each step."""
+"""The setup through the pages, scripts off: what is done, what is left, and the command of each step."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_set_up_shows_what_is_done_and_the_command_of_each_step(
     officer.logon("officer1")
     assert officer.get("/setup").status == 403
     department.witness.away = True
-    one.get("/sharing")  # an answer that no witness signs
+    one.get("/sharing")  # no witness signs this answer
     step = one.get("/setup").html.split('id="step-3"')[1].split("</li>")[0]
     assert "to do" in step
     for said in (step, one.get("/trust").text, one.get("/compliance").text):
@@ -51,7 +51,7 @@ def test_the_set_up_shows_what_is_done_and_the_command_of_each_step(
 
 
 def test_the_first_step_of_the_set_up_is_the_administrators_own_password(tmp_path: Path) -> None:
-    """On the first day: nothing but the first administrator is there."""
+    """On the first day there is only the first administrator."""
     clock = StepClock()
     settings = Settings(name="Arcadia Police Department", day_keys_ahead=2)
     home = found(tmp_path / "home", settings, clocks=Clocks.simulated(clock)).home
@@ -81,7 +81,7 @@ def test_the_first_step_of_the_set_up_is_the_administrators_own_password(tmp_pat
         done = chief.send(asked, "/account/password", **own, new_code=department.code("chief"))
         assert "Log on again with your own password" in done.text
         assert SESSION_COOKIE not in chief.cookies
-        chief.cookies[SESSION_COOKIE] = first_token  # a copy of it opens nothing any more
+        chief.cookies[SESSION_COOKIE] = first_token  # a copy of it no longer opens anything
         assert chief.get("/training").status == 401
         chief.cookies.clear()
         assert chief.logon("chief").path == "/"
@@ -91,8 +91,8 @@ def test_the_first_step_of_the_set_up_is_the_administrators_own_password(tmp_pat
             form_of(chief.get("/people"), "user/set") | account | {"reason": "hired", "active": "yes"},
         )
         assert "Entered" in made.text, made.text[:300]  # signed in the chief's own name
-        assert "nothing to choose yet" in chief.get("/grants").text  # there is no designee
-        refused = chief.get("/")  # no witness is named
+        assert "nothing to choose yet" in chief.get("/grants").text  # there is no designee yet
+        refused = chief.get("/")  # no witness is named yet
         assert refused.status == 409
         assert '<a href="/setup">Set-up</a>' in refused.html
         setup = chief.get("/setup").html
@@ -108,7 +108,7 @@ def test_the_first_step_of_the_set_up_is_the_administrators_own_password(tmp_pat
 
 
 def test_root_keys_have_moved_once_they_are_gone(department: Department, reader: Browser) -> None:
-    """A signed root file alone does not say so."""
+    """A signed root file is not enough to say so."""
     chief = reader()
     chief.logon("chief")
     folder = department.home.path / "root-keys"

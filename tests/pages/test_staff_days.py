@@ -1,4 +1,4 @@
-"""People and their training through the pages, scripts off: added by two, trained by a sign-in sheet."""
+"""People and their training through the pages, scripts off: two people add, a sign-in sheet trains."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_an_agreed_proposal_is_carried_out_from_a_later_session(
         **{name: asked[name] for name in ("user", "name", "roles", "reason")},
     }
     other = later.post("/people", again | {"active": "yes", "approval": number, "name": "Somebody Else"})
-    assert other.status == 403  # the approval is good for exactly that form
+    assert other.status == 403  # the approval is for exactly that form
     done = later.post("/people", again | {"active": "yes", "approval": number})
     assert "A person who is new, or back, needs a first password" in done.text, done.text[:400]
 
@@ -119,7 +119,7 @@ def test_a_sign_in_sheet_is_printed_filled_in_and_taken_back(department: Departm
     assert everybody[0] == "user,name,signed"
     users = [line.split(",")[0] for line in everybody[1:]]
     assert {"officer1", "disp1"} <= set(users)
-    assert not {"super", "vendor1"} & set(users)  # who teaches, and who is no one of 463.9's
+    assert not {"super", "vendor1"} & set(users)  # the teacher, and a person whom 463.9 does not cover
     signed = "\n".join(f"{line}x" if line.startswith("disp1,") else line for line in everybody)
     fields = form_of(one.get("/training"), "training/record-class") | {
         "course": COURSE,

@@ -1,4 +1,4 @@
-"""A search that opens much, and a form that asks for a fresh proof, through the pages with scripts off."""
+"""A search that opens many reads, and a form that needs a fresh proof, through pages with scripts off."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class FewAtATime(SearchPace):
 
 @pytest.fixture
 def department(department: Department, monkeypatch: pytest.MonkeyPatch) -> Department:
-    """One where 33 reads are much, opened twenty at a time."""
+    """A department where 33 reads count as many and are opened twenty at a time."""
     monkeypatch.setattr(calls, "AT_ONE_GO", 10)
     department.front = replace(department.front, pace=FewAtATime())
     return department
 
 
 def begun(department: Department, one: Reader) -> Sheet:
-    """The page of a search for part of a plate that a second person agreed to."""
+    """The page of a search for part of a plate that a second person approved."""
     one.logon("comm1")
     zone = department.desk.policy.zone
     times = {"since": START_US - 9 * DAY_US, "until": START_US}
@@ -111,14 +111,14 @@ def test_another_session_has_no_page_of_it(department: Department, reader: Brows
     assert (theirs.status, "made by another person" in theirs.text) == (403, True)
     mine = reader()
     mine.logon("comm1")
-    assert "no longer kept" in mine.get(page.path).text  # the same person, logged on again
+    assert "no longer kept" in mine.get(page.path).text  # nor for the same person after another logon
 
 
 # the fresh proof ------------------------------------------------------------------------------------------
 
 
 def hold_form(department: Department, one: Reader) -> tuple[str, dict[str, str]]:
-    """The half-filled form of a hold on a search of one's own."""
+    """The partly filled form for a hold on the person's own search."""
     one.logon("super")
     found = one.send(one.get("/search"), "/search", **WHY, plate="8XYZ123")
     read = department.reads[-1]
@@ -155,7 +155,7 @@ def test_a_wrong_code_asks_again_and_still_keeps_the_form(department: Department
     one = reader()
     path, fields = hold_form(department, one)
     asked = one.post(path, fields, proves=False)
-    wrong = one.send(asked, "/proof", password="wrong horse 463", code="000000")  # noqa: S106 - of no one
+    wrong = one.send(asked, "/proof", password="wrong horse 463", code="000000")  # noqa: S106 - nobody's
     assert (wrong.status, held(department)) == (401, 0)
     assert "wrong" in wrong.text
     back = one.prove(wrong)
@@ -164,7 +164,7 @@ def test_a_wrong_code_asks_again_and_still_keeps_the_form(department: Department
 
 
 def test_a_stolen_cookie_alone_takes_nothing_away(department: Department, reader: Browser) -> None:
-    """Anyone who has the cookie and the mark gets the page of the proof, again and again."""
+    """A person with only the cookie and the mark gets the proof page again and again."""
     one, thief = reader(), reader()
     path, fields = hold_form(department, one)
     one.post(path, fields)

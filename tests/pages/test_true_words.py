@@ -1,4 +1,4 @@
-"""What a page says is so: words as they were typed, times by the department's clock, cures that work."""
+"""Pages say what is true: words as typed, times by the department's clock, fixes that work."""
 
 from __future__ import annotations
 
@@ -330,7 +330,7 @@ def test_a_list_says_who_is_in_it_twice(department: Department) -> None:
 
 
 def test_of_a_large_department_people_are_typed_and_not_ticked() -> None:
-    """A thousand boxes are no form; each name is one line, or between commas."""
+    """A thousand boxes make no usable form; names are on separate lines or separated by commas."""
     people = [(f"u{number}", f"Person {number}") for number in range(MOST_OFFERED + 1)]
     for count, kind in ((MOST_OFFERED, "many"), (MOST_OFFERED + 1, "lines")):
         found = {one.name: one for one in fields_of(LocalForm, {"recipients": people[:count]})}

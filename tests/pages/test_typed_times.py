@@ -1,4 +1,4 @@
-"""Times typed by the department's clocks: the hour that comes twice, and the one that is left out."""
+"""Times typed by the department's clocks: the hour that repeats, and the hour that is skipped."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def test_in_the_hour_that_comes_twice_what_begins_begins_with_the_first(name: st
 
 @pytest.mark.parametrize("name", ["until", "until_us", "scope.until_us", "ends_us", "to_us"])
 def test_in_the_hour_that_comes_twice_what_ends_ends_with_the_second(name: str) -> None:
-    """A dispatcher at the second 1:30 asks for what was read until now."""
+    """A dispatcher at the second 1:30 asks for everything read until now."""
     now_us = ONE_THIRTY + HOUR_US
     assert typed(name, local_input(now_us, LOS_ANGELES)) == now_us
-    assert typed(name, "2026-11-01T01:30-07:00") == ONE_THIRTY  # who types the offset means it
-    for text, hour in (("2026-11-01T00:59", 7), ("2026-11-01T02:00", 10)):  # around it there is one
+    assert typed(name, "2026-11-01T01:30-07:00") == ONE_THIRTY  # a typed offset decides
+    for text, hour in (("2026-11-01T00:59", 7), ("2026-11-01T02:00", 10)):  # around it there is only one
         assert typed(name, text) == int(
             datetime(2026, 11, 1, hour, int(text[-2:]), tzinfo=UTC).timestamp() * 1e6
         )
 
 
 def test_a_time_asked_about_ends_with_the_first_of_two_until_the_second_has_come() -> None:
-    """An audit at the first 1:40 until 1:30 has ended; a grant until then ends with the second 1:30."""
+    """At the first 1:40, an audit until 1:30 has ended, but a grant until 1:30 ends with the second one."""
     text, before, between = "2026-11-01T01:30", ONE_THIRTY - 1, ONE_THIRTY + 10 * MINUTE_US
     second = ONE_THIRTY + HOUR_US
     for name in ("until", "until_us", "scope.until_us"):

@@ -1,4 +1,4 @@
-"""What a page asks of the database does not grow with what is in the database."""
+"""The number of queries of a page does not grow with the database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAGES = ("/", "/alerts", "/queue", "/units", "/incidents", "/calendar", "/compli
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """Every SQL statement of this process meanwhile."""
+    """Collect every SQL statement of this process in the meantime."""
     asked: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -39,7 +39,7 @@ def statements() -> Iterator[list[str]]:
 
 
 def add_units(department: Department, count: int) -> None:
-    """Bare rows of the store: no page asks how they came there."""
+    """Add bare rows to the store: no page checks their origin."""
     now_us, store = department.clock.us, open_store(department.home.database_url)
     with store.write() as connection:
         for number in range(count):
@@ -54,7 +54,7 @@ def add_units(department: Department, count: int) -> None:
 def test_no_page_asks_more_of_the_database_where_more_is_in_it(
     department: Department, reader: Callable[[], Reader]
 ) -> None:
-    """Alerts that are known, units and incidents: a page asks once for all of them."""
+    """For known alerts, units and incidents, a page makes one query for all."""
     car = Car(department)
     one = reader()
     one.logon("super")
@@ -73,7 +73,7 @@ def test_no_page_asks_more_of_the_database_where_more_is_in_it(
     for _ in range(MANY):
         car.raises()
     add_units(department, MANY)
-    one.get("/alerts")  # what is new is taken in
+    one.get("/alerts")  # takes in what is new
     assert asked() == few
     car.unit.close()
 
@@ -81,9 +81,9 @@ def test_no_page_asks_more_of_the_database_where_more_is_in_it(
 def test_what_needs_a_person_is_first_and_an_alert_is_found_among_many(
     department: Department, reader: Callable[[], Reader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not on the last page of a long list."""
+    """It is not on the last page of a long list."""
     monkeypatch.setattr(paging, "ROWS", ROWS)
-    add_units(department, ROWS + 2)  # the last of them is silent
+    add_units(department, ROWS + 2)  # the last one is silent
     car, one = Car(department), reader()
     one.logon("super")
     units_page = one.get("/units").text

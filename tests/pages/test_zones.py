@@ -1,4 +1,4 @@
-"""No-read zones on the pages: in words, on the plot, for the map; and codes of units and roles in words."""
+"""No-read zones on the pages, in words, on the plot and on the map; units and roles by name, not by code."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_place_of_a_frame_is_on_its_plot_with_north_up(places: list[tuple[
 
 
 def with_zone(department: Department) -> Department:
-    """The same under a policy that two offices signed, with a zone around the reads."""
+    """The department under a policy that two offices signed, with a zone around the reads."""
     document = department.desk.policy_document.replace(
         b"no_read_zones = []",
         b'no_read_zones = [{id = "womens-clinic", corners = [[34.15, -118.0], [34.16, -118.0], '

@@ -133,7 +133,7 @@ def test_the_clip_in_the_repository_shows_what_was_asked_of_it() -> None:
 
 
 def test_the_clips_truth_encloses_a_plate_in_its_frames() -> None:
-    """Inside the corners, characters are on a lighter sheet; just outside is the vehicle."""
+    """Inside the corners there is the contrast of characters on a sheet."""
     for vehicle in truth()["vehicles"]:
         corners = vehicle["corners"]
         assert isinstance(corners, dict)
