@@ -151,7 +151,7 @@ def test_machine_without_a_mirror_says_what_to_set(tmp_path: Path, monkeypatch: 
         mirrors(tmp_path)
 
 
-def test_no_address_of_a_mirror_stands_in_the_tree() -> None:
+def test_no_mirror_is_named_in_the_image_s_files() -> None:
     for path in IMAGE_BUILD.rglob("*"):
         if path.is_file() and path.suffix in {".py", ".toml", ".list", ".lock", ".in"}:
             assert not re.search(r"https?://(deb|archive|security)\.", path.read_text()), path
