@@ -144,7 +144,6 @@ class WatchedCamera:
         self._seen = False
         self._last_s = self._heard_s = self._opened_s = monotonic()  # whole frame, any frame, opening
         self._asked_s: float | None = None  # when the current wait for a frame began
-        self._last_at = clock.now()
         self._sequence_base = 0
         self._last_sequence = -1
         self._reason: str | None = None  # of the current blind spell
@@ -260,7 +259,6 @@ class WatchedCamera:
         self._end_spell()
         self._seen = True
         self._last_s = self._heard_s = self._monotonic()
-        self._last_at = self._clock.now()
 
     def _broken(self, error: BrokenFrameError) -> None:
         """Note a broken frame: one is no stall, but only broken ones for too long make the camera blind."""
@@ -297,10 +295,11 @@ class WatchedCamera:
         with self._reporting:
             if self._reason is None:
                 return
+            blind_s, ended = self.frame_age_s, self._clock.now()
             spell = BlindSpell(
-                began=self._last_at,
-                ended=self._clock.now(),
-                blind_s=self.frame_age_s,
+                began=ended.shifted(-round(blind_s * 1e6)),  # the clock may have been set meanwhile
+                ended=ended,
+                blind_s=blind_s,
                 reason=self._reason,
                 reopened=self._tries,
             )

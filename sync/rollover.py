@@ -41,7 +41,7 @@ from storage.ledger import Ledger
 from storage.salvage import Salvage, salvage
 from storage.slot import EffaceableSlot, anchors, load_slot
 from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, UnitEnrollment, context_of
-from storage.times import DAY_US, now_us
+from storage.times import DAY_US, HOUR_US, now_us
 from sync import messages
 from sync.handover import KEYS_FILE, kept_keys
 from sync.hot_lists.held import drop_lists
@@ -98,9 +98,11 @@ def demand_no_copy(folder: SyncFolder, *, at_us: int | None = None) -> None:
     which `looked_at` records.
     """
     old = folder.path / "old"
+    now_ns = (now_us() if at_us is None else at_us) * 1000
+    latest_ns = now_ns + HOUR_US * 1000  # what is dated later was done under a clock that was ahead
     looked_ns = (old / LOOKED_AT).stat().st_mtime_ns if (old / LOOKED_AT).exists() else 0
-    since_ns = max((now_us() if at_us is None else at_us) * 1000 - DAY_US * 1000, looked_ns)
-    closed = sum(path.stat().st_ctime_ns > since_ns for path in old.glob("*/store"))
+    since_ns = max(now_ns - DAY_US * 1000, looked_ns if looked_ns <= latest_ns else 0)
+    closed = sum(since_ns < path.stat().st_ctime_ns <= latest_ns for path in old.glob("*/store"))
     if closed >= MOST_A_DAY:
         raise LedgerError(
             f"{closed} logs were closed within a day: another device acts as this unit",

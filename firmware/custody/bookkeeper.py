@@ -80,7 +80,7 @@ class Bookkeeper:
         self.waiting = False
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._lost_since_us: int | None = None
+        self._lost_since_us: int | None = None  # by running time: the clock may be set meanwhile
         self._failed_since_s: float | None = None
         self._why = ""
         self._lost, self._lost_hits = 0, 0
@@ -209,7 +209,7 @@ class Bookkeeper:
         if self._lost_since_us is not None:
             return
         full = isinstance(error, StoreFullError)
-        self._lost_since_us = self._clock.now().us
+        self._lost_since_us = self._ledger.store.time.boot_us
         self._why = "store full" if full else f"store failed: {type(error).__name__}"
         self._log.error("store_full" if full else "store_failed", reason=str(error))
 
@@ -234,9 +234,10 @@ class Bookkeeper:
                 self._log.warning(event, lost=0)
                 self._lost_since_us = None
                 return
-            until_us = max(self._lost_since_us, self._clock.now().us)
+            until_us = self._clock.now().us
+            from_us = until_us - (self._ledger.store.time.boot_us - self._lost_since_us)
             why = f"{self._why}; hits among the reads: {self._lost_hits}" if self._lost_hits else self._why
-            gap = Gap(reason=why, from_us=self._lost_since_us, to_us=until_us, lost=self._lost)
+            gap = Gap(reason=why, from_us=max(0, from_us), to_us=until_us, lost=self._lost)
             if self._recorded(gap):
                 self._log.warning(event, lost=self._lost)
                 self._lost_since_us, self._lost, self._lost_hits = None, 0, 0

@@ -17,11 +17,12 @@ from waiting import PATIENCE_S, until
 from firmware.custody.bookkeeper import FAILED_LIMIT_S
 from hw.camera_drop import DropFolder
 from hw.camera_watch import STALL_S, BlindSpell
-from hw.clock import SystemClock
+from hw.clock import SetClock, SystemClock
 from storage.errors import CardFailedError, DamagedError, StoreFullError
 from storage.home import Home
 from storage.ledger import KEEP_FREE, Ledger
 from storage.read_records import Read
+from storage.times import DAY_US
 from storage.verify import verify_home
 
 
@@ -257,6 +258,28 @@ def test_a_run_does_not_end_while_a_look_at_its_store_is_under_way(tmp_path: Pat
     ledger.append_read = append_read  # type: ignore[method-assign]
     rig.run()
     assert rig.pipeline.counts.lost_passes == 3
+
+
+def test_a_clock_that_is_set_while_nothing_is_stored_makes_the_gap_no_longer(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    rig.bookkeeper._clock = clock = SetClock(0)
+    real, full = ledger.append_read, [StoreFullError("full", where="x")]
+
+    def append_read(*words: Any, **named: Any) -> Any:
+        if full:
+            raise full.pop()
+        clock.step(56 * 365 * DAY_US)
+        ledger.append_read = real  # type: ignore[method-assign]
+        return real(*words, **named)
+
+    ledger.append_read = append_read  # type: ignore[method-assign]
+    rig.run()
+    (gap,) = gaps_of(ledger)
+    assert (gap.lost, gap.to_us) == (1, clock.now().us)
+    assert 0 <= gap.to_us - gap.from_us < DAY_US
 
 
 def test_a_blind_spell_that_finds_no_room_is_recorded_once_there_is(tmp_path: Path, ledger: Ledger) -> None:

@@ -87,6 +87,23 @@ def test_stalled_camera_is_reopened_and_its_blind_time_reported(
     bench.camera.close()
 
 
+@pytest.mark.parametrize("step_us", [50 * 365 * 86_400_000_000, -3_600_000_000], ids=["from 1970", "back"])
+def test_a_clock_that_is_set_while_the_camera_is_blind_makes_the_spell_no_longer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, step_us: int
+) -> None:
+    """The log had a gap of decades where a unit without a battery got the time before its camera came."""
+    bench.take(3)
+    running_s, set_s = bench.time.monotonic, [0.0]
+    monkeypatch.setattr(bench.camera, "_monotonic", lambda: running_s() - set_s[0])
+    break_with(CameraStalledError("no frame"))(bench)
+    bench.time.step(step_us)
+    set_s[0] = step_us / 1e6
+    bench.take(1)
+    (spell,) = bench.spells
+    assert spell.ended.us - spell.began.us == pytest.approx(spell.blind_s * 1e6, abs=2000)
+    bench.camera.close()
+
+
 def test_a_requested_reopening_is_a_moment_of_blindness_with_its_reason(bench: Bench) -> None:
     before = bench.take(3)
     bench.camera.reopen("camera settings changed")

@@ -136,6 +136,7 @@ def test_a_third_log_closed_within_a_day_is_one_too_many_until_a_person_looks(tm
     with pytest.raises(LedgerError):
         demand_no_copy(folder, at_us=first_us + DAY_US - 1)
     demand_no_copy(folder, at_us=first_us + DAY_US + 1)
+    demand_no_copy(folder, at_us=first_us - 12 * DAY_US)  # they were closed under a clock that was ahead
     looked_at(folder)
     mark = folder.path / "old" / "looked-at"
     newest_ns = max(one.stat().st_ctime_ns for one in made)
