@@ -11,6 +11,7 @@ import click
 
 from firmware.commands.person import FILE, Requester, period_options, person_options
 from firmware.custody.asking import asking, signed
+from storage import files
 from storage.codec import to_plain
 from storage.counts import counted
 from storage.door import MAX_ANSWERS, subject_of
@@ -65,9 +66,9 @@ def query(
     for read in answer["reads"]:
         pictures = read.pop("images", {})
         if images is not None:
-            images.mkdir(parents=True, exist_ok=True)
+            files.make_dirs(images)
             for name, data in pictures.items():
-                (images / f"{read['sequence']}-{extension(name, data)}").write_bytes(data)
+                files.replace(images / f"{read['sequence']}-{extension(name, data)}", data, lasts=False)
         print(json.dumps(_plain(read)) if common.json else _line(read))
     if common.json and answer["more"]:
         print("more were found: narrow the time range", file=sys.stderr)

@@ -241,7 +241,7 @@ class HeldLists:
     def keep_own(self, head: ListHead, entries: Iterable[bytes]) -> None:
         """As `keep`, for a list that no department sent: it goes once there is one."""
         files.make_dir(self._folder)
-        (self._folder / f"{head.list_id}{OWN}").touch()
+        (self._folder / f"{head.list_id}{OWN}").touch(mode=files.PRIVATE_FILE)
         self.keep(head, entries)
 
     def _drop_own(self) -> None:

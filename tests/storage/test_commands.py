@@ -46,6 +46,7 @@ def test_a_query_shows_the_read_and_an_audit_shows_the_query(
     images = tmp_path / "images"
     assert run(capsys, demo, "query", *ASKER, "--since", "1h", "--images", str(images))[0] == 0
     assert {path.suffix: path.read_bytes() for path in images.iterdir()} == {".png": PNG, ".jpg": OVERVIEW}
+    assert {path.stat().st_mode & 0o077 for path in (images, *images.iterdir())} == {0}, "pictures of plates"
     status, out, _ = run(capsys, demo, "audit", "--csv", "--plate", PLATE)
     assert status == 0
     assert out.count("ALPR Request") == 1
