@@ -24,6 +24,9 @@ class Heartbeat(Protocol):
     def ready(self) -> None:
         """Report that the start is complete."""
 
+    def need(self, seconds: int) -> None:
+        """Ask for this long, from now on, until the start is complete."""
+
     def beat(self) -> None:
         """Report that the service is alive."""
 
@@ -57,6 +60,10 @@ class SystemdHeartbeat:
     def ready(self) -> None:
         """See Heartbeat.ready."""
         self._send("READY=1")
+
+    def need(self, seconds: int) -> None:
+        """See Heartbeat.need."""
+        self._send(f"EXTEND_TIMEOUT_USEC={seconds}000000")
 
     def beat(self) -> None:
         """See Heartbeat.beat."""
@@ -95,6 +102,11 @@ class PatientHeartbeat:
         with contextlib.suppress(PartFailedError):
             self._inner.ready()
 
+    def need(self, seconds: int) -> None:
+        """See Heartbeat.need."""
+        with contextlib.suppress(PartFailedError):
+            self._inner.need(seconds)
+
     def beat(self) -> None:
         """See Heartbeat.beat."""
         with contextlib.suppress(PartFailedError):
@@ -121,6 +133,10 @@ class RememberedHeartbeat:
     def ready(self) -> None:
         """See Heartbeat.ready."""
         self.said.append("READY=1")
+
+    def need(self, seconds: int) -> None:
+        """See Heartbeat.need."""
+        self.said.append(f"EXTEND_TIMEOUT_USEC={seconds}000000")
 
     def beat(self) -> None:
         """See Heartbeat.beat."""

@@ -100,7 +100,7 @@ class OneRun:
         log, clock = event_log(err), self._parts.clock
         reader = load_eyes(self._config.reading.threads, patient=self._keeps_running, log=log)
         source = self._source(reader, log)
-        with run_ledger(self._home, clock, log, self._stop) as ledger:
+        with run_ledger(self._home, clock, log, self._stop, self._heartbeat) as ledger:
             know_signed_time(ledger, clock)
             hear_department(ledger, clock)  # an earlier run since the machine's start may have received it
             demo = not ledger.status().enrolled

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -15,24 +17,35 @@ from firmware.custody.opening import open_or_roll_over, retry_while_locked
 from firmware.custody.system_updates import record_system_updates
 from firmware.run.orders import StopRequest
 from firmware.settings.config_record import record_configuration
+from firmware.threads import working
 from hw.clock import Clock
 from hw.errors import HardwareError
+from hw.watchdog import Heartbeat
 from storage.errors import StoreFullError
 from storage.ledger import Ledger
 
 CHIP_PATIENCE_S, CHIP_AGAIN_S = 60.0, 2.0
+NEEDED_S, ASK_EVERY_S, MOST_ASKED = 60, 20.0, 90  # half an hour at most: then something hangs
 
 
 @contextlib.contextmanager
 def run_ledger(
-    home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, stop: StopRequest
+    home: Path,
+    clock: Clock,
+    log: structlog.typing.FilteringBoundLogger,
+    stop: StopRequest,
+    heartbeat: Heartbeat | None = None,
 ) -> Iterator[Ledger]:
     """A context manager for the home's ledger, with the current configuration on record.
 
-    If the final anchor fails, that is reported, and the next start makes it. Raises StorageError,
-    HardwareError.
+    heartbeat: the supervisor, which is asked for more time while the ledger opens. If the final anchor
+    fails, that is reported, and the next start makes it. Raises StorageError, HardwareError.
     """
-    ledger = _open(home, clock, log, stop)
+    asking = (
+        contextlib.nullcontext() if heartbeat is None else working("start", partial(_ask_time, heartbeat))
+    )
+    with asking:
+        ledger = _open(home, clock, log, stop)
     try:
         _record_configuration(ledger, home, clock, log)
         yield ledger
@@ -41,6 +54,14 @@ def run_ledger(
             ledger.close()
         except UNSTORED as error:
             log.error("not_anchored", reason=str(error))  # noqa: TRY400
+
+
+def _ask_time(heartbeat: Heartbeat, opened: threading.Event) -> None:
+    """Ask for more time until the log is open: on a worn card, a look at a large one takes minutes."""
+    for _ in range(MOST_ASKED):
+        heartbeat.need(NEEDED_S)
+        if opened.wait(ASK_EVERY_S):
+            return
 
 
 def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, stop: StopRequest) -> Ledger:

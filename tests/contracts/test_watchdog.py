@@ -40,11 +40,13 @@ def heart(request: pytest.FixtureRequest) -> Iterator[tuple[Heartbeat, Callable[
 
 def test_the_supervisor_hears_every_word_in_order(heart: tuple[Heartbeat, Callable[[], list[str]]]) -> None:
     part, heard = heart
+    part.need(60)
     part.ready()
     part.beat()
     part.say("3 frames\nper second")
     part.stopping()
-    assert heard() == ["READY=1", "WATCHDOG=1", "STATUS=3 frames per second", "STOPPING=1"]
+    said = ["READY=1", "WATCHDOG=1", "STATUS=3 frames per second", "STOPPING=1"]
+    assert heard() == ["EXTEND_TIMEOUT_USEC=60000000", *said]
 
 
 def test_a_beat_is_due_at_half_the_watchdogs_time(heart: tuple[Heartbeat, Callable[[], list[str]]]) -> None:
@@ -70,9 +72,10 @@ def test_what_a_supervisor_does_not_take_ends_nothing_behind_a_patient_heartbeat
     inner = RememberedHeartbeat(interval_s=10.0)
     gone = SystemdHeartbeat({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     for part in (PatientHeartbeat(inner), PatientHeartbeat(gone)):
+        part.need(1)
         part.ready()
         part.beat()
         part.say("here")
         part.stopping()
-    assert inner.said == ["READY=1", "WATCHDOG=1", "STATUS=here", "STOPPING=1"]
+    assert inner.said == ["EXTEND_TIMEOUT_USEC=1000000", "READY=1", "WATCHDOG=1", "STATUS=here", "STOPPING=1"]
     assert PatientHeartbeat(inner).interval_s == 10.0

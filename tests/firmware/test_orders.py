@@ -45,6 +45,7 @@ from hw.clock import SystemClock
 from hw.errors import PartFailedError
 from hw.lamps import Lamp, RememberedLamps
 from hw.power import PowerOrder, ScriptedPower
+from hw.watchdog import RememberedHeartbeat
 from storage.errors import HomeLockedError, NotPlainError
 from storage.home import Home, HomeLock
 from storage.leaf import LeafRef
@@ -104,6 +105,14 @@ def test_a_signal_during_a_start_waits_for_no_process_that_holds_the_home(
         with pytest.raises(HomeLockedError), run_ledger(tmp_path, SystemClock(), log, stop):
             pass
     assert len(waits) == 1
+
+
+def test_a_start_asks_for_more_time_until_its_log_is_open(tmp_path: Path) -> None:
+    """A look at a large log took longer than a start may, so that each start was ended in it."""
+    prepare_home(tmp_path)
+    heart, log = RememberedHeartbeat(), structlog.get_logger("test")
+    with run_ledger(tmp_path, SystemClock(), log, StopRequest(), heart):
+        assert heart.said == ["EXTEND_TIMEOUT_USEC=60000000"]
 
 
 def test_a_signal_at_any_point_of_a_wait_blocks_nothing() -> None:
