@@ -1,7 +1,8 @@
 """Finds the frames of a pass that show only a part of the plate, so that they do not outvote the others.
 
 A frame that shows a part of a text is no evidence against the rest if other frames clearly show the whole:
-the plate came out from behind a post, or drove in from the edge of the picture.
+the plate came out from behind a post, or drove in from the edge of the picture. In a narrower box, the
+character at the side of the part may be cut and misread.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ctc import Labels
-from .likeness import is_part
+from .likeness import is_part, is_rest
 from .plates import Evidence
 
 F64 = NDArray[np.float64]
-_LEAST_WITNESSES = 2  # frames that must show the whole text
+WITNESSES = 2  # frames that must show the whole text
 _CLEAR_NATS = 6.0  # by which each of them must prefer it to any part of it
 _HIDDEN_NATS = 3.0  # cost of the assumption that a frame shows only a part: one reading in twenty does
 _NARROW_NATS, _NARROW_IN_ALL = 0.5, 4.0  # less if the box was narrower; at most, for all
@@ -40,7 +41,7 @@ class Explained:
 
 def explain_hidden(scores: F64, texts: Sequence[Labels], frames: Sequence[Evidence]) -> Explained | None:
     """Finds partly hidden frames; None if there are none. scores: log-likelihoods (F, N)."""
-    if len(frames) <= _LEAST_WITNESSES or len(texts) < 2:
+    if len(frames) <= WITNESSES or len(texts) < 2:
         return None
     own = scores.argmax(axis=1)
     shown_by = Counter(own.tolist())
@@ -48,12 +49,12 @@ def explain_hidden(scores: F64, texts: Sequence[Labels], frames: Sequence[Eviden
     parts_of = {
         whole: parts
         for whole, count in shown_by.items()
-        if count >= _LEAST_WITNESSES
+        if count >= WITNESSES
         and (
             parts := [
                 other
                 for other in shown_by
-                if is_part(texts[other], texts[whole]) and (whole in one_line or other not in one_line)
+                if _shows_part(texts[other], texts[whole]) and (whole in one_line or other not in one_line)
             ]
         )
     }
@@ -64,16 +65,24 @@ def explain_hidden(scores: F64, texts: Sequence[Labels], frames: Sequence[Eviden
     for whole, parts in parts_of.items():
         best_part = scores[:, parts].max(axis=1)
         witnesses = (own == whole) & (scores[:, whole] - best_part >= _CLEAR_NATS)
-        if witnesses.sum() < _LEAST_WITNESSES:
+        if witnesses.sum() < WITNESSES:
             continue
         usual = float(np.median(aspects[witnesses]))
         slim = (aspects > 0) & (aspects < _NARROWER * usual)
         cheap = min(_NARROW_NATS, _NARROW_IN_ALL / max(int(slim.sum()), 1))
-        explained = best_part - np.where(slim, cheap, _HIDDEN_NATS)
+        # with a misread character only if the box is narrower too
+        pure = [part for part in parts if is_part(texts[part], texts[whole])]
+        best_pure = scores[:, pure].max(axis=1, initial=-np.inf)
+        explained = np.where(slim, best_part - cheap, best_pure - _HIDDEN_NATS)
         hidden[:, whole] = explained > scores[:, whole]
         narrow[:, whole] = hidden[:, whole] & slim
         out[:, whole] = np.maximum(scores[:, whole], explained)
     return Explained(out, hidden, narrow)
+
+
+def _shows_part(part: Labels, whole: Labels) -> bool:
+    """Whether a text is a part of another, or an end of it with one character that is half hidden."""
+    return is_part(part, whole) or is_rest(part, whole)
 
 
 def _read_in_one_line(own: Sequence[int], texts: Sequence[Labels], frames: Sequence[Evidence]) -> set[int]:

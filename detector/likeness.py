@@ -69,11 +69,12 @@ def is_part(part: Sequence[object], whole: Sequence[object]) -> bool:
     return any(part == whole[start : start + len(part)] for start in range(missing + 1))
 
 
-def is_rest(part: str, whole: str) -> bool:
+def is_rest(part: Sequence[object], whole: Sequence[object]) -> bool:
     """Whether a longer text begins or ends with this one, except for one half-hidden character."""
     if not LEAST_CHARACTERS <= len(part) < len(whole):
         return False
-    return whole.endswith(part[1:]) or whole.startswith(part[:-1])
+    shown = len(part) - 1
+    return part[1:] == whole[-shown:] or part[:-1] == whole[:shown]
 
 
 def shared(first: str, second: str) -> float:

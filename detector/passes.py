@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from .confidence import seen_from
 from .frame_average import SeeTogether, View, Views, alike
+from .hidden import WITNESSES
 from .likeness import (
     DIFFERENT_NATS,
     DIFFERENT_SHARE,
@@ -247,8 +248,9 @@ class LiveTrack:
             return "same"
         if is_part(mine, its) or is_part(its, mine) or reading.evidence.cut or self.vote.cut:
             return self._unless_different(reading)
-        if is_rest(its, mine) and _narrower(_aspect(reading), self._widest_read):
-            return "unclear"  # something hides a part; what is left of the character at its side is misread
+        whole_seen = self.vote.frames >= WITNESSES and is_rest(its, mine)
+        if whole_seen and _narrower(_aspect(reading), self._widest_read):
+            return "unclear"  # something hides a part; the character at its side is cut and misread
         other_kinds = far and of_other_kinds(mine, its)  # at close range they are two plates, of two series
         if other_kinds or near_text(mine, its):
             sure = min(self.vote.confidence, reading.confidence)

@@ -117,6 +117,23 @@ def test_a_plate_whose_half_hidden_character_is_misread_is_one_whole_pass(
     assert one.best_sequence not in hidden
 
 
+def test_two_whole_looks_outvote_many_of_a_cut_and_misread_character() -> None:
+    replay = Replay(fps=5)
+    for step in range(12):
+        replay.look(from_behind_a_post("7ABC123", 7 if step < 2 else 6, 400, half="" if step < 2 else "X"))
+    (one,) = replay.finish()
+    assert (one.text.text, one.best_sequence) == ("7ABC123", 0)
+    assert one.text.confidence > 0.9
+
+
+def test_two_looks_that_read_a_sticker_as_a_character_do_not_outvote_the_plate_in_as_wide_a_box() -> None:
+    replay = Replay(fps=5)
+    box = from_behind_a_post("7ABC123", 7, 400).box
+    for step in range(12):
+        replay.look(reading("1XABC123" if step < 2 else "7ABC123", box))
+    assert "7ABC123" in texts(replay.finish())
+
+
 def test_a_whole_plate_that_resembles_the_end_of_another_is_another_vehicle() -> None:
     replay = Replay(fps=5)
     for step in range(16):
