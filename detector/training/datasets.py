@@ -129,7 +129,9 @@ def read_set(folder: Path) -> list[Picture]:
     """
     labels = folder / "labels.csv"
     if not labels.is_file():
-        raise DataSetError(f"{labels} not found: name a folder with images/ and labels.csv")
+        raise DataSetError(
+            f"{labels} not found: name the folder of the sets with --data, or a set's own folder"
+        )
     rows: dict[str, list[tuple[LabeledPlate | None, str]]] = {}
     for where, row in _rows(labels):
         if row["split"] not in ("train", "dev"):
