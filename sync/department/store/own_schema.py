@@ -166,6 +166,7 @@ def _made_by_us() -> Mapping[tuple[str, str], Counter[str]]:
     return made
 
 
+@functools.lru_cache(maxsize=256)  # a store is looked at again and again, and seldom changed
 def _parts(sql: str) -> Counter[str]:
     """The parts before, within and after the outer parentheses, unordered; whitespace is normalized."""
     sql = re.sub(r"\s+", " ", sql).strip()
