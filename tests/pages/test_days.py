@@ -103,7 +103,10 @@ def test_an_officer_asks_and_sees_answer_and_picture(department: Department, rea
     assert "Does it show 8XYZ123" in opened.text
     mine = officer.get("/mine")
     assert "8XYZ123" in mine.text
-    disputed = officer.send(mine, "/mine", reason="that was not me at all")
+    refused = officer.send(mine, "/mine", reason="not me\u202e at all, I was on leave")
+    assert refused.status == 422
+    assert refused.html.count('value="not me\u202e at all, I was on leave"') == 1  # in its own row
+    disputed = officer.send(refused, "/mine", reason="that was not me at all")
     assert "is disputed" in disputed.text
     assert len(seen_in_log(department, Disputed)) == 1
 
@@ -114,6 +117,10 @@ def test_a_declined_request_says_why(reader: Browser) -> None:
     officer.send(officer.get("/ask"), "/ask", **WHY, plate="8XYZ123")
     dispatcher.logon("disp1")
     queue = dispatcher.get("/queue")
+    path = numbered(queue, "/queue/")
+    vague = {"do": "decline", "reason": "-", "row": path.rpartition("/")[2]}  # as in this row's second form
+    queue = dispatcher.send(queue, path, **vague)
+    assert 'value="-" aria-label="Why request' in queue.html
     dispatcher.send(queue, numbered(queue, "/queue/"), **{"do": "decline", "reason": "name the street"})
     assert "name the street" in officer.get("/ask").text
 

@@ -230,6 +230,14 @@ def test_every_template_is_escaped_and_makes_no_exception() -> None:
         assert not COUNT_BESIDE_A_PLURAL.search(text), path.name  # counted(n, "day") writes "1 day"
 
 
+def test_every_table_that_is_wider_than_a_phone_stacks_there() -> None:
+    """A cell then has its heading beside it; a month and a sheet on paper have their own layout."""
+    for path in (rendering.FOLDER / "templates").glob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        for given in re.findall(r'<div class="scroll"[^>]*><table([^>]*)>', text):
+            assert re.search(r'class="(stacks|month|ruled)', given), path.name
+
+
 def test_pages_call_what_the_table_has() -> None:
     """A page that names an unknown call would fail only when it is used."""
     named = set()
