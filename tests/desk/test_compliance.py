@@ -125,4 +125,4 @@ def test_a_signed_call_of_another_form_is_no_matter_of_clocks(department: Depart
     other = replace(form, query=department.plate("7ABC004"))
     with offering(said), pytest.raises(DeskRefusal, match="does not match") as refused:
         department.call("inquiry/run", token, other)
-    assert refused.value.cure.startswith("make the call again")
+    assert refused.value.cure.startswith("send it again")

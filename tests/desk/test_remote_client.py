@@ -208,7 +208,7 @@ def test_a_search_that_the_key_service_did_not_answer_is_one_entry_however_often
     [
         (
             KeyServiceAwayError("no answer", where="key service https://k:1", cure="compare keys.remote"),
-            ("key service https://k:1: no answer", "compare keys.remote", "make the call again"),
+            ("key service https://k:1: no answer", "compare keys.remote", "send it again"),
         ),
         (
             StoreAwayError("cannot be read", where="database db.internal", cure="is the database running?"),

@@ -20,6 +20,7 @@ from storage.times import DAY_US, HOUR_US, SECOND_US, margin_text
 from sync.department.cli import main
 from sync.department.commands.desk_access import _cell
 from sync.department.desk.calling import ErrorAnswer
+from sync.department.desk.changes.calls import ShownProposal
 from sync.department.desk.documents.local import LocalForm
 from sync.department.desk.inquiry.filing import read_filings
 from sync.department.desk.inquiry.forms import NothingForm
@@ -29,6 +30,7 @@ from sync.department.desk.people.rules import one_time_password
 from sync.department.desk.people.sheets import read_people, read_sign_in
 from sync.department.desk.sharing.calls import DeliverForm
 from sync.department.ground.local_time import local
+from sync.department.pages import changing
 from sync.department.pages.fields import MOST_OFFERED, fields_of, suggested
 from sync.department.pages.wording import done_of, in_local_time, in_page_words, word_of
 from sync.department.policy.refusals import FormError
@@ -342,3 +344,10 @@ def test_of_a_large_department_people_are_typed_and_not_ticked() -> None:
         ]
         assert (found_user.kind, found_user.help) == (kind, "" if kind == "choice" else "user name")
         assert suggested([found_user]) == ({} if kind == "choice" else {"user": people})
+
+
+def test_a_second_person_reads_a_proposal_in_the_words_of_its_form() -> None:
+    fields = (("user", "m.lee"), ("organisation", "City PD"), ("active", "False"), ("ends_us", ""))
+    shown = ShownProposal(proposal=7, at_us=0, user="chief", call="user/set", summary="", fields=fields)
+    said = "Proposal 7 asks for: User name: m.lee; Organization: City PD; Active: no"
+    assert changing._shown(shown) == said

@@ -46,7 +46,7 @@ BODY_CURES = {
     "too-large": "send a smaller file, or the list in parts; or run the command at the server itself, "
     "without DEPARTMENT_URL"
 }
-AGAIN = "make the call again: its entry stays"
+AGAIN = "send it again: its entry stays"
 T = TypeVar("T")
 
 

@@ -77,7 +77,9 @@ class MadeOnce:
                     "this Idempotency-Key was used for another form", code="idempotency", clause="463.5"
                 )
             elif not known.done:
-                raise NotYetError("this call is under way", code=UNDER_WAY, clause="463.5", cure="ask again")
+                raise NotYetError(
+                    "this was sent before, and is under way", code=UNDER_WAY, clause="463.5", cure="ask again"
+                )
         if known is not None:
             check()
             return known.answer

@@ -62,7 +62,7 @@ from sync.root_file import LOG, Root, describe
 
 FOLDER = "desk"
 LOG_ON = "log on again; if a clock is wrong, the administrator sets it: Compliance says which"
-AGAIN = "make the call again; if that does not help, have what it depends on proposed or entered again"
+AGAIN = "send it again; if that does not help, have what it depends on proposed or entered again"
 SIGNED = (Access, AccountSet, CredentialSet, PasskeySet, *typing.get_args(DECISIONS), *MADE)
 """What is signed, by the statement of its call."""
 
@@ -225,10 +225,10 @@ class LogState:
         except UnsignedError as error:
             if error.what == USED:
                 raise NotYetError(
-                    "this call was sent before, and its entry is in the log",
+                    "this was sent before, and its entry is in the log",
                     code="sent-before",
                     clause="463.5 (b)",
-                    cure="see what came of it, then make the call again",
+                    cure="see what came of it, then send it again",
                 ) from None
             raise NotYetError(
                 f"this entry would not be proven to be {stamp.user}'s: {error}",

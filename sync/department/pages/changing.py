@@ -7,12 +7,15 @@ from typing import Any
 from starlette.responses import Response
 
 from sync.department.desk.changes.calls import Decided, MyChange, ShownProposal, may_know
+from sync.department.desk.field_help import label_of
+from sync.department.desk.operations import OPERATIONS
 from sync.department.pages.paging import cut
 from sync.department.pages.sheets import PROPOSALS, Ask, Listing, Sheet, answered, pages_of
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.wording import act_of
 from sync.department.policy.refusals import DeskRefusal, FormError
 
+TICKED = {"True": "yes", "False": "no"}
 YES_NO = (("Approve", "granted", "yes"), ("Refuse", "granted", "no"))
 
 
@@ -22,8 +25,10 @@ def _decided(answer: Decided) -> str:
 
 
 def _shown(answer: ShownProposal) -> str:
+    known = OPERATIONS.get(answer.call)
+    form = known.form.__name__ if known is not None else ""
     return f"Proposal {answer.proposal} asks for: " + "; ".join(
-        f"{name} {value}" for name, value in answer.fields if value
+        f"{label_of(name, form)}: {TICKED.get(value, value)}" for name, value in answer.fields if value
     )
 
 

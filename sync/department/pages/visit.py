@@ -156,8 +156,8 @@ class Visit:
         await self.calling.in_thread(lambda: desk.demand(self.token, call))
 
     def say(self, words: str) -> None:
-        """Keep a message for this session's next page."""
-        self.shelf.notices.append(words)
+        """Keep a message for this session's next page, with its times by the department's clocks."""
+        self.shelf.notices.append(in_local_time(words, self.calling.front.desk.policy.zone))
 
     @property
     def now_us(self) -> int:

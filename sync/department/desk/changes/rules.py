@@ -133,7 +133,7 @@ def to_use(
             "this needs a second person",
             code="second-person",
             clause=CLAUSE,
-            cure="propose it, have another person approve it under Changes, then make the call again"
+            cure="propose it; once another person approved it under Changes, carry it out with that approval"
             + (f"; or {wanted.instead}" if wanted.instead else ""),
         )
     digest = proposal_digest(wanted.call, form_fields(form))
@@ -200,13 +200,15 @@ def second_person(
     """
     if form.propose:
         if not needed:
-            raise FormError("this needs no second person: make the call", code="no-second", clause=CLAUSE)
+            raise FormError(
+                "this needs no second person: send it without proposing", code="no-second", clause=CLAUSE
+            )
         proposed = proposal_of(wanted.call, form, wanted.about, wanted.summary)
         _demand_new(policy, changes, roster, proposed, wanted)
         return proposed
     if not needed or alone:
         if form.approval >= 0:  # the signed call would name a second person who is in no entry
-            what, cure = "this needs no second person", "make the call without an approval"
+            what, cure = "this needs no second person", "send it without an approval"
             raise FormError(what, code="no-second", clause=CLAUSE, cure=cure, fields=("approval",))
         return []
     return [to_use(policy, changes, roster, form, wanted)]

@@ -113,7 +113,7 @@ class Challenges:
             + ("this one" if name else "a proof"),
             code="proof",
             clause="CJIS IA-11",
-            cure="make the call, prove it, and make it again",
+            cure="send it, prove it, and send it again",
         )
 
     def add_proof(self, department: bytes, session: bytes, use: ProvenUse, now_us: int) -> bytes:
