@@ -8,20 +8,23 @@ from dataclasses import replace
 import pytest
 from desk_twins import CAD, GROUND, Department
 
+from storage.errors import RecordError
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.audit.calls import PeriodForm, look_daily
 from sync.department.desk.audit.detectors import RULES
 from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.inquiry.forms import RunForm
-from sync.department.journal.change_entries import GlassBroken
+from sync.department.journal.change_entries import CasesCompared, GlassBroken
 from sync.department.journal.entries import (
     JUDGED_WHOLE,
     NEWEST_FORM,
     AccessLogOpened,
     Entry,
+    EntryOf,
     FindingOpened,
     is_of,
 )
+from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.machine_entries import DetectorsRan
 from sync.department.server import detector_runs
 from sync.department.server.detector_runs import USED_DAYS
@@ -222,3 +225,18 @@ def test_an_emergency_search_without_its_finding_is_named(department: Department
     assert judged(entries)[0] == []
     wrong, _ = judged(dropped(entries))
     assert wrong == [f"entry {at_of(entries, GlassBroken)}: glass_broken: no finding was opened about it"]
+
+
+def test_a_look_up_without_a_case_that_root_puts_on_another_person_is_named(looked: Department) -> None:
+    """The detectors take from the comparison whom such a look-up is about."""
+    entries = list(looked.desk.log.entries())
+    access = next(one.sequence for one in entries if isinstance(one.note, Access))
+    stamp = entries[at_of(entries, DetectorsRan)].stamp
+    for user, named in (("comm1", 0), ("super", 1)):
+        note = CasesCompared(
+            from_us=0, to_us=1, accesses=1, known=0, unknown=(access,), users=(user,), source=bytes(32)
+        )
+        wrong, _ = judged([*entries, EntryOf(len(entries), stamp, note)])
+        assert [f"is not an access in the name of {user}" in one for one in wrong] == [True] * named
+    with pytest.raises(RecordError, match="names one person for each"):
+        replace(note, users=()).check()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from storage.codec import later
+from storage.errors import RecordError
 from sync.department.journal.entry_base import Note
 
 
@@ -185,3 +186,7 @@ class CasesCompared(Note):
     source: bytes
     found: tuple[int, ...] = later(())
     left: tuple[int, ...] = later(())
+
+    def check(self) -> None:
+        if len(self.unknown) != len(self.users):
+            raise RecordError("names one person for each unknown number", where="cases_compared.users")

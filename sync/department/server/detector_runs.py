@@ -16,7 +16,7 @@ from sync.department.desk.audit import detector_inputs, rules
 from sync.department.desk.audit.detectors import RULES, SAMPLE, Flag, LookUp
 from sync.department.desk.break_glass.calls import DETAIL, DETECTOR
 from sync.department.desk.state import DeskState
-from sync.department.journal.change_entries import GlassBroken
+from sync.department.journal.change_entries import CasesCompared, GlassBroken
 from sync.department.journal.entries import JUDGED_DAILY, AuditDone, Entry, EntryOf, FindingOpened, is_of
 from sync.department.journal.inquiry_entries import Access, InquiryAsked
 from sync.department.journal.machine_entries import DetectorsRan
@@ -38,6 +38,7 @@ class DetectorRuns:
         """`problems`: gets what is wrong; `unchecked`: what could not be judged, and what came late."""
         self._problems, self._unchecked = problems, unchecked
         self._looks: list[LookUp] = []
+        self._people: dict[int, str] = {}  # in whose name each access was made
         self._read: list[Entry] = []
         self._made: dict[int, str] = {}  # who made each access or request
         self._judges = False
@@ -62,7 +63,13 @@ class DetectorRuns:
             self._made[entry.sequence] = entry.stamp.user
             if isinstance(entry.note, Access):
                 self._looks.append(rules.look_up_of(entry, entry.note))
+                self._people[entry.sequence] = self._looks[-1].person
                 self._since = self._since or entry
+        elif is_of(entry, CasesCompared):
+            said = dict(zip(entry.note.unknown, entry.note.users, strict=False))
+            for access in (one for one, user in said.items() if self._people.get(one) != user):
+                what = f"entry {access} is not an access in the name of {said[access]}"
+                self._problems.append(f"entry {entry.sequence}: cases_compared: {what}")
         elif entry.note.KIND in detector_inputs.READ_KINDS:
             self._read.append(entry)
         self._used.add(entry.stamp.at_us // DAY_US)
