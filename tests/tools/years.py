@@ -49,6 +49,7 @@ from sync.department.policy.policy_file import policy_digest  # noqa: E402
 from sync.department.server import daily, naming  # noqa: E402
 from sync.department.server.desk_keys import opened_of  # noqa: E402
 from sync.department.server.due_work import DueWork, standing  # noqa: E402
+from sync.department.server.folded_log import FoldedLog  # noqa: E402
 from sync.department.server.founding import OFFICES  # noqa: E402
 from sync.department.server.open_desk import adopt_root, open_front  # noqa: E402
 from sync.department.server.server import Department as Server  # noqa: E402
@@ -276,7 +277,11 @@ class Life:
             keys=desk.log.keys,
             opened=opened_of(home, desk.root),
         )
-        return [*wrong, *log.problems]
+        folded = FoldedLog({home.settings.name})
+        for entry in desk.log.entries():
+            folded.judge(entry)
+        folded.end()
+        return [*wrong, *log.problems, *folded.problems]
 
 
 def simulate(years: int, *, step_days: int = 1, folder: Path | None = None) -> list[Year]:
