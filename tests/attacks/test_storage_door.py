@@ -245,7 +245,7 @@ def test_the_access_log_is_filtered_by_user_and_plate_and_leaves_as_the_rms_form
     door.answer("query", query_body(door, ledger, plate="7X?R21?"))
     searched = read_lines(ledger.store, replace(EVERYTHING, plate=PLATE))
     assert [one.action for one in searched] == ["query", "audit", "query"]
-    assert entries(ledger)[-2].action == "audit"  # the audit is an entry of its own
+    assert entries(ledger)[-2].action == "audit"  # the audit is an entry too
 
 
 def test_an_unreadable_slot_matches_and_says_so(ledger: Ledger, door: Door, time: SteppedTime) -> None:

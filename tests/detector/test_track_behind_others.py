@@ -1,4 +1,4 @@
-"""A plate at whose place another vehicle is seen: hidden behind it and back again, or misread for a frame."""
+"""Another vehicle in a plate's place: the plate is hidden and comes back, or it was misread for a frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CAR, OTHER = "8SN4697", "4XYZ999"
 def test_a_car_hidden_by_another_at_its_very_place_is_the_same_pass_when_it_is_seen_again(
     again: str,
 ) -> None:
-    """It drove away, and another one came between it and the camera without a gap."""
+    """It drove away, and another vehicle came between it and the camera without a gap."""
     replay = Replay(fps=20)
     for step in range(20):
         replay.show(frame(near(CAR, 500 - 4 * step, 400 - 6 * step, 80 * 0.97**step)))
@@ -70,7 +70,7 @@ def test_one_far_frame_that_is_sure_but_for_its_distance_begins_the_pass_read_th
 def test_a_far_plate_hidden_for_long_is_the_near_one_that_has_grown_meanwhile(
     hidden: int, passes: int
 ) -> None:
-    """In a seventh of a second no plate grows twice as wide and gets so far away."""
+    """In a seventh of a second no plate doubles its width and moves so far."""
     replay = Replay(fps=30)
     for step in range(30):
         far = reading("QCT4486", box_at(396 + step / 10, 148, 18 + step / 10), sure=3.5, noise=0.5, seed=3)
@@ -84,7 +84,7 @@ def test_a_far_plate_hidden_for_long_is_the_near_one_that_has_grown_meanwhile(
 
 @pytest.mark.parametrize(("plate", "off_px", "passes"), [(OTHER, 0, 1), (OTHER, 8, 2), (CAR, 0, 2)])
 def test_two_texts_of_one_view_of_a_plate_are_one_vehicle(plate: str, off_px: int, passes: int) -> None:
-    """On the same px, without a gap, and with the look of the plate that was there: misread at first."""
+    """On the same px, without a gap, and with the same patch as before: it was misread at first."""
     replay = Replay(fps=20)
     replay.show(frame(reading(CAR, box_at(400, 300), plate=plate)))
     for _ in range(12):

@@ -1,4 +1,4 @@
-"""Vehicles of one fleet, whose plates differ in one character: a pass each, and no pass for a misreading."""
+"""Vehicles of one fleet, whose plates differ in one character: one pass each, and none for a misreading."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_misread_character_makes_no_second_pass() -> None:
 
 
 def unsure(text: str, x: float, y: float, width: float) -> PlateReading:
-    """Plainly another text, but read too unsurely to prove another plate alone."""
+    """Clearly another text, but not sure enough to prove another plate by itself."""
     seen = near(text, x, y, width)
     return replace(seen, judged=Told(text=replace(seen.text, confidence=(TRUSTED + SURE) / 2)))
 
@@ -90,7 +90,7 @@ def unsure(text: str, x: float, y: float, width: float) -> PlateReading:
 def test_what_comes_out_behind_a_car_that_came_nearer_is_another(
     behind: tuple[float, float, float], passes: Sequence[str]
 ) -> None:
-    """A queue at three frames a second: what hides a plate where it was makes it smaller there, too."""
+    """A queue at three frames a second: the vehicle that hides the plate makes it look smaller there, too."""
     replay = Replay(fps=3)
     for step in range(8):
         replay.show(frame(near(FLEET[0], 430 - 40 * step, 160 + 40 * step, 30 * 1.13**step)))

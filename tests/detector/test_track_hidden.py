@@ -1,4 +1,4 @@
-"""A plate that an obstacle or the edge of the picture hides in part: one whole pass of its own."""
+"""A plate that an obstacle or the edge of the picture partly hides: one complete pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detector.plates import PlateBox, PlateReading
 @pytest.mark.parametrize("away", [0, 3])
 @pytest.mark.parametrize("then", ["waits", "leaves", "stays"])
 def test_what_an_obstacle_left_of_a_plate_is_part_of_its_pass(away: int, then: str) -> None:
-    """A post across the plate makes two boxes of it, read apart, before the whole plate shows."""
+    """A post across the plate splits it into two boxes, read separately, before the whole plate shows."""
     replay = Replay(fps=10)
     for step in range(14):
         x = 480 + away * step
@@ -33,7 +33,7 @@ def test_what_an_obstacle_left_of_a_plate_is_part_of_its_pass(away: int, then: s
 
 @pytest.mark.parametrize("gap", [1, 3, 5])
 def test_the_next_vehicle_behind_an_obstacle_is_no_part_of_the_one_before(gap: int) -> None:
-    """Both begin with what a post left of the first, as two cars of one series do."""
+    """Both begin with the part of the first that a post left visible, as two plates of one series do."""
     replay = Replay(fps=10)
     for step in range(14):
         parts = [near("8K", 480, 330, 40), near("LM472", 540, 331, 62)]
@@ -52,7 +52,7 @@ def test_the_next_vehicle_behind_an_obstacle_is_no_part_of_the_one_before(gap: i
 def from_behind_a_post(
     text: str, shown: int, x: float, width: float = 100.0, *, half: str = ""
 ) -> PlateReading:
-    """The last characters of a plate, in a box as wide as what is shown of it; half: the first, misread."""
+    """The last characters of a plate, in a box of that width; `half`: the misread first one of them."""
     share = shown / len(text)
     left, right = x + width / 2 - width * share, x + width / 2
     box = PlateBox(

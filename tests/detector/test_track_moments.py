@@ -1,4 +1,4 @@
-"""A moment of a pass that was told as another: misread while it was missed, whichever ends first."""
+"""A moment of a pass under another text: a misreading while the pass was missed, whichever ends first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def drive_by(
     jump: float = 90.0,
     wider: float = 1.0,
 ) -> list[str]:
-    """A vehicle drives out of the picture; in some frames another text shows beside its place instead."""
+    """A vehicle drives out of the picture; in some frames another text shows beside its place."""
     for step in range(frames):
         x, y, width = 640 - 4 * step, 200 + 18 * step, 34 * 1.03**step
         other = near(MATE, x + jump + drift * step, y - jump / 3, width * wider)
@@ -78,7 +78,7 @@ def test_a_far_plate_whose_letters_looked_like_digits_is_the_car_that_has_left_s
 
 
 def test_a_far_misreading_seen_once_more_after_the_near_pass_began_is_that_pass() -> None:
-    """A shaken picture, and the near pass drives away and ends first."""
+    """The picture shakes, and the near pass drives away and ends first."""
     replay = Replay(fps=20)
     for step in range(10):
         replay.show(frame(near("7AQC123", 400 + step, 200 + step, 25)))
@@ -95,7 +95,7 @@ def test_a_far_misreading_seen_once_more_after_the_near_pass_began_is_that_pass(
 
 @pytest.mark.parametrize(("far", "passes"), [("7A8C123", 1), ("7ADC123", 2)])
 def test_a_digit_surely_read_for_a_letter_makes_no_second_vehicle(far: str, passes: int) -> None:
-    """No plate of the series has one there; another letter may be a fleet mate's."""
+    """No plate of that series has a digit there, but another letter may be a fleet mate's."""
     replay = Replay(fps=2)
     for x, y, width in ((443, 148, 25), (399, 185, 35)):
         replay.show(frame(near(far, x, y, width)))
@@ -109,7 +109,7 @@ def test_a_digit_surely_read_for_a_letter_makes_no_second_vehicle(far: str, pass
 @pytest.mark.parametrize("fps", [1, 3, 10])
 @pytest.mark.parametrize("after", ["7A8C123", "7ADC123"])
 def test_two_near_plates_that_differ_in_a_look_alike_are_two_vehicles(after: str, fps: float) -> None:
-    """Of two series: each was surely read from near, one after the other at one place."""
+    """Of two series: each was read surely from near, one after the other in the same place."""
     replay = Replay(fps)
     for text in ("7ABC123", after):
         for frames in range(round(4 * fps)):
@@ -136,7 +136,7 @@ def test_one_far_frame_that_is_not_sure_for_its_distance_begins_the_pass_that_co
 
 @pytest.mark.parametrize("frames_after", [0, 90])
 def test_of_two_moments_that_may_be_one_vehicles_one_is_reported(frames_after: int) -> None:
-    """Neither is taken for a moment of the other, which is dropped itself."""
+    """A pass that is dropped as a moment must not take the other with it."""
     replay = Replay(fps=15)
     replay.show(frame(near("7ABC123", 300, 300)))
     replay.show()
@@ -184,7 +184,7 @@ def box_between(left: float, top: float, right: float, bottom: float) -> PlateBo
     ("part", "left", "right", "passes"),
     [
         ("ADA5977", 468, 509, ["UMP5977"]), ("UMP59AA", 450, 491, ["UMP5977"]),
-        ("ADA5977", 450, 491, ["ADA5977", "UMP5977"]),  # the ends that are alike are not at one place
+        ("ADA5977", 450, 491, ["ADA5977", "UMP5977"]),  # the equal ends are in different places
         ("ADA5177", 468, 509, ["ADA5177", "UMP5977"]), ("ADA5977", 450, 508, ["ADA5977", "UMP5977"]),
     ],
 )  # fmt: skip
@@ -200,7 +200,7 @@ def test_a_parked_plate_half_hidden_and_misread_in_a_slow_clip_is_one_pass_once_
 
 
 def test_a_fleet_mate_that_stops_nearer_at_a_gate_does_not_uncover_the_one_before_it() -> None:
-    """One end of the two boxes is at one place, but neither is narrower for its height."""
+    """The two boxes share one end, but neither is narrower for its height."""
     replay = Replay(fps=3)
     for _ in range(9):
         replay.show(frame(near("9BFP154", 640, 400, 100)))
@@ -211,7 +211,7 @@ def test_a_fleet_mate_that_stops_nearer_at_a_gate_does_not_uncover_the_one_befor
 
 
 def cut_off(seen: PlateReading) -> PlateReading:
-    """As it is read where it runs out of the picture."""
+    """The reading of the plate as the picture's edge cuts it off."""
     cut = replace(seen.evidence, cut=True, trust=0.4)
     return replace(seen, evidence=cut, judged=Vote(DECODING, [cut]))
 
@@ -255,7 +255,7 @@ def test_a_glimpse_on_a_way_is_at_its_place_and_size(x: float, y: float, width: 
 
 @pytest.mark.parametrize("passed", [0.25, 0.5, 0.75])
 def test_the_way_of_a_plate_that_comes_nearer_is_that_of_a_car_at_one_speed(passed: float) -> None:
-    """From 30 to 5 m away: in the picture it is slow at first, and grows late. Both ways round."""
+    """From 30 to 5 m away it moves slowly in the picture at first, and grows late. In both directions."""
 
     def seen(share: float) -> PlateBox:
         far_m = 30 - 25 * share
@@ -289,7 +289,7 @@ def test_a_part_of_a_plate_shares_an_end_with_it(
 
 
 def in_turn(jump: float, start: float, *, frames: int = 24) -> list[str]:
-    """A shaken picture shows now one text, now another, never both, of a plate this wide at first."""
+    """A shaking picture shows two texts in turn, never both, for a plate of this width at the start."""
     replay = Replay(fps=20)
     for step in range(frames):
         mate = step % 4 in (1, 2)
@@ -302,12 +302,12 @@ def in_turn(jump: float, start: float, *, frames: int = 24) -> list[str]:
 
 @pytest.mark.parametrize(("start", "passes"), [(24.0, 1), (30.0, 1), (41.0, 2)])
 def test_a_far_plate_read_in_two_ways_in_turn_is_one_and_a_near_one_two(start: float, passes: int) -> None:
-    """However often and surely it is read so: two vehicles as far away are soon seen in one frame."""
+    """However often and surely: two vehicles at that distance would soon be seen in one frame."""
     assert len(in_turn(60.0, start)) == passes
 
 
 def test_a_mate_seen_twice_while_a_pass_was_missed_for_long_stays_a_pass() -> None:
-    """The frame in which the edge cuts the mate off goes to the pass that had left there before."""
+    """The frame in which the edge cuts off the mate goes to the pass that left there before."""
     replay = Replay(fps=5)
     for x, y, width in ((700, 230, 35), (770, 265, 45), (811, 319, 51), (853, 395, 64)):
         replay.show(frame(near("2NLD853", x, y, width)))
@@ -322,7 +322,7 @@ def test_a_mate_seen_twice_while_a_pass_was_missed_for_long_stays_a_pass() -> No
 def test_a_text_that_was_seen_whole_is_found_again_where_the_edge_cuts_its_plate(
     leaves: bool, passes: int
 ) -> None:
-    """Half the picture on, at two frames a second. The reading says little by itself, cut off or hidden."""
+    """Half a picture farther, at two frames a second. Alone, the reading says little: cut off or hidden."""
     replay = Replay(fps=2)
     replay.show(frame(near("FUU9736", 213, 414, 65)))
     there = near("FUU9736", 1240, 420, 76)
@@ -348,7 +348,7 @@ def test_a_far_plate_of_which_one_look_counts_is_no_pass_if_it_was_found_once_mo
 
 
 def test_a_far_pass_taken_over_does_not_hide_another_from_before_the_near_one() -> None:
-    """Two frames a second, each far one misread otherwise; the first of them is taken over first."""
+    """At two frames a second, the distant frames are misread differently; the first is taken over first."""
     replay = Replay(fps=2)
     first = reading("6KT1J24", box_at(458, 157, 25), sure=4.5)
     assert first.confidence > SURE
@@ -373,7 +373,7 @@ def test_what_glare_left_of_a_plate_in_one_frame_is_a_moment_of_its_pass(text: s
         x, width = 300 + 20 * step, 34 * 1.04**step
         if not 10 <= step < 16:
             replay.show(frame(near(FLEET[0], x, 300, width)))
-        else:  # washed out but for an end of it, once
+        else:  # washed out, except for one end in one frame
             replay.show(frame(near(text, x + 12, 300, 0.8 * width)) if step == 14 else frame())
     for _ in range(40):
         replay.show()

@@ -1,4 +1,4 @@
-"""Out of sight for a moment, or torn off by a jump of the picture: one pass, and never another vehicle's."""
+"""Out of sight for a moment, or split by a jump of the picture: one pass, and never another vehicle's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detector.vote import Vote
 
 
 def doubtful(text: str, x: float, y: float, width: float, seed: int = 0) -> PlateReading:
-    """A reading of which no one can be sure."""
+    """A reading that no rule takes as sure."""
     return reading(text, box_at(x, y, width), sure=4.0, noise=1.1, seed=seed)
 
 
@@ -57,7 +57,7 @@ def test_a_car_that_drove_away_is_reported_after_two(width: float, shrinks: floa
 
 
 def test_a_fleet_mate_that_comes_out_where_another_was_hidden_is_a_pass_of_its_own() -> None:
-    """A car drives behind a parked one of its fleet, whose plate alone then shows."""
+    """A car drives behind a parked one of its fleet, and only the parked plate shows."""
     parked, drives = "LWU2646", "LWU2673"
     replay = Replay(fps=20)
     for step in range(16):
@@ -134,7 +134,7 @@ def test_a_jump_of_the_picture_with_a_misread_character_makes_no_second_pass(
         x, y, width = 700 - 4 * step, 160 + 3 * step, 25 * 1.03**step
         torn_off = near("7H62333", x + 2 * jump[0], y + 2 * jump[1], width)
         told = replay.show(frame(torn_off if step == 14 else near("7HE2333", x, y, width)))
-    assert set(replay.kept) == {one.pass_id for one in told.live}  # nothing is kept of what was torn off
+    assert set(replay.kept) == {one.pass_id for one in told.live}  # nothing of the split-off part is kept
     assert texts(replay.finish()) == ["7HE2333"]
 
 
@@ -144,7 +144,7 @@ def test_a_pass_that_a_jump_tore_in_two_is_one_again(jump: float) -> None:
     for step in range(30):
         x = 400 + 4 * step + (jump if step >= 15 else 0)
         told = replay.show(frame(near("7ABC123", x, 300)))
-    assert set(replay.kept) == {one.pass_id for one in told.live}  # nothing is kept of the part that went
+    assert set(replay.kept) == {one.pass_id for one in told.live}  # nothing of the dropped part is kept
     (one,) = replay.finish()
     assert (one.text.text, one.first_us) == ("7ABC123", replay.step_us)
 
@@ -153,7 +153,7 @@ def test_the_last_far_glimpse_of_a_car_that_drives_away_is_part_of_its_pass() ->
     replay = Replay(fps=20)
     for step in range(30):
         replay.show(frame(near("650VRC", 900 - 8 * step, 420 - 13 * step, 60 * 0.97**step)))
-    replay.show(frame(near("658VRC", 672, 52, 24)))  # the camera shook, a character was misread
+    replay.show(frame(near("658VRC", 672, 52, 24)))  # the camera shook, and a character was misread
     for _ in range(100):
         replay.show()
     (one,) = replay.finish()
@@ -172,7 +172,7 @@ def test_a_far_plate_still_in_view_when_another_of_its_fleet_has_gone_is_a_pass_
 
 @pytest.mark.parametrize("fps", [2.0, 4.0])
 def test_a_fleet_mate_seen_in_one_frame_in_a_slow_clip_stays_a_pass(fps: float) -> None:
-    """At a few frames a second one frame may be all that there is of a vehicle."""
+    """At a few frames a second, a vehicle may be seen in only one frame."""
     replay = Replay(fps)
     for step in range(5):
         replay.show(frame(near(FLEET[0], 300 + 60 * step, 300, 80)))
@@ -194,7 +194,7 @@ def test_a_plate_that_never_came_near_is_less_sure_than_its_votes(width: float, 
 
 
 def again(seen: PlateReading) -> FrameReadings:
-    """What a reader says of a picture that is the one before it once more."""
+    """What a reader says about a picture that repeats the previous one."""
     return replace(frame(unread=[seen.box]), repeats=True)
 
 

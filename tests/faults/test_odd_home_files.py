@@ -270,7 +270,7 @@ def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
 def test_a_page_that_the_card_does_not_give_a_start_costs_a_log_only_if_it_stays_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int, failures: int, new_log: bool
 ) -> None:
-    """That was no damage: each start failed for ever, and no new log was opened."""
+    """That was no damage: each start failed forever, and no new log was opened."""
     monkeypatch.setattr("sync.rollover.OPEN_AGAIN_S", 0.0)
     looks: list[Path] = []
     monkeypatch.setattr("sync.rollover.is_damaged", looks.append)

@@ -77,7 +77,7 @@ def test_another_index_of_the_chip_is_found_where_no_line_names_it(
     create_ledger(tmp_path / "other", slot_uri=other.uri).close()
     create_ledger(home, slot_uri=f"loopback:{tmp_path / 'chip'}").close()
     key = (tmp_path / "chip").read_bytes()
-    FileSlot(home / "store").write(key)  # from before: with it the key in the chip would stay for ever
+    FileSlot(home / "store").write(key)  # from before: with it, the key in the chip would stay forever
     in_chip = ["tpm:0x1500ab1", other.uri, f"loopback:{tmp_path / 'chip'}"]
     monkeypatch.setattr(opening, "slots_of_chip", lambda: in_chip)
     for line in (None, b"", b"tpm:0x1500ab"):
