@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "enroll": ("firmware.commands.enroll", "join a department with its one-time code"),
     "hotlist": ("firmware.commands.hotlist", "hot lists on this unit: import, list"),
     "alerts": ("firmware.commands.alerts", "the open alerts of this unit, without a plate"),
-    "logon": ("firmware.commands.logon", "on the patrol laptop: log on to a unit's alert page"),
+    "logon": ("firmware.commands.logon", "on the patrol laptop: log in to a unit's alert page"),
     "sync": ("firmware.commands.sync", "sync with the department now, or show the results of the last syncs"),
     "status": ("firmware.commands.status", "show the unit's health, without a plate"),
     "selftest": ("firmware.commands.selftest", "test every part, without a plate"),

@@ -116,7 +116,7 @@ def prove(
 ) -> RosterPerson:
     """Prove the requester. Raises RefusedError, with the same message for an unknown user and a wrong key."""
     if locked:
-        raise RefusedError("locked: five failed logons within 15 minutes", clause="CJIS AC-7", cure="wait")
+        raise RefusedError("locked: five failed logins within 15 minutes", clause="CJIS AC-7", cure="wait")
     if not roster.people:  # not a wrong credential, so it counts toward no lockout
         raise RefusedError(
             "the department's roster is not on this unit yet",
@@ -148,7 +148,7 @@ def demand_here(request: Request, policy: CustodyPolicy, *, enrolled: bool) -> N
     """Check that the policy allows this action on this unit at all. Raises RefusedError."""
     if enrolled and request.action != "audit" and not policy.local_query:
         raise RefusedError(
-            "this unit belongs to a department, whose policy has it answer no look-up itself",
+            "this unit belongs to a department, whose policy has it answer no lookup itself",
             clause="463.5 (c)",
             cure="ask at the department: the desk's page Search, or department inquiry run",
         )

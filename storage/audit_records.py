@@ -1,4 +1,4 @@
-"""The records of what people and the machine did: look-ups, holds, exports, changes, decisions. No I/O."""
+"""The records of what people and the machine did: lookups, holds, exports, changes, decisions. No I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storage.record_base import ClockState, Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitAccess(Record):
-    """A look-up, allowed or refused: 463.5 (b), Cal. Civ. Code 1798.90.52. In the log before any answer."""
+    """A lookup, allowed or refused: 463.5 (b), Cal. Civ. Code 1798.90.52. In the log before any answer."""
 
     KIND: ClassVar[str] = "access"
     action: str
@@ -32,7 +32,7 @@ class UnitAccess(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitAccessEnded(Record):
-    """How a logged look-up ended: which records its answer showed."""
+    """How a logged lookup ended: which records its answer showed."""
 
     KIND: ClassVar[str] = "access_result"
     access: int

@@ -137,7 +137,7 @@ class Door:
         return self._ledger.append(entry).sequence
 
     def _failures(self, user: str, now_us: int) -> list[int]:
-        """When this user's logons failed, from the log; only failures that still count toward a lockout."""
+        """When this user's logins failed, from the log; only failures that still count toward a lockout."""
         times: list[int] = []
         for sequence in reversed(holds.audit_sequences(self._store)):
             record = self._store.record(sequence)

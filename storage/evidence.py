@@ -209,7 +209,7 @@ def _record_files(
 
 
 def accesses_to(store: UnitStore, records: Iterable[int]) -> list[int]:
-    """The numbers of all entries about access to these records: look-ups, holds, exports, alert decisions."""
+    """The numbers of all entries about access to these records: lookups, holds, exports, alert decisions."""
     wanted, found = set(records), set()
     held: set[int] = set()
     for sequence in holds.audit_sequences(store, min(wanted)):

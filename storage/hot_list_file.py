@@ -3,7 +3,7 @@
 File: MAGIC, then sections, each a 4-byte length (big endian) and  nonce (12) || AES-256-GCM(section), with
 the AAD [tag, name, section number]. Section 0 is CBOR [facts, entries, entries a block]; section 1 the keys
 of all entries, sorted, uint64 little endian; section 2 + n holds block n: entries in the order of their keys,
-each a 4-byte length and its bytes. A look-up is a binary search; only a hit opens a block.
+each a 4-byte length and its bytes. A lookup is a binary search; only a hit opens a block.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _put(out: Any, stored: bytes) -> None:
 
 
 class HotListFile:
-    """A hot list on the card, open for look-ups. Thread-safe, since it never changes."""
+    """A hot list on the card, open for lookups. Thread-safe, since it never changes."""
 
     def __init__(self, path: Path, key: bytes, name: str) -> None:
         """Raises OSError, SealError, RecordError."""

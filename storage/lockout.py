@@ -1,4 +1,4 @@
-"""Locks accounts after failed logons: five within 15 minutes, for 15 minutes. Pure; callers keep the times.
+"""Locks accounts after failed logins: five within 15 minutes, for 15 minutes. Pure; callers keep the times.
 
 Source: FBI CJIS Security Policy, AC-7 (unsuccessful logon attempts). The reader's door, the console, the
 department's desk and the enrollment of units use this rule; a signed policy may make it stricter.

@@ -26,7 +26,7 @@ from storage.times import DAY_US, HOUR_US
 CONTENT = (KeyClass.READ, KeyClass.HIT)
 _NONCE, _CONTENT = sealing.NONCE_BYTES, sealing.SALT_BYTES + 4
 _NAME = encode("text")
-# The beginning of an element `text`, so that a look-up need not decode each: a map whose first two fields are
+# The beginning of an element `text`, so that a lookup need not decode each: a map whose first two fields are
 # `demo` and `text` (in the order of RFC 8949, 4.2.1). Anything else is decoded.
 _TEXT_HEAD = re.compile(rb"[\xa2-\xb7]ddemo[\xf4\xf5]dtext[\x61-\x70]([A-Z0-9?]{1,16})(?=[\x60-\x7f])")
 
@@ -88,7 +88,7 @@ def find_texts(
 
 
 def _aad_maker(log_id: bytes) -> Callable[[int], bytes]:
-    """A fast `sealing.aad_of` for the texts of one log, since a look-up needs one per read."""
+    """A fast `sealing.aad_of` for the texts of one log, since a lookup needs one per read."""
     probe = 23  # one byte in CBOR, so the bytes around the number are the same for every number
     around = sealing.aad_of(log_id, probe, "text")
     before, after = around[: -len(_NAME) - 1], around[-len(_NAME) :]

@@ -25,7 +25,7 @@ from storage.home import Home
 
 MAX_REQUEST, MAX_ANSWER = 1 << 20, 512 << 20
 TIMEOUT_S = 30.0
-ANSWER_TIMEOUT_S = 600.0  # enough for a look-up over a million records, or a purge
+ANSWER_TIMEOUT_S = 600.0  # enough for a lookup over a million records, or a purge
 
 
 class DoorServer:

@@ -1,4 +1,4 @@
-"""Limits how fast one address may try to log on, at the desk and at the page in the car. No I/O."""
+"""Limits how fast one address may try to log in, at the desk and at the page in the car. No I/O."""
 
 from __future__ import annotations
 

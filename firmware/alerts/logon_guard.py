@@ -1,6 +1,6 @@
-"""Failed logons at the alert page: who must wait, and how often they are logged. No I/O.
+"""Failed logins at the alert page: who must wait, and how often they are logged. No I/O.
 
-The page is on the vehicle's network, so a stranger may post to it. Logons from one address are limited in
+The page is on the vehicle's network, so a stranger may post to it. Logins from one address are limited in
 rate. Wrong passwords lock a name for the address that sent them (CJIS AC-7). A key is never locked: it cannot
 be guessed, and a stranger could lock an officer out. The log gets one entry per minute and name, with the
 number of refusals; names that are not on the roster share one entry.
@@ -32,7 +32,7 @@ class RefusedLogons:
 
 
 class LogonGuard:
-    """The failed logons of one run, by the time since boot (us). The caller holds a lock."""
+    """The failed logins of one run, by the time since boot (us). The caller holds a lock."""
 
     def __init__(self) -> None:
         self._pace = LogonPace(REMEMBERED)
@@ -42,7 +42,7 @@ class LogonGuard:
     def demand_pace(self, address: str, now_us: int) -> None:
         """Raise RefusedError for an address that tries too often."""
         if not self._pace.spend(network_of(address), now_us):
-            raise RefusedError("too many logons from this address", clause="CJIS AC-7", cure="wait a minute")
+            raise RefusedError("too many logins from this address", clause="CJIS AC-7", cure="wait a minute")
 
     def is_locked(self, address: str, user: str, now_us: int) -> bool:
         """Whether wrong passwords from this address have locked this name for it."""
@@ -57,7 +57,7 @@ class LogonGuard:
             self._wrong.popitem(last=False)
 
     def note_refused(self, name: str, request: access.Request, why: str, now_us: int) -> None:
-        """Note a logon that proved no identity. name: as on the roster, or empty."""
+        """Note a login that proved no identity. name: as on the roster, or empty."""
         known = self._refused.setdefault(name, RefusedLogons(now_us - MINUTE_US, request, why))
         known.request, known.why, known.count = request, why, known.count + 1
 

@@ -33,7 +33,7 @@ class ImageAnswer:
 
 
 class PageApi:
-    """Calls of logged-on officers. Raises RefusedError, RecordError and other kinds of StorageError."""
+    """Calls of logged-in officers. Raises RefusedError, RecordError and other kinds of StorageError."""
 
     def __init__(
         self, ledger: Ledger, board: AlertBoard, sessions: PageSessions, now_us: Callable[[], int]

@@ -244,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             call()
         except RefusedError as error:
-            status = 401 if error.what == "log on" else 403
+            status = 401 if error.what == "log in" else 403
             self._json({"refused": error.what, "clause": error.clause, "cure": error.cure}, status)
         except (StorageError, ValueError) as error:
             self._json(

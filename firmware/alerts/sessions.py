@@ -1,10 +1,10 @@
 """Logons at the unit's alert page: identity, role and training are checked against the signed roster.
 
-A logon signs a challenge with the person's SSH key (namespace alpr-reader-access, like every access at a
+A login signs a challenge with the person's SSH key (namespace alpr-reader-access, like every access at a
 unit), or gives the password if the roster has one. It yields a ticket, which one browser can use once within
-a minute for a session. The session ends with the shift, by the time since boot, or when a newer logon needs
+a minute for a session. The session ends with the shift, by the time since boot, or when a newer login needs
 its place: then the least recently used session ends, of the same person or, if the unit has no room, of all.
-Every logon is an access entry; those that proved no identity share one per minute and name (logon_guard.py),
+Every login is an access entry; those that proved no identity share one per minute and name (logon_guard.py),
 so that a stranger cannot fill the card or the log.
 
 The signed request names the unit, so a proof that another machine obtained and passed on is worthless here.
@@ -40,7 +40,7 @@ NAME_LENGTH = 64  # of an unproven user name in the log
 
 
 def subject_of(unit_id: str) -> str:
-    """The subject that the signed request of a logon at a unit's page names."""
+    """The subject that the signed request of a login at a unit's page names."""
     return f"alert page of {unit_id}"
 
 
@@ -94,7 +94,7 @@ class PageSessions:
                     raise RefusedError(
                         "the request was signed for another unit's page",
                         clause="463.3",
-                        cure="log on by this unit's own name, with the newest reader",
+                        cure="log in by this unit's own name, with the newest reader",
                     )
                 self._permit(person, request.role)
             except StorageError as refusal:
@@ -105,7 +105,7 @@ class PageSessions:
             ticket = os.urandom(32)
             self._tickets = self._running(self._tickets)
             if len(self._tickets) >= MOST_TICKETS:
-                raise RefusedError("too many logons wait", clause="463.5", cure="try again in a minute")
+                raise RefusedError("too many logins wait", clause="463.5", cure="try again in a minute")
             self._tickets[_digest(ticket)] = _Given(officer, self._boot() + TICKET_US)
             return ticket.hex()
 
@@ -132,9 +132,9 @@ class PageSessions:
         return person
 
     def _enter_refused(self) -> None:
-        """Log the refused logons that are due (see LogonGuard.take_due)."""
+        """Log the refused logins that are due (see LogonGuard.take_due)."""
         for one in self._guard.take_due(self._boot()):
-            words = "logon at the alert page" + (f", {one.count} refused" if one.count > 1 else "")
+            words = "login at the alert page" + (f", {one.count} refused" if one.count > 1 else "")
             user, role = one.request.user[:NAME_LENGTH], one.request.role
             organization = self._ledger.store.policy.organisation
             self._append(user, role if role in ROLES else "", organization, ACTION, "", words, one.why, ())
@@ -144,7 +144,7 @@ class PageSessions:
         with self._lock:
             given = self._tickets.pop(_digest(_bytes(ticket)), None)
             if given is None or self._boot() >= given.until_us:
-                raise RefusedError("this link was used or has expired", clause="463.3", cure="log on again")
+                raise RefusedError("this link was used or has expired", clause="463.3", cure="log in again")
             self._sessions = self._running(self._sessions)
             user, now_us = given.officer.user, self._boot()
             own = [name for name, one in self._sessions.items() if one.officer.user == user]
@@ -166,7 +166,7 @@ class PageSessions:
             self._enter_refused()
             given = self._sessions.get(_digest(_bytes(token)))
             if given is None or self._boot() >= given.until_us:
-                raise RefusedError("log on", clause="463.3", cure="reader logon")
+                raise RefusedError("log in", clause="463.3", cure="reader logon")
             given.used_us = self._boot()
             officer = given.officer
         person = self._ledger.standing.roster.person(officer.user)
@@ -183,7 +183,7 @@ class PageSessions:
         )
 
     def end(self, token: str) -> None:
-        """Log off."""
+        """Log out."""
         with self._lock:
             self._sessions.pop(_digest(_bytes(token)), None)
 
@@ -203,7 +203,7 @@ class PageSessions:
     def _enter(self, request: access.Request, officer: Officer | None, refusal: str | None) -> None:
         organization = officer.organization if officer else self._ledger.store.policy.organisation
         self._append(
-            request.user, request.role, organization, ACTION, "", "logon at the alert page", refusal, ()
+            request.user, request.role, organization, ACTION, "", "login at the alert page", refusal, ()
         )
 
     def _append(  # noqa: PLR0917 - one entry
@@ -249,5 +249,5 @@ def _bytes(token: str) -> bytes:
 
 
 def _digest(token: bytes) -> bytes:
-    """A token's digest, which is stored in its place, so that the time of a look-up reveals nothing."""
+    """A token's digest, which is stored in its place, so that the time of a lookup reveals nothing."""
     return hmac.digest(b"alpr-reader/page/v1", token, hashlib.sha256)

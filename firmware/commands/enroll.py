@@ -27,7 +27,7 @@ def enroll(common: Common, *, code: str | None) -> int:
 
     CODE is the one-time code that `department enroll` printed. Without CODE, the command reads it from
     standard input, so no process list shows it. From then on the unit seals content to the department, and
-    look-ups are made there. A running reader does not interfere.
+    lookups are made there. A running reader does not interfere.
     """
     take_home(common.home)
     code = (code or _code_typed()).strip()

@@ -1,4 +1,4 @@
-"""`reader logon`: on the patrol laptop, log on to a unit's alert page with your SSH key.
+"""`reader logon`: on the patrol laptop, log in to a unit's alert page with your SSH key.
 
 The machine at the address must show the certificate of the unit that you name, whatever the address is: in a
 car's network any machine may have that address, and every unit has a certificate of the department. The link
@@ -68,7 +68,7 @@ def logon(
     ca: Path | None,
     open_page: bool,
 ) -> int:
-    """Log on to the alert page of a unit. Prints a link that opens the page once, within a minute.
+    """Log in to the alert page of a unit. Prints a link that opens the page once, within a minute.
 
     Works without the department: the unit checks your key, role and training against its signed roster.
     """
@@ -137,7 +137,7 @@ def _ticket(
     except httpx.HTTPError as error:
         if "certificate verify failed" in str(error):
             raise FirmwareError(
-                f"{address}: this machine does not show the certificate of {name}; you are not logged on: "
+                f"{address}: this machine does not show the certificate of {name}; you are not logged in: "
                 "give that unit's id and the department's newest CA certificate (--ca) if this is it"
             ) from None
         raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page switched on?)") from None

@@ -29,7 +29,7 @@ _AGO = re.compile(r"(\d+)\s*([mhdw])")
 _UNITS = {"m": MINUTE_US, "h": HOUR_US, "d": DAY_US, "w": 7 * DAY_US}
 FOR_EVER_US = (1 << 62) - 1
 
-PATIENCE_S = 30.0  # a look-up on a full card takes seconds, and ten at once wait for each other
+PATIENCE_S = 30.0  # a lookup on a full card takes seconds, and ten at once wait for each other
 
 
 @contextlib.contextmanager

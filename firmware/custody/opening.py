@@ -51,7 +51,7 @@ NO_DAMAGE = (
     HomeLockedError, StoreFullError, CardFailedError, NewerLedgerError, NotPlainError, NotOwnerError
 )  # fmt: skip
 READ_TRIES, READ_AGAIN_S = 4, 0.5
-LOCK_PATIENCE_S = 30.0  # a look-up on a full card takes seconds, and more on a busy unit
+LOCK_PATIENCE_S = 30.0  # a lookup on a full card takes seconds, and more on a busy unit
 Result = TypeVar("Result")
 
 

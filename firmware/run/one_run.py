@@ -105,7 +105,7 @@ class OneRun:
             hear_department(ledger, clock)  # an earlier run since the machine's start may have received it
             demo = not ledger.status().enrolled
             if self._options.plates and not demo:
-                raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
+                raise UsageError("--plates: an enrolled unit shows no plates (463.5: lookups are logged)")
             with contextlib.ExitStack() as stack:
                 stack.callback(self._keep_last_keys, ledger)  # after everything beside the reading has ended
                 starter = BesideReading(

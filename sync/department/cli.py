@@ -43,7 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "move": ("sync.department.commands.move", "move the store from SQLite to PostgreSQL"),
     "restore": ("sync.department.commands.restore", "enter that the store was restored from a backup"),
     "training": ("sync.department.commands.training", "yearly training of 463.9"),
-    "inquiry": ("sync.department.commands.inquiry", "look-ups, each an ALPR Request in the log"),
+    "inquiry": ("sync.department.commands.inquiry", "lookups, each an ALPR Request in the log"),
     "audit": ("sync.department.commands.audit", "the access log, its periodic audit and findings"),
     "share": ("sync.department.commands.share", "sharing with other agencies (463.6)"),
     "hold": ("sync.department.commands.hold", "holds and evidence (463.8)"),

@@ -127,7 +127,7 @@ def seal_document(key: bytes, name: str, message: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class HeldList:
-    """One list in force, open for look-ups."""
+    """One list in force, open for lookups."""
 
     head: ListHead
     file: HotListFile
@@ -298,7 +298,7 @@ class HeldLists:
         except StorageError:
             made.close()
             raise
-        # a look-up may be under way in the old one: its descriptor closes with its last reference
+        # a lookup may be under way in the old one: its descriptor closes with its last reference
         self._held = {**self._held, list_id: HeldList(head, made)}
 
     def _announced(self) -> set[str]:

@@ -111,7 +111,7 @@ def test_an_entry_of_two_lists_is_one_match_of_the_first_with_all_that_it_lists(
     assert all(one.listed == both for one in found)
 
 
-# --- logons ---------------------------------------------------------------------------------------------
+# --- logins ---------------------------------------------------------------------------------------------
 
 
 def asked(user: str = "nobody") -> access.Request:

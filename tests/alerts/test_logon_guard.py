@@ -114,7 +114,7 @@ def test_a_flood_of_refusals_is_one_entry_a_minute_and_name_with_their_number(ca
 
 
 def entered(car: Car, user: str, role: str) -> str:
-    """Log on a minute later. Returns the new session."""
+    """Log in a minute later. Returns the new session."""
     asked = request(user, role)
     proof = proof_of(car.ledger.store.home.root, asked, None, car.sessions.challenge())
     token = car.sessions.redeem(car.sessions.log_on(body(asked, proof), "10.0.0.1"))
@@ -157,7 +157,7 @@ def test_the_session_longest_unused_gives_its_place_where_the_unit_holds_no_more
 def test_an_address_has_a_pace_and_an_officer_at_another_one_does_not_wait(car: Car) -> None:
     for _ in range(BURST):
         assert "does not prove" in refused(car, request("nobody"), None, "fe80::1%wlan0")
-    assert "too many logons" in refused(car, request("nobody"), None, "fe80::2")
+    assert "too many logins" in refused(car, request("nobody"), None, "fe80::2")
     assert car.sessions.log_on(body(request(), by_key(car)), "10.0.0.1")
     car.time.run(MINUTE_US // A_MINUTE + 1)
     assert "does not prove" in refused(car, request("nobody"), None, "fe80::3")

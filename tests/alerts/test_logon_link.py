@@ -125,7 +125,7 @@ def test_a_stolen_unit_at_the_cars_address_is_asked_for_nothing(
 def test_a_proof_made_for_another_unit_opens_nothing_when_it_is_passed_on(
     car: Car, tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The officer does log on at the stolen unit, by its real name; the thief forwards the proof."""
+    """The officer does log in at the stolen unit, by its real name; the thief forwards the proof."""
     asked: list[str] = []
     before = car.ledger.store.log.size()
     with another_machine(car, Authority.open(tmp_path / "authority"), tmp_path / "stolen", asked) as address:

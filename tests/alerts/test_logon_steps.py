@@ -1,4 +1,4 @@
-"""A logon in the car step by step, with a ledger in memory; what ends a visit; what a log still shows."""
+"""A login in the car step by step, with a ledger in memory; what ends a visit; what a log still shows."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_session_ends_with_the_shift(page: Page, after_us: int, good: bool) ->
             user="o.diaz", role="sworn-officer", organization="Bend PD"
         )
         return
-    with pytest.raises(RefusedError, match="log on"):
+    with pytest.raises(RefusedError, match="log in"):
         page.sessions.find(token)
 
 
@@ -177,7 +177,7 @@ def test_a_session_ends_by_a_logoff_the_roster_and_the_training(page: Page) -> N
     token, other = page.enter(), page.enter()
     page.sessions.end(token)
     for one in (token, token[:-2], token + "00", "z" * 64, ""):
-        with pytest.raises(RefusedError, match="log on"):
+        with pytest.raises(RefusedError, match="log in"):
             page.sessions.find(one)
     page.moment.state, page.permitted = ClockState.DISCIPLINED, lambda _now_us: False
     with pytest.raises(RefusedError, match="training"):
@@ -191,7 +191,7 @@ def test_so_many_logons_wait_at_once_and_no_more(page: Page, monkeypatch: pytest
     monkeypatch.setattr(sessions, "MOST_TICKETS", 2)
     page.log_on()
     page.log_on()
-    with pytest.raises(RefusedError, match="too many logons wait"):
+    with pytest.raises(RefusedError, match="too many logins wait"):
         page.log_on()
     page.boot_us += TICKET_US
     assert page.log_on()

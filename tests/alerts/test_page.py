@@ -197,7 +197,7 @@ HOSTILE = [
     pytest.param("GET", "/../../etc/passwd", {}, 404, id="a path"),
     pytest.param("GET", "/api/alerts/1/entry", {}, 404, id="an unknown call"),
     pytest.param("POST", "/api/alerts/1/view", {}, 403, id="a form of another site"),
-    pytest.param("POST", "/logon", {}, 422, id="a logon that is none"),
+    pytest.param("POST", "/logon", {}, 422, id="a login that is none"),
 ]
 
 

@@ -112,7 +112,7 @@ def test_handshake_header_and_body_have_one_clock(
 
 
 def test_a_stranger_who_asks_on_and_on_stays_unproven(car: Car) -> None:
-    """Full requests without a logon keep a connection only until another client needs its place."""
+    """Full requests without a login keep a connection only until another client needs its place."""
     first = stranger(car, "no header", "127.0.0.9")
     with contextlib.closing(first):
         first.sendall(b"GET /api/alerts HTTP/1.1\r\nHost: car\r\n\r\n")

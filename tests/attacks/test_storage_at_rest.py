@@ -307,7 +307,7 @@ def test_on_an_enrolled_unit_queries_are_refused_and_demo_users_are_gone(
     old = query_body(door, ledger)
     department.enroll(ledger)
     assert not ledger.store.home.people.exists()
-    with pytest.raises(StorageError, match="answer no look-up itself"):
+    with pytest.raises(StorageError, match="answer no lookup itself"):
         door.answer("query", old)
     assert ledger.read(sequence).text == PLATE  # kept as before for the upload
 

@@ -309,7 +309,7 @@ def test_an_enrolled_unit_answers_only_where_the_signed_policy_switches_look_ups
     department.send(ledger, ROSTER, Roster(version=1, demo=False, people=(officer.person,)))
     add_reads(ledger, time, 1)
     for asks in (officer, Officer(time.now().us)):  # the same answer, whatever their key
-        with pytest.raises(RefusedError, match="answer no look-up itself") as refusal:
+        with pytest.raises(RefusedError, match="answer no lookup itself") as refusal:
             asks.ask(door)
         assert refusal.value.clause == "463.5 (c)"
         assert "department inquiry run" in refusal.value.cure

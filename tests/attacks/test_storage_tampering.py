@@ -37,7 +37,7 @@ Attack = Callable[[sqlite3.Connection], None]
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with reads of several days, look-ups, a hold and a purge, closed, its chip beside it."""
+    """A home with reads of several days, lookups, a hold and a purge, closed, its chip beside it."""
     folder, time = tmp_path_factory.mktemp("lived-in"), SteppedTime()
     home, slot = folder / "home", LoopbackSlot(folder / "chip")
     ledger = Ledger.create(home, slot, time, boot=time.boot)

@@ -219,7 +219,7 @@ GOES_THROUGH: dict[str, Callable[[Department, Callable[[str], str]], object]] = 
     "calendar": lambda one, token: one.call("calendar/list", token("chief"), CalendarForm()),
     "compliance": lambda one, token: one.call("compliance/overdue", token("chief"), OverdueForm()),
     "retention": lambda one, token: one.call("retention/read", token("chief"), NothingForm()),
-    "own look-ups": lambda one, token: one.call("inquiry/mine", token("comm1"), NothingForm()),
+    "own lookups": lambda one, token: one.call("inquiry/mine", token("comm1"), NothingForm()),
     "mail": lambda one, _token: standing(one.front),
     "roster": lambda one, _token: one.front.notify_units(),
     "passkey": lambda one, _token: begin_passkey(one.desk, "nobody", "198.51.100.7"),

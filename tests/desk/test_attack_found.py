@@ -466,7 +466,7 @@ def look_in_other_words(department: Department, words: str, between: int = 0) ->
 
 @pytest.mark.parametrize("words", TURNED)
 def test_a_look_at_a_picture_says_what_its_person_searched_for(department: Department, words: str) -> None:
-    """Otherwise root could write any plate into a person's look-up (463.5 b 2)."""
+    """Otherwise root could write any plate into a person's lookup (463.5 b 2)."""
     assert [words in one for one in look_in_other_words(department, words)] == [True] * bool(words)
 
 

@@ -1,4 +1,4 @@
-"""A look-up without the ground that the policy demands, at root's own desk, signed by an accomplice.
+"""A lookup without the ground that the policy demands, at root's own desk, signed by an accomplice.
 
 463.2 and 463.5 (a): the key service opens nothing, and `department verify` names the entry.
 """

@@ -121,7 +121,7 @@ class Root:
 
 
 def attack(kind: str, root: Root, at: int) -> None:
-    """One way to remove or alter a look-up, done as well as possible."""
+    """One way to remove or alter a lookup, done as well as possible."""
     rows = root.rows
     content = root.content(rows[at])
     if kind == "removed":

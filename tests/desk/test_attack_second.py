@@ -129,7 +129,7 @@ def wide_by_a_yes_to_a_change(root: Root) -> int:
 def wide_by_a_yes_that_was_given_ahead(root: Root) -> int:
     """The second person is shown a search that is not in the log; root enters another with its number."""
     query, (key, session) = root.query(WIDE), root.accomplice(VICTIM)
-    ahead = root.log.size() + 3  # after the second person's logon and the yes
+    ahead = root.log.size() + 3  # after the second person's login and the yes
     decided(root, ahead, signs=True, enters=True)
     number = proposal(root, key, session, query)
     assert number == ahead

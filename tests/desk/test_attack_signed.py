@@ -1,4 +1,4 @@
-"""Root at the desk has the log's key, the credentials and the database, and makes look-ups in others' names.
+"""Root at the desk has the log's key, the credentials and the database, and makes lookups in others' names.
 
 Root lacks a person's key. The key service follows the log and refuses; `department verify` names the entry.
 Each attack is as good as root can make it, using all real entries, sessions and signatures.
@@ -41,7 +41,7 @@ def unsigned(root: Root) -> int:
 
 
 def in_an_open_session(root: Root) -> int:
-    """The victim is logged on; root uses the session's number."""
+    """The victim is logged in; root uses the session's number."""
     token = root.department.logon(VICTIM)
     return root.write(root.look_up(), root.stamp(session=digest_of(token)))
 
@@ -57,7 +57,7 @@ def in_a_session_that_root_certified(root: Root) -> int:
 
 
 def by_a_replayed_signature(root: Root) -> int:
-    """The victim searched a minute ago; root enters the same look-up again."""
+    """The victim searched a minute ago; root enters the same lookup again."""
     _, entry = genuine(root.department)
     return root.write(entry.note, replace(root.stamp(session=entry.stamp.session)), entry.signed)
 

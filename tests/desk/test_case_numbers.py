@@ -1,4 +1,4 @@
-"""Case numbers of look-ups are compared with the exports of CAD and RMS."""
+"""Case numbers of lookups are compared with the exports of CAD and RMS."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_look_ups_whose_case_does_not_exist_are_findings_and_counted(
     assert counted(department.desk).case_numbers.share == pytest.approx(1 / 3)
     again = department.call("audit/compare", department.logon("super"), CompareForm(export=export))
     assert isinstance(again, AuditCompared)
-    assert again.accesses == 0  # each look-up is compared with CAD once
+    assert again.accesses == 0  # each lookup is compared with CAD once
 
 
 def test_a_mistyped_number_is_said_by_its_person_and_settled_by_a_reviewer(

@@ -92,7 +92,7 @@ class Patrol:
 
 @dataclass
 class Today:
-    """A department at the real time, with its desk, two cars, and people who are logged on."""
+    """A department at the real time, with its desk, two cars, and people who are logged in."""
 
     desk: desk_twins.Department
     cars: tuple[Patrol, Patrol]

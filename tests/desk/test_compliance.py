@@ -102,7 +102,7 @@ def test_under_a_clock_behind_the_log_a_deed_is_signed_and_compliance_says_which
 
 
 def test_a_signature_of_another_time_says_which_clock_and_how_far(department: Department) -> None:
-    """The clock of the machine with the session's key was set back 25 minutes after the logon."""
+    """The clock of the machine with the session's key was set back 25 minutes after the login."""
     token = department.logon("comm1")
     given = read_token(token)
     assert given.key is not None

@@ -63,7 +63,7 @@ def test_the_old_password_cannot_be_guessed_in_a_session(department: Department)
     answers = [code_of(department, "user/password", token, form) for _ in range(attempts + 1)]
     assert answers == ["password"] * attempts + ["locked-out"]
     assert code_of(department, "user/password", token, replace(form, old=PASSWORD)) == "locked-out"
-    assert department.logon("comm1")  # the person logs on elsewhere
+    assert department.logon("comm1")  # the person logs in elsewhere
 
 
 def test_an_expired_password_is_changed_without_another_proof(department: Department) -> None:

@@ -189,7 +189,7 @@ def test_the_key_that_seals_credentials_is_never_made_again(
     else:
         path.write_bytes(os.urandom(32) if how == "another" else b"half")
     before = path.read_bytes() if path.exists() else None
-    with pytest.raises(HomeError, match=r"0\.key: .*restore it from its backup: no one can log on"):
+    with pytest.raises(HomeError, match=r"0\.key: .*restore it from its backup: no one can log in"):
         open_desk(home)
     with pytest.raises(HomeError, match=r"0\.key"):
         first_administrator(home, "second", "Second Example")

@@ -56,7 +56,7 @@ def search(department: Department, times: int = 5, user: str = "comm1") -> None:
 
 @pytest.fixture
 def looked(department: Department) -> Department:
-    """Five look-ups of one plate, and the daily run that flags them."""
+    """Five lookups of one plate, and the daily run that flags them."""
     search(department)
     (number,) = look_daily(department.front)
     assert is_of(department.desk.log.entry(number + 1), DetectorsRan)
@@ -167,7 +167,7 @@ def test_days_that_no_run_judged_are_named_with_what_a_run_would_find(looked: De
         looked.clock.step(DAY_US)
         search(looked, 1)
     wrong, unchecked = judged(unrun(list(looked.desk.log.entries())))
-    assert any("no run of the detectors judged the look-ups" in one for one in wrong)
+    assert any("no run of the detectors judged the lookups" in one for one in wrong)
     assert any("would open a finding about comm1: same_plate" in one for one in wrong)
     assert unchecked == []
     look_daily(looked.front)  # too late
@@ -182,7 +182,7 @@ def test_an_outage_in_which_no_one_used_the_desk_is_no_fault_and_is_shown(looked
     search(looked, 1)
     wrong, unchecked = judged(list(looked.desk.log.entries()))
     assert wrong == []
-    assert any("no run of the detectors judged the look-ups" in one for one in unchecked)
+    assert any("no run of the detectors judged the lookups" in one for one in unchecked)
     look_daily(looked.front)
     wrong, unchecked = judged(list(looked.desk.log.entries()))
     assert wrong == []

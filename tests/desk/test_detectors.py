@@ -187,8 +187,8 @@ def test_a_sample_is_steady_steered_by_its_seed_and_never_empty() -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("seed", SEEDS)
 def test_planted_misuse_in_a_simulated_year_is_found_with_few_false_flags(seed: int) -> None:
-    """95 % of the patterns are found, at most one look-up in a thousand is falsely flagged. ALPR_FAULTS=full
-    simulates 100,000 look-ups.
+    """95 % of the patterns are found, at most one lookup in a thousand is falsely flagged. ALPR_FAULTS=full
+    simulates 100,000 lookups.
     """
     year = simulate(YEAR, PATTERNS, seed=seed)
     flags = detect(year.look_ups, TERMS, year.shifts)
@@ -197,8 +197,7 @@ def test_planted_misuse_in_a_simulated_year_is_found_with_few_false_flags(seed: 
     planted = frozenset().union(*(own for _, own in year.planted))
     false = [flag for flag in flags if not planted & set(flag.entries)]
     print(
-        f"{len(year.look_ups)} look-ups, {len(year.planted)} patterns, "
-        f"found {found}, {len(false)} false flags"
+        f"{len(year.look_ups)} lookups, {len(year.planted)} patterns, found {found}, {len(false)} false flags"
     )
     assert sum(found.values()) >= 0.95 * len(year.planted)
     assert len(false) <= len(year.look_ups) / 1000

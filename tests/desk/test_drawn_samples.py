@@ -35,7 +35,7 @@ Entries = list[Entry]
 
 @pytest.fixture
 def audited(department: Department) -> Department:
-    """A department after an audit without look-ups and one with twelve."""
+    """A department after an audit without lookups and one with twelve."""
     run(department)
     for number in range(12):
         look_up(department, department.logon("comm1"), f"26-0{number:02}234")
@@ -77,7 +77,7 @@ def left_out(entries: Entries) -> Entries:
 
 
 def another_one_named(entries: Entries) -> Entries:
-    """Name a colleague's look-up instead of the drawn one."""
+    """Name a colleague's lookup instead of the drawn one."""
     at = max(at for at, one in enumerate(entries) if is_sample(one))
     note = entries[at].note
     assert isinstance(note, FindingOpened)
@@ -121,7 +121,7 @@ def of_a_period(entries: Entries, **change: int) -> Entries:
 
 
 def not_ended(entries: Entries) -> Entries:
-    """Look-ups until then are in no sample, and the next audit begins after them."""
+    """Lookups until then are in no sample, and the next audit begins after them."""
     return of_a_period(entries, to_us=entries[-1].stamp.at_us + DAY_US)
 
 
@@ -149,7 +149,7 @@ ATTACKS: tuple[tuple[Callable[[Entries], Entries], str], ...] = (
     (begun_by_no_person, "no person signed its beginning"),
     (begun_twice, "the one that began with entry "),
     (not_ended, "its period had not ended when it began"),
-    (with_a_gap, "look-ups from "),
+    (with_a_gap, "lookups from "),
     (from_the_first_day_on, "its person asked for another period"),
     (to_before_the_last_look_up, "its person asked for another period"),
 )

@@ -57,7 +57,7 @@ def test_a_reviewer_sees_refusals_logons_accounts_resets_and_approvals(
     said = {(row.kind, row.user, row.about, row.second, row.outcome) for row in page.rows}
     assert ("credential", "chief", "disp1", "super", "reset by another") in said
     assert ("refusal", "officer1", "inquiry.run", "", "role") in said
-    assert any(kind == "logon" and about == "comm1" and out == "password" for kind, _, about, _, out in said)
+    assert any(kind == "login" and about == "comm1" and out == "password" for kind, _, about, _, out in said)
     assert any(kind == "change decided" and user == "super" for kind, user, *_ in said)
     rows = list(csv.DictReader(io.StringIO(csv_text(page.rows))))
     assert len(rows) == len(page.rows)

@@ -1,4 +1,4 @@
-"""Filing look-ups by case, lists of people, and what a requester sees."""
+"""Filing lookups by case, lists of people, and what a requester sees."""
 
 from __future__ import annotations
 

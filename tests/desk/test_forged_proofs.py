@@ -87,7 +87,7 @@ def test_an_export_that_root_dates_back_to_the_logon_opens_nothing(
     signed = sign_call(key, department.desk.log.log_id, "super", "hold/export", form, stamp.at_us)
     export = root.write(_access("export", form.ground, held.reads, held.number, -1), stamp, signed)
     (stored, *_) = department.front.vault.stored(held.access)
-    cover, why = department.desk.covered(export), "its person made no proof for it, and logged on too long"
+    cover, why = department.desk.covered(export), "its person made no proof for it, and logged in too long"
     with contextlib.nullcontext() if opens else pytest.raises(DeskRefusal, match=why):
         department.front.door.open_held(cover, held.access, stored.log_id, [stored.row])
 

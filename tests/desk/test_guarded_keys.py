@@ -78,7 +78,7 @@ def test_the_true_cover_opens_what_was_searched(search: Search) -> None:
 
 
 def test_a_search_opens_nothing_of_a_day_before_it_begins(search: Search) -> None:
-    """Root asks for the whole year under a look-up of ten days."""
+    """Root asks for the whole year under a lookup of ten days."""
     door, early = search.department.front.door, search.query.since_us // DAY_US - 1
     asks: tuple[Callable[[], object], ...] = (
         lambda: door.tokens(search.cover, search.query, [early, search.day]),

@@ -1,4 +1,4 @@
-"""The key service remembers every head, so look-ups in the grace period cannot be removed later."""
+"""The key service remembers every head, so lookups in the grace period cannot be removed later."""
 
 from __future__ import annotations
 

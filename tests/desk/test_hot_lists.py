@@ -250,7 +250,7 @@ def test_a_reason_that_is_typed_like_the_change_approves_no_other_one(department
 def test_a_long_list_is_read_while_everybody_else_works_on(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look-up is made while the list is compared with the one in use; a newer version is noticed."""
+    """A lookup is made while the list is compared with the one in use; a newer version is noticed."""
     pushed(department, FORM)
     other, front = department.logon("comm1"), department.front
     done: list[object] = []

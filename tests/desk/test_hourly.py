@@ -88,7 +88,7 @@ def test_the_tree_grows_by_the_hour_with_or_without_look_ups(
     token = tokens("comm1")
     assert public.publish() == 1
     department.clock.step(HOUR_US)
-    assert public.publish() == 2  # no look-up was made
+    assert public.publish() == 2  # no lookup was made
     token = department.logon("comm1")
     for _ in range(5):
         department.call("inquiry/run", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))

@@ -126,7 +126,7 @@ def test_a_host_clock_that_is_stepped_under_the_server_locks_out_no_phone(
 
 
 def wrong_phone(department: Department, user: str, ahead_us: int) -> tuple[str, str]:
-    """A logon with the right password and a code for another time."""
+    """A login with the right password and a code for another time."""
     password, secret = department.secrets[user]
     return password, pyotp.TOTP(secret).at((department.clock.us + ahead_us) // 1_000_000)
 

@@ -382,7 +382,7 @@ def test_the_first_word_on_an_incident_ends_with_the_role_that_gave_it(
 def test_a_grant_that_was_signed_before_the_desk_still_needs_the_command_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a desk, the key alone signs; with one, `department grant issue` requires a logon."""
+    """Without a desk, the key alone signs; with one, `department grant issue` requires a login."""
     from sync.department.cli import main
     from sync.department.ground.settings import Settings
     from sync.department.policy.named_files import command_key

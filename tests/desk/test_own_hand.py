@@ -436,7 +436,7 @@ def test_the_result_of_a_search_is_entered_though_its_person_logged_off_meanwhil
     token, reads, size = department.logon("comm1"), department.front.reads, department.desk.log.size()
 
     class LoggedOff:
-        """Lets the dispatcher log off in another tab while the reads are being found."""
+        """Lets the dispatcher log out in another tab while the reads are being found."""
 
         def __getattr__(self, name: str) -> object:
             return getattr(reads, name)

@@ -1,4 +1,4 @@
-"""Passkeys: registration by a signed call, logon with a challenge bound to the session's key, refusals."""
+"""Passkeys: registration by a signed call, login with a challenge bound to the session's key, refusals."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_forged_logon_with_a_passkey_is_refused(department: Department, attack
 
 
 def test_root_uses_an_assertion_for_another_session_key(department: Department) -> None:
-    """Root has a logon's assertion and its own key, but the assertion is valid only for the other key."""
+    """Root has a login's assertion and its own key, but the assertion is valid only for the other key."""
     twin = registered(department, "comm1")
     token = department.desk.logons.logon_passkey(twin.get(begin_passkey(department.desk, "comm1")))
     desk = department.desk

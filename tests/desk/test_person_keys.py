@@ -1,4 +1,4 @@
-"""The keys with which people sign: a session's key stays on its machine, and logons reveal no account."""
+"""The keys with which people sign: a session's key stays on its machine, and logins reveal no account."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_no_list_of_passkeys_reveals_who_has_one(department: Department) -> None
 
 
 def test_an_account_from_before_there_were_keys_gets_one_at_its_logon(department: Department) -> None:
-    """An older log has credentials without keys: the first logon enters one, and the reviewer sees it."""
+    """An older log has credentials without keys: the first login enters one, and the reviewer sees it."""
     desk = department.desk
     desk.book.signers.keys.clear()  # the state of a log that never had a key
     desk.book.signers.ever.clear()

@@ -119,7 +119,7 @@ def test_the_public_sees_whole_weeks_that_are_over(department: Department, token
     first = public.newest(desk)
     assert (tallied(first.accesses), first.entries) == ({"search": 1}, size)
     assert first.checkpoint == desk.log.cosigned(size)[1]
-    for _ in range(13):  # hour by hour through a day with look-ups
+    for _ in range(13):  # hour by hour through a day with lookups
         look_up(department, department.logon("comm1"))
         clock.step(HOUR_US)
         assert public.newest(desk) is first

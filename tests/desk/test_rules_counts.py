@@ -128,7 +128,7 @@ EMPTY = counted()
         pytest.param(
             [(Refused.KIND, (), ())] * 2 + [(Refused.KIND, ("again",), ())] * 3,
             {"refusals": 2},
-            id="no refusal that only asked for a proof or a logon again",
+            id="no refusal that only asked for a proof or a login again",
         ),
         pytest.param(
             [(DocumentSigned.KIND, ("hot-list",), ()), (DocumentSigned.KIND, ("update",), ())],

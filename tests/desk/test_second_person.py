@@ -131,7 +131,7 @@ def test_a_proposal_ends_with_the_account_of_its_person(department: Department, 
 def test_the_user_name_of_a_person_who_left_is_given_to_no_one_else(
     department: Department, tokens: Tokens
 ) -> None:
-    """Training, requests and look-ups belong to a user name: another person would inherit them."""
+    """Training, requests and lookups belong to a user name: another person would inherit them."""
     chief = tokens("chief")
     other = replace(account("officer1", Role.OFFICER), name="Another Person")
     department.call("user/set", chief, replace(other, active=False))

@@ -97,7 +97,7 @@ class Disks:
 
 @pytest.fixture
 def disks(department: Department) -> Iterator[Disks]:
-    """Some history, its backup, and a later look-up."""
+    """Some history, its backup, and a later lookup."""
     made = Disks(department)
     made.look()
     made.copy()
@@ -192,7 +192,7 @@ def test_the_copies_are_of_three_folders(disks: Disks) -> None:
 
 
 def test_a_log_that_was_set_back_destroys_no_held_content_that_it_does_not_name(disks: Disks) -> None:
-    """People log on at the old log for two days, until its entries pass the number of the hold's access."""
+    """People log in at the old log for two days, until its entries pass the number of the hold's access."""
     disks.now.held(disks.now.logon("super"))
     kept, vault = disks.now.front.vault.kept(), disks.now.home.path / "desk" / "holds"
     apart = shutil.copytree(vault, disks.now.home.path / "apart")  # the backup has only the log

@@ -1,4 +1,4 @@
-"""Failed logons: strangers lock out only themselves, names cannot be discovered, and the log stays small."""
+"""Failed logins: strangers lock out only themselves, names cannot be discovered, and the log stays small."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STRANGER, STATION = "203.0.113.9", "192.0.2.1"
 
 
 def failed(department: Department, user: str, address: str) -> tuple[int, str]:
-    """Make a wrong logon. Returns (status, code)."""
+    """Make a wrong login. Returns (status, code)."""
     with pytest.raises(DeskRefusal) as refused:
         department.desk.logons.logon(user, "wrong horse 463", "000000", address=address)
     return refused.value.status, refused.value.code

@@ -156,7 +156,7 @@ def test_a_card_on_the_bench_is_taken_in_by_a_logged_person_and_the_unit_hears_o
         terminal.own_password(terminal.given("user", "first", "chief"))
         monkeypatch.delenv("DEPARTMENT_TOKEN")
         words = ("incident", "import", str(bench), "--why", "card of car 12")
-        assert terminal.type(*words)[0] == 2  # without a logon
+        assert terminal.type(*words)[0] == 2  # without a login
         terminal.session("chief")
         assert terminal.type("incident", "import", str(tmp_path), "--why", "card of car 12")[0] == 2
         status, out, err = terminal.type("--json", *words)

@@ -313,7 +313,7 @@ def test_a_configuration_whose_entry_a_crash_kept_from_the_log_waits_for_the_dai
 
 
 def taken(unit: Joined, grant: Grant) -> None:
-    """The record of a logon with it at the unit's console, as `firmware/console/maintenance.py` makes it."""
+    """The record of a login with it at the unit's console, as `firmware/console/maintenance.py` makes it."""
     digest = hashlib.sha256(codec.to_bytes(grant)).digest()
     unit.ledger.append(GrantTaken(grant_id=grant.grant_id, digest=digest, at_us=unit.clock.now().us))
 

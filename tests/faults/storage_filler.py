@@ -3,7 +3,7 @@
     unshare -m python storage_filler.py FOLDER STEPS
 
 At each step the disk has slightly less or more room than the work takes: reads until one is refused, then
-a look-up, a hold, a gap and a purge. Prints one line per step: `ok <what happened>`; any other line is a
+a lookup, a hold, a gap and a purge. Prints one line per step: `ok <what happened>`; any other line is a
 failure. An action that found no room must have left nothing behind, and must work once there is room.
 
     unshare -m python storage_filler.py FOLDER reserve

@@ -185,7 +185,7 @@ def test_a_list_that_turns_bad_in_a_running_unit_goes_at_the_next_look_and_comes
     assert watch.health().failing == 0
     assert path.exists()
     overwrite(path)
-    watch.doubt()  # as a look-up does that meets the block
+    watch.doubt()  # as a lookup does that meets the block
     for part in parts:
         part.unlink()
     watch.refresh()

@@ -1,4 +1,4 @@
-"""Each role's day through the pages, scripts off, from the logon to the entries in the log."""
+"""Each role's day through the pages, scripts off, from the login to the entries in the log."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_dispatcher_searches_and_opens_one_picture(department: Department, rea
     assert image.headers["cache-control"] == "no-store"
     assert one.ask("GET", f"{found.path}/picture/1/patch").status_code == 422  # it was not opened
     again = one.get("/search").form("/search")
-    assert {name: again[name] for name in WHY} == WHY  # kept for the case's next look-up
+    assert {name: again[name] for name in WHY} == WHY  # kept for the case's next lookup
     assert one.get("/search?fresh").form("/search")["number"] == ""
     actions = [one.note.action for one in seen_in_log(department, Access)]  # type: ignore[attr-defined]
     assert actions == ["search", "image"]
@@ -273,7 +273,7 @@ def test_a_first_password_opens_its_own_change_alone(department: Department, rea
         unscanned = one.send(unscanned, "/account/password", **fresh | {"again": "other"}, new_code="000000")
     code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000)
     changed = one.send(unscanned, "/account/password", **fresh, new_code=f"{code[:3]} {code[3:]}")
-    assert "Log on again" in changed.text
+    assert "Log in again" in changed.text
     assert one.get("/ask").status == 401  # that session could sign nothing
     department.clock.step(31_000_000)
     code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000)

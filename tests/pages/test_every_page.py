@@ -81,7 +81,7 @@ def test_without_a_session_no_form_is_taken(department: Department, reader: Brow
     for page in SENT:
         sheet = one.post(address(page), {"do": "run", "mark": "x"})
         assert sheet.status in ({200, 401, 422} if page.to_all else {401}), page.path
-    assert department.desk.log.size() - before <= 1  # at most the failed logon
+    assert department.desk.log.size() - before <= 1  # at most the failed login
 
 
 @pytest.mark.thorough_rows("super")

@@ -1,4 +1,4 @@
-"""Logging on, locking and logging out in a browser: fixation, forms of other sites, back button, two tabs."""
+"""Logging in, locking and logging out in a browser: fixation, forms of other sites, back button, two tabs."""
 
 from __future__ import annotations
 

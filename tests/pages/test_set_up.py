@@ -79,7 +79,7 @@ def test_the_first_step_of_the_set_up_is_the_administrators_own_password(tmp_pat
         secret = asked.html.split('Or type it: <span class="read">')[1].split("<")[0]
         department.secrets["chief"] = (PASSWORD, secret)
         done = chief.send(asked, "/account/password", **own, new_code=department.code("chief"))
-        assert "Log on again with your own password" in done.text
+        assert "Log in again with your own password" in done.text
         assert SESSION_COOKIE not in chief.cookies
         chief.cookies[SESSION_COOKIE] = first_token  # a copy of it no longer opens anything
         assert chief.get("/training").status == 401

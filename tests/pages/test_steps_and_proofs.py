@@ -111,7 +111,7 @@ def test_another_session_has_no_page_of_it(department: Department, reader: Brows
     assert (theirs.status, "made by another person" in theirs.text) == (403, True)
     mine = reader()
     mine.logon("comm1")
-    assert "no longer kept" in mine.get(page.path).text  # nor for the same person after another logon
+    assert "no longer kept" in mine.get(page.path).text  # nor for the same person after another login
 
 
 # the fresh proof ------------------------------------------------------------------------------------------

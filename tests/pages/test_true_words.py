@@ -240,7 +240,7 @@ def test_what_the_public_asks_is_listed_in_its_words(department: Department, rea
         ("investigation, wanted-person, crime-analysis", "choose one that the page offers"),
         ("one of stolen-vehicle, felony-vehicle", "choose one that the page offers"),
         ("the roles are dispatcher, reviewer", "the roles are dispatcher, reviewer"),
-        ("log on, then try again", "log on, then try again"),
+        ("log in, then try again", "log in, then try again"),
         ("shorten it", "shorten it"),
         ("see why under Changes, or: department change mine", "see why under Changes"),
     ],

@@ -43,8 +43,8 @@ def ask(request_: dict[str, str], policy: dict[str, Any], person: dict[str, Any]
 @pytest.mark.parametrize(
     ("request_", "policy", "person", "enrolled"),
     [
-        pytest.param({}, {}, {}, True, id="a look-up that the policy switched on"),
-        pytest.param({}, {"local_query": False}, {}, False, id="a look-up on a unit of no department"),
+        pytest.param({}, {}, {}, True, id="a lookup that the policy switched on"),
+        pytest.param({}, {"local_query": False}, {}, False, id="a lookup on a unit of no department"),
         pytest.param(AUDIT, {"local_query": False}, {}, True, id="the access log, always"),
         pytest.param(HOLDER | {"action": "hold"}, {}, {}, True, id="a hold"),
         pytest.param(HOLDER | {"action": "release"}, {}, {}, True, id="a release"),
@@ -69,7 +69,7 @@ def test_what_a_proven_person_may_do(
         ({"role": "ccat"}, {}, {}, "gives this user no role 'ccat'", "463.3"),
         ({"role": "chief"}, {}, {"roles": ("chief",)}, "gives this user no role 'chief'", "463.3"),
         ({"role": "vendor"}, {"inquiry_roles": ("vendor",)}, {}, "maintenance and repair only", "463.3"),
-        ({}, {"local_query": False}, {}, "has it answer no look-up itself", "463.5 (c)"),
+        ({}, {"local_query": False}, {}, "has it answer no lookup itself", "463.5 (c)"),
         (HOLDER, {}, {}, "'administrator' may not query; ccat-supervisor, communications may", "463.5 (c)"),
         ({"action": "audit"}, {"audit_roles": ("reviewer",)}, {}, "may not audit; reviewer may", "463.5 (c)"),
         ({"action": "hold"}, {"hold_roles": ("administrator",)}, {}, "not hold; administrator may", "463.8"),

@@ -124,7 +124,7 @@ def test_a_release_of_a_read_says_that_it_is_no_hold(ledger: Ledger, door: Door,
 def test_every_access_to_the_record_is_in_the_package_and_nothing_else(
     ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
 ) -> None:
-    """Look-ups that showed it, the hold, the exports, and a person's decision about its alert."""
+    """Lookups that showed it, the hold, the exports, and a person's decision about its alert."""
     read, other = add_reads(ledger, time, 1, text="AAA111", hit=True)[0], add_reads(ledger, time, 1)[0]
     shown = door.answer("query", query_body(door, ledger, "AAA111"))["entry"]
     alert = ledger.append(

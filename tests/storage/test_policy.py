@@ -15,7 +15,7 @@ POLICY = CustodyPolicy()
 
 
 def test_the_default_is_what_section_463_says() -> None:
-    """A year for reads, three for entries about them, yearly training, no look-ups at enrolled units."""
+    """A year for reads, three for entries about them, yearly training, no lookups at enrolled units."""
     assert (POLICY.keep_days, POLICY.audit_keep_days, POLICY.training_days) == (365, 3 * 365, 365)
     assert (POLICY.epoch_hours, POLICY.keep_hours_after_receipt, POLICY.version) == (24, 24, 0)
     assert (POLICY.local_query, POLICY.escrow, POLICY.memory_only) == (False, False, ())

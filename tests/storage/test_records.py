@@ -95,7 +95,7 @@ def test_a_record_comes_back_as_it_was_and_under_its_class(ledger: Ledger, recor
 def test_a_log_with_every_kind_of_record_verifies_and_opens_again(
     ledger: Ledger, home: Path, slot: LoopbackSlot, door: Door, time: SteppedTime, reopen: Reopen
 ) -> None:
-    """A unit's life: reads, look-ups, holds, exports, releases, purges, enrollment, receipts."""
+    """A unit's life: reads, lookups, holds, exports, releases, purges, enrollment, receipts."""
     held = add_reads(ledger, time, 2)[0]
     for record in LINES:
         ledger.append(record)

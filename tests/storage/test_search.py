@@ -1,4 +1,4 @@
-"""The fast way of a look-up to a plate's text gives the same result as the slow way."""
+"""The fast way of a lookup to a plate's text gives the same result as the slow way."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 python -m tests.tools.alert_to_ink [--alerts 100] [--pages 50] [--units 50]
 
 One page is in chromium, which reports when the line appeared. Of the others there is only what a page keeps
-open: event streams of sessions that are logged on, four to a session, read by a separate process. Units raise
+open: event streams of sessions that are logged in, four to a session, read by a separate process. Units raise
 alerts in turn; each is timed until its line appears. Server, units and chromium's driver share one process.
 Prints the load of the machine; exits with 1 if a page missed an alert.
 """

@@ -206,7 +206,7 @@ def lookup(place: Path, reads: int) -> None:
         times = timed_look_ups(department, first)
         middle, late = statistics.median(times), times[int(len(times) * 0.99)]
         print(
-            f"look-up of one plate over the year, {TIMES} reads found and opened, {len(times)} look-ups: "
+            f"lookup of one plate over the year, {TIMES} reads found and opened, {len(times)} lookups: "
             f"median {middle:.0f} ms, 99th percentile {late:.0f} ms, slowest {times[-1]:.0f} ms",
             flush=True,
         )
@@ -219,7 +219,7 @@ def lookup(place: Path, reads: int) -> None:
 
 
 def timed_look_ups(department: Department, first: int) -> list[float]:
-    """Sorted milliseconds of a look-up of each plate in the store; each must be found completely."""
+    """Sorted milliseconds of a lookup of each plate in the store; each must be found completely."""
     keys = department.keys
     assert isinstance(keys, LocalKeyService)
     reads, door, times = StoreReads(department.store, department.packs), OpenDoor(keys), []

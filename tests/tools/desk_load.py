@@ -3,7 +3,7 @@
 python -m tests.tools.desk_load [--people 50] [--minutes 10] [--think 3]
 
 A department's server runs over loopback TLS in its own process; its witness is a folder on the same disk.
-Each person has an account, logs on with password and code, and works as in a browser: home, search, results,
+Each person has an account, logs in with password and code, and works as in a browser: home, search, results,
 a picture, the queue, the alerts, the account, with a pause between pages. Prints the load of the machine and
 the server's CPU time per request, which does not depend on that load. Exits with 1 if an answer has status
 400 or above, or if a connection broke.
@@ -113,9 +113,9 @@ class Person:
             kind, method, path, fields = f"{kind} >", "GET", answer.headers["location"], None
 
     async def log_on(self, password: str, secret: str) -> None:
-        """Log on with the password and the current code."""
+        """Log in with the password and the current code."""
         code = pyotp.TOTP(secret).now()
-        await self.ask("log on", "POST", "/logon", {"user": self.user, "password": password, "code": code})
+        await self.ask("log in", "POST", "/logon", {"user": self.user, "password": password, "code": code})
 
     async def work(self, until: float, think_s: float, chance: random.Random) -> None:
         """Visit the pages in rounds until the time is over."""
@@ -159,7 +159,7 @@ async def everybody(
     base = f"https://localhost:{home.settings.desk_port}"
     crowd = [Person(base, home.authority / "ca.pem", f"load{at:02d}", figures) for at in range(people)]
     await asyncio.gather(*(one.log_on(*secrets[one.user]) for one in crowd))
-    print(f"{people} people logged on", file=sys.stderr, flush=True)
+    print(f"{people} people logged in", file=sys.stderr, flush=True)
     until = time.monotonic() + seconds
     await asyncio.gather(*(one.work(until, think_s, random.Random(at)) for at, one in enumerate(crowd)))
     for one in crowd:
@@ -176,8 +176,8 @@ def cpu_s(pid: int) -> float:
 def report(figures: Figures) -> int:
     """Print the results; returns 1 if anything went wrong."""
     print(f"{'page':24} {'count':>7} {'median ms':>10} {'p99 ms':>8} {'max ms':>8}")
-    every = {kind: times for kind, times in figures.times.items() if not kind.startswith("log on")}
-    every["all but log on"] = [one for times in every.values() for one in times]
+    every = {kind: times for kind, times in figures.times.items() if not kind.startswith("log in")}
+    every["all but log in"] = [one for times in every.values() for one in times]
     for kind, times in sorted((every | figures.times).items()):
         ranked = sorted(times)
         p99 = ranked[min(len(ranked) - 1, int(0.99 * len(ranked)))]

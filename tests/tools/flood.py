@@ -3,9 +3,9 @@
 python -m tests.tools.flood --minutes 30
 
 The attacks run at once, from other loopback addresses than the unit's and the person's: bare TCP connections
-(renewed when dropped), TLS clients that send a request byte by byte, and wrong logons of known and unknown
+(renewed when dropped), TLS clients that send a request byte by byte, and wrong logins of known and unknown
 names as fast as they are answered, up to --logons per second. Each round a unit stores and syncs, and a
-person logs on with the right password, asks, and logs off. It prints a line per minute, then the totals:
+person logs in with the right password, asks, and logs out. It prints a line per minute, then the totals:
 counts and ratios, since seconds depend on the machine. Exits with 1 if a unit or a person was shut out, or
 the server ended.
 """
@@ -106,7 +106,7 @@ class Flood:
             one.close()
 
     def logons(self, port: int, number: int, threads: int) -> None:
-        """Try wrong logons, at this thread's share of the rate."""
+        """Try wrong logins, at this thread's share of the rate."""
         transport = httpx.HTTPTransport(verify=False, local_address=LOGONS_FROM)
         rate = self.logons_a_second / threads
         with httpx.Client(transport=transport, timeout=30) as client:
@@ -116,9 +116,9 @@ class Flood:
                 body = {"user": name, "password": "x" * 300, "code": f"{made % 1_000_000:06}"}
                 try:
                     url = f"https://127.0.0.1:{port}/desk/session/logon"
-                    self.counts[f"logons answered {client.post(url, json=body).status_code}"] += 1
+                    self.counts[f"logins answered {client.post(url, json=body).status_code}"] += 1
                 except httpx.HTTPError:
-                    self.counts["logons without an answer"] += 1
+                    self.counts["logins without an answer"] += 1
                 made += 1
                 self.stop.wait(max(0.0, made / rate - (time.monotonic() - began)))
 
@@ -136,7 +136,7 @@ def _lives(one: socket.socket) -> bool:
 
 
 class Person:
-    """The first administrator, who logs on, asks for the policy, and logs off."""
+    """The first administrator, who logs in, asks for the policy, and logs out."""
 
     def __init__(self, given: HandedOver, url: str, authority: Path) -> None:
         self._given, self._url, self._authority = given, url, str(authority)
@@ -203,15 +203,15 @@ def run(minutes: float, *, bare: int, dripping: int, logons: int, every_s: float
                         outcome = type(error).__name__
                     flood.counts["syncs done"] += outcome == "done"
                     worked = person.works()
-                    flood.counts["logons of the person"] += worked is not None
-                    flood.counts["logons of the person that went through"] += worked is True
+                    flood.counts["logins of the person"] += worked is not None
+                    flood.counts["logins of the person that went through"] += worked is True
                     most = max(most, resident_mb(process.pid))
                     if int((time.monotonic() - began) / 60) > told:
                         told += 1
                         print(
                             f"minute {told}: {flood.counts['syncs done']} of {flood.counts['rounds']} syncs, "
-                            f"{flood.counts['logons of the person that went through']} of "
-                            f"{flood.counts['logons of the person']} logons of the person, "
+                            f"{flood.counts['logins of the person that went through']} of "
+                            f"{flood.counts['logins of the person']} logins of the person, "
                             f"{resident_mb(process.pid)} MB, {_size_of(events)} bytes of events",
                             flush=True,
                         )
@@ -226,8 +226,8 @@ def run(minutes: float, *, bare: int, dripping: int, logons: int, every_s: float
             print(f"memory: {before} MB before, {most} MB at most, ratio {most / max(1, before):.2f}")
             print(f"access log: {entries} to {_size_of(log)} bytes; events: {_size_of(events)} bytes")
         unit.close()
-    tried = counts["rounds"] + counts["logons of the person"]
-    shut_out = tried - counts["syncs done"] - counts["logons of the person that went through"]
+    tried = counts["rounds"] + counts["logins of the person"]
+    shut_out = tried - counts["syncs done"] - counts["logins of the person that went through"]
     print(f"shut out: {shut_out} of {tried}")
     return 1 if shut_out else 0
 

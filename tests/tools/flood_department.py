@@ -55,7 +55,7 @@ def main() -> int:
                 shut_out += outcome != "done" or health != 200
                 lines = len((home.path / "serve.log").read_text().splitlines())
                 print(
-                    f"round {number + 1}: {bare} bare, {silent} silent, logons {statuses}; unit {outcome}, "
+                    f"round {number + 1}: {bare} bare, {silent} silent, logins {statuses}; unit {outcome}, "
                     f"health {health}, {lines} event lines, {before} to {resident_mb(server.pid)} MB",
                     flush=True,
                 )

@@ -76,7 +76,7 @@ What `hold/export` and `share/deliver` answer in `package` is a ZIP. Its recipie
 log-key`) and from the witness.
 
 A call that opens content or changes the roster needs the caller's signature. A client that keeps the session's key
-sends it in the header `Statement` (base64 of COSE_Sign1, `journal/statements.py`); for one that logged on with the
+sends it in the header `Statement` (base64 of COSE_Sign1, `journal/statements.py`); for one that logged in with the
 password itself, the token holds the key and the server signs.
 
 A POST with the header `Idempotency-Key` (8 to 100 characters) is made once: the same key, session and body get the

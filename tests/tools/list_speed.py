@@ -1,4 +1,4 @@
-"""Times look-ups in a hot list of a million entries, and its next version: python -m tests.tools.list_speed.
+"""Times lookups in a hot list of a million entries, and its next version: python -m tests.tools.list_speed.
 
 Each runs in its own process, so that its memory can be measured separately.
 """
@@ -44,11 +44,11 @@ def main() -> int:
     rng = random.Random(1)
     if len(sys.argv) > 2:
         path = Path(sys.argv[2])
-        return _look_up(path, rng) if sys.argv[1] == "look-up" else _change(path, sys.argv[1])
+        return _look_up(path, rng) if sys.argv[1] == "lookup" else _change(path, sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "doj.list"
         write_list(path, list_key(bytes(32)), "doj", {}, entries(rng))
-        for what in ("look-up", "change", "snapshot"):
+        for what in ("lookup", "change", "snapshot"):
             again = [sys.executable, "-m", "tests.tools.list_speed", what, str(path)]
             subprocess.run(again, check=True)
     return 0

@@ -3,7 +3,7 @@
 python tests/tools/log_growth.py --entries 100000
 python tests/tools/log_growth.py --entries 1000000
 
-It makes a department, fills its log with signed look-ups of its people (an access, its result, and now and
+It makes a department, fills its log with signed lookups of its people (an access, its result, and now and
 then a request, in a day's proportions), writes the snapshot as the desk does, and opens the department twice.
 The first time the keys follow the whole log, as after an update; the second time they resume. The seconds are
 those of this machine at the load that is printed with them.
@@ -54,13 +54,13 @@ def seat(department: Department, user: str) -> tuple[Ed25519PrivateKey, Stamp]:
 
 
 def fill(department: Department, entries: int) -> None:
-    """Add one person's signed look-ups, without the desk's checks, until the log has ``entries`` entries."""
+    """Add one person's signed lookups, without the desk's checks, until the log has ``entries`` entries."""
     desk, log = department.desk, department.desk.log
     query = department.plate("8XYZ123")
     form, note = RunForm(query=query, ground=GROUND), access_of(query)
     at_us = ends_us = max(log.newest_us(), department.clock.us)
     while log.size() < entries:
-        if at_us >= ends_us:  # people log on for a shift
+        if at_us >= ends_us:  # people log in for a shift
             department.clock.us, ends_us = at_us, at_us + 8 * HOUR_US
             (key, stamp), (other, theirs) = seat(department, "comm1"), seat(department, "officer1")
             at_us = department.clock.us

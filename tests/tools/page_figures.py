@@ -46,7 +46,7 @@ class Hands:
 
 
 def weigh(desk: Windows) -> None:
-    """Print the bytes that a cold browser loads for the log-on page and for home."""
+    """Print the bytes that a cold browser loads for the login page and for home."""
     one = desk.open()
     seen: list[Response] = []
     one.page.on("response", lambda answer: seen.append(answer))  # noqa: PLW0108 - Playwright marks what it is given
@@ -59,7 +59,7 @@ def weigh(desk: Windows) -> None:
     seen.clear()
     one.logon("disp1")
     print(
-        f"first page with style and script: {first:.1f} kB, as sent; log-on again and home: {weight():.1f} kB"
+        f"first page with style and script: {first:.1f} kB, as sent; login again and home: {weight():.1f} kB"
     )
 
 
@@ -77,7 +77,7 @@ def slow(desk: Windows) -> None:
 
 
 def strokes(desk: Windows, department: Department, car: Car) -> None:
-    """Print the keys besides the texts themselves, from home after the log-on, for each role's tasks."""
+    """Print the keys besides the texts themselves, from home after the login, for each role's tasks."""
     tasks = Tasks()
     one = desk.open()
     one.logon("disp1")
@@ -151,7 +151,7 @@ class Tasks:
 
 
 def public_strokes(desk: Windows, tasks: Tasks) -> None:
-    """File a request for redress, without a logon."""
+    """File a request for redress, without a login."""
     one = desk.open()
     one.go("/transparency")
     hands = tasks.begin("ask whether it was you", "public", one)
@@ -178,7 +178,7 @@ def office_strokes(desk: Windows, department: Department, tasks: Tasks) -> None:
 
     officer = desk.open()
     officer.go("/logon")
-    hands = task("log on, with password and code", "each", officer)
+    hands = task("log in, with password and code", "each", officer)
     hands.type("officer1")
     hands.press("Tab")
     prove(hands, "officer1")

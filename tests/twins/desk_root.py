@@ -98,7 +98,7 @@ class Root:
         return access_of(self.query(plate))
 
     def session(self, key: Ed25519PrivateKey, by: Ed25519PrivateKey, user: str = VICTIM) -> bytes:
-        """Write a logon of the user with a session key that `by` certifies. Returns the session's digest."""
+        """Write a login of the user with a session key that `by` certifies. Returns the session's digest."""
         session = digest_of("root's own token")
         at_us, public = self.stamp().at_us, key.public_key().public_bytes_raw()
         logon = Logon(user=user, proven=True, reason="", session=session, post="", totp_step=0)

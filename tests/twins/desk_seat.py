@@ -1,4 +1,4 @@
-"""Types `department` commands as people who are logged on at a founded department, by its clock."""
+"""Types `department` commands as people who are logged in at a founded department, by its clock."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Terminal:
         self._environment.setenv("DEPARTMENT_TOKEN", token)
 
     def session(self, user: str) -> str:
-        """Log on as a person. Returns the session's token."""
+        """Log in as a person. Returns the session's token."""
         password, secret = self.secrets[user]
         self._environment.setenv("DEPARTMENT_PASSWORD", password)
         self._environment.setenv("DEPARTMENT_CODE", self._code(secret))

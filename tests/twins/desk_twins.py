@@ -136,7 +136,7 @@ class Department:
         return self.front.desk
 
     def logon(self, user: str, *, post: str = "", proves: bool = True) -> str:
-        """Log on as a command would. The clock advances by the life of a code."""
+        """Log in as a command would. The clock advances by the life of a code."""
         self.clock.step(31_000_000)
         password, secret = self.secrets[user]
         code = pyotp.TOTP(secret).at(self.clock.us // 1_000_000)
@@ -209,7 +209,7 @@ class Department:
         return self.call(name, token, replace(form, approval=number))
 
     def own_password(self, given: HandedOver) -> None:
-        """Log on for the first time: set a password and an authenticator of their own."""
+        """Log in for the first time: set a password and an authenticator of their own."""
         self.secrets[given.user] = (given.password, secret_of(given))
         token = self.logon(given.user)
         form = PasswordForm(old=given.password, new=PASSWORD)

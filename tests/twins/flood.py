@@ -1,4 +1,4 @@
-"""Floods a server on this machine: bare connections, silent TLS clients, logons. Loopback and counts only.
+"""Floods a server on this machine: bare connections, silent TLS clients, logins. Loopback and counts only.
 
 python tests/twins/flood.py --port 8463 --bare 10000 --seconds 60
 python tests/twins/flood.py --port 8464 --silent 1000 --logons 1000
@@ -66,7 +66,7 @@ def silent_clients(port: int, count: int, host: str = LOOPBACK) -> Iterator[int]
 
 
 def logons(port: int, count: int, host: str = LOOPBACK) -> dict[int, int]:
-    """Send this many wrong logons, twenty at once. Returns the count of each status (0: no answer)."""
+    """Send this many wrong logins, twenty at once. Returns the count of each status (0: no answer)."""
     _demand_loopback(host, count)
     body = {"user": "chief", "password": "x" * 200, "code": "000000"}
     statuses: dict[int, int] = {}
@@ -98,7 +98,7 @@ def main() -> None:
     until = time.monotonic() + min(args.seconds, 3600)
     while time.monotonic() < until:
         with bare_connections(args.port, args.bare) as bare, silent_clients(args.port, args.silent) as silent:
-            print(f"bare {bare}, silent {silent}, logons {logons(args.port, args.logons)}", flush=True)
+            print(f"bare {bare}, silent {silent}, logins {logons(args.port, args.logons)}", flush=True)
             time.sleep(min(5.0, max(0.0, until - time.monotonic())))
 
 

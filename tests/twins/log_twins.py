@@ -1,4 +1,4 @@
-"""An access log of look-ups, witnesses that can be cut off, and a publisher like the server's."""
+"""An access log of lookups, witnesses that can be cut off, and a publisher like the server's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated year of look-ups at one department, some of which are planted misuse.
+"""A simulated year of lookups at one department, some of which are planted misuse.
 
 Honest work: cases with one to three plates, requested by a team of one to four and run by communications on
 their shift; some overtime; now and then a busy incident. In one case of a hundred, the team looks a plate up
@@ -27,7 +27,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Year:
-    """All look-ups in order, the entries of each planted pattern by kind, and each person's shift."""
+    """All lookups in order, the entries of each planted pattern by kind, and each person's shift."""
 
     look_ups: list[LookUp]
     planted: list[tuple[str, frozenset[int]]]
@@ -56,7 +56,7 @@ def _on_shift(chance: random.Random, day: int, runner: int) -> int:
 
 
 def simulate(count: int, patterns_a_kind: int, seed: int) -> Year:
-    """Simulate a year with about `count` honest look-ups."""
+    """Simulate a year with about `count` honest lookups."""
     chance = random.Random(seed)
     runners = [f"comm{n}" for n in range(12)]
     staff = [f"officer{n}" for n in range(120)]

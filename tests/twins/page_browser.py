@@ -52,7 +52,7 @@ class Window:
     complaints: list[str] = field(default_factory=list)
 
     def logon(self, user: str, *, then: str = "/") -> None:
-        """Log on through the page, using only the keyboard."""
+        """Log in through the page, using only the keyboard."""
         self.department.clock.step(31_000_000)
         self.page.goto(f"{self.base}/logon?next={then}")
         self.page.locator("#user").press_sequentially(user)

@@ -184,7 +184,7 @@ class Reader:
         return self.post(action, sheet.form(action) | fields)
 
     def logon(self, user: str, **fields: str) -> Sheet:
-        """Log on through the page. The clock advances by the life of a code."""
+        """Log in through the page. The clock advances by the life of a code."""
         self.department.clock.step(31_000_000)
         self.user = user
         password = self.department.secrets[user][0]

@@ -16,7 +16,7 @@ from sync.department.policy.refusals import FreshProofError
 
 
 def browser(department: Department, user: str) -> str:
-    """A session like a browser's: its logon is not a fresh proof."""
+    """A session like a browser's: its login is not a fresh proof."""
     return department.logon(user, proves=False)
 
 

@@ -1,4 +1,4 @@
-"""A department for measurements at the real time: people who can log on now, no reads, a loopback server."""
+"""A department for measurements at the real time: people who can log in now, no reads, a loopback server."""
 
 from __future__ import annotations
 

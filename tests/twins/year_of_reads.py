@@ -1,4 +1,4 @@
-"""A year of reads in a department's PostgreSQL store, written by bulk COPY, for measuring look-ups.
+"""A year of reads in a department's PostgreSQL store, written by bulk COPY, for measuring lookups.
 
 Every row has its real width: leaf, sealed text, sealed place, and the two rows that point at an image in a
 pack. The reads to be found are real: sealed to a day key, opened and re-sealed by the key service. The others

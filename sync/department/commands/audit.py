@@ -75,12 +75,12 @@ def run_audit(terminal: desk_access.Terminal, *, since_us: int, until_us: int) -
 @click.option(
     "--of", "user", default="", metavar="USER", help="The person who acted, or the person concerned."
 )
-@click.option("--kind", default="", help="refusal, logon, account, credential, change decided, ...")
+@click.option("--kind", default="", help="refusal, login, account, credential, change decided, ...")
 @click.option("--before", type=int, default=-1, metavar="ENTRY", help="The page before this entry.")
 @click.option("--finding", type=int, default=-1, metavar="N", help="Events of a finding, to review it.")
 @click.option("--csv", is_flag=True, help="One event per line.")
 def list_events(terminal: desk_access.Terminal, *, csv: bool, **fields: Any) -> int:
-    """List refusals, failed logons, accounts, resets and approvals, newest first."""
+    """List refusals, failed logins, accounts, resets and approvals, newest first."""
     page = terminal.call("audit/events", EventsForm(**fields))
     if csv:
         print(events_csv(page.rows), end="")

@@ -121,10 +121,10 @@ class RemoteDesk:
         send_password: bool = False,
         proves: bool = False,
     ) -> LoggedOn:
-        """Log on and use the session from then on. Raises DeskRefusal, LinkError.
+        """Log in and use the session from then on. Raises DeskRefusal, LinkError.
 
         The password stays here, where it makes the key that certifies the session's key. `send_password`: for
-        a first password, which has no key, and for a change of the password. `proves`: whether the logon is a
+        a first password, which has no key, and for a change of the password. `proves`: whether the login is a
         fresh proof, for the session of one command.
         """
         if send_password:

@@ -55,7 +55,7 @@ def compliance(common: Common, *, as_user: str | None) -> int:
     Overdue audits, training, purges, silent units, findings, requests not filed, sharing requests and holds,
     a clock in doubt, a witness that does not sign, a key service elsewhere that does not serve; passwords,
     training, designations, grants, certificates and day keys that expire within the policy's days of notice.
-    For a person or a timer at the department's machine: there it needs no logon. It shows no plate.
+    For a person or a timer at the department's machine: there it needs no login. It shows no plate.
     """
     if client.configured():
         found = _asked(desk_access.Terminal(common, as_user))

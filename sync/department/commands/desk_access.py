@@ -1,6 +1,6 @@
 """Shared by every desk command: the person, the session, and the printing of an answer. Not a command.
 
-A session comes from DEPARTMENT_TOKEN (made by `department user login`), else from a logon for this one
+A session comes from DEPARTMENT_TOKEN (made by `department user login`), else from a login for this one
 command: --user, the password from DEPARTMENT_PASSWORD or the terminal, the code from DEPARTMENT_CODE or the
 terminal. With DEPARTMENT_URL, the calls go to the desk there (`client.py`), and no home is opened.
 
@@ -44,7 +44,7 @@ from sync.errors import DONE, InvalidInputError
 from sync.plate_option import HELP, PLATE
 
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
-NO_USER = f"log on once: export {TOKEN}=$(department user login USER); or give --user USER"
+NO_USER = f"log in once: export {TOKEN}=$(department user login USER); or give --user USER"
 NO_ENTRY = -1  # in an answer: there is no such entry
 WARNING = "warning"  # a field of answers that is not shown where there is none
 BUSY_S, BUSY_TRIES = 10.0, 60  # ten minutes, since other long lists may come before this one
@@ -210,7 +210,7 @@ def _unechoed(prompt: str) -> str | None:
 
 
 def password_and_code() -> tuple[str, str]:
-    """The password and code of a logon, an unlock or a fresh proof. Raises as `secret`."""
+    """The password and code of a login, an unlock or a fresh proof. Raises as `secret`."""
     return secret(PASSWORD, "password"), secret(CODE, "code")
 
 
@@ -280,9 +280,9 @@ def proving(
 
 @contextlib.contextmanager
 def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callable[[str, Any], Any]]:
-    """Log on to the home's desk, or to that of DEPARTMENT_URL, and yield the function that makes calls there.
+    """Log in to the home's desk, or to that of DEPARTMENT_URL, and yield the function that makes calls there.
 
-    With DEPARTMENT_URL, no home is opened: the token or the logon for this command is enough.
+    With DEPARTMENT_URL, no home is opened: the token or the login for this command is enough.
     `send_password`: see `RemoteDesk.logon`.
     """
     if not client.configured():

@@ -35,7 +35,7 @@ def enroll(
     """Issue the one-time code with which a unit joins (`reader enroll CODE`); list or revoke units.
 
     The code works for one unit, once, for the hours in the settings. The log records who made it and who
-    revoked a unit. Before the first administrator there is no log and no logon.
+    revoked a unit. Before the first administrator there is no log and no login.
     """
     if [name is not None, wants_list, revoke is not None].count(True) != 1:
         raise click.UsageError("give one of --name, --list and --revoke")

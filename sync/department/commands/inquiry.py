@@ -1,4 +1,4 @@
-"""`department inquiry`: request, propose, approve, run, answer, dispute and file look-ups (463.2, 463.5)."""
+"""`department inquiry`: request, propose, approve, run, answer, dispute and file lookups (463.2, 463.5)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SEARCH = frozenset({
 WHY = "--purpose investigation --case 26-001234 --why 'hit and run on Myrtle Avenue'"
 RUN = f"department inquiry run --plate 7ABC123 {WHY} --user comm1"
 
-inquiry = noun("inquiry", "Look-ups, each an ALPR Request in the log (463.5).", example=RUN)
+inquiry = noun("inquiry", "Lookups, each an ALPR Request in the log (463.5).", example=RUN)
 
 answers = click.option(
     "--request", type=int, default=-1, metavar="ENTRY", help="The queued request that this answers."

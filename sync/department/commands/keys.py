@@ -255,7 +255,7 @@ def _demand_office(public: bytes, offices: Iterable[root_file.RootKey], key: Pat
 def draft_administrator(common: Common, *, user: str, name: str, out: Path) -> int:
     """Draft a statement that names an administrator, for two of the three offices to sign.
 
-    For a department whose administrator cannot log on: the person left, or lost password and phone.
+    For a department whose administrator cannot log in: the person left, or lost password and phone.
     """
     opened = open_desk(DepartmentHome.open(common.home))
     try:

@@ -18,7 +18,7 @@ from sync.errors import DONE
 
 
 @verb("purge", example="department purge --user chief")
-@click.option("--plan", is_flag=True, help="Only show what is held and when it is due. Needs no logon.")
+@click.option("--plan", is_flag=True, help="Only show what is held and when it is due. Needs no login.")
 @desk_access.as_user
 def purge(common: Common, *, plan: bool, as_user: str | None) -> int:
     """Purge every day of receipt that was kept its full year (463.8), and print what was purged.

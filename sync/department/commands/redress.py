@@ -14,7 +14,7 @@ ENTER = (
     "--received 2026-11-20T17:00Z --user chief"
 )
 
-redress = noun("redress", "Requests from the public about a read, a stop or a look-up.", example=ANSWER)
+redress = noun("redress", "Requests from the public about a read, a stop or a lookup.", example=ANSWER)
 
 desk_access.form_verb(
     redress,

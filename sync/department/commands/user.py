@@ -1,4 +1,4 @@
-"""`department user`: the first administrator, the roster, credentials, logons and locks."""
+"""`department user`: the first administrator, the roster, credentials, logins and locks."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def first(common: Common, *, name_of_user: str, name: str) -> int:
     help="Another person gave you this password: it has no key yet, and goes to the desk.",
 )
 def login(common: Common, *, name_of_user: str, post: str, first_password: bool) -> int:
-    """Log on, and print a token for DEPARTMENT_TOKEN. The token holds the key that signs your calls."""
+    """Log in, and print a token for DEPARTMENT_TOKEN. The token holds the key that signs your calls."""
     password, code = desk_access.password_and_code()
     if client.configured():
         with client.RemoteDesk.of_environment() as remote:
@@ -99,7 +99,7 @@ def login(common: Common, *, name_of_user: str, post: str, first_password: bool)
     if made.must_change:
         print(
             f"department: {MUST_CHANGE[made.must_change]}: this token works only for `department user "
-            "password`; then log on again",
+            "password`; then log in again",
             file=sys.stderr,
         )
     facts = {"token": made.token, "must_change": made.must_change}
@@ -170,7 +170,7 @@ def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
             else:
                 break
     if renews and not terminal.common.json:
-        print("the new authenticator is in force: log on with its next code, not with the old one's")
+        print("the new authenticator is in force: log in with its next code, not with the old one's")
         return DONE
     return _hand_over(terminal.common, made)
 
@@ -419,7 +419,7 @@ def _hand_over(common: Common, given: calls.HandedOver) -> int:
     if given.totp_uri:
         _show_authenticator(common, given)
         if given.password:
-            print("both are for the first logon: the person's own password makes a new authenticator")
+            print("both are for the first login: the person's own password makes a new authenticator")
     else:
         print("the authenticator is unchanged")
     return DONE

@@ -372,7 +372,7 @@ def _wrong_with_named(home: DepartmentHome, root: Root) -> list[str]:
 
 
 def _wrong_with_credentials(folder: Path, home: DepartmentHome) -> list[str]:
-    """What is wrong with the key that seals the credentials, without which no one can log on.
+    """What is wrong with the key that seals the credentials, without which no one can log in.
 
     It is not a yearly key, and no entry is under it.
     """

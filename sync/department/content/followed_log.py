@@ -294,7 +294,7 @@ class FollowedLog:
             if judged.reason:
                 raise UnsignedError(judged.reason)
             if 0 < judged.unproven_until_us < now_us:
-                raise UnsignedError("its person made no proof for it, and logged on too long ago")
+                raise UnsignedError("its person made no proof for it, and logged in too long ago")
             emergency = known.signed.signers.second.emergencies.get(sequence)
             if emergency is not None and emergency.due_us < 0:
                 raise UnsignedError("no second person was asked to judge it")

@@ -348,7 +348,7 @@ def _demand_fresh(at_us: int, now_us: int) -> None:
     if now_us - at_us > OPENS_FOR_US:
         span = span_text(now_us - at_us)
         raise _no(
-            f"the entry is more than an hour old ({span}) by the key service's clock: a new look-up needs a "
+            f"the entry is more than an hour old ({span}) by the key service's clock: a new lookup needs a "
             "new entry; if it is new, compare the two clocks",
             "old-cover",
         )

@@ -62,7 +62,7 @@ def bearer(request: Request) -> str:
     """The session token of a request. Raises NotProvenError."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise NotProvenError("no session with this token", code="no-session", clause="463.3", cure="log on")
+        raise NotProvenError("no session with this token", code="no-session", clause="463.3", cure="log in")
     return token.strip()
 
 
@@ -75,7 +75,7 @@ def statement_of(request: Request) -> bytes:
 
 
 def address_of(request: Request) -> str:
-    """The address of a request, by which failed logons are counted."""
+    """The address of a request, by which failed logins are counted."""
     return request.client.host if request.client else "?"
 
 

@@ -93,7 +93,7 @@ def error_answer(error: BaseException, events: Sparingly) -> ErrorAnswer:
     elif isinstance(error, KeyServiceError):
         where = error.where or "the key service"
         what, cure = f"{where}: {error.what}", f"{error.cure or 'restore it'}; then {AGAIN}"
-    elif isinstance(error, StoreAwayError):  # without its path: a logon gets this answer too
+    elif isinstance(error, StoreAwayError):  # without its path: a login gets this answer too
         what, cure = "the department's database does not answer", error.cure
     return ErrorAnswer(status=status, code=code, what=what, cure=cure)
 
@@ -161,7 +161,7 @@ class Calling:
         return await self.in_thread(lambda: self.front.desk.logons.begin(form.user, address))
 
     async def begin_passkey(self, form: BeginForm, address: str) -> Options:
-        """The options of a logon with a passkey. Its answer goes into `logon`. Raises FormError,
+        """The options of a login with a passkey. Its answer goes into `logon`. Raises FormError,
         TooManyError."""
         demand_plain(form, "BeginForm")
         desk = self.front.desk
@@ -290,6 +290,6 @@ class Calling:
         self.front.desk.demand(token, known.call)
 
     def _demand_turn(self) -> None:
-        """Limit how many logons wait for their turn. Raises TooManyError."""
+        """Limit how many logins wait for their turn. Raises TooManyError."""
         if self._logons.statistics().tasks_waiting >= LOGONS_WAITING:
-            raise TooManyError("too many logons at once", clause="CJIS AC-7", cure="ask again", after_s=5)
+            raise TooManyError("too many logins at once", clause="CJIS AC-7", cure="ask again", after_s=5)

@@ -86,7 +86,7 @@ def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
         what = (
             f"the server's clock reads {reads}, {span_text(doubt.by_us)} {doubt.direction} the confirmed "
             f"time: entries carry {held}, purges wait, and a call is refused as unsigned where a "
-            f"session's clock differs from it by more than 10 minutes (log on again)"
+            f"session's clock differs from it by more than 10 minutes (log in again)"
             f"{paused if doubt.stepped else ''}; {SET_CLOCK}"
         )
     elif now_us < newest_us - MINUTE_US * 10:

@@ -61,7 +61,7 @@ from sync.errors import HomeError
 from sync.root_file import LOG, Root, describe
 
 FOLDER = "desk"
-LOG_ON = "log on again; if a clock is wrong, the administrator sets it: Compliance says which"
+LOG_ON = "log in again; if a clock is wrong, the administrator sets it: Compliance says which"
 AGAIN = "send it again; if that does not help, have what it depends on proposed or entered again"
 SIGNED = (Access, AccountSet, CredentialSet, PasskeySet, *typing.get_args(DECISIONS), *MADE)
 """What is signed, by the statement of its call."""
@@ -173,7 +173,7 @@ class LogState:
         """The times that a person's phone may show.
 
         They are the system clock's, the department's own, and the last confirmed time plus what has elapsed.
-        People must be able to log on to correct a clock.
+        People must be able to log in to correct a clock.
         """
         clock, now_us = self._clock, self._clock()
         if not isinstance(clock, DepartmentTime):

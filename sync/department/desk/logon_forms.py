@@ -1,4 +1,4 @@
-"""The forms and answers of logons, unlocks and proofs. No repr shows a secret."""
+"""The forms and answers of logins, unlocks and proofs. No repr shows a secret."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginForm:
-    """The user who is about to log on, before the password is typed."""
+    """The user who is about to log in, before the password is typed."""
 
     user: str
 
@@ -17,7 +17,7 @@ class Begun:
     """What a client needs to make a person's key.
 
     `department`: the access log's id; `now_us`: the department's time. An unknown name gets an answer too, as
-    does a person who has no key yet and logs on with the password itself.
+    does a person who has no key yet and logs in with the password itself.
     """
 
     department: bytes
@@ -31,7 +31,7 @@ class LogonForm:
     """User, password and current code. `post`: the staffed post at which the person sits, if any.
 
     `certificate`: replaces the password by a session key that the person's key certified. `passkey`: replaces
-    user, password and code by an authenticator's answer as JSON. `proves`: whether the logon is a fresh proof
+    user, password and code by an authenticator's answer as JSON. `proves`: whether the login is a fresh proof
     too, for the session of one command; not with a passkey.
     """
 
@@ -115,6 +115,6 @@ class Me:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedOn(Me):
-    """The answer to a logon: the session and its token."""
+    """The answer to a login: the session and its token."""
 
     token: str = field(repr=False)

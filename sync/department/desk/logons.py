@@ -1,4 +1,4 @@
-"""Logging on, unlocking and logging off: by password and code, by the person's key, or by a passkey."""
+"""Logging in, unlocking and logging out: by password and code, by the person's key, or by a passkey."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Logons:
     def logon(
         self, user: str, password: str, code: str, *, post: str = "", address: str = "", proves: bool = False
     ) -> str:
-        """Log on and return the session's token. Raises LockedError, TooManyError, NotProvenError.
+        """Log in and return the session's token. Raises LockedError, TooManyError, NotProvenError.
 
-        `address`: where the logon comes from; failures are counted for the name from there. `proves`: whether
+        `address`: where the login comes from; failures are counted for the name from there. `proves`: whether
         it is a fresh proof too, for the session of one command.
         """
         proven = self._proven(user, password, address)
@@ -88,7 +88,7 @@ class Logons:
         address: str,
         proves: bool,
     ) -> str:
-        """Log on with a session key that the person's key certified elsewhere, so that no password comes
+        """Log in with a session key that the person's key certified elsewhere, so that no password comes
         here."""
         proven = self._certified(user, certificate, address)
         secret = sessions.new_token()
@@ -96,7 +96,7 @@ class Logons:
         return secret
 
     def logon_passkey(self, answer: str, *, post: str = "", address: str = "") -> str:
-        """Log on with an authenticator's answer to `begin_passkey`. Raises as `logon`."""
+        """Log in with an authenticator's answer to `begin_passkey`. Raises as `logon`."""
         self._state.throttle.demand_pace(address, self._state.now_us())
         try:
             challenge = challenge_of(answer)
@@ -358,7 +358,7 @@ class Logons:
             known, log_id = self._state.book.signers.keys.get(user), self._state.log.log_id
             return Proven(matches=certified(known, log_id, user, certificate, moment.at_us, use, of))
 
-    def _open(  # noqa: PLR0917 - what a logon sends
+    def _open(  # noqa: PLR0917 - what a login sends
         self,
         user: str,
         proven: Proven,
@@ -370,7 +370,7 @@ class Logons:
         *,
         proves: bool = False,
     ) -> None:
-        """Enter a logon and the keys that come with it. Raises NotProvenError."""
+        """Enter a login and the keys that come with it. Raises NotProvenError."""
         with self._state.deciding() as moment:
             credential = self._state.credential(user)
             if proven.passkey:
@@ -437,7 +437,7 @@ class Logons:
     def _enter_failure(
         self, user: str, account: AccountSet | None, reason: str, address: str, stamp: Stamp
     ) -> None:
-        """Count a failed logon or unlock and enter it, with at most one entry per minute and name."""
+        """Count a failed login or unlock and enter it, with at most one entry per minute and name."""
         throttle, terms = self._state.throttle, self._state.policy.sessions
         locks = throttle.failed(terms, address, user, stamp.at_us, code=reason == "code")
         name = user if account is not None else ""

@@ -177,11 +177,11 @@ def document() -> dict[str, Any]:
         },
         "/desk/session/passkey": {
             "post": _call(
-                schemas, "session/passkey", "Options of a passkey's logon.", BeginForm, Options, secured=False
+                schemas, "session/passkey", "Options of a passkey's login.", BeginForm, Options, secured=False
             )
         },
         "/desk/session/logon": {
-            "post": _call(schemas, "session/logon", "Log on.", LogonForm, LoggedOn, secured=False)
+            "post": _call(schemas, "session/logon", "Log in.", LogonForm, LoggedOn, secured=False)
         },
         "/desk/session/unlock-passkey": {
             "post": _call(

@@ -1,4 +1,4 @@
-"""Sessions: each logon gets a token, which locks after 30 idle minutes and ends after the day's work. No I/O.
+"""Sessions: each login gets a token, which locks after 30 idle minutes and ends after the day's work. No I/O.
 
 The log holds the SHA-256 of each token that was given out. A token without such an entry opens nothing, so
 neither does a session row planted in a database.
@@ -37,7 +37,7 @@ def digest_of(token: str) -> bytes:
 class SessionProof:
     """A fresh proof in a session: in words, with its entry, and when.
 
-    `use`: the one call that it proves; None for the logon of a command, which proves what that command does.
+    `use`: the one call that it proves; None for the login of a command, which proves what that command does.
     """
 
     words: str
@@ -47,10 +47,10 @@ class SessionProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One logon. `locked`: whether it was idle too long and opens again only with password and code, or a
+    """One login. `locked`: whether it was idle too long and opens again only with password and code, or a
     passkey.
 
-    `proofs`: the fresh proofs of its last minutes that no call has used yet; a browser's logon and an unlock
+    `proofs`: the fresh proofs of its last minutes that no call has used yet; a browser's login and an unlock
     are not fresh proofs. `locked_us`: when it was last locked.
     """
 
@@ -159,7 +159,7 @@ def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int
     hours = policy.sessions.longest_hours
     if now_us - session.opened_us >= hours * HOUR_US:
         what = f"this session ended after {counted(hours, 'hour')}"
-        raise NotProvenError(what, code="session-over", clause="CJIS AC-12", cure="log on again")
+        raise NotProvenError(what, code="session-over", clause="CJIS AC-12", cure="log in again")
     if session.locked or idle_too_long(policy, session, last_used_us, now_us):
         raise LockedError(
             locked_words(policy, session, last_used_us),

@@ -1,4 +1,4 @@
-"""Whose a session is: what a logon answers besides the token, and what a client can ask again."""
+"""Whose a session is: what a login answers besides the token, and what a client can ask again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sync.department.policy.roles import Call
 
 
 def logged_on(desk: Desk, token: str) -> LoggedOn:
-    """The answer to a logon, for a token that was just given out. Raises NotProvenError."""
+    """The answer to a login, for a token that was just given out. Raises NotProvenError."""
     known = _session_of(desk, token)
     return LoggedOn(token=token, **{one.name: getattr(known, one.name) for one in fields(Me)})
 

@@ -127,7 +127,7 @@ class DepartmentTime:
     def wall_us(self) -> int:
         """The unchecked system clock, for one-time codes, which a person's phone confirms.
 
-        People must be able to log on to resolve a doubt.
+        People must be able to log in to resolve a doubt.
         """
         return self._clocks.wall()
 

@@ -183,7 +183,7 @@ def _unchecked(
     if keys is None:
         yield "who made each entry, and when (the entries are sealed under the audit keys)"
     if opened is None:
-        yield "look-ups made while no witness answered (no list of the key service)"
+        yield "lookups made while no witness answered (no list of the key service)"
 
 
 class OpenedEntries(Protocol):

@@ -1,6 +1,6 @@
 """The key beside the audit keys (`0.key`) that seals credentials and the snapshot of the desk's state.
 
-It is made with the log's first credential and never again: with a new key, no one could log on, and every
+It is made with the log's first credential and never again: with a new key, no one could log in, and every
 credential would look replaced. No entry is sealed under it.
 """
 
@@ -13,7 +13,7 @@ from sync.department.journal.entries import CredentialSet
 from sync.errors import HomeError
 
 CREDENTIAL_KEY = 0  # in place of a year
-CURE = "restore it from its backup: no one can log on under another"
+CURE = "restore it from its backup: no one can log in under another"
 
 
 def credential_key(log: AccessLog) -> bytes:

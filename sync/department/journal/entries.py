@@ -207,10 +207,10 @@ class CredentialSet(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logon(Note):
-    """A logon, successful or not. `session`: SHA-256 of the token that was issued, empty if refused.
+    """A login, successful or not. `session`: SHA-256 of the token that was issued, empty if refused.
 
     `times`: how many failures of this name the entry reports; those within a minute are reported together.
-    `fresh`: the logon is also a fresh proof, for the session of one command.
+    `fresh`: the login is also a fresh proof, for the session of one command.
     """
 
     KIND: ClassVar[str] = "logon"

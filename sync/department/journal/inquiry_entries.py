@@ -63,7 +63,7 @@ class Query:
         """Parse what `text` wrote. Raises RecordError for anything else."""
         found = _QUERY.fullmatch(text)
         if found is None:
-            raise RecordError("is not what a look-up's entry says", where="query")
+            raise RecordError("is not what a lookup's entry says", where="query")
         plate, since, until, latitude, longitude, radius, unit = found.groups()
         area = None
         if latitude is not None:

@@ -4,7 +4,7 @@ A proof is for one call, made once. Its entry keeps what the person's authentica
 password, signed for exactly that call. So root at the desk, which may have a session's key, has no proof for
 a call for which it asked neither. In an older log, this applies from the first such entry on.
 
-A command logs on for its calls, and the logon is its proof: the session's certificate, while it is young
+A command logs in for its calls, and the login is its proof: the session's certificate, while it is young
 enough for a proof.
 """
 

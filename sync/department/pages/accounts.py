@@ -36,7 +36,7 @@ async def passkey(visit: Visit) -> Response:
     else:
         name, response = visit.values.text("name"), visit.values.get("response", "")
         await visit.call("user/passkey", name=name, response=response)
-        visit.say("The passkey is registered: the next logon can use it.")
+        visit.say("The passkey is registered: the next login can use it.")
     return visit.to("/account")
 
 
@@ -90,7 +90,7 @@ async def set_password(visit: Visit) -> Response:
     if shield.signs(visit.token):
         visit.say(f"The password is changed. {what}; other sessions have ended.")
         return visit.to("/account")
-    # a session that another person's password opened signs nothing, so the person logs on with their own
+    # a session that another person's password opened signs nothing, so the person logs in with their own
     await logon.end(visit)
     visit.token, visit.who = "", None
     answer = visit.page("authenticator.html", what=what)

@@ -144,8 +144,8 @@ async def _nothing(_request: Request) -> Response:
 
 def _demand_session(visit: Visit, *, sent: bool) -> None:
     if visit.who is None:
-        what = "your session has ended, and this form was not carried out" if sent else "log on first"
-        raise NotProvenError(what, code="no-session", clause="463.3", cure="log on")
+        what = "your session has ended, and this form was not carried out" if sent else "log in first"
+        raise NotProvenError(what, code="no-session", clause="463.3", cure="log in")
 
 
 def _asset(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
@@ -205,7 +205,7 @@ class _Pages:
         with contextlib.suppress(NotProvenError):
             visit.who = await self._calling.in_thread(lambda: whoami.logged_on(desk, visit.token))
         if visit.who is not None and not visit.who.must_change and not shield.signs(visit.token):
-            visit.who = None  # its calls would not be proven to be its person's: log on again
+            visit.who = None  # its calls would not be proven to be its person's: log in again
 
     async def _form(self, request: Request, limit: int) -> Values:
         """Read the fields of a body. Raises FormError, RefusedByDepartmentError."""
@@ -252,7 +252,7 @@ class _Pages:
             if self._keep_draft(visit) and sent:
                 done = "may have been carried out in part" if visit.called else "was not carried out"
                 what = f"{visit.refusal.what.partition(',')[0]}, and this form {done}"
-                cure = "log on as the same person: it comes back as you left it"
+                cure = "log in as the same person: it comes back as you left it"
                 cure += "; look first at what was done" if visit.called else ""
                 visit.refusal = replace(visit.refusal, what=what, cure=cure)
             status, visit.who = visit.refusal.status, None

@@ -121,7 +121,7 @@ SHEET = Sheet(
             operation="audit/compare",
             title="Compare case numbers with CAD or RMS",
             button="Compare",
-            said=lambda answer: f"{answer.known} of {answer.accesses} look-ups have a number that exists.",
+            said=lambda answer: f"{answer.known} of {answer.accesses} lookups have a number that exists.",
         ),
         Ask(
             operation="audit/bundle",
@@ -158,7 +158,7 @@ EVENT_COLUMNS = ("entry", "at_us", "kind", "user", "role", "about", "second", "o
 EVENTS = Sheet(
     path="/audit/events",
     title="Events",
-    duty="463.5 (c): refusals, failed logons, accounts, resets, training, approvals, each with "
+    duty="463.5 (c): refusals, failed logins, accounts, resets, training, approvals, each with "
     "its second person.",
     filters=(*WHEN, WHO, KIND),
     offered={"kind": _event_kinds, "user": offers.ever},
@@ -178,7 +178,7 @@ EVENTS = Sheet(
 FINDINGS = Sheet(
     path="/findings",
     title="Findings",
-    duty="463.5 (c): a reviewer who made none of the look-ups judges each. A closed finding "
+    duty="463.5 (c): a reviewer who made none of the lookups judges each. A closed finding "
     "covers what it found.",
     listings=(
         Listing(

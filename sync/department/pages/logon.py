@@ -1,4 +1,4 @@
-"""Log on, unlock, log out."""
+"""Log in, unlock, log out."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def send(visit: Visit) -> Response:
 
 
 async def passkey(visit: Visit) -> Response:
-    """Answer the browser with the options of a logon by passkey."""
+    """Answer the browser with the options of a login by passkey."""
     form, address = BeginForm(user=visit.values.text("user")), address_of(visit.request)
     begun = await visit.calling.begin_passkey(form, address)
     return visit.data(begun.options)

@@ -1,4 +1,4 @@
-"""Tiles of the department's own street map, for a person who is logged on."""
+"""Tiles of the department's own street map, for a person who is logged in."""
 
 from __future__ import annotations
 

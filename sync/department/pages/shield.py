@@ -106,7 +106,7 @@ def demand_mark(token: str, mark: str) -> None:
             "this form belongs to another session",
             code="other-form",
             clause="CJIS SC-23",
-            cure="you logged on again since it was opened: check what you typed, then send it again",
+            cure="you logged in again since it was opened: check what you typed, then send it again",
         )
 
 

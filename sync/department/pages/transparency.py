@@ -1,4 +1,4 @@
-"""What anyone sees without a logon: the public counts, the policy's text, a request for redress."""
+"""What anyone sees without a login: the public counts, the policy's text, a request for redress."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def send(visit: Visit) -> Response:
 REDRESS = Sheet(
     path="/redress",
     title="Requests from the public",
-    duty="463.4: a person asks whether a wrong read, a stop or a look-up concerned them. Examine it, inform "
+    duty="463.4: a person asks whether a wrong read, a stop or a lookup concerned them. Examine it, inform "
     "the person, then enter the outcome.",
     links=(
         PageLink("/redress/paper", "Paper form to print"),

@@ -189,7 +189,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "463.5 (b) 3",
         "obliges",
         "The username of the person who accesses the information",
-        "The entry names the person who is logged on, proven by password and code or by a passkey.",
+        "The entry names the person who is logged in, proven by password and code or by a passkey.",
         _ENTRY,
     ),
     _row(

@@ -57,7 +57,7 @@ def _people_and_log(policy: Policy, root: Root, facts: Facts) -> list[_Row]:
         ("AC-3", "access by role", "roles and calls of the signed policy file; ceilings in code", ""),
         (
             "AC-7",
-            "5 failed logons in 15 minutes lock out",
+            "5 failed logins in 15 minutes lock out",
             f"{terms.attempts} in {terms.window_minutes} minutes lock for {terms.lockout_minutes} minutes",
             "",
         ),

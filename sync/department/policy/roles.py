@@ -94,7 +94,7 @@ CALLS: Mapping[Call, CallRule] = {
     Call.INQUIRY_QUEUE: CallRule(True, "463.5 (c)", "see the queue"),
     Call.INQUIRY_APPROVE: CallRule(True, "463.5 (c)", "be the second person of a search"),
     Call.INQUIRY_ANSWER: CallRule(True, "463.5 (a)", "see the answer to a request"),
-    Call.INQUIRY_DISPUTE: CallRule(True, "463.5 (a)", "dispute a look-up"),
+    Call.INQUIRY_DISPUTE: CallRule(True, "463.5 (a)", "dispute a lookup"),
     Call.INQUIRY_BREAK_GLASS: CallRule(True, "463.5 (a)", "search in an emergency"),
     Call.IMAGE_VIEW: CallRule(True, "463.5 (c)", "open a picture"),
     Call.RMS_FILE: CallRule(True, "463.5 (b)", "file ALPR Requests"),

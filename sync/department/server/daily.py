@@ -184,8 +184,8 @@ def cover_newest(desk: Desk) -> None:
 
 
 def compare_cases(front: DeskContext, folder: Path) -> int:
-    """Compare look-ups with all exports in the drop folder as one, and move these aside; return how many
-    look-ups.
+    """Compare lookups with all exports in the drop folder as one, and move these aside; return how many
+    lookups.
 
     CAD and RMS write `*.csv` there. An invalid file is moved aside too, as `*.refused`. A file younger than a
     minute may still be written, so it is left, as is anything that is not a plain file or cannot be read.

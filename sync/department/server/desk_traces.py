@@ -1,7 +1,7 @@
 """Whether a department ever had a desk, judged by what a desk leaves outside its access log.
 
 If the log was removed or a disk lost it, there must be neither a department without a desk, where changes
-need no person, nor a second log, which would look as if no look-up had ever been made. So everything that
+need no person, nor a second log, which would look as if no lookup had ever been made. So everything that
 only a desk leaves is a trace: other files in HOME/desk, what only a desk's ceremony puts into the root file,
 holds and tree heads at the key service, exported packages, a roster with people at the units. A new
 department has none of them. Root can remove them all, but not what the witness and the offices keep.

@@ -24,7 +24,7 @@ from sync.department.journal.malformed import UNREADABLE
 from sync.department.policy.refusals import NotYetError
 
 MOST = 1000  # entries that a finding names
-USED_DAYS = 3  # on which the desk was used while look-ups waited for the detectors
+USED_DAYS = 3  # on which the desk was used while lookups waited for the detectors
 LATE_US = USED_DAYS * DAY_US
 
 _Said: TypeAlias = tuple[str, str, tuple[int, ...], str]
@@ -46,7 +46,7 @@ class DetectorRuns:
         self._expected: list[Flag] | None = None  # before the first finding of a run
         self._opened: list[EntryOf[FindingOpened]] = []
         self._broken: EntryOf[GlassBroken] | None = None  # the entry before, if it was one
-        self._since: Entry | None = None  # the first look-up since a run
+        self._since: Entry | None = None  # the first lookup since a run
         self._used: set[int] = set()  # days with entries since then
 
     def judge(self, entry: Entry, book: DeskState) -> None:
@@ -86,7 +86,7 @@ class DetectorRuns:
         first = self._since
         if first is None or newest_us - first.stamp.at_us < LATE_US:
             return
-        waits = f"no run of the detectors judged the look-ups from entry {first.sequence} on"
+        waits = f"no run of the detectors judged the lookups from entry {first.sequence} on"
         flags = self._fresh(book, newest_us)
         lines = [waits, *(f"{waits}: a run would open a finding {_words(_said(one))}" for one in flags)]
         (self._problems if self._is_late(first, newest_us) else self._unchecked).extend(lines)
@@ -141,7 +141,7 @@ class DetectorRuns:
         self._expected, self._opened = None, []
 
     def _is_drawn(self, note: FindingOpened) -> bool:
-        """Whether a finding of the sample says of one look-up what the sample says. Which is drawn, and why:
+        """Whether a finding of the sample says of one lookup what the sample says. Which is drawn, and why:
         `drawn_samples.py`."""
         of = [one for one in self._looks if one.sequence in note.accesses[:2]]
         said = (SAMPLE, of[0].person, (of[0].sequence,), "random sample") if of else None
@@ -168,11 +168,11 @@ class DetectorRuns:
         return +wanted
 
     def _begin_again(self, entry: Entry) -> None:
-        """Wait for the next run, and name look-ups that waited long for this one."""
+        """Wait for the next run, and name lookups that waited long for this one."""
         first = self._since
         if first is not None and entry.stamp.at_us - first.stamp.at_us >= LATE_US:
             days = f"{day_text(first.stamp.at_us // DAY_US)} to {day_text(entry.stamp.at_us // DAY_US)}"
-            what = f"entry {entry.sequence}: {entry.note.KIND}: no run of the detectors judged the look-ups"
+            what = f"entry {entry.sequence}: {entry.note.KIND}: no run of the detectors judged the lookups"
             what += f" from entry {first.sequence} on before ({days})"
             late = self._is_late(first, entry.stamp.at_us)
             (self._problems if late else self._unchecked).append(what)
@@ -180,7 +180,7 @@ class DetectorRuns:
         self._used.clear()
 
     def _is_late(self, first: Entry, at_us: int) -> bool:
-        """Whether the desk was used on days after that of the first look-up and before that of the run, so
+        """Whether the desk was used on days after that of the first lookup and before that of the run, so
         that the machine did run."""
         days = range(first.stamp.at_us // DAY_US + 1, at_us // DAY_US)
         return sum(one in days for one in self._used) >= USED_DAYS

@@ -1,7 +1,7 @@
 """Draws the random sample of each periodic audit again from the log (463.5 (c)). No I/O.
 
-The signed call with which an audit began draws its sample (`detectors.seed_of`) from the look-ups before it.
-So anyone who reads the entries sees whether a look-up was left out of the sample or put into it. Earlier
+The signed call with which an audit began draws its sample (`detectors.seed_of`) from the lookups before it.
+So anyone who reads the entries sees whether a lookup was left out of the sample or put into it. Earlier
 versions used the first tree head that the witnesses co-signed over the audit's beginning. Such an audit
 counts in an older log until its first audit by a signed call.
 """
@@ -116,11 +116,11 @@ class DrawnSamples:
         return "" if self._fits(done, seed, begun.sequence) else "its signed call draws another sample"
 
     def _wrong_period(self, done: AuditDone, begun: Entry, form: Mapping[str, Any]) -> str:
-        """What is wrong with its period: look-ups are in no sample, or it was chosen until the draw
+        """What is wrong with its period: lookups are in no sample, or it was chosen until the draw
         suited."""
         last = max(self._ends, default=self._opened_us)
         if done.from_us > last:
-            return f"look-ups from {iso_text(last)} to {iso_text(done.from_us)} are in no audit"
+            return f"lookups from {iso_text(last)} to {iso_text(done.from_us)} are in no audit"
         if done.to_us > begun.stamp.at_us:
             return "its period had not ended when it began"
         named = (form.get("since_us", -1), form.get("until_us", -1))
@@ -131,7 +131,7 @@ class DrawnSamples:
         return "" if wanted == (done.from_us, done.to_us) else "its person asked for another period"
 
     def _fits(self, done: AuditDone, seed: bytes, end: int) -> bool:
-        """Whether its findings are what the seed draws from the look-ups before `end`."""
+        """Whether its findings are what the seed draws from the lookups before `end`."""
         inside = [
             sequence
             for sequence, at_us in self._looks

@@ -71,7 +71,7 @@ def overdue(desk: Desk, now_us: int) -> list[Overdue]:
     clause = desk.policy.witness.clause
     if not desk.root.witnesses:
         what = (
-            "the root file names no witness: no answer leaves, and no removed look-up would be seen "
+            "the root file names no witness: no answer leaves, and no removed lookup would be seen "
             "(name one: department keys draft --witness)"
         )
         return [Overdue(kind=Late.WITNESS, clause=clause, what=what)]

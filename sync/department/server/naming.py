@@ -1,4 +1,4 @@
-"""An administrator whom two of the three offices name: the way back in when no administrator can log on.
+"""An administrator whom two of the three offices name: the way back in when no administrator can log in.
 
 The statement that the offices sign is in `journal/named_administrator.py`.
 """

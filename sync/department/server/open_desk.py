@@ -72,7 +72,7 @@ def has_desk(home: DepartmentHome, store: Store | None = None) -> bool:
     """Whether there was a first administrator, since when each change is a person's logged call.
 
     `store`: the home's, if it is open. Raises HomeError if the log is gone, since a new one would lack every
-    look-up that was made.
+    lookup that was made.
     """
     if log_is_here(home):
         return True
@@ -179,7 +179,7 @@ def first_administrator(
                 raise HomeError(
                     "the first administrator already exists",
                     where=str(home.path),
-                    cure="they add people: department user set; if no administrator can log on, two offices "
+                    cure="they add people: department user set; if no administrator can log in, two offices "
                     "name one: department keys administrator",
                 )
             entry = desk.system(account)[0]

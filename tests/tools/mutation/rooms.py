@@ -100,7 +100,7 @@ ROOMS: Mapping[str, Room] = {
                    "counted_days", "holds", "key_files", "policy", "purges", "restored_keys",
                ))),
     ),
-    "alerts": Room(  # matches, visits, the board and the logon in the car
+    "alerts": Room(  # matches, visits, the board and the login in the car
         modules=tuple(f"firmware/alerts/{name}.py" for name in (
             "agreement", "board", "cleared", "episodes", "likelihood", "logon_guard", "matching", "recorded",
             "sessions", "watch",
@@ -122,7 +122,7 @@ ROOMS: Mapping[str, Room] = {
                    "own_proposals",
                ))),
     ),
-    "proofs": Room(  # who acted, by which key, over which log: at the key service, the witness, the logon
+    "proofs": Room(  # who acted, by which key, over which log: at the key service, the witness, the login
         modules=("sync/root_file.py", *(f"sync/department/{name}.py" for name in (
             "content/followed_log", "content/key_guard", "content/opened_list", "content/proven_door",
             "journal/made_by", "journal/passkeys", "journal/proven_uses", "journal/publisher",

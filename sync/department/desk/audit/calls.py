@@ -156,7 +156,7 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
             )
         if since > audited_to:
             raise FormError(
-                f"look-ups from {iso_text(audited_to)} to {iso_text(since)} would be in no audit",
+                f"lookups from {iso_text(audited_to)} to {iso_text(since)} would be in no audit",
                 code="gap",
                 clause="463.5 (c)",
                 cure="begin no later than the last audit ended, or leave the beginning out",
@@ -247,11 +247,11 @@ def _demand_witnessed(desk: Desk, sequence: int) -> None:
 
 
 def look_daily(front: DeskContext) -> list[int]:
-    """Open findings for what the detectors see today, so that a fifth look-up of a plate does not wait for an
+    """Open findings for what the detectors see today, so that a fifth lookup of a plate does not wait for an
     audit.
 
     The system makes these entries; the periodic audit checks everything again and takes its sample. Without a
-    reviewer, a finding waits for one. A run that had look-ups to judge, or opened a finding, is an entry, by
+    reviewer, a finding waits for one. A run that had lookups to judge, or opened a finding, is an entry, by
     which `verify` judges it (`server/detector_runs.py`).
     """
     desk = front.desk

@@ -20,7 +20,7 @@ class CompareForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditCompared:
-    """A comparison: its entry, how many look-ups it compared, how many of them have a number that exists."""
+    """A comparison: its entry, how many lookups it compared, how many of them have a number that exists."""
 
     entry: int
     accesses: int
@@ -29,9 +29,9 @@ class AuditCompared:
 
 
 def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCompared:
-    """Compare the look-ups since the last comparison with an export. The next audit assigns those it lacks.
+    """Compare the lookups since the last comparison with an export. The next audit assigns those it lacks.
 
-    Your own look-ups wait for the next comparison, by another person or the system.
+    Your own lookups wait for the next comparison, by another person or the system.
     """
     desk = front.desk
     numbers = cases.read_export(form.export)
@@ -56,14 +56,14 @@ def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCom
 
 
 def compared_to(desk: Desk) -> int:
-    """The time up to which look-ups have been compared with CAD and RMS."""
+    """The time up to which lookups have been compared with CAD and RMS."""
     last = desk.book.cases.last
     return last.note.to_us if last is not None else desk.book.opened_us
 
 
 def compare_daily(front: DeskContext, exports: Sequence[bytes]) -> int:
     """Compare as the system, with every CAD and RMS export in the drop folder, and count the compared
-    look-ups."""
+    lookups."""
     desk = front.desk
     numbers = frozenset[str]().union(*(cases.read_export(export) for export in exports))
     requests, source = front.requests.of(desk.log), b"".join(exports)

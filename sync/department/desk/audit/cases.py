@@ -1,7 +1,7 @@
-"""Case numbers compared with CAD and RMS: which look-ups name a case that does not exist (463.5 (a)). No I/O.
+"""Case numbers compared with CAD and RMS: which lookups name a case that does not exist (463.5 (a)). No I/O.
 
 The export is a CSV file with the numbers that CAD or RMS gave out. Numbers are compared in capitals, without
-blanks and hyphens. A look-up is compared a day after it was made, so that there is time to enter the case.
+blanks and hyphens. A lookup is compared a day after it was made, so that there is time to enter the case.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sync.department.policy.refusals import FormError
 CLAUSE = "463.5 (a)"
 GRACE_US = DAY_US
 MAX_EXPORT_BYTES = 32 << 20
-SEVERAL = 5  # of so many look-ups, a correct export knows at least one
+SEVERAL = 5  # of so many lookups, a correct export knows at least one
 COLUMNS = ("number", "case_number", "case", "incident", "incident_number", "cad_number", "rms_number")
 NAMED = f"the first line names a column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}"
 EXPORT = CsvTable("export", CLAUSE)
@@ -60,7 +60,7 @@ class Cases:
                 self.unknown[access] = entry.note.users[at]
 
     def flags(self) -> Iterator[Flag]:
-        """Each look-up whose number CAD and RMS do not have, by person."""
+        """Each lookup whose number CAD and RMS do not have, by person."""
         by_person: dict[str, list[int]] = {}
         for access, user in self.unknown.items():
             by_person.setdefault(user, []).append(access)
@@ -69,7 +69,7 @@ class Cases:
                 detector="no_such_case",
                 about=user,
                 entries=tuple(sorted(accesses)),
-                detail=f"{counted(len(accesses), 'look-up')} under numbers that CAD and RMS do not have",
+                detail=f"{counted(len(accesses), 'lookup')} under numbers that CAD and RMS do not have",
             )
 
 
@@ -102,10 +102,10 @@ def compare(
     now_us: int,
     by: str = "",
 ) -> CasesCompared:
-    """Compare the look-ups from `since_us` to a day ago, and those that an earlier export lacked, with an
+    """Compare the lookups from `since_us` to a day ago, and those that an earlier export lacked, with an
     export.
 
-    `by`: the person who compares, whose own look-ups are left for the next comparison; empty for the system.
+    `by`: the person who compares, whose own lookups are left for the next comparison; empty for the system.
     Only the system's export can clear what the system's export lacked.
 
     Raises FormError for an export without numbers, and for a person's export that has none of several.
@@ -125,7 +125,7 @@ def compare(
         )
     if by and len(missing) == len(looked) >= SEVERAL and not found:
         raise FormError(
-            f"the export has the number of none of {len(looked)} look-ups: is it the right file?",
+            f"the export has the number of none of {len(looked)} lookups: is it the right file?",
             code="csv",
             clause=CLAUSE,
             cure="give the export of all case and incident numbers, of CAD and of RMS",

@@ -50,7 +50,7 @@ def fresh(
 
 
 def detected(book: DeskState, looks: list[LookUp], entries: Sequence[Entry], now_us: int) -> list[Flag]:
-    """Run the detectors over these look-ups, with every person's shift as it was then."""
+    """Run the detectors over these lookups, with every person's shift as it was then."""
     alone = [
         SingleMaking(entry=one.entry, user=one.user, by=one.by)
         for one in book.roster.makings

@@ -1,4 +1,4 @@
-"""Detectors of misuse over the access log: pure functions from look-ups to flags. No I/O.
+"""Detectors of misuse over the access log: pure functions from lookups to flags. No I/O.
 
     same_plate   one plate, or one read, again and again in one person's name: flagged by the fifth look.
                  Spared only while a colleague looked at it under the same, single number (a team's case)
@@ -17,7 +17,7 @@
 The detectors examine every kind of access: searches, images, holds, exports, deliveries, looks at an answer.
 An access counts for the person in whose name it was made: the requester of a queued request, else the person
 who made it. Bursts and shifts are about the person who made it. What follows a search of the same plate under
-the same number within the hour belongs to that look-up.
+the same number within the hour belongs to that lookup.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def detect(
     shifts: Mapping[str, Shifts],
     zone: tzinfo = UTC,
 ) -> list[Flag]:
-    """Return all flags over look-ups in order of time. `shifts`: each person's shifts, with when each was
+    """Return all flags over lookups in order of time. `shifts`: each person's shifts, with when each was
     entered."""
     return [
         *same_plate(look_ups, terms),
@@ -126,7 +126,7 @@ def detect(
 
 
 def looks_of(look_ups: Sequence[LookUp]) -> Iterator[LookUp]:
-    """Accesses that count as look-ups: not the pictures that follow a search within its hour."""
+    """Accesses that count as lookups: not the pictures that follow a search within its hour."""
     searched: dict[tuple[str, str, str], int] = {}
     for one in look_ups:
         key = one.user, fold(one.plate), one.number
@@ -185,7 +185,7 @@ def burst(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
                     detector="burst",
                     about=user,
                     entries=tuple(other.sequence for other in inside),
-                    detail=f"{len(inside)} look-ups in {terms.burst_minutes} minutes",
+                    detail=f"{len(inside)} lookups in {terms.burst_minutes} minutes",
                 )
 
 
@@ -209,7 +209,7 @@ def _held(shifts: Shifts, at_us: int) -> list[Shift]:
 def off_shift(
     look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shifts], zone: tzinfo
 ) -> Iterator[Flag]:
-    """Flag look-ups outside the shift that the person had then, in the department's local time.
+    """Flag lookups outside the shift that the person had then, in the department's local time.
 
     Each person and day gets one flag. A shift entered within the day before excuses nothing that the earlier
     ones did not.
@@ -226,7 +226,7 @@ def off_shift(
             detector="off_shift",
             about=user,
             entries=tuple(one.sequence for one in found),
-            detail=f"{len(found)} look-ups outside the shift",
+            detail=f"{len(found)} lookups outside the shift",
         )
 
 
@@ -244,7 +244,7 @@ def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
             detector="no_case",
             about=person,
             entries=tuple(one.sequence for one in found),
-            detail=f"{len(found)} look-ups under an invalid number",
+            detail=f"{len(found)} lookups under an invalid number",
         )
     for found in by_number.values():
         plates = {target for one in found for target in one.targets}

@@ -45,7 +45,7 @@ class Events:
 
 
 def events(front: DeskContext, token: str, form: EventsForm) -> Events:
-    """List what no access shows: refusals, failed logons, accounts, resets, training, approvals (463.5
+    """List what no access shows: refusals, failed logins, accounts, resets, training, approvals (463.5
     (c))."""
     desk = front.desk
     only: set[int] = set()

@@ -1,4 +1,4 @@
-"""What a reviewer sees besides the accesses: refusals, failed logons, accounts, resets, approvals. No I/O.
+"""What a reviewer sees besides the accesses: refusals, failed logins, accounts, resets, approvals. No I/O.
 
 Each entry of a kind that says who did what to whom gets a row, with its second person.
 """
@@ -45,7 +45,7 @@ MADE_BY_TWO = frozenset({"account", "credential", "grant"})
 _Said = tuple[str, str, str, str]  # about, second, outcome, detail
 _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "refused": ("refusal", lambda n: (n.call, "", n.code, n.clause)),
-    "logon": ("logon", lambda n: (n.user, "", "proven" if n.proven else n.reason, n.post)),
+    "logon": ("login", lambda n: (n.user, "", "proven" if n.proven else n.reason, n.post)),
     "proof": ("fresh proof", lambda n: ("", "", n.how, n.credential_id.hex()[:16])),
     "session": ("session", lambda n: ("", "", n.how, "")),
     "account": (

@@ -223,7 +223,7 @@ def csv_text(requests: Sequence[AlprRequest]) -> str:
 
 
 def look_ups_of(requests: Iterable[AlprRequest]) -> list[LookUp]:
-    """The look-ups that the detectors examine: every kind of access, in order of time."""
+    """The lookups that the detectors examine: every kind of access, in order of time."""
     found = [
         LookUp(
             sequence=one.entry,
@@ -241,7 +241,7 @@ def look_ups_of(requests: Iterable[AlprRequest]) -> list[LookUp]:
 
 
 def look_up_of(entry: Entry, note: Access) -> LookUp:
-    """A look-up from its entry alone."""
+    """A lookup from its entry alone."""
     return LookUp(
         sequence=entry.sequence,
         at_us=entry.stamp.at_us,
@@ -411,7 +411,7 @@ def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note:
     if closed is not None:
         raise done_already(closed.stamp.user, "closed that finding", code="closed", clause="463.5 (c)")
     if entry.note.about == reviewer:
-        raise DeskRefusal("another person must review your look-ups", code="own-finding", clause="463.5 (c)")
+        raise DeskRefusal("another person must review your lookups", code="own-finding", clause="463.5 (c)")
     if verdict not in VERDICTS:
         raise FormError("that is not a verdict", code="verdict", clause="463.5 (c)", cure=", ".join(VERDICTS))
     if len([word for word in note.split() if weight(word)]) < 3:

@@ -84,7 +84,7 @@ class UserForm:
 class CredentialForm:
     """A new first password for a person, and why. `propose`, `approval`: as for an account.
 
-    `keep_authenticator`: the person lost only the password, and logs on with the new one and the phone's next
+    `keep_authenticator`: the person lost only the password, and logs in with the new one and the phone's next
     code.
     """
 

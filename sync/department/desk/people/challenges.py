@@ -31,7 +31,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingLogon:
-    """A logon that waits for an authenticator: the session's key, and what the authenticator will sign."""
+    """A login that waits for an authenticator: the session's key, and what the authenticator will sign."""
 
     user: str
     key: Ed25519PrivateKey = field(repr=False)
@@ -60,7 +60,7 @@ class Challenges:
         self._asked: OrderedDict[tuple[bytes, str], ProvenUse] = OrderedDict()
 
     def add(self, one: WaitingLogon) -> bytes:
-        """Keep a logon and return its challenge."""
+        """Keep a login and return its challenge."""
         challenge = hashlib.sha256(one.certificate).digest()
         with self._guard:
             self._logons[challenge] = one
@@ -69,18 +69,18 @@ class Challenges:
         return challenge
 
     def _drop_logon(self) -> None:
-        """Drop the oldest logon of the address with the most, so that a flood only displaces its own
+        """Drop the oldest login of the address with the most, so that a flood only displaces its own
         logons."""
         busiest, _ = Counter(one.address for one in self._logons.values()).most_common(1)[0]
         del self._logons[next(name for name, one in self._logons.items() if one.address == busiest)]
 
     def take(self, challenge: bytes, now_us: int) -> WaitingLogon:
-        """Remove and return the logon of a challenge. Raises NotProvenError."""
+        """Remove and return the login of a challenge. Raises NotProvenError."""
         with self._guard:
             found = self._logons.pop(challenge, None)
         if found is None or not 0 <= now_us - found.at_us < LIFE_US:
             raise NotProvenError(
-                "this logon was not started here, or is older than five minutes",
+                "this login was not started here, or is older than five minutes",
                 code="logon",
                 clause="CJIS IA-2",
             )

@@ -1,4 +1,4 @@
-"""Failed logons kept on disk, so that a restart of the server allows no further attempts.
+"""Failed logins kept on disk, so that a restart of the server allows no further attempts.
 
 `HOME/desk/failed-logons.sqlite` holds times under keyed hashes of names and networks, since a person may type
 a password into the name's field. It is not a record: to delete it resets the counters. If the disk fails, the

@@ -1,4 +1,4 @@
-"""A person's password as a key: what a logon proves with it, and the entries that follow.
+"""A person's password as a key: what a login proves with it, and the entries that follow.
 
 The server sees a password that is typed into a browser. It makes the key in memory, signs the session's
 certificate and forgets the key. A command makes the key on its own machine and sends only the certificate.

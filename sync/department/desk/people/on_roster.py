@@ -49,7 +49,7 @@ def unknown(user: str, *, clause: str, cure: str = CURE, fields: tuple[str, ...]
 def check_same_person(roster: Accounts, account: AccountSet) -> None:
     """Demand that a removed account comes back as the same person. Raises FormError.
 
-    Training, requests and look-ups under its user name are that person's.
+    Training, requests and lookups under its user name are that person's.
     """
     before = roster.accounts.get(account.user)
     if before is None or before.active or not account.active:

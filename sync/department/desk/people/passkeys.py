@@ -1,9 +1,9 @@
-"""Passkeys at the desk (FIDO2): register one, remove one, log on with one, from a page or any other client.
+"""Passkeys at the desk (FIDO2): register one, remove one, log in with one, from a page or any other client.
 
     begin_passkey(desk, user) -> options   the options of navigator.credentials.get(), as JSON
     desk.logons.logon_passkey(answer) -> token    the authenticator's answer, as JSON; no password, no code
 
-The challenge of a logon is the digest of a fresh session key's certificate. So the authenticator itself makes
+The challenge of a login is the digest of a fresh session key's certificate. So the authenticator itself makes
 that key its person's, and root at the server has nothing that could sign for another key. A passkey must
 verify its user (by PIN or finger), so no code is needed besides it.
 """
@@ -66,7 +66,7 @@ class PasskeyRow:
 
 
 def begin_passkey(desk: Desk, user: str, address: str = "") -> str:
-    """The options of a logon with a passkey, as JSON. An unknown name gets options too. Raises
+    """The options of a login with a passkey, as JSON. An unknown name gets options too. Raises
     TooManyError."""
     now_us, site = desk.now_us(), desk.logons.site
     desk.throttle.demand_pace(address, now_us, begins=True)

@@ -59,7 +59,7 @@ MAX_SSH_KEYS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What a person's logon is checked against. The repr shows nothing."""
+    """What a person's login is checked against. The repr shows nothing."""
 
     user: str
     scheme: str
@@ -95,7 +95,7 @@ class ReviewerRemoved:
 
 @dataclass(slots=True)
 class Accounts:
-    """What the log's entries say of people: accounts, credential digests, failed logons, used codes.
+    """What the log's entries say of people: accounts, credential digests, failed logins, used codes.
 
     `makings`: who made each account and each credential; `approvers`: who ever held a role and had set their
     own password; `own_secrets`: the users whose authenticator no other person ever saw; `removed_reviewers`:

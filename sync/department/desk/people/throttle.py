@@ -1,4 +1,4 @@
-"""Failed logons: who must wait, and what the log records.
+"""Failed logins: who must wait, and what the log records.
 
 A lock (CJIS AC-7) covers a name *from an address*: a stranger who guesses under a person's name locks out the
 stranger's address, not the person. Unknown names lock too, so that no answer reveals which names exist. The
@@ -34,10 +34,10 @@ V = TypeVar("V")
 
 
 class LogonThrottle:
-    """What a department remembers of failed logons. Thread-safe."""
+    """What a department remembers of failed logins. Thread-safe."""
 
     def __init__(self, open_kept: Callable[[], KeptFailures] = lambda: KeptFailures(None, b"")) -> None:
-        """Make a throttle. `open_kept`: called at the first logon."""
+        """Make a throttle. `open_kept`: called at the first login."""
         self._guard = threading.Lock()
         self._open_kept, self._opened = open_kept, False
         self._kept = KeptFailures(None, b"")
@@ -68,14 +68,14 @@ class LogonThrottle:
     def demand_pace(self, address: str, now_us: int, *, begins: bool = False) -> None:
         """Limit how often an address tries. Raises TooManyError. A command on this machine has no limit.
 
-        `begins`: whether this is the request that begins a logon, which is counted separately.
+        `begins`: whether this is the request that begins a login, which is counted separately.
         """
         if not address:
             return
         with self._guard:
             in_time = self._pace.spend(f"{'begin ' if begins else ''}{network_of(address)}", now_us)
         if not in_time:
-            raise TooManyError("too many logons from this address", clause="CJIS AC-7", cure="wait a minute")
+            raise TooManyError("too many logins from this address", clause="CJIS AC-7", cure="wait a minute")
 
     def demand_open(self, terms: SessionTerms, address: str, user: str, now_us: int) -> None:
         """Refuse a name that failed too often from this address. Raises LockedError."""
@@ -83,7 +83,7 @@ class LogonThrottle:
             times = _past(self._failures.get(self._who(user, address), ()), now_us)
         if _rule(terms).locked(times, now_us):
             raise LockedError(
-                f"{terms.attempts} failed logons: locked for {terms.lockout_minutes} minutes",
+                f"{terms.attempts} failed logins: locked for {terms.lockout_minutes} minutes",
                 code="locked-out",
                 clause="CJIS AC-7",
                 cure="wait, use another machine, or ask the administrator",
@@ -99,7 +99,7 @@ class LogonThrottle:
                 f"{CODES.attempts} wrong codes after the right password: someone may know it. Locked a day",
                 code="locked-out",
                 clause="CJIS AC-7",
-                cure="ask the administrator for a new password, or to lift this; or log on with a passkey",
+                cure="ask the administrator for a new password, or to lift this; or log in with a passkey",
             )
 
     def failed(

@@ -35,7 +35,7 @@ def published(desk: Desk, week_us: int) -> Transparency:
     """The counts that everyone may see, up to the newest tree head co-signed over entries before `week_us`.
 
     Hourly counts would reveal to a driver who passed a camera whether that raised a hit, and when a person
-    made a look-up. So would the size of the log.
+    made a lookup. So would the size of the log.
     """
     size, checkpoint = desk.log.cosigned(desk.log.size_at(week_us))
     facts = list(facts_of(desk.log.entries(0, size, KINDS)))

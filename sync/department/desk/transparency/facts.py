@@ -40,7 +40,7 @@ COUNTED: tuple[type[Note], ...] = (
     RedressAsked, Refused, RootSet, ShareAsked, ShareDecided, ShareDelivered, ShareRouted, WitnessAway,
 )  # fmt: skip
 KINDS = tuple(kind.KIND for kind in COUNTED)
-AGAIN = "again"  # a refusal that only asked again for a proof or a logon, as for every hold and export
+AGAIN = "again"  # a refusal that only asked again for a proof or a login, as for every hold and export
 ASKS_AGAIN = frozenset({FRESH_PROOF, "session-locked", "session-over"})
 
 

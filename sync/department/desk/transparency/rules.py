@@ -66,7 +66,7 @@ class Emergencies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseNumbers:
-    """Look-ups compared with CAD and RMS. `share`: the share whose number exists, or -1 before any
+    """Lookups compared with CAD and RMS. `share`: the share whose number exists, or -1 before any
     comparison."""
 
     compared: int
@@ -123,7 +123,7 @@ class Transparency:
     """The public counts. `checkpoint`: the newest co-signed tree head.
 
     `silent_sources`: sources with too many wrong hits; they make no sound once two people found so.
-    `refusals`: without those that only asked for a proof or a logon again. `witnesses`: by name; `quorum`:
+    `refusals`: without those that only asked for a proof or a login again. `witnesses`: by name; `quorum`:
     how many of them must co-sign a tree head.
     """
 
