@@ -161,12 +161,12 @@ def _in_the_way(error: OSError, home: Path) -> str:
             leads_to = step.stat().st_mode
         except OSError as why:  # EACCES: the link leads into a folder closed to this user
             if stat.S_ISLNK(facts.st_mode) and not isinstance(why, PermissionError):
-                return f" ({step} is a link that leads nowhere: mount what it leads to, or remove it)"
+                return f" ({step} is a link to nothing: mount its target, or remove it)"
             break
         if step != path and not stat.S_ISDIR(leads_to):
-            return f" ({step} is in the place of a folder: move it away, and put the folder back)"
+            return f" ({step} is where a folder belongs: move it away, and put the folder back)"
         if step == path and stat.S_ISDIR(leads_to):
-            return f" (a folder is in the place of a file: move it away: mv {step} {step}.moved)"
+            return f" (a folder is where a file belongs: move it away: mv {step} {step}.moved)"
     return ""
 
 

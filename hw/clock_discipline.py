@@ -41,7 +41,7 @@ _RECEIVERS = frozenset({"gps", "gps+pps", "chrony's own receiver"})
 
 
 ROLLED_OVER = (
-    "receiver: its date is far from every other clock's, as after a roll-over of its week number: its time "
+    "receiver: its date is far from every other clock's, as after its week number rolled over: its time "
     "is not believed; its place is"
 )
 

@@ -1,4 +1,4 @@
-"""Day or night: decides when the infra-red filter moves out and the strobe fires. No I/O; lamps carry it out.
+"""Day or night: decides when the infrared filter moves out and the strobe fires. No I/O; lamps carry it out.
 
 Light is measured as the share of the camera's longest shutter and largest gain that a well-exposed picture
 needs. At night the strobe also lights the picture, so a low share does not prove that it is day: the strobe

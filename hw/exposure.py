@@ -1,6 +1,6 @@
 """Chooses shutter time and gain for plates: the shutter stays short, the gain stays capped. No I/O.
 
-Plates reflect infra-red light back to its source: an exposure for the whole scene overexposes them, and one
+Plates reflect infrared light back to its source: an exposure for the whole scene overexposes them, and one
 long enough for the dark smears them. So the gain changes first, up to the cap and down to its floor; the
 shutter becomes shorter than its set time only if the picture is still too bright at the lowest gain.
 """

@@ -14,9 +14,9 @@ class Lamp(StrEnum):
     """The outputs that a unit may have."""
 
     STROBE = "strobe"
-    """The infra-red strobe may fire with the exposure."""
+    """The infrared strobe may fire with the exposure."""
     FILTER = "filter"
-    """The infra-red cut filter is in (day) or out (night)."""
+    """The infrared cut filter is in (day) or out (night)."""
     STATUS = "status"
     """The lamp at the case that the installer sees."""
     BUZZER = "buzzer"

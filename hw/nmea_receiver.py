@@ -65,11 +65,11 @@ class NmeaReceiver:
             return "receiver: no complete sentence; does its speed match parts.gps_baud?"
         lacking = self._builder.lacks(self._monotonic(), SILENT_S)
         if lacking and self._monotonic() - self._opened_s > SILENT_S:
-            return f"receiver: sends no {lacking}, so no place and time: set it to send them each second"
+            return f"receiver: sends no {lacking}, so no position and time: set it to send them each second"
         if self._builder.repeats > SILENT_S:
             return "receiver: sends one second again and again: switch it off and on"
         if self._builder.joins_none(self._monotonic(), SILENT_S):
-            return "receiver: has a place, but its sentences come to no fix: their dates or times are wrong"
+            return "receiver: has a position, but its sentences give no fix: their dates or times are wrong"
         return None
 
     def latest(self) -> Fix | None:

@@ -148,7 +148,7 @@ def demand_here(request: Request, policy: CustodyPolicy, *, enrolled: bool) -> N
     """Check that the policy allows this action on this unit at all. Raises RefusedError."""
     if enrolled and request.action != "audit" and not policy.local_query:
         raise RefusedError(
-            "this unit belongs to a department, whose policy has it answer no lookup itself",
+            "this unit belongs to a department, whose policy lets it answer no lookup itself",
             clause="463.5 (c)",
             cure="ask at the department: the desk's page Search, or department inquiry run",
         )
@@ -222,7 +222,7 @@ def _demand_training(person: RosterPerson, policy: CustodyPolicy, now_us: int) -
         raise RefusedError("training does not cover every topic of the policy", clause="463.9")
     if now_us < person.trained_us:
         raise RefusedError(
-            "training is not current by this unit's clock, which is behind it",
+            "training is not current: this unit's clock is before its date",
             clause="463.9",
             cure="set the clock: a network with time, a receiver, or a technician",
         )

@@ -22,13 +22,13 @@ MAX_BLOB_BYTES = 64 << 20
 def make_folder(folder: Path) -> None:
     """Make the folder of all epochs if it is missing; `verify` names the images that were in it.
 
-    Raises NotPlainError if it is not a folder, or a link to none; OSError.
+    Raises NotPlainError if it is neither a folder nor a link to one; OSError.
     """
     if os.path.lexists(folder) and not folder.is_dir():
         raise NotPlainError(
-            "is not a folder, or is a link to none",
+            "is not a folder, nor a link to one",
             where=str(folder),
-            cure="mount what it leads to, or move it away: the next start makes the folder again",
+            cure="mount its target, or move it away: the next start makes the folder again",
         )
     files.make_dir(folder)
 
@@ -119,7 +119,7 @@ class Blobs:
     def drop(self, epoch: int) -> int:
         """Remove an epoch's folder (of a link, only the link); returns how many blobs. Raises OSError."""
         if os.path.lexists(self.folder) and not self.folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "is not a folder, or is a link to none", str(self.folder))
+            raise NotADirectoryError(errno.ENOTDIR, "is not a folder, nor a link to one", str(self.folder))
         return files.remove_tree(self._epoch(epoch))
 
 

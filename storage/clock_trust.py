@@ -375,7 +375,7 @@ class TrustedTime:
                 "source confirms it: purges count running time"
             )
         if self._trust.walked_us > WALK_US:
-            return f"one time source alone moved the running clock by {span_text(self._trust.walked_us)}"
+            return f"a single time source moved the running clock by {span_text(self._trust.walked_us)}"
         return ""
 
     def now(self) -> Moment:

@@ -54,7 +54,7 @@ class Door:
     def answer(self, op: str, body: dict[str, Any]) -> dict[str, Any]:
         """Answer one request. Raises RefusedError and the room's other errors."""
         if op not in self._ops:
-            raise RecordError("is not a request that the door knows", where=op[:40])
+            raise RecordError("is not a known request", where=op[:40])
         return self._ops[op](body)
 
     # -- admission -------------------------------------------------------------------------------

@@ -66,7 +66,9 @@ class LogFacts:
         match record:
             case LogOpened():
                 if sequence:
-                    raise LedgerError("a log opens once", where=f"record {sequence}", leaf_index=sequence)
+                    raise LedgerError(
+                        "opens the log a second time", where=f"record {sequence}", leaf_index=sequence
+                    )
                 self.opened = record  # its date is only the clock's if that is ahead of the earlier log
             case EpochOpened():
                 self._open(sequence, record)
@@ -77,7 +79,9 @@ class LogFacts:
                 self._purged(sequence, record)
             case PurgeAbandoned():
                 if self.pending is None or self.pending[0] != record.intent:
-                    raise LedgerError("abandons no purge", where=f"record {sequence}", leaf_index=sequence)
+                    raise LedgerError(
+                        "abandons a purge that was not begun", where=f"record {sequence}", leaf_index=sequence
+                    )
                 self.pending = None
             case FileInForce():
                 known = self.files.get(record.name)

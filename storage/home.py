@@ -123,7 +123,7 @@ class Home:
             first = "" if self.folder.is_dir() else f"make the folder {self.folder} again, and then "
             if first and os.path.lexists(self.folder):
                 first = (
-                    f"{self.folder} is not a folder, or is a link to none: mount it, or move it away; {first}"
+                    f"{self.folder} is not a folder, nor a link to one: mount it, or move it away; {first}"
                 )
             raise LedgerError(what, where=str(self.slot_uri), cure=first + SLOT_CURE) from None
         except NotOwnerError:
@@ -131,7 +131,7 @@ class Home:
         except LedgerError as error:  # not a plain file, or far too large
             raise LedgerError(error.what, where=str(self.slot_uri), cure=SLOT_CURE) from None
         except ValueError:
-            raise LedgerError("is no text", where=str(self.slot_uri), cure=SLOT_CURE) from None
+            raise LedgerError("is not text", where=str(self.slot_uri), cure=SLOT_CURE) from None
         if not uri:
             raise LedgerError("is empty", where=str(self.slot_uri), cure=SLOT_CURE)
         return uri

@@ -183,7 +183,7 @@ class HotListFile:
             if sys.byteorder == "big":
                 self._keys.byteswap()
             if len(self._keys) != self.count:
-                raise RecordError("holds another number of keys than it says", where=str(path))
+                raise RecordError("does not hold as many keys as it says", where=str(path))
             self._at: list[tuple[int, int]] = []
             for _ in range(-(-self.count // self._block_size)):
                 length = int.from_bytes(stream.read(4), "big")

@@ -433,7 +433,7 @@ def stale(state: LedgerState, content: slot.SlotContent | None, size: int) -> li
         found.append(f"the state record was written at {state.size} records, but the log has {size}")
     if content is not None and content.anchor_us not in {state.anchored_us, state.cursor(ANCHORING)}:
         older = "slot" if content.anchor_us < state.anchored_us else "state record"
-        found.append(f"the {older} is of an earlier time than the other: one of them was put back")
+        found.append(f"the {older} is older than the other: one of them is an old copy")
     return found
 
 

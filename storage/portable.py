@@ -22,7 +22,7 @@ def write_package(target: Path, content: Mapping[str, bytes]) -> None:
     """
     if not target.parent.is_dir():
         raise PackageError(
-            "is no folder",
+            "is not a folder",
             where=str(target.parent),
             cure="plug the medium in and mount it, or make the folder",
         )

@@ -50,7 +50,7 @@ def carry_out(store: UnitStore, epochs: tuple[EpochPurged, ...], *, by: str) -> 
         raise LedgerError("nothing is due", where="purge")
     with store.lock:
         if store.book.pending is not None:
-            raise LedgerError("another purge is not ended", where="purge", cure="settle it first")
+            raise LedgerError("another purge has not ended", where="purge", cure="settle it first")
         sequence, intent, kek = _intend(store, epochs, by)
         if kek is not None:
             _turn_slot(store, intent, kek)

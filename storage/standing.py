@@ -75,7 +75,7 @@ class UnitFiles:
     def _document(self, entry: FileInForce) -> bytes:
         record = self._store.record(entry.record)
         if not isinstance(record, Configuration) or hashlib.sha256(record.document).digest() != entry.digest:
-            raise LedgerError("the file in force is not what was logged", where=entry.name)
+            raise LedgerError("the file in force is not the one that was logged", where=entry.name)
         return record.document
 
     def _take(self, name: str, document: bytes) -> None:

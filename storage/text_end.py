@@ -43,7 +43,7 @@ def flaw_of(text: str) -> tuple[str, str] | None:
     for number, line in enumerate(lines[at + 1 :], at + 2):
         # text after the declared end could be cut off unnoticed
         if line and not line.lstrip().startswith("#"):
-            return f"line {number} is behind the line {END!r}", "move what is there above that line"
+            return f"line {number} comes after the line {END!r}", "move it above that line"
     return None
 
 
@@ -60,7 +60,7 @@ def given_twice(error: ValueError, text: str) -> str | None:
     lines = (text if match[1] else text.rstrip()).split("\n")
     number = int(match[1] or len(lines))
     key = _KEY.match(lines[number - 1])
-    return f"line {number}: {key[1]} is given twice; take one of the two out" if key else None
+    return f"line {number}: {key[1]} is given twice; remove one of the two" if key else None
 
 
 def is_open(text: str) -> bool:

@@ -45,7 +45,7 @@ def parse(text: str) -> TlogProof:
     except (binascii.Error, ValueError):
         raise ProofError("a hash is not base64", where="tlog-proof") from None
     if any(len(one) != 32 for one in path):
-        raise ProofError("a hash has not 32 bytes", where="tlog-proof")
+        raise ProofError("a hash does not have 32 bytes", where="tlog-proof")
     if write(int(match[1]), path, checkpoint) != text:  # different base64 endings may decode alike
         raise ProofError("is not written as a proof is", where="tlog-proof")
     return TlogProof(int(match[1]), path, checkpoint)

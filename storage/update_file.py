@@ -63,7 +63,7 @@ class SystemRelease:
         """Parse a leaf. Raises UpdateFileError."""
         match = _LINES.fullmatch(text)
         if match is None:
-            raise UpdateFileError(f"{RELEASE} is no {FORMAT}")
+            raise UpdateFileError(f"{RELEASE} is not in the format {FORMAT}")
         return cls(
             version=int(match[1]),
             name=match[2],

@@ -71,7 +71,7 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
                     shown[sequence] = leaf, opened
                     _whole(head, f"{name}/{sequence}", leaf, opened, report)
         for name in sorted({name for name, _ in head.files} - proven):
-            report.add(name, "is listed, and no signed record is about it")
+            report.add(name, "is listed, but no signed record is about it")
         if (ANCHOR in dict(head.files)) or department is not None:
             with caught(report, ANCHOR):
                 size = _anchored(folder, key, department)
@@ -93,7 +93,7 @@ def _key(folder: Path, given: NoteKey | None, report: UnitReport) -> NoteKey | N
     with caught(report, KEY_FILE):
         own = NoteKey.parse(_read(folder, KEY_FILE).decode())
         if own.name != origin_of(log_id_of(own.public)):
-            report.add(KEY_FILE, "gives the log another name than its own")
+            report.add(KEY_FILE, "gives the log a name that is not its own")
         if given is not None and envelope.raw_public(own.public) != envelope.raw_public(given.public):
             report.add(KEY_FILE, "is not the key that was given")
     return given or own
@@ -156,7 +156,9 @@ def _files(folder: Path, head: UnitPackageHead, report: UnitReport) -> None:
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()}
     for name in sorted(there - set(listed) - {HEAD_FILE, "SHA256SUMS"}):
         own = name.rpartition("/")[2].startswith(OF_FILE_MANAGERS)
-        what = "is of this machine's file manager: delete it" if own else "does not belong to the package"
+        what = (
+            "was made by this machine's file manager: delete it" if own else "does not belong to the package"
+        )
         report.add(name if name.isprintable() else ascii(name), what)
     for name, digest in listed.items():
         with caught(report, name):
@@ -189,9 +191,9 @@ def _record(
     head = open_checkpoint(proof.checkpoint, key)
     # the anchor covers this checkpoint; with another one the log key could prove anything
     if proof.checkpoint != checkpoint:
-        raise ProofError("is proven under another tree head than the package's", where=f"record {sequence}")
+        raise ProofError("is not proven under the package's tree head", where=f"record {sequence}")
     if leaf.sequence != sequence or proof.index != sequence or leaf.log_id != log_id_of(key.public):
-        raise ProofError("is another record than its folder says", where=f"record {sequence}")
+        raise ProofError("is not the record that its folder names", where=f"record {sequence}")
     merkle.verify_inclusion(sequence, head.size, merkle.leaf_hash(data), proof.path, head.root)
     about = {"leaf.cose", "record.tlog-proof", "elements.cbor"}
     shown = codec.from_bytes(Shown, _read(folder, "elements.cbor"), limit=MAX_FILE_BYTES)
@@ -205,5 +207,5 @@ def _record(
         plain = evidence.extension(one.name, one.content)
         about.add(plain)
         if _read(folder, plain) != evidence.plain_view(leaf.kind, one.name, one.content):
-            report.add(where, "the plain file says something else than the record", sequence)
+            report.add(where, "the plain file differs from the record", sequence)
     return about, leaf, {one.name: Opened(one.name, one.salt, one.content) for one in shown.elements}

@@ -90,7 +90,7 @@ class HomeCheck:
                 f"{self.unchecked} signatures of a department were not checked: give its key (--department)"
             )
         if self.book.pending is not None:
-            report.notes.append("a purge was begun and not ended; the next start ends it")
+            report.notes.append("a purge was begun but not finished; the next start finishes it")
 
     def _kept_book(self) -> BookSnapshot | None:
         """The snapshot that a start uses, if its signature verifies."""
@@ -105,7 +105,7 @@ class HomeCheck:
             size = kept.size
             read_book(self.database, log, self.key.public, book, end=size)
             if book_snapshot.of_book(book, size, kept.root) != kept:
-                self.report.add(SNAPSHOT, "is not what the records before it come to")
+                self.report.add(SNAPSHOT, "does not follow from the records before it")
         self.book = read_book(self.database, log, self.key.public, book, first=size)
 
     def _structure(self) -> None:
@@ -131,7 +131,7 @@ class HomeCheck:
                     if self._cosigned(note):
                         self._anchor(head.size, "department")
                     if size != head.size:
-                        self.report.add(where, "a co-signed checkpoint is filed under another size")
+                        self.report.add(where, "a co-signed checkpoint is stored under the wrong size")
         if content is not None:
             heads.append((SLOT, content.anchor_size, content.anchor_root))
             if slot.anchors(self.slot_uri):

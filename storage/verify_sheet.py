@@ -47,7 +47,7 @@ def _demand_logged(head: UnitPackageHead, shown: Mapping[int, OpenedRecord]) -> 
     """
     said = [head.number, *(value for _, value in head.facts)]
     if not all(map(evidence.is_line, said)) or not {label for label, _ in head.facts} <= FACTS:
-        raise PackageError("says something that no unit's package says")
+        raise PackageError("says something that no unit writes")
     if not set(head.withheld) <= set(evidence.ELEMENTS):
         raise PackageError("withholds something that no record has")
     if TEXT in head.withheld:
@@ -123,7 +123,7 @@ def _compare(sheets: Mapping[str, bytes], version: int, report: UnitReport, stor
         if sheets[name] in {make(one).encode() for one in stories}:
             continue
         if version:
-            report.add(name, "says something else than the records do")
+            report.add(name, "contradicts the records")
         else:
             report.unchecked.append(
                 f"{name} is not what this version makes of the records; what the unit signed is "

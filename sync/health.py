@@ -24,11 +24,11 @@ class Alarm(StrEnum):
         return made
 
     NO_FRAMES = "no_frames", "no pictures from the camera"
-    DARK = "camera_dark", "the camera sees nothing but dark"
+    DARK = "camera_dark", "the camera sees only darkness"
     COVERED = "camera_covered", "the camera is covered"
     FROZEN = "camera_frozen", "the camera's picture does not change"
     KNOCKED = "camera_knocked", "the camera was moved"
-    UPSIDE_DOWN = "camera_upside_down", "the camera seems to hang upside down: its reads are not sure"
+    UPSIDE_DOWN = "camera_upside_down", "the camera seems to be upside down: its reads are unreliable"
     FEW_READS = "few_reads", "far fewer reads than usual"
     HOT = "hot", "too hot"
     THROTTLED = "throttled", "slowed down by heat"
@@ -44,19 +44,19 @@ class Alarm(StrEnum):
     CLOCK_IN_DOUBT = "clock_in_doubt", "the clock is in doubt"
     PURGE_FAILED = (
         "purge_failed",
-        "what was due is not purged, or files of it are still there: its log says which",
+        "something due was not purged, or files of it remain: its log says which",
     )
     HOME_SHUT = (
         "home_shut",
-        "files of the unit are shut to it, or of another kind: its log says which and what to do",
+        "it cannot open some of its files, or they are not plain files: its log says which and what to do",
     )
     LIST_EXPIRED = (
         "list_expired",
-        "alerts are off, as a hot list ended, is missing or refused: sync it or push the list",
+        "alerts are off: a hot list expired, is missing or was refused: sync it or push the list",
     )
     LIST_IN_DOUBT = (
         "list_in_doubt",
-        "alerts are marked stale, as its clock knows no time: sync it, then set its clock",
+        "alerts are marked stale because its clock is not set: sync it, then set its clock",
     )
     SENSOR_FAILED = "sensor_failed", "a sensor failed"
     UPDATE_GIVEN_UP = "update_given_up", "a system update did not start; the version before it runs again"

@@ -162,7 +162,7 @@ class SyncFolder:
             if files.is_of_card(error):
                 cure = files.CARD_FAILS
             elif isinstance(error, NotADirectoryError):
-                cure = f"{self.path} is in the place of a folder: move it away, and put the folder back"
+                cure = f"{self.path} is where a folder belongs: move it away, and put the folder back"
             why = error.strerror or type(error).__name__
             raise NotEnrolledError(f"cannot be read: {why}", where=str(path), cure=cure) from None
         except StorageError as error:

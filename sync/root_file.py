@@ -237,7 +237,7 @@ def open_next(data: bytes, current: Root) -> Root:
     if root.policy_version == current.policy_version and root.policy_digest != current.policy_digest:
         raise OutdatedError("another policy file under the same version", where="root")
     if root.demo and not current.demo:
-        raise RecordError("a real department does not become a demo", where="root.demo")
+        raise RecordError("a real department cannot become a demo", where="root.demo")
     return root
 
 

@@ -77,7 +77,7 @@ def _ended(progress: SyncProgress, handed: Delivered) -> tuple[str, str]:
     purged, over = progress.purged, progress.unopenable + handed.unopenable
     said = [f"{purged} sealed parts were purged here before they could be sent"] if purged else []
     if over:
-        said.append(f"of {over} sealed parts the department has no key: destroyed after its year, or lost")
+        said.append(f"the department has no key for {over} sealed parts: destroyed after its year, or lost")
     if handed.paused:  # this log is delivered, so nothing is late; the alarm of the closed log stays
         said.append("a closed log waits in part for the next sync")
     return "done", "; ".join(said)

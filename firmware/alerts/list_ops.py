@@ -99,12 +99,12 @@ def off_lines(answer: Mapping[str, Any]) -> list[str]:
         f"OFF for {one}: the list is gone or unreadable here; reader sync now" for one in answer["missing"]
     ]
     for one in answer["lists"]:
-        ended = f", its end was {utc_text(one['expires_us'])}" if "expires_us" in one else ""
+        ended = f" on {utc_text(one['expires_us'])}" if "expires_us" in one else ""
         if one["expired"]:
-            found.append(f"OFF for {one['id']}: the list has ended{ended}; sync, or ask for a new version")
+            found.append(f"OFF for {one['id']}: the list expired{ended}; sync, or ask for a new version")
         elif one["in_doubt"]:
             found.append(
-                f"marked STALE for {one['id']}: the clock knows no time, and not how old the list is; sync, "
+                f"marked STALE for {one['id']}: the clock is not set, so the list's age is unknown; sync, "
                 "then set the clock"
             )
         elif one["stale"]:

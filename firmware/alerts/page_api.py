@@ -94,7 +94,7 @@ class PageApi:
         """An image of an alert that this officer has opened."""
         one = self._mine(officer, number)
         if name not in IMAGES:
-            raise RecordError("is patch or overview", where="image")
+            raise RecordError("must be patch or overview", where="image")
         if not any(step.step is AlertEvent.VIEWED and step.user == officer.user for step in one.state.steps):
             raise RefusedError(
                 "open the alert first", clause="463.7", cure="the look is logged before it is shown"
@@ -125,7 +125,7 @@ class PageApi:
         self._mine(officer, number)
         practicable = body.get("practicable")
         if not isinstance(practicable, bool):
-            raise RecordError("is true or false", where="practicable")
+            raise RecordError("must be true or false", where="practicable")
         made = self._step(
             officer, number, AlertEvent.CLETS, practicable=practicable, text=_text(body, "text")
         )
@@ -221,7 +221,7 @@ def _typed(alert: OpenAlert, officer: Officer) -> AlertStep | None:
 def _text(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name, "")
     if not isinstance(value, str) or len(value) > MAX_TEXT or (value and not value.isprintable()):
-        raise RecordError(f"is a printable text of at most {MAX_TEXT} characters", where=name)
+        raise RecordError(f"must be printable text of at most {MAX_TEXT} characters", where=name)
     return value.strip()
 
 
@@ -229,4 +229,4 @@ def _member(kind: Any, body: Mapping[str, Any], name: str) -> Any:
     try:
         return kind(body.get(name))
     except ValueError:
-        raise RecordError(f"is one of {', '.join(kind)}", where=name) from None
+        raise RecordError(f"must be one of {', '.join(kind)}", where=name) from None

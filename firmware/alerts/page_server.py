@@ -304,7 +304,7 @@ class _Handler(BaseHTTPRequestHandler):
         number = int(found[1])
         given = json.loads(body or b"{}")
         if not isinstance(given, dict):
-            raise RecordError("is a JSON object", where="body")
+            raise RecordError("must be a JSON object", where="body")
         calls: dict[str, Any] = {
             "view": lambda: self.api.view(officer, number),
             "transcribe": lambda: self.api.transcribe(officer, number, given),
@@ -362,7 +362,7 @@ class _Handler(BaseHTTPRequestHandler):
         said = self.headers.get("Content-Length", "")
         if not (said.isascii() and said.isdecimal()) or int(said) > MAX_BODY:
             self.close_connection = True
-            raise RecordError(f"a body has a length of at most {MAX_BODY} bytes", where="Content-Length")
+            raise RecordError(f"must be given, and at most {MAX_BODY} bytes", where="Content-Length")
         return self.rfile.read(int(said))
 
     def _json(self, value: Any, status: int = 200) -> None:

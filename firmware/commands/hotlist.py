@@ -126,7 +126,7 @@ def list_line(one: Mapping[str, Any]) -> str:
     ]
     in_doubt = one.get("in_doubt") and not one["expired"]
     stale = ["stale: its extract is old"] if one["stale"] and not in_doubt else []
-    stale += ["alerts marked stale: the clock knows no time (reader sync now)"] if in_doubt else []
+    stale += ["alerts marked stale: the clock is not set (reader sync now)"] if in_doubt else []
     line = f"{one['id']:24} entries of the department's own"
     if "version" in one:
         times = f"of {utc_text(one['extracted_us'])}  until {utc_text(one['expires_us'])}"

@@ -142,7 +142,7 @@ def _ticket(
             ) from None
         raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page switched on?)") from None
     except (StorageError, ValueError, KeyError, TypeError, AttributeError):
-        raise FirmwareError(f"{address}: the answer is not one of a unit") from None
+        raise FirmwareError(f"{address}: the answer is not a unit's") from None
 
 
 def _no_address(address: str) -> UsageError:
@@ -164,9 +164,11 @@ def named_unit(parts: SplitResult, unit: str) -> str:
     """The name in the certificate of the unit that the user means. Raises UsageError if nothing names it."""
     by_name = unit_of_page(parts.hostname or "")
     if unit and not re.fullmatch("[0-9a-f]{32}", unit):
-        raise UsageError("--unit is the unit's id, 32 signs of 0-9 and a-f: see department enroll --list")
+        raise UsageError(
+            "--unit must be the unit's id, 32 digits of 0-9 and a-f: see department enroll --list"
+        )
     if unit and by_name and unit != by_name:
-        raise UsageError("--unit names another unit than the address")
+        raise UsageError("--unit and the address name different units")
     if not unit and not by_name:
         raise UsageError(
             "say which unit you mean, because any machine may have this address: --unit UNITID, or its name, "

@@ -64,7 +64,7 @@ def run(common: Common, *, source: str | None, once: bool, pace: str | None, pla
     if result.unread:
         print(
             f"reader: the rest of the source was not read: this log gave way to a new one ({result.unread}); "
-            "run it again, which reads into the new log",
+            "run it again to read the rest into the new log",
             file=lasting(sys.stderr),
             flush=True,
         )

@@ -95,7 +95,7 @@ def read_key(text: str, option: str = "--key") -> NoteKey:
     except CheckpointError as error:
         raise UsageError(f"{option} {text}: {error}") from None
     except (OSError, ValueError):  # an impossible file name, an unreadable file, or not text
-        raise UsageError(f"{option} {text[:80]}: neither a file of text nor a public key") from None
+        raise UsageError(f"{option} {text[:80]}: neither a text file nor a public key") from None
 
 
 def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = None) -> UnitReport:

@@ -305,7 +305,9 @@ class FieldUnit:
         """See Unit.set_time."""
         floor_us, _ = self.time_us()
         if us < self._signed_us():
-            raise UnitRefusedError("the log already holds a later signed time: the clock cannot go behind it")
+            raise UnitRefusedError(
+                "the log already holds a later signed time: the clock cannot be set before it"
+            )
         if us < floor_us:
             raise UnitRefusedError(
                 "the clock is ahead of that, and was set or is held: only a network with time or a receiver "

@@ -70,7 +70,7 @@ def self_test(
         yield SelfTestLine(name="camera", good=False, said=str(error))
         return
     height, width = frame.luma.shape
-    seems = f", seems to hang upside down: {CURES[Alarm.UPSIDE_DOWN]}" if upside_down else ""
+    seems = f", seems to be upside down: {CURES[Alarm.UPSIDE_DOWN]}" if upside_down else ""
     yield SelfTestLine(name="camera", good=not upside_down, detail=f"{width} x {height}{seems}")
     yield _picture(frame)
     yield _detector(frame, find)

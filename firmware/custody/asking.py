@@ -96,9 +96,7 @@ def _load_key(path: Path) -> PrivateKey:
     try:
         return open_key("--credential", path, read_key("--credential", path))
     except UnsupportedAlgorithm:
-        raise UsageError(
-            f"--credential {path}: its cipher is unknown here; make one with ssh-keygen"
-        ) from None
+        raise UsageError(f"--credential {path}: its cipher is unknown; make a key with ssh-keygen") from None
 
 
 def _password(user: str) -> str | None:

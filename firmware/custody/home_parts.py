@@ -126,13 +126,15 @@ def _wrong_with_own(part: _Part, home: Path, mode: int) -> str:
         try:
             mode = path.stat().st_mode
         except FileNotFoundError:
-            return f"{path}: is a link that leads nowhere (mount what it leads to, or remove it)"
+            return f"{path}: is a link to nothing (mount its target, or remove it)"
     if not part.is_kind(mode):
         kind = "a folder" if part.is_folder else "a plain file"
         return f"{path}: is not {kind} (move it away: sudo mv {quote(str(path))} {quote(f'{path}.moved')})"
     if _is_open(part):
         return ""
-    return f"{path}: is shut to this unit ({files.own_cure(path, home=home, is_folder=part.is_folder)})"
+    return (
+        f"{path}: cannot be opened by this unit ({files.own_cure(path, home=home, is_folder=part.is_folder)})"
+    )
 
 
 def _wrong_within(part: _Part, home: Path, mode: int) -> str:
@@ -144,7 +146,7 @@ def _wrong_within(part: _Part, home: Path, mode: int) -> str:
     if part.is_folder or _is_open(part):
         return ""
     chown = f"sudo chown -R --reference={quote(str(home))} {quoted}"
-    return f"{folder}: a file in it is shut to this unit ({chown} && sudo chmod -R u+rwX {quoted})"
+    return f"{folder}: a file in it cannot be opened by this unit ({chown} && sudo chmod -R u+rwX {quoted})"
 
 
 def _is_open(part: _Part) -> bool:

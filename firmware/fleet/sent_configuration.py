@@ -30,7 +30,7 @@ from sync.membership import SyncFolder
 
 NAME = "configuration"
 ROOM_BYTES = 1 << 20
-CUT_OFF = "no conversation succeeded with its [sync]: the settings before are back"
+CUT_OFF = "no sync succeeded with its [sync] settings: the previous ones are back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ def _keep(folder: SyncFolder, taken: TakenUp) -> None:
 def _check_scope(body: str, where: str) -> None:
     named = named_at_the_unit(tomllib.loads(body))
     if named:
-        raise ConfigError(where, named, "is set at the unit alone")
+        raise ConfigError(where, named, "is set only at the unit")
 
 
 def newest(folder: SyncFolder) -> TakenUp | None:

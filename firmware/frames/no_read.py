@@ -37,7 +37,7 @@ class Zone:
         self._corners = np.asarray(zone.corners, dtype=np.float64)  # (N, 2): latitude, longitude
         span = np.ptp(_wrapped(self._corners[:, 1] - self._corners[0, 1]))
         if span >= 180.0:
-            raise ValueError(f"{zone.id}: a zone of half the earth")
+            raise ValueError(f"{zone.id}: the zone covers half the earth")
 
     def reaches(self, place: Place) -> bool:
         """Whether the place may be inside."""

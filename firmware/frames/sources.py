@@ -49,7 +49,7 @@ def open_source(
         return DropFolder(Path(folder).expanduser(), clock=clock, rotation=settings.rotation)
     if "://" in text:
         address = shown_source(text)
-        raise UsageError(f"{address}: of the network cameras only rtsp:// and rtsps:// can be read")
+        raise UsageError(f"{address}: of network cameras, only rtsp:// and rtsps:// can be read")
     if match is None:
         return ReplaySource(
             Path(text).expanduser(),

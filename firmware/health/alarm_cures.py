@@ -28,7 +28,7 @@ CURES: Mapping[Alarm, str] = {
     Alarm.PURGE_FAILED: "the log names the file (`logs`, journalctl -u alpr-reader); sync, replace the card",
     Alarm.HOME_SHUT: "the log names each file and what to do (`logs`, journalctl -u alpr-reader)",
     Alarm.LIST_EXPIRED: "its alerts are OFF: reader hotlist list says why; sync, or ask for a new version",
-    Alarm.LIST_IN_DOUBT: "its alerts are marked stale, as the clock knows no time: sync, then set the clock",
+    Alarm.LIST_IN_DOUBT: "its alerts are marked stale because the clock is not set: sync, then set it",
     Alarm.SENSOR_FAILED: "the log names the part (`logs`, journalctl -u alpr-reader); so does selftest",
     Alarm.UPDATE_GIVEN_UP: "`update` at the console says why; install a version that starts",
     Alarm.SECOND_DISK: "remove the stick or card that is not this unit's, then restart",

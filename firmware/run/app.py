@@ -80,7 +80,7 @@ def _carried_out(one_run: OneRun, out: TextIO, err: TextIO) -> RunResult:
     except MemoryError:
         raise OutOfMemoryError(
             "out of memory: what was stored is safe. Start the reader again (systemd does); "
-            "if it comes back, make camera.width smaller"
+            "if it happens again, make camera.width smaller"
         ) from None
 
 

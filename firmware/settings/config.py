@@ -65,7 +65,9 @@ class CameraSettings:
     )
     rotation: int = setting(0, low=0, high=180, why="degrees; 180 for a camera mounted upside down")
     replay_fps: float = setting(10.0, low=0.1, high=120, why="frames a second that a folder is taken to have")
-    stall_s: float = setting(4.0, low=3, high=4.5, why="silence after which the camera is opened again")
+    stall_s: float = setting(
+        4.0, low=3, high=4.5, why="time without a frame after which the camera is reopened"
+    )
 
     def __post_init__(self) -> None:
         if self.width % 2 or self.height % 2:
@@ -80,7 +82,7 @@ class SiteSettings:
 
     latitude: float | None = setting(None, low=-90, high=90, example=34.1, why="degrees, north positive")
     longitude: float | None = setting(None, low=-180, high=180, example=-118.3, why="degrees, east positive")
-    error_m: float = setting(10.0, low=0, high=10_000, why="how well the place is known, in meters")
+    error_m: float = setting(10.0, low=0, high=10_000, why="uncertainty of the position, in meters")
     lane: int | None = setting(None, low=1, high=16, example=1, why="lane, where the view shows only one")
 
     def __post_init__(self) -> None:
@@ -204,9 +206,9 @@ class PartsSettings:
     )
     shutdown_s: float = setting(12.0, low=1, high=300, why="what a shutdown takes; shorter than reserve_s")
     strobe_pin: int | None = setting(
-        None, low=0, high=27, example=23, why="GPIO of the infra-red strobe; 0 to 8 are up until it is driven"
+        None, low=0, high=27, example=23, why="GPIO of the infrared strobe; 0 to 8 are high until driven"
     )
-    filter_pin: int | None = setting(None, low=0, high=27, example=24, why="GPIO of the infra-red cut filter")
+    filter_pin: int | None = setting(None, low=0, high=27, example=24, why="GPIO of the infrared cut filter")
     status_pin: int | None = setting(None, low=0, high=27, example=25, why="GPIO of the lamp at the case")
     buzzer_pin: int | None = setting(
         None, low=0, high=27, example=12, why="GPIO of an active buzzer that an alert sounds"

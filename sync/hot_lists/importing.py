@@ -87,7 +87,7 @@ class ImportedList:
         if self.ended:
             parts.append(f"{self.ended} ended already")
         if self.twins:
-            parts.append(f"{self.twins} differ from another by O/0 or I/1 alone")
+            parts.append(f"{self.twins} differ from another only by O/0 or I/1")
         if self.doubles:
             parts.append(f"{counted(self.doubles, 'line')} the same as another")
         if self.plateless:
@@ -345,7 +345,7 @@ def _entry(  # noqa: PLR0917 - one line of one file
     reason = ", ".join(filter(None, (more, layout.word("reason", said.get("reason", "")))))[:MAX_CELL]
     shown = f"{word}, {reason}"
     if not is_latin(shown):
-        raise RecordError("a letter is not Latin, however much it looks so", where="category or reason")
+        raise RecordError("a letter is not Latin, although it looks like one", where="category or reason")
     if barred := barred_in(found.never, shown):
         _count(made, f"{found.id} that is {barred}")
         return None
@@ -385,7 +385,7 @@ def _count(made: ImportedList, word: str) -> None:
 def _plate(cell: str) -> str:
     text = cell.strip()
     if not text.isascii():
-        raise RecordError("a letter is not Latin, however much it looks so", where="plate")
+        raise RecordError("a letter is not Latin, although it looks like one", where="plate")
     plate = normal_plate(text)
     if not PLATE.fullmatch(plate):
         raise RecordError("is not a plate: 1 to 16 of A-Z and 0-9", where="plate")

@@ -35,8 +35,8 @@ STOLEN = "ff" * 16
         (f"https://{NAME}:8467", UNIT, NAME),
         ("https://192.168.10.2:8467", "", "say which unit you mean"),
         ("https://car12.example:8467", "", "say which unit you mean"),
-        ("https://192.168.10.2:8467", "car-12", "32 signs"),
-        (f"https://{NAME}:8467", STOLEN, "another unit than the address"),
+        ("https://192.168.10.2:8467", "car-12", "32 digits"),
+        (f"https://{NAME}:8467", STOLEN, "name different units"),
     ],
 )
 def test_the_unit_that_is_meant_is_always_said(address: str, unit: str, expected: str) -> None:

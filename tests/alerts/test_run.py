@@ -109,7 +109,7 @@ def test_the_status_says_of_which_list_alerts_are_off_why_and_what_to_do(
     main(["--home", str(home), "status"])
     shown = capsys.readouterr().out
     assert ("list_expired: its alerts are OFF: reader hotlist list says why" in shown) is off
-    assert ("alerts       OFF for doj: the list has ended, its end was 20" in shown) is off
+    assert ("alerts       OFF for doj: the list expired on 20" in shown) is off
     assert ("alerts  " in shown) is off
     main(["--home", str(home), "--json", "status"])
     facts = json.loads(capsys.readouterr().out)

@@ -47,7 +47,7 @@ ROWS = [
                  "cached tree hash is wrong", id="a tree hash at a level that is not kept"),
     pytest.param(run("DELETE FROM nodes"), "0 cached tree hashes, not 1", id="no tree hash"),
     pytest.param(run("UPDATE anchors SET size = size - 1"),
-                 "filed under another size", id="a co-signed checkpoint under another size"),
+                 "stored under the wrong size", id="a co-signed checkpoint under another size"),
     pytest.param(run("UPDATE anchors SET note = (SELECT note FROM head)"),
                  "is not co-signed by", id="the unit's own head filed as co-signed"),
     pytest.param(run("INSERT INTO anchors VALUES (-1, 'nothing')"),

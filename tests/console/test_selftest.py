@@ -113,7 +113,7 @@ def test_a_camera_that_hangs_upside_down_is_wrong_with_what_to_do(home: Home) ->
     forgotten: list[bool] = []
     home.unit._parts.health.watch_way_up(lambda: not forgotten, lambda: forgotten.append(True))
     shown = " ".join(" ".join(selftest_shown(home)).split())
-    assert "camera 640 x 360, seems to hang upside down: `camera rotation 180` (0 if it is 180);" in shown
+    assert "camera 640 x 360, seems to be upside down: `camera rotation 180` (0 if it is 180);" in shown
     assert {check.name: check.good for check in home.unit.selftest()}["camera"] is False
     home.unit.set_camera("rotation", "180")
     assert home.tuned[-1].rotation == 180

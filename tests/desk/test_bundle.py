@@ -264,9 +264,9 @@ def test_the_command_checks_it_with_two_keys_and_no_home(
     assert main([*words[:-1], str(files["log.pub"]), "--witness-key", str(files["witness.pub"])]) == 0
     assert "the counts match the log" in capsys.readouterr().out
     assert main([*words[:-1], "log.pbu"]) == 2
-    assert "--key: 'log.pbu' is no file, and no public key" in capsys.readouterr().err
+    assert "--key: 'log.pbu' is neither a file nor a public key" in capsys.readouterr().err
     assert main([*words[:-1], "log+2026.pub"]) == 2
-    assert "--key: 'log+2026.pub' is no file, and no public key" in capsys.readouterr().err
+    assert "--key: 'log+2026.pub' is neither a file nor a public key" in capsys.readouterr().err
     assert main(words) == 2
     assert "--witness-key" in capsys.readouterr().err
 

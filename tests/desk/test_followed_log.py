@@ -92,7 +92,7 @@ def test_the_whole_state_of_a_long_log_is_kept_more_rarely() -> None:
     assert followed_log.snapshot_after(400_000, more=True) == followed_log.CATCHING_UP
 
 
-STEPS_OVER = "the log steps over the root file that is here"
+STEPS_OVER = "the log skips the root file that is here"
 ROOTS: dict[str, tuple[dict[str, Any], str]] = {
     "the one of the log": ({}, ""),
     "another one of its version": ({"department": "Elsewhere PD"}, "the log has another root file"),

@@ -90,7 +90,7 @@ def test_a_desk_that_cannot_reach_its_keys_leaves_no_file_of_the_home_open(tmp_p
     first_administrator(home, "chief", "A. Chief")
     (home.path / ADDRESS_FILE).write_text('url = "http://keys.example"\ntoken = "secret"\n')
     before = _open_files(home)
-    with pytest.raises(InvalidInputError, match="never go in clear"):
+    with pytest.raises(InvalidInputError, match="never travel unencrypted"):
         open_front(home)
     assert _open_files(home) == before
 

@@ -146,7 +146,7 @@ def test_a_delivered_list_raises_fresh_alerts_for_its_term_and_none_after_it(car
     car.runs(HOUR_US + MINUTE_US)  # a co-signature has whole seconds
     assert car.meets() is None
     (line,) = car.says()
-    assert line.startswith("OFF for doj: the list has ended, its end was 20")
+    assert line.startswith("OFF for doj: the list expired on 20")
     assert car.watch.health().failing == list_health(car.home, car.ledger).failing == 1
 
 

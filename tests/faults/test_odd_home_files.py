@@ -213,7 +213,7 @@ def test_while_a_link_in_place_of_the_folder_of_images_leads_nowhere_keys_are_pu
         receipt = ledger.tend()
         assert receipt is not None
         assert "1 folder of its images could not be removed yet" in receipt.record.note
-        assert "store/blobs: is not a folder, or is a link to none" in ledger.status().purge_failed
+        assert "store/blobs: is not a folder, nor a link to one" in ledger.status().purge_failed
         with pytest.raises(KeyLostError):
             ledger.read(old)
         assert ledger.read(kept).text
@@ -402,10 +402,10 @@ def test_a_member_without_its_folder_of_custody_says_how_it_continues(tmp_path: 
     ("number", "inside", "said"),
     [
         (errno.EACCES, "shut/file", "chmod u+rwX {home}/shut"),
-        (errno.ENOTDIR, "file/member.cbor", "{home}/file is in the place of a folder"),
-        (errno.ENOENT, "nowhere/cleared", "{home}/nowhere is a link that leads nowhere"),
-        (errno.ELOOP, "loop/cleared", "{home}/loop is a link that leads nowhere"),
-        (errno.EISDIR, "folder", "a folder is in the place of a file: move it away"),
+        (errno.ENOTDIR, "file/member.cbor", "{home}/file is where a folder belongs"),
+        (errno.ENOENT, "nowhere/cleared", "{home}/nowhere is a link to nothing"),
+        (errno.ELOOP, "loop/cleared", "{home}/loop is a link to nothing"),
+        (errno.EISDIR, "folder", "a folder is where a file belongs: move it away"),
         (errno.EIO, "sound", "if it comes again, replace the card"),
     ],
 )

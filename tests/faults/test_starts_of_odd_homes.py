@@ -284,13 +284,13 @@ def test_the_state_of_a_unit_is_shown_without_a_part_that_is_shut_to_it(
         assert main(["--home", str(home), "status"]) == 1
     said = capsys.readouterr().out
     assert "home_shut: the log names each file and what to do" in said
-    assert f"{home / part}: is shut to this unit (sudo chown --reference=" in said
+    assert f"{home / part}: cannot be opened by this unit (sudo chown --reference=" in said
     assert ("no reader starts without it" in said) == (part == "config.toml")
 
 
 def test_a_file_in_place_of_the_folder_of_a_membership_is_named(tmp_path: Path) -> None:
     (tmp_path / "sync").touch()
-    with pytest.raises(NotEnrolledError, match=r"sync is in the place of a folder: move it away"):
+    with pytest.raises(NotEnrolledError, match=r"sync is where a folder belongs: move it away"):
         SyncFolder.of(tmp_path).member()
 
 
@@ -351,7 +351,9 @@ def test_a_list_that_is_shut_is_said_of_its_folder(tmp_path: Path, monkeypatch: 
     (tmp_path / "hotlists" / "7ABC123.list").touch(mode=0)
     (tmp_path / "hotlists" / "doj.list").touch(mode=0)
     (line,) = shut_parts(tmp_path)
-    assert line.startswith(f"{tmp_path / 'hotlists'}: a file in it is shut to this unit (sudo chown -R")
+    assert line.startswith(
+        f"{tmp_path / 'hotlists'}: a file in it cannot be opened by this unit (sudo chown -R"
+    )
 
 
 def test_a_command_for_root_quotes_the_path(tmp_path: Path) -> None:
@@ -361,7 +363,7 @@ def test_a_command_for_root_quotes_the_path(tmp_path: Path) -> None:
     (home / "sync").symlink_to("/nonexistent")
     lines = shut_parts(home)
     assert f"sudo mv '{home}/store/blobs/00000002' '{home}/store/blobs/00000002.moved'" in lines[0]
-    assert lines[1:] == [f"{home}/sync: is a link that leads nowhere (mount what it leads to, or remove it)"]
+    assert lines[1:] == [f"{home}/sync: is a link to nothing (mount its target, or remove it)"]
 
 
 def test_a_part_that_goes_during_the_look_is_not_wrong(

@@ -351,5 +351,5 @@ def test_an_error_with_an_odd_name_or_a_link_into_a_shut_folder_is_explained(
     monkeypatch.setattr(Path, "stat", shut)
     where = str(tmp_path / name) if isinstance(name, str) else name
     text, _ = explain(kind(5, "Input/output error", where), Common(tmp_path))
-    assert "leads nowhere" not in text
+    assert "a link to nothing" not in text
     assert "no unit is here" in explain(NoHomeError("no unit is here", where="x"), Common(tmp_path))[0]

@@ -242,7 +242,7 @@ def test_sync_settings_that_cut_a_unit_off_go_back_by_themselves(home: Path) -> 
     assert waits(home)
     taken = take_up(home)
     assert taken is not None
-    assert (taken.version, "no conversation succeeded" in taken.refused) == (1, True)
+    assert (taken.version, "no sync succeeded" in taken.refused) == (1, True)
     config = load_config(home)
     assert (config.sync.interval_s, config.sync.only_on_mains) == (900, False)
     assert config.camera.exposure_us == 500  # other settings stay

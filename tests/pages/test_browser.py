@@ -243,7 +243,7 @@ def test_units_and_grants_fit_a_desk_and_a_phone(desk: Windows, department: Depa
     one.logon("chief")
     for width in (1280, 390):
         one.page.set_viewport_size({"width": width, "height": 800})
-        for path, word in (("/units", "the camera sees nothing but dark"), ("/grants", "WO-1")):
+        for path, word in (("/units", "the camera sees only darkness"), ("/grants", "WO-1")):
             one.go(path)
             one.page.get_by_text(word).first.wait_for()
             assert one.cut_off() == []

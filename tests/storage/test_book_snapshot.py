@@ -196,7 +196,7 @@ def test_a_snapshot_that_the_stolen_log_key_signed_is_named(unit: Unit) -> None:
     unit.home.book_snapshot.write_bytes(data)
     unit.ledger.close()
     (finding,) = verify_home(unit.home).findings
-    assert (finding.where, finding.what) == ("book.snapshot", "is not what the records before it come to")
+    assert (finding.where, finding.what) == ("book.snapshot", "does not follow from the records before it")
 
 
 def test_a_snapshot_of_a_log_without_a_purge_under_way_says_so() -> None:

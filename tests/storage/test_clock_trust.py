@@ -300,7 +300,7 @@ def test_a_walk_of_the_running_clock_is_an_alarm_and_a_night_without_power_is_no
         wall.us += 2 * MINUTE_US
         wall.boot_us += MINUTE_US
         time.now()
-    assert "one time source alone moved the running clock by 11 minutes" in time.alarm()
+    assert "a single time source moved the running clock by 11 minutes" in time.alarm()
 
 
 def test_ten_minutes_to_the_microsecond_are_no_walk_yet() -> None:

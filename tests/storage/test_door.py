@@ -107,7 +107,7 @@ def test_an_entry_says_who_asked_how_and_why_it_was_refused(
     assert "the credential does not prove that user" in str(refused.refusal)
     with pytest.raises(RecordError, match="action: the signed request does not match"):
         door.answer("audit", query_body(door, ledger) | {"filter": ALL})
-    with pytest.raises(RecordError, match="unlock: is not a request that the door knows"):
+    with pytest.raises(RecordError, match="unlock: is not a known request"):
         door.answer("unlock", {})
     Department().enroll(ledger, local_query=True)
     assert not entry(query_body(door, ledger)).demo

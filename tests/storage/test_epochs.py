@@ -72,11 +72,14 @@ def book(*records: Record) -> LogFacts:
 @pytest.mark.parametrize(
     ("records", "error"),
     [
-        ([opened(), opened()], "record 1: a log opens once"),
+        ([opened(), opened()], "record 1: opens the log a second time"),
         ([opened(), epoch(2)], "record 1: opens epoch 2, but 1 is next"),
         ([opened(), epoch(1), epoch(1)], "record 2: opens epoch 1, but 2 is next"),
-        ([opened(), PurgeAbandoned(intent=0, at_us=1)], "record 1: abandons no purge"),
-        ([opened(), epoch(1), intent(1), PurgeAbandoned(intent=1, at_us=1)], "record 3: abandons no purge"),
+        ([opened(), PurgeAbandoned(intent=0, at_us=1)], "record 1: abandons a purge that was not begun"),
+        (
+            [opened(), epoch(1), intent(1), PurgeAbandoned(intent=1, at_us=1)],
+            "record 3: abandons a purge that was not begun",
+        ),
         ([opened(), epoch(1), receipt(1, 1)], "record 2: a purge receipt without its intent"),
         ([opened(), epoch(1), intent(1), receipt(1, 1)], "record 3: a purge receipt without its intent"),
         ([opened(), epoch(1), intent(1), receipt(2)], "record 3: a purge receipt without its intent"),

@@ -262,7 +262,7 @@ def test_an_export_can_show_the_place_and_withhold_the_plate(
     assert said.endswith("say of each access: its entry is withheld with the text")
     sheet = files["cover.txt"].decode()
     for before, after, what in (
-        ("first seen: ", "first seen: never, ", "says something else than the records do"),
+        ("first seen: ", "first seen: never, ", "contradicts the records"),
         (f"record {number}: ", "record 999: ", "lists other accesses than the package has"),
         ("\n\nTo check", "\n  record 9: more\n\nTo check", "lists other accesses than the package has"),
     ):

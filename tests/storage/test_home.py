@@ -50,7 +50,8 @@ def test_images_without_their_ledger_are_a_damaged_home_and_nothing_is_none(bare
 
 
 @pytest.mark.parametrize(
-    ("data", "error"), [(None, "cannot be read: No such file"), (b"\xff", "is no text"), (b" \n", "is empty")]
+    ("data", "error"),
+    [(None, "cannot be read: No such file"), (b"\xff", "is not text"), (b" \n", "is empty")],
 )
 def test_a_slot_uri_that_says_nothing_is_named_with_its_cure(
     bare: Home, data: bytes | None, error: str

@@ -39,8 +39,8 @@ OLD = LedgerState(size=9, trusted_us=1, anchored_us=100)  # by a version that wr
         (STATE, 100, 9, []), (STATE, 200, 9, []), (STATE, None, 9, []),
         (STATE, 100, 10, ["the state record was written at 9 records, but the log has 10"]),
         (STATE, None, 8, ["the state record was written at 9 records, but the log has 8"]),
-        (STATE, 99, 9, ["the slot is of an earlier time than the other: one of them was put back"]),
-        (STATE, 101, 9, ["the state record is of an earlier time than the other: one of them was put back"]),
+        (STATE, 99, 9, ["the slot is older than the other: one of them is an old copy"]),
+        (STATE, 101, 9, ["the state record is older than the other: one of them is an old copy"]),
         (OLD, 1, 9, []), (OLD, 1, 10, []), (OLD, 1, 8, ["the state was written when the log was longer"]),
     ],
 )  # fmt: skip

@@ -37,6 +37,6 @@ def test_a_medium_that_fails_leaves_no_folder_that_looks_whole(tmp_path: Path) -
 
 def test_a_stick_that_went_meanwhile_puts_no_content_on_the_disk_of_this_machine(tmp_path: Path) -> None:
     """The mount's folder disappears with the stick; once, it was made again on the card."""
-    with pytest.raises(PackageError, match=r"stick: is no folder \(plug the medium in"):
+    with pytest.raises(PackageError, match=r"stick: is not a folder \(plug the medium in"):
         write_package(tmp_path / "stick" / "E-1", {"cover.txt": b"text"})
     assert list(tmp_path.iterdir()) == []

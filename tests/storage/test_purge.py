@@ -242,7 +242,7 @@ def test_a_purge_of_nothing_or_before_another_has_ended_is_refused(ledger: Ledge
     with pytest.raises(LedgerError, match="purge: nothing is due"):
         purge.carry_out(store, (), by="test")
     purge._intend(store, purged(store, read), "test")
-    with pytest.raises(LedgerError, match="purge: another purge is not ended"):
+    with pytest.raises(LedgerError, match="purge: another purge has not ended"):
         purge.carry_out(store, purged(store, read), by="test")
 
 
@@ -259,7 +259,7 @@ def test_a_purge_that_was_cut_is_no_finding_and_the_next_start_ends_it(
         purge._turn_slot(store, intent, kek)
     report = check(home, slot)
     assert (report.ok, report.slot_checked) == (True, True), report.findings
-    assert report.notes == ["a purge was begun and not ended; the next start ends it"]
+    assert report.notes == ["a purge was begun but not finished; the next start finishes it"]
     store.close()
     ledger.closed = True
     again = Ledger.open(home, slot, time, boot=time.boot)

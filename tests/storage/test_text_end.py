@@ -89,7 +89,7 @@ def test_a_file_of_comments_alone_is_refused_with_a_cure(load: Load, text: str, 
 def test_a_setting_behind_the_end_is_refused_with_its_line(load: Load, text: str, tmp_path: Path) -> None:
     """Otherwise a later truncation could remove it, and the file would still pass."""
     line = text.count("\n") + 2
-    with pytest.raises(REFUSED, match=f"line {line} is behind the line '{END}'") as refused:
+    with pytest.raises(REFUSED, match=f"line {line} comes after the line '{END}'") as refused:
         load(f"{text}\ncode_hours = 48\n", tmp_path)
     assert "above that line" in str(getattr(refused.value, "cure", "")) + str(refused.value)
     assert load(f"{text}\n  # another remark\n\n{END}\n", tmp_path) == load(text, tmp_path)

@@ -39,8 +39,9 @@ def test_the_longest_path_and_the_longest_file_are_read_and_no_longer_ones() -> 
         ("", "is no c2sp"), (f"{HEAD}{LINE}\n", "is no c2sp"), ("c2sp.org/tlog-proof@v1\n\nn", "is no c2sp"),
         (HEAD.replace("v1", "v2") + "\nn", "is no c2sp"), (HEAD.replace("7", "07") + "\nn", "is no c2sp"),
         (HEAD.replace("7", "1" * 19) + "\nn", "is no c2sp"), (f"{HEAD}extra x\n\nn", "not base64"),
-        (f"{HEAD}AAAA\n\nn", "has not 32 bytes"), (f"{HEAD}{LINE[:-2]}9=\n\nn", "not written as a proof is"),
-        (f"{HEAD}{base64.b64encode(bytes(33)).decode()}\n\nn", "has not 32 bytes"),
+        (f"{HEAD}AAAA\n\nn", "does not have 32 bytes"),
+        (f"{HEAD}{LINE[:-2]}9=\n\nn", "not written as a proof is"),
+        (f"{HEAD}{base64.b64encode(bytes(33)).decode()}\n\nn", "does not have 32 bytes"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_form_is_refused_with_the_reason(text: str, error: str) -> None:

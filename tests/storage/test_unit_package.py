@@ -118,8 +118,8 @@ def another_folder(files: Files) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        pytest.param(another_plate, "the plain file says something else than the record", id="plain file"),
-        pytest.param(another_record, "is another record than its folder says", id="another record"),
+        pytest.param(another_plate, "the plain file differs from the record", id="plain file"),
+        pytest.param(another_record, "is not the record that its folder names", id="another record"),
         pytest.param(another_content, "is not what the signed record holds", id="another content"),
         pytest.param(another_picture, "no signed record is about it", id="another picture"),
         pytest.param(another_folder, "no signed record is about it", id="another folder"),
@@ -144,7 +144,7 @@ LATER = "is worded by a later version of this program: update it, and check agai
 @pytest.mark.parametrize(
     ("sheet", "wrong", "unchecked"),
     [
-        (cover_sheet.VERSION, ["cover.html: says something else than the records do"], 0),
+        (cover_sheet.VERSION, ["cover.html: contradicts the records"], 0),
         (0, [], 1),
         (cover_sheet.VERSION + 1, [f"cover.txt: {LATER}"], 0),
     ],
@@ -165,7 +165,7 @@ def test_a_sheet_with_other_words_by_the_log_key_is_never_taken_for_checked(
 
 
 UNLOGGED = "package.cose: no entry of the log is of this export: its number, hold, records or time are others"
-UNSAID = "package.cose: says something that no unit's package says"
+UNSAID = "package.cose: says something that no unit writes"
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_log_goes_by_the_name_that_follows_from_its_key(package: Path, ledger:
     files["log.pub"] = NoteKey("car-7.example.gov", ledger.public_key.public).text().encode()
     signed_again(files, ledger)
     found = verify_package(written(files, package), ledger.public_key).findings
-    assert [one.what for one in found] == ["gives the log another name than its own"]
+    assert [one.what for one in found] == ["gives the log a name that is not its own"]
 
 
 def test_a_head_of_a_later_program_says_what_to_do(package: Path, ledger: Ledger) -> None:
@@ -253,7 +253,7 @@ def test_a_file_of_the_machines_file_manager_is_named_as_that(
 ) -> None:
     (package / name).write_bytes(b"x")
     [finding] = verify_package(package, ledger.public_key).findings
-    assert (finding.where, finding.what) == (name, "is of this machine's file manager: delete it")
+    assert (finding.where, finding.what) == (name, "was made by this machine's file manager: delete it")
 
 
 def test_accesses_of_a_withheld_text_are_said_in_a_units_words_alone(

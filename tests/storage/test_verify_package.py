@@ -54,7 +54,7 @@ def test_a_record_that_is_whole_is_no_finding_and_one_changed_plain_file_is(tmp_
     put(tmp_path)
     assert found(tmp_path) == []
     (tmp_path / "entry.json").write_bytes(b"{}")
-    assert found(tmp_path) == ["record 0, entry: the plain file says something else than the record"]
+    assert found(tmp_path) == ["record 0, entry: the plain file differs from the record"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_record_that_is_whole_is_no_finding_and_one_changed_plain_file_is(tmp_
 )
 def test_leaf_proof_and_folder_name_one_record_of_one_log(tmp_path: Path, leaf: Leaf, index: int) -> None:
     put(tmp_path, leaf, index=index)
-    with pytest.raises(ProofError, match="record 0: is another record than its folder says"):
+    with pytest.raises(ProofError, match="record 0: is not the record that its folder names"):
         found(tmp_path)
 
 
@@ -89,7 +89,7 @@ def test_a_leaf_of_another_key_or_tree_is_refused(tmp_path: Path) -> None:
 def test_a_record_is_proven_under_the_packages_own_tree_head(tmp_path: Path) -> None:
     """A stolen log key can sign a tree head for any record, but the co-signed anchor belongs to one tree."""
     put(tmp_path)
-    with pytest.raises(ProofError, match="under another tree head than the package's"):
+    with pytest.raises(ProofError, match="is not proven under the package's tree head"):
         _record(tmp_path, 0, KEY, UnitReport(), sign_checkpoint(Checkpoint(KEY.name, 1, bytes(32)), PRIVATE))
 
 

@@ -230,7 +230,7 @@ def test_a_closed_log_under_a_day_key_that_ended_is_handed_over_and_not_damaged(
         assert (done.bad, done.unopenable) == (0, 4)
     assert _ended(SyncProgress(done=True), done) == (
         "done",
-        "of 4 sealed parts the department has no key: destroyed after its year, or lost",
+        "the department has no key for 4 sealed parts: destroyed after its year, or lost",
     )
     assert hand_over(unit, department).unopenable == 0
     assert closed_logs(unit.folder) == []

@@ -126,7 +126,7 @@ def test_the_newest_report_of_a_unit_is_shown_and_its_alarms_are_overdue(
             overdue = unit_health.due_in(connection, enrolled.clock.now().us)
     finally:
         department.close()
-    assert f"unit {name} reports: the camera sees nothing but dark" in overdue
+    assert f"unit {name} reports: the camera sees only darkness" in overdue
     assert tell(enrolled, alarms=(), reads=5) == "done"
     _, facts, _ = asked(server, capsys, name)
     assert (facts["report"]["alarms"], facts["report"]["reads"]) == ([], 5)
@@ -137,9 +137,12 @@ def test_the_newest_report_of_a_unit_is_shown_and_its_alarms_are_overdue(
     [
         (
             "list_expired",
-            "alerts are off, as a hot list ended, is missing or refused: sync it or push the list",
+            "alerts are off: a hot list expired, is missing or was refused: sync it or push the list",
         ),
-        ("list_in_doubt", "alerts are marked stale, as its clock knows no time: sync it, then set its clock"),
+        (
+            "list_in_doubt",
+            "alerts are marked stale because its clock is not set: sync it, then set its clock",
+        ),
     ],
 )
 def test_the_department_says_of_which_unit_alerts_are_off_or_stale_why_and_what_to_do(

@@ -76,7 +76,7 @@ def test_reads_under_a_day_key_that_is_gone_are_not_given_up(
         assert (progress.done, progress.bad, progress.unopenable) == (True, 0, 4)
         assert _ended(progress, Delivered()) == (
             "done",
-            "of 4 sealed parts the department has no key: destroyed after its year, or lost",
+            "the department has no key for 4 sealed parts: destroyed after its year, or lost",
         )
     assert converse(late, department).unopenable == 0
     assert late.ledger.status().incidents == before  # not reported as damage to this card

@@ -270,5 +270,5 @@ def read_answer(hint: Any, value: Any) -> Any:
         raise LinkError(
             f"this version does not know the answer: {error.what}",
             where=URL,
-            cure="commands and server of one version",
+            cure="use commands and a server of the same version",
         ) from None

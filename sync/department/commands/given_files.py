@@ -28,7 +28,7 @@ def key_text(given: str, where: str) -> str:
     """Public keys as typed, or the content of the file with that name. Raises InvalidInputError."""
     if not os.path.isfile(given):  # noqa: PTH113 - it takes any text, as a key of 2 kB
         if not A_KEY.match(given):
-            what = f"{given[:200]!r} is no file, and no public key of the form name+id+key"
+            what = f"{given[:200]!r} is neither a file nor a public key of the form name+id+key"
             raise InvalidInputError(what, where=where)
         return given
     return read_bytes(Path(given)).decode(errors="replace").strip()

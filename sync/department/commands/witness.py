@@ -24,7 +24,7 @@ folder_option = click.option("--folder", type=given_files.FILE, required=True, h
 
 
 PLAIN = (
-    "\nno department can ask it like this: a department asks over HTTPS alone. Give --certificate and --key, "
+    "\nno department can ask it like this: a department asks only over HTTPS. Give --certificate and --key, "
     "or put an HTTPS proxy in front"
 )
 
@@ -94,7 +94,7 @@ def serve(
 ) -> int:
     """Answer add-checkpoint requests until stopped.
 
-    A department asks over HTTPS alone: without --certificate, put an HTTPS proxy in front.
+    A department asks only over HTTPS: without --certificate, put an HTTPS proxy in front.
     """
     demand_owner(folder)
     opened = WitnessFolder(folder)

@@ -276,7 +276,7 @@ class FollowedLog:
         if seen.version == here.version and seen.digest() != here.digest():
             raise FollowError("the log has another root file than the one here", where="root file")
         if seen.version > here.version and (before is None or before.version < here.version):
-            raise FollowError("the log steps over the root file that is here", where="root file")
+            raise FollowError("the log skips the root file that is here", where="root file")
 
     def demand_released(self, sequence: int) -> None:
         """Raises UnsignedError unless this is a release that two people signed in the last weeks."""

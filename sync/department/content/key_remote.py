@@ -81,7 +81,7 @@ def address_of(home: DepartmentHome) -> Address | None:
         (
             "url",
             _URL,
-            "is https://HOST:PORT: the token and what is opened never go in clear",
+            "is https://HOST:PORT: the token and what is opened never travel unencrypted",
         ),
         ("token", _TOKEN, "is the one line of keys/service.token, where keys serve runs"),
     ):

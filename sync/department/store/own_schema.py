@@ -131,9 +131,7 @@ def _of_sqlite(connection: sa.Connection) -> OwnSchema:
         ):
             absent.add(table.name)
     if connection.exec_driver_sql("PRAGMA main.auto_vacuum").scalar() != _usual_vacuum():
-        wrong.append(
-            "the store was set to auto_vacuum, which cuts off what is deleted and writes over none of it"
-        )
+        wrong.append("the store was set to auto_vacuum, which frees what is deleted without overwriting it")
     return OwnSchema(tuple(wrong), frozenset(absent))
 
 

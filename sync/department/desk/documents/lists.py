@@ -303,7 +303,7 @@ def demand_name(policy: Policy) -> None:
     FormError."""
     demand(
         is_words(policy.department),
-        f"no hot list can bear the department's name: it has over {MAX_WORDS} characters, or invisible ones",
+        f"no hot list can carry the department's name: it has over {MAX_WORDS} characters, or invisible ones",
         code="department",
         clause=CLAUSE,
         cure="shorten it in department.toml and in a newly signed policy, then enroll the units again",
@@ -324,7 +324,7 @@ def check_list(policy: Policy, form: ListForm, now_us: int) -> None:
                 f"ListForm.{name}: needs at most {MAX_WORDS} printable characters",
                 code=name,
                 clause=CLAUSE,
-                cure="type it by hand: a text that was pasted may hold blanks of another kind",
+                cure="type it by hand: pasted text may hold spaces of another kind",
             )
             for name in ("issuer", "source", "agency")
         ),
