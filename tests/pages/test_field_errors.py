@@ -18,6 +18,7 @@ from sync.department.desk.calling import ErrorAnswer
 from sync.department.desk.field_help import words_of
 from sync.department.desk.json_forms import demand_counts
 from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.people.on_roster import CURE
 from sync.department.journal.inquiry_entries import Area, Ground, Query
 from sync.department.pages.fields import Field, fields_of
 from sync.department.pages.wording import done_of, elements_of, in_page_words
@@ -275,3 +276,8 @@ def test_a_day_that_is_too_early_is_refused_as_a_day(form: ClassForm, words: str
     with pytest.raises(FormError, match=words):
         demand_counts(form, "Class")
     demand_counts(ClassForm(), "Class")
+
+
+def test_who_names_no_one_on_the_roster_is_sent_to_the_page_of_the_names() -> None:
+    said = ErrorAnswer(status=422, code="no-such-user", what="x is not on the roster", clause="", cure=CURE)
+    assert in_page_words(said).cure == "the administrator enters a person first; for the names see People"

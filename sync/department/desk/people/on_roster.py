@@ -22,7 +22,7 @@ ALONE = (
     "the administrator enters a CCAT supervisor or a designee first, alone and so without --propose "
     "(department user set, user credential), who may approve once they have a password of their own"
 )
-CURE = "see People (department user list) for the names; the administrator enters a person first"
+CURE = "the administrator enters a person first; for the names see People, or: department user list"
 
 
 def demand_active(
