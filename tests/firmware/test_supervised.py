@@ -60,7 +60,9 @@ def test_systemd_hears_ready_then_beats_then_stopping_and_prometheus_is_answered
             process.kill() if process.poll() is None and said[-1] != "STOPPING=1" else None
             process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
-    assert said[0] == "READY=1"
+    more_time = "EXTEND_TIMEOUT_USEC=60000000"  # again every 20 s on a slow machine
+    assert said[0] == more_time
+    assert next(one for one in said if one != more_time) == "READY=1"
     assert said.count("READY=1") == 1
     assert "alpr_frames_total" in metrics
     assert 'alpr_alarm{name="camera_dark"} 0' in metrics
