@@ -228,7 +228,7 @@ def test_an_emergency_search_without_its_finding_is_named(department: Department
 
 
 def test_a_look_up_without_a_case_that_root_puts_on_another_person_is_named(looked: Department) -> None:
-    """The detectors take from the comparison whom such a look-up is about."""
+    """The detectors take from the comparison whom such a lookup is about."""
     entries = list(looked.desk.log.entries())
     access = next(one.sequence for one in entries if isinstance(one.note, Access))
     stamp = entries[at_of(entries, DetectorsRan)].stamp
