@@ -23,7 +23,8 @@ from sync.department.desk.audit.calls import (
     PeriodForm,
     look_daily,
 )
-from sync.department.desk.audit.detectors import Flag, LookUp, sample, seed_of
+from sync.department.desk.audit.detectors import sample, seed_of
+from sync.department.desk.audit.look_up_detectors import Flag, LookUp
 from sync.department.desk.audit.rules import ACCESS_KINDS, CSV_COLUMNS, csv_text
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import (

@@ -202,6 +202,17 @@ def test_a_log_of_before_is_judged_from_its_first_run_on(looked: Department) -> 
     assert any("there is no finding about super" in one for one in wrong)
 
 
+def test_lookups_of_long_before_a_first_run_are_not_late(looked: Department) -> None:
+    """An older program ran the detectors each day without an entry of it."""
+    for _ in range(2 * USED_DAYS):
+        looked.clock.step(DAY_US)
+        search(looked, 1)
+        look_daily(looked.front)
+    entries = list(looked.desk.log.entries())
+    assert is_of(entries[-1], DetectorsRan)
+    assert judged([*unrun(entries[:-1]), entries[-1]], JUDGED_WHOLE) == ([], [])
+
+
 def test_findings_of_another_version_are_not_judged_by_the_rules_of_this_one(
     looked: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:

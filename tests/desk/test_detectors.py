@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from look_up_year import KINDS, simulate
 
 from storage.times import DAY_US, MINUTE_US
-from sync.department.desk.audit.detectors import (
+from sync.department.desk.audit.detectors import sample
+from sync.department.desk.audit.look_up_detectors import (
+    Flag,
     LookUp,
-    burst,
-    detect,
+    LookUpDetectors,
+    Shifts,
     minutes_off,
-    no_case,
-    off_shift,
-    same_plate,
-    sample,
 )
 from sync.department.ground.local_time import zone_of
 from sync.department.journal.entries import Shift
+from sync.department.policy.desk_terms import DetectorTerms
 from sync.department.policy.policy_file import default_document, parse_policy
 
 TERMS = parse_policy(default_document()).detectors
@@ -29,6 +31,33 @@ FULL = os.environ.get("ALPR_FAULTS") == "full"
 YEAR = 100_000 if FULL else 20_000
 PATTERNS = 40 if FULL else 10
 SEEDS = (463, 1, 2, 3) if FULL else (463,)
+
+
+def detect(
+    look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shifts], zone: tzinfo = UTC
+) -> list[Flag]:
+    detectors = LookUpDetectors()
+    for one in look_ups:
+        detectors.add(one)
+    return detectors.flags(terms, shifts, zone)
+
+
+def same_plate(look_ups: Sequence[LookUp], terms: DetectorTerms) -> list[Flag]:
+    return [one for one in detect(look_ups, terms, {}) if one.detector == "same_plate"]
+
+
+def burst(look_ups: Sequence[LookUp], terms: DetectorTerms) -> list[Flag]:
+    return [one for one in detect(look_ups, terms, {}) if one.detector == "burst"]
+
+
+def off_shift(
+    look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shifts], zone: tzinfo
+) -> list[Flag]:
+    return [one for one in detect(look_ups, terms, shifts, zone) if one.detector == "off_shift"]
+
+
+def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> list[Flag]:
+    return [one for one in detect(look_ups, terms, {}) if one.detector == "no_case"]
 
 
 def look(sequence: int, **change: object) -> LookUp:
@@ -45,7 +74,7 @@ def look(sequence: int, **change: object) -> LookUp:
 
 def test_a_pattern_of_69_look_ups_is_flagged_by_the_fifth() -> None:
     pattern = [look(n) for n in range(69)]
-    assert list(same_plate(pattern[:4], TERMS)) == []
+    assert (same_plate(pattern[:4], TERMS)) == []
     (flag,) = same_plate(pattern[:5], TERMS)
     assert (flag.about, flag.entries) == ("comm1", (0, 1, 2, 3, 4))
     (grown,) = same_plate(pattern, TERMS)
@@ -67,23 +96,21 @@ def test_asking_through_the_queue_does_not_hide_a_pattern() -> None:
 
 def test_a_teams_case_under_one_number_is_spared_and_a_lone_one_is_not() -> None:
     alone = [look(n, number="26-0001") for n in range(6)]
-    assert len(list(same_plate(alone, TERMS))) == 1
+    assert len(same_plate(alone, TERMS)) == 1
     colleague = look(7, number="26-0001", user="comm2")
-    assert list(same_plate([*alone, colleague], TERMS)) == []
+    assert (same_plate([*alone, colleague], TERMS)) == []
 
 
 def test_five_look_ups_spread_over_more_than_the_window_are_none() -> None:
-    assert list(same_plate([look(n, at_us=n * 40 * DAY_US) for n in range(5)], TERMS)) == []
+    assert (same_plate([look(n, at_us=n * 40 * DAY_US) for n in range(5)], TERMS)) == []
 
 
 def test_a_burst_of_different_plates_is_flagged_once() -> None:
     quick = [look(n, at_us=n * MINUTE_US, plate=f"7ABC{n:03d}") for n in range(30)]
     (flag,) = burst(quick, TERMS)
     assert len(flag.entries) == TERMS.burst_count
-    assert list(burst([look(n, at_us=n * 3 * MINUTE_US, plate=f"7A{n:03d}") for n in range(30)], TERMS)) == []
-    assert (
-        list(burst([look(n, at_us=n * MINUTE_US) for n in range(30)], TERMS)) == []
-    )  # one plate: same_plate
+    assert (burst([look(n, at_us=n * 3 * MINUTE_US, plate=f"7A{n:03d}") for n in range(30)], TERMS)) == []
+    assert (burst([look(n, at_us=n * MINUTE_US) for n in range(30)], TERMS)) == []  # one plate: same_plate
 
 
 def test_off_shift_goes_round_the_clock() -> None:
@@ -103,8 +130,8 @@ def test_off_shift_goes_round_the_clock() -> None:
     late = [look(n, at_us=DAY_US + (1020 + n) * MINUTE_US) for n in range(3)]
     (flag,) = off_shift(late, TERMS, {"comm1": [(0, day)]}, UTC)
     assert flag.entries == (0, 1, 2)
-    assert list(off_shift(late, TERMS, {"comm1": [(0, day)]}, zone_of("UTC-08:00"))) == []
-    assert list(off_shift(late, TERMS, {"comm1": [(0, None)]}, UTC)) == []
+    assert (off_shift(late, TERMS, {"comm1": [(0, day)]}, zone_of("UTC-08:00"))) == []
+    assert (off_shift(late, TERMS, {"comm1": [(0, None)]}, UTC)) == []
 
 
 def test_a_shift_that_was_entered_later_neither_accuses_nor_excuses() -> None:
@@ -112,7 +139,7 @@ def test_a_shift_that_was_entered_later_neither_accuses_nor_excuses() -> None:
     day, night = Shift(start_min=480, end_min=960), Shift(start_min=1320, end_min=360)
     noon, evening = look(1, at_us=9 * DAY_US + 720 * MINUTE_US), look(2, at_us=9 * DAY_US + 1200 * MINUTE_US)
     later = [(0, day), (noon.at_us + 1, night)]
-    assert list(off_shift([noon], TERMS, {"comm1": later}, UTC)) == []
+    assert (off_shift([noon], TERMS, {"comm1": later}, UTC)) == []
     hour_us = 60 * MINUTE_US
     widened = Shift(start_min=0, end_min=0)
     excused = [(0, day), (evening.at_us - 2 * hour_us, None), (evening.at_us - hour_us, widened)]
@@ -120,9 +147,8 @@ def test_a_shift_that_was_entered_later_neither_accuses_nor_excuses() -> None:
     assert flag.entries == (2,)
     for kept_us in (DAY_US, 2 * DAY_US):  # when the later shift was entered
         assert (
-            list(off_shift([evening], TERMS, {"comm1": [(0, day), (evening.at_us - kept_us, None)]}, UTC))
-            == []
-        )
+            off_shift([evening], TERMS, {"comm1": [(0, day), (evening.at_us - kept_us, None)]}, UTC)
+        ) == []
 
 
 def test_one_plate_is_one_however_it_is_spelled() -> None:
@@ -131,7 +157,7 @@ def test_one_plate_is_one_however_it_is_spelled() -> None:
     (flag,) = same_plate(looks, TERMS)
     assert flag.entries == (0, 1, 2, 3, 4)
     together = [replace(one, at_us=0) for one in looks]
-    assert list(burst(together * TERMS.burst_count, TERMS)) == []
+    assert (burst(together * TERMS.burst_count, TERMS)) == []
 
 
 def test_a_shift_keeps_to_the_clock_on_the_wall_on_both_sides_of_the_change() -> None:
@@ -141,7 +167,7 @@ def test_a_shift_keeps_to_the_clock_on_the_wall_on_both_sides_of_the_change() ->
 
     def flagged(shift: Shift, *clock: int) -> bool:
         at_us = round(datetime(*clock, tzinfo=pacific).timestamp()) * 1_000_000  # type: ignore[misc,arg-type]
-        return bool(list(off_shift([look(1, at_us=at_us)], TERMS, {"comm1": [(0, shift)]}, pacific)))
+        return bool(off_shift([look(1, at_us=at_us)], TERMS, {"comm1": [(0, shift)]}, pacific))
 
     for month, date in ((3, 7), (3, 8), (3, 9), (7, 1), (10, 31), (11, 1), (11, 2)):
         assert not flagged(day, 2026, month, date, 8, 0)
@@ -163,13 +189,13 @@ def test_look_ups_of_one_night_off_shift_are_one_flag_on_the_night_of_the_change
 
 def test_numbers_that_are_none_and_numbers_for_everything_are_flagged() -> None:
     for number in ("N-A", "0000", "1234", "12345678", "TEST", "TEST-9", "XXX", "NONE", "111-111"[:3]):
-        assert len(list(no_case([look(1, number=number)], TERMS))) == 1, number
+        assert len(no_case([look(1, number=number)], TERMS)) == 1, number
     for number in ("26-001234", "CAD-2611-0042", "A-17"):
-        assert list(no_case([look(1, number=number)], TERMS)) == [], number
+        assert (no_case([look(1, number=number)], TERMS)) == [], number
     alone = [look(n, number="26-0001", plate=f"7ABC{n:03d}", at_us=n * 3 * DAY_US) for n in range(8)]
-    assert len(list(no_case(alone, TERMS))) == 1
+    assert len(no_case(alone, TERMS)) == 1
     shared = [*alone, look(9, number="26-0001", user="comm2", at_us=30 * DAY_US)]
-    assert list(no_case(shared, TERMS)) == []
+    assert (no_case(shared, TERMS)) == []
 
 
 def test_a_sample_is_steady_steered_by_its_seed_and_never_empty() -> None:
@@ -206,3 +232,79 @@ def test_planted_misuse_in_a_simulated_year_is_found_with_few_false_flags(seed: 
         if kind.startswith("stalker"):
             fifth = [year.look_ups[sequence] for sequence in sorted(own)[:5]]
             assert any(set(flag.entries) & own for flag in same_plate(fifth, TERMS)), kind
+
+
+ACCESSES = st.builds(
+    lambda minutes, user, behalf, plate, number, action: (minutes, user, behalf, plate, number, action),
+    st.sampled_from((0, 1, 5, 40, 700, 9000, 60_000, -30)),
+    st.sampled_from(("comm1", "comm2")),
+    st.sampled_from(("", "", "officer1")),
+    st.sampled_from(("8XYZ123", "7ABC001", "7ABC002", "7ABC003", "")),
+    st.sampled_from(("26-1", "26-1", "26-2", "TEST")),
+    st.sampled_from(("search", "image", "answer")),
+)
+SHIFTS = (None, Shift(start_min=480, end_min=960), Shift(start_min=1320, end_min=360))
+
+
+@given(
+    st.lists(
+        st.tuples(ACCESSES, st.sampled_from(("", "", "ask", "shift", "shift before", "terms", "zone"))),
+        max_size=40,
+    )
+)
+def test_detectors_that_are_asked_along_the_way_find_what_they_find_at_once(
+    steps: list[tuple[tuple[int, str, str, str, str, str], str]],
+) -> None:
+    """Also after the clock was set back, a shift was entered for earlier lookups, and a new policy."""
+    terms, zones = replace(TERMS, burst_count=5, catch_all_plates=3, catch_all_days=1), ("UTC", "UTC-08:00")
+    growing, looks, at_us = LookUpDetectors(), list[LookUp](), 20_000 * DAY_US
+    shifts: dict[str, list[tuple[int, Shift | None]]] = {}
+    for sequence, ((minutes, user, behalf, plate, number, action), then) in enumerate(steps):
+        at_us += minutes * MINUTE_US
+        reads = () if plate else (f"read{number}",)
+        one = look(sequence, at_us=at_us, user=user, on_behalf_of=behalf, plate=plate, number=number)
+        one = replace(one, action=action, reads=reads)
+        growing.add(one)
+        looks.append(one)
+        if then.startswith("shift"):
+            from_us = at_us - (100 if "before" in then else -1) * MINUTE_US
+            shifts.setdefault(user, []).append((from_us, SHIFTS[sequence % 3]))
+        elif then == "terms":
+            terms = replace(terms, same_plate_count=7 - terms.same_plate_count)
+        elif then == "zone":
+            zones = zones[1], zones[0]
+        if then:
+            zone = zone_of(zones[0])
+            looks.sort(key=lambda other: (other.at_us, other.sequence))
+            assert growing.flags(terms, shifts, zone) == detect(looks, terms, shifts, zone)
+
+
+class FailsOnce(tzinfo):
+    """UTC, whose second conversion fails."""
+
+    def __init__(self) -> None:
+        self._left = 2
+
+    def fromutc(self, dt: datetime) -> datetime:
+        self._left -= 1
+        if self._left == 0:
+            raise ValueError("year is out of range")
+        return dt
+
+    def utcoffset(self, dt: datetime | None) -> timedelta:
+        return timedelta()
+
+    def dst(self, dt: datetime | None) -> timedelta:
+        return timedelta()
+
+    def tzname(self, dt: datetime | None) -> str:
+        return "UTC"
+
+
+def test_detectors_that_failed_at_a_look_up_take_none_twice() -> None:
+    growing, looks, zone = LookUpDetectors(), [look(n) for n in range(5)], FailsOnce()
+    for one in looks:
+        growing.add(one)
+    with pytest.raises(ValueError, match="out of range"):
+        growing.flags(TERMS, {}, zone)
+    assert growing.flags(TERMS, {}, zone) == detect(looks, TERMS, {})

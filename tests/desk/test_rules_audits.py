@@ -9,7 +9,7 @@ import pytest
 from log_entries import GROUND, NOW_US, account, accounts, code_of, entry, refused
 
 from sync.department.desk.audit import rules as audit
-from sync.department.desk.audit.detectors import Flag
+from sync.department.desk.audit.look_up_detectors import Flag
 from sync.department.desk.audit.rules import AuditFilter, Findings
 from sync.department.journal.change_entries import (
     ChangeDecided,

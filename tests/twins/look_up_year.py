@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass
 
 from storage.times import DAY_US, MINUTE_US
-from sync.department.desk.audit.detectors import LookUp, Shifts
+from sync.department.desk.audit.look_up_detectors import LookUp, Shifts
 from sync.department.journal.entries import Shift
 
 YEAR_START_US = 1_767_225_600_000_000  # 2026-01-01

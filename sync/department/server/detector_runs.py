@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from storage.times import DAY_US, day_text
 from sync.department.desk.audit import detector_inputs, rules
-from sync.department.desk.audit.detectors import RULES, SAMPLE, Flag, LookUp
+from sync.department.desk.audit.detectors import RULES, SAMPLE
+from sync.department.desk.audit.look_up_detectors import Flag, LookUpDetectors
 from sync.department.desk.break_glass.calls import DETAIL, DETECTOR
 from sync.department.desk.state import DeskState
 from sync.department.journal.change_entries import CasesCompared, GlassBroken
@@ -37,7 +38,7 @@ class DetectorRuns:
     def __init__(self, problems: list[str], unchecked: list[str]) -> None:
         """`problems`: gets what is wrong; `unchecked`: what could not be judged, and what came late."""
         self._problems, self._unchecked = problems, unchecked
-        self._looks: list[LookUp] = []
+        self._looks = LookUpDetectors()
         self._people: dict[int, str] = {}  # in whose name each access was made
         self._read: list[Entry] = []
         self._made: dict[int, str] = {}  # who made each access or request
@@ -62,8 +63,9 @@ class DetectorRuns:
         elif isinstance(entry.note, Access | InquiryAsked):
             self._made[entry.sequence] = entry.stamp.user
             if isinstance(entry.note, Access):
-                self._looks.append(rules.look_up_of(entry, entry.note))
-                self._people[entry.sequence] = self._looks[-1].person
+                look = rules.look_up_of(entry, entry.note)
+                self._looks.add(look)
+                self._people[look.sequence] = look.person
                 self._since = self._since or entry
         elif is_of(entry, CasesCompared):
             said = dict(zip(entry.note.unknown, entry.note.users, strict=False))
@@ -79,7 +81,7 @@ class DetectorRuns:
         self._demand_broken(None, book)
         self._unlike((), self._opened if self._judges else ())
         if not self._judges:
-            if self._looks:
+            if self._people:
                 what = "whether the detectors opened every finding"
                 self._unchecked.append(f"{what}: the log names no run of them yet (the daily run does)")
             return
@@ -93,9 +95,8 @@ class DetectorRuns:
 
     def _fresh(self, book: DeskState, now_us: int) -> list[Flag]:
         """What a run here would open findings for."""
-        looks = sorted(self._looks, key=lambda one: (one.at_us, one.sequence))
         try:
-            return detector_inputs.fresh(book, looks, self._read, now_us, self._made.get)
+            return detector_inputs.fresh(book, self._looks, self._read, now_us, self._made.get)
         except UNREADABLE as error:  # a time or a form that no desk makes
             what = f"the detectors cannot judge these entries: {type(error).__name__}"
             if what not in self._problems:
@@ -125,6 +126,8 @@ class DetectorRuns:
             self._unchecked.append(f"{what}: the detectors of an earlier version opened them")
         elif self._judges:
             self._compare(entry, book, self._opened)
+        if not self._judges:
+            self._since = None  # the lookups of before this program are not late for its first run
         self._rules, self._judges = max(entry.note.rules, self._rules), True
         self._begin_again(entry)
 
@@ -143,9 +146,8 @@ class DetectorRuns:
     def _is_drawn(self, note: FindingOpened) -> bool:
         """Whether a finding of the sample says of one lookup what the sample says. Which is drawn, and why:
         `drawn_samples.py`."""
-        of = [one for one in self._looks if one.sequence in note.accesses[:2]]
-        said = (SAMPLE, of[0].person, (of[0].sequence,), "random sample") if of else None
-        return said == (note.detector, note.about, note.accesses, note.detail)
+        person = self._people.get(note.accesses[0]) if len(note.accesses) == 1 else None
+        return (note.about, note.detail) == (person, "random sample")
 
     def _compare(self, entry: Entry, book: DeskState, opened: Iterable[EntryOf[FindingOpened]]) -> None:
         flags = self._fresh(book, entry.stamp.at_us) if self._expected is None else self._expected

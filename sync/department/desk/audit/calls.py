@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from storage.times import DAY_US, iso_text
 from sync.department.desk.audit import detectors, rules
 from sync.department.desk.audit.detector_inputs import fresh_now
-from sync.department.desk.audit.detectors import RULES, Flag
+from sync.department.desk.audit.detectors import RULES
+from sync.department.desk.audit.look_up_detectors import Flag
 from sync.department.desk.audit.rules import AlprRequest, AuditFilter
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from storage.counts import counted
 from storage.times import DAY_US
-from sync.department.desk.audit.detectors import Flag
+from sync.department.desk.audit.look_up_detectors import Flag
 from sync.department.desk.audit.rules import AlprRequest
 from sync.department.desk.csv_table import CsvTable
 from sync.department.journal.change_entries import CasesCompared

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from sync.department.desk.audit import detectors, rules
-from sync.department.desk.audit.detectors import Emergency, Flag, LookUp, SingleMaking
+from sync.department.desk.audit.detectors import Emergency, SingleMaking
 from sync.department.desk.audit.ended_entries import ended_by_others
+from sync.department.desk.audit.look_up_detectors import Flag, LookUpDetectors
 from sync.department.desk.audit.rules import AlprRequest, RequestFold
 from sync.department.desk.desk import Desk
 from sync.department.desk.state import DeskState
@@ -27,7 +28,9 @@ def fresh_now(desk: Desk, requests: Sequence[AlprRequest], now_us: int) -> list[
     since = RequestFold()
     for entry in desk.log.entries(requests[-1].entry + 1 if requests else 0, kinds=(Access.KIND,)):
         since.apply(entry)
-    looks = rules.look_ups_of([*requests, *since.requests.values()])
+    looks = LookUpDetectors()
+    for one in rules.look_ups_of([*requests, *since.requests.values()]):
+        looks.add(one)
 
     def maker_of(number: int) -> str | None:
         entry = desk.log.entry(number)
@@ -38,7 +41,7 @@ def fresh_now(desk: Desk, requests: Sequence[AlprRequest], now_us: int) -> list[
 
 def fresh(
     book: DeskState,
-    looks: list[LookUp],
+    looks: LookUpDetectors,
     entries: Sequence[Entry],
     now_us: int,
     maker_of: Callable[[int], str | None],
@@ -49,7 +52,7 @@ def fresh(
     return [*rules.new_findings(book.findings, flags), *disputed(book, maker_of)]
 
 
-def detected(book: DeskState, looks: list[LookUp], entries: Sequence[Entry], now_us: int) -> list[Flag]:
+def detected(book: DeskState, looks: LookUpDetectors, entries: Sequence[Entry], now_us: int) -> list[Flag]:
     """Run the detectors over these lookups, with every person's shift as it was then."""
     alone = [
         SingleMaking(entry=one.entry, user=one.user, by=one.by)
@@ -57,10 +60,10 @@ def detected(book: DeskState, looks: list[LookUp], entries: Sequence[Entry], now
         if not one.second
     ]
     alone += _trained_by_one_hand(book)
-    acted = frozenset({one.user for one in looks if one.action != "answer"} | _judges(book))
+    acted = frozenset(looks.acted | _judges(book))
     terms = book.policy.detectors
     return [
-        *detectors.detect(looks, terms, _shifts(entries), book.policy.zone),
+        *looks.flags(terms, _shifts(entries), book.policy.zone),
         *detectors.emergencies(_emergencies(book), terms, now_us),
         *detectors.one_hand(alone, acted),
         *detectors.let_in(_granted_alone(book), alone + _trained(book)),

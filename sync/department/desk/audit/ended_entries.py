@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from storage.counts import counted
 from storage.plate_text import fold, normal_plate
-from sync.department.desk.audit.detectors import Flag
+from sync.department.desk.audit.look_up_detectors import Flag
 from sync.department.desk.documents.covert import entry_of
 from sync.department.desk.documents.own_entries import Readers, knows, same_vehicle
 from sync.department.desk.state import DeskState

@@ -14,7 +14,7 @@ from storage.spreadsheet import csv_of_fields
 from storage.times import iso_text
 from sync.department.content.likeness import one_spelling
 from sync.department.content.query_match import can_be_one
-from sync.department.desk.audit.detectors import Flag, LookUp
+from sync.department.desk.audit.look_up_detectors import Flag, LookUp
 from sync.department.desk.people.rules import Accounts
 from sync.department.journal.change_entries import ChangeDecided, GlassJudged
 from sync.department.journal.entries import (
