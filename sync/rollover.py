@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -52,7 +53,7 @@ from sync.vouch import UnitKey
 log_events = structlog.get_logger("uplink")
 REASON_CHARS = 500
 MOST_A_DAY = 3  # logs that a unit closes in a day; more would mean two units with one identity
-LOOKED_AT = "looked-at"
+LOOKED_AT, MAX_SEEN_BYTES = "looked-at", 1 << 20
 OPEN_TRIES, OPEN_AGAIN_S = 4, 0.5
 PASSING = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -97,12 +98,16 @@ def demand_no_copy(folder: SyncFolder, *, at_us: int | None = None) -> None:
     Another new log would close the copy's in turn, forever. The unit continues once a person has looked,
     which `looked_at` records.
     """
-    old = folder.path / "old"
+    old, seen = folder.path / "old", list[bytes]()
     now_ns = (now_us() if at_us is None else at_us) * 1000
-    latest_ns = now_ns + HOUR_US * 1000  # what is dated later was done under a clock that was ahead
-    looked_ns = (old / LOOKED_AT).stat().st_mtime_ns if (old / LOOKED_AT).exists() else 0
-    since_ns = max(now_ns - DAY_US * 1000, looked_ns if looked_ns <= latest_ns else 0)
-    closed = sum(since_ns < path.stat().st_ctime_ns <= latest_ns for path in old.glob("*/store"))
+    latest_ns = now_ns + HOUR_US * 1000  # what is dated later was closed under a clock that was ahead
+    with contextlib.suppress(OSError, LedgerError):
+        seen = files.read_bounded(old / LOOKED_AT, MAX_SEEN_BYTES).split()
+    closed = sum(
+        now_ns - DAY_US * 1000 < path.stat().st_ctime_ns <= latest_ns
+        for path in old.glob("*/store")
+        if os.fsencode(path.parent.name) not in seen
+    )
     if closed >= MOST_A_DAY:
         raise LedgerError(
             f"{closed} logs were closed within a day: another device acts as this unit",
@@ -112,10 +117,14 @@ def demand_no_copy(folder: SyncFolder, *, at_us: int | None = None) -> None:
 
 
 def looked_at(folder: SyncFolder) -> None:
-    """Record that a person has looked, so that new logs may be opened again."""
+    """Record that a person has looked, so that new logs may be opened again.
+
+    The mark names the logs that are closed by now, since this unit's clock may be set back after the look.
+    """
     mark = folder.path / "old" / LOOKED_AT
     files.make_dirs(mark.parent)
-    files.replace(mark, b"")
+    seen = sorted(os.fsencode(path.parent.name) + b"\n" for path in mark.parent.glob("*/store"))
+    files.replace(mark, b"".join(seen))
 
 
 def roll_over(

@@ -139,10 +139,18 @@ def test_a_third_log_closed_within_a_day_is_one_too_many_until_a_person_looks(tm
     demand_no_copy(folder, at_us=first_us - 12 * DAY_US)  # they were closed under a clock that was ahead
     looked_at(folder)
     mark = folder.path / "old" / "looked-at"
-    newest_ns = max(one.stat().st_ctime_ns for one in made)
-    os.utime(mark, ns=(newest_ns, newest_ns))
-    demand_no_copy(folder, at_us=at_us)
-    (oldest, *_) = sorted(one.stat().st_ctime_ns for one in made)
-    os.utime(mark, ns=(oldest - 1, oldest - 1))
-    with pytest.raises(LedgerError):
+    for days in (-400, 400):  # a unit without a battery: its clock was wrong as the person looked, or is now
+        mark_us = at_us + days * DAY_US
+        os.utime(mark, ns=(mark_us * 1000, mark_us * 1000))
         demand_no_copy(folder, at_us=at_us)
+    made += [closed(folder, name) for name in ("d", "e")]
+    demand_no_copy(folder, at_us=at_us)
+    made.append(closed(folder, "f"))
+    with pytest.raises(LedgerError, match="3 logs were closed"):
+        demand_no_copy(folder, at_us=at_us)
+    for spoiled in (b"\xff\n", bytes(2 << 20)):
+        looked_at(folder)
+        demand_no_copy(folder, at_us=at_us)
+        mark.write_bytes(spoiled)
+        with pytest.raises(LedgerError, match="6 logs were closed"):
+            demand_no_copy(folder, at_us=at_us)
