@@ -29,7 +29,7 @@ MEMBER = Member(
 )  # fmt: skip
 
 
-@pytest.mark.thorough_rows(every=4)
+@pytest.mark.thorough_rows(every=5)
 @pytest.mark.parametrize("enrolled", [False, True])
 @pytest.mark.parametrize("chip", [False, True])
 @pytest.mark.parametrize(

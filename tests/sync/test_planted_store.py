@@ -157,7 +157,6 @@ def plant(department: Department, *statements: str) -> None:
         engine.dispose()
 
 
-@pytest.mark.thorough_rows(every=4)
 @pytest.mark.parametrize(("department", "name"), EACH, indirect=["department"])
 def test_what_was_planted_is_named_and_not_served(department: Department, unit: Joined, name: str) -> None:
     unit.add(2)
