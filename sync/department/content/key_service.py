@@ -493,8 +493,7 @@ def _wrong_with_each(key: bytes, log_id: bytes, wanted: Sequence[StoredElement])
     for one in wanted:
         try:
             leaf = parsed.get(one.leaf) or unchecked(one.leaf)
-            parsed[one.leaf] = leaf
-            _opened_by(leaf, key, log_id, one)
+            _opened_by(parsed.setdefault(one.leaf, leaf), key, log_id, one)
             found.append(None)
         except StorageError as error:
             found.append(error.what)
