@@ -364,12 +364,13 @@ class FieldUnit:
             return self._handed_on(str(path))
 
     def _handed_on(self, path: str) -> str:
-        self._may_write = False
         try:
-            return self._parts.machine.install_update(path)
+            said = self._parts.machine.install_update(path)
         except NotEndedError:
             self._may_write = True
             raise
+        self._may_write = False  # another error, such as of the medium, says nothing of an earlier update
+        return said
 
     def may_write_update(self) -> bool:
         """See Unit.may_write_update."""

@@ -23,7 +23,7 @@ from firmware.frames.frame_tap import FrameTap
 from firmware.health.report import HealthWatch
 from firmware.run.prepared_home import prepare_home
 from hw.clock import SetClock
-from hw.errors import CameraStalledError, NotEndedError
+from hw.errors import CameraStalledError, NotEndedError, PartFailedError
 from hw.machine import RememberedMachine
 from hw.serial_port import loopback_pair
 from hw.vitals import ScriptedBoard
@@ -188,14 +188,20 @@ def test_an_update_that_may_still_be_written_stays_known_until_one_ends(
     bundle = tmp_path / "a"
     bundle.touch()
 
-    def late(_path: str) -> str:
-        raise NotEndedError("not installed yet")
+    for error, may_write in (
+        (PartFailedError("the medium was pulled out"), False),
+        (NotEndedError("not installed yet"), True),
+        (PartFailedError("the medium was pulled out"), True),
+    ):
 
-    with monkeypatch.context() as slow:
-        slow.setattr(place.machine, "install_update", late)
-        with pytest.raises(NotEndedError):
-            list(place.unit.update(str(bundle)))
-    assert place.unit.may_write_update()
+        def failing(_path: str, error: PartFailedError = error) -> str:
+            raise error
+
+        with monkeypatch.context() as slow:
+            slow.setattr(place.machine, "install_update", failing)
+            with pytest.raises(PartFailedError, match=str(error)):
+                list(place.unit.update(str(bundle)))
+        assert place.unit.may_write_update() is may_write
     list(place.unit.update(str(bundle)))
     assert not place.unit.may_write_update()
 
