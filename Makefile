@@ -163,12 +163,12 @@ runtimes: $(VENV)/.ready
 	-run/runtimes/aarch64/python -m detector.answers compare run/runtimes/answers.npz
 
 faults: $(VENV)/.ready
-	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/console/test_preview.py tests/hw/test_position.py \
-	tests/desk/test_api_generated.py tests/desk/test_attack_log.py tests/desk/test_detectors.py \
-	tests/desk/test_errors_over_http.py tests/desk/test_every_table.py tests/desk/test_wrong_clock_lists.py \
+	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_factory_reset.py tests/console/test_line_editor.py tests/console/test_preview.py tests/hw/test_position.py \
+	tests/desk/test_api_generated.py tests/desk/test_attack_log.py tests/desk/test_detectors.py tests/desk/test_endings.py \
+	tests/desk/test_errors_over_http.py tests/desk/test_every_table.py tests/desk/test_remote_client.py tests/desk/test_wrong_clock_lists.py tests/desk/test_wrong_clocks.py \
 	tests/detector/test_flipped.py tests/detector/test_lettering.py tests/detector/test_obstacle.py tests/detector/test_passes_of_all_kinds.py \
 	tests/firmware/test_no_read.py tests/firmware/test_real_sequences.py \
-	tests/firmware/test_run_process.py tests/test_odd_command_lines.py
+	tests/firmware/test_run_process.py tests/pages/test_calendar.py tests/pages/test_every_page.py tests/pages/test_offered_forms.py tests/test_odd_command_lines.py
 
 # Sampled: each survivor is a line that no test guards. See tests/tools/mutation/equivalent.txt.
 mutants: $(VENV)/.ready

@@ -10,6 +10,7 @@ from desk_twins import CAD, GROUND, Department
 
 from storage.errors import RecordError
 from storage.times import DAY_US, HOUR_US
+from sync.department.commands.verify_words import MOST, say
 from sync.department.desk.audit.calls import PeriodForm, look_daily
 from sync.department.desk.audit.detectors import RULES
 from sync.department.desk.break_glass.calls import GlassForm
@@ -19,6 +20,7 @@ from sync.department.journal.entries import (
     JUDGED_WHOLE,
     NEWEST_FORM,
     AccessLogOpened,
+    AuditDone,
     Entry,
     EntryOf,
     FindingOpened,
@@ -116,6 +118,12 @@ def by_rules_of_none(entries: Entries) -> Entries:
     return [*entries[:at], replace(entries[at], note=DetectorsRan(rules=0, opened=1)), *entries[at + 1 :]]
 
 
+def entered_early(entries: Entries) -> Entries:
+    """A true finding before its run, with a lookup between them."""
+    at, look = at_of(entries, FindingOpened), at_of(entries, Access)
+    return numbered([*entries[:look], entries[at], *entries[look:at], *entries[at + 1 :]])
+
+
 ATTACKS: dict[str, tuple[Callable[[Entries], Entries], str]] = {
     "dropped": (dropped, "there is no finding about comm1: same_plate"),
     "about another": (changed(about="super"), "no detector opens one about super"),
@@ -125,6 +133,7 @@ ATTACKS: dict[str, tuple[Callable[[Entries], Entries], str]] = {
     "as if drawn": (changed(detector="sample"), "no detector opens one about comm1: sample"),
     "as an emergency": (changed(detector="break_glass"), "it is about no emergency search"),
     "twice": (twice, "no detector opens one about comm1"),
+    "before its run": (entered_early, "no detector opens one about comm1"),
     "after its run": (after_its_run, "no detector opens one about comm1"),
     "by other rules": (by_rules_of_none, "by rules of before"),
 }
@@ -154,6 +163,33 @@ def test_a_finding_that_an_audit_leaves_out_is_named_even_in_the_name_of_its_per
     ]
     wrong, _ = judged(numbered([*entries[:at], *entries[at + 1 :]]))
     assert any("audit: there is no finding about super: same_plate" in one for one in wrong), wrong
+
+
+def test_an_audit_before_the_first_run_is_judged_as_well(department: Department) -> None:
+    search(department, 5, "super")
+    department.call("audit/run", department.logon("super"), PeriodForm())
+    audited = AuditDone(from_us=0, to_us=1, accesses=0, findings=(), tree_size=0, begun=0)
+    entries = [
+        replace(one, note=audited) if isinstance(one.note, DetectorsRan) else one
+        for one in department.desk.log.entries()
+    ]
+    assert judged(entries) == ([], [])
+    at = at_of(entries, FindingOpened)
+    while is_of(found := entries[at], FindingOpened) and found.note.detector == "sample":
+        at -= 1
+    wrong, _ = judged(numbered([*entries[:at], *entries[at + 1 :]]))
+    assert any("audit: there is no finding about super" in one for one in wrong), wrong
+
+
+def test_what_root_writes_into_a_finding_does_not_reach_the_terminal_as_it_is(
+    looked: Department, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forged = changed(detail="\x1b[2K\x1b[1A" + "x" * 5000)(list(looked.desk.log.entries()))
+    say(*judged(forged))
+    said = capsys.readouterr().out
+    assert "no detector opens one about comm1: same_plate, \\x1b[2K" in said
+    assert said.isascii()
+    assert all(one.isprintable() and len(one) < 4 * MOST for one in said.splitlines())
 
 
 def unrun(entries: Entries) -> Entries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,16 @@ from hypothesis import strategies as st
 from look_up_year import KINDS, simulate
 
 from storage.times import DAY_US, MINUTE_US
-from sync.department.desk.audit.detectors import sample
+from sync.department.desk.audit.detectors import (
+    RULES,
+    Emergency,
+    SingleMaking,
+    emergencies,
+    let_in,
+    no_reviewer,
+    one_hand,
+    sample,
+)
 from sync.department.desk.audit.look_up_detectors import (
     Flag,
     LookUp,
@@ -308,3 +318,33 @@ def test_detectors_that_failed_at_a_look_up_take_none_twice() -> None:
     with pytest.raises(ValueError, match="out of range"):
         growing.flags(TERMS, {}, zone)
     assert growing.flags(TERMS, {}, zone) == detect(looks, TERMS, {})
+
+
+def test_another_finding_or_another_word_is_another_version_of_the_rules() -> None:
+    """`verify` compares the findings of a log with what the detectors of its version say."""
+    day, minute = Shift(start_min=480, end_min=960), MINUTE_US
+    looks = [
+        *(look(n, number="26-0001") for n in range(6)),
+        *(look(10 + n, at_us=20 * DAY_US + n * minute, plate=f"7ABC{n:03d}") for n in range(30)),
+        *(look(50 + n, at_us=(30 + n) * DAY_US, number="TEST") for n in range(2)),
+        *(look(60 + n, at_us=(40 + 5 * n) * DAY_US, number="A-17", plate=f"6ABC{n:03d}") for n in range(9)),
+    ]
+    makings = [SingleMaking(entry=n, user="comm1", by="admin1") for n in (3, 7)]
+    glass = [
+        Emergency(access=n, at_us=n * DAY_US, user="disp1", due_us=(n + 1) * DAY_US, justified=justified)
+        for n, justified in enumerate((None, False, *(True,) * 9))
+    ]
+    flags = [
+        *detect(looks, TERMS, {"comm1": [(0, day)]}),
+        *emergencies(glass, TERMS, 99 * DAY_US),
+        *one_hand(makings, frozenset({"comm1"})),
+        *let_in([SingleMaking(entry=9, user="comm1", by="admin1")], makings),
+        *no_reviewer(makings),
+        *sample(looks, 10, b"seed"),
+    ]
+    assert {one.detector for one in flags} == {
+        *("same_plate", "burst", "off_shift", "no_case", "break_glass_open", "break_glass_often", "one_hand"),
+        *("no_reviewer", "sample"),
+    }
+    digest = hashlib.sha256(repr(flags).encode()).hexdigest()[:16]
+    assert (RULES, digest) == (1, "f0b52684d974d004"), "raise detectors.RULES, and enter its digest here"

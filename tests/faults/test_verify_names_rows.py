@@ -47,7 +47,6 @@ def _digest(home: DepartmentHome) -> bytes:
         return hashlib.sha256("".join(store.iterdump()).encode(errors="surrogatepass")).digest()
 
 
-@pytest.mark.thorough_rows
 @pytest.mark.parametrize(
     ("statement", "said"),
     [

@@ -84,7 +84,7 @@ def test_without_a_session_no_form_is_taken(department: Department, reader: Brow
     assert department.desk.log.size() - before <= 1  # at most the failed login
 
 
-@pytest.mark.thorough_rows("super")
+@pytest.mark.thorough_rows("super", "officer1")
 @pytest.mark.parametrize("user", PEOPLE)
 def test_every_page_as_every_role_answers_or_refuses_in_words(
     department: Department, reader: Browser, user: str

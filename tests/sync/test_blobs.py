@@ -288,7 +288,6 @@ def test_a_store_that_is_away_refuses_and_nothing_is_half_taken(tmp_path: Path, 
         department.close()
 
 
-@pytest.mark.thorough_rows
 @pytest.mark.one_python
 @pytest.mark.parametrize("url", ["s3:", "s3:///prefix", "s3://user@bucket", "s3://bucket?x=1"])
 def test_an_address_that_names_no_bucket_is_refused_with_its_setting(tmp_path: Path, url: str) -> None:

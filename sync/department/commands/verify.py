@@ -11,6 +11,7 @@ from storage.counts import counted
 from sync.command_frame import Common, verb
 from sync.department.commands import verify_log
 from sync.department.commands.verify_input import VerifyInput, stranger_options
+from sync.department.commands.verify_words import shown
 from sync.department.ground.home import DepartmentHome, examined
 from sync.department.policy.named_files import COMMAND, root_in
 from sync.department.server.asked_keys import AskedKeys
@@ -86,9 +87,9 @@ def _report(common: Common, report: StoreReport, *, whole: bool) -> int:
         counts = (report.logs, report.records, report.elements, report.receipts, report.purged_days)
         print(*map(counted, counts, kinds), f"{report.given_up:,} given up", sep=", ")
         for problem in report.problems:
-            print(f"WRONG {problem}")
+            print(f"WRONG {shown(problem)}")
         for what in report.unchecked:
-            print(f"not checked: {what}")
+            print(f"not checked: {shown(what)}")
         found = counted(len(report.problems), "problem")
         sound = "the store verifies" if whole else "nothing is wrong with what was checked"
         print(f"{found} found" if report.problems else sound)

@@ -22,7 +22,7 @@ from storage.times import SECOND_US, iso_text
 from sync.command_frame import Common
 from sync.department.commands.given_files import key_of, key_text, read_bytes, read_package
 from sync.department.commands.verify_input import VerifyInput
-from sync.department.commands.verify_words import report_hours, say
+from sync.department.commands.verify_words import report_hours, say, shown
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list
 from sync.department.content.package import CheckedPackage, PackageHead
@@ -159,7 +159,7 @@ def _check_bundle(common: Common, data: bytes, public: Ed25519PublicKey, witness
     try:
         report = bundle.check(data, public, witnesses)
     except StorageError as error:
-        print(json.dumps({"problems": [str(error)]}) if common.json else f"WRONG {error}")
+        print(json.dumps({"problems": [str(error)]}) if common.json else f"WRONG {shown(str(error))}")
         return FOUND_WRONG
     if common.json:
         print(json.dumps({"bundle": to_json(report)}))
@@ -170,7 +170,7 @@ def _check_bundle(common: Common, data: bytes, public: Ed25519PublicKey, witness
         f"proven from opened entries: {report.opened}; by the department's signature alone: {report.claimed}"
     )
     for problem in report.problems[:100]:
-        print(f"WRONG {problem}")
+        print(f"WRONG {shown(problem)}")
     print("the counts match the log" if not report.problems else "the bundle does not verify")
     return FOUND_WRONG if report.problems else DONE
 
@@ -181,7 +181,7 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
     try:
         checked = package.check(data, public, witnesses)
     except StorageError as error:
-        print(json.dumps({"problems": [str(error)]}) if common.json else f"WRONG {error}")
+        print(json.dumps({"problems": [str(error)]}) if common.json else f"WRONG {shown(str(error))}")
         return FOUND_WRONG
     head, loose = checked.head, checked.loose
     reads, left = len(head.reads), _how_it_left(checked, witnesses)

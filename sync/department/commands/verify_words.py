@@ -12,6 +12,8 @@ from sync.command_frame import Common
 from sync.department.journal.check_hours import HoursReport
 from sync.errors import DONE, FOUND_WRONG
 
+MOST = 1000  # characters of a line
+
 
 def report_hours(common: Common, report: HoursReport) -> int:
     """Print the result of the check of the hourly heads, and return the exit status."""
@@ -30,6 +32,12 @@ def report_hours(common: Common, report: HoursReport) -> int:
 def say(problems: Sequence[str], unchecked: Sequence[str]) -> None:
     """Print each problem, and what could not be checked."""
     for problem in problems[:100]:
-        print(f"WRONG {problem}")
+        print(f"WRONG {shown(problem)}")
     for what in unchecked:
-        print(f"not checked: {what}")
+        print(f"not checked: {shown(what)}")
+
+
+def shown(text: str) -> str:
+    """A text for the terminal, with what a forged entry says in it: no control characters, at most MOST."""
+    text = text if len(text) <= MOST else f"{text[:MOST]}..."
+    return text if text.isprintable() else ascii(text)[1:-1]

@@ -26,7 +26,8 @@ from sync.department.policy.refusals import NotYetError
 
 MOST = 1000  # entries that a finding names
 USED_DAYS = 3  # on which the desk was used while lookups waited for the detectors
-LATE_US = USED_DAYS * DAY_US
+LATE_US = (USED_DAYS + 1) * DAY_US  # longer than a long weekend without a server
+CAUSE = "was the server stopped? `department serve` runs the detectors each day"
 
 _Said: TypeAlias = tuple[str, str, tuple[int, ...], str]
 """What a finding says: its detector, whom it is about, the entries in order, the detail."""
@@ -54,6 +55,8 @@ class DetectorRuns:
         """Take in an entry. `book`: of those before it."""
         self._judges = self._judges or book.signers.form >= JUDGED_DAILY
         self._demand_broken(entry, book)
+        if self._opened and not isinstance(entry.note, FindingOpened | DetectorsRan | AuditDone):
+            self._refuse_alone()
         if is_of(entry, FindingOpened):
             self._take(entry, book)
         elif is_of(entry, DetectorsRan):
@@ -79,7 +82,7 @@ class DetectorRuns:
     def end(self, book: DeskState, newest_us: int) -> None:
         """Finish the check after the last entry, of which the time is `newest_us`."""
         self._demand_broken(None, book)
-        self._unlike((), self._opened if self._judges else ())
+        self._refuse_alone()
         if not self._judges:
             if self._people:
                 what = "whether the detectors opened every finding"
@@ -88,7 +91,7 @@ class DetectorRuns:
         first = self._since
         if first is None or newest_us - first.stamp.at_us < LATE_US:
             return
-        waits = f"no run of the detectors judged the lookups from entry {first.sequence} on"
+        waits = f"no run of the detectors judged the lookups from entry {first.sequence} on ({CAUSE})"
         flags = self._fresh(book, newest_us)
         lines = [waits, *(f"{waits}: a run would open a finding {_words(_said(one))}" for one in flags)]
         (self._problems if self._is_late(first, newest_us) else self._unchecked).extend(lines)
@@ -114,6 +117,12 @@ class DetectorRuns:
             self._expected = self._fresh(book, entry.stamp.at_us)
         self._opened.append(entry)
 
+    def _refuse_alone(self) -> None:
+        """Name findings that no run or audit follows: each is one transaction with its findings."""
+        if self._judges:
+            self._unlike((), self._opened)
+        self._expected, self._opened = None, []
+
     def _end_run(self, entry: EntryOf[DetectorsRan], book: DeskState) -> None:
         of_now = entry.note.rules == RULES
         if entry.note.rules < max(self._rules, 1):
@@ -133,7 +142,7 @@ class DetectorRuns:
 
     def _end_audit(self, entry: EntryOf[AuditDone], book: DeskState) -> None:
         """The audit runs the same detectors in the same way, and draws the sample besides."""
-        if self._rules == RULES:
+        if self._judges and max(self._rules, 1) == RULES:
             drawn = [one for one in self._opened if one.note.detector == SAMPLE]
             for one in drawn:
                 if not self._is_drawn(one.note):
@@ -175,7 +184,7 @@ class DetectorRuns:
         if first is not None and entry.stamp.at_us - first.stamp.at_us >= LATE_US:
             days = f"{day_text(first.stamp.at_us // DAY_US)} to {day_text(entry.stamp.at_us // DAY_US)}"
             what = f"entry {entry.sequence}: {entry.note.KIND}: no run of the detectors judged the lookups"
-            what += f" from entry {first.sequence} on before ({days})"
+            what += f" from entry {first.sequence} on before ({days}; {CAUSE})"
             late = self._is_late(first, entry.stamp.at_us)
             (self._problems if late else self._unchecked).append(what)
         self._since, self._expected, self._opened = None, None, []

@@ -36,8 +36,9 @@ from sync.department.policy.desk_terms import DetectorTerms
 
 SAMPLE = "sample"
 RULES = 1
-"""The version of the detectors, and of what they are given. It rises with each change of what they find, so
-that `verify` does not judge the findings of an earlier version by the rules of this one."""
+"""The version of the detectors, and of what they are given. It rises with each change of what they find, or
+of the words in which they say it: `verify` judges no findings of an earlier version by the rules of this one.
+"""
 DRAW = b"alpr-department/audit-sample/v1\x00"
 
 
