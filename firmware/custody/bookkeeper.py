@@ -23,7 +23,7 @@ from hw.camera_watch import BlindSpell
 from hw.clock import Clock
 from hw.errors import HardwareError
 from storage.audit_records import Gap
-from storage.errors import DamagedError, StorageError, StoreFullError
+from storage.errors import StorageError, StoreFullError
 from storage.ledger import Ledger, NewRead
 from storage.read_records import Position, Read
 from storage.record_base import Record
@@ -43,9 +43,9 @@ class Bookkeeper:
     whether a pass matches an entry of a hot list; such a read is sealed as a hit. sounds: whether its alert
     would be heard. alerts: gives the function that makes a hit's alerts, which are stored with it. met:
     called with a hit's number and its alerts' numbers, before announce. unstored: called with a hit that
-    could not be stored. damaged: called with each error that calls the store damaged; returns whether it is
-    still deciding that, and then the run waits for it. waits: whether the source keeps what is not yet taken
-    and no one asked for the end; then a read that cannot be stored is retried instead of lost.
+    could not be stored. undecided: called with each error of the store; returns whether a look at the store
+    is under way, and then the run waits for it. waits: whether the source keeps what is not yet taken and no
+    one asked for the end; then a read that cannot be stored is retried instead of lost.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Bookkeeper:
         alerts: Callable[[Read], AlertsOf] = lambda _read: lambda _number: (),
         met: Callable[[int, Sequence[int]], None] = lambda _number, _alerts: None,
         unstored: Callable[[Read], None] = lambda _read: None,
-        damaged: Callable[[DamagedError], bool] = lambda _error: False,
+        undecided: Callable[[Exception], bool] = lambda _error: False,
         waits: Callable[[], bool] = lambda: False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -73,7 +73,7 @@ class Bookkeeper:
         self._quality = overview_quality
         self._announce = announce
         self._position = position
-        self._matches, self._sounds, self._damaged = matches, sounds, damaged
+        self._matches, self._sounds, self._undecided = matches, sounds, undecided
         self._alerts, self._met, self._unstored = alerts, met, unstored
         self._stored_early: OrderedDict[int, str] = OrderedDict()  # text by pass, of passes that continue
         self._log, self._waits = log, waits
@@ -214,7 +214,7 @@ class Bookkeeper:
         self._log.error("store_full" if full else "store_failed", reason=str(error))
 
     def _limit(self, error: Exception) -> None:
-        undecided = isinstance(error, DamagedError) and self._damaged(error)
+        undecided = self._undecided(error)
         if isinstance(error, StoreFullError):
             self._failed_since_s = None
         elif self._failed_since_s is None:

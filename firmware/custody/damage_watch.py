@@ -16,17 +16,21 @@ class DamageWatch:
 
     def __init__(self, database: Path, on_damage: Callable[[str], None]) -> None:
         self._database, self._on_damage = database, on_damage
-        self._lock = threading.Lock()
+        self._lock, self._acting = threading.Lock(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._looked_s: float | None = None
         self._ended = False
 
-    def report(self, error: DamagedError) -> bool:
-        """Begin a look, unless one has just ended; returns whether one is under way."""
+    def report(self, error: Exception) -> bool:
+        """Begin a look at what an error calls damaged, unless one has just ended; returns whether a look, or
+        what follows from it, is under way.
+        """
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
                 return True
-            if self._ended or (self._looked_s is not None and time.monotonic() - self._looked_s < APART_S):
+            if not isinstance(error, DamagedError) or self._ended:
+                return False
+            if self._looked_s is not None and time.monotonic() - self._looked_s < APART_S:
                 return False
             self._thread = threading.Thread(target=self._look, args=(error,), name="damage", daemon=True)
             self._thread.start()
@@ -34,12 +38,12 @@ class DamageWatch:
 
     def end(self) -> None:
         """Begin no more looks, and call nothing after one that is under way: the ledger closes."""
-        with self._lock:
+        with self._acting:
             self._ended = True
 
     def _look(self, error: DamagedError) -> None:
         confirmed = is_confirmed(error, self._database)
-        with self._lock:
-            self._looked_s = time.monotonic()
+        self._looked_s = time.monotonic()
+        with self._acting:  # not the lock of report(): what is done may take long, and needs the store's lock
             if confirmed and not self._ended:
                 self._on_damage(str(error))

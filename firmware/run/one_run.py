@@ -46,7 +46,7 @@ from hw.camera_watch import WatchedCamera
 from hw.position import Fix
 from hw.power import PowerOrder
 from hw.watchdog import Heartbeat
-from storage.errors import DamagedError, LedgerError, StorageError
+from storage.errors import LedgerError, StorageError
 from storage.ledger import Ledger
 from storage.read_records import Position, Read
 from sync.event_log import event_log
@@ -267,7 +267,7 @@ class OneRun:
             alerts=beside.alerts.watch.alerts,
             met=beside.alerts.watch.met,
             unstored=beside.alerts.watch.unstored,
-            damaged=self._is_looked_at,
+            undecided=self._is_looked_at,
             waits=lambda: source.waits and not self._stop.asked,
         )
 
@@ -286,9 +286,9 @@ class OneRun:
         )
         return lambda frame: rule.permits(max(0.0, (clock.now().us - frame.captured.us) / 1e6))
 
-    def _is_looked_at(self, error: DamagedError) -> bool:
+    def _is_looked_at(self, error: Exception) -> bool:
         """Have a look at a log that is called damaged, if the unit is enrolled: no start would find a damaged
-        page. Returns whether the look is under way.
+        page. Returns whether a look is under way, be this error another one.
         """
         return SyncFolder.of(self._home).is_member() and self._damage.report(error)
 

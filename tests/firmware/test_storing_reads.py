@@ -244,16 +244,20 @@ def test_a_damaged_store_is_named_and_an_error_of_the_card_is_none(
     assert rig.pipeline.counts.lost_passes == 3
 
 
-def test_a_run_does_not_end_while_a_look_at_its_store_is_under_way(tmp_path: Path, ledger: Ledger) -> None:
+@pytest.mark.parametrize("last", [DAMAGE, OF_THE_CARD], ids=["damaged", "the card"])
+def test_a_run_does_not_end_while_a_look_at_its_store_is_under_way(
+    tmp_path: Path, ledger: Ledger, last: Exception
+) -> None:
     """A look at a large log takes longer than a store may fail: no look ever ended, and no new log began."""
     source, eyes = drive(tmp_path, THREE)
     rig = Rig(ledger, eyes, source)
     rig.looks = True
     times = iter((0.0, FAILED_LIMIT_S, 2 * FAILED_LIMIT_S))
     rig.bookkeeper._monotonic = lambda: next(times)
+    errors = [DAMAGE, DAMAGE, last]  # on a failing card they alternate
 
     def append_read(*_words: Any, **_named: Any) -> Any:
-        raise DAMAGE
+        raise errors.pop(0)
 
     ledger.append_read = append_read  # type: ignore[method-assign]
     rig.run()

@@ -249,6 +249,7 @@ def test_no_frame_waits_for_a_look_and_nothing_acts_on_it_once_the_run_has_ended
         watch = DamageWatch(tmp_path / "a.sqlite3", said.append)
         assert watch.report(DamagedError("is damaged", where="a"))
         assert watch.report(DamagedError("is damaged", where="b")), "one look at a time"
+        assert watch.report(OSError(5, "EIO")), "on a failing card, errors alternate"
         assert begun.wait(30)
         if ends:
             watch.end()
@@ -257,3 +258,31 @@ def test_no_frame_waits_for_a_look_and_nothing_acts_on_it_once_the_run_has_ended
         watch._thread.join(30)
         assert not watch.report(DamagedError("is damaged", where="c")), "the look has just ended"
     assert said == ["a: is damaged"]
+
+
+def test_no_read_waits_for_what_a_look_leads_to_and_the_end_of_a_run_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keeping the old log's keys takes the store's lock, and long on a failing card."""
+    monkeypatch.setattr("firmware.custody.damage_watch.is_confirmed", lambda _error, _path: True)
+    acts, goes, answers = threading.Event(), threading.Event(), list[bool]()
+
+    def act(_what: str) -> None:
+        acts.set()
+        goes.wait(30)
+
+    watch, damaged = DamageWatch(tmp_path / "a.sqlite3", act), DamagedError("is damaged", where="a")
+    assert not watch.report(OSError(5, "EIO")), "no word of damage"
+    assert watch.report(damaged)
+    assert acts.wait(30)
+    read = threading.Thread(target=lambda: answers.append(watch.report(damaged)))
+    ending = threading.Thread(target=watch.end)
+    read.start()
+    ending.start()
+    read.join(5)
+    assert answers == [True]
+    assert ending.is_alive()
+    goes.set()
+    ending.join(30)
+    read.join(30)
+    assert not ending.is_alive()

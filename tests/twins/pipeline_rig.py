@@ -66,7 +66,7 @@ class Rig:
             position=self.where,
             matches=lambda ended: ended.vehicle.text.text == wanted,
             met=lambda number, _alerts: self.met.append(ledger.read(number).text),
-            damaged=self._is_looked_at,
+            undecided=self._is_looked_at,
             waits=lambda: waits and not self.ended.is_set(),
         )
         self.camera = WatchedCamera(
@@ -91,8 +91,9 @@ class Rig:
             way_up=way_up,
         )
 
-    def _is_looked_at(self, error: DamagedError) -> bool:
-        self.damaged.append(error)
+    def _is_looked_at(self, error: Exception) -> bool:
+        if isinstance(error, DamagedError):
+            self.damaged.append(error)
         return self.looks
 
     def where(self, ago_s: float) -> Position | None:
