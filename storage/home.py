@@ -6,6 +6,7 @@ HOME/store/blobs/           sealed images, a folder per epoch   HOME/store/slot.
 HOME/store/door.sock        the writer's socket, 0600           HOME/store/lock      held by the writer
 HOME/store/strays/          sealed images without a record      HOME/store/demo-people/  until enrolled
 HOME/store/book.snapshot    the facts of the open records, for a fast start
+HOME/store/ledger.sqlite3.looks     the looks at all of the database that the card did not let end
 """
 
 from __future__ import annotations
