@@ -57,9 +57,13 @@ def run_ledger(
 
 
 def _ask_time(heartbeat: Heartbeat, opened: threading.Event) -> None:
-    """Ask for more time until the log is open: on a worn card, a look at a large one takes minutes."""
+    """Ask for more time until the log is open: on a worn card, a look at a large one takes minutes.
+
+    The beats are for a further run of this process, whose log opens under the watchdog.
+    """
     for _ in range(MOST_ASKED):
         heartbeat.need(NEEDED_S)
+        heartbeat.beat()
         if opened.wait(ASK_EVERY_S):
             return
 
