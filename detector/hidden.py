@@ -2,24 +2,26 @@
 
 A frame that shows a part of a text is no evidence against the rest if other frames clearly show the whole:
 the plate came out from behind a post, or drove in from the edge of the picture. In a narrower box, the
-character at the side of the part may be cut and misread.
+character at the side of the part may be cut and misread. Such an end contradicts the whole text in a
+character that both show, so that many ends outvote few wholes: the longer text may count a bolt or a sticker.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .ctc import Labels
-from .likeness import is_part, is_rest
+from .likeness import is_misread_end, is_part
 from .plates import Evidence
 
 F64 = NDArray[np.float64]
 WITNESSES = 2  # frames that must show the whole text
+_ENDS_PER_WHOLE = 6  # misread ends of one text that a frame with the whole text explains
 _CLEAR_NATS = 6.0  # by which each of them must prefer it to any part of it
 _HIDDEN_NATS = 3.0  # cost of the assumption that a frame shows only a part: one reading in twenty does
 _NARROW_NATS, _NARROW_IN_ALL = 0.5, 4.0  # less if the box was narrower; at most, for all
@@ -39,8 +41,13 @@ class Explained:
     narrow: NDArray[np.bool_]
 
 
-def explain_hidden(scores: F64, texts: Sequence[Labels], frames: Sequence[Evidence]) -> Explained | None:
-    """Finds partly hidden frames; None if there are none. scores: log-likelihoods (F, N)."""
+def explain_hidden(
+    scores: F64, texts: Sequence[Labels], frames: Sequence[Evidence], unweighed: Mapping[Labels, int]
+) -> Explained | None:
+    """Finds partly hidden frames; None if there are none.
+
+    scores: log-likelihoods (F, N); unweighed: how many more frames gave each text.
+    """
     if len(frames) <= WITNESSES or len(texts) < 2:
         return None
     own = scores.argmax(axis=1)
@@ -70,10 +77,13 @@ def explain_hidden(scores: F64, texts: Sequence[Labels], frames: Sequence[Eviden
         usual = float(np.median(aspects[witnesses]))
         slim = (aspects > 0) & (aspects < _NARROWER * usual)
         cheap = min(_NARROW_NATS, _NARROW_IN_ALL / max(int(slim.sum()), 1))
-        # with a misread character only if the box is narrower too
+        # with a misread character only if the box is narrower too, and not in too many frames
         pure = [part for part in parts if is_part(texts[part], texts[whole])]
         best_pure = scores[:, pure].max(axis=1, initial=-np.inf)
-        explained = np.where(slim, best_part - cheap, best_pure - _HIDDEN_NATS)
+        most = _ENDS_PER_WHOLE * (int(witnesses.sum()) + unweighed.get(texts[whole], 0))
+        few = [part for part in parts if shown_by[part] + unweighed.get(texts[part], 0) <= most]
+        best_slim = scores[:, sorted({*pure, *few})].max(axis=1, initial=-np.inf)
+        explained = np.where(slim, best_slim - cheap, best_pure - _HIDDEN_NATS)
         hidden[:, whole] = explained > scores[:, whole]
         narrow[:, whole] = hidden[:, whole] & slim
         out[:, whole] = np.maximum(scores[:, whole], explained)
@@ -82,7 +92,7 @@ def explain_hidden(scores: F64, texts: Sequence[Labels], frames: Sequence[Eviden
 
 def _shows_part(part: Labels, whole: Labels) -> bool:
     """Whether a text is a part of another, or an end of it with one character that is half hidden."""
-    return is_part(part, whole) or is_rest(part, whole)
+    return is_part(part, whole) or is_misread_end(part, whole)
 
 
 def _read_in_one_line(own: Sequence[int], texts: Sequence[Labels], frames: Sequence[Evidence]) -> set[int]:

@@ -77,6 +77,11 @@ def is_rest(part: Sequence[object], whole: Sequence[object]) -> bool:
     return part[1:] == whole[-shown:] or part[:-1] == whole[:shown]
 
 
+def is_misread_end(part: Sequence[object], whole: Sequence[object]) -> bool:
+    """Whether a text is an end of a longer one whose half-hidden character was read as another."""
+    return is_rest(part, whole) and not is_part(part, whole)
+
+
 def shared(first: str, second: str) -> float:
     """Share of the characters that two texts have in common, 0..1."""
     longest = max(len(first), len(second))

@@ -115,6 +115,7 @@ class LiveTrack:
             return False
         self.looks += 1
         self._credit += 1
+        self.vote.count(self.vote.leader, 1)
         self._looked_at(sighting, agrees=True)
         self._given.add(self.vote.leader, look.box.width_px)
         if not look.cut:
@@ -138,6 +139,7 @@ class LiveTrack:
             self._looked_at(sighting, agrees=not self._contradicted_by(sighting.box, reading))
             if self._outweighed(sighting.box, reading):
                 self._credit -= 1
+                self.vote.count(reading.leader, 1)
                 return False
         self.vote.add(reading.evidence)
         self._top_plateness = max(self._top_plateness, reading.plateness)
@@ -189,7 +191,9 @@ class LiveTrack:
     def _looked_at(self, sighting: Sighting, *, agrees: bool) -> None:
         """Looks at a settled plate less and less often, but at each frame after one with another text."""
         self._look_us, self._look_box = sighting.time_us, sighting.box
-        self._credit = min(self._credit + (self._spared if agrees else self._spared // 2), _MOST_CREDIT)
+        unread = self._spared if agrees else self._spared // 2
+        self._credit = min(self._credit + unread, _MOST_CREDIT)
+        self.vote.count(self.vote.leader, unread)
         self._spared = 0
         if self.vote.settled:
             self._recheck_us = min(max(2 * self._recheck_us, _RECHECK_US), _RECHECK_MOST_US) if agrees else 0
@@ -248,7 +252,7 @@ class LiveTrack:
             return "same"
         if is_part(mine, its) or is_part(its, mine) or reading.evidence.cut or self.vote.cut:
             return self._unless_different(reading)
-        whole_seen = self.vote.frames >= WITNESSES and is_rest(its, mine)
+        whole_seen = is_rest(its, mine) and self.vote.frames_of_leader >= WITNESSES
         if whole_seen and _narrower(_aspect(reading), self._widest_read):
             return "unclear"  # something hides a part; the character at its side is cut and misread
         other_kinds = far and of_other_kinds(mine, its)  # at close range they are two plates, of two series

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -20,7 +21,7 @@ from .confidence import Features, confidence, log_odds, within
 from .ctc import Labels
 from .hidden import Explained, explain_hidden, longer_text_shown
 from .jurisdictions import NO_PLACE, FormatPrior
-from .likeness import is_part
+from .likeness import is_misread_end, is_part
 from .plates import ALPHABET, CLASSES, F32, UNREADABLE, Evidence, PlateText
 from .thin_strokes import lacks_strokes
 from .twins import TWIN_CLASSES, among_twins, as_twin, twins_among
@@ -38,6 +39,7 @@ SETTLED_SLOT = 0.9
 SETTLED_AGREEMENT = 0.7  # of the single looks: with one in three against it, a text is not settled
 STROKE_TRUST = 0.78  # in a text with fewer I and 1 than the frames show; a rim may look like one too
 MINORITY_TRUST = 0.5  # in a text of which most frames show only a part, although their boxes were as wide
+CONTRADICTED_TRUST = 0.6  # in a text of which more frames show an end with another character
 # In a text that this share of a still's cuts shows as part of a longer one: 15 of 21 such texts were wrong,
 # among 914 drawn plates that were looked at often.
 MANY_LOOKS, LONGER_SHARE, LONGER_TRUST = 5, 0.2, 0.7
@@ -98,6 +100,7 @@ class Vote:
         self._doubt = 1.0  # factor for the confidence of a text that few frames show
         self._average: Evidence | None = None
         self._alone: Labels = ()  # what the frames give without the average
+        self._unweighed: Counter[Labels] = Counter()  # frames without a vote, by the text that they gave
         self.frames_given = 0
         for evidence in frames:
             self.add(evidence)
@@ -127,6 +130,14 @@ class Vote:
             best = np.argsort(-self._rank().totals, kind="stable")[: MOST_TEXTS // 2]
             self._keep_texts(np.sort(best))
 
+    def count(self, text: str, frames: int) -> None:
+        """Counts frames that gave a text and are not weighed themselves."""
+        if frames > 0:
+            self._unweighed[_labels(text)] += frames
+            if len(self._unweighed) > MOST_TEXTS:
+                self._unweighed = Counter(dict(self._unweighed.most_common(MOST_TEXTS // 2)))
+            self._ranking = self._verdict = self._settled = self._whole = None
+
     def _drop_far(self) -> None:
         """Drops the frames that show the plate much smaller than a few others: they all err alike."""
         if len(self._frames) <= NEAREST:
@@ -146,6 +157,7 @@ class Vote:
         given = self.frames_given + other.frames_given
         for evidence in other._frames:
             self.add(evidence)
+        self._unweighed += other._unweighed
         self.frames_given = given
 
     def with_average(self, average: Evidence) -> Vote:
@@ -227,7 +239,9 @@ class Vote:
     def _without_hidden(self) -> Vote:
         inside = [frame for frame in self._frames if not frame.cut and frame.candidates]
         if inside and len(inside) < len(self._frames):
-            return Vote(self._decoding, inside)._of_whole()
+            vote = Vote(self._decoding, inside)
+            vote._unweighed = self._unweighed
+            return vote._of_whole()
         explained = self._explained()
         if explained is None:
             return self
@@ -237,12 +251,32 @@ class Vote:
             return self
         shown = [frame for frame, part in zip(self._frames, hidden.tolist(), strict=True) if not part]
         whole = Vote(self._decoding, shown)
+        whole._unweighed = self._unweighed + Counter(
+            text for text, part in zip(self._own(), hidden.tolist(), strict=True) if part
+        )
         if int((hidden & ~explained.narrow[:, first]).sum()) > len(shown):
             whole._doubt = MINORITY_TRUST
         return whole
 
     def _explained(self) -> Explained | None:
-        return explain_hidden(self._scores, self._texts, self._frames)
+        return explain_hidden(self._scores, self._texts, self._frames, self._unweighed)
+
+    def _own(self) -> list[Labels]:
+        """The text that each frame gives on its own."""
+        return [self._texts[first] for first in self._scores.argmax(axis=1)] if self._texts else []
+
+    def _given(self) -> Counter[Labels]:
+        """How many frames gave each text, O and 0, I and 1 alike, weighed or not."""
+        given: Counter[Labels] = Counter(as_twin(text) for text in self._own())
+        for text, frames in self._unweighed.items():
+            given[as_twin(text)] += frames
+        return given
+
+    @property
+    def frames_of_leader(self) -> int:
+        """How many frames gave the likeliest text on their own, weighed or not."""
+        whole = self._of_whole()
+        return whole._given()[as_twin(whole._winner())]
 
     def supports(self, evidence: Evidence) -> float:
         """How well a frame fits this vote's text: log p(text) minus log p(its own best), at most 0."""
@@ -255,7 +289,7 @@ class Vote:
         whole = self._of_whole()
         if whole is not self:
             return whole.allows(text)
-        texts = [tuple(ALPHABET.index(c) for c in text), self._winner()]
+        texts = [_labels(text), self._winner()]
         scores = many_text_scores(self._frames, texts, self._slots_weight).sum(axis=0)
         return self._weight() * float(scores[0] - scores[1])
 
@@ -358,6 +392,7 @@ class Vote:
             (LONGER_TRUST, self._may_be_longer(winner)),
             (DISPUTED_TRUST, self._is_disputed(winner)),
             (AVERAGE_TRUST, self._average_disputes(winner)),
+            (CONTRADICTED_TRUST, self._is_contradicted(winner)),
         )
         shares = (share for share, holds in doubts if holds)
         return math.prod(shares, start=self._doubt) * median(frame.trust for frame in self._frames)
@@ -369,6 +404,11 @@ class Vote:
         mine = as_twin(winner)
         looks = [as_twin(path) == mine for frame in self._frames for path in frame.paths]
         return sum(looks) <= DISPUTED_SHARE * len(looks)
+
+    def _is_contradicted(self, winner: Labels) -> bool:
+        """Whether more frames gave an end of the text, with another character at its side, than the text."""
+        mine, given = as_twin(winner), self._given()
+        return sum(count for text, count in given.items() if is_misread_end(text, mine)) > given[mine]
 
     def _average_scores(self, average: Evidence) -> F64:
         """Log-likelihood (N,) of texts in the average; a text of another length scores as the frames' own.
@@ -458,6 +498,10 @@ class Vote:
             format=self._decoding.prior.fits(spelt(winner), chances) if winner else 0.0,
             frames=math.log2(len(self._frames)),
         )
+
+
+def _labels(text: str) -> Labels:
+    return tuple(ALPHABET.index(character) for character in text)
 
 
 def spelt(text: Labels) -> str:

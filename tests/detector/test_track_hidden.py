@@ -117,13 +117,68 @@ def test_a_plate_whose_half_hidden_character_is_misread_is_one_whole_pass(
     assert one.best_sequence not in hidden
 
 
-def test_two_whole_looks_outvote_many_of_a_cut_and_misread_character() -> None:
+def test_two_whole_looks_outvote_ten_of_a_cut_and_misread_character_but_are_not_sure() -> None:
     replay = Replay(fps=5)
     for step in range(12):
         replay.look(from_behind_a_post("7ABC123", 7 if step < 2 else 6, 400, half="" if step < 2 else "X"))
     (one,) = replay.finish()
     assert (one.text.text, one.best_sequence) == ("7ABC123", 0)
+    assert 0.5 < one.text.confidence < 0.7
+
+
+def as_wide_as(text: str) -> PlateReading:
+    """A plate whose box is as wide as its text is long, about one center."""
+    half = 7.2 * len(text)
+    corners = ((400 - half, 280.0), (400 + half, 280.0), (400 + half, 320.0), (400 - half, 320.0))
+    seen = reading(text, PlateBox(corners=corners, confidence=0.8))
+    return replace(seen, evidence=replace(seen.evidence, aspect=seen.box.aspect))
+
+
+@pytest.mark.parametrize("longer", ["1XABC123", "7ABC12B1"])
+@pytest.mark.parametrize(("wide", "agreed"), [(2, 5), (2, 10), (2, 20), (2, 40), (4, 40)], ids=str)
+@pytest.mark.parametrize("order", ["first", "last", "spread"])
+def test_a_few_looks_that_read_a_bolt_as_a_character_are_never_sure_against_those_that_agree(
+    longer: str, wide: int, agreed: int, order: str
+) -> None:
+    """In these looks the box takes in the bolt too, so that it is wider."""
+    replay = Replay(fps=5)
+    looks = wide + agreed
+    bolt = {
+        "first": range(wide),
+        "last": range(agreed, looks),
+        "spread": range(looks // wide // 2, looks, looks // wide),
+    }[order]
+    for step in range(looks):
+        replay.look(as_wide_as(longer if step in bolt else "7ABC123"))
+    (one,) = replay.finish()
+    assert one.text.text == "7ABC123" or (one.text.text == longer and one.text.confidence < 0.7)
+    if agreed >= 20 and order != "last":
+        assert one.text.text == "7ABC123"
+        assert one.text.confidence > 0.9
+
+
+@pytest.mark.parametrize("fps", [5, 20])
+def test_a_settled_plate_whose_cut_character_is_misread_for_half_as_long_stays_sure(fps: float) -> None:
+    replay = Replay(fps)
+    for step in range(60):
+        part = step >= 40
+        replay.look(from_behind_a_post("7ABC123", 6 if part else 7, 400, half="X" if part else ""))
+    (one,) = replay.finish()
+    assert one.text.text == "7ABC123"
     assert one.text.confidence > 0.9
+
+
+def test_an_end_is_of_its_plate_only_if_two_frames_gave_the_whole_text() -> None:
+    end = from_behind_a_post("7ABC123", 4, 400, half="X")
+    alike = {}
+    for other in ("7ABC123", "7ABC1"):
+        replay = Replay(fps=5)
+        for text in ("7ABC123", other):
+            replay.look(reading(text, from_behind_a_post("7ABC123", 7, 400).box))
+        (track,) = replay.tracker._tracks
+        assert track.vote.leader == "7ABC123"
+        alike[other] = track.likeness(end) == "unclear"
+    assert alike == {"7ABC123": True, "7ABC1": False}
 
 
 def test_two_looks_that_read_a_sticker_as_a_character_do_not_outvote_the_plate_in_as_wide_a_box() -> None:
