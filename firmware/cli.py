@@ -17,6 +17,7 @@ from pathlib import Path
 from detector.errors import DetectorError
 from hw.errors import HardwareError
 from storage import files
+from storage.damage import settled
 from storage.database import failure_cure
 from storage.errors import ExplainedError, NoHomeError
 from storage.home import Home, owner_of
@@ -83,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def explain(error: Exception, common: Common) -> tuple[str, int]:
     """(message, exit status) for an error that ends a command."""
+    error = settled(error)
     if isinstance(error, PermissionError):
         what, status = f"{error.filename}: permission denied{_whose(error, common.home)}", MISUSE
     elif isinstance(error, OSError):  # a full or read-only disk, a failing card

@@ -22,7 +22,7 @@ from storage import files
 from storage.clock_trust import boot_id, boottime_us
 from storage.database import DAMAGE, primary_code
 from storage.department_word import boot_number
-from storage.errors import StorageError, causes_of
+from storage.errors import CardFailedError, DamagedError, StorageError, causes_of
 
 LOOK = "PRAGMA integrity_check(1)"  # quick_check passes over an index without its rows
 OF_THE_CARD = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
@@ -61,6 +61,14 @@ _KEPT: dict[Path, list[_Failed]] = {}  # also here, since a failing card may tak
 def is_confirmed(error: StorageError, path: Path) -> bool:
     """Whether an error that calls the database damaged holds; one that SQLite did not cause needs no look."""
     return not any(primary_code(one) in DAMAGE for one in causes_of(error)) or is_damaged(path)
+
+
+def settled(error: Exception) -> Exception:
+    """The error that a person sees: one of the card in place of a damage that a look does not confirm."""
+    if not isinstance(error, DamagedError) or is_confirmed(error, Path(error.where)):
+        return error
+    cure = f"try again; {files.CARD_FAILS}"
+    return CardFailedError("the card did not give a page of the log", where=error.where, cure=cure)
 
 
 def is_damaged(path: Path) -> bool:

@@ -21,6 +21,7 @@ from hw.errors import HardwareError, NoSuchSlotError
 from hw.secure_slot import SecureSlot, open_slot, slots_of_chip
 from hw.unit_chip import UnitChip, open_chip
 from storage import files, opening, slot
+from storage.damage import settled
 from storage.door import Door
 from storage.errors import (
     CardFailedError,
@@ -207,7 +208,10 @@ def _is_whole(home: Path) -> bool:
         open_ledger(home).close()
     except NO_DAMAGE:
         raise
-    except StorageError:
+    except StorageError as error:
+        shown = settled(error)  # a failed read of the card must not cost a log's keys
+        if shown is not error:
+            raise shown from error
         return False
     return True
 

@@ -14,12 +14,15 @@ from custody_twins import SteppedTime, add_reads, check, make_read
 from receiver_twins import Joined
 from sync_twins import bare_home, converse
 
+from firmware.cli import explain
 from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
 from firmware.errors import UsageError
 from firmware.run.prepared_home import prepare_home, take_home
 from hw.secure_slot import FileSlot, LoopbackSlot
 from storage import codec, envelope, files, sealing
+from storage.database import naming_damage
 from storage.errors import (
+    CardFailedError,
     DamagedError,
     HomeLockedError,
     LedgerError,
@@ -37,6 +40,7 @@ from storage.roster import Roster, RosterPerson
 from storage.standing import POLICY, ROSTER
 from storage.state import STATE_CONTEXT
 from storage.store import UnitStore
+from sync.command_frame import Common
 from sync.department.ground.home import load_ed25519
 from sync.department.server.server import Department
 from sync.documents import context_of
@@ -243,6 +247,35 @@ def test_a_unit_of_no_department_needs_one_command(tmp_path: Path, damage: Damag
         assert opened.reason == f"the ledger before it is in {aside.name}"
     damage(home / "store" / "ledger.sqlite3")
     assert replace_ledger(home).name != aside.name
+
+
+def test_a_page_that_the_card_did_not_give_once_costs_no_command_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite calls it malformed after one failed read, and a person was to set it aside for that."""
+    home = tmp_path / "home"
+    create_ledger(home).close()
+    database = home / "store" / "ledger.sqlite3"
+
+    def fails(home: Path) -> Ledger:
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        with naming_damage(home / "store" / "ledger.sqlite3"):
+            raise error
+
+    def said() -> str:
+        with pytest.raises(DamagedError) as caught:
+            fails(home)
+        return explain(caught.value, Common(home))[0]
+
+    monkeypatch.setattr("firmware.custody.opening.open_ledger", fails)
+    with pytest.raises(CardFailedError, match=r"did not give a page of the log.*try again"):
+        replace_ledger(home)
+    assert database.exists()
+    assert "try again" in said()
+    assert "--set-aside" not in said()
+    database.write_bytes(database.read_bytes()[:5000])
+    assert "--set-aside" in said()
 
 
 def test_a_whole_ledger_is_never_set_aside(tmp_path: Path) -> None:
