@@ -131,4 +131,4 @@ def test_a_slot_of_an_earlier_day_is_found_beside_todays_state(unit: Unit) -> No
     ledger.close()
     assert before is not None
     unit.chip.write(before)
-    assert any("the slot is of an earlier time" in line for line in said(unit.check()))
+    assert any("the slot is older than the other" in line for line in said(unit.check()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -308,7 +308,7 @@ def test_a_verifiers_own_accesses_name_no_record_of_an_alert(
 
 
 def vars_of(request: Any) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in type(request).__slots__}
+    return {field.name: getattr(request, field.name) for field in fields(request)}
 
 
 def test_who_saw_the_picture_is_known_from_a_snapshot_of_the_book_too(

@@ -215,7 +215,7 @@ def test_a_receiver_that_rolled_over_is_a_trouble_that_is_named() -> None:
     clock = DisciplinedClock(
         position=_Receiver(fix(utc_us=AHEAD_US)), rtc=ScriptedRtc(RTC_S), system_us=lambda: T0_US
     )
-    assert [what for what in clock.failures if "roll-over" in what]
+    assert [what for what in clock.failures if "rolled over" in what]
 
 
 def test_what_the_department_signed_before_bounds_the_date() -> None:

@@ -429,7 +429,7 @@ def _report(common: Common, report: LogReport) -> int:
     print(f"access log: {counted(report.entries, 'entry')}, {proof}, {report.opened} opened")
     say(report.problems, report.unchecked)
     for claim in report.claims:
-        print(f"claimed by one witness, and not shown: {claim}")
+        print(f"claimed by one witness, and not shown: {shown(claim)}")
     if not report.sound:
         print(f"{counted(len(report.problems), 'problem')} found")
     elif report.proven or not report.witnessable:
