@@ -26,6 +26,7 @@ from waiting import PATIENCE_S, until
 from detector.errors import MissingRuntimeError
 from detector.way_up import WayUp
 from firmware import threads
+from firmware.custody import damage_watch
 from firmware.custody.bookkeeper import Bookkeeper
 from firmware.custody.opening import open_ledger
 from firmware.frames.failed_eyes import FailedEyes
@@ -46,7 +47,7 @@ from hw.errors import PartFailedError
 from hw.lamps import Lamp, RememberedLamps
 from hw.power import PowerOrder, ScriptedPower
 from hw.watchdog import RememberedHeartbeat
-from storage.errors import HomeLockedError, NotPlainError
+from storage.errors import DamagedError, HomeLockedError, NotPlainError
 from storage.home import Home, HomeLock
 from storage.leaf import LeafRef
 from storage.ledger import Ledger
@@ -335,6 +336,38 @@ def test_a_camera_that_hangs_upside_down_is_an_alarm_until_its_rotation_changes(
         run.carry_out(out=io.StringIO(), err=io.StringIO())
     assert found == [(True, True), (True, True), (False, False)]
     assert not (home / turned_camera.FILE).exists()
+
+
+def test_a_run_whose_log_a_look_finds_damaged_ends_for_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, asked = tmp_path / "home", list[Callable[[Exception], bool]]()
+    prepare_home(home)
+    enroll(home)
+    with open_ledger(home) as ledger:
+        Department().enroll(ledger)
+
+    def bookkeeper(*given: Any, undecided: Callable[[Exception], bool], **named: Any) -> Bookkeeper:
+        asked.append(undecided)
+        return Bookkeeper(*given, undecided=undecided, **named)
+
+    def watch(run: OneRun, *_: object) -> None:
+        (undecided,) = asked
+        assert not undecided(OSError(errno.EIO, "a read failed"))
+        assert run.reason is None
+        assert undecided(DamagedError("is damaged", where="ledger", cure=""))
+        until(lambda: run.reason is Reason.LOG_ENDS)
+
+    monkeypatch.setattr(damage_watch, "is_confirmed", lambda *_: True)
+    monkeypatch.setattr(one_run, "Bookkeeper", bookkeeper)
+    monkeypatch.setattr(OneRun, "_watch", watch)
+    monkeypatch.setattr(one_run, "load_eyes", lambda *_, **__: FailedEyes(MissingRuntimeError(("net",))))
+    before = (home / "store" / "log.pub").read_bytes()
+    with field_parts.field_parts(load_config(home), on_order=lambda _order: None) as parts:
+        run = OneRun(home, load_config(home), parts, RunOptions(source=str(TWO_CARS)), StopRequest(), None)
+        run.carry_out(out=io.StringIO(), err=io.StringIO())
+        assert run.reads_on(SupplyOrders())
+    assert (home / "store" / "log.pub").read_bytes() != before
 
 
 @pytest.mark.parametrize(
