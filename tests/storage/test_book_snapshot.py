@@ -149,12 +149,14 @@ def of_more_records(unit: Unit) -> tuple[bytes, str]:
 
 
 def with_receipts_cut_off(unit: Unit) -> tuple[bytes, str]:
-    return written(unit, replace(unit.kept(), received=unit.kept().received[:-8])), "come to"
+    return written(unit, replace(unit.kept(), received=unit.kept().received[:-8])), "does not follow from"
 
 
 def with_receipts_out_of_order(unit: Unit) -> tuple[bytes, str]:
     received = unit.kept().received
-    return written(unit, replace(unit.kept(), received=received[24:48] + received[:24])), "come to"
+    return written(
+        unit, replace(unit.kept(), received=received[24:48] + received[:24])
+    ), "does not follow from"
 
 
 @pytest.mark.parametrize(
