@@ -14,7 +14,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from .plates import F32
+from .plates import ALPHABET, F32
 
 F64 = NDArray[np.float64]
 Labels = tuple[int, ...]
@@ -22,6 +22,16 @@ _SKIP_BELOW = 2e-3  # a class less likely than this in a column does not extend 
 _LEAST = 1e-290  # floor for a path over all columns: its reciprocal is still a float64
 _DROP_BELOW = 1e-5  # a beam less likely than this share of the best is dropped
 _MOST_CLASSES = 4  # that may extend a text in one column; the final scores use all classes
+
+
+def labels_of(text: str) -> Labels:
+    """Converts text to class numbers."""
+    return tuple(ALPHABET.index(character) for character in text)
+
+
+def spelt(text: Labels) -> str:
+    """Converts class numbers to text."""
+    return "".join(ALPHABET[label] for label in text)
 
 
 def column_probabilities(logits: F32, temperature: float, smoothing: float) -> F64:

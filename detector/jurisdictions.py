@@ -17,12 +17,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .plates import ALPHABET, CLASSES, NO_CHARACTER
+from .plates import ALPHABET, CLASSES, F32, NO_CHARACTER
 
 F64 = NDArray[np.float64]
 
 _STATE_VANITY = 0.18  # texts without a format: vanity, special and older plates; 15 to 20 % of US crops
 _ELSEWHERE_VANITY = 0.06
+_PLACES_TOLD = 5
+LEAST_TOLD = 0.005  # a candidate less likely than this is not listed
 _TEXTS_KEPT = 128  # candidates of the plates in view
 # Shares of the lengths of texts without a format, 1 to 10 characters (US vanity plates have at most 7 or 8)
 _LENGTHS = (0.002, 0.01, 0.04, 0.12, 0.2, 0.24, 0.28, 0.08, 0.02, 0.008)
@@ -229,3 +231,18 @@ class FormatPrior:
 
 def _length_share(length: int) -> float:
     return _LENGTHS[length - 1] if 0 < length <= len(_LENGTHS) else 1e-6
+
+
+def join_chances(seen: Sequence[F32]) -> F64:
+    """The geometric mean (J,) of several frames' probabilities of each jurisdiction."""
+    logs = np.add.reduce(np.log(np.maximum(np.array(seen), 1e-6)), axis=0, dtype=np.float64) / len(seen)
+    chances = np.exp(logs - logs.max(initial=0.0))
+    return np.asarray(chances / max(float(chances.sum()), 1e-300))
+
+
+def name_places(codes: tuple[str, ...], chances: F64) -> tuple[tuple[str, float], ...]:
+    """The likeliest codes with their probabilities, without the one that means no name."""
+    order = np.argsort(-chances, kind="stable")[:_PLACES_TOLD]
+    return tuple(
+        (codes[i], float(chances[i])) for i in order if chances[i] >= LEAST_TOLD and codes[i] != NO_PLACE
+    )

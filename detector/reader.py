@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .card import DetectorCard, FindRules, NamerCard, ObstacleCard, ReaderCard
+from .ctc import spelt
 from .errors import CardError, DegenerateCornersError, NetAnswerError, PictureError
 from .find import decode, letterboxed, source_of, to_boxes
 from .frame_average import View
@@ -25,7 +26,7 @@ from .plates import U8, Confirmation, Corners, Evidence, FrameReadings, PlateBox
 from .runtime import Net, TfliteNet
 from .state_namer import StateNamer
 from .stillness import StillScene
-from .vote import Decoding, Vote, spelt
+from .vote import Decoding, Vote
 
 MODELS = Path(__file__).parent / "models"
 DETECTOR_CARD = "plate-detector.toml"

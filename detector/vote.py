@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from .ballot import head_scores, many_text_scores, one_slot_scores, text_scores
 from .card import ConfidenceRules, TextRules
 from .confidence import Features, confidence, log_odds, within
-from .ctc import Labels
+from .ctc import Labels, labels_of, spelt
 from .hidden import Explained, explain_hidden, longer_text_shown
-from .jurisdictions import NO_PLACE, FormatPrior
+from .jurisdictions import LEAST_TOLD, FormatPrior, join_chances, name_places
 from .likeness import is_misread_end, is_part
-from .plates import ALPHABET, CLASSES, F32, UNREADABLE, Evidence, PlateText
+from .plates import CLASSES, UNREADABLE, Evidence, PlateText
 from .thin_strokes import lacks_strokes
 from .twins import TWIN_CLASSES, among_twins, as_twin, twins_among
 
@@ -31,8 +31,6 @@ F64 = NDArray[np.float64]
 MOST_FRAMES = 32  # frames of a pass whose evidence is kept, about 30 kB each
 MOST_TEXTS = 48
 _TEXTS_TOLD = 5
-_PLACES_TOLD = 5
-_LEAST_TOLD = 0.005  # a candidate less likely than this is not listed
 SETTLED_FRAMES = 3  # two frames may share a glint; three in a row rarely do
 SETTLED_POSTERIOR = 0.99
 SETTLED_SLOT = 0.9
@@ -133,7 +131,7 @@ class Vote:
     def count(self, text: str, frames: int) -> None:
         """Counts frames that gave a text and are not weighed themselves."""
         if frames > 0:
-            self._unweighed[_labels(text)] += frames
+            self._unweighed[labels_of(text)] += frames
             if len(self._unweighed) > MOST_TEXTS:
                 self._unweighed = Counter(dict(self._unweighed.most_common(MOST_TEXTS // 2)))
             self._ranking = self._verdict = self._settled = self._whole = None
@@ -289,7 +287,7 @@ class Vote:
         whole = self._of_whole()
         if whole is not self:
             return whole.allows(text)
-        texts = [_labels(text), self._winner()]
+        texts = [labels_of(text), self._winner()]
         scores = many_text_scores(self._frames, texts, self._slots_weight).sum(axis=0)
         return self._weight() * float(scores[0] - scores[1])
 
@@ -325,12 +323,12 @@ class Vote:
 
     def _chances(self) -> F64:
         """Jurisdiction probabilities (J,) from the net: the geometric mean over the frames."""
-        return _together([frame.jurisdiction for frame in self._frames])
+        return join_chances([frame.jurisdiction for frame in self._frames])
 
     def _places(self, chances: F64) -> F64:
         """Jurisdiction probabilities (J,) to report: from the frames that the namer saw, else ``chances``."""
         seen = [frame.place for frame in self._frames if frame.place is not None]
-        return _together(seen) if seen else chances
+        return join_chances(seen) if seen else chances
 
     def _rank(self) -> _Ranking:
         """Log-probabilities of the texts, prior included, up to a constant."""
@@ -377,8 +375,8 @@ class Vote:
                 text=text,
                 confidence=confidence(features, self._decoding.confidence) * self._trust(winner),
                 slots=slots.astype(np.float32),
-                candidates=tuple(pair for pair in told if pair[1] >= _LEAST_TOLD),
-                jurisdiction=_named(
+                candidates=tuple(pair for pair in told if pair[1] >= LEAST_TOLD),
+                jurisdiction=name_places(
                     prior.codes, prior.informed(leader, self._places(ranking.chances), rules.prior_weight)
                 ),
             ),
@@ -453,7 +451,7 @@ class Vote:
             confidence=0.0,
             slots=np.zeros((0, CLASSES), np.float32),
             candidates=(),
-            jurisdiction=_named(self._decoding.prior.codes, self._places(chances)),
+            jurisdiction=name_places(self._decoding.prior.codes, self._places(chances)),
         )
         return VoteVerdict(text, features)
 
@@ -498,27 +496,3 @@ class Vote:
             format=self._decoding.prior.fits(spelt(winner), chances) if winner else 0.0,
             frames=math.log2(len(self._frames)),
         )
-
-
-def _labels(text: str) -> Labels:
-    return tuple(ALPHABET.index(character) for character in text)
-
-
-def spelt(text: Labels) -> str:
-    """Converts class numbers to text."""
-    return "".join(ALPHABET[label] for label in text)
-
-
-def _together(told: list[F32]) -> F64:
-    """The geometric mean (J,) of several frames' probabilities."""
-    logs = np.add.reduce(np.log(np.maximum(np.array(told), 1e-6)), axis=0, dtype=np.float64) / len(told)
-    chances = np.exp(logs - logs.max(initial=0.0))
-    return np.asarray(chances / max(float(chances.sum()), 1e-300))
-
-
-def _named(codes: tuple[str, ...], chances: F64) -> tuple[tuple[str, float], ...]:
-    """The likeliest codes with their probabilities, without the one that means no name."""
-    order = np.argsort(-chances, kind="stable")[:_PLACES_TOLD]
-    return tuple(
-        (codes[i], float(chances[i])) for i in order if chances[i] >= _LEAST_TOLD and codes[i] != NO_PLACE
-    )

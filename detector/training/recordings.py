@@ -15,12 +15,13 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from ..ctc import spelt
 from ..errors import DetectorError
 from ..place_fit import runs_out
 from ..plates import Confirmation, Evidence, FrameReadings, PlateBox, PlateReading, as_corners
 from ..reader import PlateReader
 from ..track import Tracker
-from ..vote import Decoding, Vote, spelt
+from ..vote import Decoding, Vote
 from .render.passes_picture import PassFrame, SeenPlate
 
 VERSION = 2

@@ -13,6 +13,7 @@ from PIL import Image
 from tracker_twins import Replay
 
 from detector import frame_average
+from detector.ctc import spelt
 from detector.errors import NetAnswerError
 from detector.frame_average import MOST, View, Views, average
 from detector.plates import Evidence, VehiclePass
@@ -20,7 +21,7 @@ from detector.reader import KNOWN_PLATE, KNOWN_TEXT, PlateReader
 from detector.training.evaluate_passes import play
 from detector.training.render.passes import draw_clip
 from detector.training.render.passes_picture import ClipPictures
-from detector.vote import Vote, spelt
+from detector.vote import Vote
 
 U8 = NDArray[np.uint8]
 

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.ctc import best_path, column_probabilities
+from detector.ctc import best_path, column_probabilities, spelt
 from detector.halves import FEWEST, MARGINS, MOST, as_long, halve, join_halves
 from detector.plates import ALPHABET, CLASSES, NO_CHARACTER
 from detector.rectify import Patch, mapped
-from detector.vote import spelt
 
 COLUMNS, WIDTH, HEIGHT = 36, 144, 48
 TURNED = np.array([[1.4, 0.3, 200.0], [-0.2, 1.2, 300.0], [0.0, 0.0, 1.0]])

@@ -17,12 +17,12 @@ from PIL import Image
 from detector import ocr
 from detector.card import DetectorCard, ModelFile, NetInput, PlateRules
 from detector.confidence import log_odds
+from detector.ctc import spelt
 from detector.errors import DegenerateCornersError, MissingModelError, PictureError
 from detector.halves import MARGINS
 from detector.plates import PlateBox, as_corners
 from detector.reader import PlateReader
 from detector.still_cuts import CUTS, more_cuts
-from detector.vote import spelt
 from tests.tools.detector_bench import bench_frame
 
 NET = (216, 384)

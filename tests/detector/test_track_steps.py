@@ -13,13 +13,13 @@ from detector_twins import DECODING, box_at, evidence, frame, labels, slot_logit
 
 from detector import track as tracking
 from detector.ballot import head_scores, one_slot_scores
-from detector.jurisdictions import NO_PLACE
+from detector.jurisdictions import LEAST_TOLD, NO_PLACE, name_places
 from detector.likeness import TRUSTED
 from detector.meetings import Meetings
 from detector.pairing import Pace
 from detector.passes import Sighting
 from detector.track import Tracker
-from detector.vote import _LEAST_TOLD, Vote, _named
+from detector.vote import Vote
 
 GAP_US = int(Pace().gap_us)
 SHAPE = (720, 1280)
@@ -245,10 +245,13 @@ def test_a_rival_goes_where_the_pass_itself_is_read_again(alike: str, gone: bool
 
 def test_the_five_likeliest_places_are_named_and_the_one_that_means_none_is_not() -> None:
     codes = (*(f"US-{letter}" for letter in "ABCDEFG"), NO_PLACE)
-    found = _named(codes, np.array([0.05, 0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.2]))
+    found = name_places(codes, np.array([0.05, 0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.2]))
     assert [code for code, _ in found] == ["US-G", "US-F", "US-E", "US-D"]
-    assert len(_named(codes, np.array([0.1] * 7 + [0.0]))) == 5
-    assert [code for code, _ in _named(codes[:3], np.array([0.9, _LEAST_TOLD, 0.0009]))] == ["US-A", "US-B"]
+    assert len(name_places(codes, np.array([0.1] * 7 + [0.0]))) == 5
+    assert [code for code, _ in name_places(codes[:3], np.array([0.9, LEAST_TOLD, 0.0009]))] == [
+        "US-A",
+        "US-B",
+    ]
 
 
 # --- two boxes of one plate, and how a pass ends --------------------------------------------------------
