@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -52,22 +54,18 @@ def detect(
     return detectors.flags(terms, shifts, zone)
 
 
-def same_plate(look_ups: Sequence[LookUp], terms: DetectorTerms) -> list[Flag]:
-    return [one for one in detect(look_ups, terms, {}) if one.detector == "same_plate"]
-
-
-def burst(look_ups: Sequence[LookUp], terms: DetectorTerms) -> list[Flag]:
-    return [one for one in detect(look_ups, terms, {}) if one.detector == "burst"]
-
-
-def off_shift(
-    look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shifts], zone: tzinfo
+def found(
+    detector: str,
+    look_ups: Sequence[LookUp],
+    terms: DetectorTerms,
+    shifts: Mapping[str, Shifts] = MappingProxyType({}),
+    zone: tzinfo = UTC,
 ) -> list[Flag]:
-    return [one for one in detect(look_ups, terms, shifts, zone) if one.detector == "off_shift"]
+    return [one for one in detect(look_ups, terms, shifts, zone) if one.detector == detector]
 
 
-def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> list[Flag]:
-    return [one for one in detect(look_ups, terms, {}) if one.detector == "no_case"]
+same_plate, burst = partial(found, "same_plate"), partial(found, "burst")
+off_shift, no_case = partial(found, "off_shift"), partial(found, "no_case")
 
 
 def look(sequence: int, **change: object) -> LookUp:
@@ -84,7 +82,7 @@ def look(sequence: int, **change: object) -> LookUp:
 
 def test_a_pattern_of_69_look_ups_is_flagged_by_the_fifth() -> None:
     pattern = [look(n) for n in range(69)]
-    assert (same_plate(pattern[:4], TERMS)) == []
+    assert same_plate(pattern[:4], TERMS) == []
     (flag,) = same_plate(pattern[:5], TERMS)
     assert (flag.about, flag.entries) == ("comm1", (0, 1, 2, 3, 4))
     (grown,) = same_plate(pattern, TERMS)
@@ -108,19 +106,19 @@ def test_a_teams_case_under_one_number_is_spared_and_a_lone_one_is_not() -> None
     alone = [look(n, number="26-0001") for n in range(6)]
     assert len(same_plate(alone, TERMS)) == 1
     colleague = look(7, number="26-0001", user="comm2")
-    assert (same_plate([*alone, colleague], TERMS)) == []
+    assert same_plate([*alone, colleague], TERMS) == []
 
 
 def test_five_look_ups_spread_over_more_than_the_window_are_none() -> None:
-    assert (same_plate([look(n, at_us=n * 40 * DAY_US) for n in range(5)], TERMS)) == []
+    assert same_plate([look(n, at_us=n * 40 * DAY_US) for n in range(5)], TERMS) == []
 
 
 def test_a_burst_of_different_plates_is_flagged_once() -> None:
     quick = [look(n, at_us=n * MINUTE_US, plate=f"7ABC{n:03d}") for n in range(30)]
     (flag,) = burst(quick, TERMS)
     assert len(flag.entries) == TERMS.burst_count
-    assert (burst([look(n, at_us=n * 3 * MINUTE_US, plate=f"7A{n:03d}") for n in range(30)], TERMS)) == []
-    assert (burst([look(n, at_us=n * MINUTE_US) for n in range(30)], TERMS)) == []  # one plate: same_plate
+    assert burst([look(n, at_us=n * 3 * MINUTE_US, plate=f"7A{n:03d}") for n in range(30)], TERMS) == []
+    assert burst([look(n, at_us=n * MINUTE_US) for n in range(30)], TERMS) == []  # one plate: same_plate
 
 
 def test_off_shift_goes_round_the_clock() -> None:
@@ -140,8 +138,8 @@ def test_off_shift_goes_round_the_clock() -> None:
     late = [look(n, at_us=DAY_US + (1020 + n) * MINUTE_US) for n in range(3)]
     (flag,) = off_shift(late, TERMS, {"comm1": [(0, day)]}, UTC)
     assert flag.entries == (0, 1, 2)
-    assert (off_shift(late, TERMS, {"comm1": [(0, day)]}, zone_of("UTC-08:00"))) == []
-    assert (off_shift(late, TERMS, {"comm1": [(0, None)]}, UTC)) == []
+    assert off_shift(late, TERMS, {"comm1": [(0, day)]}, zone_of("UTC-08:00")) == []
+    assert off_shift(late, TERMS, {"comm1": [(0, None)]}, UTC) == []
 
 
 def test_a_shift_that_was_entered_later_neither_accuses_nor_excuses() -> None:
@@ -149,7 +147,7 @@ def test_a_shift_that_was_entered_later_neither_accuses_nor_excuses() -> None:
     day, night = Shift(start_min=480, end_min=960), Shift(start_min=1320, end_min=360)
     noon, evening = look(1, at_us=9 * DAY_US + 720 * MINUTE_US), look(2, at_us=9 * DAY_US + 1200 * MINUTE_US)
     later = [(0, day), (noon.at_us + 1, night)]
-    assert (off_shift([noon], TERMS, {"comm1": later}, UTC)) == []
+    assert off_shift([noon], TERMS, {"comm1": later}, UTC) == []
     hour_us = 60 * MINUTE_US
     widened = Shift(start_min=0, end_min=0)
     excused = [(0, day), (evening.at_us - 2 * hour_us, None), (evening.at_us - hour_us, widened)]
@@ -167,7 +165,7 @@ def test_one_plate_is_one_however_it_is_spelled() -> None:
     (flag,) = same_plate(looks, TERMS)
     assert flag.entries == (0, 1, 2, 3, 4)
     together = [replace(one, at_us=0) for one in looks]
-    assert (burst(together * TERMS.burst_count, TERMS)) == []
+    assert burst(together * TERMS.burst_count, TERMS) == []
 
 
 def test_a_shift_keeps_to_the_clock_on_the_wall_on_both_sides_of_the_change() -> None:
@@ -201,11 +199,11 @@ def test_numbers_that_are_none_and_numbers_for_everything_are_flagged() -> None:
     for number in ("N-A", "0000", "1234", "12345678", "TEST", "TEST-9", "XXX", "NONE", "111-111"[:3]):
         assert len(no_case([look(1, number=number)], TERMS)) == 1, number
     for number in ("26-001234", "CAD-2611-0042", "A-17"):
-        assert (no_case([look(1, number=number)], TERMS)) == [], number
+        assert no_case([look(1, number=number)], TERMS) == [], number
     alone = [look(n, number="26-0001", plate=f"7ABC{n:03d}", at_us=n * 3 * DAY_US) for n in range(8)]
     assert len(no_case(alone, TERMS)) == 1
     shared = [*alone, look(9, number="26-0001", user="comm2", at_us=30 * DAY_US)]
-    assert (no_case(shared, TERMS)) == []
+    assert no_case(shared, TERMS) == []
 
 
 def test_a_sample_is_steady_steered_by_its_seed_and_never_empty() -> None:

@@ -169,8 +169,7 @@ def _check_bundle(common: Common, data: bytes, public: Ed25519PublicKey, witness
     print(
         f"proven from opened entries: {report.opened}; by the department's signature alone: {report.claimed}"
     )
-    for problem in report.problems[:100]:
-        print(f"WRONG {shown(problem)}")
+    say(report.problems, ())
     print("the counts match the log" if not report.problems else "the bundle does not verify")
     return FOUND_WRONG if report.problems else DONE
 

@@ -9,7 +9,7 @@ from sync.department.desk.audit import detectors, rules
 from sync.department.desk.audit.detectors import Emergency, SingleMaking
 from sync.department.desk.audit.ended_entries import ended_by_others
 from sync.department.desk.audit.look_up_detectors import Flag, LookUpDetectors
-from sync.department.desk.audit.rules import AlprRequest, RequestFold
+from sync.department.desk.audit.rules import AlprRequest
 from sync.department.desk.desk import Desk
 from sync.department.desk.state import DeskState
 from sync.department.journal.change_entries import DocumentSigned
@@ -25,12 +25,12 @@ def fresh_now(desk: Desk, requests: Sequence[AlprRequest], now_us: int) -> list[
 
     `requests`: the accesses as they were read before it; those made since are read here.
     """
-    since = RequestFold()
-    for entry in desk.log.entries(requests[-1].entry + 1 if requests else 0, kinds=(Access.KIND,)):
-        since.apply(entry)
     looks = LookUpDetectors()
-    for one in rules.look_ups_of([*requests, *since.requests.values()]):
+    for one in rules.look_ups_of(requests):
         looks.add(one)
+    for entry in desk.log.entries(requests[-1].entry + 1 if requests else 0, kinds=(Access.KIND,)):
+        if isinstance(entry.note, Access):
+            looks.add(rules.look_up_of(entry, entry.note))
 
     def maker_of(number: int) -> str | None:
         entry = desk.log.entry(number)

@@ -72,7 +72,7 @@ class LookUpDetectors:
         self._sorted = True
         self._taken = 0  # by the detectors below
         self._terms: tuple[DetectorTerms, tzinfo] | None = None
-        self._shifts: dict[str, list[tuple[int, Shift | None]]] = {}
+        self._shifts: dict[str, int] = {}  # how many of each person were known
         self._searched: dict[tuple[str, str, str], int] = {}
         self.acted: set[str] = set()
         """People who did more than look at answers."""
@@ -92,7 +92,7 @@ class LookUpDetectors:
         """
         if not self._sorted or self._terms != (terms, zone) or self._is_late(shifts):
             self._begin_again(terms, zone)
-        self._shifts = {user: list(mine) for user, mine in shifts.items()}
+        self._shifts = {user: len(mine) for user, mine in shifts.items()}
         self._terms = None  # an error would leave the rest untaken
         for one in self._looks[self._taken :]:
             self._burst.add(one)
@@ -119,7 +119,7 @@ class LookUpDetectors:
         return any(
             from_us <= newest_us
             for user, mine in shifts.items()
-            for from_us, _ in mine[len(self._shifts.get(user, ())) :]
+            for from_us, _ in mine[self._shifts.get(user, 0) :]
         )
 
     def _counts(self, one: LookUp) -> bool:
