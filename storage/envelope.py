@@ -33,8 +33,7 @@ HEADER_KID = 4
 
 def encode(value: object) -> bytes:
     """Deterministic CBOR of plain values. Raises EnvelopeError for anything else (NaN, sets, mixed keys)."""
-    _check_plain(value, 0)
-    return cbor2.dumps(value, canonical=True)
+    return cbor2.dumps(value, canonical=not _check_plain(value, 0))
 
 
 def decode(data: bytes, *, limit: int = MAX_BYTES) -> Any:
@@ -53,38 +52,57 @@ def decode(data: bytes, *, limit: int = MAX_BYTES) -> Any:
     return value
 
 
-def _check_plain(value: object, depth: int) -> None:
+def _check_plain(value: object, depth: int) -> bool:
+    """Whether the usual encoding is the deterministic one: map keys in order, no float to shorten.
+
+    What was decoded nearly always is, and cbor2 orders keys at several times the cost of encoding them.
+    """
     kind = type(value)  # exact types
     if kind is dict:
-        kinds = {type(key) for key in value}  # type: ignore[attr-defined]
-        if not (kinds <= {str} or (kinds == {int} and min(value) >= 0)):  # type: ignore[call-overload]
-            raise EnvelopeError("map keys must be all text or all non-negative integers")
+        ordered = _in_order(value)  # type: ignore[arg-type]
         items = value.values()  # type: ignore[attr-defined]
     elif kind is list or kind is tuple:
-        items = value
+        ordered, items = True, value
     else:
-        _check_single(value)
-        return
+        return _check_single(value)
     if items and depth == MAX_DEPTH:
         raise EnvelopeError(f"nested deeper than {MAX_DEPTH}")
     for item in items:  # frequent types inline: this runs for every value of every record
         kind = type(item)
         if kind is not bytes and kind is not str and (kind is not int or not LEAST <= item <= MOST):
-            _check_plain(item, depth + 1)
+            ordered = _check_plain(item, depth + 1) and ordered
+    return ordered
 
 
-def _check_single(value: object) -> None:
+def _in_order(items: dict[Any, Any]) -> bool:
+    """Whether a map's keys are in order; says no if any is not ASCII, as it does not count bytes."""
+    kinds = set(map(type, items))
+    if kinds == {int} and min(items) >= 0:
+        return list(items) == sorted(items)
+    if not kinds <= {str}:
+        raise EnvelopeError("map keys must be all text or all non-negative integers")
+    last, size = "", 0
+    for key in items:  # shorter keys first
+        length = len(key)
+        if length < size or (length == size and key < last):
+            return False
+        last, size = key, length
+    return "".join(items).isascii()
+
+
+def _check_single(value: object) -> bool:
     kind = type(value)
     if kind is bytes or kind is str or kind is bool or value is None:
-        return
+        return True
     if kind is int:
         if not LEAST <= value <= MOST:  # type: ignore[operator]
             raise EnvelopeError("integer beyond 64 bits")
-    elif kind is float:
-        if not math.isfinite(value):  # type: ignore[arg-type]
-            raise EnvelopeError("a number that is not finite")
-    else:
+        return True
+    if kind is not float:
         raise EnvelopeError(f"a {kind.__name__} has no plain CBOR form")
+    if not math.isfinite(value):  # type: ignore[arg-type]
+        raise EnvelopeError("a number that is not finite")
+    return False
 
 
 def raw_public(key: Ed25519PublicKey) -> bytes:

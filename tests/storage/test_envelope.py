@@ -38,6 +38,21 @@ def test_what_is_encoded_decodes_to_the_same(value: object) -> None:
     assert envelope.encode(envelope.decode(envelope.encode(value))) == envelope.encode(value)
 
 
+keys = st.one_of(st.text(max_size=3), st.text("ab", max_size=30), st.sampled_from(("a" * 255, "b" * 256)))
+
+
+@given(st.recursive(plain, lambda inner: st.dictionaries(keys, inner, max_size=6), max_leaves=12))
+def test_the_order_of_keys_and_the_size_of_floats_are_those_of_another_writer(value: object) -> None:
+    canonical = cbor2.dumps(value, canonical=True)
+    assert envelope.encode(value) == canonical
+    usual = cbor2.dumps(value)  # keys as they come, floats of 64 bits
+    if usual == canonical:
+        envelope.decode(usual)
+        return
+    with pytest.raises(EnvelopeError, match="canonical form"):
+        envelope.decode(usual)
+
+
 @given(st.binary(max_size=200))
 def test_random_bytes_are_refused_or_are_exactly_what_we_would_write(data: bytes) -> None:
     try:
@@ -51,8 +66,16 @@ def test_random_bytes_are_refused_or_are_exactly_what_we_would_write(data: bytes
     "data",
     [
         pytest.param("1817", id="a number longer than needed"),
+        pytest.param("fb3ff8000000000000", id="a float longer than needed"),
+        pytest.param("82fb3ff800000000000000", id="a float longer than needed in a list"),
         pytest.param("9f01ff", id="an indefinite list"),
         pytest.param("a2616201616101", id="keys out of order"),
+        pytest.param("a262616101616201", id="a longer key first"),
+        pytest.param("a2020101", id="half a map of numbers"),
+        pytest.param("a202010101", id="numbers out of order"),
+        pytest.param("a261c3a90161000000", id="a key of two bytes first"),
+        pytest.param("81a2616201616101", id="keys out of order in a list"),
+        pytest.param("a26161a261620161610161620a", id="keys out of order in a map"),
         pytest.param("a2616101616102", id="a key twice"),
         pytest.param("c11a514b67b0", id="a tag"),
         pytest.param("d81c80", id="a shared reference"),
