@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hw.errors import MissingDriverError, NotEndedError, PartFailedError
-from hw.program import find, run
+from hw.program import find, is_there, run
 
 SERVICE = "alpr-reader"
 LIMIT_S = 60.0
 INSTALL_LIMIT_S = 1260.0  # more than alpr-update@.service has: some hundred MB, onto a slow card
+INSTALLER = "alpr-install-update"
+RAUC_OPERATION = ("de.pengutronix.rauc", "/", "de.pengutronix.rauc.Installer", "Operation")
 OUTPUT_LIMIT = 256 * 1024
 CURES = {
     "nmcli": "install NetworkManager (apt install network-manager)",
-    "alpr-install-update": "it is part of the flashable image; elsewhere install the package by hand",
+    INSTALLER: "it is part of the flashable image; elsewhere install the package by hand",
     "journalctl": "read the log where this system keeps it",
 }
 
@@ -46,6 +48,11 @@ class Machine(Protocol):
         """Give a bundle to the image's installer, which checks its signature; returns the last output line.
 
         Raises MissingDriverError, PartFailedError; NotEndedError where it may still be written.
+        """
+
+    def installs_update(self) -> bool:
+        """Whether an update is being installed, by this process or by another. Raises MissingDriverError,
+        PartFailedError.
         """
 
 
@@ -94,8 +101,17 @@ class SystemdMachine:
 
     def install_update(self, source: str) -> str:
         """See Machine.install_update."""
-        lines = self._call("alpr-install-update", "--", source, limit_s=INSTALL_LIMIT_S).strip().splitlines()
+        lines = self._call(INSTALLER, "--", source, limit_s=INSTALL_LIMIT_S).strip().splitlines()
         return lines[-1] if lines else "installed"
+
+    def installs_update(self) -> bool:
+        """See Machine.installs_update. The installer's service may outlast the process that asked for it, and
+        RAUC may outlast that service.
+        """
+        if not is_there(INSTALLER, self._path):
+            return False
+        jobs = self._call("systemctl", "list-jobs", "--no-legend", "alpr-update@*.service")
+        return bool(jobs.strip()) or '"idle"' not in self._call("busctl", "get-property", *RAUC_OPERATION)
 
     def _call(self, program: str, *words: str, given: str = "", limit_s: float = LIMIT_S) -> str:
         found = find(program, CURES.get(program, "is systemd running here?"), self._path)
@@ -116,6 +132,7 @@ class RememberedMachine:
         self.asked: list[str] = []
         self.clock_us: int | None = None
         self.lines: list[str] = []
+        self.installing = False
         self._networks = networks or {}
 
     def reboot(self) -> None:
@@ -144,3 +161,7 @@ class RememberedMachine:
         """See Machine.install_update."""
         self.asked.append(f"update {source}")
         return "installed"
+
+    def installs_update(self) -> bool:
+        """See Machine.installs_update."""
+        return self.installing

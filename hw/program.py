@@ -18,6 +18,11 @@ def find(program: str, cure: str, search_path: str | None = None) -> str:
     return found
 
 
+def is_there(program: str, search_path: str | None = None) -> bool:
+    """Whether this machine has the program. search_path: see `find`."""
+    return shutil.which(program, path=search_path) is not None
+
+
 def run(
     *command: str, limit_s: float, given: str = "", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:

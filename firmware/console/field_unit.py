@@ -39,7 +39,7 @@ from firmware.settings.software import software_version
 from hw.camera import Frame
 from hw.clock import Clock, TimeState
 from hw.clock_discipline import DisciplinedClock
-from hw.errors import HardwareError, NotEndedError
+from hw.errors import HardwareError
 from hw.lamps import Lamps
 from hw.machine import Machine
 from hw.vitals import Board, NetworkLink, can_reach
@@ -102,7 +102,7 @@ class FieldUnit:
         self._parts = parts
         self._folder = SyncFolder.of(parts.home)
         self._setting, self._installing = threading.Lock(), threading.Lock()  # of all consoles
-        self._was_reset = self._restarts = self._may_write = False
+        self._was_reset = self._restarts = False
         self._by_hand_us = 0
 
     # -- who and when ---
@@ -357,24 +357,18 @@ class FieldUnit:
 
     def _installed(self, source: str) -> str:
         if "/" in source:
-            return self._handed_on(_bundle_at(source, self._parts.home))
+            return self._parts.machine.install_update(_bundle_at(source, self._parts.home))
         if not self._folder.is_member():
             raise UnitRefusedError("not enrolled: no sync can deliver a bundle")
         with laid_out(self._folder, source) as path:
-            return self._handed_on(str(path))
-
-    def _handed_on(self, path: str) -> str:
-        try:
-            said = self._parts.machine.install_update(path)
-        except NotEndedError:
-            self._may_write = True
-            raise
-        self._may_write = False  # another error, such as of the medium, says nothing of an earlier update
-        return said
+            return self._parts.machine.install_update(str(path))
 
     def may_write_update(self) -> bool:
-        """See Unit.may_write_update."""
-        return self._may_write
+        """See Unit.may_write_update. The system is asked, since this process may have started after it."""
+        try:
+            return self._parts.machine.installs_update()
+        except HardwareError:
+            return True  # one more question costs less than an update that is cut off
 
     def reboot(self) -> None:
         """See Unit.reboot. Refused during an installation."""

@@ -126,7 +126,7 @@ class MaintainedUnit(Protocol):
         """Install a signed bundle from a sync or a plugged-in medium; yields lines of progress."""
 
     def may_write_update(self) -> bool:
-        """Whether an update whose command ended may still be written, so that a restart would cut it off."""
+        """Whether an update may be being written, so that a restart would cut it off."""
 
     def reboot(self) -> None:
         """Restart the machine once the console is closed."""

@@ -18,6 +18,9 @@ with open("{log}", "a") as log:
 if "still-written" in sys.argv:
     print("not installed yet", file=sys.stderr)
     sys.exit(75)
+below = {{"busctl": "rauc", "systemctl": "jobs"}}.get(name)
+if below and (answer := pathlib.Path("{log}").with_name(below)).exists() and sys.argv[1] != "--no-block":
+    sys.exit(answer.read_text()) if "Failed" in answer.read_text() else print(answer.read_text())
 if name == "journalctl":
     print("one\\ntwo\\nthree")
 if "echoes" in sys.argv:
@@ -29,7 +32,7 @@ if name == "nmcli" and given != "right passphrase\\n":
 
 @pytest.fixture
 def stand_ins(tmp_path: Path) -> Path:
-    for name in ("systemctl", "journalctl", "nmcli", "alpr-install-update"):
+    for name in ("systemctl", "journalctl", "nmcli", "busctl", "alpr-install-update"):
         program = tmp_path / name
         program.write_text(STAND_IN.format(python=sys.executable, log=tmp_path / "asked"))
         program.chmod(0o755)
@@ -90,6 +93,34 @@ def test_a_passphrase_stands_in_no_argument_list(stand_ins: Path) -> None:
 def test_an_update_that_outlasts_its_command_may_still_be_written(stand_ins: Path) -> None:
     with pytest.raises(NotEndedError, match="not installed yet"):
         SystemdMachine(search_path=str(stand_ins)).install_update("still-written")
+
+
+JOB = "381 alpr-update@media-alpr\\x2dstick-2.update.service start running"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "rauc", "installs"),
+    [("", 's "idle"', False), ("", 's "installing"', True), (JOB, 's "idle"', True)],
+    ids=["idle", "RAUC outlasted the command", "the service outlasted the reader that asked"],
+)
+def test_an_update_at_work_is_known_to_a_process_that_did_not_ask_for_it(
+    machine: Machine, stand_ins: Path, jobs: str, rauc: str, installs: bool
+) -> None:
+    (stand_ins / "jobs").write_text(jobs)
+    (stand_ins / "rauc").write_text(rauc)
+    if isinstance(machine, RememberedMachine):
+        machine.installing = installs
+    assert machine.installs_update() is installs
+
+
+def test_a_bus_that_does_not_say_whether_an_update_is_at_work_is_an_error(stand_ins: Path) -> None:
+    (stand_ins / "rauc").write_text("Failed to get property Operation: Connection timed out")
+    with pytest.raises(PartFailedError, match="Connection timed out"):
+        SystemdMachine(search_path=str(stand_ins)).installs_update()
+
+
+def test_a_system_without_the_image_s_installer_installs_nothing(tmp_path: Path) -> None:
+    assert not SystemdMachine(search_path=str(tmp_path)).installs_update()
 
 
 def test_a_name_with_shell_signs_in_it_is_a_name(stand_ins: Path) -> None:

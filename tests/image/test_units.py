@@ -225,8 +225,10 @@ def test_polkit_allows_the_reader_what_it_needs_and_nothing_else(
     assert polkit_answer(action, "somebody", details) == "not handled"
 
 
-def test_root_alone_asks_rauc_which_knows_no_release_log_and_no_version() -> None:
-    """The package's own policy lets every account install any signed bundle, however old."""
+def test_root_alone_installs_by_rauc_which_knows_no_release_log_and_no_version() -> None:
+    """The package's own policy lets every account install any signed bundle, however old. The reader may only
+    read a property: whether RAUC is at work.
+    """
     place = "usr/share/dbus-1/system.d/de.pengutronix.rauc.conf"  # replaces the package's
     policies = ElementTree.parse(IMAGE / place).getroot().findall("policy")  # noqa: S314 - our own file
     found = {
@@ -235,7 +237,11 @@ def test_root_alone_asks_rauc_which_knows_no_release_log_and_no_version() -> Non
         for rule in policy
     }
     to, own = ("send_destination", "de.pengutronix.rauc"), ("own", "de.pengutronix.rauc")
-    assert found == {("default", "deny", to), ("root", "allow", to), ("root", "allow", own)}
+    get = (("send_interface", "org.freedesktop.DBus.Properties"), ("send_member", "Get"))
+    assert found == {
+        ("default", "deny", to), ("root", "allow", to), ("root", "allow", own),
+        ("alpr-reader", "allow", to, *get),
+    }  # fmt: skip
 
 
 def test_firewall_is_closed_and_opens_ssh_on_the_cable_alone() -> None:
