@@ -16,15 +16,23 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from storage import files
 from storage.clock_trust import boot_id, boottime_us
-from storage.database import DAMAGE, primary_code
+from storage.database import DAMAGE, failure_cure, primary_code
 from storage.department_word import boot_number
 from storage.errors import CardFailedError, DamagedError, StorageError, causes_of
 
+Raised = TypeVar("Raised", bound=Exception)
 LOOK = "PRAGMA integrity_check(1)"  # quick_check passes over an index without its rows
+OF_NO_CONTENT = frozenset(  # a lock, a missing right, no room or no memory
+    {
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM,
+    }
+)  # fmt: skip
 OF_THE_CARD = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
 MOST_FAILED = 4  # looks in a row that the card ended
 APART_S = 15  # between two that count; a run that stores nothing ends after a minute
@@ -59,16 +67,26 @@ _KEPT: dict[Path, list[_Failed]] = {}  # also here, since a failing card may tak
 
 
 def is_confirmed(error: StorageError, path: Path) -> bool:
-    """Whether an error that calls the database damaged holds; one that SQLite did not cause needs no look."""
-    return not any(primary_code(one) in DAMAGE for one in causes_of(error)) or is_damaged(path)
+    """Whether an error means that the content of the database is damaged.
+
+    A failed read needs a look at all of it; what only passes, as a lock, says nothing of it; what SQLite did
+    not cause is the content's.
+    """
+    code = next(filter(None, map(primary_code, causes_of(error))), 0)
+    if code in DAMAGE or code == sqlite3.SQLITE_IOERR:
+        return is_damaged(path)
+    return code not in OF_NO_CONTENT
 
 
-def settled(error: Exception) -> Exception:
+def settled(error: Raised) -> Raised | CardFailedError:
     """The error that a person sees: one of the card in place of a damage that a look does not confirm."""
     if not isinstance(error, DamagedError) or is_confirmed(error, Path(error.where)):
         return error
-    cure = f"try again; {files.CARD_FAILS}"
-    return CardFailedError("the card did not give a page of the log", where=error.where, cure=cure)
+    what, cure = "the card did not give a page of the log", f"try again; {files.CARD_FAILS}"
+    for one in causes_of(error):
+        if isinstance(one, sqlite3.Error) and primary_code(one) in OF_NO_CONTENT:
+            what, cure = f"cannot be used: {one}", failure_cure(one, Path(error.where))
+    return CardFailedError(what, where=error.where, cure=cure)
 
 
 def is_damaged(path: Path) -> bool:

@@ -77,7 +77,8 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
         what = f"cannot be opened: {error}"
         if (getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF) in database.DAMAGE:
             raise DamagedError(what, where=str(path), cure=DAMAGE_CURE) from None
-        raise LedgerError(what, where=str(path)) from None
+        cure = database.failure_cure(error, path) if isinstance(error, sqlite3.Error) else ""
+        raise LedgerError(what, where=str(path), cure=cure) from None
 
 
 def means_no_room(error: BaseException, folder: Path) -> bool:

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from storage import envelope, files
+from storage.damage import settled
 from storage.door import Door
 from storage.errors import LedgerError, RecordError, RefusedError, StorageError
 from storage.home import Home
@@ -91,12 +92,13 @@ class _Handler(socketserver.BaseRequestHandler):
             asked = envelope.decode(_receive(connection, MAX_REQUEST), limit=MAX_REQUEST)
             return envelope.encode([True, door.answer(*_request(asked))])
         except StorageError as error:
+            shown = settled(error)
             facts = {
-                "kind": type(error).__name__,
-                "what": error.what,
-                "where": error.where,
-                "cure": error.cure,
-                "clause": getattr(error, "clause", ""),
+                "kind": type(shown).__name__,
+                "what": shown.what,
+                "where": shown.where,
+                "cure": shown.cure,
+                "clause": getattr(shown, "clause", ""),
             }
             return envelope.encode([False, facts])
         except (TypeError, ValueError, KeyError) as error:

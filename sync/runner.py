@@ -21,8 +21,7 @@ from functools import partial
 
 import structlog
 
-from storage import files
-from storage.damage import is_confirmed
+from storage.damage import settled
 from storage.database import naming_damage
 from storage.errors import DamagedError, StorageError
 from storage.home import Home
@@ -233,13 +232,9 @@ class Runner:
         except RefusedByDepartmentError as error:
             return "refused", f"{error.code}: {error.what}", ""
         except DamagedError as error:
-            what = str(error)
-            if is_confirmed(error, Home(self._folder.path.parent).database):
-                outcome, gives_way = "log-damaged", what
-            else:
-                outcome, gives_way = "error", ""
-                what = f"the card did not give a page of the log: {files.CARD_FAILS}"
-            return outcome, what, gives_way
+            shown = settled(error)
+            what = str(shown)
+            return ("log-damaged", what, what) if shown is error else ("error", what, "")
         except StorageError as error:
             return "error", str(error), ""
 

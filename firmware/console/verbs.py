@@ -20,6 +20,7 @@ from firmware.health.alarm_cures import alarm_lines
 from firmware.health.report_text import report_lines
 from firmware.screen import fitted, printable, screened, screened_link, screened_log
 from hw.errors import HardwareError
+from storage.damage import settled
 from storage.errors import StorageError
 from storage.grant_format import LOG_DIGITS, Grant
 from storage.times import DAY_US, iso_text, margin_text
@@ -58,7 +59,11 @@ def carry_out(command: Command, context: Context) -> Iterator[str]:
 
 
 def screen_error(error: Exception) -> str:
-    """An error as the person may see it: the console's own text as it is, everything else screened."""
+    """An error as the person may see it: the console's own text as it is, everything else screened.
+
+    A log that is called damaged gets a look first, which takes seconds: hold no lock.
+    """
+    error = settled(error)
     text = str(error)
     if not isinstance(error, ConsoleError):
         foreseen = isinstance(error, FirmwareError | HardwareError | StorageError | SyncError | DetectorError)

@@ -21,10 +21,11 @@ from hw.errors import HardwareError, NoSuchSlotError
 from hw.secure_slot import SecureSlot, open_slot, slots_of_chip
 from hw.unit_chip import UnitChip, open_chip
 from storage import files, opening, slot
-from storage.damage import settled
+from storage.damage import is_confirmed, settled
 from storage.door import Door
 from storage.errors import (
     CardFailedError,
+    DamagedError,
     HomeLockedError,
     LedgerError,
     NewerLedgerError,
@@ -212,6 +213,8 @@ def _is_whole(home: Path) -> bool:
         shown = settled(error)  # a failed read of the card must not cost a log's keys
         if shown is not error:
             raise shown from error
+        if not isinstance(error, DamagedError) and not is_confirmed(error, Home(home).database):
+            raise
         return False
     return True
 

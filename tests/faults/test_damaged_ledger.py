@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Never
 
 import pytest
 from custody_twins import SteppedTime, add_reads, check, make_read
@@ -15,7 +16,8 @@ from receiver_twins import Joined
 from sync_twins import bare_home, converse
 
 from firmware.cli import explain
-from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
+from firmware.console.verbs import screen_error
+from firmware.custody.opening import create_ledger, open_ledger, replace_ledger, serve_door
 from firmware.errors import UsageError
 from firmware.run.prepared_home import prepare_home, take_home
 from hw.secure_slot import FileSlot, LoopbackSlot
@@ -37,6 +39,7 @@ from storage.log_records import Incident
 from storage.opening import set_aside
 from storage.record_base import KeyClass
 from storage.roster import Roster, RosterPerson
+from storage.socket_door import ask
 from storage.standing import POLICY, ROSTER
 from storage.state import STATE_CONTEXT
 from storage.store import UnitStore
@@ -276,6 +279,64 @@ def test_a_page_that_the_card_did_not_give_once_costs_no_command_its_log(
     assert "--set-aside" not in said()
     database.write_bytes(database.read_bytes()[:5000])
     assert "--set-aside" in said()
+
+
+@pytest.mark.parametrize("step", ["storage.database.connect", "storage.opening.kept_book"])
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (sqlite3.SQLITE_IOERR_CORRUPTFS, "replace the card"),
+        (sqlite3.SQLITE_IOERR_READ, "replace the card"),
+        (sqlite3.SQLITE_BUSY, "a database shell or a backup holds it"),
+        (sqlite3.SQLITE_CANTOPEN, "replace the card"),
+        (sqlite3.SQLITE_NOMEM, "replace the card"),
+    ],
+)
+def test_an_error_that_says_nothing_of_its_content_costs_no_command_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int, says: str
+) -> None:
+    """At its first page, SQLite gives a failed read its own name. That was no damage, nor a known failure of
+    the card, and so the log was set aside and its keys destroyed.
+    """
+    home = tmp_path / "home"
+    create_ledger(home).close()
+
+    def fails(*_: object) -> Never:
+        error = sqlite3.OperationalError("as SQLite says it")
+        error.sqlite_errorcode = code
+        raise error
+
+    with monkeypatch.context() as failing:
+        failing.setattr(step, fails)
+        with pytest.raises(LedgerError, match=r"as SQLite says it|did not give a page") as caught:
+            replace_ledger(home)
+    assert says in str(caught.value)
+    assert not list(home.glob("damaged-*"))
+    open_ledger(home).close()
+
+
+def test_no_console_and_no_door_calls_a_log_damaged_for_a_page_that_the_card_did_not_give_once(
+    tmp_path: Path,
+) -> None:
+    """A technician was sent to the new log of a card that had failed a single read."""
+    home = tmp_path / "home"
+    with create_ledger(home) as ledger:
+
+        def fails(_body: dict[str, Any]) -> dict[str, Any]:
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            with naming_damage(Home(home).database):
+                raise error
+
+        with pytest.raises(DamagedError) as caught:
+            fails({})
+        assert "did not give a page of the log (try again" in screen_error(caught.value)
+        with (
+            serve_door(ledger, {"fails": fails}),
+            pytest.raises(LedgerError, match="did not give a page") as answered,
+        ):
+            ask(Home(home), "fails", {})
+        assert "--set-aside" not in str(answered.value)
 
 
 def test_a_whole_ledger_is_never_set_aside(tmp_path: Path) -> None:
