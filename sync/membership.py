@@ -15,7 +15,7 @@ import hmac
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, files
+from storage.clock_trust import boot_id, boottime_us
+from storage.department_word import boot_number
 from storage.errors import NotOwnerError, NotPlainError, StorageError
 from storage.times import DAY_US, SECOND_US, day_text, now_us
 from sync.errors import NotEnrolledError
@@ -35,6 +37,7 @@ RENEW_BEFORE_DAYS = 30
 SCALAR_BYTES = 32
 MAX_MEMBER_BYTES = 256 * 1024
 MAX_KEY_BYTES = 64 * 1024  # a key, a certificate, status.json
+BOOT, RAN = "succeeded_boot", "succeeded_ran_s"
 STATUS_WORDS = frozenset({"outcome", "what", "waiting_for"})  # everything else in status.json is a number
 UNIT_KEY_CURE = (
     "restore it from its backup; if it is lost for good, deliver (reader sync now), then make a new home and "
@@ -276,6 +279,19 @@ class SyncFolder:
         text = json.dumps(before | facts, sort_keys=True) + "\n"
         with contextlib.suppress(OSError):
             files.replace(self.path / "status.json", text.encode(), lasts=False)
+
+
+def success_by_running_time() -> dict[str, int]:
+    """Facts of a status that say when a sync succeeded, whatever the clock is set to afterward."""
+    return {BOOT: boot_number(boot_id()), RAN: boottime_us() // SECOND_US}
+
+
+def ran_since_success_s(status: Mapping[str, Any]) -> float | None:
+    """The running time since the last success in a status; None if the machine has restarted since."""
+    boot, ran_s = boot_number(boot_id()), boottime_us() // SECOND_US
+    if not boot or status.get(BOOT) != boot:
+        return None
+    return float(max(0, ran_s - int(status.get(RAN, 0))))
 
 
 def _sound(name: str, fact: object) -> bool:

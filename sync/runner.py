@@ -34,7 +34,7 @@ from sync.enrollment import open_link, renew_if_due, take_renewed
 from sync.errors import BatchRefusedError, LinkError, NotEnrolledError, RefusedByDepartmentError
 from sync.health import HealthMessage
 from sync.ledger_outbox import LedgerOutbox
-from sync.membership import Member, SyncFolder
+from sync.membership import Member, SyncFolder, success_by_running_time
 from sync.parcel_size import ParcelSize
 from sync.rollover import registration
 from sync.schedule import Conditions, Go, Past, Schedule
@@ -336,7 +336,7 @@ class Runner:
             "parcel_bytes": self._parcel_size.size,
         }
         if made.outcome == "done":
-            facts["succeeded_us"] = self._now_us()
+            facts |= {"succeeded_us": self._now_us(), **success_by_running_time()}
         self._folder.save_status(**facts)
         why = {} if made.outcome == "done" else {"what": made.what[:300]}
         log_events.info("attempt", outcome=made.outcome, **why)

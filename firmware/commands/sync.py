@@ -31,7 +31,7 @@ from sync.errors import DONE, FOUND_WRONG
 from sync.handover import closed_logs
 from sync.health import HealthMessage
 from sync.ledger_outbox import LedgerOutbox
-from sync.membership import SyncFolder
+from sync.membership import BOOT, RAN, SyncFolder
 from sync.rollover import looked_at
 from sync.runner import Attempt, Runner
 from sync.schedule import Schedule
@@ -159,8 +159,12 @@ def _ask_the_running_one(folder: SyncFolder) -> bool:
 
 
 def shown_status(status: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of `status.json` to show: not the bytes on a metered network, which would reveal hits."""
-    return {name: fact for name, fact in status.items() if not name.startswith("metered")}
+    """The part of `status.json` to show: not the bytes on a metered network, which would reveal hits.
+
+    Nor what only this machine can read.
+    """
+    hidden = {BOOT, RAN, *(name for name in status if name.startswith("metered"))}
+    return {name: fact for name, fact in status.items() if name not in hidden}
 
 
 def _show(status: dict[str, Any], *, as_json: bool) -> None:

@@ -41,7 +41,7 @@ from storage.socket_door import DoorServer
 from sync import rollover
 from sync.errors import SyncError, UnitKeyError
 from sync.handover import closed_logs
-from sync.membership import SyncFolder
+from sync.membership import SyncFolder, ran_since_success_s
 from sync.rollover import last_set_aside
 
 log_events = structlog.get_logger("home")
@@ -367,6 +367,7 @@ def custody_by(status: Mapping[str, Any], folder: SyncFolder) -> Custody:
         log_records=status["records"],
         newer_than_anchors=newer, unacknowledged=waiting, enrolled=enrolled,
         last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
+        last_sync_ran_s=ran_since_success_s(last),
         enrolled_us=enrolled_us(folder), configuration_refused=sent is not None and bool(sent.refused),
         closed_log=bool(closed_logs(folder)), clock_in_doubt=bool(status["clock_alarm"]),
         purge_failed=str(status.get("purge_failed", "")),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class Custody:
     """Figures about storage and sync. None: never synced, or not enrolled.
 
+    last_sync_ran_s: the running time since the last sync; None if the machine has restarted since.
     enrolled_us: since when the unit could have synced; None if unknown. purge_failed: why content that is due
     is not, or not completely, purged; "" if it is.
     """
@@ -17,6 +18,7 @@ class Custody:
     newer_than_anchors: int = 0
     unacknowledged: int = 0
     last_sync_us: int | None = None
+    last_sync_ran_s: float | None = None
     enrolled: bool = False
     enrolled_us: int | None = None
     configuration_refused: bool = False

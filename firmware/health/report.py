@@ -249,9 +249,6 @@ class HealthWatch:
                 self.habit.blind()
             recent = [at for at in self._arrivals if now_s - at <= RATE_WINDOW_S]
             span_s = min(RATE_WINDOW_S, max(now_s - self._begun_s, 1e-3))
-            since_sync_s = None if custody.last_sync_us is None else (now.us - custody.last_sync_us) / 1e6
-            if since_sync_s is not None and since_sync_s < 0:  # unknown: the clock was set back
-                since_sync_s = None
             alarms = self._alarms(looks)
             quality = None if self._scene is None else self._scene.quality
             wear = wear_budget(
@@ -287,7 +284,7 @@ class HealthWatch:
                 log_records=custody.log_records,
                 newer_than_anchors=custody.newer_than_anchors,
                 unacknowledged=custody.unacknowledged,
-                since_sync_s=since_sync_s,
+                since_sync_s=_since_sync_s(custody, now),
                 alarms=tuple(alarm for alarm in Alarm if alarm in alarms),
             )
 
@@ -306,7 +303,7 @@ class HealthWatch:
             Alarm.CARD_WORN: (vitals.card_wear_percent or 0) >= WORN_PERCENT,
             Alarm.CLOCK_UNKNOWN: looks.settled and not known_time,
             Alarm.CLOCK_LOOSE: looks.settled and known_time and now.error_us > CLOCK_LOOSE_US,
-            Alarm.SYNC_LATE: self._sync_late(custody, now),
+            Alarm.SYNC_LATE: self._sync_late(looks),
             Alarm.CONFIGURATION_REFUSED: custody.configuration_refused,
             Alarm.CLOSED_LOG: custody.closed_log,
             Alarm.CLOCK_IN_DOUBT: custody.clock_in_doubt,
@@ -327,10 +324,19 @@ class HealthWatch:
             return False
         return self._silent_s is None or self._silent_s() is not None
 
-    def _sync_late(self, custody: Custody, now: UtcTime) -> bool:
-        spoken_us = custody.enrolled_us if custody.last_sync_us is None else custody.last_sync_us
-        on_time = spoken_us is not None and 0 <= now.us - spoken_us <= self._sync_late_s * 1e6
-        return custody.enrolled and not on_time
+    def _sync_late(self, looks: _Looks) -> bool:
+        """Whether no sync came for too long. What this clock dates in the future, it cannot measure: then the
+        machine's running time counts.
+        """
+        custody = looks.custody
+        age_s = custody.last_sync_ran_s
+        if age_s is None:
+            spoken_us = custody.enrolled_us if custody.last_sync_us is None else custody.last_sync_us
+            if spoken_us is None:
+                return custody.enrolled
+            age_s = (looks.now.us - spoken_us) / 1e6
+            age_s = looks.vitals.running_s if age_s < 0 else age_s
+        return custody.enrolled and age_s > self._sync_late_s
 
     def _few_reads(self, now: UtcTime) -> bool:
         """Whether there are too few reads; False if the hour is unknown or the unit moves (no habit)."""
@@ -345,6 +351,14 @@ class HealthWatch:
         except HardwareError:
             return None, True
         return supply, bool(supply.silent)
+
+
+def _since_sync_s(custody: Custody, now: UtcTime) -> float | None:
+    """How long ago the last sync was; None if there was none, or by this clock it is yet to come."""
+    if custody.last_sync_us is None or custody.last_sync_ran_s is not None:
+        return custody.last_sync_ran_s
+    since_s = (now.us - custody.last_sync_us) / 1e6
+    return None if since_s < 0 else since_s
 
 
 def _rounded(value: float | None) -> float | None:
