@@ -141,6 +141,11 @@ class AlertState:
     def closed(self) -> bool:
         return self.last(AlertEvent.CLOSED) is not None
 
+    @property
+    def owes_clets(self) -> bool:
+        """Whether the alert is confirmed and no one has said since what CLETS has on the vehicle."""
+        return self.clets_due_us(0) is not None
+
     def clets_due_us(self, minutes: int) -> int | None:
         """When a confirmed alert's CLETS reference is overdue; None if no reference is owed."""
         answered, checked = self._place(AlertEvent.ANSWERED), self._place(AlertEvent.CLETS)
@@ -233,8 +238,11 @@ def _answer(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
 def _clets(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
     if state.answer is not AlertAnswer.CONFIRMED:
         raise _refuse("CLETS is asked about a confirmed alert", "verify the image first")
-    if step.practicable is None or len(step.text.strip()) < (3 if step.practicable else 8):
+    if step.practicable is None:
         raise _refuse("give the CLETS reference, or say why it was not practicable", "")
+    what, least = ("the CLETS reference", 3) if step.practicable else ("why CLETS was not practicable", 8)
+    if len(step.text.strip()) < least:
+        raise _refuse(f"{what}: has {least} characters at least", "type it in full")
 
 
 def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
@@ -245,7 +253,7 @@ def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
             "an alert that was not confirmed ends without action",
             "verify it, or close it as no-stop, unfounded or handed-over",
         )
-    if step.outcome in ACTED and state.clets_due_us(0) is not None:
+    if step.outcome in ACTED and state.owes_clets:
         raise _refuse(
             "no one has said what CLETS has on this vehicle",
             "enter the CLETS reference, or why it was not practicable; then the outcome",

@@ -178,6 +178,7 @@ class PageApi:
             "sightings": alert.sightings,
             "age_s": max(0, (running_us - alert.state.raised_us) // 1_000_000),
             "next": alert.state.next_step(running_us, terms.clets_minutes),
+            "owes_clets": alert.state.owes_clets,
             "answer": None if answer is None else str(answer),
             "closed": alert.state.closed,
         }

@@ -21,6 +21,7 @@ from packages import unpacked
 from storage import codec, envelope
 from storage.cosigners import CosignerKey, Witnesses
 from storage.errors import PackageError, StorageError
+from storage.times import HOUR_US
 from sync.department.cli import main
 from sync.department.desk.audit.number_calls import Bundled, Numbers, NumbersForm
 from sync.department.desk.inquiry.forms import NothingForm, RunForm
@@ -272,12 +273,14 @@ def test_the_command_checks_it_with_two_keys_and_no_home(
 
 
 def test_the_numbers_are_by_purpose_person_action_and_day(department: Department, tokens: Tokens) -> None:
+    department.clock.step(11 * HOUR_US)  # evening in California: the next day has begun in UTC
     busy(department, tokens)
     found = department.call("audit/numbers", tokens("reviewer1"), NumbersForm())
     assert isinstance(found, Numbers)
     assert [(one.name, one.count) for one in found.by_person] == [("comm1", 3)]
     assert [(one.name, one.count) for one in found.by_purpose] == [("investigation", 3)]
     assert sum(one.count for one in found.by_day) == found.accesses == found.not_filed == 3
+    assert [one.name for one in found.by_day] == ["2026-09-21"]
     none = department.call("audit/numbers", tokens("reviewer1"), NumbersForm(action="export"))
     assert isinstance(none, Numbers)
     assert (none.accesses, none.by_person) == (0, ())

@@ -249,6 +249,15 @@ def test_units_and_grants_fit_a_desk_and_a_phone(desk: Windows, department: Depa
             assert one.cut_off() == []
 
 
+def test_an_authenticators_secret_fits_a_phone(desk: Windows) -> None:
+    one = desk.open()
+    one.logon("officer1")
+    one.page.set_viewport_size({"width": 360, "height": 740})
+    one.go("/account/password?new_authenticator=yes")
+    one.page.get_by_text("Or type it").wait_for()
+    assert one.cut_off() == []
+
+
 def test_the_back_button_after_log_out_shows_nothing(desk: Windows) -> None:
     one = desk.open()
     one.logon("disp1", then="/search")

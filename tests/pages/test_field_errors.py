@@ -7,6 +7,7 @@ import re
 import typing
 from collections.abc import Callable, Iterable
 from html import unescape
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -281,3 +282,46 @@ def test_a_day_that_is_too_early_is_refused_as_a_day(form: ClassForm, words: str
 def test_who_names_no_one_on_the_roster_is_sent_to_the_page_of_the_names() -> None:
     said = ErrorAnswer(status=422, code="no-such-user", what="x is not on the roster", clause="", cure=CURE)
     assert in_page_words(said).cure == "the administrator enters a person first; for the names see People"
+
+
+@pytest.mark.parametrize("path", ["/audit", "/audit/requests", "/audit/events"])
+def test_a_refused_filter_comes_back_as_it_was_filled_in(reader: Callable[[], Reader], path: str) -> None:
+    one = reader()
+    one.logon("super")
+    asked = {"since_us": "2026-09-19T08:00", "until_us": "2026-09-31T09:00"}
+    if path != "/audit":
+        asked |= {"user": "disp1"}
+    sheet = one.get(f"{path}?{urlencode(asked)}")
+    assert sheet.status == 422
+    assert "To: is not a time" in sheet.text
+    assert {name: value for name, value in sheet.form(path).items() if value} == asked
+    assert [given["name"] for tag, given in sheet.tags if "aria-invalid" in given] == ["until_us"]
+    assert "Download these as CSV" not in sheet.text
+    right = one.get(f"{path}?{urlencode(asked | {'until_us': '2026-09-20T09:00'})}")
+    assert right.status == 200
+    assert "aria-invalid" not in right.html
+
+
+@pytest.mark.parametrize("path", ["/audit", "/audit/requests", "/audit/events"])
+def test_a_period_that_holds_no_time_is_refused_and_not_shown_as_empty(
+    reader: Callable[[], Reader], path: str
+) -> None:
+    one = reader()
+    one.logon("super")
+    sheet = one.get(f"{path}?since_us=2026-09-20T09:00&until_us=2026-09-20T09:00")
+    assert "The time asked for ends before it begins." in sheet.text
+    assert [given["name"] for tag, given in sheet.tags if "aria-invalid" in given] == ["since_us", "until_us"]
+    assert one.get(f"{path}?since_us=2026-09-20T09:00&until_us=2026-09-20T09:01").status == 200
+
+
+def test_a_refused_link_leads_back_to_its_page(reader: Callable[[], Reader]) -> None:
+    one = reader()
+    one.logon("disp1")
+    sheet = one.get("/alerts/4711")
+    assert "Nothing was shown." in sheet.text
+    main = sheet.html.partition("<main")[2]
+    assert '<a href="/alerts">Alerts</a>' in main
+    sent = one.post("/alerts/4711", {"mark": one.get("/search").form("/search")["mark"], "do": "close"})
+    assert "Nothing was shown." not in sent.text
+    assert "The page of your form cannot be shown." in sent.text
+    assert '<a href="/alerts">Alerts</a>' in sent.html.partition("<main")[2]

@@ -78,17 +78,25 @@ def test_a_written_request_is_entered_reviewed_approved_and_delivered(
     done = upload(clerk, "/sharing", fields, letter=("letter.pdf", b"%PDF-1.7 please"))
     assert "waits for review" in done.text, done.text
     deputy.logon("deputy")
-    page = deputy.get("/sharing")
+    listed = deputy.get("/sharing")
+    (opened,) = (given["href"] for tag, given in listed.tags if given.get("href", "").startswith("/sharing/"))
+    assert f'href="{opened}"' in deputy.get("/").html  # what waits leads there too
+    page = deputy.get(opened)
+    for words in ("Plates 8XYZ123, 7ABC001", fields["scope.since_us"].replace("T", " "), "without images"):
+        assert words in page.text  # what would leave, before anyone agrees to it
+        assert words not in listed.text
     number = form_of(page, "share/review")["request"]
     letter = deputy.ask("GET", f"/sharing/{number}/letter")
     assert letter.content == b"%PDF-1.7 please"
     assert letter.headers["content-disposition"].startswith("attachment")
-    page = deputy.post("/sharing", form_of(page, "share/review") | {"note": "read it, official purpose"})
+    page = deputy.post(opened, form_of(page, "share/review") | {"note": "read it, official purpose"})
+    assert page.path == opened
     decision = form_of(page, "share/decide") | {"approved": "yes", "note": "approved"}
-    blind = deputy.post("/sharing", decision | {"agency_kind": "law-enforcement"})
+    blind = deputy.post(opened, decision | {"agency_kind": "law-enforcement"})
     assert "pproving takes the agency's state" in blind.text
+    assert "Plates 8XYZ123, 7ABC001" in blind.text
     assert entered(department, ShareDecided) == 0
-    page = deputy.post("/sharing", decision | {"agency_kind": "law-enforcement", "agency_state": "CA"})
+    page = deputy.post(opened, decision | {"agency_kind": "law-enforcement", "agency_state": "CA"})
     assert entered(department, ShareDecided) == 1
     page = clerk.get(f"/sharing/{number}/deliver")
     sent = form_of(page, "share/deliver") | WHY
@@ -96,6 +104,8 @@ def test_a_written_request_is_entered_reviewed_approved_and_delivered(
     assert answer.headers["content-type"] == "application/zip", answer.text[:600]
     assert len(package.check(answer.content, department.desk.log.public).head.reads) >= 1
     assert entered(department, ShareDelivered) == 1
+    assert "After the download: hand the package" in page.text
+    assert "is made, entry" in clerk.get("/sharing").text
 
 
 def test_evidence_is_held_exported_booked_and_released_by_two(
@@ -109,6 +119,9 @@ def test_evidence_is_held_exported_booked_and_released_by_two(
     page = one.get(f"/holds/new?read={read}&access={access}")
     fields = form_of(page, "hold/place")
     assert (fields["accesses"], fields["number"], fields["own.number"]) == (access, "26-001234", "")
+    (another,) = (given["href"] for tag, given in page.tags if given.get("href", "").endswith("&fresh=yes"))
+    afresh = form_of(one.get(another), "hold/place", path="/holds/new")
+    assert (afresh["reads"], afresh["accesses"], afresh["number"]) == (read, access, "")
     held = one.post(
         "/holds/new",
         fields
@@ -126,7 +139,10 @@ def test_evidence_is_held_exported_booked_and_released_by_two(
     answer = one.file(page.path, form_of(page, "hold/export") | WHY | {"medium": "USB 7"})
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert "cover.html" in archive.namelist()
+    assert "After the download: copy the package to the medium, and book" in page.text
     page = one.get("/holds")
+    assert f"Hold {number} is exported. Next: book the medium into evidence." in page.text
+    assert "is exported." not in one.get("/holds").text  # said once
     page = one.post("/holds", form_of(page, "hold/book") | {"evidence_item": "E-26-0042"})
     assert "E-26-0042" in page.text
     page = one.post("/holds", form_of(page, "hold/ask-release") | {"evidence_item": "E-26-0042"})

@@ -319,6 +319,7 @@ def test_steps_follow_each_other_as_they_were_recorded_whatever_their_clocks_say
     assert made.answer is AlertAnswer.CONFIRMED
     asked = made.after(step(AlertEvent.CLETS, at_us=0, practicable=True, text="CLETS 123"), 9)
     assert asked.clets_due_us(10) is None
+    assert [made.owes_clets, asked.owes_clets] == [True, False]
 
 
 def test_what_is_due_counts_by_the_clock_of_the_one_who_keeps_the_alert() -> None:
@@ -342,8 +343,10 @@ def test_a_clets_reference_and_a_reason_have_their_least_lengths(practicable: bo
     made = walk(LOOK, TYPED, CONFIRMED)
     asked = step(AlertEvent.CLETS, practicable=practicable, text=f" {'x' * least} ")
     demand_step(made, asked, WANTED)
-    with pytest.raises(RefusedError, match="give the CLETS reference"):
+    with pytest.raises(RefusedError, match=f"has {least} characters at least"):
         demand_step(made, replace(asked, text=f" {'x' * (least - 1)} "), WANTED)
+    with pytest.raises(RefusedError, match="give the CLETS reference"):
+        demand_step(made, replace(asked, practicable=None), WANTED)
 
 
 @pytest.mark.parametrize(

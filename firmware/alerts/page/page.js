@@ -96,7 +96,7 @@ function show(one) {
   $("fit").hidden = !typed || one.answered || one.closed;  // whatever another person answered before
   $("answer").textContent = one.answer === null ? "" : answers[one.answer];
   $("answer").className = one.answer === "confirmed" ? "confirmed" : "rejected";
-  $("clets").hidden = one.answer !== "confirmed" || !one.next.startsWith("CLETS");
+  $("clets").hidden = !one.owes_clets;
   $("close").hidden = one.answer === null && !one.recalled;
   const acts = one.answer === "confirmed" && $("clets").hidden;
   for (const name of ["stop", "arrest", "released"]) $("outcome").querySelector(`[value=${name}]`).disabled = !acts;

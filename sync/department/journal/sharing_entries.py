@@ -31,8 +31,10 @@ class Scope:
     images: bool
 
     def check(self) -> None:
-        if not self.plates or not 0 <= self.since_us < self.until_us:
-            raise RecordError("a scope names plates and a time that runs forward", where="scope")
+        if not self.plates:
+            raise RecordError("a request names at least one plate", where="scope")
+        if not 0 <= self.since_us < self.until_us:
+            raise RecordError("the time asked for ends before it begins", where="scope")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ async def one(visit: Visit) -> Response:
 
 
 def _page(visit: Visit, work: Work) -> Response:
-    may_act = work.line.answer == AlertAnswer.CONFIRMED and "CLETS" not in work.line.next
+    may_act = work.line.answer == AlertAnswer.CONFIRMED and not work.line.owes_clets
     return visit.page(
         "alert.html",
         line=work.line,

@@ -50,6 +50,7 @@ from sync.department.pages import (
     transparency,
 )
 from sync.department.pages.memory import Memory
+from sync.department.pages.navigation import entries_for
 from sync.department.pages.rendering import ASSETS, MAP_ASSETS, asset, asset_path
 from sync.department.pages.street_map import StreetMap
 from sync.department.pages.values import Values, values_of
@@ -146,6 +147,15 @@ def _demand_session(visit: Visit, *, sent: bool) -> None:
     if visit.who is None:
         what = "your session has ended, and this form was not carried out" if sent else "log in first"
         raise NotProvenError(what, code="no-session", clause="463.3", cure="log in")
+
+
+def _page_above(visit: Visit) -> tuple[str, str] | None:
+    """The page of the menu that the address is under, as (path, title): where a person finds the rest."""
+    path = visit.request.url.path
+    menu = entries_for(visit.may) if visit.who is not None else ()
+    return next(
+        ((one.path, one.title) for one in menu if one.path != "/" and path.startswith(f"{one.path}/")), None
+    )
 
 
 def _asset(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
@@ -261,14 +271,14 @@ class _Pages:
             return await logon.show(visit, status)
         if visit.refusal.code in OWN_PASSWORD_FIRST:
             return await accounts.must_change(visit)
-        again: Handler | None = (page.again or page.show) if sent else None
+        again: Handler | None = (page.again or page.show) if sent else page.show if page.asks else None
         if again is not None:
             try:
                 return await again(visit)
             except Exception as second:  # noqa: BLE001 - the form cannot be shown: only the refusal is
                 if error_answer(second, self._events).code in SESSION_GONE | {LOCKED}:
                     return await self._refused(page, visit, second, sent=sent)  # this keeps what was typed
-        return visit.page("refused.html")
+        return visit.page("refused.html", sent=sent, back=_page_above(visit))
 
     @staticmethod
     def _owner(visit: Visit) -> str:

@@ -130,6 +130,7 @@ SHEET = Sheet(
             lead="The log's tree and the public counts, checked offline by: department verify. "
             "No plate is inside.",
             file=_bundle,
+            said=lambda answer: f"The bundle of {counted(answer.entries, 'entry', 'entries')} was made.",
         ),
     ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from sync.department.pages.values import Values
 from sync.department.pages.visit import Visit
@@ -47,8 +48,16 @@ def carried(visit: Visit) -> dict[str, Any]:
         "ground": {name: visit.values.get(name) or last.get(name, "") for name in FIELDS},
         "grounds": newest_first,
         "carried": "purpose" in last and not visit.values,
+        "another": _another(visit),
         **choices(visit),
     }
+
+
+def _another(visit: Visit) -> str:
+    """The address of the same page with an empty ground: whatever else the address names stays."""
+    given = visit.request.query_params.multi_items()
+    kept = [one for one in given if one[0] not in {"number", "fresh"}]
+    return f"{visit.request.url.path}?{urlencode([*kept, ('fresh', 'yes')])}"
 
 
 def completed(visit: Visit, ground: dict[str, str]) -> dict[str, str]:

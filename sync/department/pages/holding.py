@@ -116,6 +116,9 @@ EXPORT = Sheet(
             button="Download the package",
             from_path={"hold": "number"},
             file=_package,
+            after="copy the package to the medium, and book the medium into evidence. The form is in the "
+            "hold's row.",
+            said=lambda answer: f"Hold {answer.hold} is exported. Next: book the medium into evidence.",
             to="/holds",
         ),
     ),

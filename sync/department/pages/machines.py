@@ -271,6 +271,9 @@ GRANTS = Sheet(
                 "commands": offers.commands,
             },
             file=_grant,
+            said=lambda _answer: (
+                "The grant is issued. Give its file to the person: the unit's console takes it."
+            ),
         ),
         Ask(
             operation="grant/enter",
@@ -286,6 +289,7 @@ GRANTS = Sheet(
             " hand it over in person.",
             options={"designee": offers.designees},
             file=_lent,
+            said=lambda _answer: "The designee is named. Hand the file over in person.",
         ),
         Ask(
             operation="grant/revoke",

@@ -17,26 +17,15 @@ from starlette.responses import Response
 
 from sync.department.desk.calling import known_operation
 from sync.department.desk.field_help import words_of
-from sync.department.ground.local_time import clock_text
 from sync.department.journal.inquiry_entries import Ground
 from sync.department.pages import grounds, shield
+from sync.department.pages.cells import WITH_PLATES, Cell, cell_of, heading
 from sync.department.pages.charts import Chart
 from sync.department.pages.fields import SECOND, Field, Options, fields_of, suggested, value_of
 from sync.department.pages.paging import cut
 from sync.department.pages.values import Values
 from sync.department.pages.visit import Page, Visit
-from sync.department.pages.wording import (
-    act_of,
-    done_of,
-    elements_of,
-    in_local_time,
-    promise_of,
-    title_of,
-    word_of,
-)
-from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import FormError
-from sync.health import Alarm
 
 Choices: TypeAlias = Callable[[Visit], Options]
 Reading: TypeAlias = Callable[[Visit], Any]
@@ -61,10 +50,10 @@ class Ask:
     button; `options`: what the policy offers; `first`: what a field shows at first; `read`: how to read
     fields that are special; `skip`: fields that keep their defaults.
 
-    `said`: the message after the call; `file`: the file in the answer; `template`: a page that shows the
-    answer once. `when`: for which rows it is offered; `from_path`: fields that the page's address gives;
-    `extra`: fields that only `read` knows; `may_lack`: fields that may stay empty if one of those is filled
-    in.
+    `said`: the message after the call; `file`: the file in the answer, which leaves the browser on this page,
+    so `after` says there what is next; `template`: a page that shows the answer once. `when`: for which rows
+    it is offered; `from_path`: fields that the page's address gives; `extra`: fields that only `read` knows;
+    `may_lack`: fields that may stay empty if one of those is filled in.
     """
 
     operation: str
@@ -82,6 +71,7 @@ class Ask:
     from_path: Mapping[str, str] = field(default_factory=dict)
     said: Callable[[Any], str] = lambda _answer: "It is entered."
     file: Callable[[Any], File | None] = lambda _answer: None
+    after: str = ""
     template: str = ""
     when: Callable[[Any, Visit], bool] = lambda _row, _visit: True
     to: str = ""
@@ -144,8 +134,8 @@ class Listing:
     a column, where more columns would be wider than a screen; `plain`: attributes that people typed; `codes`:
     the words for a column's codes; `acts`: the forms of a row; `late`: whether a row needs a person and so
     comes first, and `late_word` why; `links`: (attribute, path with {}) of a cell; `rows`: the rows in the
-    answer; `value`: the form of the call, from the page's fields; `older`: for a call that returns a page of
-    a long list, `before` of the next page, or -1.
+    answer, of which the page has those that it `shows`; `value`: the form of the call, from the page's
+    fields; `older`: for a call that returns a page of a long list, `before` of the next page, or -1.
     """
 
     operation: str
@@ -166,6 +156,7 @@ class Listing:
     charts: Callable[[Any], Sequence[Chart]] = lambda _answer: ()
     facts: Callable[[Any], Sequence[tuple[str, Any]]] = lambda _answer: ()
     older: Callable[[Any], int] = lambda _answer: -1
+    shows: Callable[[Any, Visit], bool] = lambda _row, _visit: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,16 +192,6 @@ class Sheet:
         return [*self.asks, *(act for listing in self.listings for act in listing.acts)]
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell. `kind`: text, time, read, link. `small`: what is shown under it."""
-
-    text: str
-    kind: str = "text"
-    path: str = ""
-    small: str = ""
-
-
 def pages_of(sheet: Sheet) -> tuple[Page, ...]:
     """The routes of a sheet. GET shows it; POST takes the form of the operation that it names."""
 
@@ -220,7 +201,8 @@ def pages_of(sheet: Sheet) -> tuple[Page, ...]:
     async def send(visit: Visit) -> Response:
         return await taken(sheet, visit)
 
-    return (Page(path=sheet.path, show=show, send=send if sheet.every() else None),)
+    send_form = send if sheet.every() else None
+    return (Page(path=sheet.path, show=show, send=send_form, asks=bool(sheet.filters)),)
 
 
 async def shown(sheet: Sheet, visit: Visit) -> Response:
@@ -229,8 +211,9 @@ async def shown(sheet: Sheet, visit: Visit) -> Response:
     if names and not any(may(visit, name) for name in names):
         await visit.demand(names[0])  # refused with role and clause, and entered
     parts = []
+    filter_refused = visit.refusal is not None and visit.request.method == "GET"
     for listing in sheet.listings:
-        if may(visit, listing.operation):
+        if may(visit, listing.operation) and not filter_refused:
             answer = await visit.call(listing.operation, **listing.value(visit))
             parts.append(part_of(listing, answer, visit))
     if not sheet.listings and not any(may(visit, one.operation) for one in sheet.asks):
@@ -247,6 +230,7 @@ async def shown(sheet: Sheet, visit: Visit) -> Response:
         "typed": visit.request.query_params,
         "facts": (),
         "filters": filters,
+        "filter_refused": filter_refused,
         "suggested": suggested([*filters, *(each for one in forms for each in one["fields"])]),
         "links": [one for one in sheet.links if may(visit, one.operation)],
     }
@@ -281,7 +265,8 @@ def prepared(ask: Ask, visit: Visit, row: Any = None, name: str = "") -> dict[st
 
 def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
     """A list for the template."""
-    rows = sorted(listing.rows(answer), key=lambda row: not listing.late(row, visit.now_us))
+    listed = (row for row in listing.rows(answer) if listing.shows(row, visit))
+    rows = sorted(listed, key=lambda row: not listing.late(row, visit.now_us))
     sought = [one for one in (*listing.columns, *listing.under.values()) if one not in WITH_PLATES]
 
     def texts(row: Any) -> Iterator[str]:
@@ -331,102 +316,6 @@ def older_of(listing: Listing, answer: Any, visit: Visit) -> str:
     return "?" + urlencode([*others, ("before", str(before))]) if before >= 0 else ""
 
 
-HEADINGS = {
-    "at": "When",
-    "to": "Until",
-    "from": "From",
-    "organisation": "Organization",
-    "unit name": "Unit",
-    "unit names": "Units",
-    "disk free mb": "Free, MB",
-    "rms number": "RMS number",
-    "on behalf of": "For",
-    "seen": "Last heard",
-    "report": "Report of",
-    "how": "How it is kept",
-    "test": "What its test proves",
-    "duty": "It",
-}
-
-
-def heading(column: str) -> str:
-    """A column's heading in words."""
-    words = column.removesuffix("_us").replace("_", " ")
-    return HEADINGS.get(words, words[:1].upper() + words[1:])
-
-
-def cell_of(  # noqa: PLR0911, PLR0912 - one case per kind
-    column: str, value: Any, listing: Listing, visit: Visit
-) -> Cell:
-    """One cell."""
-    if column in listing.links and value not in {"", -1}:
-        return Cell(str(value), "link", listing.links[column].format(value))
-    if column.endswith("_us"):
-        shown_at = value if isinstance(value, int) and value > 0 else -1
-        zone = visit.calling.front.desk.policy.zone
-        return Cell(clock_text(shown_at, zone, "%Y-%m-%d %H:%M") if shown_at > 0 else "–", "time")
-    if isinstance(value, bool):
-        return Cell("yes" if value else "no")
-    if column in ROLES and value:
-        policy = visit.calling.front.desk.policy
-        held = [value] if isinstance(value, str) else value
-        return Cell(", ".join(title_of(policy, one) for one in held))
-    if column == "alarms":
-        return Cell(", ".join(Alarm(one).words for one in value) or "none")
-    if column in listing.plain:
-        return Cell(str(value))
-    if column in listing.codes:
-        return Cell(listing.codes[column].get(str(value), str(value)))
-    if isinstance(value, tuple | list):
-        words = str if column in NAMES else word_of
-        return Cell(", ".join(words(one) for one in value) or "–")
-    if value is None or value == -1:
-        return Cell("–")
-    if column in {"call", "about"}:
-        return Cell(act_of(value) if column == "call" else done_of(value))
-    if column == "data_elements":
-        return Cell(elements_of(str(value), visit.calling.front.desk.policy.zone))
-    if column in {"what", "detail", "summary"}:
-        return Cell(in_local_time(str(value), visit.calling.front.desk.policy.zone))
-    if column == "test":
-        return Cell(promise_of(value))
-    if column in WORDED:
-        return Cell(in_policy(visit.calling.front.desk.policy, column, word_of(value), str(value)))
-    return Cell(str(value), CODED.get(column, "text"))
-
-
-def in_policy(policy: Policy, column: str, words: str, code: str) -> str:
-    """A code in the policy's own words if it has some, else `words`."""
-    if column == "ground":
-        return next((one.text for one in policy.holds if one.id == code), words)
-    if column == "category":
-        known = policy.alerts.category(code)
-        return known.says if known is not None else words
-    return words
-
-
-CODED = {"plate": "read"}
-WITH_PLATES = frozenset({"plate", "data_elements"})
-NAMES = frozenset({"units", "unit_names", "recipients"})
-ROLES = frozenset({"role", "roles", "keep_roles"})
-WORDED = frozenset(
-    {
-        "state",
-        "kind",
-        "agency_kind",
-        "ground",
-        "category",
-        "detector",
-        "verdict",
-        "outcome",
-        "purpose",
-        "action",
-        "clock",
-        "about_what",
-    }
-)
-
-
 async def taken(sheet: Sheet, visit: Visit) -> Response:
     """Take a sent form, and make its call or propose it."""
     here = visit.request.url.path
@@ -467,6 +356,7 @@ def answered(ask: Ask, answer: Any, visit: Visit, path: str) -> Response:
     page."""
     made = ask.file(answer)
     if made is not None:
+        visit.say(ask.said(answer))  # on the next page: the browser stays on the one with the form
         return download(made, visit)
     if ask.template:
         return visit.page(ask.template, answer=answer, path_back=ask.to or path)

@@ -234,7 +234,8 @@ class Page:
     """One page. `show`: answers GET; `send`: takes its form; `again`: shows a refused form, by default
     `show`.
 
-    `to_all`: whether it needs no session.
+    `to_all`: whether it needs no session; `asks`: whether the address has fields that a person fills in, so
+    that a refused one is shown again with them.
     """
 
     path: str
@@ -242,6 +243,7 @@ class Page:
     send: Handler | None = None
     again: Handler | None = None
     to_all: bool = False
+    asks: bool = False
 
     @property
     def methods(self) -> list[str]:

@@ -147,7 +147,7 @@ def _shares(visit: Visit, rows: Any) -> Iterable[HomeItem]:
                 since_us=one.at_us,
                 what=f"Request of {one.agency}: {one.state}",
                 why="463.6 (b): reviewed, approved, then delivered",
-                path="/sharing",
+                path=f"/sharing/{one.request}",
                 late=is_late(one.at_us, visit.now_us),
             )
 

@@ -91,6 +91,7 @@ class AlertLine:
     `sighting_of`: for a later sighting of the same vehicle, by another unit or at another visit, the oldest
     open alert of that entry; empty for the first sighting. `raised_us`: by the unit's clock. `since_us`: the
     same, but when the desk learned of the alert if the unit's time is later or more than a day earlier.
+    `owes_clets`: confirmed, and no one has entered a CLETS reference since.
     """
 
     alert: str
@@ -104,6 +105,7 @@ class AlertLine:
     stale: bool
     recalled: bool
     answer: str
+    owes_clets: bool
     next: str
     overdue: bool
 
@@ -408,6 +410,7 @@ def _line(desk: Desk, row: AlertRow, user: str, now_us: int) -> AlertLine:
         stale=known.stale,
         recalled=row.state.recalled,
         answer="" if row.state.answer is None else row.state.answer.value,
+        owes_clets=row.state.owes_clets,
         next=row.state.next_step(now_us, terms.clets_minutes),
         overdue=row.state.overdue(now_us, terms.outcome_hours),
     )

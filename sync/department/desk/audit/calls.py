@@ -115,9 +115,11 @@ def read(front: DeskContext, token: str, form: AuditForm) -> tuple[AlprRequest, 
         )
     ]
 
-    def of_finding() -> None:
-        of = rules.entries_of(front.desk.book.findings, form.finding)
-        wanted.append(replace(wanted[0], entries=frozenset(of)))
+    def check() -> None:
+        rules.demand_period(form.since_us, form.until_us)
+        if form.finding >= 0:
+            of = rules.entries_of(front.desk.book.findings, form.finding)
+            wanted.append(replace(wanted[0], entries=frozenset(of)))
 
     period = f"from={iso_text(form.since_us)}"
     period += f" to={iso_text(form.until_us)}" if form.until_us < FOREVER_US else ""
@@ -128,7 +130,7 @@ def read(front: DeskContext, token: str, form: AuditForm) -> tuple[AlprRequest, 
         Call.AUDIT_READ,
         elements + (f" finding={form.finding}" if form.finding >= 0 else ""),
         lambda one, _user: bool(rules.pick([one], wanted[-1])),
-        check=of_finding if form.finding >= 0 else None,
+        check=check,
         audits=True,
     )
 

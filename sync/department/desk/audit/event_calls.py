@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sync.department.desk.audit import events as event_rows
 from sync.department.desk.audit.calls import FOREVER_US
 from sync.department.desk.audit.events import EventRow
-from sync.department.desk.audit.rules import entries_of
+from sync.department.desk.audit.rules import demand_period, entries_of
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.journal.entries import Entry, LogRead
@@ -54,6 +54,7 @@ def events(front: DeskContext, token: str, form: EventsForm) -> Events:
         if form.kind and form.kind not in event_rows.NAMES:
             cure = ", ".join(event_rows.NAMES)
             raise FormError("there is no such kind of event", code="kind", clause="463.5 (c)", cure=cure)
+        demand_period(form.since_us, form.until_us)
         if not 0 < form.limit <= MAX_EVENTS:
             raise FormError(f"a page has 1 to {MAX_EVENTS} events", code="limit", clause="463.5 (c)")
         if form.finding >= 0:

@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from storage.times import DAY_US, day_text
 from sync.department.desk.audit.calls import FOREVER_US
-from sync.department.desk.audit.rules import NOT_FILED
+from sync.department.desk.audit.rules import NOT_FILED, demand_period
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.calls import read_log
@@ -19,6 +18,7 @@ from sync.department.desk.transparency import bundle
 from sync.department.desk.transparency.counts import counted
 from sync.department.desk.transparency.facts import KINDS, facts_of
 from sync.department.desk.transparency.rules import Tally
+from sync.department.ground.local_time import local
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.policy.roles import Call
 
@@ -37,7 +37,7 @@ class NumbersForm:
 class Numbers:
     """Counts of accesses in a period, the largest first.
 
-    `by_person`: by who ran them; `by_day`: by YYYY-MM-DD, UTC, in order of the days.
+    `by_person`: by who ran them; `by_day`: by YYYY-MM-DD of the department's clocks, in order of the days.
     """
 
     accesses: int
@@ -70,8 +70,10 @@ def numbers(front: DeskContext, token: str, form: NumbersForm) -> Numbers:
         Call.AUDIT_READ,
         "numbers by purpose and person",
         lambda one, _user: form.since_us <= one.at_us < form.until_us and form.action in {"", one.action},
+        check=lambda: demand_period(form.since_us, form.until_us),
     )
-    days = Counter(day_text(one.at_us // DAY_US) for one in found)
+    zone = front.desk.policy.zone
+    days = Counter(local(one.at_us, zone).date().isoformat() for one in found)
     return Numbers(
         accesses=len(found),
         not_filed=sum(one.rms_number == NOT_FILED for one in found),

@@ -31,7 +31,7 @@ from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground,
 from sync.department.journal.machine_entries import DetectorsRan
 from sync.department.policy.desk_terms import weight
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, done_already
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, done_already
 from sync.department.policy.roles import Role
 
 NOT_FILED = "not filed"
@@ -48,6 +48,19 @@ ACCESS_KINDS = (
     ChangeDecided.KIND,
     GlassJudged.KIND,
 )
+
+
+def demand_period(since_us: int, until_us: int) -> None:
+    """Refuse a period that holds no time: its empty list would look as if nothing was there. Raises
+    FormError."""
+    demand(
+        since_us < until_us,
+        "the time asked for ends before it begins",
+        code="time",
+        clause="463.5 (c)",
+        cure="give a From that is before To",
+        fields=("since_us", "until_us"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,7 +210,8 @@ def _booked_as(holds: Holds, number: int, item: str) -> None:
             cure = f"{_unended(holds, number)}, but may have shown its reads: export it again, and book that"
         raise NotYetError("book it into evidence first", code="not-booked", clause=CLAUSE, cure=cure)
     if entry.note.evidence_item != item:
-        raise DeskRefusal("it was booked under another item number", code="item", clause=CLAUSE)
+        cure = "type the item number under which it was booked: the list of holds has it"
+        raise DeskRefusal("it was booked under another item number", code="item", clause=CLAUSE, cure=cure)
 
 
 def to_ask_release(holds: Holds, number: int, item: str, asked: str, reason: str = "") -> None:
@@ -242,6 +243,9 @@ def to_release(holds: Holds, number: int, item: str, asked: str, second: str) ->
             cure="another person asks for the release first",
         )
     if holds.asked[number].note.evidence_item != item:
-        raise DeskRefusal("its release was asked for under another item number", code="item", clause=CLAUSE)
+        cure = "have it asked for again, under the item number of the last booking"
+        raise DeskRefusal(
+            "its release was asked for under another item number", code="item", clause=CLAUSE, cure=cure
+        )
     if asked == second:
         raise DeskRefusal("the second person must be another person", code="second-person", clause=CLAUSE)
