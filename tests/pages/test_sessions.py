@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from desk_twins import MINUTE_US, PASSWORD, Department
+from office_pages import form_of, upload
 from page_reader import Reader
 
 from sync.department.journal.inquiry_entries import Access
@@ -160,6 +161,26 @@ def test_an_idle_page_locks_itself_and_gives_the_form_back(department: Departmen
     back = one.send(page, "/unlock", password=PASSWORD, code=department.code("comm1"))
     assert back.form("/search")["plate"] == "8XYZ123"
     assert one.get("/search").form("/search")["plate"] == ""  # it comes back only once
+
+
+@pytest.mark.parametrize("locks_itself", [False, True], ids=["sent after the lock", "the page locks itself"])
+def test_a_form_that_had_a_file_says_so_when_it_comes_back(
+    department: Department, reader: Browser, *, locks_itself: bool
+) -> None:
+    one = reader()
+    one.logon("super")
+    typed = form_of(one.get("/sharing"), "share/record") | {"agency": "Pasadena PD", "from": "/sharing"}
+    department.clock.step(31 * MINUTE_US)
+    if locks_itself:
+        page = one.post("/lock", typed | {"chosen-file": "letter.pdf"})
+    else:
+        page = upload(one, "/sharing", typed, letter=("letter.pdf", b"%PDF-1.7 please"))
+    assert "Your form is kept, and comes back as you left it, but choose its file again." in page.text
+    department.clock.step(31_000_000)
+    back = one.send(page, "/unlock", password=PASSWORD, code=department.code("super"))
+    assert "Choose its file again: letter.pdf." in back.text
+    assert form_of(back, "share/record")["agency"] == "Pasadena PD"
+    assert "Choose its file again" not in one.get("/sharing").text
 
 
 def test_every_ticked_box_of_a_form_comes_back(department: Department, reader: Browser) -> None:

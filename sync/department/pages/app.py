@@ -244,7 +244,7 @@ class _Pages:
         """Fill in this page's form that was kept at a lock."""
         draft = visit.memory.take_draft(visit.person.user, visit.request.url.path)
         if draft is not None:
-            visit.values, visit.restored = Values(draft.pairs), True
+            visit.values, visit.restored, visit.files_lost = Values(draft.pairs), True, draft.files
 
     async def _refused(  # noqa: PLR0911 - one case per kind
         self, page: Page, visit: Visit, error: Exception, *, sent: bool
@@ -263,6 +263,7 @@ class _Pages:
                 done = "may have been carried out in part" if visit.called else "was not carried out"
                 what = f"{visit.refusal.what.partition(',')[0]}, and this form {done}"
                 cure = "log in as the same person: it comes back as you left it"
+                cure += ", without its file" if visit.values.file_names else ""
                 cure += "; look first at what was done" if visit.called else ""
                 visit.refusal = replace(visit.refusal, what=what, cure=cure)
             status, visit.who = visit.refusal.status, None
@@ -287,14 +288,14 @@ class _Pages:
 
     def _keep_draft(self, visit: Visit) -> bool:
         """Keep what was typed for its person. Returns whether there was anything."""
-        kept = visit.values.kept()
+        kept, files = visit.values.kept(), visit.values.file_names
         user = self._owner(visit)
-        if not (user and any(value for _, value in kept)):
+        if not (user and (files or any(value for _, value in kept))):
             return False
         here = visit.request.url.path
         if here == paging.FIND_PATH:
             return False
-        visit.memory.keep_draft(user, shield.local_path(visit.values.get("from", here), here), kept)
+        visit.memory.keep_draft(user, shield.local_path(visit.values.get("from", here), here), kept, files)
         return True
 
 

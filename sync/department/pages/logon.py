@@ -78,13 +78,13 @@ async def log_off(visit: Visit) -> Response:
 async def locked(visit: Visit) -> Response:
     """Show the page of a locked session, without anything that was typed."""
     user, desk = visit.person.user, visit.calling.front.desk
-    kept = len(visit.memory.drafts(user))
+    drafts = visit.memory.drafts(user)
     passkeys = bool(desk.book.signers.passkeys.get(user))
     status = 200 if visit.refusal else 423
     session = sessions.find(desk.book.sessions, visit.token)
     last_us = await visit.calling.in_thread(lambda: desk.log.last_used(session.digest) or 0)
     why = sessions.locked_words(desk.policy, session, last_us)
-    shown = {"next": _next(visit), "kept": kept, "passkeys": passkeys, "why": why, "follows": False}
+    shown = {"next": _next(visit), "drafts": drafts, "passkeys": passkeys, "why": why, "follows": False}
     return visit.page("locked.html", status, **shown)
 
 
@@ -108,9 +108,9 @@ async def lock(visit: Visit) -> Response:
     """Lock the session, at the person's request or an idle page's. The page's form is kept until the
     unlock."""
     here = shield.local_path(visit.values.get("from", "/"))
-    kept = visit.values.kept()
-    if any(value for _, value in kept):
-        visit.memory.keep_draft(visit.person.user, here, kept)
+    kept, files = visit.values.kept(), visit.values.file_names
+    if files or any(value for _, value in kept):
+        visit.memory.keep_draft(visit.person.user, here, kept, files)
     if visit.values.ticked("now"):
         await visit.calling.logoff(visit.token, lock=True)
     try:

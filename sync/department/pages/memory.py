@@ -27,11 +27,15 @@ FINDS_A_SHELF = 40
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An unsent form: its page and its fields. The repr shows no field."""
+    """An unsent form: its page and its fields. The repr shows no field.
+
+    `files`: the names of its files. They are not kept: no page can fill in a file again.
+    """
 
     path: str
     pairs: tuple[tuple[str, str], ...] = field(repr=False)
     at_us: int
+    files: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(slots=True)
@@ -115,9 +119,11 @@ class Memory:
         with self._guard:
             self._shelves.pop(session, None)
 
-    def keep_draft(self, user: str, path: str, pairs: tuple[tuple[str, str], ...]) -> None:
-        """Keep a person's unsent form."""
-        draft = Draft(path, pairs, self._clock())
+    def keep_draft(
+        self, user: str, path: str, pairs: tuple[tuple[str, str], ...], files: tuple[str, ...] = ()
+    ) -> None:
+        """Keep a person's unsent form, without its files."""
+        draft = Draft(path, pairs, self._clock(), files)
         with self._guard:
             kept = [one for one in self._drafts.pop(user, []) if one.path != path]
             self._drafts[user] = [*kept, draft][-DRAFTS_A_PERSON:]

@@ -26,7 +26,7 @@ async def show(visit: Visit, refusal: ErrorAnswer | None = None) -> Response:
         status,
         next=_next(visit),
         proof=visit.values.get("proof") or (refusal.proof if refusal else ""),
-        kept=len(visit.memory.drafts(user)),
+        drafts=visit.memory.drafts(user),
         minutes=visit.calling.front.desk.policy.sessions.proof_minutes,
         passkeys=bool(visit.calling.front.desk.book.signers.passkeys.get(user)),
     )

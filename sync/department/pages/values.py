@@ -21,7 +21,8 @@ from sync.department.ground.local_time import local, typed_us
 from sync.department.policy.refusals import FormError
 
 SECRET = frozenset({"password", "code", "new_code", "old", "new", "again", "passkey", "response"})
-OWN = frozenset({"mark", "once", "from", "now"})
+CHOSEN = "chosen-file"  # the name of a file that was chosen, from a page that locks itself
+OWN = frozenset({"mark", "once", "from", "now", CHOSEN})
 PERIODS = frozenset({"until"})  # fields that end a time that is asked about
 ENDS = PERIODS | {"ends", "to"}  # fields that end anything
 MAX_FIELDS = 400
@@ -102,6 +103,11 @@ class Values(Mapping[str, str]):
         except RecordError as error:
             raise FormError(f"{name}: {error.what}", code=name, clause=CLAUSE) from None
         return first if kind in PERIODS and first <= now_us < second else second
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """The names of the files that were chosen, whether they were sent or only named."""
+        return (*(name for name, _ in self.files.values()), *self.all_of(CHOSEN))
 
     def digest(self) -> bytes:
         """The SHA-256 of everything that was typed and sent."""

@@ -38,7 +38,7 @@ TWIN_WAITS_S = 0.2
 @dataclass(slots=True)
 class Visit:
     """One request. `who`: the session's person, None without one; `refusal`: why the form came back;
-    `called`: whether a call was made."""
+    `called`: whether a call was made; `files_lost`: the names of a restored form's files, to choose again."""
 
     request: Request
     calling: Calling
@@ -49,6 +49,7 @@ class Visit:
     values: Values = field(default_factory=Values)
     refusal: ErrorAnswer | None = None
     restored: bool = False
+    files_lost: tuple[str, ...] = ()
     unwitnessed: bool = False
     street_map: StreetMap | None = None
     called: bool = False
@@ -194,6 +195,7 @@ class Visit:
             "values": self.values,
             "refusal": self.refusal,
             "restored": self.restored,
+            "files_lost": self.files_lost,
             "notices": notices,
             "not_witnessed": WORDS if self.unwitnessed else "",
             "foot": foot_of(self.calling.front, now_us),

@@ -204,7 +204,7 @@
     const changed = (one) => (one.tagName === "SELECT" ? [...one.options].some((each) => each.selected !== each.defaultSelected) : one.type === "checkbox" ? one.checked !== one.defaultChecked : one.type !== "hidden" && one.value !== one.defaultValue);
     const forms = all("form[data-keep]"), open = forms.find((one) => [...one.elements].some(changed)) || forms[0];
     if (!open) return;
-    for (const [name, value] of new FormData(open)) if (typeof value === "string" && !["mark", "once", "from"].includes(name) && document.getElementsByName(name)[0]?.type !== "password") add(name, value);
+    for (const [name, value] of new FormData(open)) if (typeof value === "string" && !["mark", "once", "from"].includes(name) && document.getElementsByName(name)[0]?.type !== "password") add(name, value); else if (value.name) add("chosen-file", value.name);
   };
   if (lockForm) lockForm.addEventListener("submit", carry, { once: true });
   if (locksAfter && lockForm) {
