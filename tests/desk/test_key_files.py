@@ -45,6 +45,24 @@ def test_a_damaged_day_key_is_set_aside_and_stops_no_other_day(keys: LocalKeySer
     assert (tmp_path / "day" / f"{TODAY + 1}.damaged").is_file()
 
 
+def test_a_day_key_that_was_set_aside_is_destroyed_with_those_of_its_day(tmp_path: Path) -> None:
+    """One damaged byte leaves the rest of a private key. Other files in the folder stop nothing."""
+    clock = [TODAY]
+    keys = LocalKeyService(tmp_path, lambda: clock[0] * 86_400_000_000)
+    keys.issue_day_keys(TODAY, 2)
+    day = tmp_path / "day"
+    whole = (day / f"{TODAY}.key").read_bytes()
+    (day / f"{TODAY}.key").write_bytes(b"\x00" + whole[1:])
+    keys.issue_day_keys(TODAY, 2)
+    assert (day / f"{TODAY}.damaged").read_bytes()[1:] == whole[1:]
+    (day / "of the day.key").write_bytes(b"a note")
+    assert keys.destroy_day_keys_before(TODAY + 1) == 0
+    clock[0] += 367
+    assert keys.destroy_day_keys_before(TODAY + 1) == 2
+    keys.close()
+    assert sorted(path.name for path in day.iterdir()) == [f"{TODAY + 1}.key", "of the day.key"]
+
+
 def test_another_key_in_the_place_of_one_that_was_used_is_no_day_key(
     keys: LocalKeyService, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from desk_root import covered_by
 from desk_twins import GROUND, START_US, Department
 from sqlalchemy import select, update
+from structlog.testing import capture_logs
 from sync_twins import backed_up
 
 from storage.times import DAY_US, HOUR_US, day_text
@@ -31,7 +32,7 @@ from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
 from sync.department.store.tables import days as days_table
 from sync.department.store.tables import logs
-from sync.errors import HomeError, KeyServiceError
+from sync.errors import HomeError, KeyServiceAwayError, KeyServiceError
 
 
 @pytest.fixture
@@ -186,7 +187,74 @@ def test_a_key_of_a_day_gone_by_that_is_not_whole_is_purged_and_found_by_verify(
             server.retention.run(through=forgotten)
     else:
         assert [one.day for one in server.retention.run(through=forgotten)] == [forgotten - 1, forgotten]
-    assert [path.exists() for path in paths] == [False, True, content is None]
+    assert [path.exists() for path in paths] == [False, content is None, content is None]
+
+
+def purged_with_a_copy_of_the_keys(server: Server, folder: Path) -> dict[Path, bytes]:
+    """Two days are purged; returns the copy of the keys that was made before."""
+    copy = {path: path.read_bytes() for path in (folder / "store").glob("*.key")}
+    assert len(server.retention.run(through=START_US // DAY_US)) == 2
+    return copy
+
+
+@pytest.mark.parametrize("with_marks", [True, False])
+def test_the_keys_of_purged_days_that_an_older_copy_brought_back_are_destroyed_again(
+    department: Department, server: Server, with_marks: bool
+) -> None:
+    """A whole folder that was put back has no marks of what was destroyed either."""
+    department.clock.us = START_US + 364 * DAY_US
+    store, public = department.home.path / "keys" / "store", server.home.log_key().public_key()
+    copy = purged_with_a_copy_of_the_keys(server, department.home.path / "keys")
+    purged = [day for day, _ in server.retention.receipts()]
+    for mark in () if with_marks else list(store.glob("*.gone")):
+        mark.unlink()
+    for path, data in copy.items():
+        path.write_bytes(data)
+
+    def wrong() -> list[str]:
+        report = Checker(server.store, server.keys, server.packs, public).run()
+        return [one for one in report.problems if "its key still exists" in one]
+
+    assert len(wrong()) == 2
+    for _ in range(2):
+        with capture_logs() as events:
+            assert server.retention.run() == []
+        assert wrong() == []
+        named = [one["day"] for one in events if one["event"] == "purged_key_destroyed_again"]
+        assert named == purged
+        purged = []
+    assert {int(path.stem) for path in store.glob("*.key")} == {int(path.stem) for path in copy} - {
+        day for day, _ in server.retention.receipts()
+    }
+
+
+def test_a_forged_row_of_a_purge_destroys_no_key_before_the_end_of_its_year(
+    department: Department, server: Server
+) -> None:
+    keys = sorted((department.home.path / "keys" / "store").glob("*.key"))
+    with server.store.write() as connection:
+        connection.execute(update(days_table).values(purged_us=1, purge_started_us=1))
+    assert server.retention.run() == []
+    assert sorted((department.home.path / "keys" / "store").glob("*.key")) == keys
+
+
+def test_a_key_service_that_is_away_is_asked_once_for_the_keys_of_purged_days(
+    department: Department, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further question would wait as long as the first, for years of days."""
+    department.clock.us = START_US + 364 * DAY_US
+    purged_with_a_copy_of_the_keys(server, department.home.path / "keys")
+    days = [day for day, _ in server.retention.receipts()]
+    asked = []
+
+    def has_store_key(day: int) -> bool:
+        asked.append(day)
+        raise KeyServiceAwayError("no answer")
+
+    monkeypatch.setattr(server.retention._keys, "has_store_key", has_store_key)
+    with pytest.raises(KeyServiceAwayError):
+        server.retention.run()
+    assert len(set(asked) & set(days)) == 1
 
 
 def test_the_days_to_keep_are_those_of_the_signed_policy(department: Department, server: Server) -> None:

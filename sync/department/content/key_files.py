@@ -25,6 +25,15 @@ def destroy_file(path: Path) -> None:
     files.sync_dir(path.parent)
 
 
+def day_files_before(folder: Path, day: int) -> list[Path]:
+    """The day keys of all days before `day`, also those set aside as damaged: most of such a key may be left.
+
+    Other files are no keys of ours.
+    """
+    mine = (path for path in folder.glob("*") if path.suffix in {".key", ".damaged"})
+    return [path for path in mine if path.stem.isdecimal() and int(path.stem) < day]
+
+
 def der_of(private: ec.EllipticCurvePrivateKey) -> bytes:
     """A private key as in its file: PKCS #8, DER."""
     return private.private_bytes(

@@ -31,6 +31,7 @@ from storage.errors import SealError, StorageError
 from storage.leaf import Leaf, log_id_of, open_leaf, unchecked
 from storage.times import DAY_US, now_us
 from sync.department.content.key_files import (
+    day_files_before,
     der_of,
     destroy_file,
     destroy_for_good,
@@ -224,8 +225,7 @@ class LocalKeyService:
         """A day's key; None if there is none.
 
         A file without a key (after a power cut in an older version, before the key was given out) is set
-        aside as `.damaged`, so that it does not block other days.
-        """
+        aside as `.damaged`, so that it blocks no other day, until its day's keys are destroyed."""
         try:
             return load_p256(path)
         except FileNotFoundError:
@@ -415,7 +415,7 @@ class LocalKeyService:
     def destroy_day_keys_before(self, day: int) -> int:
         day = min(day, self._clock() // DAY_US - DAY_KEY_DAYS)  # never earlier, for any caller
         with self._guard:
-            old = [path for path in (self._folder / "day").glob("*.key") if int(path.stem) < day]
+            old = day_files_before(self._folder / "day", day)
             if old:
                 self._write("destroy_day_keys", before=day, count=len(old))
             self._ids.clear()

@@ -4,7 +4,7 @@ The purge of a day notes the intent, destroys the store key (and with it the ind
 database), drops rows and packs, and signs a receipt with the department's log key. The next run finishes an
 interrupted purge. Leaves stay, so the logs still verify. A database that was restored from a backup has days
 that were purged: they are purged again at once, and their receipt names the first one, which the access log
-has.
+has. So is the key of a purged day that an older copy of the keys brought back.
 """
 
 from __future__ import annotations
@@ -198,6 +198,8 @@ class StoreRetention:
             with _apart(failed):
                 receipt = self._purge(one)
                 done += [] if receipt is None else [receipt]
+        with _apart(failed):
+            self._destroy_again(now)
         waiting = sum(one.day > through for one in due[free:])
         if waiting:
             log_events.warning("purge_waits_for_two_people", days=waiting, clause=CLAUSE)
@@ -274,6 +276,26 @@ class StoreRetention:
             log_events.warning("packs_of_no_day_removed", days=len(strange), cure="see who can write there")
         for day in strange:
             self._packs.drop(day)
+        if failed:
+            raise failed[0]
+
+    def _destroy_again(self, now: int) -> None:
+        """Destroy the keys of purged days that an older copy of the keys brought back.
+
+        A row alone may be forged: only a day whose year is over loses its key.
+        """
+        with self._store.read() as connection:
+            purged = list(
+                connection.execute(select(days.c.day).where(days.c.purged_us.is_not(None))).scalars()
+            )
+        keep_days, failed = self._keep_days(), list[Exception]()
+        for day in (one for one in purged if purge_due_us(one, keep_days) <= now):
+            with _apart(failed):
+                if self._keys.has_store_key(day):
+                    self._keys.destroy_store_key(day)
+                    log_events.warning("purged_key_destroyed_again", day=day, clause=CLAUSE)
+            if failed and isinstance(failed[-1], KeyServiceAwayError):
+                break  # nor would it answer for the other days
         if failed:
             raise failed[0]
 
