@@ -9,13 +9,13 @@ import pytest
 from desk_twins import CAD, GROUND, Department
 
 from storage.errors import RecordError
-from storage.times import DAY_US, HOUR_US
+from storage.times import DAY_US, HOUR_US, day_text
 from sync.department.commands.verify_words import MOST, say
 from sync.department.desk.audit.calls import PeriodForm, look_daily
 from sync.department.desk.audit.detectors import RULES
 from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.inquiry.forms import RunForm
-from sync.department.journal.change_entries import CasesCompared, GlassBroken
+from sync.department.journal.change_entries import CasesCompared, DayCounted, GlassBroken
 from sync.department.journal.entries import (
     JUDGED_WHOLE,
     NEWEST_FORM,
@@ -225,9 +225,37 @@ def test_an_outage_in_which_no_one_used_the_desk_is_no_fault_and_is_shown(looked
     assert len(unchecked) == 1
 
 
+def test_an_outage_in_which_people_only_repaired_the_server_is_no_fault(looked: Department) -> None:
+    """They log in and change what is wrong; none of it says that a server ran that could run the detectors."""
+    looked.clock.step(HOUR_US)
+    search(looked, 1)
+    for _ in range(USED_DAYS + 3):
+        looked.clock.step(DAY_US)
+        looked.logon("chief")
+    search(looked, 1)
+    look_daily(looked.front)
+    wrong, unchecked = judged(list(looked.desk.log.entries()))
+    assert wrong == []
+    assert ["no run of the detectors judged the lookups" in one for one in unchecked] == [True]
+
+
+def test_a_server_that_counted_days_and_ran_no_detectors_is_named(looked: Department) -> None:
+    looked.clock.step(HOUR_US)
+    search(looked, 1)
+    for _ in range(USED_DAYS + 2):
+        looked.clock.step(DAY_US)
+        looked.desk.system(
+            DayCounted(day=day_text(looked.clock.us // DAY_US - 1), reads=0, elements=(), given_up=0)
+        )
+    wrong, unchecked = judged(list(looked.desk.log.entries()))
+    assert ["no run of the detectors judged the lookups" in one for one in wrong] == [True]
+    assert unchecked == []
+
+
 def test_a_log_of_before_is_judged_from_its_first_run_on(looked: Department) -> None:
     entries = list(looked.desk.log.entries())
-    assert judged([*unrun(entries[:-1]), entries[-1]], JUDGED_WHOLE) == ([], [])
+    first = replace(entries[-1], note=DetectorsRan(rules=RULES, opened=0))
+    assert judged([*unrun(entries[:-1]), first], JUDGED_WHOLE) == ([], [])
     wrong, unchecked = judged(unrun(entries), JUDGED_WHOLE)
     assert wrong == []
     assert any("the log names no run of them yet" in one for one in unchecked)
@@ -259,8 +287,9 @@ def test_findings_of_another_version_are_not_judged_by_the_rules_of_this_one(
     assert len(wrong) == 1
     assert "update this program" in wrong[0]
     monkeypatch.setattr(detector_runs, "RULES", RULES + 1)
+    assert judged(entries)[0] == []
     wrong, unchecked = judged(dropped(entries))
-    assert wrong == []
+    assert ["it says that it opened 1 finding, and 0 precede it" in one for one in wrong] == [True]
     assert any("an earlier version opened them" in one for one in unchecked)
 
 

@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from storage.counts import counted
 from storage.times import DAY_US, day_text
 from sync.department.desk.audit import detector_inputs, rules
 from sync.department.desk.audit.detectors import RULES, SAMPLE
 from sync.department.desk.audit.look_up_detectors import Flag, LookUpDetectors
 from sync.department.desk.break_glass.calls import DETAIL, DETECTOR
 from sync.department.desk.state import DeskState
-from sync.department.journal.change_entries import CasesCompared, GlassBroken
+from sync.department.journal.change_entries import CasesCompared, DayCounted, GlassBroken
 from sync.department.journal.entries import JUDGED_DAILY, AuditDone, Entry, EntryOf, FindingOpened, is_of
 from sync.department.journal.inquiry_entries import Access, InquiryAsked
 from sync.department.journal.machine_entries import DetectorsRan
@@ -25,7 +26,7 @@ from sync.department.journal.malformed import UNREADABLE
 from sync.department.policy.refusals import NotYetError
 
 MOST = 1000  # entries that a finding names
-USED_DAYS = 3  # on which the desk was used while lookups waited for the detectors
+USED_DAYS = 3  # on which people looked up or days were counted, while lookups waited for the detectors
 LATE_US = (USED_DAYS + 1) * DAY_US  # longer than a long weekend without a server
 CAUSE = "was the server stopped? `department serve` runs the detectors each day"
 
@@ -49,7 +50,7 @@ class DetectorRuns:
         self._opened: list[EntryOf[FindingOpened]] = []
         self._broken: EntryOf[GlassBroken] | None = None  # the entry before, if it was one
         self._since: Entry | None = None  # the first lookup since a run
-        self._used: set[int] = set()  # days with entries since then
+        self._used: set[int] = set()  # days since then on which the desk served
 
     def judge(self, entry: Entry, book: DeskState) -> None:
         """Take in an entry. `book`: of those before it."""
@@ -77,7 +78,10 @@ class DetectorRuns:
                 self._problems.append(f"entry {entry.sequence}: cases_compared: {what}")
         elif entry.note.KIND in detector_inputs.READ_KINDS:
             self._read.append(entry)
-        self._used.add(entry.stamp.at_us // DAY_US)
+        if isinstance(
+            entry.note, Access | DayCounted
+        ):  # who repairs a server that does not start enters, too
+            self._used.add(entry.stamp.at_us // DAY_US)
 
     def end(self, book: DeskState, newest_us: int) -> None:
         """Finish the check after the last entry, of which the time is `newest_us`."""
@@ -124,7 +128,10 @@ class DetectorRuns:
         self._expected, self._opened = None, []
 
     def _end_run(self, entry: EntryOf[DetectorsRan], book: DeskState) -> None:
-        of_now = entry.note.rules == RULES
+        of_now, said, found = entry.note.rules == RULES, entry.note.opened, len(self._opened)
+        if said != found and entry.note.rules <= RULES:
+            what = f"it says that it opened {counted(said, 'finding')}, and {found} precede it"
+            self._problems.append(f"entry {entry.sequence}: detectors_ran: {what}")
         if entry.note.rules < max(self._rules, 1):
             self._problems.append(f"entry {entry.sequence}: detectors_ran: by rules of before, again")
         elif entry.note.rules > RULES:  # root could say so to escape this check
@@ -191,8 +198,8 @@ class DetectorRuns:
         self._used.clear()
 
     def _is_late(self, first: Entry, at_us: int) -> bool:
-        """Whether the desk was used on days after that of the first lookup and before that of the run, so
-        that the machine did run."""
+        """Whether the desk served on days after that of the first lookup and before that of the run: people
+        looked up, or the daily run counted what came in."""
         days = range(first.stamp.at_us // DAY_US + 1, at_us // DAY_US)
         return sum(one in days for one in self._used) >= USED_DAYS
 
