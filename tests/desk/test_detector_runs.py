@@ -226,7 +226,7 @@ def test_an_outage_in_which_no_one_used_the_desk_is_no_fault_and_is_shown(looked
 
 
 def test_an_outage_in_which_people_only_repaired_the_server_is_no_fault(looked: Department) -> None:
-    """They log in and change what is wrong; none of it says that a server ran that could run the detectors."""
+    """They log in and change what is wrong; none of it says that a server ran which could run them."""
     looked.clock.step(HOUR_US)
     search(looked, 1)
     for _ in range(USED_DAYS + 3):

@@ -221,5 +221,5 @@ def test_a_finding_is_closed_once_with_a_verdict_by_another_person(
     assert [one.sequence for one in made.open_findings()] == [1]
     assert [one.sequence for one in made.audits] == [3]
     assert audit.entries_of(made, 1) == (2, 3)
-    assert made.of("burst", "ann") == ({1, 2, 3}, {2, 3})
+    assert made.covered()["burst", "ann"] == ({1, 2, 3}, {2, 3})
     refused("no-finding", audit.entries_of, made, 2)

@@ -42,7 +42,7 @@ class DetectorRuns:
         self._problems, self._unchecked = problems, unchecked
         self._looks = LookUpDetectors()
         self._people: dict[int, str] = {}  # in whose name each access was made
-        self._read: list[Entry] = []
+        self._read = detector_inputs.ReadEntries()
         self._made: dict[int, str] = {}  # who made each access or request
         self._judges = False
         self._rules = 0  # of the newest run
@@ -77,7 +77,7 @@ class DetectorRuns:
                 what = f"entry {access} is not an access in the name of {said[access]}"
                 self._problems.append(f"entry {entry.sequence}: cases_compared: {what}")
         elif entry.note.KIND in detector_inputs.READ_KINDS:
-            self._read.append(entry)
+            self._read.add(entry)
         if isinstance(
             entry.note, Access | DayCounted
         ):  # who repairs a server that does not start enters, too

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sync.department.desk.audit import detectors, rules
 from sync.department.desk.audit.detectors import Emergency, SingleMaking
-from sync.department.desk.audit.ended_entries import ended_by_others
+from sync.department.desk.audit.ended_entries import EndedByOthers
 from sync.department.desk.audit.look_up_detectors import Flag, LookUpDetectors
 from sync.department.desk.audit.rules import AlprRequest
 from sync.department.desk.desk import Desk
@@ -18,6 +18,25 @@ from sync.department.journal.inquiry_entries import Access, InquiryAsked
 
 READ_KINDS = (AccountSet.KIND, DocumentSigned.KIND)
 """Entries that the detectors read again, because the state has only what they last said."""
+
+
+class ReadEntries:
+    """Entries of `READ_KINDS`, in the order of the log."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self.ended = EndedByOthers()
+        self.shifts: dict[str, list[tuple[int, Shift | None]]] = defaultdict(list)
+        """Every shift of each person, with when it was entered."""
+        for one in entries:
+            self.add(one)
+
+    def add(self, entry: Entry) -> None:
+        """Add the next entry."""
+        self.ended.add(entry)
+        if isinstance(entry.note, AccountSet):
+            held, shift = self.shifts[entry.note.user], entry.note.shift
+            if not held or held[-1][1] != shift:
+                held.append((entry.stamp.at_us, shift))
 
 
 def fresh_now(desk: Desk, requests: Sequence[AlprRequest], now_us: int) -> list[Flag]:
@@ -36,23 +55,22 @@ def fresh_now(desk: Desk, requests: Sequence[AlprRequest], now_us: int) -> list[
         entry = desk.log.entry(number)
         return entry.stamp.user if isinstance(entry.note, Access | InquiryAsked) else None
 
-    return fresh(desk.book, looks, list(desk.log.entries(kinds=READ_KINDS)), now_us, maker_of)
+    return fresh(desk.book, looks, ReadEntries(desk.log.entries(kinds=READ_KINDS)), now_us, maker_of)
 
 
 def fresh(
     book: DeskState,
     looks: LookUpDetectors,
-    entries: Sequence[Entry],
+    read: ReadEntries,
     now_us: int,
     maker_of: Callable[[int], str | None],
 ) -> list[Flag]:
-    """The flags that no finding covers. `entries`: of `READ_KINDS`; `maker_of`: who made an access or a
-    request, by its entry."""
-    flags = detected(book, looks, entries, now_us)
+    """The flags that no finding covers. `maker_of`: who made an access or a request, by its entry."""
+    flags = detected(book, looks, read, now_us)
     return [*rules.new_findings(book.findings, flags), *disputed(book, maker_of)]
 
 
-def detected(book: DeskState, looks: LookUpDetectors, entries: Sequence[Entry], now_us: int) -> list[Flag]:
+def detected(book: DeskState, looks: LookUpDetectors, read: ReadEntries, now_us: int) -> list[Flag]:
     """Run the detectors over these lookups, with every person's shift as it was then."""
     alone = [
         SingleMaking(entry=one.entry, user=one.user, by=one.by)
@@ -63,24 +81,14 @@ def detected(book: DeskState, looks: LookUpDetectors, entries: Sequence[Entry], 
     acted = frozenset(looks.acted | _judges(book))
     terms = book.policy.detectors
     return [
-        *looks.flags(terms, _shifts(entries), book.policy.zone),
+        *looks.flags(terms, read.shifts, book.policy.zone),
         *detectors.emergencies(_emergencies(book), terms, now_us),
         *detectors.one_hand(alone, acted),
         *detectors.let_in(_granted_alone(book), alone + _trained(book)),
         *detectors.no_reviewer(_removed_reviewers(book)),
         *book.cases.flags(),
-        *ended_by_others(book, entries),
+        *read.ended.flags(book),
     ]
-
-
-def _shifts(entries: Iterable[Entry]) -> dict[str, list[tuple[int, Shift | None]]]:
-    """Every shift of each person, with when it was entered."""
-    held: dict[str, list[tuple[int, Shift | None]]] = defaultdict(list)
-    for entry in entries:
-        note = entry.note
-        if isinstance(note, AccountSet) and (not held[note.user] or held[note.user][-1][1] != note.shift):
-            held[note.user].append((entry.stamp.at_us, note.shift))
-    return held
 
 
 def _judges(book: DeskState) -> set[str]:

@@ -140,20 +140,25 @@ class SamePlate:
         self._count, self._span_us = terms.same_plate_count, terms.same_plate_days * DAY_US
         self._by_person: dict[tuple[str, str], list[LookUp]] = defaultdict(list)
         self._people: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._places: dict[tuple[str, str], int] = {}  # the order in which flags are given
         self._touched: set[tuple[str, str]] = set()
-        self._found: dict[tuple[str, str], Flag | None] = {}
+        self._found: dict[tuple[str, str], Flag] = {}
 
     def add(self, one: LookUp) -> None:
         for target in one.targets:
+            self._places.setdefault((one.person, target), len(self._places))
             self._by_person[one.person, target].append(one)
             self._people[target, one.number].add(one.person)
             self._touched.update((person, target) for person in self._people[target, one.number])
 
     def flags(self) -> Iterator[Flag]:
         for key in self._touched:
-            self._found[key] = self._flag(*key)
+            if (flag := self._flag(*key)) is not None:
+                self._found[key] = flag
+            else:
+                self._found.pop(key, None)
         self._touched.clear()
-        return (flag for key in self._by_person if (flag := self._found[key]) is not None)
+        return (self._found[key] for key in sorted(self._found, key=self._places.__getitem__))
 
     def _flag(self, person: str, target: str) -> Flag | None:
         looks = self._by_person[person, target]
@@ -241,8 +246,9 @@ class OffShift:
 
 @dataclass(slots=True)
 class _UnderNumber:
-    """The lookups under one number."""
+    """The lookups under one number. `place`: in the order of the numbers."""
 
+    place: int
     since_us: int
     until_us: int = 0
     entries: list[int] = field(default_factory=list)
@@ -257,24 +263,27 @@ class NoCase:
         self._plates, self._days = terms.catch_all_plates, terms.catch_all_days
         self._nothing: dict[str, list[int]] = defaultdict(list)
         self._by_number: dict[str, _UnderNumber] = {}
+        self._wide: dict[int, _UnderNumber] = {}  # with that many plates, by the order of their numbers
 
     def add(self, one: LookUp) -> None:
         if _NO_NUMBER.fullmatch(one.number):
             self._nothing[one.person].append(one.sequence)
             return
-        under = self._by_number.setdefault(one.number, _UnderNumber(one.at_us))
+        under = self._by_number.setdefault(one.number, _UnderNumber(len(self._by_number), one.at_us))
         under.until_us = one.at_us
         under.entries.append(one.sequence)
         under.people.add(one.person)
         under.plates.update(one.targets)
+        if len(under.plates) >= self._plates:
+            self._wide[under.place] = under
 
     def flags(self) -> Iterator[Flag]:
         for person, found in self._nothing.items():
             detail = f"{len(found)} lookups under an invalid number"
             yield Flag(detector="no_case", about=person, entries=tuple(found), detail=detail)
-        for under in self._by_number.values():
+        for _, under in sorted(self._wide.items()):
             days = (under.until_us - under.since_us) / DAY_US
-            if len(under.people) == 1 and len(under.plates) >= self._plates and days > self._days:
+            if len(under.people) == 1 and days > self._days:
                 (person,) = under.people
                 over = f"one number for {len(under.plates)} plates over {days:.0f} days"
                 yield Flag(

@@ -293,17 +293,16 @@ class Findings:
     def open_findings(self) -> list[EntryOf[FindingOpened]]:
         return [entry for number, entry in self.opened.items() if number not in self.closed]
 
-    def of(self, detector: str, about: str) -> tuple[set[int], set[int]]:
-        """(entries that findings of this kind cover, those of them in open findings)."""
-        covered: set[int] = set()
-        still_open: set[int] = set()
+    def covered(self) -> dict[tuple[str, str], tuple[set[int], set[int]]]:
+        """By detector and person: (entries that such findings cover, those of them in open findings)."""
+        found: dict[tuple[str, str], tuple[set[int], set[int]]] = {}
         for number, entry in self.opened.items():
             note = entry.note
-            if (note.detector, note.about) == (detector, about):
-                covered.update(note.accesses)
-                if number not in self.closed:
-                    still_open.update(note.accesses)
-        return covered, still_open
+            covered, still_open = found.setdefault((note.detector, note.about), (set(), set()))
+            covered.update(note.accesses)
+            if number not in self.closed:
+                still_open.update(note.accesses)
+        return found
 
 
 def entries_of(findings: Findings, number: int) -> tuple[int, ...]:
@@ -357,13 +356,10 @@ def new_findings(findings: Findings, flags: Sequence[Flag]) -> list[Flag]:
     A closed finding covers only what it found, so later entries make a new one. An open finding grows with
     its pattern; entries that it does not name are flagged once it is closed.
     """
-    known: dict[tuple[str, str], tuple[set[int], set[int]]] = {}
+    known = findings.covered() if flags else {}
     fresh = []
     for flag in flags:
-        kind = (flag.detector, flag.about)
-        if kind not in known:
-            known[kind] = findings.of(*kind)
-        covered, still_open = known[kind]
+        covered, still_open = known.setdefault((flag.detector, flag.about), (set(), set()))
         new = tuple(entry for entry in flag.entries if entry not in covered)
         if not new or still_open.intersection(flag.entries):
             continue
