@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -13,8 +16,12 @@ from storage.times import DAY_US, HOUR_US, day_text
 from sync.department.commands.verify_words import MOST, say
 from sync.department.desk.audit.calls import PeriodForm, look_daily
 from sync.department.desk.audit.detectors import RULES
+from sync.department.desk.audit.look_up_detectors import Burst, LookUp
 from sync.department.desk.break_glass.calls import GlassForm
+from sync.department.desk.desk import Desk
 from sync.department.desk.inquiry.forms import RunForm
+from sync.department.desk.log_state import Deciding
+from sync.department.journal.access_log import DATABASE
 from sync.department.journal.change_entries import CasesCompared, DayCounted, GlassBroken
 from sync.department.journal.entries import (
     JUDGED_WHOLE,
@@ -316,3 +323,43 @@ def test_a_look_up_without_a_case_that_root_puts_on_another_person_is_named(look
         assert [f"is not an access in the name of {user}" in one for one in wrong] == [True] * named
     with pytest.raises(RecordError, match="names one person for each"):
         replace(note, users=()).check()
+
+
+@pytest.mark.parametrize("name", ["daily", "audit/run"])
+def test_running_the_detectors_over_a_long_log_delays_no_other_call(
+    department: Department, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Only what came since the log was read is examined while no other can write; that counts as well."""
+    search(department, 4)
+    token, path = department.logon("super"), department.home.path / "desk" / DATABASE
+    examined: dict[int, bool] = {}
+    examine, deciding = Burst.add, Desk.deciding
+
+    def watched(detector: Burst, one: LookUp) -> None:
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("ROLLBACK")
+                examined[one.sequence] = True
+            except sqlite3.OperationalError:
+                examined[one.sequence] = False
+        examine(detector, one)
+
+    def after_a_lookup(desk: Desk) -> Deciding:
+        if examined:
+            monkeypatch.setattr(Desk, "deciding", deciding)
+            with ThreadPoolExecutor(1) as other:
+                other.submit(search, department, 1).result()
+        return deciding(desk)
+
+    monkeypatch.setattr(Burst, "add", watched)
+    monkeypatch.setattr(Desk, "deciding", after_a_lookup)
+    if name == "daily":
+        look_daily(department.front)
+    else:
+        department.call(name, token, PeriodForm())
+    assert list(examined.values()) == [True] * 4 + [False]
+    entries = list(department.desk.log.entries())
+    found = [one.note for one in entries if is_of(one, FindingOpened)]
+    assert [len(one.accesses) for one in found if one.detector == "same_plate"] == [5]
+    assert judged(entries) == ([], [])

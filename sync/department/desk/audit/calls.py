@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from storage.times import DAY_US, iso_text
 from sync.department.desk.audit import detectors, rules
-from sync.department.desk.audit.detector_inputs import fresh_now
+from sync.department.desk.audit.detector_inputs import Detecting
 from sync.department.desk.audit.detectors import RULES
 from sync.department.desk.audit.look_up_detectors import Flag
 from sync.department.desk.audit.rules import AlprRequest, AuditFilter
@@ -177,6 +177,7 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
     looks = rules.look_ups_of(requests)
     inside = [one for one in looks if one.sequence < begun.sequence and since <= one.at_us <= until]
     sample = detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)
+    detecting = Detecting(desk, requests)
 
     def plan(caller: Caller) -> Plan[list[Entry]]:
         if desk.book.findings.begun != begun:  # two runs of one audit would have no order
@@ -187,7 +188,7 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
                 cure="see Findings; run the audit again for what came since",
             )
         fresh = [
-            *fresh_now(desk, requests, caller.at_us),
+            *detecting.fresh(caller.at_us),
             *rules.new_findings(desk.book.findings, sample),
         ]
         opened = assign(desk, fresh, caller.at_us)
@@ -258,9 +259,9 @@ def look_daily(front: DeskContext) -> list[int]:
     which `verify` judges it (`server/detector_runs.py`).
     """
     desk = front.desk
-    requests = front.requests.of(desk.log)  # outside the transaction
+    detecting = Detecting(desk, front.requests.of(desk.log))  # outside the transaction
     with desk.deciding() as moment:
-        fresh, ran = fresh_now(desk, requests, moment.at_us), desk.book.findings.ran
+        fresh, ran = detecting.fresh(moment.at_us), desk.book.findings.ran
         opened = assign(desk, fresh, moment.at_us, waits=True)
         stamp = system_stamp(desk.root, moment.at_us)
         entries = [desk.add(one, stamp) for one in opened]

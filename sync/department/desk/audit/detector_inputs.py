@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from sync.department.desk.audit import detectors, rules
 from sync.department.desk.audit.detectors import Emergency, SingleMaking
@@ -23,12 +23,10 @@ READ_KINDS = (AccountSet.KIND, DocumentSigned.KIND)
 class ReadEntries:
     """Entries of `READ_KINDS`, in the order of the log."""
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self) -> None:
         self.ended = EndedByOthers()
         self.shifts: dict[str, list[tuple[int, Shift | None]]] = defaultdict(list)
         """Every shift of each person, with when it was entered."""
-        for one in entries:
-            self.add(one)
 
     def add(self, entry: Entry) -> None:
         """Add the next entry."""
@@ -39,23 +37,39 @@ class ReadEntries:
                 held.append((entry.stamp.at_us, shift))
 
 
-def fresh_now(desk: Desk, requests: Sequence[AlprRequest], now_us: int) -> list[Flag]:
-    """The flags over the whole log that no finding covers, within the caller's transaction.
+class Detecting:
+    """The detectors over the log as it was, so that a transaction examines only what came since."""
 
-    `requests`: the accesses as they were read before it; those made since are read here.
-    """
-    looks = LookUpDetectors()
-    for one in rules.look_ups_of(requests):
-        looks.add(one)
-    for entry in desk.log.entries(requests[-1].entry + 1 if requests else 0, kinds=(Access.KIND,)):
-        if isinstance(entry.note, Access):
-            looks.add(rules.look_up_of(entry, entry.note))
+    def __init__(self, desk: Desk, requests: Sequence[AlprRequest]) -> None:
+        """Examine the log, outside of any transaction. `requests`: its accesses as they were read before."""
+        self._desk, self._looks, self._read = desk, LookUpDetectors(), ReadEntries()
+        for one in rules.look_ups_of(requests):
+            self._looks.add(one)
+        self._looks_to, self._read_to = requests[-1].entry + 1 if requests else 0, 0
+        desk.refresh()
+        book = desk.book
+        self._take_read(book.seen)
+        self._looks.flags(book.policy.detectors, self._read.shifts, book.policy.zone)
+        self._read.ended.flags(book)
 
-    def maker_of(number: int) -> str | None:
-        entry = desk.log.entry(number)
+    def _take_read(self, end: int) -> None:
+        for entry in self._desk.log.entries(self._read_to, end, READ_KINDS):
+            self._read.add(entry)
+        self._read_to = max(self._read_to, end)
+
+    def fresh(self, now_us: int) -> list[Flag]:
+        """The flags over the whole log that no finding covers, within the caller's transaction."""
+        log, size = self._desk.log, self._desk.log.size()
+        for entry in log.entries(self._looks_to, size, (Access.KIND,)):
+            if isinstance(entry.note, Access):
+                self._looks.add(rules.look_up_of(entry, entry.note))
+        self._looks_to = size
+        self._take_read(size)
+        return fresh(self._desk.book, self._looks, self._read, now_us, self._maker_of)
+
+    def _maker_of(self, number: int) -> str | None:
+        entry = self._desk.log.entry(number)
         return entry.stamp.user if isinstance(entry.note, Access | InquiryAsked) else None
-
-    return fresh(desk.book, looks, ReadEntries(desk.log.entries(kinds=READ_KINDS)), now_us, maker_of)
 
 
 def fresh(
