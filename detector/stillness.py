@@ -134,8 +134,9 @@ def means(picture: U8, side: int) -> Cells:
     if rows < len(picture):
         sums = np.concatenate([sums, np.add.reduce(picture[None, -side:], axis=1, dtype=np.uint16)])
     if wide % side == 0 and side <= len(picture):
-        total = np.add.reduce(sums.reshape(len(sums), -1, side), axis=2, dtype=np.uint32)
-        return np.asarray((total + side * side // 2) // (side * side), np.int16)
+        # a product with ones, exact in floats, in a fraction of the time of a sum over so short an axis
+        total = sums.reshape(len(sums), -1, side) @ np.ones(side)
+        return np.asarray((total + side * side // 2) / (side * side)).astype(np.int16)
     starts = np.arange(0, max(wide - side // 2, 1), side)  # what is left over goes to the last column
     areas = np.diff(starts, append=wide) * min(side, len(picture))
     total = np.add.reduceat(sums, starts, axis=1, dtype=np.uint32)
