@@ -9,13 +9,14 @@ character that both show, so that many ends outvote few wholes: the longer text 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .ctc import Labels
+from .frame_counts import FrameCounts
 from .likeness import is_misread_end, is_part
 from .plates import Evidence
 
@@ -42,11 +43,11 @@ class Explained:
 
 
 def explain_hidden(
-    scores: F64, texts: Sequence[Labels], frames: Sequence[Evidence], unweighed: Mapping[Labels, int]
+    scores: F64, texts: Sequence[Labels], frames: Sequence[Evidence], counts: FrameCounts
 ) -> Explained | None:
-    """Finds partly hidden frames; None if there are none.
+    """Finds partly hidden frames; None if no text is a part of another, however many frames are counted.
 
-    scores: log-likelihoods (F, N); unweighed: how many more frames gave each text.
+    scores: log-likelihoods (F, N); counts: more frames, which are not weighed.
     """
     if len(frames) <= WITNESSES or len(texts) < 2:
         return None
@@ -80,8 +81,8 @@ def explain_hidden(
         # with a misread character only if the box is narrower too, and not in too many frames
         pure = [part for part in parts if is_part(texts[part], texts[whole])]
         best_pure = scores[:, pure].max(axis=1, initial=-np.inf)
-        most = _ENDS_PER_WHOLE * (int(witnesses.sum()) + unweighed.get(texts[whole], 0))
-        few = [part for part in parts if shown_by[part] + unweighed.get(texts[part], 0) <= most]
+        most = _ENDS_PER_WHOLE * (int(witnesses.sum()) + counts.of(texts[whole]))
+        few = [part for part in parts if shown_by[part] + counts.of(texts[part]) <= most]
         best_slim = scores[:, sorted({*pure, *few})].max(axis=1, initial=-np.inf)
         explained = np.where(slim, best_slim - cheap, best_pure - _HIDDEN_NATS)
         hidden[:, whole] = explained > scores[:, whole]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -19,17 +18,17 @@ from .ballot import head_scores, many_text_scores, one_slot_scores, text_scores
 from .card import ConfidenceRules, TextRules
 from .confidence import Features, confidence, log_odds, within
 from .ctc import Labels, labels_of, spelt
+from .frame_counts import MOST_TEXTS, FrameCounts
 from .hidden import Explained, explain_hidden, longer_text_shown
 from .jurisdictions import LEAST_TOLD, FormatPrior, join_chances, name_places
-from .likeness import is_misread_end, is_part
-from .plates import CLASSES, UNREADABLE, Evidence, PlateText
+from .likeness import is_part
+from .plates import CLASSES, NO_CHARACTER, UNREADABLE, Evidence, PlateText
 from .thin_strokes import lacks_strokes
 from .twins import TWIN_CLASSES, among_twins, as_twin, twins_among
 
 F64 = NDArray[np.float64]
 
 MOST_FRAMES = 32  # frames of a pass whose evidence is kept, about 30 kB each
-MOST_TEXTS = 48
 _TEXTS_TOLD = 5
 SETTLED_FRAMES = 3  # two frames may share a glint; three in a row rarely do
 SETTLED_POSTERIOR = 0.99
@@ -91,17 +90,24 @@ class Vote:
         self._scores = np.empty((0, 0))  # log-likelihoods (F, N)
         self._lifts = np.empty((0, len(decoding.prior.codes)))  # of the formats, (N, J)
         self._twins: list[list[int]] = []  # texts that differ only in O/0 and I/1
-        self._ranking: _Ranking | None = None
-        self._verdict: VoteVerdict | None = None
-        self._settled: bool | None = None
-        self._whole: Vote | None = None  # the vote of the frames that show the whole text
+        self._forget()
         self._doubt = 1.0  # factor for the confidence of a text that few frames show
         self._average: Evidence | None = None
         self._alone: Labels = ()  # what the frames give without the average
-        self._unweighed: Counter[Labels] = Counter()  # frames without a vote, by the text that they gave
+        self._counts = FrameCounts()
         self.frames_given = 0
         for evidence in frames:
             self.add(evidence)
+
+    def _forget(self) -> None:
+        """Drops what was worked out from the frames and counts before."""
+        self._hidden: tuple[Explained | None] | None = None  # what explains the frames, once that is known
+        self._ranking: _Ranking | None = None
+        self._slots: F64 | None = None
+        self._verdict: VoteVerdict | None = None
+        self._contradicted = False  # in the verdict
+        self._settled: bool | None = None
+        self._whole: Vote | None = None  # the vote of the frames that show the whole text
 
     @property
     def frames(self) -> int:
@@ -116,7 +122,7 @@ class Vote:
     def add(self, evidence: Evidence) -> None:
         """Counts one more frame. Drops frames from much farther away; above MOST_FRAMES, the weakest one."""
         self.frames_given += 1
-        self._ranking = self._verdict = self._settled = self._whole = None
+        self._forget()
         self._add_texts(sorted(set(evidence.candidates) - set(self._texts)))
         scores = text_scores(evidence, self._texts, self._slots_weight)
         self._scores = np.concatenate([self._scores, scores[None]])
@@ -130,11 +136,13 @@ class Vote:
 
     def count(self, text: str, frames: int) -> None:
         """Counts frames that gave a text and are not weighed themselves."""
-        if frames > 0:
-            self._unweighed[labels_of(text)] += frames
-            if len(self._unweighed) > MOST_TEXTS:
-                self._unweighed = Counter(dict(self._unweighed.most_common(MOST_TEXTS // 2)))
-            self._ranking = self._verdict = self._settled = self._whole = None
+        if frames <= 0:
+            return
+        self._counts.add(labels_of(text), frames)
+        if self._whole is not self or self._explained() is not None:
+            self._forget()
+        elif self._verdict and self._counts.contradict(self._winner(), self._own()) != self._contradicted:
+            self._verdict = None  # if no frame is hidden, this is all that counts decide
 
     def _drop_far(self) -> None:
         """Drops the frames that show the plate much smaller than a few others: they all err alike."""
@@ -155,7 +163,7 @@ class Vote:
         given = self.frames_given + other.frames_given
         for evidence in other._frames:
             self.add(evidence)
-        self._unweighed += other._unweighed
+        self._counts.join(other._counts)
         self.frames_given = given
 
     def with_average(self, average: Evidence) -> Vote:
@@ -165,8 +173,8 @@ class Vote:
         vote._texts = list(vote._texts)
         new = {text for text in average.candidates if len(text) == len(vote._alone)}
         vote._add_texts(sorted(new - set(vote._texts)))
+        vote._forget()
         vote._average, vote._whole = average, vote
-        vote._ranking = vote._verdict = vote._settled = None
         return vote
 
     def verdict(self) -> VoteVerdict:
@@ -213,20 +221,17 @@ class Vote:
     def _is_settled(self) -> bool:
         if self.frames_given >= ENOUGH_FRAMES:
             return True
-        whole = self._of_whole()
-        if whole is not self:
-            return whole.settled
+        if self._of_whole() is not self:
+            return self._of_whole().settled
         if len(self._frames) < SETTLED_FRAMES or any(frame.cut for frame in self._frames):
             return False
-        if not self._texts or self._agreement(self._winner()) < SETTLED_AGREEMENT:
+        winner, ranking = self._winner(), self._rank()
+        if not winner or ranking.posterior[ranking.order[0]] < SETTLED_POSTERIOR:
             return False
-        if longer_text_shown(self._winner(), self._frames):
+        if self._agreement(winner) < SETTLED_AGREEMENT or longer_text_shown(winner, self._frames):
             return False
-        ranking = self._rank()
-        return (
-            bool(ranking.posterior[ranking.order[0]] >= SETTLED_POSTERIOR)
-            and min(self.verdict().text.char_confidences, default=0.0) >= SETTLED_SLOT
-        )
+        sure = self._winners_slots()[:, :NO_CHARACTER].max(axis=1)
+        return bool(sure.min().astype(np.float32) >= SETTLED_SLOT)
 
     def _of_whole(self) -> Vote:
         """The vote of the frames that show the whole plate; this vote if all or none do."""
@@ -238,7 +243,7 @@ class Vote:
         inside = [frame for frame in self._frames if not frame.cut and frame.candidates]
         if inside and len(inside) < len(self._frames):
             vote = Vote(self._decoding, inside)
-            vote._unweighed = self._unweighed
+            vote._counts = self._counts
             return vote._of_whole()
         explained = self._explained()
         if explained is None:
@@ -249,7 +254,7 @@ class Vote:
             return self
         shown = [frame for frame, part in zip(self._frames, hidden.tolist(), strict=True) if not part]
         whole = Vote(self._decoding, shown)
-        whole._unweighed = self._unweighed + Counter(
+        whole._counts = self._counts.with_each(
             text for text, part in zip(self._own(), hidden.tolist(), strict=True) if part
         )
         if int((hidden & ~explained.narrow[:, first]).sum()) > len(shown):
@@ -257,24 +262,19 @@ class Vote:
         return whole
 
     def _explained(self) -> Explained | None:
-        return explain_hidden(self._scores, self._texts, self._frames, self._unweighed)
+        if self._hidden is None:
+            self._hidden = (explain_hidden(self._scores, self._texts, self._frames, self._counts),)
+        return self._hidden[0]
 
     def _own(self) -> list[Labels]:
         """The text that each frame gives on its own."""
         return [self._texts[first] for first in self._scores.argmax(axis=1)] if self._texts else []
 
-    def _given(self) -> Counter[Labels]:
-        """How many frames gave each text, O and 0, I and 1 alike, weighed or not."""
-        given: Counter[Labels] = Counter(as_twin(text) for text in self._own())
-        for text, frames in self._unweighed.items():
-            given[as_twin(text)] += frames
-        return given
-
     @property
     def frames_of_leader(self) -> int:
         """How many frames gave the likeliest text on their own, weighed or not."""
         whole = self._of_whole()
-        return whole._given()[as_twin(whole._winner())]
+        return whole._counts.given(whole._own())[as_twin(whole._winner())]
 
     def supports(self, evidence: Evidence) -> float:
         """How well a frame fits this vote's text: log p(text) minus log p(its own best), at most 0."""
@@ -309,7 +309,7 @@ class Vote:
         self._texts = [self._texts[index] for index in kept]
         self._scores, self._lifts = self._scores[:, kept], self._lifts[kept]
         self._twins = twins_among(self._texts)
-        self._ranking = None
+        self._hidden = self._ranking = None
 
     def _weight(self) -> float:
         """The weight of each frame's log-likelihood: n frames weigh n ** pass_exponent as they err alike."""
@@ -362,7 +362,8 @@ class Vote:
         ranking = self._rank()
         first = ranking.order[0]
         winner = self._texts[first]
-        slots = self._slot_posterior(winner, ranking.chances)
+        slots = self._winners_slots()
+        self._contradicted = self._counts.contradict(winner, self._own())
         leader = spelt(winner)
         sure = slots[np.arange(len(winner)), list(winner)] if winner else np.zeros(0)
         text = "".join(
@@ -390,7 +391,7 @@ class Vote:
             (LONGER_TRUST, self._may_be_longer(winner)),
             (DISPUTED_TRUST, self._is_disputed(winner)),
             (AVERAGE_TRUST, self._average_disputes(winner)),
-            (CONTRADICTED_TRUST, self._is_contradicted(winner)),
+            (CONTRADICTED_TRUST, self._contradicted),
         )
         shares = (share for share, holds in doubts if holds)
         return math.prod(shares, start=self._doubt) * median(frame.trust for frame in self._frames)
@@ -402,11 +403,6 @@ class Vote:
         mine = as_twin(winner)
         looks = [as_twin(path) == mine for frame in self._frames for path in frame.paths]
         return sum(looks) <= DISPUTED_SHARE * len(looks)
-
-    def _is_contradicted(self, winner: Labels) -> bool:
-        """Whether more frames gave an end of the text, with another character at its side, than the text."""
-        mine, given = as_twin(winner), self._given()
-        return sum(count for text, count in given.items() if is_misread_end(text, mine)) > given[mine]
 
     def _average_scores(self, average: Evidence) -> F64:
         """Log-likelihood (N,) of texts in the average; a text of another length scores as the frames' own.
@@ -454,6 +450,12 @@ class Vote:
             jurisdiction=name_places(self._decoding.prior.codes, self._places(chances)),
         )
         return VoteVerdict(text, features)
+
+    def _winners_slots(self) -> F64:
+        """What ``_slot_posterior`` gives for the winner, worked out once."""
+        if self._slots is None:
+            self._slots = self._slot_posterior(self._winner(), self._rank().chances)
+        return self._slots
 
     def _slot_posterior(self, winner: Labels, chances: F64) -> F64:
         """Probability (S, 37) of each class in each slot of the winner, with the other slots fixed."""
