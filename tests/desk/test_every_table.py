@@ -60,7 +60,7 @@ REST_ON_NOTHING = {
     "epoch_keys.epoch": LATER,
     "epoch_keys.day_key": LATER,
     "epoch_keys.sealed": LATER,
-    "incidents.times": "how often an incident came since is the store's word alone, as README says",
+    "incidents.times": "how often an incident came since is the store's word alone, as CHECKS.md says",
     "incidents.closed_us": "the desk shows the entries of the two people; the same comes as a new incident",
     "incidents.closed_by": "the desk shows the entries of the two people",
     "incidents.second_by": "the desk shows the entries of the two people",
