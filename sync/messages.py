@@ -41,17 +41,17 @@ NO_DAY_KEY = "this day key is not here: destroyed after its year, or another dep
 MAX_TRIES = 3  # a record that is bad this often is an incident and no longer holds up the others
 
 REFUSALS = {
-    "malformed": "a message that is over its limit or not of its schema",
+    "malformed": "a message over its limit or not in its schema",
     "unknown-log": "a log that no enrolled unit vouched for",
     "signature": "an invalid signature",
     "revoked": "a unit that was revoked",
     "closed": "a log that was closed after an incident: open a new one",
-    "fork": "a log with another past than the one co-signed here",
+    "fork": "a log whose history differs from the one co-signed here",
     "rollback": "a log shorter than the one co-signed here",
     "stale": "a hello to a challenge that is unknown or was used",
     "gap": "leaves that do not follow what is held here: ask for the state and resume",
     "wrong-device": "a log that another unit vouched for",
-    "bad-leaf": "a leaf that is not of this log or not in its place",
+    "bad-leaf": "a leaf of another log or out of place",
     "code": "an enrollment code that is unknown, used or expired",
     "too-large": "a message over its limit",
     "too-slow": "a client that fell silent",

@@ -27,7 +27,7 @@ CONSOLES_AT_ONCE = 4
 PUMP_BYTES = 1024
 LOOK_S = 0.2
 TOO_MANY = (
-    f"\r\n{CONSOLES_AT_ONCE} consoles are open on this unit, and no more can be: end one of them (exit, or "
+    f"\r\n{CONSOLES_AT_ONCE} consoles are open on this unit, as many as it allows: end one of them (exit, or "
     "pull\r\nits cable), then try again\r\n"
 ).encode()
 

@@ -328,7 +328,7 @@ ATTACKS: tuple[tuple[Callable[[Thief], None], str], ...] = (
     (hold_by_the_approval_of_a_search, "the approval that it names is of no such change"),
     (export_of_another_persons_hold, NOT_FOUND),
     (held_read_opened_as_if_searched, "what is held is sealed and opened by its own calls"),
-    (export_of_reads_that_the_hold_does_not_have, "it names other reads than the hold"),
+    (export_of_reads_that_the_hold_does_not_have, "its reads are not those of the hold"),
     (export_with_the_key_of_another_hold, "opens no such hold: it names another hold"),
     (emergency_that_no_second_person_hears_of, "no second person was asked to judge it"),
     (emergency_that_looks_back_a_year, "looks back no further than the policy's days"),
@@ -444,8 +444,8 @@ def test_a_delivery_opens_the_reads_of_the_very_plate_that_the_agency_named(thie
 
 TURNED: dict[str, dict[str, str]] = {
     "": {},
-    "it names another plate than its search": {"plate": "7OTH123"},
-    "it says of another picture what it shows": {"elements": "images of 7OTH123"},
+    "its plate is not that of its search": {"plate": "7OTH123"},
+    "it describes another picture": {"elements": "images of 7OTH123"},
 }
 
 
@@ -474,6 +474,6 @@ def test_searches_that_no_one_signed_push_out_no_mark_of_a_signed_one(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(named_entries, "MOST_SEARCHES", 2)
-    words = "it names another plate than its search"
+    words = "its plate is not that of its search"
     (named,) = look_in_other_words(department, words, between=3)
     assert words in named

@@ -26,12 +26,12 @@ NO_REASON = "its justification says less than the policy asks for"
 TOO_LONG = "it asks for more days at once than the policy allows"
 NO_DANGER = "it does not say whose life is in danger"
 NO_PURPOSE, NO_NUMBER = (
-    "it has none of the policy's purposes",
-    "it has no number that the policy takes for it",
+    "its purpose is not one of the policy's",
+    "it has no number that the policy accepts for it",
 )
 GROUNDS = {
     NO_PURPOSE: replace(GROUND, purpose=""),
-    "its purpose does not rest on that basis": replace(GROUND, basis="curiosity"),
+    "its purpose does not fit its basis": replace(GROUND, basis="curiosity"),
     NO_NUMBER: replace(GROUND, number="TEST"),
     NO_REASON: replace(GROUND, justification="because"),
 }

@@ -113,9 +113,9 @@ def a_finding_about_entries_to_come(root: Root) -> tuple[Note, tuple[Stamp, byte
 
 
 LATE: tuple[tuple[Attack, str], ...] = (
-    (a_yes_after_a_no, "or none that waits"),
+    (a_yes_after_a_no, "or one that does not wait"),
     (a_yes_to_a_search_after_a_no, "it decides a proposal that does not wait"),
-    (a_yes_to_a_change_that_ended, "the proposal that it decides had ended"),
+    (a_yes_to_a_change_that_ended, "the proposal that it decides had expired"),
     (a_sharing_that_nobody_reviewed, "a request that no one reviewed"),
     (a_finding_closed_by_whom_it_is_about, "not open, or that is about that person"),
     (a_finding_closed_by_whom_its_entry_names, "a finding whose entries are that person's"),

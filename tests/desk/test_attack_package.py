@@ -344,14 +344,14 @@ def cosigner_of_nobody() -> str:
 @pytest.mark.parametrize(
     ("name", "old", "new", "words"),
     [
-        ("cover.html", b"7ABC000", b"7ABC009", "cover.html: says something else than the reads do"),
+        ("cover.html", b"7ABC000", b"7ABC009", "cover.html: does not match the reads"),
         (
             "cover.txt",
             b"reads/0: unit ",
             b"reads/0: other ",
-            "cover.txt: says something else than the reads do",
+            "cover.txt: does not match the reads",
         ),
-        (package.SHEET, b"authority", b"plate now", "sheet.cbor: says something that no department's"),
+        (package.SHEET, b"authority", b"plate now", "sheet.cbor: has a statement that no department's"),
         (package.SHEET, None, None, "sheet.cbor: is missing"),
     ],
 )
@@ -380,7 +380,7 @@ def test_a_sheet_is_checked_where_time_zone_data_differ(
     said = package.check(signed_again(other, key), key.public_key()).sheet_unchecked
     assert said.startswith("the local times in brackets in cover.html and cover.txt")
     data = signed_again(other | {"cover.html": files["cover.html"].replace(b"7ABC000", b"7ABC999")}, key)
-    with pytest.raises(PackageError, match=r"cover\.html: says something else than the reads do"):
+    with pytest.raises(PackageError, match=r"cover\.html: does not match the reads"):
         package.check(data, key.public_key())
 
 
@@ -405,10 +405,10 @@ def test_a_sheet_or_a_format_of_a_later_program_is_refused_with_what_to_do(
         with pytest.raises(PackageError, match=r"has a later format than this program knows \(update"):
             package.check(write_zip(files | {package.HEAD: later}), key.public_key())
     data = signed_again(files | {package.SHEET: envelope.encode(plain | {"version": 0})}, key)
-    with pytest.raises(PackageError, match="its version is none"):
+    with pytest.raises(PackageError, match="its version does not exist"):
         package.check(data, key.public_key())
     data = signed_again(files | {package.SHEET: envelope.encode(plain | {"version": 1})}, key)
-    with pytest.raises(PackageError, match="no program words a sheet of this format so"):
+    with pytest.raises(PackageError, match="no program writes such a sheet in a package of this format"):
         package.check(data, key.public_key())
 
 

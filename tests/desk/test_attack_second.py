@@ -344,7 +344,7 @@ WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_by_the_approval_of_a_shorter_time, ANOTHER),
     (wide_by_number_over_a_longer_time, ANOTHER),
     (wide_by_an_approval_that_was_used, "the approval that it names was used before"),
-    (wide_after_the_approvals_hours, "the approval that it names had ended"),
+    (wide_after_the_approvals_hours, "the approval that it names had expired"),
     (wide_by_the_approval_of_another_persons_proposal, ANOTHER),
     (wide_by_the_yes_of_the_person_who_asked, UNAPPROVED),
 )
@@ -428,10 +428,10 @@ DELIVERIES = {
     "a scope of the caller's own": BEYOND,
     "approved by the one who entered it": "no second person signed its approval",
     "approved without a look at the agency": "no second person signed its approval",
-    "after the approval's month": "its approval had ended",
+    "after the approval's month": "its approval had expired",
     "what is read later": BEYOND,
-    "for another agency": "it leaves for another agency, purpose or number than was asked",
-    "an agency that gets nothing": "that agency gets nothing by the policy",
+    "for another agency": "its agency, purpose or number is not that of the request",
+    "an agency that gets nothing": "the policy allows nothing to that agency",
     "nothing": "",
 }
 

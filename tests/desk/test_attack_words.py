@@ -133,9 +133,9 @@ def test_a_search_without_a_ground_has_none_of_roots(department: Department) -> 
 
 STAMPS: dict[str, dict[str, Any]] = {
     "does not have the role in it": {"role": "ccat-supervisor"},
-    "names another organisation than": {"organisation": "FBI"},
-    "what it says of a demo is not so": {"demo": True},
-    "made no proof of which it says": {"proven": "passkey, entry 1"},
+    "its organization is not": {"organisation": "FBI"},
+    "it is wrongly marked as a demo, or not": {"demo": True},
+    "did not make the proof that it names": {"proven": "passkey, entry 1"},
 }
 
 

@@ -165,7 +165,7 @@ def alter_opening(files: Files) -> None:
         pytest.param(facts(lambda rows: rows.append(rows[0])), "is listed 2 times", id="an entry told twice"),
         pytest.param(
             facts(lambda rows: rows[0].update(kind="hold")),
-            "another kind than its leaf has",
+            "a kind that its leaf does not have",
             id="another kind",
         ),
         pytest.param(
@@ -203,7 +203,7 @@ def test_a_department_with_false_figures_is_found(
     ("name", "content", "found"),
     [
         ("checkpoint", b"\xff\xfe", "checkpoint: is malformed"),
-        ("counts.json", b"null", "counts.json: is none of the public counts"),
+        ("counts.json", b"null", "counts.json: is not one of the public counts"),
         ("facts.json", b"null", "facts.json: is not a list of facts"),
         ("leaves.bin", bytes(2), "leaves.bin: is cut off"),
     ],

@@ -205,7 +205,8 @@ def test_rows_that_root_counts_ahead_or_again_are_not_believed(department: Depar
             root.write(DayCounted(day=day_text(day), reads=0, rows=()), root.stamp("system"))
         wrong = verdict(department, server)[0]
         assert [one.partition(": ")[2] for one in wrong[:2]] == [
-            f"day_counted: {day_text(day)} was not over, or was counted" for day in (today, today - 1)
+            f"day_counted: {day_text(day)} was not over, or had been counted before"
+            for day in (today, today - 1)
         ]
     finally:
         server.close()

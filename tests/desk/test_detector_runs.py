@@ -142,7 +142,7 @@ ATTACKS: dict[str, tuple[Callable[[Entries], Entries], str]] = {
     "twice": (twice, "no detector opens one about comm1"),
     "before its run": (entered_early, "no detector opens one about comm1"),
     "after its run": (after_its_run, "no detector opens one about comm1"),
-    "by other rules": (by_rules_of_none, "by rules of before"),
+    "by other rules": (by_rules_of_none, "by older rules"),
 }
 
 

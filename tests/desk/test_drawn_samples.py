@@ -206,7 +206,7 @@ def test_of_an_earlier_versions_audit_the_first_co_signed_head_over_the_beginnin
         (bare, "no quorum of witnesses co-signed the tree head that drew its sample"),
         (ground, "the tree head that drew its sample has signatures that no witness made"),
         (before, "the tree head that drew its sample is older than its beginning"),
-        (later, "its sample was drawn by another tree head than the first over its beginning"),
+        (later, "its sample was not drawn by the first tree head over its beginning"),
         ("a head", "the tree head that drew its sample: "),
     ):
         (wrong,) = judged(audited, changed(entries, AuditDone, head=note))

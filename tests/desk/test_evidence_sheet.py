@@ -100,7 +100,7 @@ def test_the_sheet_says_what_a_second_person_approved(department: Department, to
     assert (checked.is_earlier, checked.sheet_unchecked) == (True, "")
     for made_as in (package.FORMAT, package.NO_NAMES):
         plain = made.package if made_as == package.NO_NAMES else again.package
-        with pytest.raises(PackageError, match="no program words a sheet of this format so"):
+        with pytest.raises(PackageError, match="no program writes such a sheet in a package of this format"):
             package.check(signed_again(unpacked(plain), key, format=made_as), key.public_key())
 
 

@@ -95,7 +95,7 @@ def test_the_whole_state_of_a_long_log_is_kept_more_rarely() -> None:
 STEPS_OVER = "the log skips the root file that is here"
 ROOTS: dict[str, tuple[dict[str, Any], str]] = {
     "the one of the log": ({}, ""),
-    "another one of its version": ({"department": "Elsewhere PD"}, "the log has another root file"),
+    "another one of its version": ({"department": "Elsewhere PD"}, "the log has a different root file"),
     "one that the log steps over": ({}, STEPS_OVER),
 }
 

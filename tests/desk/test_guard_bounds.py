@@ -73,7 +73,7 @@ def test_an_entry_covers_its_own_search_alone() -> None:
         (access, replace(query, until_us=6 * DAY_US)),
         (access, replace(query, plate="7ABC002")),
     ):
-        with pytest.raises(DeskRefusal, match="not of this search"):
+        with pytest.raises(DeskRefusal, match="belongs to another search"):
             key_guard._demand_query(other, asked)
     key_guard._demand_day(query, 3)
     with pytest.raises(DeskRefusal, match="begins after that day"):

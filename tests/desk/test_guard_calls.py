@@ -216,7 +216,7 @@ def test_a_search_gives_and_keeps_what_matches_alone(guard: Guard, action: str, 
         guard.keys.match(COVER, query, 3, OTHER_UNIT, rows)
     with pytest.raises(DeskRefusal, match="begins after"):
         guard.keys.match(COVER, query, 2, UNIT, rows)
-    with pytest.raises(DeskRefusal, match="not of this search"):
+    with pytest.raises(DeskRefusal, match="belongs to another search"):
         guard.keys.match(COVER, replace(query, plate="7ABC002"), 3, UNIT, rows)
     assert guard.keys.match(COVER, query, 3, UNIT, []) == []
 

@@ -48,7 +48,7 @@ def the_folder_removed(_department: Department, folder: Path) -> str:
 
 def one_read_removed(_department: Department, folder: Path) -> str:
     (folder / "1.held").unlink()
-    return "the held content is of other reads than its entry names"
+    return "the held reads are not those that its entry names"
 
 
 def a_file_damaged(_department: Department, folder: Path) -> str:
@@ -65,7 +65,7 @@ def the_reads_swapped(_department: Department, folder: Path) -> str:
     first, second = ((folder / f"{number}.held").read_bytes() for number in (0, 1))
     (folder / "0.held").write_bytes(second)
     (folder / "1.held").write_bytes(first)
-    return "the held content is of other reads than its entry names"
+    return "the held reads are not those that its entry names"
 
 
 def a_picture_left_out(_department: Department, folder: Path) -> str:
@@ -120,7 +120,7 @@ def test_held_evidence_that_is_gone_or_changed_is_named(
 
 
 OLDER: dict[str, tuple[dict[str, object], str]] = {
-    "another record's leaf": ({"read": "{other}"}, "of other reads"),
+    "another record's leaf": ({"read": "{other}"}, "not those that its entry names"),
     "no proof of its place": ({"proof": "c2sp.org/tlog-proof@v1\n"}, "read 1: "),
     "another element": ({"elements": (("text", b"x" * 200),)}, "read 1: "),
 }

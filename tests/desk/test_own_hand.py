@@ -338,7 +338,7 @@ def test_a_search_by_a_proposal_is_for_the_request_of_that_proposal(
     stamp, signed = root.signed("comm1", "inquiry/run", RunForm(query=None, ground=None, proposal=proposal))
     entry = root.write(access, stamp, signed)
     named = [one for one in problems(department) if one.startswith(f"entry {entry}: access")]
-    words = {"request": "asks for another search", "person": "made for another request"}
+    words = {"request": "asks for another search", "person": "proposed for another request"}
     assert [turned is None or words[turned] in one for one in named] == [True] * (turned is not None)
 
 

@@ -109,7 +109,7 @@ def test_a_sheet_of_an_earlier_version_is_made_again_whole(department: Departmen
             package.check(reworded(older, key, label, OWN[label]), key.public_key())
     for name in ("cover.txt", "cover.html"):
         other = older | {name: older[name].replace(b"USB 1", b"USB 2")}
-        with pytest.raises(PackageError, match="says something else than the reads do"):
+        with pytest.raises(PackageError, match="does not match the reads"):
             package.check(signed_again(other, key), key.public_key())
     words = codec.from_bytes(cover_sheet.SheetWords, older[package.SHEET])
     facts = (*words.facts[:-1], ("second person", "approved"), words.facts[-1])
@@ -123,7 +123,7 @@ def test_a_sheet_with_another_day_of_receipt_is_refused(files: Files, department
     for name in ("cover.txt", "cover.html"):
         assert b"on 2026-09-18 (UTC)" in files[name]
         other = files | {name: files[name].replace(b"on 2026-09-18 (UTC)", b"on 2026-09-17 (UTC)")}
-        with pytest.raises(PackageError, match="says something else than the reads do"):
+        with pytest.raises(PackageError, match="does not match the reads"):
             package.check(signed_again(other, key), key.public_key())
 
 
@@ -146,7 +146,7 @@ def test_an_entry_that_names_others_than_the_log_has_is_a_finding(department: De
     folded = FoldedLog(())
     for entry in department.desk.log.entries():
         folded.judge(entry)
-    found = [one for one in folded.problems if "names other people for its cover sheet" in one]
+    found = [one for one in folded.problems if "people that it names for its cover sheet" in one]
     assert len(found) == 2
 
 
@@ -197,12 +197,12 @@ def test_an_export_has_the_entry_of_its_own_hold(files: Files, department: Depar
     lent = {name: data for name, data in other.items() if name.startswith("hold.")}
     with pytest.raises(PackageError, match="is not the hold that was exported"):
         package.check(signed_again(files | lent, key), key.public_key())
-    with pytest.raises(PackageError, match="has that of its hold"):
+    with pytest.raises(PackageError, match="the entry of its hold"):
         package.check(signed_again(without(files, "hold."), key), key.public_key())
     with pytest.raises(PackageError, match="files of the hold's entry are missing"):
         package.check(signed_again(without(files, "hold.cbor"), key), key.public_key())
     entry = {f"hold.{part}": files[f"entries/0.{part}"] for part in ("cose", "cbor", "tlog-proof")}
-    with pytest.raises(PackageError, match="has that of its hold"):
+    with pytest.raises(PackageError, match="the entry of its hold"):
         package.check(signed_again(files | entry, key), key.public_key())
 
 
@@ -238,14 +238,14 @@ def test_the_sheet_of_a_delivery_says_by_whom_and_for_which_request(department: 
         ("for", "Elsewhere PD (law-enforcement, CA), Det. Doe"),
         ("intended purpose", "a civil matter"),
     ):
-        with pytest.raises(PackageError, match="says another agency, purpose or number than its entries"):
+        with pytest.raises(PackageError, match="does not match the agency, purpose or number in its entries"):
             package.check(reworded(files, key, label, value), key.public_key())
     other = {
         name: data.replace(b"H-1", b"H-9") if name.startswith("cover") else data
         for name, data in files.items()
     }
     assert other["cover.txt"] != files["cover.txt"]
-    with pytest.raises(PackageError, match="says another agency, purpose or number than its entries"):
+    with pytest.raises(PackageError, match="does not match the agency, purpose or number in its entries"):
         package.check(signed_again(other, key, number="H-9"), key.public_key())
     for label, value in (
         ("written request", "entry 1 of the access log"),
@@ -321,12 +321,12 @@ def other_manifest(files: Files, department: Department, how: str) -> bytes:
     ("how", "words"),
     [
         ("its own again", ""),
-        ("another number", "says something else than its read does"),
-        ("another title", "says something else than its read does"),
-        ("another signer", "says something else than its read does"),
-        ("more than its own", "says something else than its read does"),
-        *((one, "says something else than its read does") for one in OTHER_CLAIMS),
-        ("another picture", "is of another image, or not under the package's authority"),
+        ("another number", "does not match its read"),
+        ("another title", "does not match its read"),
+        ("another signer", "does not match its read"),
+        ("more than its own", "does not match its read"),
+        *((one, "does not match its read") for one in OTHER_CLAIMS),
+        ("another picture", "belongs to another image, or is not signed under the package's authority"),
     ],
 )
 def test_a_manifest_says_what_its_read_says_and_nothing_else(
@@ -349,7 +349,7 @@ def test_a_manifest_authority_is_the_departments_alone(
     other = ManifestAuthority.open(tmp_path, "Elsewhere PD", department.clock.us).certificate
     own = files["c2pa-ca.pem"]
     for certificate, words in (
-        (other, "is of another image, or not under the package's authority"),
+        (other, "belongs to another image, or is not signed under the package's authority"),
         (own + other, "is not the authority of a department alone"),
         (b"none", "does not parse"),
     ):
@@ -414,5 +414,5 @@ def test_a_package_that_gives_one_log_two_names_is_refused(files: Files, departm
     head = package.check(signed_again(files, key), key.public_key()).head
     first = head.reads[0]
     renamed = (first, replace(first, folder="reads/1", unit="car-9"))
-    with pytest.raises(PackageError, match="gives the log of its unit another name"):
+    with pytest.raises(PackageError, match="names its unit's log differently"):
         package.check(signed_again(files, key, reads=renamed), key.public_key())

@@ -344,7 +344,7 @@ def test_a_repeat_of_a_purge_that_the_log_does_not_have_is_named(
     covered, log = covered_by(department), department.desk.log
     check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
     wrong, _ = covered.compare(Reported(days=reported.reported.days))
-    words = "repeats one of which the log does not have the receipt"
+    words = "repeats an earlier purge whose receipt the log does not have"
     assert [one.partition(" 2026-09-18 ")[2] for one in wrong if "2026-09-18 repeats" in one] == [words]
 
 

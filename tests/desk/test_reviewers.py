@@ -158,7 +158,7 @@ def test_verify_assigns_each_finding_as_the_desk_does(department: Department) ->
 
 
 WRONG: dict[str, dict[str, Any]] = {
-    "it is another person's to review": {"reviewer": "chief"},
+    "assign it to another reviewer": {"reviewer": "chief"},
     "it is due later than the policy says": {"due_us": 1 << 52},
 }
 

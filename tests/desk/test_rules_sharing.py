@@ -354,11 +354,11 @@ def test_no_delivery_of_a_new_log_leaves_out_for_whom_it_is() -> None:
     new, older = opened_log(BOUND_WHOLE).second, opened_log(DRAWN_BY_PERSON).second
     for second in (new, older):
         delivered(second, b"as asked")
-        with pytest.raises(UnsignedError, match="for another agency, purpose or number"):
+        with pytest.raises(UnsignedError, match="its agency, purpose or number is not"):
             delivered(second, b"as others asked")
-    with pytest.raises(UnsignedError, match="for another agency, purpose or number"):
+    with pytest.raises(UnsignedError, match="its agency, purpose or number is not"):
         delivered(new, b"")
     delivered(older, b"")  # allowed until the first one with it; later, root could omit it
     older.seen_written = True
-    with pytest.raises(UnsignedError, match="for another agency, purpose or number"):
+    with pytest.raises(UnsignedError, match="its agency, purpose or number is not"):
         delivered(older, b"")

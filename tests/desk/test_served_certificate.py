@@ -51,11 +51,11 @@ def test_a_renewed_pair_of_files_is_shown_and_a_half_of_one_is_not(tmp_path: Pat
     second = write_pair(tmp_path)
     new_key = (tmp_path / "key.pem").read_bytes()
     (tmp_path / "key.pem").write_bytes(old_key)
-    assert served.take().startswith("the certificate before is shown on: ")
+    assert served.take().startswith("the previous certificate stays in use: ")
     assert (shown_by(served.context), served.take()) == (first, "")  # reported once
     (tmp_path / "key.pem").write_bytes(new_key)
     os.utime(tmp_path / "key.pem", ns=(1, 1))
-    assert served.take().startswith("the renewed certificate is shown; its certificate ends 20")
+    assert served.take().startswith("the renewed certificate is in use; its certificate ends 20")
     assert shown_by(served.context) == second
 
 
@@ -81,7 +81,7 @@ def test_no_file_that_changes_meanwhile_ends_the_looking(
     with monkeypatch.context() as patch:
         patch.setattr("sync.department.ground.served_certificate.tls_context", fail)
         said = served.take()
-    assert said.startswith("the certificate before is shown on: ")
+    assert said.startswith("the previous certificate stays in use: ")
     assert words in said
     second = write_pair(tmp_path)
     assert served.take().startswith("the renewed certificate is shown")

@@ -126,7 +126,7 @@ def test_the_key_services_disk_alone(disks: Disks) -> None:
         assert not disks.look().unwitnessed
     assert named(disks.problems(), "its disk was set back")
     (line,) = disks.owed()
-    assert "its disk was set back, or another is in its place" in line
+    assert "its disk was set back or replaced" in line
     assert disks.entered() == [0]
     disks.now.clock.step(31 * DAY_US)
     assert disks.owed() == []

@@ -160,7 +160,7 @@ def test_a_request_names_a_hundred_plates_at_most_and_an_older_one_leaves_in_par
 ) -> None:
     """Each plate is a search with entries, all made at once while others wait."""
     many = replace(form.scope, plates=tuple(f"8XY{number:04}" for number in range(101)))
-    with pytest.raises(FormError, match="101 plates are named, and 100 at most"):
+    with pytest.raises(FormError, match="101 plates are named; at most 100"):
         department.call("share/record", tokens("super"), replace(form, scope=many))
     two = replace(form.scope, plates=("8XYZ123", "7ABC000"))
     request = recorded(department, tokens("super"), replace(form, scope=two))

@@ -34,7 +34,7 @@ def test_a_name_that_reads_like_another_units_is_refused_and_names_it(
     with pytest.raises(FormError) as refused:
         department.call("unit/enroll", tokens("chief"), UnitForm(name=name))
     assert "Car 12" in refused.value.what
-    assert "more than case, spaces and signs" in refused.value.cure
+    assert "more than case, spaces and symbols" in refused.value.cure
 
 
 def test_a_search_and_a_revocation_of_a_unit_that_is_not_there_ask_which_was_meant(

@@ -237,7 +237,9 @@ def test_an_entry_of_the_machine_for_a_list_that_no_person_signed_is_named(
     entry = Root(department).write(note, Root(department).stamp("system"))
     (wrong, not_out), _ = verdict(department, server)
     assert wrong.startswith(f"entry {entry}: document_sent: {words}")
-    assert not_out == f"units are not offered hot-list/doj any more, which they were in version {1 << 40}"
+    assert (
+        not_out == f"units are no longer offered hot-list/doj, which they were offered in version {1 << 40}"
+    )
 
 
 def test_a_document_of_the_last_hours_is_not_called_wrong(

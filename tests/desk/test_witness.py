@@ -206,7 +206,7 @@ def test_a_witness_that_cannot_be_asked_is_reported_with_what_to_do(tmp_path: Pa
         )
     trusted = ssl.create_default_context(cafile=chain[0].parent / "ca.pem")
     with answering(chain) as port:
-        assert "its certificate is for another name than the one asked: check" in said(
+        assert "its certificate is for another name: check" in said(
             f"https://localhost:{port}", httpx.HTTPTransport(verify=trusted)
         )
     for at_us, wrong in (

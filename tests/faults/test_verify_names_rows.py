@@ -93,10 +93,10 @@ def test_a_sync_at_a_time_to_come_is_named_and_silences_no_line_of_compliance(
 ) -> None:
     _change(home, f"UPDATE units SET seen_us = {now_us() + 90 * DAY_US}")  # noqa: S608 - a number
     status, said = verified(home, capsys)
-    assert (status, "WRONG unit unit: is said to have synced in the future" in said) == (1, True), said
+    assert (status, "WRONG unit unit: its recorded last sync is in the future" in said) == (1, True), said
     with closing(Department(home)) as server, server.store.listing() as connection:
         (line,) = unit_health.due_in(connection, now_us() + 60 * DAY_US)
-    assert line.startswith("unit unit is said to have synced in the future")
+    assert line.startswith("unit unit has a recorded last sync in the future")
 
 
 @pytest.mark.parametrize("day", [20000, 2_000_000])

@@ -74,7 +74,7 @@ def test_a_run_of_a_folder_that_ends_early_as_the_log_gives_way_says_so(
     def refused(run: OneRun, ledger: Ledger, *rest: Any) -> RunResult:
         runs.append(ledger.store.log_id)
         if len(runs) == 1:
-            run._set_aside(ledger, "fork: another past than the 8 records held there")
+            run._set_aside(ledger, "fork: its history differs from the 8 records held here")
         else:
             run._stop.ask(Reason.ASKED)
         return read_part(run, ledger, *rest)

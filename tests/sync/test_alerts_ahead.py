@@ -74,7 +74,7 @@ def test_a_store_with_an_alert_whose_turn_has_not_come_verifies(department: Depa
     assert checked(department.home).problems == []
     of_it = elements.c.sequence == number
     for change, words in (
-        (alert_records.delete(), "is of an alert, and not listed as one: the desk shows none"),
+        (alert_records.delete(), "belongs to an alert, but is not listed as one: the desk does not show it"),
         (alerts.update().values(parts=b"x"), "its parcel"),
         (elements.update().where(of_it).values(stored=b"x"), "entry: "),
         (alerts.delete(), "entry: no leaf names it, or it is here twice"),

@@ -46,7 +46,7 @@ def test_a_body_that_comes_is_read_whole() -> None:
 
 @pytest.mark.parametrize("first", [0, 1_000_000])
 def test_who_sends_much_at_once_cannot_rest_on_it(first: int) -> None:
-    with pytest.raises(RefusedByDepartmentError, match="too little for long") as refused:
+    with pytest.raises(RefusedByDepartmentError, match="arrived too slowly") as refused:
         read(Sent([bytes(first)] if first else [], drips=True))
     assert refused.value.code == "too-slow"
 

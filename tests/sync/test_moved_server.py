@@ -49,7 +49,7 @@ def test_a_server_does_not_start_under_a_name_that_its_units_would_refuse(
         InvalidInputError, match="was localhost before, and 1 unit may know this server only by that name"
     ) as refused:
         demand_known_name(department)
-    assert refused.value.cure.startswith("name localhost in former_hosts, also if you do not know")
+    assert refused.value.cure.startswith("name localhost in former_hosts, even if you do not know")
     text = path.read_text()
     path.write_text(text.replace('former_hosts = ""', 'former_hosts = "localhost"'))
     department.home = DepartmentHome.open(department.home.path)

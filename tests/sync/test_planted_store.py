@@ -305,7 +305,7 @@ def test_one_odd_row_takes_no_other_unit_from_the_list(
         assert [one.name for one in state.units(again.time())] == [unit.folder.member().name]
         (line,) = again.store.odd_rows()
         assert line.startswith("units: the row of unit_id")
-        assert line.endswith("its seen_us holds a value of another kind or size")
+        assert line.endswith("its seen_us holds a value of the wrong type or size")
         with pytest.raises(StoreError, match="not counted: units"):
             state.rows_to(-1, 30_000)
     finally:

@@ -116,7 +116,7 @@ def test_tokens_that_are_gone_exchanged_or_of_no_read_are_named(department: Depa
         connection.execute(tokens.insert().values(astray))
     found = [one.partition(", record ")[2] for one in checked(department.home).problems]
     assert sorted(found) == [
-        f"{1 << 20}: a search token of no text that is here",
+        f"{1 << 20}: a search token without its text",
         f"{rows[0].sequence}, text: its search token is not here: no exact search finds it",
         f"{rows[1].sequence}, text: its search token is not its own: no exact search finds it",
     ]

@@ -198,7 +198,7 @@ def test_the_stores_own_excuse_for_a_loss_does_not_hold_against_a_receipt(
             if kept == "the unit's"
             else elements.delete().where(elements.c.form == unit_logs.FORM_OPEN)
         )
-    told = f"record {number}, patch: said to be {excuse}, but a receipt was given for it"
+    told = f"record {number}, patch: marked as {excuse}, but a receipt was given for it"
     assert any(told in problem for problem in checked(department.home).problems)
 
 

@@ -170,7 +170,7 @@ def test_a_leaf_of_another_log_under_the_same_key_is_refused(sender: Sender) -> 
     (data,) = sender.unit.outbox.leaves(sender.held, 1)
     key = Ed25519PrivateKey.from_private_bytes(sender.unit.ledger.store.ring.log_key)
     other = replace(open_leaf(data, key.public_key()), log_id=bytes(32)).sign(key)
-    with pytest.raises(RefusedByDepartmentError, match="of another log or another place") as refused:
+    with pytest.raises(RefusedByDepartmentError, match="belongs to another log or place") as refused:
         held(sender, "leaves", signed_leaves(sender.unit, sender.held, [other]))
     assert refused.value.code == "bad-leaf"
     assert size_held(sender.department, sender.unit) == sender.held
@@ -191,7 +191,7 @@ def test_an_alert_for_the_next_record_or_a_later_one_is_taken_ahead(sender: Send
 
 def test_an_alert_that_names_no_element_is_of_no_place(sender: Sender) -> None:
     (data,) = sender.unit.outbox.leaves(sender.held, 1)
-    with pytest.raises(RefusedByDepartmentError, match="of another log or another place"):
+    with pytest.raises(RefusedByDepartmentError, match="belongs to another log or place"):
         sender.carry("alert", replace(sender.parcel(sender.held, "text", data), items=()))
 
 

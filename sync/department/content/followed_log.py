@@ -274,7 +274,7 @@ class FollowedLog:
         if here is None or seen is None or seen.version < here.version:
             return
         if seen.version == here.version and seen.digest() != here.digest():
-            raise FollowError("the log has another root file than the one here", where="root file")
+            raise FollowError("the log has a different root file from the one here", where="root file")
         if seen.version > here.version and (before is None or before.version < here.version):
             raise FollowError("the log skips the root file that is here", where="root file")
 

@@ -53,7 +53,7 @@ class OpenHolds:
             yield error.what
             return
         if tuple(one.read for one in stored) != note.reads:
-            yield "the held content is of other reads than its entry names"
+            yield "the held reads are not those that its entry names"
             return
         said = self.contents.get(note.access, ())
         for number, one in enumerate(stored):

@@ -149,7 +149,7 @@ class GuardedKeys:
         """Raises DeskRefusal unless the head is of the followed log and not beyond it."""
         if head.size == size:
             if head.root != root:
-                raise _no("another log than the one that content was opened for", "forked")
+                raise _no("this is not the log that content was opened for", "forked")
             return
         if head.size > size or cover.since != size:
             raise HeadAskedError(size)
@@ -368,7 +368,7 @@ def _demand_of_log(log_id: bytes, rows: Sequence[Row]) -> None:
     for row in rows:
         own = unchecked(row.leaf).log_id
         if own != log_id and log_id not in {beside_name(own, at) for at in range(MOST_BESIDE)}:
-            raise _no("a leaf belongs to another log than the one named", "other-read")
+            raise _no("a leaf does not belong to the named log", "other-read")
 
 
 def _demand_named(log_id: bytes, rows: Sequence[Row], allowed: set[str]) -> None:
@@ -379,7 +379,7 @@ def _demand_named(log_id: bytes, rows: Sequence[Row], allowed: set[str]) -> None
 
 def _demand_action(access: Access, action: str) -> None:
     if access.action != action:
-        raise _no(f"the entry is of no {action}", "other-action")
+        raise _no(f"the entry does not allow: {action}", "other-action")
 
 
 def _demand_day(query: Query, day: int) -> None:
@@ -403,4 +403,4 @@ def _demand_query(access: Access, query: Query) -> None:
         or access.elements != query.text()
         or access.plate != query.plate
     ):
-        raise _no("the entry is not of this search", "other-search")
+        raise _no("the entry belongs to another search", "other-search")

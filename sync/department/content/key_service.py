@@ -432,7 +432,7 @@ def _opened_leaf(data: bytes, public: bytes) -> Leaf | str:
         leaf = open_leaf(data, key)
     except StorageError as error:
         return error.what
-    return leaf if leaf.log_id == log_id_of(key) else "its leaf is not of the log of its signing key"
+    return leaf if leaf.log_id == log_id_of(key) else "its leaf does not belong to its signing key's log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

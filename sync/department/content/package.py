@@ -246,7 +246,7 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
             if one.folder != folder:  # it would be unpacked elsewhere or over another read
                 raise PackageError("the signed head names another folder for it")
             if named.setdefault(one.public, one.unit) != one.unit:
-                raise PackageError("gives the log of its unit another name than a read before it")
+                raise PackageError("names its unit's log differently from an earlier read")
             with verdict(""):
                 read = _check_read(files, one, public)
             if read.itself in seen:
@@ -299,21 +299,21 @@ def _check_sheet(
         raise PackageError("is worded by a later version of this program", where=SHEET, cure=UPDATE)
     words = codec.from_plain(cover_sheet.SheetWords, plain)
     if not 0 < words.version <= cover_sheet.VERSION:
-        raise PackageError("no program words a sheet so: its version is none", where=SHEET)
+        raise PackageError("no program writes such a sheet: its version does not exist", where=SHEET)
     said = [*(value for _, value in words.facts), words.no_manifests]
     if not {label for label, _ in words.facts} <= cover_sheet.LABELS or any(
         one.splitlines() not in ([one], []) for one in said
     ):
-        raise PackageError("says something that no department's sheet says", where=SHEET)
+        raise PackageError("has a statement that no department's sheet has", where=SHEET)
     if bool(words.no_manifests) is any(name.endswith(".c2pa") for name in files):
-        raise PackageError("says otherwise whether the images have manifests", where=SHEET)
+        raise PackageError("contradicts the package on whether its images have manifests", where=SHEET)
     try:
         zone = zone_of(words.zone)
     except StorageError:
         zone = UTC  # then the local times are not checked
     named, own = words.version >= cover_sheet.NAMED, f"{OWN_WORDS} (a package of an earlier version)"
     if named is not (head.format > NO_NAMES):
-        raise PackageError("no program words a sheet of this format so", where=SHEET)
+        raise PackageError("no program writes such a sheet in a package of this format", where=SHEET)
     if head.format > NO_HOLD:
         again = words.facts, head.number, entries, hold, zone
         facts, own = package_words.made_again(*again, named=named)
@@ -331,7 +331,7 @@ def _check_sheet(
     for name, make in (("cover.txt", cover_sheet.as_text), ("cover.html", cover_sheet.as_html)):
         signed, made = files.get(name, b""), make(sheet, reads).encode()
         if LOCAL.sub(b"", signed) != LOCAL.sub(b"", made):
-            raise PackageError("says something else than the reads do", where=name)
+            raise PackageError("does not match the reads", where=name)
         if signed != made:  # rules of zones change: the maker's machine may have had others
             unchecked += [f"{LOCAL_TIMES} (this machine's time zone data are not those of the department)"]
     return "; ".join(dict.fromkeys(unchecked))
@@ -392,7 +392,7 @@ def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
         raise PackageError("of another format", where=HEAD)
     shown = (head.department, head.number, *(one.unit for one in head.reads))  # to people, in single lines
     if not is_line("".join(shown)):
-        raise PackageError("a name or number in it has signs that cannot be printed", where=HEAD)
+        raise PackageError("a name or number in it has characters that cannot be printed", where=HEAD)
     return head
 
 

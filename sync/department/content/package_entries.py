@@ -65,7 +65,7 @@ def demand_number(entries: Sequence[LeftUnder], number: str) -> None:
         if not isinstance(note, Access) or note.action != "export":
             continue
         if note.elements != held_words("export", number, len(note.reads)):
-            raise PackageError("left under another number than this", where=f"entry {one.sequence}")
+            raise PackageError("left under a different number", where=f"entry {one.sequence}")
 
 
 def reads_of(entries: Sequence[LeftUnder]) -> frozenset[str]:

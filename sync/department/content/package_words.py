@@ -157,11 +157,11 @@ def made_again(
     agency, purpose = (written.get(label, "") for label in WRITTEN)
     digests = {one.note.written for one in left if isinstance(one.note, Access)}
     if not digests <= {b"", written_digest(agency, purpose, number)}:
-        raise PackageError("says another agency, purpose or number than its entries", where="package")
+        raise PackageError("does not match the agency, purpose or number in its entries", where="package")
     unchecked = "for whom, what for and the number (entries of an earlier version)" if b"" in digests else ""
     people = [_people_of(one, [(DELIVERED, one.stamp), (AGREED_REQUEST, None)]) for one in left if named]
     if any(one != people[0] for one in people):
-        raise PackageError("its entries name other people than each other", where="package")
+        raise PackageError("its entries do not name the same people", where="package")
     words = agency, purpose, requests[0], last.sequence, last.stamp
     return of_delivery(*words, people=people[0] if named else ()), unchecked
 
@@ -176,7 +176,7 @@ def _export_again(
 ) -> tuple[Facts, str]:
     (one, *others), note = left, left[0].note
     if others or hold is None or not isinstance(hold.note, HoldPlaced) or not isinstance(note, Access):
-        raise PackageError("an export leaves under one entry, and has that of its hold", where="package")
+        raise PackageError("an export needs its own entry and the entry of its hold", where="package")
     form = _form_of(one)
     if form.get("hold") != hold.sequence or sorted(note.reads) != sorted(hold.note.reads):
         raise PackageError("is not the hold that was exported", where=f"entry {hold.sequence}")

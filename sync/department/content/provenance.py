@@ -52,7 +52,7 @@ LIBRARY = "org.contentauth.c2pa_rs"  # the library names itself and its version
 VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}")
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 LABEL, INSTANCE = re.compile(f"urn:c2pa:{UUID}"), re.compile(f"xmp[:.]iid:{UUID}")
-OTHER_NAME = "their authority (c2pa-ca.pem) has another name than the department has now, as after a new name"
+OTHER_NAME = "their authority (c2pa-ca.pem) does not have the department's present name"
 
 
 class MissingManifestsError(StorageError):
@@ -190,9 +190,11 @@ class ManifestChecker:
         except (self._c2pa.C2paError, ValueError) as error:
             raise PackageError(f"is not a manifest: {_kind_of(error)}", where=title) from None
         if not trusted:
-            raise PackageError("is of another image, or not under the package's authority", where=title)
+            raise PackageError(
+                "belongs to another image, or is not signed under the package's authority", where=title
+            )
         if not self._says_its_own(said, proof_of(read, name, self._number), title):
-            raise PackageError("says something else than its read does", where=title)
+            raise PackageError("does not match its read", where=title)
 
     def _says_its_own(self, said: dict[str, Any], proof: dict[str, Any], title: str) -> bool:
         label = str(said["active_manifest"])

@@ -99,9 +99,7 @@ class FolderVault:
         """
         found = self.stored(access)
         if tuple(one.read for one in found) != names:
-            raise _not_whole(
-                self._folder / f"{access}", "the held content is of other reads than its entry names"
-            )
+            raise _not_whole(self._folder / f"{access}", "the held reads are not those that its entry names")
         for number, (said, now) in enumerate(zip(content, self.digests(access), strict=False)):
             if said != now:
                 raise _not_whole(self._folder / f"{access}/{number}.held", "is not the file that was sealed")

@@ -70,9 +70,9 @@ def read_zip(
             if len(infos) > most_files or sum(one.file_size for one in infos) > most_bytes:
                 raise PackageError("is too large", where=where)
             if stored and sum(one.file_size for one in infos) > len(data):
-                raise PackageError("is compressed, as no package of a department is", where=where)
+                raise PackageError("is compressed, but a department's package never is", where=where)
             if sum(one.file_size for one in infos) > MOST_SWELLING * len(data):
-                raise PackageError("swells too much: no program of a department made it", where=where)
+                raise PackageError("expands too much: no department's program made it", where=where)
             if len({one.filename for one in infos}) != len(infos):
                 raise PackageError("holds a name twice", where=where)
             return {one.filename: _read(archive, one, where) for one in infos}
@@ -87,7 +87,7 @@ def demand_plain(data: bytes, files: Mapping[str, bytes], *, where: str) -> None
     """
     if write_zip(files) != data:
         raise PackageError(
-            "is not as a department writes it: it was zipped again, or more was put into it than its files",
+            "is not a ZIP as a department writes it: it was zipped again, or files were added",
             where=where,
             cure="get another copy from the department",
         )

@@ -128,8 +128,8 @@ def keys_list(book: DeskState, now_us: int) -> list[Overdue]:
         return []
     since = iso_text(book.keys_set_back_us, to="second")
     what = (
-        f"the key service's own list lacked lines on {since} that it had before: its disk was set back, or "
-        "another is in its place. Ask the office that runs it why; department verify names what is gone"
+        f"the key service's own list lacked lines on {since} that it had before: its disk was set back or "
+        "replaced. Ask the office that runs it why; department verify names what is gone"
     )
     return [Overdue(kind=Late.KEYS, clause="463.5", what=what)]
 

@@ -79,7 +79,9 @@ class CsvTable:
         with contextlib.suppress(csv.Error):  # whatever this is, it may not be whole
             cells = next(csv.reader([data.splitlines()[-1].decode(errors="replace")], strict=True), [])
         if len(cells) != len(names) or names[-1] in wanted:
-            raise self.wrong(f"the {self.what}'s last line has no line's end: was it cut?", OPEN_CURE)
+            raise self.wrong(
+                f"the {self.what}'s last line has no line ending: was the file cut off?", OPEN_CURE
+            )
 
     def _rows(self, text: str) -> Iterator[tuple[int, list[str]]]:
         """Each row that is not blank."""
@@ -100,8 +102,6 @@ class CsvTable:
     ) -> Iterator[tuple[int, list[str]]]:
         for at, row in rows:
             if any(cell.strip() for cell in row[len(names) :]):
-                what = (
-                    f"line {at} of the {self.what} has {len(row)} cells, and {len(names)} columns are named"
-                )
+                what = f"line {at} of the {self.what} has {len(row)} cells for {len(names)} columns"
                 raise self.wrong(what, "put a cell that contains a comma between quotes")
             yield at, [cell.strip() for cell in row[: len(names)]] + [""] * (len(names) - len(row))

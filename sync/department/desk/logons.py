@@ -207,7 +207,7 @@ class Logons:
         """
         if certificate and not nonce:  # not a wrong password, so it counts as no failure
             raise FormError(
-                "the proof is made as by a command that is older than the department's server",
+                "this proof comes from a command that is older than the department's server",
                 code="old-command",
                 clause="CJIS IA-11",
                 cure="update `department` on this workstation",

@@ -52,7 +52,7 @@ async def read_body(request: Request, limit: int, seconds: float, add: Callable[
     if said.isdecimal() and int(said) > limit:
         sent, most = _size(int(said)), _size(limit)
         sent = f"{int(said):,} B" if sent == most else sent
-        raise refuse("too-large", f"{sent}, and {most} ({limit:,} B) at most are accepted")
+        raise refuse("too-large", f"{sent}, but at most {most} ({limit:,} B) are accepted")
     pieces: list[bytes] = []
     total = 0
     stream = request.stream()
@@ -64,12 +64,12 @@ async def read_body(request: Request, limit: int, seconds: float, add: Callable[
             async with asyncio.timeout_at(began + left_s):
                 piece = await anext(stream, None)
         except TimeoutError:
-            raise refuse("too-slow", f"nothing came for {seconds:g} s, or too little for long") from None
+            raise refuse("too-slow", f"nothing arrived for {seconds:g} s, or it arrived too slowly") from None
         if piece is None:
             return b"".join(pieces)
         total += len(piece)
         left_s = min(seconds, left_s - (loop.time() - began) + len(piece) / LEAST_BYTES_PER_S)
         if total > limit:
-            raise refuse("too-large", f"{_size(limit)} at most are accepted")
+            raise refuse("too-large", f"at most {_size(limit)} are accepted")
         add(len(piece))
         pieces.append(piece)

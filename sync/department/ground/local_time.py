@@ -62,7 +62,7 @@ def typed_us(typed: datetime, zone: tzinfo, *, later: bool) -> int:
     first, second = (us_of(typed.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
     if first > second:
         near = " or ".join(f"{local(one, zone):%Y-%m-%d %H:%M}" for one in (second, first))
-        raise RecordError(f"no clock showed that time, they went forward: type {near}", where="time")
+        raise RecordError(f"that time does not exist, because clocks went forward: type {near}", where="time")
     return second if later else first
 
 

@@ -73,7 +73,7 @@ def words_of_unforeseen(error: BaseException, events: Sparingly) -> tuple[int, s
     if _is_full(error):
         return 507, FULL, "the server's disk is full", "make room there, then ask again"
     what = f"the server cannot answer now: {type(error).__name__}"
-    return 503, "unavailable", what, "ask again; if it stays so, see the server's events"
+    return 503, "unavailable", what, "try again; if it happens again, see the server's events"
 
 
 def _is_full(error: BaseException) -> bool:

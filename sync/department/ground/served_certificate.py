@@ -58,8 +58,8 @@ class ServedCertificate:
             self.context.load_cert_chain(self._certificate, self._key)
         except (InvalidInputError, LackingError, OSError) as error:  # the files may change during these lines
             what = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            return f"the certificate before is shown on: {what}"
-        return f"the renewed certificate is shown; {self.words(dt.datetime.now(dt.UTC))}".rstrip("; ")
+            return f"the previous certificate stays in use: {what}"
+        return f"the renewed certificate is in use; {self.words(dt.datetime.now(dt.UTC))}".rstrip("; ")
 
     def follow(self) -> None:
         """Check the files every minute until the program ends; lines go to stderr."""

@@ -32,7 +32,7 @@ class Settings:
     )
     host: str = setting(
         "localhost",
-        why="the name or address by which units reach this server; put the one before in former_hosts",
+        why="the name or address by which units reach this server; put the previous one in former_hosts",
     )
     former_hosts: str = setting(
         "",
@@ -98,7 +98,7 @@ def load_settings(path: Path) -> Settings:
         raise InvalidInputError(error.reason, where=f"{path}: {error.key}") from None
     wrong = [one for one in settings.former if not _is_host(one)]
     if wrong:
-        what = f"{wrong[0][:64]!r} is not a name or address: name each as units reach it, with commas between"
+        what = f"{wrong[0][:64]!r} is not a name or address: name each as units reach it, separated by commas"
         raise InvalidInputError(what, where=f"{path}: former_hosts")
     try:
         if settings.trusted_proxy:
@@ -106,7 +106,7 @@ def load_settings(path: Path) -> Settings:
     except ValueError:
         raise InvalidInputError("must be one IP address", where=f"{path}: trusted_proxy") from None
     if settings.notice_webhook and not _is_private(settings.notice_webhook):
-        what = "must be an https:// URL, for it gets names of people; http:// only to localhost"
+        what = "must be an https:// URL, because it gets people's names; http:// only to localhost"
         raise InvalidInputError(what, where=f"{path}: notice_webhook")
     return settings
 

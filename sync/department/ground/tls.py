@@ -25,7 +25,7 @@ APPROVED_FILE = Path(__file__).with_name("openssl-approved.cnf")
 UNTRUSTED = "its certificate is not trusted"
 NOT_YET = "its certificate is not valid yet, by this server's clock"
 EXPIRED = "its certificate has expired, by this server's clock"
-OTHER_NAME = "its certificate is for another name than the one asked"
+OTHER_NAME = "its certificate is for another name"
 _FAULTS = {9: NOT_YET, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME}  # codes of X509_verify_cert
 
 

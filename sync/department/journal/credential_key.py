@@ -34,7 +34,7 @@ def demand_credential_key(log: AccessLog) -> None:
     key = credential_key(log)
     stored = log.credentials()
     if stored and not any(_opens(log, key, user, sealed) for user, sealed in stored):
-        what = "is another key than the one that sealed the credentials"
+        what = "is not the key that sealed the credentials"
         raise HomeError(what, where=str(log.keys.path_of(CREDENTIAL_KEY)), cure=CURE)
 
 

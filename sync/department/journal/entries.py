@@ -150,7 +150,7 @@ class Shift:
 
     def check(self) -> None:
         if not (0 <= self.start_min < 1440 and 0 < self.end_min <= 1440):
-            raise RecordError("is of hours of the day, as 22:00-06:00", where="shift")
+            raise RecordError("must be hours of the day, such as 22:00-06:00", where="shift")
 
     @classmethod
     def parse(cls, text: str) -> Shift:

@@ -103,7 +103,7 @@ def demand_named(
     if said.log_size not in sizes:
         raise UnsignedError("the offices' statement was used before")
     if is_over(said, at_us, dated=dated):
-        raise UnsignedError("the offices' statement was over")
+        raise UnsignedError("the offices' statement had expired")
     if len(signers(root, said, signatures)) < THRESHOLD:
         raise UnsignedError("fewer than two offices signed the statement")
 

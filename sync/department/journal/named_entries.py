@@ -93,9 +93,9 @@ class NamedEntries:
         `search`: its entry, or None.
         """
         if note.elements != images_of(note.reads[0]):
-            raise UnsignedError("it says of another picture what it shows")
+            raise UnsignedError("it describes another picture")
         if type(search) is int and self.plates.get(search, b"") not in {b"", plate_mark(note.plate)}:
-            raise UnsignedError("it names another plate than its search")
+            raise UnsignedError("its plate is not that of its search")
 
     def demand_of_case(self, note: Filed, lines: Set[tuple[object, str]]) -> None:
         """Raises UnsignedError unless a case's number files only its own accesses that were not filed yet.

@@ -116,9 +116,9 @@ class PolicyAsks:
         if stamp.role not in {one.value for role in held for one in self.includes.get(role.value, ())}:
             raise UnsignedError(f"{stamp.user} does not have the role in it")
         if account is None or stamp.organisation != account.organisation:
-            raise UnsignedError(f"it names another organisation than {stamp.user}'s")
+            raise UnsignedError(f"its organization is not {stamp.user}'s")
         if root is None or stamp.demo is not root.demo:
-            raise UnsignedError("what it says of a demo is not so")
+            raise UnsignedError("it is wrongly marked as a demo, or not")
 
     def demand_ground(self, ground: Ground, kinds: tuple[str, ...]) -> None:
         """463.2, 463.5 (a): raises UnsignedError unless purpose, basis and number are of the policy.
@@ -127,11 +127,11 @@ class PolicyAsks:
         """
         terms = self.inquiry
         if terms is None or ground.purpose not in self.purposes:
-            raise UnsignedError("it has none of the policy's purposes")
+            raise UnsignedError("its purpose is not one of the policy's")
         if ground.basis not in terms.bases_for(ground.purpose):
-            raise UnsignedError("its purpose does not rest on that basis")
+            raise UnsignedError("its purpose does not fit its basis")
         if ground.number_kind not in kinds or not terms.is_number(ground.number, ground.number_kind):
-            raise UnsignedError("it has no number that the policy takes for it")
+            raise UnsignedError("it has no number that the policy accepts for it")
 
     def demand_reason(self, access: Access, danger: object) -> None:
         """463.5 (a): raises UnsignedError, RecordError unless a lookup says why, within the policy's days.
@@ -189,7 +189,7 @@ class PolicyAsks:
     def demand_gate(self, kind: str, state: str) -> None:
         """Raises UnsignedError unless the agency may receive data: Civil Code 1798.90.55 (b)."""
         if self.sharing is None or not self.sharing.may_get(kind, state):
-            raise UnsignedError("that agency gets nothing by the policy")
+            raise UnsignedError("the policy allows nothing to that agency")
 
     def is_wide(self, plate: str) -> bool:
         """Whether a search for this plate counts as one without a full plate."""

@@ -129,7 +129,7 @@ class PersonProofs:
                 raise UnsignedError(f"{stamp.user} made no proof for it")
             by_logon = stamp.proven.startswith(f"{PROOFS[CODE]},") and said.at_us - opened_us < LONGEST_US
             if self.whole and stamp.proven and not by_logon:
-                raise UnsignedError(f"{stamp.user} made no proof of which it says")
+                raise UnsignedError(f"{stamp.user} did not make the proof that it names")
             return
         if (proof.session, proof.use) != (stamp.session, proof_of(said.call, said.form)):
             raise UnsignedError(f"the {PROOFS[proof.how]} was asked for another call")
@@ -170,7 +170,7 @@ def needs_proof(said: Statement, note: Note) -> bool:
 def _demand_passkey(user: str, note: FreshProof, challenge: bytes, keys: Sequence[PasskeySet]) -> None:
     key = next((one for one in keys if one.credential_id == note.credential_id), None)
     if key is None:
-        raise UnsignedError(f"it is by no passkey of {user}")
+        raise UnsignedError(f"no passkey of {user} made it")
     try:
         demand_answer(note.response, challenge, key)
     except StorageError as error:

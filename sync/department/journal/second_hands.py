@@ -240,10 +240,10 @@ class SecondHands(PolicyAsks):
             return
         known = self.proposed.get(number)
         if isinstance(note, ChangeDecided) is not (known is not None):
-            raise UnsignedError("it decides a proposal of another kind, or none that waits")
+            raise UnsignedError("it decides a proposal of another kind, or one that does not wait")
         in_time = known is None or entry.stamp.at_us - known.at_us <= self.approval_hours * HOUR_US
         if granted and self.shown_whole and not in_time:
-            raise UnsignedError("the proposal that it decides had ended")
+            raise UnsignedError("the proposal that it decides had expired")
 
     def _demand_agency(self, number: int, form: Mapping[str, object]) -> None:
         """Raises UnsignedError unless both people say the same kind of agency; in an older log, from the
@@ -251,7 +251,7 @@ class SecondHands(PolicyAsks):
         kind, state = (str(form.get(one, "")) for one in ("agency_kind", "agency_state"))
         if kind or state or self.seen_by_two:
             if (kind, state.strip().upper()) != self.requests[number].agency:
-                raise UnsignedError("the person who approves it says that another kind of agency asked")
+                raise UnsignedError("the person who approved it named another kind of agency")
             self.seen_by_two = True
 
     def train(self, note: TrainingDone) -> None:
@@ -297,14 +297,14 @@ class SecondHands(PolicyAsks):
         if signed and (asked is None or asked.user == entry.stamp.user or asked.user != note.asked_by):
             raise UnsignedError("no other person asked for this release")
         if asked is not None and self.seen_by_two and entry.stamp.at_us - asked.at_us > ASKED_US:
-            raise UnsignedError("the word of the first person had ended")
+            raise UnsignedError("the first person's request had expired")
         if asked is not None:
             self._demand_counts(Call.HOLD_RELEASE, note.hold, asked)
             if self.all_trained and asked.about not in {b"", release_digest(note.evidence_item)}:
-                raise UnsignedError("the word of the first person is on another item number")
+                raise UnsignedError("the first person named another item number")
         placed = self.holds.get(note.hold)
         if signed and (placed is None or placed.access != note.access):
-            raise UnsignedError("it ends another hold than the one that both people named")
+            raise UnsignedError("it ends a hold that the two people did not both name")
         self.asked_release.pop(note.hold, None)
         forget(self.released, lambda at: entry.stamp.at_us - at >= WAITS_US)
         self.released[entry.sequence] = entry.stamp.at_us
@@ -345,7 +345,7 @@ class SecondHands(PolicyAsks):
         hold = parse_form(said).get("hold")
         placed = self.holds.get(hold) if type(hold) is int else None
         if placed is None or placed.reads != reads_digest(access.reads):
-            raise UnsignedError("it names other reads than the hold")
+            raise UnsignedError("its reads are not those of the hold")
         if self.judged_whole:
             placed.demand_words(access.elements)
 
@@ -364,7 +364,7 @@ class SecondHands(PolicyAsks):
         if first is None or first.user == user:
             raise UnsignedError("no other person settled this incident before")
         if self.bound_whole and first.about != incident_digest(note):
-            raise UnsignedError("the word of the first person is on another incident of that number")
+            raise UnsignedError("the first person decided on another incident of that number")
         if self.bound_whole:
             self._demand_counts(Call.INCIDENT_CLOSE, note.incident, first)
 
@@ -418,12 +418,12 @@ class SecondHands(PolicyAsks):
         if decision is None or asked is None or decision.user == said.user:
             raise UnsignedError("no second person signed its approval")
         if self.seen_by_two and at_us - decision.at_us > DELIVER_US:
-            raise UnsignedError("its approval had ended")
+            raise UnsignedError("its approval had expired")
         self._demand_counts(Call.SHARE_APPROVE, access.request, decision)
         if self.all_trained:
             self.demand_gate(*asked.agency)
         if (access.written or self.seen_written) and asked.written not in {b"", access.written}:
-            raise UnsignedError("it leaves for another agency, purpose or number than was asked")
+            raise UnsignedError("its agency, purpose or number is not that of the request")
         scope = parse_form(said).get("scope")
         # reads until the request was entered; in older logs, also until the requested time
         until = {read_by(asked.until_us, asked.at_us)} | (set() if self.seen_by_two else {asked.until_us})
@@ -455,7 +455,7 @@ class SecondHands(PolicyAsks):
         if number >= 0:
             self._demand(said, number, entry)
             if self.decided[number].user == about:
-                raise UnsignedError(f"{about} agreed to a change for or of themselves")
+                raise UnsignedError(f"{about} approved a change that concerns themselves")
             if number not in self.proposed:
                 raise UnsignedError("the approval that it names is of no such change")
         elif needed and self.approved_once.intersection(people) - {said.user}:
@@ -486,7 +486,7 @@ class SecondHands(PolicyAsks):
             raise UnsignedError("the approval that it names is another person's")
         at_us, by = entry.stamp.at_us, digest_of(said)
         if at_us - decision.at_us > self.approval_hours * HOUR_US:
-            raise UnsignedError("the approval that it names had ended")
+            raise UnsignedError("the approval that it names had expired")
         spent = self.spent.get(number)
         if spent is not None and spent.by != by:
             raise UnsignedError("the approval that it names was used before")

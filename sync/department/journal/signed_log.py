@@ -182,7 +182,7 @@ class SignedLog:
                 raise UnsignedError("the search that it names is another one")
             hours = second.glass.second_word_hours if second.glass is not None else 0
             if note.due_us > at_us + hours * HOUR_US + SIGNED_WITHIN_US:
-                raise UnsignedError("the second word is due later than the policy says")
+                raise UnsignedError("the judgment is due later than the policy says")
         elif isinstance(note, RequestAnswered) and note.access >= 0 and self.signers.form >= BY_OWN_HAND:
             run = self.running.get(note.access)
             if run is None or (run.request, run.user) != (note.request, said.user):
@@ -226,7 +226,7 @@ class SignedLog:
         """Raises UnsignedError unless a search is for its proposal's request, which asks for exactly it."""
         proposed = self.asked(approval_of(said))
         if proposed is not None and proposed.for_user != note.on_behalf_of:
-            raise UnsignedError("it is made for another request than was proposed")
+            raise UnsignedError("it was proposed for another request")
         if note.request >= 0 and not is_as_asked(self.asked(note.request), note):
             raise UnsignedError("the request that it names asks for another search")
 

@@ -285,7 +285,7 @@ class Signers:
         if session is None or session.user != stamp.user:
             raise UnsignedError(f"its session has no key of {stamp.user}")
         if stamp.at_us >= session.ends_us:
-            raise UnsignedError("the key of its session had ended")
+            raise UnsignedError("the key of its session had expired")
         self._demand_in_date(stamp.user, stamp.at_us)
         try:
             said = open_statement(entry.signed, session.public_key)
@@ -347,7 +347,7 @@ class Signers:
             raise UnsignedError(f"no person made this change of {about}")
         said = self.demand_signed(entry)
         if not fits(said):
-            raise UnsignedError(f"the signed call makes another change, or none of {about}")
+            raise UnsignedError(f"the signed call makes another change, or does not change {about}")
         if MANAGES_USERS.isdisjoint(self.roles.get(entry.stamp.user, ())):
             raise UnsignedError(f"{entry.stamp.user} does not manage accounts")
         self.second.demand_change(said, entry, needed=two, people=self.ever, about=about)
@@ -412,7 +412,7 @@ class Signers:
     def _set_key(self, entry: Entry, note: PersonKeySet) -> None:
         user = note.user
         if user != entry.stamp.user or user not in self.roles:
-            raise UnsignedError(f"a key of {user} is set by {user} alone")
+            raise UnsignedError(f"only {user} sets a key of {user}")
         known = self.keys.get(user)
         if known is not None:
             said = self._certified(entry, note.proof, known.public_key, user, NEXT_KEY)

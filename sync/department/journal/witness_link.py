@@ -62,10 +62,12 @@ _UNREACHED: tuple[tuple[type[BaseException], str, str], ...] = (
 )
 """(kind of error, what is wrong, what to do), the closest first."""
 _CERTIFICATES = {
-    NOT_YET: "check this server's clock; else the office that runs the witness gives it another certificate",
+    NOT_YET: "check this server's clock; if it is right, the office that runs the witness needs another "
+    "certificate",
     EXPIRED: "the office that runs the witness renews it (witness serve --certificate); check this server's "
     "clock",
-    OTHER_NAME: "check the witness's address in the root file; else its office gives it a certificate for it",
+    OTHER_NAME: "check the witness's address in the root file; if it is right, its office needs a "
+    "certificate for that address",
 }
 """What is wrong with its certificate, and what to do."""
 

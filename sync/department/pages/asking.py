@@ -128,7 +128,7 @@ async def take(visit: Visit) -> Response:
         await visit.call("inquiry/approve", proposal=number, granted=what == "approve", reason=reason)
         visit.say(f"Proposal {number}: {'approved' if what == 'approve' else 'refused'}.")
     else:
-        raise FormError("say what is to be done with it", code="do", clause="463.5 (b)")
+        raise FormError("choose what to do with it", code="do", clause="463.5 (b)")
     return visit.to(visit.same("/queue"))
 
 

@@ -56,7 +56,7 @@ class AssignedFindings:
             loads.append({})  # at once: whatever waits already
         if note.reviewer in {_reviewer_of(book, load, people) for load in loads}:
             return ""
-        return "by the rule of the desk it is another person's to review"
+        return "the desk's rules assign it to another reviewer"
 
     def _wrong_hand(self, entry: EntryOf[FindingClosed], book: DeskState) -> str:
         opened = book.findings.opened.get(entry.note.finding)

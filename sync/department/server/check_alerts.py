@@ -43,14 +43,18 @@ class AlertTable:
     def element(self, log: HeldLog, leaf: leaves.Leaf, day: int) -> None:
         """Take in the entry of a record that is here."""
         if not 0 <= day - self._ahead.get((log.log_no, leaf.sequence), day) <= 1:
-            self._wrong(log, leaf.sequence, "came ahead of its turn, and not on the day that is said")
+            self._wrong(log, leaf.sequence, "arrived ahead of its turn, but not on the day recorded")
         row = self._rows.get((log.log_no, leaf.sequence))
         if leaf.kind in ALERT_KINDS and row is None:
-            self._wrong(log, leaf.sequence, "is of an alert, and not listed as one: the desk shows none")
+            self._wrong(
+                log, leaf.sequence, "belongs to an alert, but is not listed as one: the desk does not show it"
+            )
         elif leaf.kind in ALERT_KINDS and row != day:
-            self._wrong(log, leaf.sequence, "its alert is listed under another day: the desk shows none")
+            self._wrong(
+                log, leaf.sequence, "its alert is listed under another day: the desk does not show it"
+            )
         elif leaf.kind not in ALERT_KINDS and row is not None:
-            self._wrong(log, leaf.sequence, "is listed as an alert, and is none")
+            self._wrong(log, leaf.sequence, "is listed as an alert, but is not one")
 
 
 def ahead(

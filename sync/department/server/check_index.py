@@ -60,7 +60,7 @@ class SearchIndex:
                 some = []
             before = log_no
             if text is None:
-                what = "a search token of no text that is here"
+                what = "a search token without its text"
                 self._wrong(f"log {log_ids[log_no].hex()[:16]}, record {sequence}: {what}")
             else:
                 some.append((sequence, IndexedText(text, found)))

@@ -121,7 +121,7 @@ class UnitRows:
             first_us = connection.execute(select(func.min(logs.c.opened_us)).where(opened)).scalar_one()
             before = row.enrolled_us in self._vouched[row.unit_id]  # by its own clock, as in earlier versions
             if abs(row.enrolled_us - first_us) > DAY_US and not before:
-                self._wrong(f"unit {row.name}: did not enroll at the time that is said")
+                self._wrong(f"unit {row.name}: did not enroll at the recorded time")
 
     def _logs(self, connection: sa.Connection) -> None:
         rows = connection.execute(select(logs).order_by(logs.c.log_no)).all()
@@ -139,18 +139,18 @@ class UnitRows:
             }
             fits = of is not None and (of.unit_id, of.public, of.state) == (row.unit_id, row.public, CLOSED)
             if bytes(row.log_id) not in names or not fits or row.state != CLOSED or row.size:
-                self._wrong(f"log {_short(row.log_id)}: holds no records of a log that was closed")
+                self._wrong(f"log {_short(row.log_id)}: does not belong to a closed log")
         ended = select(incidents.c.log_id).where(incidents.c.kind.in_(messages.INCIDENTS))
         refused = {bytes(one) for one in connection.execute(ended).scalars() if one is not None}
         reset = set(connection.execute(select(destructions.c.log_no)).scalars())
         for row in rows:
             if row.state != CLOSED and (bytes(row.log_id) in refused or row.log_no in reset):
-                self._wrong(f"log {_short(row.log_id)}: is open after what closed it")
+                self._wrong(f"log {_short(row.log_id)}: is open, though an incident or a reset closed it")
             if row.state not in {OPEN, CLOSED}:
                 self._wrong(f"log {_short(row.log_id)}: is neither open nor closed")
         for unit, many in Counter(row.unit_id for row in rows if row.state == OPEN).items():
             if many > 1:
-                self._wrong(f"unit {unit[:16]}: has {many} open logs, and writes one")
+                self._wrong(f"unit {unit[:16]}: has {many} open logs, but a unit writes only one")
 
     def _resets(self, connection: sa.Connection) -> None:
         """Check that each destruction receipt has its incident, and each such incident its receipt."""
@@ -159,9 +159,9 @@ class UnitRows:
         kept = select(logs.c.log_id).join(destructions, destructions.c.log_no == logs.c.log_no)
         received = {bytes(one) for one in connection.execute(kept).scalars()}
         for log_id in sorted(named - received):
-            self._wrong(f"log {_short(log_id)}: its unit was reset, and the receipt of that is not here")
+            self._wrong(f"log {_short(log_id)}: its unit was reset, but the receipt of the reset is missing")
         for log_id in sorted(received - named):
-            self._wrong(f"log {_short(log_id)}: its unit was reset, and the incident of that is not here")
+            self._wrong(f"log {_short(log_id)}: its unit was reset, but the incident of the reset is missing")
 
     def _codes(self, connection: sa.Connection) -> None:
         long = select(codes.c.name).where(codes.c.expires_us > codes.c.issued_us + LONGEST_CODE_US)
@@ -180,13 +180,13 @@ class UnitRows:
         for row in connection.execute(query.order_by(units.c.name)).all():
             said = None if row.message is None else _opened(bytes(row.message), keys[row.unit_id])
             if row.message is not None and said is None:
-                self._wrong(f"unit {row.name}: its report on itself is not its own")
+                self._wrong(f"unit {row.name}: its health report is not its own")
             if row.seen_us is None:
                 if said is not None:
-                    self._wrong(f"unit {row.name}: has reported on itself, and is said never to have synced")
+                    self._wrong(f"unit {row.name}: has sent a health report, but is recorded as never synced")
                 continue
             if is_to_come(row.seen_us, self._now_us) or row.seen_us < 0:
-                self._wrong(f"unit {row.name}: is said to have synced in the future, or before all time")
+                self._wrong(f"unit {row.name}: its recorded last sync is in the future, or before 1970")
                 continue
             at = iso_text(row.seen_us, to="second")
             if row.message is None:

@@ -88,7 +88,7 @@ class CountedDays:
         except StorageError:
             last = EARLIEST - 1
         if not first <= last < entry.stamp.at_us // DAY_US:
-            what = f"{note.day} was not over, or was counted"
+            what = f"{note.day} was not over, or had been counted before"
             self.problems.append(f"entry {entry.sequence}: day_counted: {what}")
             return
         self.rows.append((first, last, note.rows))
@@ -170,7 +170,9 @@ class CountedDays:
             said, entered_us, _ = self.purged.get(text, (b"", newest_us, 0))
             first = stored.repeats.get(day)
             if first is not None and said != first:
-                wrong.append(f"the purge of {text} repeats one of which the log does not have the receipt")
+                wrong.append(
+                    f"the purge of {text} repeats an earlier purge whose receipt the log does not have"
+                )
             elif entered_us < purge_due_us(day, self.keep_days):
                 kept = counted(self.keep_days, "day")
                 wrong.append(f"the day of receipt {text} was purged before its {kept} were over")

@@ -133,7 +133,9 @@ class DetectorRuns:
             what = f"it says that it opened {counted(said, 'finding')}, and {found} precede it"
             self._problems.append(f"entry {entry.sequence}: detectors_ran: {what}")
         if entry.note.rules < max(self._rules, 1):
-            self._problems.append(f"entry {entry.sequence}: detectors_ran: by rules of before, again")
+            self._problems.append(
+                f"entry {entry.sequence}: detectors_ran: by older rules than an earlier run"
+            )
         elif entry.note.rules > RULES:  # root could say so to escape this check
             what = f"by rules {entry.note.rules}, and this version knows rules {RULES}: update this program"
             self._problems.append(f"entry {entry.sequence}: detectors_ran: {what}")

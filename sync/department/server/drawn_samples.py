@@ -171,5 +171,5 @@ class DrawnSamples:
         over = (open_checkpoint(one, self._key) for one in self._heads)
         first = next((one for one in over if one.size > begun), head)
         if (first.size, first.root) != (head.size, head.root):
-            return "its sample was drawn by another tree head than the first over its beginning"
+            return "its sample was not drawn by the first tree head over its beginning"
         return ""

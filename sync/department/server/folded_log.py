@@ -110,7 +110,7 @@ class FoldedLog:
         except UNREADABLE:  # its signed form was not checked by any rule
             same = False
         if not same:
-            what = "it names other people for its cover sheet than the log has"
+            what = "the people that it names for its cover sheet are not those in the log"
             self.problems.append(f"entry {entry.sequence}: access: {what}")
 
     def _demand_young(self, entry: EntryOf[Access]) -> None:

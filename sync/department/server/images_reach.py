@@ -39,8 +39,8 @@ class ImagesReach:
             return []
         what = (
             f"the store of images does not serve this department ({problem}): no picture in it opens, and "
-            "what units send waits or goes astray; stop the server, mount that disk, or compare blobs_folder "
-            "and blobs_endpoint in department.toml and the store's credentials, then start it"
+            "what units send waits or goes to the wrong place; stop the server, mount that disk, or compare "
+            "blobs_folder and blobs_endpoint in department.toml and the store's credentials, then start it"
         )
         return [Overdue(kind=Late.STORE, clause="463.8", what=what)]
 

@@ -66,7 +66,7 @@ def _altered(store: Store) -> Iterator[Overdue]:
         yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {own_schema.CURE}")
     for what in store.others():
         cure = "give this program a role of its own with no such right (createuser, REVOKE); verify names "
-        cure += "what they change by its content alone"
+        cure += "what they change only by checking the content"
         yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {cure}")
     for what in store.odd_rows():
         yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {typed_rows.CURE}")

@@ -108,7 +108,7 @@ def overdue_unsigned(home: DepartmentHome, desk: Desk, store: Store) -> Iterator
         what = (
             f"{whose} offered {name}, version {version}, which the command key did not sign: find out who can"
         )
-        what += " write to the store; the daily run takes it away"
+        what += " write to the store; the daily run removes it"
         yield Overdue(kind=Late.STORE, clause="463.5", what=what)
 
 

@@ -77,8 +77,8 @@ def demand_known_name(department: Department) -> None:
             f"was {before} before, and {counted(units, 'unit')} may know this server only by that name: "
             "without it in the certificate they would refuse the server",
             where=f"{home.path / SETTINGS_FILE}: host",
-            cure=f"name {before} in former_hosts, also if you do not know what used it: that harms nothing; "
-            "let it lead here too. If you know that no unit uses it, remove instead "
+            cure=f"name {before} in former_hosts, even if you do not know what uses it; "
+            "let it lead here too. If you are sure that no unit uses it, instead remove "
             f"{home.authority / 'server.pem'}",
         )
 

@@ -247,7 +247,10 @@ class CoveredByEntries:
                     "department grant enter)",
                 )
             elif known.digest != taken.digest:
-                yield True, f"{unit} let a person in by another grant {taken.grant_id} than the log's"
+                yield (
+                    True,
+                    f"{unit} let a person in by a grant {taken.grant_id} that is not the one in the log",
+                )
         ended: set[tuple[str, str]] = set()
         for one in reported.resets:
             given = self._grants.get(one.grant_id)
@@ -273,13 +276,13 @@ class CoveredByEntries:
             if now is not None and now[1] == UNSIGNED:
                 continue  # reported separately
             if now is None and not name.startswith(f"{PART}/"):  # a list that got shorter has fewer
-                yield f"units are not offered {what} any more, which they were in version {said[0]}"
+                yield f"units are no longer offered {what}, which they were offered in version {said[0]}"
             elif now is not None and now[0] < said[0]:
                 yield f"units are offered version {now[0]} of {what}, and were offered version {said[0]}"
             elif now is not None and now[1] == SHUT and said[1] != SHUT:
                 yield f"units are offered {what}, version {now[0]}, which does not open here (hotlists.key)"
             elif now is not None and now[0] == said[0] and now[1] not in {said[1], b""}:
-                yield f"units are offered another {what} than the log names as version {said[0]}"
+                yield f"units are offered a {what} that is not the version {said[0]} in the log"
 
     def _not_entered(self, reported: Reported) -> Iterator[tuple[bool, str]]:
         """(whether it is wrong, what) for documents that units are offered and no entry names yet.

@@ -342,7 +342,7 @@ class Checker:
         """Judge missing elements. `lacking`: by record, how many elements are said to be still to come."""
         for sequence, missing in lacking.items():
             if missing > sum(number == sequence for number, _ in absent):
-                self._record_wrong(log, sequence, "is said to lack what is here: it gets no receipt")
+                self._record_wrong(log, sequence, "is marked as lacking what is here: it gets no receipt")
 
     def _take(self, log: unit_logs.HeldLog, record: FileInForce | GrantTaken | UploadReceipt) -> None:
         if not isinstance(record, UploadReceipt):
@@ -357,7 +357,7 @@ class Checker:
         """Judge claims of missing content against receipts, which cover only whole records that were here."""
         for sequence, name, why in self._excused:
             if any(first <= sequence <= last for first, last in self._covered):
-                self._element_wrong(log, sequence, name, f"said to be {why}, but a receipt was given for it")
+                self._element_wrong(log, sequence, name, f"marked as {why}, but a receipt was given for it")
 
     def _checked(
         self, day: int, log: unit_logs.HeldLog, some: Sequence[StoredElement]
@@ -431,7 +431,7 @@ class Checker:
             if said.ranges and said.ranges[-1][1] >= log.frontier.size:
                 self.report.wrong(f"receipt {number}: covers records that are not here")
             if said.ranges and not first <= said.ranges[0][0] <= said.ranges[-1][1] < end:
-                self.report.wrong(f"receipt {number}: is kept as of other records than it names")
+                self.report.wrong(f"receipt {number}: is stored under other records than it names")
 
     def _purges(self, connection: sa.Connection) -> int:
         """Check that each purge receipt is valid and its key gone; return how many elements they account
@@ -441,7 +441,7 @@ class Checker:
         for day, message, purged_us, started_us in connection.execute(query.order_by(days.c.day)).all():
             if purged_us is None or started_us is None:
                 if message is not None or purged_us is not None:
-                    self.report.wrong(f"purge of day {day}: has a receipt, and was not begun or not ended")
+                    self.report.wrong(f"purge of day {day}: has a receipt, but no beginning or no end")
                 continue
             self.report.purged_days += 1
             try:

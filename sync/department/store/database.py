@@ -235,7 +235,7 @@ class Store:
 def _refuse_planted(wrong: Sequence[str], where: str) -> None:
     if wrong:
         more = f", and {len(wrong) - 1} more" if wrong[1:] else ""
-        raise StoreError(f"{wrong[0]}{more}: nothing is written by it", where=where, cure=own_schema.CURE)
+        raise StoreError(f"{wrong[0]}{more}: nothing more is written", where=where, cure=own_schema.CURE)
 
 
 def newest_in(store: Store) -> int:

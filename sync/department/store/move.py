@@ -98,7 +98,7 @@ def _demand_here(home: DepartmentHome, path: Path, url: str) -> None:
         raise HomeError("the store is gone, or empty", where=str(path), cure=cure)
     kept = path.with_name(KEPT_FILE)
     if kept.exists():
-        what, cure = "an earlier store is here, under the name that this one would get", "move it away"
+        what, cure = "an earlier store already has the name that this one would get", "move it away"
         raise HomeError(what, where=str(kept), cure=cure)
 
 

@@ -33,8 +33,8 @@ _ALEMBIC = sa.Table(
     sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 CURE = (
-    "keep a copy of the database as evidence; take out what was planted (DROP TRIGGER, VIEW, INDEX, "
-    "FUNCTION ...), or restore the store from its backup; what belongs to another program, move to another "
+    "keep a copy of the database as evidence; remove what was planted (DROP TRIGGER, VIEW, INDEX, "
+    "FUNCTION ...), or restore the store from its backup; move what belongs to another program to another "
     "database; then: department verify"
 )
 

@@ -121,9 +121,9 @@ def odd_rows(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
             )
             where = f"the row of {key}" if key else "a row"
             hold = "hold values" if names[1:] else "holds a value"
-            yield f"{table.name}: {where}: its {' and '.join(names)} {hold} of another kind or size"
+            yield f"{table.name}: {where}: its {' and '.join(names)} {hold} of the wrong type or size"
     if found > NAMED:
-        yield f"{table.name}: {counted(found - NAMED, 'more row')} with values of another kind or size"
+        yield f"{table.name}: {counted(found - NAMED, 'more row')} with values of the wrong type or size"
 
 
 @functools.cache

@@ -155,7 +155,7 @@ def due_in(connection: sa.Connection, at_us: int) -> list[str]:
             )
         ended = one.ended(at_us)
         if one.seen_after(at_us):
-            what = "is said to have synced in the future: find out who can write to the store"
+            what = "has a recorded last sync in the future: find out who can write to the store"
             found.append(f"unit {one.name} {what}")
         elif one.is_silent(at_us) or ended:
             last = iso_text(one.seen_us or one.enrolled_us, to="second")

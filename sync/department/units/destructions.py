@@ -48,7 +48,7 @@ def take(store: Store, data: bytes, now_us: int) -> tuple[DestroyedHeld, Destroy
     with store.write() as connection:
         log = unit_logs.find_log(connection, log_id)
         if log is None or log.closed_of is not None:
-            raise refuse("malformed", "the destruction receipt is of no log that is known here")
+            raise refuse("malformed", "the destruction receipt names a log that is not known here")
         said = opened(data, log)
         before = connection.execute(
             select(destructions.c.message).where(destructions.c.log_no == log.log_no)

@@ -309,7 +309,7 @@ def _issue_day_keys(
     kept = {one for one in before if one.day >= max(first, today - DAY_KEY_DAYS + CLOCK_DAYS)}
     if is_signed and not for_lost and not kept <= set(made):
         raise KeyServiceError(
-            "has others in the place of day keys that units seal to",
+            "has other keys in place of the day keys that units seal to",
             where="key service",
             cure="restore its folder day/ from its backup; if they are lost for good: department keys renew",
         )

@@ -247,7 +247,7 @@ class Receiver:
                 else unit_logs.root_at(connection, log.log_no, theirs.size)
             )
         if root != theirs.root:
-            raise refuse("fork", f"another past than the {size} records held here", held_size=size)
+            raise refuse("fork", f"its history differs from the {size} records held here", held_size=size)
         if theirs.size < size and shorter is not None:
             raise refuse(shorter, f"{theirs.size} records, but {size} are held here", held_size=size)
 
@@ -278,7 +278,7 @@ class Receiver:
                     sequence for sequence, _ in unit_logs.names_held(connection, now.log_no, ahead)
                 )
             if before != list(batch.leaves[:known]):
-                raise refuse("fork", f"other records than those held before {size}", held_size=size)
+                raise refuse("fork", f"not the records that are held before {size}", held_size=size)
             new = batch.leaves[known:]
             if new and size + len(new) > theirs.size:
                 raise refuse("malformed", "more leaves than the checkpoint covers")
@@ -288,7 +288,7 @@ class Receiver:
                 leaf = self._leaf(leaf_bytes, now, frontier.size)
                 if ahead.get(leaf.sequence, leaf_bytes) != leaf_bytes:
                     raise refuse(
-                        "fork", f"record {leaf.sequence} came before as another alert", held_size=size
+                        "fork", f"record {leaf.sequence} came earlier as a different alert", held_size=size
                     )
                 frontier.append(merkle.leaf_hash(leaf_bytes))
                 rows.append((leaf_bytes, len(messages.traveling(leaf)) - early[leaf.sequence]))
@@ -328,7 +328,7 @@ class Receiver:
         except (EnvelopeError, RecordError) as error:
             raise refuse("bad-leaf", f"record {sequence}: {error.what}") from None
         if leaf.log_id != log.log_id or leaf.sequence != sequence:
-            raise refuse("bad-leaf", f"record {sequence}: of another log or another place")
+            raise refuse("bad-leaf", f"record {sequence}: belongs to another log or place")
         return leaf
 
     def parcel(self, data: bytes) -> messages.ParcelHeld:
@@ -400,7 +400,7 @@ class Receiver:
                     ).items()
                 ]
                 if here and here[0] != header.leaf:
-                    raise refuse("fork", f"record {leaf.sequence} is held as another one")
+                    raise refuse("fork", f"record {leaf.sequence} is held with other content")
                 if not here:
                     connection.execute(
                         alerts.insert().values(

@@ -129,7 +129,7 @@ def check_signed(signed: SignedContent, content: bytes, keyring: Sequence[x509.C
     for signer in signed.signers:
         found = [one for one in signed.certificates if _is_of(signer.sid, one)]
         if not found:
-            raise UpdateFileError("the signature of its RAUC bundle does not bring its signer's certificate")
+            raise UpdateFileError("the signature of its RAUC bundle lacks its signer's certificate")
         _demand_holds(signer, found[0], content)
         if keyring:
             at = _signed_at(signer)
@@ -182,7 +182,7 @@ def _demand_holds(signer: _Signer, certificate: x509.Certificate, content: bytes
     try:
         digest = DIGESTS[_algorithm(signer.digest)]()
     except KeyError:
-        raise UpdateFileError("its RAUC bundle is signed over a digest that is none of SHA-2") from None
+        raise UpdateFileError("its RAUC bundle is signed over a digest other than SHA-2") from None
     broken = UpdateFileError("the signature of its RAUC bundle does not hold")
     signed = content
     if signer.attributes is not None:

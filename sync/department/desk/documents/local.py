@@ -301,7 +301,7 @@ def _demand_administrator(desk: Desk, caller: Caller, approver: str) -> None:
         if Role.ADMINISTRATOR in roles:
             return
     raise DeskRefusal(
-        "a covert entry needs the administrator's word",
+        "an administrator must approve a covert entry",
         code="administrator",
         clause=CLAUSE,
         cure="have the administrator approve it",

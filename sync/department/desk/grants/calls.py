@@ -190,7 +190,7 @@ def _check_log(form: GrantForm) -> None:
     names = form.destroy_up_to > 0 or form.destroy_holds
     if "factory-reset" in form.commands and names and not form.destroy_log:
         raise FormError(
-            "GrantForm.destroy_log: say of which log the records and holds to destroy are",
+            "GrantForm.destroy_log: name the log of the records and holds to destroy",
             code="destroy_log",
             clause=CLAUSE,
             cure="give the log's first digits, as the unit's console shows them when it refuses the reset",
@@ -224,7 +224,7 @@ def check_grant(_policy: Policy, form: GrantForm, now_us: int) -> None:
         *(partial(_check_text, form, name) for name in ("organisation", "work_order")),
         lambda: _holder(form.holder_key),
         lambda: check_purpose(form.purpose),
-        lambda: demand(form.units, "GrantForm.units: name one at least", code="units", clause=CLAUSE),
+        lambda: demand(form.units, "GrantForm.units: name at least one", code="units", clause=CLAUSE),
         lambda: demand(set(form.commands) <= COMMANDS, unknown, code="commands", clause=CLAUSE),
         lambda: _check_hours(form),
         lambda: _check_end(form.to_us, now_us),

@@ -95,7 +95,7 @@ def close(front: DeskContext, token: str, form: SettleForm) -> Settling:
             raise FormError("there is no such incident", code="no-incident", clause="463.8")
         if (form.kind, form.unit, form.opened_us) != (known.kind, known.unit_id or "", known.at_us):
             raise FormError(
-                "the incident of that number is another one",
+                "that number belongs to another incident",
                 code="other-incident",
                 clause="463.8",
                 cure="list the incidents again",

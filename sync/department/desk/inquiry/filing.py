@@ -39,7 +39,7 @@ def check_rms_number(text: str) -> str:
     number = text.strip()
     if not RMS_NUMBER.fullmatch(number) or not any(one.isdigit() for one in number):
         raise FormError(
-            "an RMS number has 3 to 40 letters, digits, . / # -, one digit at least",
+            "an RMS number has 3 to 40 letters, digits, . / # -, with at least one digit",
             code="rms-number",
             clause=CLAUSE,
         )
@@ -79,7 +79,7 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], *, again: 
 
     def plan(caller: Caller) -> Plan[FiledMany]:
         if not 0 < len(lines) <= MAX_FILINGS:
-            what = f"an import has 1 to {MAX_FILINGS} lines, and this one has {len(lines)}"
+            what = f"an import has 1 to {MAX_FILINGS} lines; this one has {len(lines)}"
             raise FormError(what, code="filings", clause=CLAUSE, cure=CUT_CURE)
         known = _Known(shown_to(desk, caller, _filed_since(desk.log, size, rows)), again=again)
         numbers: dict[int, str] = {}
@@ -189,6 +189,6 @@ def read_filings(data: bytes) -> tuple[Filing, ...]:
         )
     refuse_lines(wrong)
     if not 0 < len(found) <= MAX_FILINGS:
-        what = f"the export has {len(found):,} lines; 1 to {MAX_FILINGS:,} are possible"
+        what = f"the export has {len(found):,} lines; it may have 1 to {MAX_FILINGS:,}"
         raise EXPORT.wrong(what, CUT_CURE)
     return tuple(found)

@@ -75,7 +75,7 @@ def _wrong_ground(policy: Policy, ground: Ground) -> Iterator[FormError]:
     if ground.basis not in bases:
         what = "the basis is a criminal investigation, or a civil or administrative action of the department"
         if ground.basis in policy.inquiry.bases:
-            what = "that purpose does not go with this basis"
+            what = "that purpose does not fit this basis"
         yield FormError(what, code="basis", clause="463.5 (a)", cure=", ".join(bases))
     if ground.number_kind not in NUMBER_KINDS:
         yield FormError(
@@ -177,12 +177,16 @@ def can_be_run(roster: Accounts, entry: Entry, now_us: int) -> bool:
 
 
 def demand_young(
-    entry: Entry, code: str, now_us: int, clause: str, cure: str = "have it asked for or proposed again"
+    entry: Entry,
+    code: str,
+    now_us: int,
+    clause: str,
+    cure: str = "ask that person to request or propose it again",
 ) -> None:
     """Refuse what waited too long and must be asked for again. Raises DeskRefusal."""
     if is_old(entry, now_us):
         days = counted(WAITS_US // DAY_US, "day")
-        what = f"that has waited for {days}, and its reason may be gone"
+        what = f"that has waited for {days}: the reason for it may no longer exist"
         raise DeskRefusal(what, code=code, clause=clause, cure=cure)
 
 

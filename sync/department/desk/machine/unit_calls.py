@@ -88,10 +88,10 @@ def issue_code(front: DeskContext, token: str, form: UnitForm) -> UnitCode:
             )
         if same := alike(form.name, enrolled):
             raise FormError(
-                f"a unit named {same} is enrolled, and people would take the two for one",
+                f"a unit named {same} is enrolled, and people would confuse the two",
                 code="unit-name",
                 clause=CLAUSE,
-                cure="revoke it first, or choose a name that differs by more than case, spaces and signs",
+                cure="revoke it first, or choose a name that differs in more than case, spaces and symbols",
             )
         return [UnitCodeIssued(name=form.name, digest=code.digest())], lambda made: made[0].sequence
 

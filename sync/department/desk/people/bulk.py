@@ -75,7 +75,7 @@ def _accounts_of(desk: Desk, form: ImportForm) -> list[AccountSet]:
     names = [one.user for one in form.people]
     if not 0 < len(names) <= MAX_PEOPLE:
         raise FormError(
-            f"the list names {counted(len(names), 'person', 'people')}; 1 to {MAX_PEOPLE} are possible",
+            f"the list names {counted(len(names), 'person', 'people')}; it may name 1 to {MAX_PEOPLE}",
             code="people",
             clause="463.3",
             cure="divide a longer list",

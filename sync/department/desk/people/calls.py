@@ -243,7 +243,7 @@ def hand_office_over(front: DeskContext, token: str, form: HandoverForm) -> Ente
         heir, mine = known.get(form.user), known[caller.user]
         if heir is None or not heir.active or form.user not in desk.book.roster.ever_own:
             raise FormError(
-                "the next administrator is a person of the roster with a password of their own",
+                "the next administrator must be on the roster and have set their own password",
                 code="no-such-user",
                 clause="463.4",
             )

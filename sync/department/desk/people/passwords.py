@@ -68,9 +68,9 @@ def weakness_of(password: str, user: str, department: str) -> str:
     if _REPEATED.search(plain) or len(set(plain)) < 5:
         return "repeats the same characters"
     if any(line[at : at + RUN] in plain for line in _LINES for at in range(len(line) - RUN + 1)):
-        return f"contains {RUN} characters in the order of the alphabet, of numbers or of the keyboard"
+        return f"contains {RUN} characters in the order of the alphabet, the digits or the keyboard"
     if _is_common(plain) or _is_common(plain.translate(_REPLACED)):
-        return "is a common password, or one with digits and signs added"
+        return "is a common password, or one with digits and symbols added"
     return ""
 
 

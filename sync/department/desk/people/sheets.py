@@ -28,7 +28,7 @@ def _rows(data: bytes, *wanted: str) -> list[tuple[int, dict[str, str]]]:
     rows = [(at, dict(zip(names, cells, strict=True))) for at, cells in lines]
     if not 0 < len(rows) <= MAX_ROWS:
         raise _wrong(
-            f"the list has {len(rows):,} lines; 1 to {MAX_ROWS:,} are possible", "divide a longer one"
+            f"the list has {len(rows):,} lines; it may have 1 to {MAX_ROWS:,}", "divide a longer one"
         )
     return rows
 
@@ -48,7 +48,7 @@ def read_sign_in(data: bytes) -> tuple[str, ...]:
     refuse_lines(wrong)
     if not users:
         cure = "put an x there for each person who signed"
-        raise _wrong("no line of the sheet has something in the column signed", cure)
+        raise _wrong("the column signed is empty in every line of the sheet", cure)
     return tuple(users)
 
 

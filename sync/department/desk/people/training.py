@@ -138,7 +138,7 @@ def _check_trainer(
     by, clause = policy.training.conducted_by, "463.9"
     if conducts:
         other = record.trainer != record.user
-        what = "the trainer is another person than the one who was trained"
+        what = "the trainer and the person trained must be two people"
         demand(other, what, code="trainer", clause=clause)
         return
     trainer = roster.get(record.trainer)

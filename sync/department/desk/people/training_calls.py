@@ -67,7 +67,7 @@ def check_class(policy: Policy, form: ClassForm, now_us: int) -> None:
         ),
         lambda: demand(
             0 < len(form.users) <= MAX_CLASS,
-            f"the sign-in sheet names {len(form.users)} users; 1 to {MAX_CLASS} are possible",
+            f"the sign-in sheet names {len(form.users)} users; it may name 1 to {MAX_CLASS}",
             code="sign-in",
             clause="463.9",
             fields=("users", "sheet"),

@@ -135,12 +135,12 @@ def check_asker(request: _Request) -> None:
         letter = {"code": "share-letter", "clause": "463.6 (a)"}
         if size > most:
             what, cure = (
-                f"the letter has {size:,} KiB, and {most} at most are accepted",
+                f"the letter has {size:,} KiB; at most {most} are accepted",
                 "scan it in black and white",
             )
             raise FormError(what, cure=cure, fields=("letter",), **letter)
         there = request.letter and request.letter_name.strip()
-        what = "the written request itself must be with it"
+        what = "the written request itself is missing"
         demand(there, what, cure="name the file of the letter", fields=("letter",), **letter)
 
     refuse_each(
@@ -229,7 +229,7 @@ def _check_scope(policy: Policy, scope: Scope, now_us: int) -> None:
 def _demand_few(scope: Scope, cure: str) -> None:
     demand(
         len(scope.plates) <= MOST_PLATES,
-        f"{len(scope.plates)} plates are named, and {MOST_PLATES} at most are accepted",
+        f"{len(scope.plates)} plates are named; at most {MOST_PLATES} are accepted",
         code="plates",
         clause="463.6 (a)",
         cure=cure,
@@ -263,7 +263,7 @@ def demand_new(shares: Shares, asked: ShareAsked, now_us: int, counts: Callable[
         ):
             continue
         if letter(known) == letter(asked) and covers(known.scope, asked.scope) and not is_old(entry, now_us):
-            todo = "decide that one; refuse it, where it was entered wrongly, and enter the letter again"
+            todo = "decide that request; if it was entered wrongly, refuse it and enter the letter again"
             raise NotYetError(
                 f"{entry.stamp.user} entered that letter before: request {number} has its number and plates",
                 code="recorded",
@@ -299,7 +299,7 @@ def demand_agency(asked: ShareAsked, kind: str, state: str) -> None:
     def check(name: str, said: str, entered: str, what: str) -> None:
         demand(
             said,
-            f"approving takes {what}, as the letter says",
+            f"to approve, give {what} as the letter says",
             code="agency",
             clause=GATE,
             fields=(name,),

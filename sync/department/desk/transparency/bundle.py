@@ -235,7 +235,7 @@ def _opened(data: bytes, kinds: list[str], marks: list[bytes]) -> list[Entry]:
         one = codec.from_bytes(BundleOpening, part, limit=8 << 20)
         where = f"opening of entry {one.entry}"
         if not 0 <= one.entry < len(kinds) or one.entry in found:
-            raise PackageError("is of no entry here, or twice here", where=where)
+            raise PackageError("belongs to no entry here, or is here twice", where=where)
         if not hmac.compare_digest(commitment(ELEMENT, one.salt, one.content), marks[one.entry]):
             raise PackageError("is not what its leaf commits to", where=where)
         entry = entry_from(kinds[one.entry], one.entry, one.content)
@@ -257,7 +257,7 @@ def _counts(data: bytes) -> Transparency:
     try:
         return read_form(Transparency, json.loads(data))
     except (ValueError, RecursionError, DeskRefusal):
-        raise PackageError("is none of the public counts", where="counts.json") from None
+        raise PackageError("is not one of the public counts", where="counts.json") from None
 
 
 def _check_facts(facts: list[Fact], claims: list[Fact], kinds: list[str], problems: list[str]) -> None:
@@ -268,7 +268,7 @@ def _check_facts(facts: list[Fact], claims: list[Fact], kinds: list[str], proble
             problems.append(f"entry {entry}: is listed {times} times")
     for one in claims:
         if not 0 <= one.entry < len(kinds) or kinds[one.entry] != one.kind:
-            problems.append(f"entry {one.entry}: is claimed as another kind than its leaf has")
+            problems.append(f"entry {one.entry}: is claimed as a kind that its leaf does not have")
         elif one.kind in OPENED:
             problems.append(f"entry {one.entry}: is claimed where it must be opened")
     counted = {at for at, kind in enumerate(kinds) if kind in KINDS or kind in OPENED}
