@@ -156,14 +156,14 @@ def test_every_odd_value_is_answered_in_one_plain_line(
         (("init", "--slot", "nowhere"), "neither file:NAME nor loopback:/PATH nor tpm:INDEX"),
     ],
 )
-def test_what_is_wrong_with_a_value_is_said_plainly(
+def test_what_is_wrong_with_a_value_is_reported_plainly(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
 ) -> None:
     assert reader(["--home", str(tmp_path), *words]) == MISUSE
     assert said in capsys.readouterr().err
 
 
-def test_for_a_folder_that_is_no_home_no_one_is_sent_to_make_one(
+def test_for_a_folder_that_is_not_a_home_no_one_is_sent_to_make_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert reader(["verify", str(tmp_path)]) == MISUSE

@@ -93,7 +93,7 @@ OLDEST = NOW_US - round(DEFAULT_ALERTS.stale_hours * HOUR_US)
         ({}, {"until_us": NOW_US}, NOW_US - 1, True), ({}, {"until_us": NOW_US + 1}, NOW_US, False),
     ],
 )  # fmt: skip
-def test_what_may_have_ended_is_stale_and_what_has_surely_ended_is_no_match(
+def test_what_may_have_ended_is_stale_and_what_has_surely_ended_is_not_a_match(
     head: dict[str, Any], fields: dict[str, Any], sure_us: int, stale: bool | None
 ) -> None:
     held = Held([entry(**fields)], replace(HEAD, **head))

@@ -109,7 +109,7 @@ def _frame(sequence: int, at_us: int, luma: np.ndarray[Any, np.dtype[np.uint8]])
     )
 
 
-def test_a_hit_that_finds_no_room_is_said_at_once_and_counted_once_in_the_gap(ledger: Ledger) -> None:
+def test_a_hit_without_room_is_reported_at_once_and_counted_once_in_the_gap(ledger: Ledger) -> None:
     """Once, each look while it was in view counted as another lost read."""
     street = Street(ledger, {1: LISTED, 2: OTHER})
     free = ledger.free_bytes

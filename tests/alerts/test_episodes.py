@@ -23,7 +23,7 @@ def test_a_visit_continues_with_every_sighting_and_ends_unseen() -> None:
     assert made.ongoing(F, 0, sounds=True) is None
 
 
-def test_a_match_that_sounds_is_no_sighting_of_a_silent_alert() -> None:
+def test_a_match_that_sounds_is_not_a_sighting_of_a_silent_alert() -> None:
     made = Episodes()
     made.begin(E, 5, 0, sounds=False)
     assert made.ongoing(E, 1, sounds=False) == 5

@@ -204,6 +204,6 @@ def test_a_challenge_is_good_once_within_two_minutes_and_leaves_nothing_behind(a
     assert len(nonces._used) == 1
 
 
-def test_a_challenge_from_the_future_is_none() -> None:
+def test_a_challenge_from_the_future_is_refused() -> None:
     nonces = access.Nonces()
     assert not nonces.is_fresh(nonces.give(10 * MINUTE_US), 9 * MINUTE_US)

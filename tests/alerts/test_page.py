@@ -225,7 +225,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body)[:20])
-def test_a_body_that_is_no_form_is_refused(car: Car, body: bytes) -> None:
+def test_a_body_that_is_not_a_form_is_refused(car: Car, body: bytes) -> None:
     client, alert = car.enter(), car.passes()
     post(client, f"/api/alerts/{alert.number}/view")
     path = f"/api/alerts/{alert.number}/transcribe"

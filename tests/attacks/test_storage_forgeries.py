@@ -200,7 +200,7 @@ def test_an_anchor_counts_only_where_its_signature_was_checked(unit: Unit, given
     assert (report.anchored > 0, report.anchored_by) == ((True, "department") if given else (False, ""))
 
 
-def test_a_file_beside_the_ledger_is_no_anchor_and_a_chip_is_one(tmp_path: Path) -> None:
+def test_a_file_beside_the_ledger_is_not_an_anchor_and_a_chip_is_one(tmp_path: Path) -> None:
     time = SteppedTime()
     for slot in (LoopbackSlot(tmp_path / "chip"), FileSlot(tmp_path / "file" / "store")):
         kind = slot.uri.partition(":")[0]

@@ -139,7 +139,7 @@ def test_a_unit_section_beyond_its_ceiling_is_refused(old: bytes, new: bytes, fi
         parse_policy(changed(old, new))
 
 
-def test_a_policy_file_that_was_cut_between_two_lines_is_no_policy() -> None:
+def test_a_policy_file_that_was_cut_between_two_lines_is_not_a_policy() -> None:
     """Without its last training topics, or all list categories but one, it is still valid TOML."""
     document = default_document()
     ends = [at + 1 for at, one in enumerate(document) if one == ord("\n")]
@@ -208,7 +208,7 @@ NO_CASES = [
 
 
 @pytest.mark.parametrize("case", NO_CASES, ids=ascii)
-def test_a_word_or_a_blank_is_no_case_number(
+def test_a_word_or_a_blank_is_not_a_case_number(
     ledger: Ledger, door: Door, time: SteppedTime, case: str
 ) -> None:
     add_reads(ledger, time, 1)

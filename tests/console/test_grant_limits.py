@@ -257,7 +257,9 @@ FROM = {"from_us": NOW_US, "issued_us": NOW_US}
     ],
     ids=["length", "time of issue", "shortest text", "longest text"],
 )
-def test_a_limit_is_where_it_is_said_to_be(office: Any, good: dict[str, Any], bad: dict[str, Any]) -> None:
+def test_a_limit_is_where_the_documentation_puts_it(
+    office: Any, good: dict[str, Any], bad: dict[str, Any]
+) -> None:
     issue(office.grant(**good), office.command_key)
     with pytest.raises((GrantLimitError, RecordError)):
         issue(office.grant(**bad), office.command_key)

@@ -322,7 +322,7 @@ def test_a_challenge_that_was_mistyped_is_not_signed(change: Callable[[str], str
         Challenge.parse(change(text))
 
 
-def test_what_is_no_answer_is_refused_with_its_reason() -> None:
+def test_what_is_not_an_answer_is_refused_with_its_reason() -> None:
     with pytest.raises(LoginRefusedError, match="not an answer"):
         ChallengeAnswer.parse(b"\xff no answer")
 

@@ -53,7 +53,7 @@ def test_a_session_locks_at_a_question_too(bench: Bench) -> None:
     assert bench.lines()[-2:] == [("end", "network wifi depot", "idle"), ("end", "session", "idle")]
 
 
-def test_blank_lines_of_a_pasted_answer_are_no_lines_of_it(bench: Bench) -> None:
+def test_blank_lines_of_a_pasted_answer_are_not_lines_of_it(bench: Bench) -> None:
     bench.hands.type("login")
     bench.hands.wait_for("gives up):")
     bench.hands.press(b"\r  \r")

@@ -150,7 +150,7 @@ def test_a_long_line_is_shown_from_its_end_while_it_is_typed_and_whole_once_it_f
     assert editor.next_event() == Line("status")
 
 
-def test_the_terminal_s_answer_is_no_typing() -> None:
+def test_the_terminal_s_answer_is_not_typing() -> None:
     assert events(b"sta\x1b[50;132Rtus\r", step=1) == [Line("status")]
     assert events(b"sta\x1b[50;Rtus\r") == [Spoiled()]
 
@@ -218,7 +218,7 @@ def test_a_line_is_a_whole_command_or_refused_and_never_recorded_raw(line: str) 
      "logs -5", "logs 9999", "update $(reboot)", "update ../x y", "aim preview 5 6", "'", "camera gain 'a b'",
      "query", "export", "sh", "../status", "STATUS"],
 )  # fmt: skip
-def test_what_is_no_command_in_its_form_is_refused(line: str) -> None:
+def test_what_is_not_a_command_in_its_form_is_refused(line: str) -> None:
     with pytest.raises(LineRefusedError):
         parse(line)
 

@@ -82,7 +82,7 @@ def test_a_code_joins_beside_a_running_reader(
     assert verify_home(Home(tmp_path)).ok
 
 
-def test_a_code_that_is_no_code_is_refused_beside_a_running_reader_in_one_line(tmp_path: Path) -> None:
+def test_a_code_that_is_not_a_code_is_refused_beside_a_running_reader_in_one_line(tmp_path: Path) -> None:
     reader = Running(tmp_path, "--source", str(TWO_CARS))
     reader.until_reads(1)
     done = run_warm(READER, "--home", str(tmp_path), "enroll", "nonsense")
@@ -92,7 +92,7 @@ def test_a_code_that_is_no_code_is_refused_beside_a_running_reader_in_one_line(t
     assert reader.end(15) == 0
 
 
-def test_an_enrollment_at_the_console_leaves_no_read_of_before(
+def test_an_enrollment_at_the_console_leaves_no_earlier_read(
     department: DepartmentProcess, home: Path
 ) -> None:
     """A person with a cable and their own department must not get earlier reads of other people's cars."""

@@ -135,7 +135,7 @@ def test_a_key_on_another_curve_is_refused() -> None:
 @pytest.mark.parametrize(
     "line", ["", "ssh-rsa AAAA", "ssh-ed25519 AAAA", "ssh-ed25519 " + "A" * 60, "-----BEGIN"]
 )
-def test_a_line_that_is_no_key_says_how_to_make_one(line: str) -> None:
+def test_a_line_that_is_not_a_key_says_how_to_make_one(line: str) -> None:
     with pytest.raises(SshSignatureError):
         SshPublicKey.from_line(line)
 
@@ -150,7 +150,7 @@ def test_a_line_that_is_no_key_says_how_to_make_one(line: str) -> None:
         ("\n-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----".ljust(8193), "not an armored"),
     ],
 )
-def test_what_is_no_armor_is_refused_with_the_reason(text: str, error: str) -> None:
+def test_what_is_not_armor_is_refused_with_the_reason(text: str, error: str) -> None:
     with pytest.raises(SshSignatureError, match=error):
         from_armor(text)
 

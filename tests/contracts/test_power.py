@@ -145,6 +145,6 @@ def test_a_firmware_that_does_not_answer_is_named(
     assert supply.undervoltage is None
 
 
-def test_a_machine_that_is_no_pi_names_the_setting(tmp_path: Path) -> None:
+def test_a_machine_that_is_not_a_pi_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(MissingDriverError, match=r"parts\.ignition_pin"):
         PiPower(sysfs=tmp_path, search_path=str(tmp_path))

@@ -118,7 +118,7 @@ def test_a_machine_without_a_chip_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "1", "0x1500", "0x81000001", "0x1500ab1@", "slot"])
-def test_a_name_that_is_no_index_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_name_that_is_not_an_index_is_refused(tmp_path: Path, name: str) -> None:
     if importlib.util.find_spec("tpm2_pytss") is None:
         pytest.skip("tpm2-pytss not installed")
     with pytest.raises(SlotFailedError):

@@ -109,7 +109,7 @@ def test_chronyc_is_asked_for_tracking_as_numbers_over_socket_and_port(tmp_path:
         pytest.param(f"echo {REPORT.replace('64.0', '1e999')}", "not finite", id="infinite"),
     ],
 )
-def test_a_wrong_answer_from_the_daemon_is_no_estimate(tmp_path: Path, script: str, reason: str) -> None:
+def test_a_wrong_answer_from_the_daemon_is_not_an_estimate(tmp_path: Path, script: str, reason: str) -> None:
     with pytest.raises(PartFailedError, match=reason):
         FakeChronyc(tmp_path, script).daemon.tracking()
 

@@ -124,7 +124,7 @@ def test_a_warm_program_does_what_one_from_nothing_does(
 
 
 @pytest.mark.parametrize("start", [warm, from_nothing])
-def test_a_disk_that_is_full_at_the_end_is_said(start: Start) -> None:
+def test_a_disk_that_is_full_at_the_end_is_reported(start: Start) -> None:
     with Path("/dev/full").open("wb") as full:
         status, _, said = outcome(start, PRINTS, b"", {"stdout": full})
     assert status == (120 if "PYTHONUNBUFFERED" not in os.environ else 1)

@@ -194,7 +194,7 @@ def test_an_alert_is_shown_again_by_a_key_service_that_forgot_it(department: Dep
     assert isinstance(department.call("alert/show", token, form), Images)
 
 
-def test_alerts_that_no_one_opened_are_said_by_compliance(department: Department, car: Car) -> None:
+def test_compliance_names_alerts_that_no_one_opened(department: Department, car: Car) -> None:
     def said() -> list[str]:
         return [one.what for one in standing(department.front).overdue if one.kind == "unopened"]
 

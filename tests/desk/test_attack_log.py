@@ -248,7 +248,7 @@ def test_the_witness_refuses_to_continue_a_rewritten_log(
     link.close()
 
 
-def test_one_witness_that_is_shown_twice_is_no_quorum_of_two(
+def test_one_witness_that_is_shown_twice_is_not_a_quorum_of_two(
     watched: tuple[Path, Ed25519PrivateKey, CosignerKey, str],
 ) -> None:
     """A dishonest witness keeps an older head, which is presented as another witness's head too."""

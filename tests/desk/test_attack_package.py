@@ -421,7 +421,7 @@ def test_a_sheet_or_a_format_of_a_later_program_is_refused_with_what_to_do(
         ("sparse.zip", "is larger than any file that this takes"),
     ],
 )
-def test_what_is_no_departments_package_says_what_to_do(tmp_path: Path, name: str, words: str) -> None:
+def test_what_is_not_a_departments_package_says_what_to_do(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "unit").mkdir()
     (tmp_path / "unit" / "log.pub").touch()
@@ -432,7 +432,7 @@ def test_what_is_no_departments_package_says_what_to_do(tmp_path: Path, name: st
         read_package(tmp_path / name)
 
 
-def test_a_picture_that_a_package_leaves_out_is_said(
+def test_a_picture_that_a_package_leaves_out_is_named(
     files: Files, department: Department, verify: Callable[..., tuple[int, str]]
 ) -> None:
     shown = codec.from_bytes(Shown, files["reads/0/elements.cbor"], limit=64 << 20)

@@ -492,7 +492,7 @@ OTHERS: dict[str, tuple[Statement, AccountSet | CredentialSet]] = {
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_a_signature_for_one_change_of_the_roster_is_none_for_another(what: str) -> None:
+def test_a_signature_for_one_change_of_the_roster_does_not_count_for_another(what: str) -> None:
     statement, note = OTHERS[what]
     if isinstance(note, CredentialSet):
         assert not fits_credential(statement, note)

@@ -238,7 +238,7 @@ def test_it_needs_the_right_log_and_the_witnesses_quorum(department: Department,
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"PK\x03\x04" + bytes(40)])
-def test_what_is_no_bundle_is_said_to_be_none(department: Department, data: bytes) -> None:
+def test_a_file_that_is_not_a_bundle_is_refused_as_such(department: Department, data: bytes) -> None:
     assert not bundle.is_bundle(data)
     with pytest.raises(PackageError, match="is not a ZIP"):
         bundle.check(data, department.desk.log.public, witnesses(department))

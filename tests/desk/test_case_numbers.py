@@ -50,7 +50,7 @@ def test_look_ups_whose_case_does_not_exist_are_findings_and_counted(
     assert again.accesses == 0  # each lookup is compared with CAD once
 
 
-def test_a_mistyped_number_is_said_by_its_person_and_settled_by_a_reviewer(
+def test_a_mistyped_number_is_reported_by_its_person_and_settled_by_a_reviewer(
     department: Department, tokens: Tokens
 ) -> None:
     mistyped = look_up(department, tokens("comm1"), "26-001243")
@@ -218,7 +218,7 @@ def test_an_export_of_a_machine_whose_clock_is_ahead_is_taken(department: Depart
 
 
 @pytest.mark.parametrize("export", [b"", b"a,b\n1,2\n", b"\xff\xff", b"number"])
-def test_what_is_no_export_is_refused_or_holds_no_number(export: bytes) -> None:
+def test_what_is_not_an_export_is_refused_or_holds_no_number(export: bytes) -> None:
     if export == b"number":
         assert read_export(export) == frozenset()
         return

@@ -39,7 +39,7 @@ def test_a_witness_that_refused_once_signs_again_after_a_minute_however_often_it
     log.close()
 
 
-def test_the_pause_after_a_time_out_repeats_no_claim_of_before(tmp_path: Path) -> None:
+def test_the_pause_after_a_time_out_repeats_no_earlier_claim(tmp_path: Path) -> None:
     """A witness's absence permits marked answers for some minutes; a claim permits none."""
     log = Log(tmp_path)
     link = log.links[0]

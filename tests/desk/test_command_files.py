@@ -204,7 +204,7 @@ def test_a_grant_and_a_delegation_never_overwrite_a_file(seat: Seat, tmp_path: P
     assert (lent["designee"], (tmp_path / "key").stat().st_size) == ("deputy", 32)
 
 
-def test_a_certificate_that_is_none_is_said_in_one_line(
+def test_an_invalid_certificate_is_reported_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["witness", "init", "--name", "w.example/1", "--folder", str(tmp_path / "w")]) == 0

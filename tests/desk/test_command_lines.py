@@ -44,7 +44,7 @@ GROUND = ("--purpose", "investigation", "--case", "26-001234", "--why", "hit and
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2026-10-01T08:30:00", "01.10.2026"])
-def test_a_time_that_is_none_is_misuse_and_named_by_its_option(seat: Seat, time: str) -> None:
+def test_an_invalid_time_is_misuse_and_named_by_its_option(seat: Seat, time: str) -> None:
     for words in (
         ("audit", "list", "--since", time),
         ("audit", "run", "--until", time),
@@ -101,7 +101,7 @@ def test_an_own_entry_ends_with_a_day_that_the_policy_allows_whole(asked: str, d
     assert f"{local(entry_end_us(asked_us, days, zone, 30), zone):%m-%d %H:%M}" == f"{ends} 23:59"
 
 
-def test_a_key_that_is_none_is_misuse_and_named_by_its_option(seat: Seat, tmp_path: Path) -> None:
+def test_an_invalid_key_is_misuse_and_named_by_its_option(seat: Seat, tmp_path: Path) -> None:
     package = tmp_path / "E.zip"
     package.write_bytes(b"no package")
     status, err = seat.refused("", "verify", package, "--key", "garbage")

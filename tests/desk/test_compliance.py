@@ -116,7 +116,7 @@ def test_a_signature_of_another_time_says_which_clock_and_how_far(department: De
     assert "Compliance says which" in refused.value.cure
 
 
-def test_a_signed_call_of_another_form_is_no_matter_of_clocks(department: Department) -> None:
+def test_a_signed_call_of_another_form_is_not_a_matter_of_clocks(department: Department) -> None:
     token = department.logon("comm1")
     given, form = read_token(token), RunForm(query=department.plate("8XYZ123"), ground=GROUND)
     assert given.key is not None

@@ -44,7 +44,7 @@ def test_each_figure_is_the_one_in_force(
     assert shown in rows(department, changed)[control].in_force
 
 
-def test_what_is_lacking_is_said(department: Department) -> None:
+def test_what_is_missing_is_reported(department: Department) -> None:
     usual = default_document()
     fips = usual.replace(b'profile = "standard"', b'profile = "fips"')
     here = rows(department, usual)["SC-12"]

@@ -212,7 +212,7 @@ def test_an_authenticator_that_another_person_made_is_never_kept(department: Dep
 @pytest.mark.parametrize(
     "code", ["١٢٣٤٥٦", "１２３４５６", "12345", "1234567", "", "12345\n", "abcdef", "①②③④⑤⑥"]
 )
-def test_a_code_that_is_no_six_ascii_digits_is_a_plain_refusal_with_either_password(
+def test_a_code_that_is_not_six_ascii_digits_is_a_plain_refusal_with_either_password(
     department: Department, code: str
 ) -> None:
     for password in (PASSWORD, "wrong horse 463"):

@@ -336,7 +336,7 @@ def test_what_people_confirm_by_a_command_ends_the_doubt_of_the_server(
     assert founded.doubt() is not None, "a witness that says a third time counts"
 
 
-def test_a_small_correction_is_no_doubt(founded: DepartmentTime, machine: Machine) -> None:
+def test_a_small_correction_is_not_a_doubt(founded: DepartmentTime, machine: Machine) -> None:
     before = founded.now_us()
     machine.wall -= 5 * MINUTE_US
     assert founded.doubt() is None

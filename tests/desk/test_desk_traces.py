@@ -170,7 +170,7 @@ def test_a_new_department_works_without_a_desk_until_its_first_administrator(
     open_desk(home).close()
 
 
-def test_a_start_that_was_cut_off_before_its_first_entry_is_no_desk(home: DepartmentHome) -> None:
+def test_a_start_that_was_cut_off_before_its_first_entry_is_not_a_desk(home: DepartmentHome) -> None:
     (home.path / "desk").mkdir()
     (home.path / "desk" / "access-log.sqlite").touch()
     assert not has_desk(home)

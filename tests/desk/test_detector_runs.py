@@ -218,7 +218,7 @@ def test_days_that_no_run_judged_are_named_with_what_a_run_would_find(looked: De
     assert [("detectors_ran: no run of the detectors judged" in one) for one in wrong] == [True]
 
 
-def test_an_outage_in_which_no_one_used_the_desk_is_no_fault_and_is_shown(looked: Department) -> None:
+def test_an_outage_in_which_no_one_used_the_desk_is_not_a_fault_and_is_shown(looked: Department) -> None:
     looked.clock.step(HOUR_US)
     search(looked, 1)
     looked.clock.step(30 * DAY_US)
@@ -259,7 +259,7 @@ def test_a_server_that_counted_days_and_ran_no_detectors_is_named(looked: Depart
     assert unchecked == []
 
 
-def test_a_log_of_before_is_judged_from_its_first_run_on(looked: Department) -> None:
+def test_an_older_log_is_judged_from_its_first_run_on(looked: Department) -> None:
     entries = list(looked.desk.log.entries())
     first = replace(entries[-1], note=DetectorsRan(rules=RULES, opened=0))
     assert judged([*unrun(entries[:-1]), first], JUDGED_WHOLE) == ([], [])

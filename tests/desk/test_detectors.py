@@ -195,7 +195,7 @@ def test_look_ups_of_one_night_off_shift_are_one_flag_on_the_night_of_the_change
     assert len(flag.entries) == 18
 
 
-def test_numbers_that_are_none_and_numbers_for_everything_are_flagged() -> None:
+def test_invalid_numbers_and_numbers_for_everything_are_flagged() -> None:
     for number in ("N-A", "0000", "1234", "12345678", "TEST", "TEST-9", "XXX", "NONE", "111-111"[:3]):
         assert len(no_case([look(1, number=number)], TERMS)) == 1, number
     for number in ("26-001234", "CAD-2611-0042", "A-17"):

@@ -133,7 +133,7 @@ def test_a_hold_is_asked_about_each_year_until_it_is_exported_or_booked_again_or
     assert booked_us >= again_us + 300 * DAY_US
 
 
-def test_compliance_prints_what_the_calendar_shows_and_soon_is_no_second_list(
+def test_compliance_prints_what_the_calendar_shows_and_soon_is_not_a_second_list(
     department: Department, tokens: Tokens
 ) -> None:
     department.clock.step(340 * DAY_US)
@@ -149,7 +149,7 @@ def test_compliance_prints_what_the_calendar_shows_and_soon_is_no_second_list(
     assert any("(the person changes it under My account: department user password)" in one for one in lines)
 
 
-def test_a_list_that_is_sent_daily_is_no_notice(department: Department) -> None:
+def test_a_list_that_is_sent_daily_is_not_a_notice(department: Department) -> None:
     """Otherwise each day's mail would repeat the day before."""
     with_lists_and_grants(department)
     kinds = {one.kind for one in standing(department.front).ending}
@@ -170,7 +170,9 @@ def test_a_list_that_is_sent_daily_is_no_notice(department: Department) -> None:
         (720, 179, True),
     ],
 )
-def test_a_grant_that_lasts_hours_is_no_notice_when_it_begins(hours: int, left_h: float, soon: bool) -> None:
+def test_a_grant_that_lasts_hours_is_not_a_notice_when_it_begins(
+    hours: int, left_h: float, soon: bool
+) -> None:
     one = Ending(
         kind="grant", clause="463.3", about="v", ends_us=800 * HOUR_US, what="", cure="", lasts_min=hours * 60
     )

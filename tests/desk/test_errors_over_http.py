@@ -114,7 +114,7 @@ def test_a_code_in_other_digits_reveals_nothing_of_the_password(
         ("POST", "/desk/inquiry/run/", 404),
     ],
 )
-def test_a_path_or_method_that_is_none_has_the_same_form(
+def test_an_unknown_path_or_method_gets_the_same_form(
     client: httpx.Client, method: str, path: str, status: int
 ) -> None:
     assert told(client.request(method, path))["status"] == status
@@ -126,7 +126,7 @@ TWICE = b'{"user": "comm1", "user": "super"}'  # ambiguous
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b"\xff", b'{"a":' * 100_000, b"null", b'{"a": 1e99999}', TWICE]
 )
-def test_a_body_that_is_no_object_is_refused_in_the_same_form(client: httpx.Client, body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused_in_the_same_form(client: httpx.Client, body: bytes) -> None:
     assert told(client.post("/desk/session/logon", content=body))["status"] == 422
 
 

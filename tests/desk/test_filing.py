@@ -122,7 +122,7 @@ HEAD = b"access,rms_number\n"
         (b"PK\x03\x04\x14", "a spreadsheet's own file"),
     ],
 )
-def test_what_is_no_export_of_rms_numbers_is_refused_by_line_and_field(data: bytes, what: str) -> None:
+def test_what_is_not_an_export_of_rms_numbers_is_refused_by_line_and_field(data: bytes, what: str) -> None:
     with pytest.raises(FormError, match=what):
         read_filings(data)
 

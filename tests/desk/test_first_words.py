@@ -43,7 +43,9 @@ def test_a_first_word_closes_no_other_incident_of_its_number(other: dict[str, ob
     after_the_first_word(bound_whole=False).demand_settled("chief", another)
 
 
-def test_an_unsigned_first_word_is_none_beside_a_signed_one_on_another_incident_of_its_number() -> None:
+def test_an_unsigned_first_word_does_not_count_beside_a_signed_one_on_another_incident_of_its_number() -> (
+    None
+):
     """Otherwise the desk takes each later person for the second, and the journal refuses them forever."""
     unsigned = replace(FIRST, opened_us=2)
     incident = StoredIncident(

@@ -74,7 +74,7 @@ def test_a_proof_is_of_one_session(department: Department) -> None:
     demand_refused(department, stolen, form)
 
 
-def test_a_locked_session_takes_no_proof_and_its_unlock_is_none(department: Department) -> None:
+def test_a_locked_session_takes_no_proof_and_its_unlock_does_not_count_as_one(department: Department) -> None:
     form = export_of(department)
     token = browser(department, "super")
     demand_refused(department, token, form)
@@ -191,7 +191,7 @@ def test_a_session_with_many_refused_calls_pushes_out_its_own_alone() -> None:
         made.asked(b"busy", kept[1])
 
 
-def test_a_command_of_before_is_named_and_locks_no_one_out(department: Department) -> None:
+def test_an_older_command_is_named_and_locks_no_one_out(department: Department) -> None:
     """It signs its session, but a call's challenge is required."""
     form, token, logons = export_of(department), department.logon("super"), department.desk.logons
     department.clock.step(20 * MINUTE_US)

@@ -242,7 +242,7 @@ LINE = OpenedLine(number=0, before=FIRST, at_us=0, kind=HEAD, size=0, root=root(
         {"root": bytes(31)}, {"root": bytes(33)},
     ],
 )  # fmt: skip
-def test_a_signed_line_that_is_no_line_of_the_list_is_refused(changes: dict[str, Any]) -> None:
+def test_a_signed_line_that_is_not_a_line_of_the_list_is_refused(changes: dict[str, Any]) -> None:
     key = Ed25519PrivateKey.generate()
     good = envelope.sign(to_bytes(LINE), key, context=CONTEXT)
     assert read_lines([good], key.public_key()) == [LINE]
@@ -260,7 +260,7 @@ def test_a_line_that_is_moved_is_refused(changes: dict[str, Any]) -> None:
         read_lines([moved], key.public_key())
 
 
-def test_a_file_with_anything_but_lines_is_no_list() -> None:
+def test_a_file_with_anything_but_lines_is_not_a_list() -> None:
     assert parse_list(list_file([b"a", b"b"])) == [b"a", b"b"]
     values: tuple[Any, ...] = ({}, [b"a", 1], "a")
     for value in values:

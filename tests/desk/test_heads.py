@@ -483,7 +483,7 @@ def test_a_witness_that_was_away_catches_up_from_its_own_size(tmp_path: Path) ->
     log.close()
 
 
-def test_an_answer_with_another_keys_signature_is_no_cosignature(tmp_path: Path) -> None:
+def test_an_answer_with_another_keys_signature_is_not_a_cosignature(tmp_path: Path) -> None:
     log = Log(tmp_path)
     stranger = CosignerKey.of("w0.example/1", Ed25519PrivateKey.generate())
     watcher = WatchingWitness((stranger,), log.links[0])

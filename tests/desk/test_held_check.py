@@ -127,7 +127,7 @@ OLDER: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("case", OLDER)
-def test_a_hold_of_before_its_files_were_entered_is_checked_by_leaf_and_key(
+def test_a_hold_from_before_its_files_were_entered_is_checked_by_leaf_and_key(
     department: Department, case: str
 ) -> None:
     _hold, folder = placed(department)

@@ -305,7 +305,7 @@ def test_no_other_signed_call_about_a_hold_begins_its_export(department: Departm
     assert hold not in department.desk.book.holds.begun
 
 
-def test_a_forged_export_of_a_hold_that_is_no_number_is_named_and_ends_no_verify(
+def test_a_forged_export_of_a_hold_that_is_not_a_number_is_named_and_ends_no_verify(
     department: Department,
 ) -> None:
     root, log = Root(department), department.desk.log

@@ -492,6 +492,6 @@ def test_a_second_dispatcher_who_answers_the_same_request_meanwhile_is_refused(
     assert [one.action for one in rows] == ["search"]  # type: ignore[attr-defined]
 
 
-def test_a_request_that_is_none_is_named(department: Department, tokens: Tokens) -> None:
+def test_an_invalid_request_is_named(department: Department, tokens: Tokens) -> None:
     with pytest.raises(FormError, match="there is no request 999"):
         department.call("inquiry/run", tokens("disp1"), RunForm(request=999))

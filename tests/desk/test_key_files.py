@@ -63,7 +63,7 @@ def test_a_day_key_that_was_set_aside_is_destroyed_with_those_of_its_day(tmp_pat
     assert sorted(path.name for path in day.iterdir()) == [f"{TODAY + 1}.key", "of the day.key"]
 
 
-def test_another_key_in_the_place_of_one_that_was_used_is_no_day_key(
+def test_another_key_in_the_place_of_one_that_was_used_is_not_a_day_key(
     keys: LocalKeyService, tmp_path: Path
 ) -> None:
     """Reads under the first key wait for it and do not count as damaged."""

@@ -163,7 +163,7 @@ def verified(department: Department, keys: ReceivingKeys) -> StoreReport:
         store.close()
 
 
-def test_search_tokens_are_checked_over_there_and_an_older_service_is_no_problem(
+def test_search_tokens_are_checked_over_there_and_an_older_service_is_not_a_problem(
     department: Department,
     elsewhere: tuple[RemoteKeyService, DeskContext, str],
     monkeypatch: pytest.MonkeyPatch,

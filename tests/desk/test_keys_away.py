@@ -63,7 +63,7 @@ def test_while_the_key_service_is_away_all_that_needs_none_of_its_keys_is_found(
     assert "not checked: the key service's own list: " in named
 
 
-def test_a_store_in_order_is_said_to_be_checked_in_part_while_the_key_service_is_away(
+def test_a_sound_store_is_reported_as_partly_checked_while_the_key_service_is_away(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = Server(bare_home(tmp_path / "department"))
@@ -130,7 +130,7 @@ def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
 @pytest.mark.parametrize(
     ("code", "what"), [(10, EXPIRED), (9, NOT_YET), (62, OTHER_NAME), (64, OTHER_NAME), (19, UNTRUSTED)]
 )
-def test_what_is_wrong_with_the_certificate_of_a_key_service_is_said(code: int, what: str) -> None:
+def test_what_is_wrong_with_the_certificate_of_a_key_service_is_reported(code: int, what: str) -> None:
     """The text "no answer: ConnectError" once made people check addresses that were right."""
     refused = ssl.SSLCertVerificationError(1, "certificate verify failed")
     refused.verify_code = code

@@ -304,7 +304,7 @@ def test_a_designation_that_ended_leaves_no_second_person(department: Department
     assert problems(department) == ()
 
 
-def test_an_administrator_whom_offices_named_gets_no_freer_hand_by_removing_the_others(
+def test_an_administrator_named_by_offices_gains_nothing_by_removing_the_others(
     department: Department,
 ) -> None:
     given = naming.name_administrator(department.desk, signed(department, OFFICES[:2], "chief"))

@@ -100,7 +100,7 @@ def test_a_webhook_gets_names_of_people_under_tls_alone(tmp_path: Path, url: str
     assert refused.value.where == f"{path}: notice_webhook"
 
 
-def test_a_name_of_two_lines_is_no_second_header(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_of_two_lines_is_not_a_second_header(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smtplib, "SMTP", MailServer)
     MailServer.sent.clear()
     made = Settings(

@@ -19,7 +19,7 @@ def without(value: object, *names: str) -> dict[str, object]:
     return {name: one for name, one in plain.items() if name not in names}
 
 
-def test_an_entry_of_before_there_were_fresh_proofs_is_read(department: Department) -> None:
+def test_an_entry_from_before_fresh_proofs_is_read(department: Department) -> None:
     stamp = department.desk.log.entry(3).stamp
     read = from_plain(Stamp, without(stamp, "proven"))
     assert (read.user, read.at_us, read.proven) == (stamp.user, stamp.at_us, "")
@@ -33,7 +33,7 @@ def test_what_was_always_there_must_be_there(department: Department, gone: str) 
         from_plain(Stamp, without(department.desk.log.entry(3).stamp, gone))
 
 
-def test_a_whole_log_of_before_opens_and_verifies(
+def test_a_whole_older_log_opens_and_verifies(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version without fresh proofs wrote it: its signed entries lack those fields."""
@@ -55,7 +55,7 @@ def test_a_whole_log_of_before_opens_and_verifies(
         log.close()
 
 
-def test_a_policy_of_before_there_were_fresh_proofs_means_the_usual_minutes() -> None:
+def test_a_policy_from_before_fresh_proofs_means_the_usual_minutes() -> None:
     usual = policy_file.default_document()
     older = b"\n".join(line for line in usual.splitlines() if not line.startswith(b"proof_minutes"))
     assert older != usual

@@ -61,7 +61,7 @@ def test_a_later_training_by_another_hand_does_not_cover_the_first(department: D
 
 
 @pytest.mark.parametrize(("trainer", "is_finding"), [("deputy", True), ("Somebody", True), ("pup", False)])
-def test_a_trainer_whom_one_hand_trained_is_a_finding(
+def test_a_trainer_trained_by_one_person_alone_is_a_finding(
     department: Department, trainer: str, is_finding: bool
 ) -> None:
     """Only the administrator may record the supervisor's training, and no one else was there."""

@@ -146,7 +146,7 @@ def test_nothing_shows_that_a_covert_entry_came_to_who_may_not_know(department: 
         assert len(ends) == seen, user  # type: ignore[arg-type]
 
 
-def test_a_hidden_proposals_number_is_answered_as_one_that_is_none(department: Department) -> None:
+def test_a_hidden_proposals_number_is_answered_like_an_unknown_one(department: Department) -> None:
     """With the same words, code and steps: no proof is requested, and the log gets the same refusal."""
     plain = replace(forms(department)["hotlist/add"], until_us=department.clock.us + 2 * DAY_US)
     covert = replace(plain, plate="9DEF456", recipients=("comm1",), propose=True)

@@ -110,7 +110,7 @@ def test_root_opens_no_locked_session_for_its_key(department: Department, attack
         root.opens(search)
 
 
-def test_a_person_opens_an_own_session_again_and_signs_in_it(department: Department) -> None:
+def test_a_person_unlocks_their_own_session_and_signs_in_it(department: Department) -> None:
     token = locked(department)
     for _ in range(2):  # each unlock has its own certificate
         department.clock.step(31 * SECOND_US)
@@ -138,7 +138,7 @@ def test_a_second_lock_does_not_count_what_was_signed_after_the_first(department
         root.opens(search)
 
 
-def test_an_old_unlock_opens_no_session_again_when_it_is_dated_back(department: Department) -> None:
+def test_a_backdated_old_unlock_opens_no_session_again(department: Department) -> None:
     """The key service remembers used certificates for an hour."""
     token = locked(department)
     department.clock.step(31 * SECOND_US)
@@ -263,7 +263,7 @@ def test_an_answer_and_a_filing_say_what_their_person_signed(
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_a_case_s_number_files_the_accesses_of_that_case_alone_each_once(
+def test_a_case_s_number_files_only_accesses_of_that_case_each_once(
     department: Department, many: bool
 ) -> None:
     root, comm = Root(department), department.logon("comm1")
@@ -451,7 +451,7 @@ def test_the_result_of_a_search_is_entered_though_its_person_logged_off_meanwhil
     assert AccessEnded.KIND in {one.note.KIND for one in department.desk.log.entries(size)}
 
 
-def test_a_program_that_signs_no_filing_is_said_to_be_older(department: Department) -> None:
+def test_a_program_that_signs_no_filing_is_named_as_older(department: Department) -> None:
     access = look_up(department, department.logon("comm1"))
     with pytest.raises(DeskRefusal, match="it has no signature") as refused:
         file(department.front, department.logon("comm1"), FileForm(access=access, rms_number="RMS-1"))

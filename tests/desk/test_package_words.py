@@ -181,7 +181,7 @@ def test_a_sheet_with_one_of_its_facts_left_out_is_refused(files: Files, departm
         package.check(signed_again(less, key), key.public_key())
 
 
-def test_a_ground_in_words_of_no_policy_known_here_is_said_and_named_as_the_hold_names_it(
+def test_a_ground_of_an_unknown_policy_is_reported_as_the_hold_names_it(
     files: Files, department: Department
 ) -> None:
     """Another department's policy may word its grounds differently; this program knows those of 463.8."""

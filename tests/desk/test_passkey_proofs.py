@@ -47,7 +47,7 @@ def of_a_logon(department: Department, token: str, twin: PasskeyTwin) -> str:
 
 
 @pytest.mark.parametrize("answer", [replayed, of_another_session, of_a_logon], ids=lambda one: one.__name__)
-def test_an_answer_to_something_else_is_no_proof(
+def test_an_answer_to_something_else_is_not_a_proof(
     department: Department, answer: Callable[[Department, str, PasskeyTwin], str]
 ) -> None:
     form, twin = export_of(department), registered(department, "super")
@@ -59,7 +59,7 @@ def test_an_answer_to_something_else_is_no_proof(
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)
-def test_a_forged_answer_of_a_passkey_is_no_proof(department: Department, attack: Attack) -> None:
+def test_a_forged_answer_of_a_passkey_is_not_a_proof(department: Department, attack: Attack) -> None:
     form, twin = export_of(department), registered(department, "super")
     token = browser(department, "super")
     made = attack(department, twin, lambda: asked(department, token, form))

@@ -153,7 +153,7 @@ def test_an_authenticator_of_one_person_makes_no_passkey_for_another(department:
         department.call("user/passkey", token, form)
 
 
-def test_an_answer_that_is_none_is_refused_with_words(department: Department, tokens: Tokens) -> None:
+def test_an_invalid_answer_is_refused_with_words(department: Department, tokens: Tokens) -> None:
     token = tokens("comm1")
     for response in ("", "{}", "[1]", "x" * 20_000, json.dumps({"id": "a", "rawId": "a", "response": {}})):
         with pytest.raises(FormError) as refused:

@@ -241,7 +241,7 @@ def test_passwords_in_both_profiles_verify_and_nothing_else_does() -> None:
         assert made.totp not in repr(made)
 
 
-def test_a_password_of_before_the_fips_profile_opens_only_its_own_change(
+def test_a_password_from_before_the_fips_profile_opens_only_its_own_change(
     department: Department, tokens: Tokens
 ) -> None:
     token = tokens("comm1")

@@ -136,7 +136,7 @@ def test_another_department_changes_values_not_code() -> None:
 
 
 @pytest.mark.parametrize("document", [b"\xff\xfe", b"format = ", b"[", b"x = 1\n" * 100_000])
-def test_a_file_that_is_no_policy_is_refused_in_words(document: bytes) -> None:
+def test_a_file_that_is_not_a_policy_is_refused_in_words(document: bytes) -> None:
     with pytest.raises(RecordError):
         parse_policy(document)
 

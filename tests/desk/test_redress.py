@@ -91,7 +91,9 @@ def test_a_request_that_says_too_little_or_too_much_is_refused_and_not_entered(
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"[" * 10_000, b"\xff"])
-def test_a_body_that_is_no_form_is_refused(department: Department, client: httpx.Client, body: bytes) -> None:
+def test_a_body_that_is_not_a_form_is_refused(
+    department: Department, client: httpx.Client, body: bytes
+) -> None:
     size = department.desk.log.size()
     assert client.post("/desk/redress", content=body).status_code == 422
     assert department.desk.log.size() == size

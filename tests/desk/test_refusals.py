@@ -245,7 +245,7 @@ def test_an_older_training_that_is_entered_later_does_not_replace_the_newest() -
     assert trainings.newest["comm1"].topics == ("equipment",)
 
 
-def test_a_training_in_fewer_topics_than_the_policy_asks_is_none(department: Department) -> None:
+def test_a_training_in_fewer_topics_than_the_policy_asks_does_not_count(department: Department) -> None:
     policy = department.desk.policy
     trainings = Trainings()
     known = department.desk.book.trainings.newest["comm1"]

@@ -154,12 +154,12 @@ def test_an_answer_that_no_witness_saw_is_marked_here_too(department: Department
         "file:///x",
     ],
 )
-def test_an_address_that_would_send_a_token_in_clear_or_is_none_is_refused(url: str) -> None:
+def test_an_invalid_address_and_one_that_would_send_a_token_in_clear_are_refused(url: str) -> None:
     with pytest.raises(InvalidInputError):
         RemoteDesk(url, "token")
 
 
-def test_a_desk_that_does_not_answer_or_answers_nonsense_is_said_in_one_line(url: str) -> None:
+def test_a_desk_that_does_not_answer_or_answers_nonsense_is_reported_in_one_line(url: str) -> None:
     with RemoteDesk("http://127.0.0.1:1") as away, pytest.raises(LinkError, match="does not answer"):
         away.logon("comm1", PASSWORD, "123456")
     wrong: tuple[Any, ...] = ({"entry": "x"}, {"entry": 1, "more": 2}, [], 7, None)
@@ -309,7 +309,7 @@ def test_accounts_and_training_are_set_at_the_server_without_its_home(
         (("init", "--host", ""), "is not a host name or address"),
     ],
 )
-def test_what_is_no_role_and_no_host_is_misuse_and_leaves_nothing(
+def test_what_is_neither_a_role_nor_a_host_is_misuse_and_leaves_nothing(
     words: tuple[str, ...],
     says: str,
     capsys: pytest.CaptureFixture[str],

@@ -267,7 +267,7 @@ def test_what_goes_missing_after_the_second_person_agreed_is_not_entered(
     assert other.value.code == "other-losses"
 
 
-def test_the_backup_of_a_day_to_come_is_none(department: Department, poorer: DeskContext) -> None:
+def test_a_backup_of_a_future_day_is_refused(department: Department, poorer: DeskContext) -> None:
     with pytest.raises(FormError, match="that day is in the future"):
         department.call("restore/enter", department.logon("chief"), replace(RESTORED, backup="2036-01-01"))
     assert poorer.lacking()

@@ -91,7 +91,7 @@ def test_an_incident_is_settled_by_two_different_people() -> None:
 
 
 @pytest.mark.parametrize("other", [{"at_us": 2}, {"kind": "rollback"}, {"unit_id": None}])
-def test_words_on_an_incident_are_none_on_another_of_the_same_number(other: dict[str, Any]) -> None:
+def test_words_on_an_incident_do_not_count_for_another_of_the_same_number(other: dict[str, Any]) -> None:
     state, another = Settled(), replace(INCIDENT, **other)
     state.apply(settled(3, "ann", second=False))
     assert to_settle(state, another, PEOPLE, "ann", "a cloned card") is False  # replaced between the two

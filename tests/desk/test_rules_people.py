@@ -359,7 +359,7 @@ def test_a_shift_is_taken_as_people_write_it(typed: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("typed", ["", "10pm-6", "25:00-06:00", "08:00-16:75", "24:00-06:00", "08:00"])
-def test_what_is_no_shift_is_refused_by_pages_and_commands_alike(typed: str) -> None:
+def test_what_is_not_a_shift_is_refused_by_pages_and_commands_alike(typed: str) -> None:
     """A page once took 08:00-16:75 as ending at 17:15, and refused shifts until midnight."""
     with pytest.raises(RecordError, match="22:00-06:00"):
         Shift.parse(typed)

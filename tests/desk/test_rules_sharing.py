@@ -147,7 +147,7 @@ def test_a_request_is_reviewed_then_decided_by_another_person_then_delivered(
     refused("no-request", sharing.scope_of, made, 1)
 
 
-def test_a_request_of_before_that_reached_into_the_future_is_delivered_whole_up_to_then() -> None:
+def test_an_older_request_that_reached_into_the_future_is_delivered_whole_up_to_then() -> None:
     asked = replace(SCOPE, until_us=NOW_US + 400 * DAY_US)
     made = shares(REVIEWED, APPROVED, scope=asked)
     whole = sharing.scope_of(made, 0)
@@ -350,7 +350,7 @@ def opened_log(form: int) -> Signers:
     return signers
 
 
-def test_no_delivery_of_a_new_log_leaves_out_for_whom_it_is() -> None:
+def test_no_delivery_of_a_new_log_leaves_out_its_recipient() -> None:
     new, older = opened_log(BOUND_WHOLE).second, opened_log(DRAWN_BY_PERSON).second
     for second in (new, older):
         delivered(second, b"as asked")

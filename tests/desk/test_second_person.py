@@ -263,7 +263,7 @@ def test_reads_that_no_own_search_found_are_held_and_exported_by_two_people_alon
     assert made.package
 
 
-def test_a_hold_is_no_search_that_an_image_could_rest_on(department: Department, tokens: Tokens) -> None:
+def test_a_hold_is_not_a_search_that_an_image_could_rest_on(department: Department, tokens: Tokens) -> None:
     read = department.reads[0]
     form = replace(HOLD, reads=(read,))
     department.two_hands("hold/place", tokens("super"), form, second="chief")
@@ -344,7 +344,7 @@ def test_another_body_is_not_signed_under_the_approval_of_one(department: Depart
         ({"kind": "configuration", "body": b'[camera]\nname = "%b"\n' % (b"x" * 4000)}, "document"),
     ],
 )
-def test_what_is_no_document_is_not_signed(
+def test_what_is_not_a_document_is_not_signed(
     department: Department, tokens: Tokens, change: dict[str, Any], code: str
 ) -> None:
     form = SignForm(kind="update", name="0.3.0", body=update_file(), reason="the spring release")

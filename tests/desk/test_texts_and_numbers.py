@@ -130,7 +130,7 @@ def test_numbers_as_departments_give_them_are_taken(number: str) -> None:
     [("CAD-2611-0042", True), ("2611-0042", True), ("20261127-00421", True), ("26-001234", False),
      ("26001234", False), ("IA-26-004", False), ("A-26-17", False)],
 )  # fmt: skip
-def test_a_case_number_is_no_cad_number(number: str, is_cad: bool) -> None:
+def test_a_case_number_is_not_a_cad_number(number: str, is_cad: bool) -> None:
     assert is_number(POLICY, number, "cad") == is_cad
 
 
@@ -149,7 +149,7 @@ def test_a_department_binds_its_kinds_of_number_by_its_signed_policy() -> None:
     ["............", "            ", "- - - - - - - -", "aaaaaaaaaaaaaaaa", "aa aa aa aa aa aa", "hit",
      "work work", "hitandrunonMyrtle", "!!!!!! !!!!!!! !!!"],
 )  # fmt: skip
-def test_what_says_nothing_is_no_justification(why: str) -> None:
+def test_what_says_nothing_is_not_a_justification(why: str) -> None:
     assert not POLICY.inquiry.says_why(why)
     with pytest.raises(FormError) as refused:
         check_ground(POLICY, replace(GROUND, justification=why))

@@ -261,7 +261,7 @@ def test_a_log_of_an_earlier_version_that_gave_no_month_is_right(
     ("held_us", "at_us", "whole"),
     [(9, 10, True), (10, 10, False), (9, 9, False), (9, 10 + 31 * DAY_US, False)],
 )
-def test_a_training_of_before_is_whole_for_a_month_after_a_topic_came(
+def test_an_earlier_training_stays_whole_for_a_month_after_a_topic_is_added(
     held_us: int, at_us: int, *, whole: bool
 ) -> None:
     assert in_topics({"a": 0, "b": 10}, ("a",), held_us=held_us, at_us=at_us) is whole

@@ -243,7 +243,7 @@ def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
     assert request_body(old, proof, note).encode() == body
 
 
-def test_a_witness_of_before_ml_dsa_continues_with_its_one_key(tmp_path: Path, log: Log) -> None:
+def test_a_witness_from_before_ml_dsa_continues_with_its_one_key(tmp_path: Path, log: Log) -> None:
     first = WitnessFolder.create(tmp_path / "w", "witness.example/w1")
     keys = first.keys
     first.close()
@@ -274,7 +274,7 @@ def test_an_empty_tree_has_one_root(tmp_path: Path, log: Log) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"\xff\xfe", b"x" * 70_000])
-def test_an_answer_that_is_no_note_is_an_absence(answer: bytes) -> None:
+def test_an_answer_that_is_not_a_note_is_an_absence(answer: bytes) -> None:
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=iter([answer])))
     with pytest.raises(LinkError):
         HttpWitness("https://w.example", httpx.Client(transport=transport)).newest(ORIGIN)

@@ -104,7 +104,7 @@ def test_jurisdictions_must_be_named_when_the_net_gives_them(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"[model\n", b"\xff\xfe", b"model = 3\n"])
-def test_a_file_that_is_no_card_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_card_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "card.toml"
     path.write_bytes(content)
     with pytest.raises(CardError):

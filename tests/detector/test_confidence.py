@@ -51,7 +51,7 @@ def test_log_odds_are_bounded_either_way(p: float, odds: float) -> None:
     assert log_odds(p, 2.0) == pytest.approx(max(-2.0, min(2.0, odds)))
 
 
-def test_what_is_no_number_is_refused_and_not_bounded() -> None:
+def test_what_is_not_a_number_is_refused_and_not_bounded() -> None:
     assert [within(value, -1.0, 2.0) for value in (-5.0, 0.5, 5.0)] == [-1.0, 0.5, 2.0]
     with pytest.raises(NetAnswerError, match="is not a number"):
         within(math.nan, 0.0, 1.0)

@@ -126,6 +126,6 @@ def test_boxes_are_in_px_of_the_full_frame() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4)), np.zeros((0, 4), np.uint8)])
-def test_an_array_that_is_no_luma_is_refused(bad: np.ndarray) -> None:
+def test_an_array_that_is_not_luma_is_refused(bad: np.ndarray) -> None:
     with pytest.raises(PictureError, match="luma"):
         letterbox(bad, NET, 114)

@@ -158,7 +158,7 @@ def test_a_text_that_half_of_the_looks_at_the_average_deny_is_doubted(against: i
     assert (vote.with_average(average).confidence < 0.8 * vote.confidence) is doubted
 
 
-def test_an_o_for_a_zero_is_no_other_text() -> None:
+def test_an_o_for_a_zero_is_not_another_text() -> None:
     vote = Vote(DECODING, [evidence("7ABC120")] * 3)
     assert vote.with_average(seen_as("7ABC12O")).confidence > 0.8 * vote.confidence
 

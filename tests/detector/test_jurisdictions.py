@@ -59,7 +59,7 @@ def test_an_issued_text_is_likelier_than_one_that_is_not(code: str, issued: str,
     assert PRIOR.fits(not_issued, only(code)) < 0.5
 
 
-def test_letters_that_a_state_skips_are_no_series_of_it() -> None:
+def test_letters_that_a_state_skips_are_not_series_of_it() -> None:
     assert log_prior(PRIOR, "7AOC123", only("US-CA")) < log_prior(PRIOR, "7ABC123", only("US-CA")) - 3
 
 

@@ -60,7 +60,7 @@ def test_plates_are_as_sure_as_before(shipped: PlateReader, trusting: PlateReade
     assert lost <= SCENES / 20
 
 
-def test_a_badge_on_a_parked_car_is_no_vehicle(shipped: PlateReader) -> None:
+def test_a_badge_on_a_parked_car_is_not_a_vehicle(shipped: PlateReader) -> None:
     told = 0
     for luma in words(12):
         tracker = Tracker(shipped.decoding, shipped.see_together)

@@ -80,7 +80,7 @@ def test_a_patch_that_shows_nothing_has_an_answer(shipped: PlateReader, tone: in
     assert finder.log_odds(np.full(SIZE, tone, np.uint8)).shape == (36,)
 
 
-def test_an_answer_that_is_no_number_is_refused_by_name() -> None:
+def test_an_answer_that_is_not_a_number_is_refused_by_name() -> None:
     with pytest.raises(NetAnswerError, match=r"obstacle-finder\.tflite: .*no number"):
         trust(-3.0, float("nan"))
 

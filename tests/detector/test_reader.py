@@ -180,7 +180,7 @@ def test_more_cuts_stay_with_the_plate_however_it_is_turned(shifts: list[float],
         assert cut[1, 0] - cut[0, 0] == pytest.approx(quad[1, 0] - quad[0, 0], rel=0.15)
 
 
-def test_corners_that_span_nothing_make_no_cut_that_is_no_number() -> None:
+def test_corners_that_span_nothing_make_no_cut_that_is_not_a_number() -> None:
     for cut in more_cuts(((5.0, 5.0),) * 4):
         assert np.isfinite(cut).all()
 

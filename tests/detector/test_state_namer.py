@@ -91,7 +91,7 @@ def test_of_a_pass_the_frames_that_the_namer_saw_decide() -> None:
     assert Vote(DECODING, [far, near, far]).text.jurisdiction[0][0] == "US-TX"
 
 
-def test_an_answer_that_is_no_number_is_refused_by_name() -> None:
+def test_an_answer_that_is_not_a_number_is_refused_by_name() -> None:
     with pytest.raises(NetAnswerError, match=r"state-namer\.tflite: .*no number"):
         reader_with(ScriptedNamer(0.0, float("nan"), 0.0, 0.0)).read(FRAME)
 

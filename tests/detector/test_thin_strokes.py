@@ -45,7 +45,7 @@ def test_a_plain_sheet_has_no_strokes() -> None:
     assert len(thin_strokes(noise)) <= 1
 
 
-def test_a_rim_that_is_higher_than_the_characters_is_no_stroke() -> None:
+def test_a_rim_that_is_higher_than_the_characters_is_not_a_stroke() -> None:
     patch = printed("8B5E")
     patch[:, 120:124] = 30
     assert thin_strokes(patch) == []

@@ -32,7 +32,7 @@ def test_what_an_obstacle_left_of_a_plate_is_part_of_its_pass(away: int, then: s
 
 
 @pytest.mark.parametrize("gap", [1, 3, 5])
-def test_the_next_vehicle_behind_an_obstacle_is_no_part_of_the_one_before(gap: int) -> None:
+def test_the_next_vehicle_behind_an_obstacle_is_not_a_part_of_the_one_before(gap: int) -> None:
     """Both begin with the part of the first that a post left visible, as two plates of one series do."""
     replay = Replay(fps=10)
     for step in range(14):

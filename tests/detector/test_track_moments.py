@@ -333,14 +333,14 @@ def test_a_text_that_was_seen_whole_is_found_again_where_the_edge_cuts_its_plate
 
 
 @pytest.mark.parametrize(("width", "times", "passes"), [(21.0, 1, 0), (21.0, 2, 1), (29.0, 1, 1)])
-def test_one_unsure_look_at_a_very_far_plate_is_no_pass(width: float, times: int, passes: int) -> None:
+def test_one_unsure_look_at_a_very_far_plate_is_not_a_pass(width: float, times: int, passes: int) -> None:
     replay = Replay(fps=2)
     for step in range(times):
         replay.show(frame(reading("MWE4308", box_at(408 - step, 146, width), sure=5.0, noise=1.0, seed=8)))
     assert len(replay.finish()) == passes
 
 
-def test_a_far_plate_of_which_one_look_counts_is_no_pass_if_it_was_found_once_more() -> None:
+def test_a_far_plate_of_which_one_look_counts_is_not_a_pass_if_it_was_found_once_more() -> None:
     replay = Replay(fps=2)
     replay.show(frame(reading("MWE4308", box_at(408, 146, 21.0), sure=5.0, noise=1.0, seed=8)))
     replay.show(frame(unread=[box_at(407, 147, 21.0)]))

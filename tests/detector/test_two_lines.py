@@ -69,7 +69,7 @@ def test_two_lines_cover_the_plate_and_no_more(place: float, overlap: float) -> 
 
 
 @pytest.mark.parametrize(("line", "serial"), [("ARIZONA", False), ("TX", True), ("KS123", True), ("", False)])
-def test_a_states_name_is_no_line_of_a_serial(line: str, *, serial: bool) -> None:
+def test_a_states_name_is_not_a_line_of_a_serial(line: str, *, serial: bool) -> None:
     assert is_serial_line(tuple(ALPHABET.index(sign) for sign in line)) == serial
 
 
@@ -121,7 +121,7 @@ def test_in_a_still_lines_are_parted_elsewhere_until_both_are_read() -> None:
     assert len(seen.evidence.paths) == 3
 
 
-def test_halves_of_characters_that_change_with_every_cut_are_no_lines() -> None:
+def test_halves_of_characters_that_change_with_every_cut_are_not_lines() -> None:
     script = ["7W4", "12L", "7457", "1ZL", "7457", "J2L", "7457", "77I", "7457", "", "7457"]
     assert drawn(script, 130, still=True).text.text == "7W4"
 

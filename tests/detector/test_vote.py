@@ -332,7 +332,9 @@ def in_two_lines(upper: str, lower: str, count: int) -> list[Evidence]:
 
 
 @pytest.mark.parametrize("doubled", [1, 2, 4])
-def test_a_name_over_the_plate_is_no_part_of_a_text_that_other_frames_show_in_one_line(doubled: int) -> None:
+def test_a_name_over_the_plate_is_not_a_part_of_a_text_that_other_frames_show_in_one_line(
+    doubled: int,
+) -> None:
     vote = Vote(DECODING, in_two_lines("NW", "HFX685", doubled) + shown("HFX685", 1.8, doubled + 1))
     assert vote.verdict().text.text == "HFX685"
 

@@ -82,7 +82,7 @@ def test_a_camera_whose_settings_changed_is_judged_from_the_start(camera: WayUp)
     assert camera.upside_down
 
 
-def test_what_was_decided_before_holds_and_each_other_decision_is_said_once() -> None:
+def test_what_was_decided_before_holds_and_each_other_decision_is_made_once() -> None:
     said: list[bool] = []
     camera = WayUp(lambda patch: int(patch[0, 0]) - 1, upside_down=True, decided=said.append)
     count(camera, 1, 20)

@@ -76,7 +76,7 @@ def float_runtime(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("role", ["heat", "box", "corners"])
-def test_an_output_with_one_value_that_is_no_number_is_refused_by_net_and_output(
+def test_an_output_with_one_value_that_is_not_a_number_is_refused_by_net_and_output(
     float_runtime: str, monkeypatch: pytest.MonkeyPatch, role: str, bad: float
 ) -> None:
     net = TfliteNet(DetectorCard.load(MODELS / DETECTOR_CARD), runtime=float_runtime)

@@ -372,7 +372,7 @@ def test_what_was_set_aside_stays_so_after_a_power_cut(
     assert {aside, home} <= set(synced)
 
 
-def test_what_is_no_damage_is_not_set_aside(department: Department, unit: Joined, tmp_path: Path) -> None:
+def test_what_is_not_damage_is_not_set_aside(department: Department, unit: Joined, tmp_path: Path) -> None:
     """Another slot, a newer program's home, a running reader: each has its own fix, and the home stays."""
     unit.add(1)
     with pytest.raises(HomeLockedError):

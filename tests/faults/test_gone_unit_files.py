@@ -227,7 +227,7 @@ def test_a_folder_that_its_user_may_not_list_ends_no_start(
         ("sync/unit.key", os.R_OK),
     ],
 )
-def test_a_file_that_its_user_may_not_read_is_no_damage_and_costs_no_log(
+def test_a_file_that_its_user_may_not_read_is_not_damage_and_costs_no_log(
     home: Path, name: str, lacks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Root may leave it so after a restore. Once, the unit then began a new log and raised an incident."""
@@ -246,7 +246,7 @@ def test_a_file_that_its_user_may_not_read_is_no_damage_and_costs_no_log(
      "sync/tls.pem", "sync/unit.key"],
 )  # fmt: skip
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_keeps_no_start_waiting_and_begins_no_log(
+def test_what_is_not_a_file_keeps_no_start_waiting_and_begins_no_log(
     home: Path, name: str, make: Callable[[Path], None]
 ) -> None:
     (home / name).unlink()

@@ -359,7 +359,7 @@ def test_the_key_of_a_damaged_log_goes_where_no_line_names_its_slot_any_more(
     assert not named or (kept / "slot.uri").read_text().strip() == "file:slot"
 
 
-def test_a_link_that_leads_nowhere_in_place_of_a_ledger_is_no_lost_ledger(tmp_path: Path) -> None:
+def test_a_link_that_leads_nowhere_in_place_of_a_ledger_is_not_a_lost_ledger(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "ledger.sqlite3").symlink_to("/nonexistent/ledger.sqlite3")
     assert Home(tmp_path).exists()

@@ -306,7 +306,7 @@ def test_a_running_reader_looks_again_every_few_minutes(tmp_path: Path) -> None:
     assert line.startswith(f"{tmp_path / 'hotlists'}: is not a folder (move it away")
 
 
-def test_a_file_that_is_removed_during_the_look_is_no_trouble(
+def test_a_file_that_is_removed_during_the_look_is_not_trouble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(home_parts, "_names", lambda _folder: ["habit.json", "doj.list", "cleared"])
@@ -345,7 +345,7 @@ def test_a_name_that_a_person_may_have_given_is_never_shown(tmp_path: Path, fold
     assert name not in line
 
 
-def test_a_list_that_is_shut_is_said_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shut_list_is_reported_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, _mode: path.suffix != ".list")
     (tmp_path / "hotlists").mkdir()
     (tmp_path / "hotlists" / "7ABC123.list").touch(mode=0)

@@ -106,7 +106,7 @@ def test_a_write_protected_card_verifies_and_is_not_called_damaged(
     assert report["unchecked"] == []
 
 
-def test_what_cannot_be_checked_for_want_of_room_is_said_and_is_no_damage(
+def test_what_cannot_be_checked_without_room_is_reported_and_is_not_damage(
     unit: tuple[Path, Ledger], tmp_path: Path
 ) -> None:
     home, ledger = unit

@@ -270,7 +270,7 @@ def test_a_home_that_may_not_be_used_names_its_owner_and_the_way_on(
     assert "(" not in explain(PermissionError(13, "Permission denied", "/elsewhere"), Common(home))[0]
 
 
-def test_a_slot_name_that_is_no_text_is_refused_in_one_line(
+def test_a_slot_name_that_is_not_a_text_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare_home(tmp_path)

@@ -135,7 +135,7 @@ def test_absent_file_says_what_makes_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"# " + b"x" * 300_000])
-def test_file_that_is_no_configuration_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_file_that_is_not_a_configuration_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(data)
     with pytest.raises(ConfigError):
         load_config(tmp_path)

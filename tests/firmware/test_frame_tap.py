@@ -100,7 +100,7 @@ def test_a_camera_that_never_gave_a_frame_is_reported() -> None:
         FrameTap(first_frame_s=0.05).newest()
 
 
-def test_a_frame_of_before_a_no_read_zone_is_not_shown_in_it() -> None:
+def test_a_frame_from_before_a_no_read_zone_is_not_shown_in_it() -> None:
     tap = FrameTap(first_frame_s=0.05)
     tap.offer(FRAME)
     tap.withhold()

@@ -174,7 +174,7 @@ def test_a_camera_that_is_not_asked_for_the_next_frame_is_no_alarm() -> None:
     assert "no_frames" not in bench.alarms()
 
 
-def test_a_clock_that_is_still_finding_the_time_after_a_start_is_no_alarm_yet() -> None:
+def test_a_clock_that_is_still_finding_the_time_after_a_start_is_not_an_alarm_yet() -> None:
     bench = Bench()
     bench.clock.lose_reference(TimeState.UNKNOWN)
     for seconds, alarms in ((2.0, set()), (61.0, {"clock_unknown"})):

@@ -51,7 +51,7 @@ def test_a_rate_that_stays_low_is_an_alarm_without_a_gap_at_the_full_hour() -> N
 
 
 @pytest.mark.one_python
-def test_an_empty_road_for_some_minutes_is_no_alarm_however_busy_it_is() -> None:
+def test_an_empty_road_for_some_minutes_is_not_an_alarm_however_busy_it_is() -> None:
     habit = ReadHabit()
     now_us = weeks(habit, 2, 600)
     for _ in range(10):
@@ -60,7 +60,7 @@ def test_an_empty_road_for_some_minutes_is_no_alarm_however_busy_it_is() -> None
 
 
 @pytest.mark.one_python
-def test_a_holiday_with_two_thirds_of_the_traffic_is_no_alarm() -> None:
+def test_a_holiday_with_two_thirds_of_the_traffic_is_not_an_alarm() -> None:
     habit = ReadHabit()
     now_us = weeks(habit, 2, 600)
     for _ in range(24 * 6):
@@ -69,7 +69,7 @@ def test_a_holiday_with_two_thirds_of_the_traffic_is_no_alarm() -> None:
 
 
 @pytest.mark.one_python
-def test_an_hour_of_daylight_saving_is_no_alarm_on_either_day_of_the_year() -> None:
+def test_an_hour_of_daylight_saving_is_not_an_alarm_on_either_day_of_the_year() -> None:
     """The rush hour comes an hour earlier or later by UTC."""
     rush = [400 if 6 <= hour < 9 or 15 <= hour < 18 else 100 for hour in range(24)]
     for shift in (-1, 1):
@@ -110,7 +110,7 @@ def test_an_hour_in_which_the_camera_was_blind_teaches_nothing() -> None:
     assert habit.usual(now_us) == 20
 
 
-def test_an_hour_that_is_always_quiet_is_no_alarm() -> None:
+def test_an_hour_that_is_always_quiet_is_not_an_alarm() -> None:
     habit = ReadHabit()
     now_us = weeks(habit, 2, 1)
     assert not habit.too_quiet(now_us + HOUR_US - 1)

@@ -111,7 +111,7 @@ def test_a_camera_that_reads_plates_by_night_is_not_blind_and_one_that_read_the_
 
 @pytest.mark.thorough_rows
 @pytest.mark.parametrize("change", ["lamps", "reads"])
-def test_another_light_is_no_knock_once_lamps_or_reads_explain_it(change: str) -> None:
+def test_another_light_is_not_a_knock_once_lamps_or_reads_explain_it(change: str) -> None:
     watch, now_s = learnt()
     for second in range(0, 1500, 3):
         now_s += 3

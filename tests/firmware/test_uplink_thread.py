@@ -264,7 +264,7 @@ def test_windows_are_written_as_times_of_day(text: str, windows: tuple[Window, .
 
 @pytest.mark.one_python
 @pytest.mark.parametrize("text", ["22-05", "22:00", "22:60-23:00", "25:00-26:00", "a:00-b:00", "1:00-2:00;"])
-def test_a_window_that_is_none_is_refused_by_name(text: str) -> None:
+def test_an_invalid_window_is_refused_by_name(text: str) -> None:
     with pytest.raises(ConfigError, match=r"config.toml: sync"):
         parse_config(f'[sync]\nwindows = "{text}"\n', "config.toml")
 

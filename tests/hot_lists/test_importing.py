@@ -68,7 +68,7 @@ def test_a_stick_that_is_pulled_refuses_the_list_and_names_file_and_line(rest: b
         import_list(stick, layout, DEFAULT_ALERTS, name="day.csv", category="stolen-vehicle", now_us=NOW_US)
 
 
-def test_a_vehicle_without_a_plate_is_no_entry_that_stops_a_plate_of_that_word() -> None:
+def test_a_vehicle_without_a_plate_is_not_an_entry_that_stops_a_plate_of_that_word() -> None:
     words = ("NONE", "UNK", "no plate", "XXXXXXX", "0000000")
     lines = "".join(f"{one},CA,,PC,,2001,FORD,,,CRM,CA0194100,26-1,V1\n" for one in words)
     made = taken("ncic", f"{NCIC}{lines}N0NE1,CA,,PC,,,,,,CRM,,,\n", category="stolen-vehicle")
@@ -125,7 +125,7 @@ def test_a_message_key_with_a_caution_is_the_category_of_its_two_letters_and_sho
 
 
 @pytest.mark.parametrize("code", ["SVR", "STOR", "SV-R"])
-def test_a_code_of_another_source_is_no_message_key_of_ncic(code: str) -> None:
+def test_a_code_of_another_source_is_not_a_message_key_of_ncic(code: str) -> None:
     """A vehicle that was recovered (SVR) was taken as stolen (SV)."""
     layout = parse_layout(f'{FIXED}[words.category]\nSV = "stolen vehicle"\nST = "stolen vehicle"\n'.encode())
     made = taken(layout, f"7XKR219 CA{code:10}\n8XKR219 CASV        \n")
@@ -412,7 +412,7 @@ def test_entries_that_differ_by_o_and_zero_alone_are_counted() -> None:
     assert taken("genetec", "Stolen;CA;7XKR2O9;;\nStolen;CA;7XKR209;;\n").twins == 1
 
 
-def test_a_line_that_says_again_what_another_says_is_no_entry_of_its_own() -> None:
+def test_a_line_that_says_again_what_another_says_is_not_an_entry_of_its_own() -> None:
     made = taken("genetec", "Stolen;CA;7XKR209;;\nStolen;ca;7xkr 209;;\nStolen;NV;7XKR209;;\n")
     assert [one.state for one in made.entries] == ["US-CA", "US-NV"]
     assert "2 entries of 3 lines; 1 line the same as another" in made.summary()

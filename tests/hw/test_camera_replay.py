@@ -135,7 +135,7 @@ def test_folder_that_holds_one_folder_of_pictures_is_read_as_it(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["nothing", "text.mp4"])
-def test_what_is_no_source_is_refused_by_name(tmp_path: Path, name: str) -> None:
+def test_what_is_not_a_source_is_refused_by_name(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(NoSuchSourceError, match=name):
         ReplaySource(tmp_path / name, clock=SetClock(START_US))

@@ -124,7 +124,7 @@ def test_opening_is_tried_until_it_works(bench: Bench) -> None:
     bench.camera.close()
 
 
-def test_a_lack_of_memory_that_another_opening_does_not_end_is_no_blind_spell_without_end(
+def test_a_lack_of_memory_that_another_opening_does_not_end_is_not_a_blind_spell_without_end(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once, it failed every opening forever. Now the run ends, and the supervisor restarts the reader."""
@@ -240,7 +240,7 @@ def test_slow_reader_is_not_taken_for_a_stalled_camera(bench: Bench) -> None:
     bench.camera.close()
 
 
-def test_broken_frame_passes_through_and_is_no_stall(bench: Bench) -> None:
+def test_broken_frame_passes_through_and_is_not_a_stall(bench: Bench) -> None:
     bench.take()
     bench.source.raising = BrokenFrameError("x.jpg", "torn")
     with pytest.raises(BrokenFrameError):
@@ -290,7 +290,7 @@ def test_sequence_never_falls_when_the_camera_restarts_its_count(bench: Bench) -
     bench.camera.close()
 
 
-def test_rounds_of_a_replay_and_a_slow_replay_are_no_stalls(tmp_path: Path) -> None:
+def test_rounds_of_a_replay_and_a_slow_replay_are_not_stalls(tmp_path: Path) -> None:
     spells: list[BlindSpell] = []
     hands = SetClock(START_US)
 

@@ -43,7 +43,7 @@ def test_the_first_look_decides_at_once() -> None:
         assert world.changes == [expected]
 
 
-def test_a_truck_in_front_is_no_night_and_dusk_is() -> None:
+def test_a_truck_in_front_is_not_a_night_and_dusk_is() -> None:
     world = World()
     world.pass_time(60, 100)
     world.pass_time(15, 0.01)

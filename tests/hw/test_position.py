@@ -273,7 +273,7 @@ def test_sentences_of_different_seconds_are_not_joined() -> None:
 
 
 @pytest.mark.parametrize(("hdop", "count"), [("0.9", 1), ("-1.0", 0), ("1e400", 0)])
-def test_a_place_whose_error_is_no_length_is_no_fix(hdop: str, count: int) -> None:
+def test_a_place_whose_error_is_not_a_length_is_not_a_fix(hdop: str, count: int) -> None:
     _, place, motion = nmea_second(MOMENT, 34.0, -118.0).decode().split()
     body = place[1:].partition("*")[0].replace(",0.9,", f",{hdop},")
     assert len(fixes(nmea_sentence(body) + f"{motion}\r\n".encode())) == count

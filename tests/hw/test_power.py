@@ -42,7 +42,7 @@ def test_power_off_is_final() -> None:
     assert watch.step(supply(ignition=True), 201) is PowerOrder.POWER_OFF
 
 
-def test_undervoltage_with_the_ignition_on_is_no_reason_to_stop() -> None:
+def test_undervoltage_with_the_ignition_on_is_not_a_reason_to_stop() -> None:
     watch = IgnitionWatch(POLICY)
     assert watch.step(supply(ignition=True, undervoltage=True), 0) is PowerOrder.RUN
 

@@ -31,7 +31,7 @@ def test_reason_that_the_terminal_wrapped_is_recognized_whole(monkeypatch: pytes
     assert seen.startswith("refused: rauc: LastError: Installation error: signature verification failed")
 
 
-def test_another_reason_or_an_installed_update_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_reason_or_an_installed_update_is_not_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     installed = "installed 2 (version 2); it is tried at the next\n  restart\n"
     for printed in (WRAPPED, installed):
         with pytest.raises(BuildError, match="not newer"):

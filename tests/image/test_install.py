@@ -183,7 +183,7 @@ def test_update_that_would_take_the_room_of_the_log_is_refused_before_a_byte_is_
     assert [one["outcome"][:16] for one in outcomes(folder)] == ["refused: 67 MB a", "installed"]
 
 
-def test_pipe_is_no_update_and_holds_nothing(project: Project, folder: Path, tmp_path: Path) -> None:
+def test_pipe_is_not_an_update_and_holds_nothing(project: Project, folder: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.update")
     with pytest.raises(DeviceError, match=r"pipe\.update: is not a file"):
         install(tmp_path / "pipe.update", folder=folder, trust=project.keys.trust, running=RUNNING)
@@ -240,7 +240,7 @@ def test_an_update_that_rauc_writes_longer_than_its_command_waits_is_settled_by_
 
 
 @pytest.mark.parametrize(("chosen", "marked"), [("A", True), ("A", False), ("B", True)])
-def test_a_writing_that_rauc_did_not_end_is_said_and_the_next_begins_from_its_first_byte(
+def test_an_unfinished_rauc_write_is_reported_and_the_next_begins_from_its_first_byte(
     project: Project, folder: Path, tmp_path: Path, chosen: str, marked: bool
 ) -> None:
     """RAUC failed after its command ended, or the installer was killed before it asked RAUC."""
@@ -295,7 +295,7 @@ def test_image_without_its_facts_is_named(tmp_path: Path) -> None:
         image_facts(tmp_path / "image.toml")
 
 
-def test_an_update_that_finds_no_room_or_loses_its_stick_is_said_and_noted(
+def test_an_update_without_room_or_without_its_stick_is_reported_and_noted(
     project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:

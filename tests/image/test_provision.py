@@ -87,7 +87,7 @@ def test_card_that_reads_back_other_data_is_named(
         provision.write(provision.plan(card, image))
 
 
-def test_what_cannot_be_taken_back_is_said_and_not_done(
+def test_what_cannot_be_undone_is_reported_and_not_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert asked(monkeypatch, tmp_path, "--secure-boot", "rpi") == 0

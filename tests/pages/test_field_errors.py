@@ -126,7 +126,7 @@ def test_every_wrong_field_of_a_form_is_named_at_once(reader: Callable[[], Reade
     assert "AccountForm" not in wrong.html
 
 
-def test_a_label_is_said_once_and_is_the_one_of_the_page(reader: Callable[[], Reader]) -> None:
+def test_a_label_is_read_out_once_and_is_the_label_of_the_page(reader: Callable[[], Reader]) -> None:
     one = reader()
     one.logon("chief")
     page = one.get("/grants")

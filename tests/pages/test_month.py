@@ -74,7 +74,7 @@ def test_without_a_month_it_is_this_one_and_the_year_turns() -> None:
 @pytest.mark.parametrize(
     "asked", ["2026-13", "2026-00", "2026-1", "26-11", "2026-11-01", "x", "1970-01", "٢٠٢٦-11"]
 )
-def test_what_is_no_month_is_refused_in_words(asked: str) -> None:
+def test_what_is_not_a_month_is_refused_in_words(asked: str) -> None:
     with pytest.raises(FormError, match="is not a month"):
         month_of([DOE], asked, LOS_ANGELES, NOW_US)
 

@@ -255,7 +255,7 @@ def test_no_form_that_a_page_offers_refuses_its_reader(
     assert sent >= (0 if user == "vendor1" else 2)
 
 
-def test_a_form_of_very_many_fields_is_none() -> None:
+def test_a_form_with_too_many_fields_is_refused() -> None:
     """Each field costs much more than its bytes, and a session may send megabytes."""
     assert len(app._pairs(b"&".join([b"a=1"] * app.MAX_FIELDS))) == app.MAX_FIELDS
     with pytest.raises(ValueError, match="fields"):

@@ -281,7 +281,7 @@ def test_a_request_on_paper_is_printed_by_anyone_and_entered_by_the_administrato
 
 
 @pytest.mark.parametrize("path", ["/holds/99999/export", "/sharing/99999/letter", "/findings/99999"])
-def test_a_number_that_is_none_is_said_to_be_none(reader: Browser, path: str) -> None:
+def test_an_invalid_number_is_named(reader: Browser, path: str) -> None:
     one = reader()
     one.logon("super")
     page = one.get(path)

@@ -52,7 +52,7 @@ def test_a_page_of_a_list_and_the_way_to_the_others() -> None:
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "999999", "9" * 30, "x", "²", "1e3", ""])
-def test_a_number_that_is_no_page_shows_a_page(typed: str) -> None:
+def test_a_number_that_is_not_a_page_shows_a_page(typed: str) -> None:
     page = shown(**{"page-n": typed})
     assert 0 < len(page.rows) <= ROWS
 

@@ -112,7 +112,7 @@ def test_a_scope_that_may_be_left_empty_is_not_demanded() -> None:
     assert not any(one.required for one in scope)
 
 
-def test_a_first_visit_is_no_mistake_and_a_form_after_the_end_is_said_to_be_lost(reader: Browser) -> None:
+def test_a_first_visit_is_not_a_mistake_and_a_form_after_the_end_is_reported_as_lost(reader: Browser) -> None:
     one = reader()
     first = one.get("/")
     assert first.status == 401
@@ -311,7 +311,7 @@ def test_a_list_with_faulty_lines_names_each_of_them() -> None:
 
 
 @pytest.mark.parametrize(("data", "what"), [(b"PK\x03\x04", "spreadsheet"), (b"\n", "is empty")])
-def test_what_is_no_list_is_called_what_it_is(data: bytes, what: str) -> None:
+def test_what_is_not_a_list_is_called_what_it_is(data: bytes, what: str) -> None:
     for read in (read_people, read_sign_in):
         with pytest.raises(FormError, match=what):
             read(data)

@@ -40,7 +40,7 @@ def test_an_image_is_read_as_it_was_written_and_an_epoch_without_a_folder_has_no
     assert (blobs.drop(7), list(blobs.epochs())) == (1, [])
 
 
-def test_what_is_no_epochs_folder_is_named_and_hides_no_epoch(blobs: Blobs) -> None:
+def test_what_is_not_an_epochs_folder_is_named_and_hides_no_epoch(blobs: Blobs) -> None:
     for name in ("1", "000000001", "0000000a", "notes.txt", "00000007"):
         (blobs.folder / name).mkdir()
     (blobs.folder / "00000001").touch()

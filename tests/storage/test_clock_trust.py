@@ -420,7 +420,7 @@ def test_two_sources_that_agree_leave_of_a_lone_ones_moves_what_is_ahead_of_them
         (96 * 60, "4 days"),
     ],
 )
-def test_a_length_of_time_is_said_in_minutes_hours_or_days(minutes: int, words: str) -> None:
+def test_a_length_of_time_is_given_in_minutes_hours_or_days(minutes: int, words: str) -> None:
     assert span_text(minutes * MINUTE_US) == words
 
 

@@ -88,7 +88,7 @@ def test_a_path_with_signs_of_a_uri_names_that_file(tmp_path: Path) -> None:
     assert path.exists()
 
 
-def test_a_path_that_is_no_utf8_names_that_file(tmp_path: Path) -> None:
+def test_a_path_that_is_not_utf8_names_that_file(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xff\xfe.sqlite3")
     database.connect(path).close()
     assert path.is_file()

@@ -139,7 +139,7 @@ def test_a_failed_logon_counts_against_its_user_for_as_long_as_it_can_lock(
 
 
 @pytest.mark.parametrize(("records", "hold"), [([0], None), ([], 0)])
-def test_an_export_of_what_is_no_read_is_refused_in_the_log_before_anything_is_built(
+def test_an_export_of_what_is_not_a_read_is_refused_in_the_log_before_anything_is_built(
     ledger: Ledger, door: Door, records: list[int], hold: int | None
 ) -> None:
     subject = export_subject(tuple(records), hold, "E-1", ())

@@ -115,7 +115,9 @@ def test_a_release_that_cannot_be_is_in_the_access_log_as_refused(
     assert not [entry for entry in entries if isinstance(entry, Release)]
 
 
-def test_a_release_of_a_read_says_that_it_is_no_hold(ledger: Ledger, door: Door, time: SteppedTime) -> None:
+def test_a_release_of_a_read_says_that_it_is_not_a_hold(
+    ledger: Ledger, door: Door, time: SteppedTime
+) -> None:
     read = add_reads(ledger, time, 1)[0]
     with pytest.raises(LedgerError, match=rf"record {read}: is not a hold \(`reader hold` printed"):
         release(door, ledger, read)

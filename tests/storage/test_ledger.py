@@ -189,7 +189,7 @@ def failing_card(connection: sqlite3.Connection) -> None:
     connection.set_authorizer(answer)
 
 
-def test_a_database_that_another_program_holds_is_no_failing_card(ledger: Ledger) -> None:
+def test_a_database_that_another_program_holds_is_not_a_failing_card(ledger: Ledger) -> None:
     """Once, the advice was to replace the card."""
     ledger.store.db.conn.execute("PRAGMA busy_timeout=0")
     with contextlib.closing(sqlite3.connect(ledger.store.home.database, isolation_level=None)) as shell:
@@ -338,7 +338,7 @@ def test_a_last_anchor_that_fails_after_a_restart_leaves_a_home_that_opens(
     assert reopen().status().records >= 2
 
 
-def test_a_file_system_that_cannot_begin_writing_is_no_error_and_a_failed_write_is_one(
+def test_a_file_system_that_cannot_begin_writing_is_not_an_error_and_a_failed_write_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_end, write_end = os.pipe()

@@ -50,7 +50,7 @@ def test_the_last_word_on_each_alert_counts_where_its_image_was_looked_at(
     assert misreads.of(ledger.store).expected == pytest.approx((0.9 + 0.5) / 2)
 
 
-def test_what_is_not_known_is_said() -> None:
+def test_what_is_not_known_is_reported() -> None:
     assert Misreads(checked=0, misread=0, reads=0, expected=0.0).facts() == {
         "misread rate of this unit": (
             "not known from people: no alert of this unit was checked against its image yet"

@@ -17,7 +17,7 @@ def test_a_state_is_taken_in_two_letters_or_in_full(typed: str, state: str) -> N
 
 
 @pytest.mark.parametrize("typed", ["california", "US-ZZ", "C", "CA-", "CA\x1b", "U S"])
-def test_what_is_no_state_is_refused_before_it_counts(typed: str) -> None:
+def test_what_is_not_a_state_is_refused_before_it_counts(typed: str) -> None:
     with pytest.raises(RecordError, match="CA or US-CA"):
         typed_state(typed)
 
@@ -41,7 +41,7 @@ def test_a_state_that_there_is_is_taken_as_it_was(typed: str) -> None:
         ("CA-ZZ", "neither a state nor a country"),
     ],
 )
-def test_a_province_is_no_country_and_a_mistake_is_no_state(typed: str, what: str) -> None:
+def test_a_province_is_not_a_country_and_a_mistake_is_not_a_state(typed: str, what: str) -> None:
     """Once, ON, typed from an Ontario plate's picture, counted as a state other than the entry's: a "no"."""
     with pytest.raises(RecordError, match=what):
         known_state(typed)

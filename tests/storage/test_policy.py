@@ -60,6 +60,6 @@ def test_a_purpose_is_its_id_its_number_or_its_sentence_and_else_what_was_typed(
 
 
 @pytest.mark.parametrize("value", [7, [], "policy"])
-def test_a_policy_that_is_no_map_is_refused(value: object) -> None:
+def test_a_policy_that_is_not_a_map_is_refused(value: object) -> None:
     with pytest.raises(RecordError, match="CustodyPolicy: is not a map"):
         parse_custody_policy(envelope.encode(value), limit=100)

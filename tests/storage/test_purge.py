@@ -91,7 +91,7 @@ def test_a_slot_write_that_fails_loses_nothing_that_was_kept(
     assert check(home, chip).ok
 
 
-def test_a_purge_that_fails_beside_a_read_is_no_failure_of_the_read(
+def test_a_purge_that_fails_beside_a_read_is_not_a_failure_of_the_read(
     aged: tuple[Ledger, int, int], chip: FailingSlot, home: Path, time: SteppedTime
 ) -> None:
     ledger, old, _ = aged
@@ -247,7 +247,7 @@ def test_a_purge_of_nothing_or_before_another_has_ended_is_refused(ledger: Ledge
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-def test_a_purge_that_was_cut_is_no_finding_and_the_next_start_ends_it(
+def test_a_purge_that_was_cut_is_not_a_finding_and_the_next_start_ends_it(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, steps: int
 ) -> None:
     """Before the slot's key changes, it is abandoned and nothing is lost; after that, it is completed."""

@@ -56,7 +56,7 @@ def test_a_receipt_with_one_wrong_field_is_refused(changes: dict[str, object], w
         open_receipt(signed(GOOD | changes), KEY.public_key(), LOG)
 
 
-def test_a_receipt_that_is_no_map_or_signed_by_another_or_for_something_else_is_refused() -> None:
+def test_a_receipt_that_is_not_a_map_or_signed_by_another_or_for_something_else_is_refused() -> None:
     with pytest.raises(RecordError, match="another log"):
         open_receipt(signed([1]), KEY.public_key(), LOG)
     with pytest.raises(SignatureError):

@@ -68,7 +68,7 @@ def test_no_time_is_too_far_away_to_be_shown(us: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2026-13-01", "2026-11-26T25:00Z", "2026-11-26 17:44", "1e9"]
 )
-def test_what_is_no_time_is_refused_with_its_field(text: str) -> None:
+def test_what_is_not_a_time_is_refused_with_its_field(text: str) -> None:
     with pytest.raises(RecordError) as refused:
         parse_utc(text, where="filter.since")
     assert refused.value.where == "filter.since"

@@ -205,7 +205,7 @@ def test_a_number_that_the_door_takes_is_one_that_verifies(
     assert ledger.store.log.frontier.size == size  # no entry for what was refused
 
 
-def test_a_picture_that_is_left_out_is_said_to_be_withheld(package: Path, ledger: Ledger) -> None:
+def test_a_picture_that_is_left_out_is_named_as_withheld(package: Path, ledger: Ledger) -> None:
     files = file_of(package)
     folder = folder_of(files, "records")
     del files[f"{folder}/patch.jpg"]
@@ -256,7 +256,7 @@ def test_a_file_of_the_machines_file_manager_is_named_as_that(
     assert (finding.where, finding.what) == (name, "was made by this machine's file manager: delete it")
 
 
-def test_accesses_of_a_withheld_text_are_said_in_a_units_words_alone(
+def test_accesses_of_a_withheld_text_are_described_only_in_the_units_words(
     ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
 ) -> None:
     """Their entries contain the plate, so no record shows what the sheet says about them."""

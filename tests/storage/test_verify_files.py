@@ -148,7 +148,7 @@ def test_images_of_an_epoch_that_is_being_purged_are_at_work_and_named_ones_are_
     assert notes[0].startswith("1 image without")
 
 
-def test_what_is_no_file_among_the_images_is_a_finding(bare: Home) -> None:
+def test_what_is_not_a_file_among_the_images_is_a_finding(bare: Home) -> None:
     names = images(bare, 1, 1)
     (bare.blobs / "00000001" / "folder").mkdir()
     (bare.blobs / "00000001" / "link").symlink_to(bare.folder / "slot")

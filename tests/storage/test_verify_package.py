@@ -50,7 +50,7 @@ def found(folder: Path) -> list[str]:
     return [f"{one.where}: {one.what}" for one in report.findings]
 
 
-def test_a_record_that_is_whole_is_no_finding_and_one_changed_plain_file_is(tmp_path: Path) -> None:
+def test_a_record_that_is_whole_is_not_a_finding_and_one_changed_plain_file_is(tmp_path: Path) -> None:
     put(tmp_path)
     assert found(tmp_path) == []
     (tmp_path / "entry.json").write_bytes(b"{}")

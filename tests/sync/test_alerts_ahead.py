@@ -166,7 +166,7 @@ def test_of_many_alerts_the_newest_goes_first(department: Department, unit: Join
         assert list(order) == numbers[::-1]
 
 
-def test_a_store_of_before_finds_the_alerts_that_it_holds(department: Department, unit: Joined) -> None:
+def test_an_older_store_finds_the_alerts_that_it_holds(department: Department, unit: Joined) -> None:
     hits = unit.add(2, hit=True)
     numbers = [raise_alert(unit, one) for one in hits]
     converse(unit, department)

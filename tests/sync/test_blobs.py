@@ -112,7 +112,7 @@ def put_strange(packs: PackStore, tmp_path: Path) -> None:
             packs._client.put_object(Bucket=BUCKET, Key=f"{packs._prefix}{name}/{'0' * 64}", Body=b"x")
 
 
-def test_names_that_are_no_day_are_none(packs: PackStore, tmp_path: Path) -> None:
+def test_names_that_are_not_days_are_ignored(packs: PackStore, tmp_path: Path) -> None:
     put_strange(packs, tmp_path)
     packs.put(DAY, [b"ours"])
     assert packs.days() == {1, 2, 99_999, DAY}

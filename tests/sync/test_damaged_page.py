@@ -64,7 +64,7 @@ def test_a_damaged_page_of_a_read_ends_the_log_and_not_the_sync_of_all_others(
     assert checked(server.home).problems == []
 
 
-def test_an_error_of_the_card_is_no_damage(enrolled: Unit) -> None:
+def test_an_error_of_the_card_is_not_damage(enrolled: Unit) -> None:
     """It may be over in a moment, and giving up a log is an incident that two people must close."""
     enrolled.add(3)
 
@@ -103,7 +103,7 @@ def confirms(path: Path) -> bool:
     return is_confirmed(caught.value, path)
 
 
-def test_a_page_that_the_card_did_not_give_once_is_no_damage(tmp_path: Path) -> None:
+def test_a_page_that_the_card_did_not_give_once_is_not_damage(tmp_path: Path) -> None:
     """Once, a single failed read gave up a whole log, which meant an incident for two people."""
     path = tmp_path / "a.sqlite3"
     with closing(sqlite3.connect(path)) as made, made:

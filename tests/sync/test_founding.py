@@ -72,7 +72,7 @@ def test_a_founding_that_was_cut_off_says_how_to_continue(
     assert what in refused.value.cure
 
 
-def test_a_home_that_was_served_is_no_interrupted_init(tmp_path: Path) -> None:
+def test_a_home_that_was_served_is_not_an_interrupted_init(tmp_path: Path) -> None:
     """With PostgreSQL, there is no file of the store; the server's lock file is the trace."""
     home, database = tmp_path / "home", f"sqlite:///{tmp_path}/elsewhere.db"
     found(home, Settings(database=database))

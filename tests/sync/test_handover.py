@@ -229,7 +229,7 @@ def command_key(unit: Joined) -> Ed25519PrivateKey:
     return key
 
 
-def test_a_log_with_nothing_to_deliver_is_no_undone_work(unit: Joined, department: Department) -> None:
+def test_a_log_with_nothing_to_deliver_is_not_undone_work(unit: Joined, department: Department) -> None:
     unit.add(2)
     converse(unit, department)
     unit.close_log()

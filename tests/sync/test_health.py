@@ -240,7 +240,7 @@ def test_sync_by_hand_carries_the_report_too(
     assert facts["report"]["log_records"] > 0
 
 
-def test_a_reader_that_does_not_sync_when_it_is_asked_is_no_success(
+def test_a_reader_that_does_not_sync_when_it_is_asked_is_not_success(
     server: DepartmentProcess,
     enrolled: Unit,
     monkeypatch: pytest.MonkeyPatch,

@@ -98,7 +98,7 @@ def test_a_piece_of_a_document_that_does_not_follow_ends_the_sync(
     assert link.lies == 1
 
 
-def test_a_message_of_another_kind_is_no_answer(department: Department, unit: Joined) -> None:
+def test_a_message_of_another_kind_is_not_an_answer(department: Department, unit: Joined) -> None:
     unit.add(1)
     link = LoopbackLink(department)
     kept: list[bytes] = []
@@ -113,7 +113,7 @@ def test_a_message_of_another_kind_is_no_answer(department: Department, unit: Jo
         converse(unit, department, Mixed(department))
 
 
-def test_an_answer_by_another_key_is_none(department: Department, unit: Joined) -> None:
+def test_an_answer_by_another_key_is_not_valid(department: Department, unit: Joined) -> None:
     class Stranger(LoopbackLink):
         def post(self, name: str, pieces: list[bytes]) -> bytes:  # type: ignore[override]
             data = super().post(name, pieces)

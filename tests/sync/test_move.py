@@ -163,7 +163,7 @@ def test_a_move_that_is_cut_leaves_one_store_or_none_to_serve_and_runs_again(
     assert checked(home).problems == []
 
 
-def test_a_copy_of_before_is_never_taken_for_the_store(
+def test_an_older_copy_is_never_taken_for_the_store(
     small: DepartmentHome, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The move was interrupted and the department continued, so the copy lacks what came since."""

@@ -75,7 +75,7 @@ def test_no_name_of_the_certificate_is_lost_without_a_word(department: Departmen
 
 
 @pytest.mark.parametrize("wrong", ["https://old.example.gov", "old.example.gov:8464", "a b", "old..", "-"])
-def test_a_former_name_that_is_none_is_refused_by_its_key(tmp_path: Path, wrong: str) -> None:
+def test_an_invalid_former_name_is_refused_by_its_key(tmp_path: Path, wrong: str) -> None:
     path = tmp_path / SETTINGS_FILE
     path.write_text(f'former_hosts = "{wrong}"\n')
     with pytest.raises(InvalidInputError, match=r"not a name or address"):

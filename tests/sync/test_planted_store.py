@@ -312,7 +312,7 @@ def test_one_odd_row_takes_no_other_unit_from_the_list(
         again.close()
 
 
-def test_text_that_is_no_utf8_is_said_and_not_shown(department: Department, unit: Joined) -> None:
+def test_text_that_is_not_utf8_is_reported_and_not_shown(department: Department, unit: Joined) -> None:
     plant(department, "UPDATE units SET name = CAST(x'37415845ff' AS TEXT)")
     store = open_store(department.home.database_url)
     try:

@@ -239,7 +239,7 @@ def test_the_first_call_after_the_databases_restart_succeeds(
     assert [one.name for one in department.enrollment.listed()] == ["unit"]
 
 
-def test_a_role_that_the_database_refuses_is_no_database_that_is_away(url: str) -> None:
+def test_a_role_that_the_database_refuses_is_not_a_database_that_is_away(url: str) -> None:
     with pytest.raises(StoreAwayError, match="compare database, role"):
         open_store(url.replace("alpr@", "nobody@"))
 

@@ -44,7 +44,7 @@ def test_a_message_sent_twice_is_taken_once(department: Department, unit: Joined
     assert incident_kinds(department) == []
 
 
-def test_an_old_hello_replayed_is_no_rollback(department: Department, unit: Joined) -> None:
+def test_an_old_hello_replayed_is_not_a_rollback(department: Department, unit: Joined) -> None:
     link = LoopbackLink(department)
     sent: list[bytes] = []
 

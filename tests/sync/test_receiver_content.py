@@ -72,7 +72,7 @@ def test_reads_whose_epochs_key_the_unit_lost_are_an_incident_and_hold_nothing_u
     assert unit.outbox.received_to() > 3
 
 
-def test_content_that_was_purged_here_before_it_could_be_sent_is_no_bad_record(
+def test_content_that_was_purged_here_before_it_could_be_sent_is_not_a_bad_record(
     department: Department, unit: Joined
 ) -> None:
     unit.add(3)
@@ -218,7 +218,7 @@ def test_no_table_shows_a_plate(department: Department, unit: Joined) -> None:
         pytest.param(RuntimeError("7XKR219"), id="an error of ours"),
     ],
 )
-def test_what_fails_behind_the_receiver_is_said_in_a_signed_word(
+def test_what_fails_behind_the_receiver_is_answered_with_a_signed_refusal(
     department: Department, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk was once a 500 with a traceback. The unit keeps everything and retries later."""

@@ -125,7 +125,7 @@ def test_a_sign_on_page_of_the_network_is_not_taken_for_a_clock_or_a_revoked_cer
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("joining", [True, False])
-def test_what_is_no_address_of_a_server_is_named_with_its_form(address: str, joining: bool) -> None:
+def test_what_is_not_an_address_of_a_server_is_named_with_its_form(address: str, joining: bool) -> None:
     """Some once ended a conversation or an enrollment with an error that named neither."""
     code = EnrollmentCode.new(bytes(32), address)
     key = ed25519.Ed25519PrivateKey.generate().public_key()

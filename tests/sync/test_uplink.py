@@ -51,7 +51,7 @@ def test_a_second_conversation_sends_only_what_is_new(server: DepartmentProcess,
     assert enrolled.outbox.size() <= before + 1  # receipts do not cause receipts forever
 
 
-def test_reads_of_before_the_enrollment_arrive_too(
+def test_reads_from_before_the_enrollment_arrive_too(
     server: DepartmentProcess, units: Callable[[str], Unit]
 ) -> None:
     unit = units("late")

@@ -126,7 +126,7 @@ def test_a_bad_row_is_named(tmp_path: Path, rows: str, word: str) -> None:
         read_set(folder)
 
 
-def test_a_table_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_table_that_is_not_a_text_is_named(tmp_path: Path) -> None:
     folder = _write(tmp_path / "bad", "")
     (folder / "labels.csv").write_bytes(b"\xff\xfe\x00image")
     with pytest.raises(DataSetError, match="no CSV in UTF-8"):
