@@ -301,7 +301,7 @@ def test_a_package_with_anything_beside_its_files_is_refused(department: Departm
                 )
         changed.append(out.getvalue())
     for data in changed:
-        with pytest.raises(PackageError, match=r"is not as a department writes it|does not belong"):
+        with pytest.raises(PackageError, match=r"is not a ZIP as a department writes it|does not belong"):
             package.check(data, public)
 
 

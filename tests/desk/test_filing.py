@@ -117,7 +117,7 @@ HEAD = b"access,rms_number\n"
         (HEAD + b"1,RMS-1\n" * 100_000, "the export has 100,000 lines; it may have 1 to 2,000"),
         (HEAD, "the export has 0 lines"),
         (HEAD + b"1,RMS-1\n2,\xff\n", "the export is not in UTF-8: line 3"),
-        (b"rms_number,access,note\nR-1,12," + b"x" * 200_000, "was it cut"),
+        (b"rms_number,access,note\nR-1,12," + b"x" * 200_000, "was the file cut off"),
         (b"rms_number,access,note\nR-1,12," + b"x" * 200_000 + b"\n", "line 2 of the export has a"),
         (b"PK\x03\x04\x14", "a spreadsheet's own file"),
     ],
@@ -175,7 +175,7 @@ def test_a_list_of_people_or_numbers_that_was_cut_names_no_other_person(end: byt
             continue
         for length in range(data.index(b"\n") + 1, len(data) + 1):
             if not data[:length].endswith(b"\n"):
-                with pytest.raises(FormError, match=r"was it cut\?|lines"):
+                with pytest.raises(FormError, match=r"was the file cut off\?|lines"):
                     read(data[:length])
 
 

@@ -102,9 +102,9 @@ def test_a_leaf_is_of_the_log_that_is_named_or_beside_its_own() -> None:
     for named in (own, beside_name(own, 0), beside_name(own, MOST_BESIDE - 1)):
         key_guard._demand_of_log(named, [row_of(own)])
     for named in (other, beside_name(own, MOST_BESIDE), beside_name(other, 0)):
-        with pytest.raises(DeskRefusal, match="to another log"):
+        with pytest.raises(DeskRefusal, match="to the named log"):
             key_guard._demand_of_log(named, [row_of(own)])
-    with pytest.raises(DeskRefusal, match="to another log"):
+    with pytest.raises(DeskRefusal, match="to the named log"):
         key_guard._demand_of_log(own, [row_of(own), row_of(other)])
 
 

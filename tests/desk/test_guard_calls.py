@@ -212,7 +212,7 @@ def test_a_search_gives_and_keeps_what_matches_alone(guard: Guard, action: str, 
     assert [listed.by_request(LOG, name, 5) for name in names] == [False, request_kept == 5]
     assert not listed.by_access(LOG, names[1], (9,), "another")
     assert not listed.by_access(LOG, names[1], (8,), user)
-    with pytest.raises(DeskRefusal, match="to another log"):
+    with pytest.raises(DeskRefusal, match="to the named log"):
         guard.keys.match(COVER, query, 3, OTHER_UNIT, rows)
     with pytest.raises(DeskRefusal, match="begins after"):
         guard.keys.match(COVER, query, 2, UNIT, rows)

@@ -438,7 +438,7 @@ def test_in_an_older_log_a_statement_had_no_date(department: Department, *, seen
         if entry.note.KIND in SIGNER_KINDS:
             older.judge(entry)
     older.signers.second.seen_by_two = seen
-    with pytest.raises(UnsignedError, match="was over") if seen else contextlib.nullcontext():
+    with pytest.raises(UnsignedError, match="had expired") if seen else contextlib.nullcontext():
         older.judge(named)
 
 

@@ -220,7 +220,7 @@ def test_a_request_is_for_a_time_that_is_over_and_that_a_search_can_take(
 @pytest.mark.parametrize(
     ("decision", "again", "refuses"),
     [
-        pytest.param(None, {}, "decide that one", id="waiting"),
+        pytest.param(None, {}, "decide that request", id="waiting"),
         pytest.param(None, {"number": " h-26-77 ", "agency": "LASD  "}, "request 1", id="typed otherwise"),
         pytest.param(None, {"number": "H-26-78"}, "", id="another letter"),
         pytest.param(None, {"scope": replace(SCOPE, plates=("9ZZZ999",))}, "", id="its other plates"),

@@ -84,7 +84,7 @@ def test_no_file_that_changes_meanwhile_ends_the_looking(
     assert said.startswith("the previous certificate stays in use: ")
     assert words in said
     second = write_pair(tmp_path)
-    assert served.take().startswith("the renewed certificate is shown")
+    assert served.take().startswith("the renewed certificate is in use")
     assert shown_by(served.context) == second
 
 

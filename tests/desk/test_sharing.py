@@ -231,7 +231,7 @@ def test_who_approves_a_request_says_what_the_agency_is_by_its_letter(
         department.call("share/decide", tokens("deputy"), yes)
     assert (refused.value.code, refused.value.fields) == ("agency", fields)
     bare = DecisionForm(request=request, approved=True, note="known case")
-    with pytest.raises(FormError, match=r"the kind of agency, .*; approving takes the agency's state"):
+    with pytest.raises(FormError, match=r"the kind of agency .*; to approve, give the agency's state"):
         department.call("share/decide", tokens("deputy"), bare)
     department.call("share/decide", tokens("deputy"), replace(bare, approved=False))  # not for a no
 

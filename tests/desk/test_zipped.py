@@ -48,7 +48,7 @@ def test_a_small_file_that_swells_is_refused_before_it_does() -> None:
     tracemalloc.start()
     with pytest.raises(PackageError, match="is compressed"):
         read_zip(swollen, stored=True, **limits)  # type: ignore[arg-type]
-    with pytest.raises(PackageError, match="swells too much"):
+    with pytest.raises(PackageError, match="expands too much"):
         read_zip(swollen, **limits)  # type: ignore[arg-type]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -85,7 +85,7 @@ def test_a_run_of_a_folder_that_ends_early_as_the_log_gives_way_says_so(
     assert "log_gives_way" in said
     if once:
         assert (status, len(runs)) == (1, 1)
-        assert "the rest of the source was not read: this log gave way to a new one (fork: another" in said
+        assert "the rest of the source was not read: this log gave way to a new one (fork: its" in said
         assert "run it again" in said
     else:
         assert (status, len(set(runs))) == (0, 2)

@@ -212,7 +212,7 @@ def test_a_letter_that_is_too_long_says_by_how_much(department: Department) -> N
     asked = replace(forms(department)["share/record"], letter=bytes(700 * 1024))
     with pytest.raises(FormError) as refused:
         department.call("share/record", department.logon("super"), asked)
-    assert "700 KiB, and 512 at most" in refused.value.what
+    assert "700 KiB; at most 512" in refused.value.what
     assert refused.value.cure
 
 

@@ -61,7 +61,7 @@ def with_a_head_that_is_no_note(sender: Sender) -> None:
 
 
 def leaves_of_a_closed_log(sender: Sender) -> None:
-    with pytest.raises(RefusedByDepartmentError, match="another past"):
+    with pytest.raises(RefusedByDepartmentError, match="its history differs"):
         with_another_past(sender)
     sender.department.receiver.answer("leaves", batch(sender, sender.held))
 
