@@ -161,7 +161,7 @@ def test_alarm_of_the_system_names_its_cause_in_the_event_log_alone() -> None:
     assert "slot B" not in str(bench.watch.report().plain())
 
 
-def test_a_camera_that_is_not_asked_for_the_next_frame_is_no_alarm() -> None:
+def test_a_camera_that_is_not_asked_for_the_next_frame_is_not_an_alarm() -> None:
     """The reader may be slow, or the street of a drop folder quiet: only the camera knows."""
     bench = Bench()
     silent_s: float | None = None
