@@ -9,6 +9,7 @@ import pytest
 from desk_fixtures import car, department, founded, seat, tokens
 from desk_keys import elsewhere
 from desk_server import serving
+from desk_terminal import terminal
 from desk_twins import Department
 from starlette.applications import Starlette
 
@@ -17,7 +18,7 @@ from sync.department.desk.api import routes
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department as Server
 
-__all__ = ["car", "department", "elsewhere", "founded", "seat", "tokens"]
+__all__ = ["car", "department", "elsewhere", "founded", "seat", "terminal", "tokens"]
 
 
 @pytest.fixture

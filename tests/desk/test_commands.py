@@ -27,13 +27,6 @@ from sync.department.policy.clauses import clause_rows
 GROUND = ["--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue"]
 
 
-@pytest.fixture
-def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    terminal = Terminal(tmp_path / "home", capsys, monkeypatch)
-    assert terminal.type("init", "--host", "localhost", "--name", "Arcadia PD")[0] == 0
-    return terminal
-
-
 def signed(terminal: Terminal, draft: str, key: str, *more: str) -> bool:
     """An office reads a draft and signs it with the digest of what it read."""
     words = ["keys", "sign", draft, "--key", key, *more]

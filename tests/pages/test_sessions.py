@@ -10,10 +10,12 @@ from desk_twins import MINUTE_US, PASSWORD, Department
 from office_pages import form_of, upload
 from page_reader import Reader
 
+from sync.department.desk.people.calls import AccountForm
 from sync.department.journal.inquiry_entries import Access
 from sync.department.pages.shield import SESSION_COOKIE, local_path, mark_of
 from sync.department.pages.visit import Visit
 from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Role
 
 Browser = Callable[[], Reader]
 FILLED = {
@@ -350,3 +352,29 @@ def test_a_form_of_several_calls_whose_session_ended_between_them_says_so(
     assert page.status == 401
     assert "was not carried out" not in page.text
     assert "may have been carried out in part" in page.text
+
+
+def test_the_log_on_page_of_an_open_session_leads_where_its_address_says(reader: Browser) -> None:
+    """Another tab logged in meanwhile: this one is loaded again, and shows the page that it was to show."""
+    one = reader()
+    one.logon("comm1")
+    assert one.get("/logon?next=/queue").path == "/queue"
+    assert one.get("/logon?next=/logon").path == "/"
+    assert one.get("/logon").path == "/"
+
+
+def test_a_session_that_ended_is_said_to_have_ended(department: Department, reader: Browser) -> None:
+    one = reader()
+    assert "Log in first" not in one.get("/queue").text  # a first visit is no mistake
+    one.logon("comm1")
+    gone = AccountForm(
+        user="comm1",
+        name="Comm1",
+        organisation="PD",
+        roles=(Role.COMMUNICATIONS,),
+        reason="left",
+        active=False,
+    )
+    department.call("user/set", department.logon("chief"), gone)
+    page = one.get("/queue")
+    assert (page.status, "Your session has ended." in page.text) == (401, True)

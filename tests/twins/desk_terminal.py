@@ -78,3 +78,11 @@ class Terminal:
 
     def new_code(self) -> str:
         return self._code(pyotp.parse_uri(self.renewed["totp_uri"]).secret)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal at a home that was just made."""
+    terminal = Terminal(tmp_path / "home", capsys, monkeypatch)
+    assert terminal.type("init", "--host", "localhost", "--name", "Arcadia PD")[0] == 0
+    return terminal

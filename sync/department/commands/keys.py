@@ -35,7 +35,7 @@ from sync.department.policy.named_files import root_in, signed_policy
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.server import ceremony, naming
 from sync.department.server.keys_traces import lost_day_keys, lost_elsewhere
-from sync.department.server.open_desk import adopt_root, has_desk, open_desk, open_front
+from sync.department.server.open_desk import adopt_root, has_desk, offer_roster, open_desk, open_front
 from sync.department.server.server import Department
 from sync.department.units.documents import Said, offer_new_day_keys, unsaid
 from sync.errors import DONE, InvalidInputError, SyncError
@@ -270,16 +270,15 @@ def draft_administrator(common: Common, *, user: str, name: str, out: Path) -> i
 @click.argument("file", type=given_files.FILE)
 def appoint(common: Common, *, file: Path) -> int:
     """Appoint the administrator named by two offices, and print the first password, once."""
-    opened = open_desk(DepartmentHome.open(common.home))
-    try:
+    home = DepartmentHome.open(common.home)
+    with contextlib.closing(open_desk(home)) as opened:
         made = naming.name_administrator(opened, _statement(file))
-    finally:
-        opened.close()
-    if common.json:
-        print(json.dumps({"user": made.user, "password": made.password, "totp_uri": made.totp_uri}))
-    else:
-        print(f"first password of {made.user}, shown once: {made.password}")
-        print(f"authenticator: {made.totp_uri}")
+        if common.json:
+            print(json.dumps({"user": made.user, "password": made.password, "totp_uri": made.totp_uri}))
+        else:
+            print(f"first password of {made.user}, shown once: {made.password}")
+            print(f"authenticator: {made.totp_uri}")
+        offer_roster(home, opened)
     return DONE
 
 
@@ -299,7 +298,13 @@ def adopt(common: Common, *, file: Path, policy: Path | None) -> int:
     """Adopt a signed root file."""
     home = DepartmentHome.open(common.home)
     document, data = _policy(home, policy), given_files.read_bytes(file)
-    ceremony.described(data, str(file))
+    described, _ = ceremony.described(data, str(file))
+    if policy is None and policy_digest(document) != described.policy_digest:
+        raise InvalidInputError(
+            "names another policy file than the one here",
+            where=str(file),
+            cure="give that file: --policy FILE",
+        )
     front = open_front(home, replacing=True)
     try:
         root = adopt_root(home, front.desk, data, document)

@@ -145,7 +145,8 @@ async def _nothing(_request: Request) -> Response:
 
 def _demand_session(visit: Visit, *, sent: bool) -> None:
     if visit.who is None:
-        what = "your session has ended, and this form was not carried out" if sent else "log in first"
+        ended = "your session has ended" if visit.token else "log in first"
+        what = "your session has ended, and this form was not carried out" if sent else ended
         raise NotProvenError(what, code="no-session", clause="463.3", cure="log in")
 
 

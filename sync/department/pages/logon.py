@@ -19,7 +19,8 @@ NO_PLACE = {"/logon", "/logoff", "/unlock", "/unlock/passkey", "/lock", "/awake"
 async def show(visit: Visit, status: int = 200) -> Response:
     """Show the form of user, password and code."""
     if visit.who is not None and visit.refusal is None:
-        return visit.to("/")
+        path = _next(visit)
+        return visit.to("/" if path.partition("?")[0] in NO_PLACE else path)
     posts = [(one, one) for one in visit.calling.front.desk.policy.sessions.staffed_posts]
     return visit.page("logon.html", status, posts=posts, next=_next(visit))
 

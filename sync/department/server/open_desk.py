@@ -342,6 +342,18 @@ def _notify_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
         log_events.info("roster_out", version=version)
 
 
+def offer_roster(home: DepartmentHome, desk: Desk) -> None:
+    """Offer units the roster at once after a ceremony, which opens no store of its own. A server that runs
+    would offer it only daily: until then a removed administrator would stay on the units."""
+    try:
+        store = open_store_of(home)
+    except ExplainedError as error:
+        log_events.warning("roster_not_sent", kind=type(error).__name__)
+        return
+    with contextlib.closing(store):
+        _notify_units(home, store, desk)
+
+
 def _send_down(home: DepartmentHome, store: Store, keys: ReceivingKeys, desk: Desk) -> list[str]:
     desk.refresh()
     offered.drop_all_unsigned(home, desk, store)
