@@ -30,7 +30,7 @@ def stranger(car: Car, kind: str, address: str = "127.0.0.1") -> socket.socket:
         ("127.0.0.1", car.server.port), timeout=PATIENCE_S, source_address=(address, 0)
     )
     if not kind.endswith("handshake"):
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         raw = context.wrap_socket(raw)
     raw.sendall(HALF[kind])

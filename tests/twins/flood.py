@@ -49,7 +49,7 @@ def bare_connections(port: int, count: int, host: str = LOOPBACK) -> Iterator[in
 def silent_clients(port: int, count: int, host: str = LOOPBACK) -> Iterator[int]:
     """Hold this many TLS connections that shake hands, then send nothing. Returns how many opened."""
     _demand_loopback(host, count)
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     held: list[ssl.SSLSocket] = []
     try:

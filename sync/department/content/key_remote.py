@@ -88,7 +88,8 @@ def address_of(home: DepartmentHome) -> Address | None:
         if not isinstance(value := getattr(found, name), str) or not good.fullmatch(value):
             raise InvalidInputError(wanted, where=f"{path}: {name}")
     try:
-        ssl.create_default_context(cafile=found.ca or None)
+        if found.ca:
+            ssl.create_default_context(cafile=found.ca)
     except (OSError, TypeError):  # includes SSLError
         what = "is a PEM file with the authority of its certificate; left out for a public one"
         raise InvalidInputError(what, where=f"{path}: ca") from None
