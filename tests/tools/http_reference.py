@@ -28,10 +28,12 @@ from sync.hot_lists.layout import shipped
 HEADER = """\
 # The desk over HTTP
 
-Made from the operations table by `make reference`; a test compares them. For a records management system or any
-other client: every operation is `POST /desk/NOUN/VERB` on the desk's port, TLS, with a JSON object in the body and
-in the answer, and `Authorization: Bearer TOKEN`. The same checks, entries and refusals as at the command line,
-since both go by one table.
+For the authors of a client, such as a records management system. `make reference` makes this page from the table of
+operations, and a test compares the two. The commands of `department` use the same table, so the checks, entries and
+refusals are the same.
+
+Every operation is `POST /desk/NOUN/VERB` on the desk's port, under TLS, with one JSON object in the body, one in the
+answer, and the header `Authorization: Bearer TOKEN`.
 
 | JSON | means |
 |---|---|
@@ -39,51 +41,61 @@ since both go by one table.
 | `bytes` | base64 |
 | a field with a default | may be left out |
 | an unknown field | is refused by name |
-| `text (to 400)` | at most so many characters, on one line, none of them invisible |
+| `text (to 400)` | at most 400 characters on one line, none of them invisible |
 
-The server's certificate is of the department's own authority: take `HOME/authority/ca.pem` from the administrator.
-`GET /health` answers `ok`. Begin at `session/logon`; a code is TOTP (RFC 6238: SHA-1, six digits, 30 seconds) and
-works once, so keep the token. It locks when it is idle (`locks_after_min`) and ends at `expires_us`.
+**Begin.** The department's own authority issues the server's certificate: get `HOME/authority/ca.pem` from the
+administrator. `GET /health` answers `ok`. Log in with `session/logon`. A code is TOTP (RFC 6238: SHA-1, six digits, 30
+seconds) and works once, so keep the token. The session locks when it is idle (`locks_after_min`) and ends at
+`expires_us`.
 
 WORDS_OF_POLICY
 
-**Two people.** A call that needs a second person answers 409 `second-person`. Make it again with `propose` true; the
-answer has the proposal's number in `proposal`, or where it has no such field in `entry`. Another person decides it at
-`change/approve`. Then make the same call, with the same form, with `approval` that number. A search without a whole
-plate goes by `inquiry/propose`, `inquiry/approve`, and `inquiry/run` with `proposal`.
+**Signatures.** A call that opens content or changes the roster needs the caller's signature. A client that keeps the
+session's key sends it in the header `Statement` (base64 of COSE_Sign1, `journal/statements.py`). If the client logged
+in with the password itself, the token holds the key and the server signs.
 
-A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (RFC 9457): `refused` (a word), `clause`,
-`what`, `cure`; it is an entry of the access log and holds no plate. 429 and 503 have the header `Retry-After`, in
-seconds. A body over 1 MiB answers 413; with an open session, to a call whose form has `bytes`, one over 16 MiB and 64
-KiB (a file of 12 MiB as base64, and the other fields). Over 1 MiB it has at most 50,000 lists, objects and items. While
-the witness is away, a list carries the header `X-Not-Witnessed`, and an answer the field `unwitnessed`.
+**Two people.** A call that needs a second person answers 409 `second-person`.
 
-What leaves the desk or lets a person in (holds, exports, sharing, grants, covert entries, passkeys) asks for a fresh
-proof: 401, `refused` is `fresh-proof`, and `WWW-Authenticate` names `insufficient_user_authentication` (RFC 9470).
-Make it at `session/prove` in the same session, then repeat the call. A proof is of one call, which the refusal names as
-`proof` (without it, of the call that was refused last), and is good once within the policy's minutes
-(`sessions.proof_minutes`). The entry of what was done says by what it was proven. A session with a key of its own sends
-no password: the person's key certifies the call's challenge with a `nonce` (`ProvenUse.challenge`).
+1. Send it again with `propose` true. The answer has the proposal's number in `proposal`, or in `entry` if it has no
+   such field.
+2. Another person decides it with `change/approve`.
+3. Send the same form again, with that number as `approval`.
 
-A search without a plate of its own opens every read of its time. `inquiry/begin` says how many and about how long,
-`inquiry/step` opens the next part (about a second) until `after` is empty, `inquiry/stop` cancels. `POST
-/desk/inquiry/stream` takes the form of `inquiry/begin` and makes all steps itself: newline-delimited JSON with
-`event` `begin`, `step`, `end` or `refused`; a client that disconnects cancels. Each part is in the log before it is
-opened, so the log says how far a search went.
+For a search without a full plate use `inquiry/propose`, `inquiry/approve`, and `inquiry/run` with `proposal`.
 
-What `hold/export` and `share/deliver` answer in `package` is a ZIP. Its recipient checks it with
-`department verify PACKAGE --key LOGKEY --witness-key KEYS`: the keys come from the department (`department witness
+**A fresh proof.** Holds, exports, sharing, grants, covert entries and passkeys need one. Without it the answer is 401
+with `refused` `fresh-proof`, and `WWW-Authenticate` names `insufficient_user_authentication` (RFC 9470). Make the proof
+with `session/prove` in the same session, then repeat the call. A proof counts for one call, once, within the policy's
+minutes (`sessions.proof_minutes`). The refusal names that call in `proof`; a proof without `proof` is for the call that
+was refused last. The entry of the call names its proof. A session with its own key sends no password: the person's
+key certifies the call's challenge with a `nonce` (`ProvenUse.challenge`).
+
+**Refusals** answer 401, 403, 409, 422, 423 or 429 with problem details (RFC 9457): `refused` (a word), `clause`, `what`
+and `cure`. Each is an entry of the access log and holds no plate. 429 and 503 have the header `Retry-After`, in
+seconds. While the witness is away, a list has the header `X-Not-Witnessed`, and any other answer the field
+`unwitnessed`.
+
+**Sizes.** A body over 1 MiB answers 413. In an open session, a call whose form has `bytes` takes up to 16 MiB and 64
+KiB (a file of 12 MiB as base64, and the other fields). Over 1 MiB, a body has at most 50,000 lists, objects and items.
+
+**A large search**, without a plate of its own, opens every read of its time. `inquiry/begin` says how many and about
+how long it takes. `inquiry/step` opens the next part (about a second) until `after` is empty. `inquiry/stop` cancels.
+`POST /desk/inquiry/stream` takes the form of `inquiry/begin` and makes all steps itself; it answers newline-delimited
+JSON with `event` `begin`, `step`, `end` or `refused`. A client that disconnects cancels. Each part is in the log before
+it is opened, so the log says how far a search went.
+
+**Packages.** `hold/export` and `share/deliver` answer a ZIP in `package`. Its recipient checks it with
+`department verify PACKAGE --key LOGKEY --witness-key KEYS`. The keys come from the department (`department witness
 log-key`) and from the witness.
 
-A call that opens content or changes the roster needs the caller's signature. A client that keeps the session's key
-sends it in the header `Statement` (base64 of COSE_Sign1, `journal/statements.py`); for one that logged in with the
-password itself, the token holds the key and the server signs.
+**Once only.** A POST with the header `Idempotency-Key` (8 to 100 characters) is made once: the same key, session and
+body get the first answer for ten minutes.
 
-A POST with the header `Idempotency-Key` (8 to 100 characters) is made once: the same key, session and body get the
-first answer for ten minutes. `GET /desk/alert/events` is the stream of alerts (server-sent events, call `alert.list`):
-number, state, sounded or silent, counts; it ends with the session, and `Last-Event-ID` resumes where it broke off.
-`GET /desk/openapi.json` (or `department api`) is all of this as OpenAPI 3.1, and
-`GET /desk/transparency.json` the public counts; neither asks for a session.
+**Alerts.** `GET /desk/alert/events` streams them (server-sent events, call `alert.list`): number, state, sounded or
+silent, counts. The stream ends with the session, and `Last-Event-ID` resumes it.
+
+**Without a session**: `GET /desk/openapi.json` (or `department api`) is all of this as OpenAPI 3.1, and
+`GET /desk/transparency.json` has the public counts.
 
 ## Sessions
 
@@ -107,7 +119,7 @@ def words_of_policy() -> list[str]:
         "layout": shipped(),
     }
     return [
-        "The policy file defines some words (here those of section 463); the refusal of another word lists",
+        "The policy file defines some words (here those of section 463). The refusal of another word lists",
         "them in `cure`, and `policy/read` answers the file:",
         "",
         "| field | one of |",
