@@ -316,4 +316,4 @@ def test_a_forged_export_of_a_hold_that_is_not_a_number_is_named_and_ends_no_ver
     covered = covered_by(department)
     check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
     named, _ = covered.compare(Reported(logs=department.front.state.unit_logs()))
-    assert any(one.startswith(f"entry {entry}: access: it names other people") for one in named)
+    assert any(one.startswith(f"entry {entry}: access: the people that it names") for one in named)
