@@ -9,7 +9,8 @@ from desk_terminal import Terminal
 
 from sync.department.ground.home import DepartmentHome
 from sync.department.server import roster
-from sync.department.server.open_desk import open_desk, open_store_of
+from sync.department.server.open_desk import open_desk
+from sync.department.store.opening import open_store_of
 
 
 def signed(terminal: Terminal, draft: str, *offices: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from desk_forms import forms
 from desk_twins import GROUND, HOUR_US, Department, open_copy
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
@@ -93,6 +94,23 @@ def test_axe_finds_nothing_of_any_grade(desk: Windows) -> None:
     assert closed == []  # every page was checked
     assert found + rest == []
     assert [line for line in one.complaints + two.complaints if "403" not in line] == []
+
+
+def test_a_written_request_is_read_and_decided_on_one_page(desk: Windows, department: Department) -> None:
+    department.call("share/record", department.logon("super"), forms(department)["share/record"])
+    one = desk.open()
+    one.logon("deputy", then="/sharing")
+    one.page.get_by_role("link", name="Open", exact=True).click()
+    one.page.locator("dd", has_text="8XYZ123").wait_for()
+    found = one.faults_by_day_and_night() + one.cut_off()
+    one.page.set_viewport_size({"width": 360, "height": 740})
+    assert found + one.cut_off() == []
+    one.page.get_by_label("What the review found").fill("the letter names agency, person and purpose")
+    one.page.get_by_role("button", name="Enter the review").click()
+    one.page.locator(".banner.done", has_text="It waits for the decision").wait_for()
+    one.page.locator("dd", has_text="8XYZ123").wait_for()
+    assert one.page.get_by_role("button", name="Approve").count() == 1
+    assert one.complaints == []
 
 
 @pytest.mark.thorough

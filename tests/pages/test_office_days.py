@@ -93,7 +93,7 @@ def test_a_written_request_is_entered_reviewed_approved_and_delivered(
     assert page.path == opened
     decision = form_of(page, "share/decide") | {"approved": "yes", "note": "approved"}
     blind = deputy.post(opened, decision | {"agency_kind": "law-enforcement"})
-    assert "pproving takes the agency's state" in blind.text
+    assert "give the agency's state" in blind.text
     assert "Plates 8XYZ123, 7ABC001" in blind.text
     assert entered(department, ShareDecided) == 0
     page = deputy.post(opened, decision | {"agency_kind": "law-enforcement", "agency_state": "CA"})

@@ -73,9 +73,10 @@ LIST = Listing(
     operation="share/list",
     title="Written requests",
     columns=(
-        *("request", "at_us", "agency", "agency_kind", "agency_state", "person", "purpose"),
-        *("number", "state", "entered_by", "reviewed_by", "decided_by", "delivered"),
+        *("request", "at_us", "agency", "agency_state", "person", "purpose", "number", "state"),
+        *("entered_by", "decided_by", "delivered"),
     ),
+    under={"agency": "agency_kind", "entered_by": "reviewed_by"},
     empty="No request was entered.",
     plain=frozenset({"purpose"}),
     opens=(
@@ -150,6 +151,7 @@ REQUEST = Sheet(
         ),
     ),
     more=_asked_for,
+    template="written_request.html",
 )
 
 
