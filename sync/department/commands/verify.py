@@ -8,14 +8,18 @@ from dataclasses import asdict
 import click
 
 from storage.counts import counted
+from storage.errors import StorageError
 from sync.command_frame import Common, verb
 from sync.department.commands import verify_log
 from sync.department.commands.verify_input import VerifyInput, stranger_options
 from sync.department.commands.verify_words import shown
+from sync.department.content.key_service import KEEP_DAYS
 from sync.department.ground.home import DepartmentHome, examined
 from sync.department.policy.named_files import COMMAND, root_in
 from sync.department.server.asked_keys import AskedKeys
 from sync.department.server.keys_traces import demand_keys
+from sync.department.server.purged_since import PurgedSince
+from sync.department.server.retention import keep_days_of
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker, StoreReport
 from sync.department.units.hot_lists import damaged
@@ -44,12 +48,15 @@ def _verify_home(common: Common, home: DepartmentHome, given: VerifyInput, *, qu
     department = Department(home, changes=False)
     try:
         public = home.log_key().public_key()
-        keys = AskedKeys(department.keys)
+        purged = PurgedSince(department.store, _keep_days(home), department.time).has
+        keys = AskedKeys(department.keys, purged)
         checker = Checker(
             *(department.store, keys, department.packs, public, unsealing(home)),
             command=_command_of(home),
             now_us=department.time(),
+            purged=purged,
         )
+        until = verify_log.entries_now(home)
         report = checker.run(content=not quick)
         try:
             demand_keys(home, department.store, department.time())
@@ -66,6 +73,7 @@ def _verify_home(common: Common, home: DepartmentHome, given: VerifyInput, *, qu
             report.reported,
             None if quick else keys,
             store=department.store,
+            until=until,
         )
         return verify_log.worst(store, log, DONE if keys.away is None else PART_LACKING)
     finally:
@@ -77,6 +85,13 @@ def _command_of(home: DepartmentHome) -> bytes | None:
         return root_in(home).other(COMMAND)
     except (HomeError, OSError):
         return None  # the file is reported with the log
+
+
+def _keep_days(home: DepartmentHome) -> int:
+    try:
+        return keep_days_of(home)
+    except (HomeError, StorageError, OSError):
+        return KEEP_DAYS  # the file is reported with the log
 
 
 def _report(common: Common, report: StoreReport, *, whole: bool) -> int:

@@ -40,6 +40,7 @@ from sync.department.journal.check_log import LogReport
 from sync.department.journal.credential_key import demand_credential_key
 from sync.department.journal.entries import CredentialSet
 from sync.department.journal.hourly_heads import hourly_origin
+from sync.department.journal.reading import reading
 from sync.department.journal.witness_link import link_of
 from sync.department.policy.named_files import root_in, signed_policy
 from sync.department.server.asked_keys import AskedKeys
@@ -59,6 +60,7 @@ from sync.errors import (
     InvalidInputError,
     KeyServiceAwayError,
     KeyServiceError,
+    LackingError,
     LinkError,
     StoreError,
 )
@@ -271,8 +273,10 @@ def check_home(
     keys: AskedKeys | None,
     *,
     store: Store,
+    until: int | None,
 ) -> int:
-    """Check a home's access log and return the exit status. `store`: the home's.
+    """Check a home's access log and return the exit status. `store`: the home's; `until`: how many entries
+    the log had when that was read (`entries_now`).
 
     The log is compared with its witnesses, its key service, what units reported, and, with `keys`, the
     content of open holds.
@@ -286,7 +290,7 @@ def check_home(
     urls = [] if checkpoints else [one.url for one in root.witnesses]
     names = {home.settings.name, root.department}
     samples = DrawnSamples(_salt_of(folder, home), check_log.heads_of(folder))
-    covered = CoveredByEntries(FoldedLog(names, _snapshot_of(folder, home)), samples)
+    covered = CoveredByEntries(FoldedLog(names, _snapshot_of(folder, home)), samples, until)
     opened, away, of_list = _opened_list(home, root)
     report = check_log.check(
         folder,
@@ -316,6 +320,18 @@ def check_home(
     )
     lacking = PART_LACKING if away else DONE
     return worst(_report(common, report), _check_hours(common, home, root), lacking)
+
+
+def entries_now(home: DepartmentHome) -> int | None:
+    """How many entries a home's access log has. The store is compared with these, since a server may run
+    meanwhile. None if there is no log, or it cannot be read, which the check reports."""
+    if not log_is_here(home):
+        return None
+    try:
+        with reading(home.path / FOLDER / DATABASE, at_home=True) as db:
+            return int(db.execute("SELECT count(*) FROM entries").fetchone()[0])
+    except (sqlite3.Error, StorageError, LackingError):
+        return None
 
 
 def _opened_list(home: DepartmentHome, root: Root) -> tuple[OpenedCheck | None, list[str], list[str]]:

@@ -28,10 +28,16 @@ Place: TypeAlias = tuple[int, int]
 
 
 class SearchIndex:
-    """The check of one store. `wrong`: called with each problem."""
+    """The check of one store. `wrong`: called with each problem; `purged`: as for the `Checker`."""
 
-    def __init__(self, keys: CheckingKeys, packs: PackStore, wrong: Callable[[str], object]) -> None:
-        self._keys, self._packs, self._wrong = keys, packs, wrong
+    def __init__(
+        self,
+        keys: CheckingKeys,
+        packs: PackStore,
+        wrong: Callable[[str], object],
+        purged: Callable[[int], bool],
+    ) -> None:
+        self._keys, self._packs, self._wrong, self._purged = keys, packs, wrong, purged
 
     def days(self, connection: sa.Connection, here: Iterable[int]) -> None:
         """Check the rows of days. `here`: days of receipt (since 1970) that hold content."""
@@ -44,7 +50,8 @@ class SearchIndex:
         indexed = set(connection.execute(select(tokens.c.day).distinct()).scalars())
         try:
             for day in sorted(set(here) | indexed):
-                self._day(connection, day, log_ids)
+                if not self._purged(day):
+                    self._day(connection, day, log_ids)
         except OlderKeyServiceError as error:
             return f"the search tokens: {error}"
         return ""

@@ -137,9 +137,13 @@ class CoveredByEntries:
     `adopted`: version and digest of the root file that the log last adopted.
     """
 
-    def __init__(self, folded: FoldedLog, samples: DrawnSamples) -> None:
-        """Begin a comparison. `folded` and `samples` get each entry too."""
-        self._folded, self._samples = folded, samples
+    def __init__(self, folded: FoldedLog, samples: DrawnSamples, until: int | None = None) -> None:
+        """Begin a comparison. `folded` and `samples` get each entry too.
+
+        `until`: how many entries the log had when the store was read (None: at least as many as now). A later
+        one is of what came or went since, and is compared with nothing.
+        """
+        self._folded, self._samples, self._until = folded, samples, until
         self._sent: set[tuple[str, int, bytes]] = set()
         self._young: set[tuple[str, int, bytes]] = set()  # those signed since the log was opened
         self._out: dict[tuple[str, str], tuple[int, bytes]] = {}
@@ -160,19 +164,26 @@ class CoveredByEntries:
         """Take in the next entry. `holds`: whether its person signed it, or did not have to."""
         note = entry.note
         self._folded.judge(entry)
-        self._newest_us = entry.stamp.at_us
-        self._opened_us = self._opened_us or entry.stamp.at_us
-        self._days.apply(entry)
         self._samples.apply(entry)
         if holds:
-            self._joined.apply(entry)
-            if wrong := self._logs.apply(entry):
-                self._problems.append(f"entry {entry.sequence}: unit_logs: {wrong}")
             self.holds.apply(entry)
             if isinstance(note, RootSet):
                 self.adopted = (note.version, note.root_digest)
         if isinstance(note, WitnessClaimed):
             self.claims.append(f"entry {entry.sequence}: witness {note.witness}: {note.claim}")
+        if self._until is None or entry.sequence < self._until:
+            self._take(entry, holds=holds)
+
+    def _take(self, entry: Entry, *, holds: bool) -> None:
+        """Take in what the entry says of the store."""
+        note = entry.note
+        self._newest_us = entry.stamp.at_us
+        self._opened_us = self._opened_us or entry.stamp.at_us
+        self._days.apply(entry)
+        if holds:
+            self._joined.apply(entry)
+            if wrong := self._logs.apply(entry):
+                self._problems.append(f"entry {entry.sequence}: unit_logs: {wrong}")
         if isinstance(note, DocumentSent):
             self._take_sent(entry, note)
         elif isinstance(note, DocumentSigned) and holds:

@@ -9,7 +9,7 @@ gave for it, which the unit keeps in its log.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -100,18 +100,19 @@ class Checker:
         *,
         command: bytes | None = None,
         now_us: int = NO_END_US,
+        purged: Callable[[int], bool] = lambda _day: False,
     ) -> None:
         """Begin a pass. `signed`: returns a stored document as it was signed. `command`: the public key of
-        its signer."""
+        its signer. `purged`: whether a day's purge has begun since."""
         self._command = command
         self._signed = signed
         self._store, self._keys, self._packs, self._department = store, keys, packs, department
         self.report = StoreReport()
-        self._absent = 0
+        self._absent, self._purged = 0, purged
         self._unit = ""
         self._here: list[int] = []
         self._rows = UnitRows(self.report.wrong, self.report.unchecked.append, now_us)
-        self._index = SearchIndex(keys, packs, self.report.wrong)
+        self._index = SearchIndex(keys, packs, self.report.wrong, purged)
         self._excused: list[tuple[int, str, str]] = []
         self._covered: list[tuple[int, int]] = []
 
@@ -392,7 +393,8 @@ class Checker:
                 try:
                     stored = packed(self._packs, row.day, row.pack, row.offset, row.length)
                 except StoreError as error:
-                    self._element_wrong(log, row.sequence, row.name, str(error))
+                    if not self._purged(row.day):
+                        self._element_wrong(log, row.sequence, row.name, str(error))
             yield _Element(row.day, row.sequence, row.name, row.form, stored)
 
     @staticmethod
