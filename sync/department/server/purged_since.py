@@ -16,7 +16,7 @@ from sync.department.store.tables import days
 
 
 class PurgedSince:
-    """Asks the store anew about a day of receipt of which something is gone."""
+    """Asks the store again about a day of receipt of which something is gone."""
 
     def __init__(self, store: Store, keep_days: int, now_us: Callable[[], int]) -> None:
         """Begin a check. `keep_days`: of the policy; a row may be forged, and excuses no younger day."""
