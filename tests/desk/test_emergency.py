@@ -56,6 +56,7 @@ def test_one_dispatcher_searches_now_with_part_of_a_plate_and_a_cad_number(
     assert isinstance(rows, tuple)
     (row,) = rows
     assert (row.access, row.user, row.overdue) == (answer.access, "disp1", False)
+    assert (row.purpose, row.justification) == (CAD.purpose, CAD.justification)
 
 
 def test_the_longest_time_may_have_been_chosen_a_while_before(department: Department, tokens: Tokens) -> None:

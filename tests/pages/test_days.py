@@ -190,9 +190,10 @@ def test_an_emergency_runs_at_once_and_is_judged(department: Department, reader:
     assert found.status == 200
     assert "waits for a second person" in found.text
     assert "Emergency search of disp1" in second.logon("super").text
-    judged = second.send(
-        second.get("/emergencies"), "/emergencies", justified="yes", reason="call 0042 reports it"
-    )
+    waiting = second.get("/emergencies")
+    for words in ("a child in the car of the kidnapper", WHY["justification"], "plate 8XY*"):
+        assert words in waiting.text  # all that the dispatcher gave as the reason
+    judged = second.send(waiting, "/emergencies", justified="yes", reason="call 0042 reports it")
     assert "is judged" in judged.text
     assert len(seen_in_log(department, GlassBroken)) == len(seen_in_log(department, GlassJudged)) == 1
 

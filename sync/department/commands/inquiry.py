@@ -166,7 +166,7 @@ desk_access.form_verb(
     "inquiry/emergencies",
     "List emergency searches that wait for a second person.",
     example="department inquiry emergencies --user super",
-    columns=("access", "at_us", "user", "due_us", "overdue", "number", "danger", "elements"),
+    columns=("access", "at_us", "user", "due_us", "overdue", "number", "danger", "justification", "elements"),
 )
 desk_access.form_verb(
     inquiry,

@@ -52,7 +52,9 @@ class GlassRow:
     due_us: int
     overdue: bool
     number: str
+    purpose: str
     danger: str = field(repr=False)
+    justification: str = field(repr=False)
     elements: str = field(repr=False)
 
 
@@ -144,6 +146,8 @@ def _row(desk: Desk, entry: EntryOf[GlassBroken], now_us: int) -> GlassRow:
         due_us=note.due_us,
         overdue=now_us >= note.due_us,
         number=access.ground.number,
+        purpose=access.ground.purpose,
         danger=note.danger,
+        justification=access.ground.justification,
         elements=access.elements,
     )
