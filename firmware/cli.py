@@ -5,7 +5,6 @@ A command is a function in `firmware/commands/NAME.py` (see `sync/command_frame.
 
 from __future__ import annotations
 
-import errno
 import os
 import shlex
 import sqlite3
@@ -15,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from detector.errors import DetectorError
+from firmware.errors import CURES
 from hw.errors import HardwareError
 from storage import files
 from storage.damage import settled
@@ -65,11 +65,6 @@ PROGRAM = Program(
     default_home=DEFAULT_HOME,
     spelled={"enrol": "enroll"},
 )
-
-CURES = {
-    errno.EROFS: " (a failing card is often made read-only: dmesg names it; replace the card)",
-    errno.ENOSPC: " (make room: remove what is not the reader's, or use a larger card)",
-}
 
 KNOWN = (ExplainedError, HardwareError, DetectorError, OSError, sqlite3.Error)
 

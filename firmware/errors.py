@@ -10,8 +10,23 @@ storage.errors.ExplainedError
 
 from __future__ import annotations
 
+import errno
+
+from storage import files
 from storage.errors import ExplainedError
 from sync.errors import FOUND_WRONG, MISUSE, PART_LACKING
+
+CURES = {
+    errno.EROFS: " (a failing card is often made read-only: dmesg names it; replace the card)",
+    errno.ENOSPC: " (make room: remove what is not the reader's, or use a larger card)",
+}
+
+
+def failure_text(error: OSError) -> str:
+    """What the system says of a file or the card, with the file if it is named, and what to do."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    cure = f" ({files.CARD_FAILS})" if files.is_of_card(error) else CURES.get(error.errno or 0, "")
+    return what + cure
 
 
 class FirmwareError(ExplainedError):

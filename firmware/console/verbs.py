@@ -15,7 +15,7 @@ from firmware.console.aim import aim_lines
 from firmware.console.errors import ConsoleError, UnitRefusedError
 from firmware.console.parser import FORMS, Command
 from firmware.console.unit import MaintainedUnit, one_word
-from firmware.errors import FirmwareError
+from firmware.errors import FirmwareError, failure_text
 from firmware.health.alarm_cures import alarm_lines
 from firmware.health.report_text import report_lines
 from firmware.screen import fitted, printable, screened, screened_link, screened_log
@@ -66,8 +66,11 @@ def screen_error(error: Exception) -> str:
     error = settled(error)
     text = str(error)
     if not isinstance(error, ConsoleError):
-        foreseen = isinstance(error, FirmwareError | HardwareError | StorageError | SyncError | DetectorError)
-        text = screened(text if foreseen else f"{type(error).__name__}: {text}")
+        if isinstance(error, OSError):
+            text = failure_text(error)
+        elif not isinstance(error, FirmwareError | HardwareError | StorageError | SyncError | DetectorError):
+            text = f"{type(error).__name__}: {text}"
+        text = screened(text)
     return printable(text)[:LINE_LIMIT]
 
 

@@ -1,5 +1,6 @@
 """The console's answers to commands that ask for too much, for one name, or for a reset too early."""
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,31 @@ def test_a_camera_settings_name_alone_shows_its_value(bench: Bench) -> None:
     assert [row for row in shown.splitlines() if bench.unit.settings[name] in row and name in row]
     assert not any(other in shown for other in bench.unit.settings if other != name)
     assert name in bench.ask("camera nonsense")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EIO, "Input/output error"), "Input/output error (if it comes again, replace the card"),
+        (OSError(errno.EROFS, "Read-only file system", "/h/config.toml"), "/h/config.toml: Read-only file"),
+        (OSError(errno.EROFS, "Read-only file system"), "replace the card"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device (make room"),
+    ],
+    ids=str,
+)
+def test_a_card_that_takes_no_setting_is_answered_with_what_to_do(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+) -> None:
+    """Once, it was `OSError: [Errno 5] Input/output error`."""
+
+    def fails(_name: str, _value: str) -> str:
+        raise error
+
+    monkeypatch.setattr(bench.unit, "set_camera", fails)
+    bench.enter()
+    shown = " ".join(bench.ask("camera fps 5").split())
+    assert said in shown
+    assert "Errno" not in shown
 
 
 def test_the_refusal_of_a_reset_counts_nothing_that_a_hit_would_change(
