@@ -242,7 +242,7 @@ def _clets(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
         raise _refuse("give the CLETS reference, or say why it was not practicable", "")
     what, least = ("the CLETS reference", 3) if step.practicable else ("why CLETS was not practicable", 8)
     if len(step.text.strip()) < least:
-        raise _refuse(f"{what}: has {least} characters at least", "type it in full")
+        raise _refuse(f"{what}: has at least {least} characters", "type it in full")
 
 
 def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:

@@ -86,7 +86,7 @@ def demand_plain_tables(connection: sqlite3.Connection, path: Path) -> None:
 
 _ACTING = {
     "a view or a trigger": "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')",
-    "a table that drops rows, or is none of SQLite's own": "SELECT count(*) FROM sqlite_master WHERE "
+    "a table that drops rows, or is not one of SQLite's own": "SELECT count(*) FROM sqlite_master WHERE "
     "instr(upper(sql), 'CONFLICT') OR (type = 'table' AND rootpage = 0)",
     "a unique index": "SELECT count(*) FROM sqlite_master m JOIN pragma_index_list(m.name) i "
     "WHERE m.type = 'table' AND i.\"unique\" AND i.origin = 'c'",

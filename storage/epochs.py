@@ -162,7 +162,7 @@ class LogFacts:
             facts = self.epochs.get(purged.epoch)
             if facts is None or facts.purged_by is not None:
                 raise LedgerError(
-                    f"purges epoch {purged.epoch}, which is not there",
+                    f"purges epoch {purged.epoch}, which does not exist",
                     where=f"record {sequence}",
                     leaf_index=sequence,
                 )

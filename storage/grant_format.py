@@ -166,7 +166,7 @@ class Grant:
         if not 1 <= len(self.units) <= 500:
             raise RecordError("must name 1 to 500", where="Grant.units")
         if len(self.destroy_holds) > 500:
-            raise RecordError("must name 500 at most", where="Grant.destroy_holds")
+            raise RecordError("must name at most 500", where="Grant.destroy_holds")
         if self.destroy_up_to < 0:
             raise RecordError("must not be negative", where="Grant.destroy_up_to")
         if not self.issued_us > 0 or not self.from_us < self.to_us:
@@ -355,4 +355,4 @@ def _opened(message: bytes, keys: Sequence[Ed25519PublicKey], context: bytes) ->
     for key in keys:
         if key_id(key) == kid:
             return open_signed(message, key, context=context, limit=MAX_BYTES)
-    raise ForgedGrantError("signed by none of the keys that may sign grants")
+    raise ForgedGrantError("not signed by a key that may sign grants")

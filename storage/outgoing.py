@@ -124,7 +124,7 @@ class Outgoing:
             if head.size > store.log.frontier.size:
                 raise ForkedLogError(f"covers {head.size} records, more than are here", where="checkpoint")
             if not hmac.compare_digest(store.log.root_at(head.size), head.root):
-                raise ForkedLogError(f"signs another history of {head.size} records", where="checkpoint")
+                raise ForkedLogError(f"signs a different history of {head.size} records", where="checkpoint")
             said_us, stated = found[0].time_s * 1_000_000, store.time.department_time
             with store.adding():  # the state keeps the department's time
                 if stated is None or said_us > stated.us or head.size > self.anchored_size():
@@ -196,7 +196,7 @@ class Outgoing:
             if said.size > store.log.frontier.size:
                 raise LedgerError("is for records that are not here", where="receipt")
             if not hmac.compare_digest(store.log.root_at(said.size), said.root):
-                raise ForkedLogError(f"is for another history of {said.size} records", where="receipt")
+                raise ForkedLogError(f"is for a different history of {said.size} records", where="receipt")
             if all(store.book.received.covers(first, last) for first, last in said.ranges):
                 return None
             now_us = store.time.trusted_us

@@ -47,7 +47,7 @@ def known_state(text: str) -> str:
     province = OLDER_CODES.get(country, country)
     if not part and country in (CANADA - COUNTRIES) | OLDER_CODES.keys():
         raise RecordError(
-            f"{country} is a province of Canada, and no country", where="state", cure=f"write CA-{province}"
+            f"{country} is a province of Canada, not a country", where="state", cure=f"write CA-{province}"
         )
     if state and (country not in COUNTRIES or (country == "CA" and part not in {"", *CANADA})):
         cure = (

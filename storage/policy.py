@@ -167,9 +167,7 @@ def check_patterns(pattern: str, refused: str) -> None:
             raise RecordError("is not a regular expression", where=where) from None
     for one in NO_NUMBERS:
         if compiled[0].fullmatch(one) and not compiled[1].fullmatch(one):
-            raise RecordError(
-                f"lets {one!r} pass, which is not a number of a case", where="policy.case_pattern"
-            )
+            raise RecordError(f"lets {one!r} pass, which is not a case number", where="policy.case_pattern")
 
 
 def parse_custody_policy(document: bytes, *, limit: int) -> CustodyPolicy:

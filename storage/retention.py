@@ -111,7 +111,7 @@ def _due(facts: EpochFacts, count: EpochCount, policy: CustodyPolicy, live: Set[
         kept = counted(policy.audit_keep_days, "day")
         return end, "463.5", f"a year of access entries, kept {kept} after it"
     if facts.key_at == AT_MEMORY and facts.epoch not in live:
-        return facts.opened_us, "463.8", "its key was in memory alone and ended with it"
+        return facts.opened_us, "463.8", "its key was only in memory and was lost with it"
     year = facts.opened_us + policy.keep_days * DAY_US
     if count.records and count.received == count.records:
         received = count.received_us + policy.keep_hours_after_receipt * HOUR_US

@@ -180,7 +180,7 @@ class HomeCheck:
                     report.add(f"record {sequence}", "the cached epoch or hash is not the leaf's", sequence)
             for where, root in wanted.get(frontier.size, ()):
                 if not hmac.compare_digest(root, frontier.root()):
-                    report.add(where, f"signs another history of {frontier.size} records")
+                    report.add(where, f"signs a different history of {frontier.size} records")
         elements.rest()
         newest = max((size for where, size, _ in heads if where == HEAD), default=frontier.size)
         if newest < frontier.size:

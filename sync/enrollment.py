@@ -89,7 +89,7 @@ def check_named_authority(newest: bytes, named: bytes) -> None:
     except (InvalidSignature, ValueError, TypeError):
         same = False
     if not same:
-        raise NotEnrolledError("the department shows another CA than its root file names")
+        raise NotEnrolledError("the department shows a CA that its root file does not name")
 
 
 def _fetch(address: str, name: str, limit: int) -> bytes:
@@ -123,7 +123,7 @@ def check_authority(newest: bytes, known: bytes) -> None:
     except (InvalidSignature, ValueError, TypeError):
         same = False
     if not same:
-        raise NotEnrolledError("the department shows another CA than its root file names")
+        raise NotEnrolledError("the department shows a CA that its root file does not name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,7 +138,7 @@ class Handover:
             try:
                 leaf = unchecked(data) if self.public is None else open_leaf(data, self.public)
                 if leaf.sequence != sequence or leaf.log_id != self.log_id:
-                    raise LedgerError("is a record of another place or another log")
+                    raise LedgerError("belongs to another place or log")
                 yield self._record(leaf, data)
             except PermissionError as error:
                 if shut is None:

@@ -137,8 +137,8 @@ def _ticket(
     except httpx.HTTPError as error:
         if "certificate verify failed" in str(error):
             raise FirmwareError(
-                f"{address}: this machine does not show the certificate of {name}; you are not logged in: "
-                "give that unit's id and the department's newest CA certificate (--ca) if this is it"
+                f"{address}: this machine does not show the certificate of {name}; you are not logged in. If "
+                "this is that unit, give its id and the department's newest CA certificate (--ca)"
             ) from None
         raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page switched on?)") from None
     except (StorageError, ValueError, KeyError, TypeError, AttributeError):

@@ -47,7 +47,7 @@ def run(common: Common, *, source: str | None, once: bool, pace: str | None, pla
     if source is not None and re.match(r"rtsps?://.*:.*@", source):
         print(
             "reader: every user of this machine can read the password in the list of processes: "
-            f"put the source into {common.home / 'config.toml'}, [camera] source, and leave --source away",
+            f"put the source into {common.home / 'config.toml'}, [camera] source, and leave --source out",
             file=sys.stderr,
         )
     options = RunOptions(

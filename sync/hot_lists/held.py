@@ -333,11 +333,11 @@ class HeldLists:
             if not self._by_deltas(held, head, member) and not self._by_snapshot(head, member):
                 self._ask_for(list_id)
                 return ListChange(
-                    list_id=list_id, what=lacking, sequence=sequence, why="its snapshot is not here"
+                    list_id=list_id, what=lacking, sequence=sequence, why="its snapshot is missing"
                 )
         except FileNotFoundError:
             self._ask_for(list_id)
-            return ListChange(list_id=list_id, what="missing", sequence=sequence, why="its head is not here")
+            return ListChange(list_id=list_id, what="missing", sequence=sequence, why="its head is missing")
         except OSError as error:
             return ListChange(list_id=list_id, what=lacking, sequence=sequence, why=type(error).__name__)
         except StorageError as error:

@@ -28,7 +28,7 @@ from sync.hot_lists.entry import CLASSES, PLATE, ListEntry
 from sync.hot_lists.layout import MAX_LINE, Layout, Span
 
 MAX_ENTRIES = 2_000_000
-OPEN_END = "may be cut: the file does not end with a line's end"
+OPEN_END = "may be cut off: the file does not end with a line ending"
 ALWAYS_ALLOWED = 3  # bad lines, however short the list
 MAX_CELL = 200
 MAX_NAMED = 20  # bad lines in a message
@@ -100,7 +100,7 @@ class ImportedList:
         if self.stateless:
             parts.append(f"{self.stateless} of an unknown state (write CA, not California) match any state")
         if self.open_end:
-            parts.append("the file does not end with a line's end: is it whole?")
+            parts.append("the file does not end with a line ending: is it whole?")
         return "; ".join(parts)
 
 
@@ -255,7 +255,7 @@ class _Lines:
                 raise ListRefusedError(
                     f"the first line names {times} columns {place}",
                     where=f"{self._name}, line 1",
-                    cure="leave the one that is meant",
+                    cure="keep the one that is meant",
                 )
             if times:
                 columns[target] = names.index(place.casefold())

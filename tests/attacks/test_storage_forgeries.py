@@ -163,7 +163,7 @@ def keys_put_back(ledger: Ledger, _d: Department, time: SteppedTime) -> None:
 
 
 FORGERIES = [
-    pytest.param(head_of_another_tree, "signs another history of", id="a head of another tree"),
+    pytest.param(head_of_another_tree, "signs a different history of", id="a head of another tree"),
     pytest.param(content_put_back, "is still there after its purge receipt", id="purged content put back"),
     pytest.param(keys_put_back, "key material is still there after its purge", id="purged keys put back"),
     pytest.param(into_an_ended_epoch, "was put into epoch", id="a read put into an epoch that had ended"),

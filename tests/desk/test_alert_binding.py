@@ -175,7 +175,7 @@ def test_the_key_service_shows_no_picture_of_a_read_without_an_alert(
     with pytest.raises(DeskRefusal) as refused:
         department.call("alert/show", department.logon("disp1"), AlertForm(alert=str(entry)))
     assert refused.value.code == "other-alert"
-    assert "no alert was opened that is of that read" in str(refused.value)
+    assert "no alert of that read was opened" in str(refused.value)
 
 
 def test_an_alert_is_shown_again_by_a_key_service_that_forgot_it(department: Department, car: Car) -> None:

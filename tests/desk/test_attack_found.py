@@ -309,7 +309,7 @@ def picture_by_a_look_at_the_list_of_alerts(thief: Thief) -> None:
     thief.open(thief.write(note, "alert/list", NothingForm()), OTHER)
 
 
-NOT_FOUND = "no search of .* that the call names found that read"
+NOT_FOUND = "none of .*'s searches that the call names found that read"
 ATTACKS: tuple[tuple[Callable[[Thief], None], str], ...] = (
     (image_of_a_read_that_the_search_did_not_find, NOT_FOUND),
     (image_of_a_read_that_another_person_found, NOT_FOUND),

@@ -418,7 +418,7 @@ def test_a_sheet_or_a_format_of_a_later_program_is_refused_with_what_to_do(
         ("folder", "is a folder, and a department's package is one ZIP file"),
         ("unit", "is a unit's package"),
         ("unit.zip", "is a unit's package in a ZIP file"),
-        ("sparse.zip", "is larger than any file that this takes"),
+        ("sparse.zip", "is larger than any file that this command takes"),
     ],
 )
 def test_what_is_not_a_departments_package_says_what_to_do(tmp_path: Path, name: str, words: str) -> None:

@@ -311,7 +311,7 @@ def test_each_signature_says_who_signed_so_far_and_whether_another_is_needed(
     assert said(other, outside, *against).count(ENOUGH) == 2
     size = Path(plain).read_bytes()
     refused = said(plain, fresh, *against)
-    assert refused.startswith(f"department: {fresh}: not signed: this key is no office's")
+    assert refused.startswith(f"department: {fresh}: not signed: this key belongs to no office")
     assert Path(plain).read_bytes() == size
 
 

@@ -174,12 +174,12 @@ def test_an_entry_opens_the_elements_of_its_action_alone(
 
 def test_a_picture_of_an_alert_opens_once_that_alert_was_opened(guard: Guard) -> None:
     guard.show("alert-image")
-    with pytest.raises(DeskRefusal, match="no alert was opened") as refused:
+    with pytest.raises(DeskRefusal, match="no alert of that read was opened") as refused:
         guard.call("open", row(1, "patch"))
     assert refused.value.code == "other-alert"
     guard.opened.add_alerts(9, [alert_facts.of_read(read_name(UNIT, 1))], at_us=0)
     assert list(guard.call("open", row(1, "patch"))[0]) == ["patch"]
-    with pytest.raises(DeskRefusal, match="no alert was opened"):
+    with pytest.raises(DeskRefusal, match="no alert of that read was opened"):
         guard.call("open", row(1, "patch"), row(2, "patch"))
 
 

@@ -237,7 +237,7 @@ FORGED = [
     (dated_back_by_what_two_clocks_may_differ, "unsigned", "is not proven to be comm1's"),
     (from_a_time_to_come, "old-cover", "minutes ahead of the key service's clock: compare the two"),
     (of_another_search, "other-search", "the entry belongs to another search"),
-    (of_another_read, "other-read", "no search of comm1 that the call names found that read"),
+    (of_another_read, "other-read", "none of comm1's searches that the call names found that read"),
     (of_an_image, "other-action", "viewing an image needs an entry of its own"),
     (of_no_hold, "other-action", "the entry does not allow: hold"),
     (under_another_tree_of_the_same_size, "forked", "this is not the log that content was opened for"),

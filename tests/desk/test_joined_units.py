@@ -146,7 +146,7 @@ def joined_under_another_name(yard: Yard) -> str:
     code = yard.code("car 9").code
     yard.store(codes.update().where(codes.c.name == "car 9").values(name="van 1"))
     yard.join("van 1", code)
-    return "unit van 1 joined by a code that a person asked for car 9"
+    return "unit van 1 joined with a code that a person requested for car 9"
 
 
 ATTACKS = (

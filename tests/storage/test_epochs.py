@@ -83,10 +83,10 @@ def book(*records: Record) -> LogFacts:
         ([opened(), epoch(1), receipt(1, 1)], "record 2: a purge receipt without its intent"),
         ([opened(), epoch(1), intent(1), receipt(1, 1)], "record 3: a purge receipt without its intent"),
         ([opened(), epoch(1), intent(1), receipt(2)], "record 3: a purge receipt without its intent"),
-        ([opened(), intent(1), receipt(1, 1)], "record 2: purges epoch 1, which is not there"),
+        ([opened(), intent(1), receipt(1, 1)], "record 2: purges epoch 1, which does not exist"),
         (
             [opened(), epoch(1), intent(1), receipt(2, 1), intent(1), receipt(4, 1)],
-            "record 5: purges epoch 1, which is not there",
+            "record 5: purges epoch 1, which does not exist",
         ),
         ([opened(), file(3), file(2)], "record 2: a file's version goes back"),
         ([opened(), file(3), file(3, b"e")], "record 2: a file's version goes back"),

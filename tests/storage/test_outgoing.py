@@ -60,7 +60,7 @@ def test_a_checkpoint_of_more_records_of_another_history_or_without_the_departme
     assert outgoing.anchored_size() == 0
     for bad, error, words in (
         (cosigned(ledger, department, size + 1, bytes(32)), ForkedLogError, "more than are here"),
-        (cosigned(ledger, department, size, bytes(32)), ForkedLogError, "signs another history"),
+        (cosigned(ledger, department, size, bytes(32)), ForkedLogError, "signs a different history"),
         (cosigned(ledger, Department(), size), CheckpointError, "is not co-signed by the department"),
         (outgoing.head(), CheckpointError, "is not co-signed by the department"),
     ):
@@ -123,7 +123,7 @@ def test_a_receipt_is_taken_once_and_for_this_log_alone(ledger: Ledger, departme
     size = outgoing.size()
     for changes, error, words in (
         ({"size": size + 1}, LedgerError, "for records that are not here"),
-        ({"root": b"\1" * 32}, ForkedLogError, f"for another history of {size} records"),
+        ({"root": b"\1" * 32}, ForkedLogError, f"for a different history of {size} records"),
     ):
         with pytest.raises(error, match=words):
             outgoing.take_receipt(department.receipt_for(ledger, [[0, 2]], **changes))

@@ -61,7 +61,7 @@ def test_an_epoch_that_runs_waits_for_its_end_by_its_record_or_its_hours() -> No
         running = replace(FACTS, closed=False, key_at=AT_MEMORY)
         (one,) = plan(running, now_us=now_us, live=2)
         assert (one.due, one.due_us, one.reason) == (
-            due, OPENED, "its key was in memory alone and ended with it"
+            due, OPENED, "its key was only in memory and was lost with it"
         )  # fmt: skip
     (one,) = plan(replace(FACTS, key_at=AT_MEMORY), now_us=OPENED)  # its key is still there
     assert (one.due, one.due_us) == (False, YEAR_US)

@@ -126,7 +126,7 @@ LIMITS: list[tuple[str, str, list[Any], list[Any], str]] = [
     ("policy", "case_pattern", [], ["("], "policy.case_pattern: is not a regular expression"),
     ("policy", "case_refused", [], ["("], "policy.case_refused: is not a regular expression"),
     ("policy", "case_refused", [], ["x" * 1001], "policy.case_refused: is longer than 1000"),
-    ("policy", "case_refused", [".*"], ["x"], "lets '0' pass, which is not a number of a case|lets "),
+    ("policy", "case_refused", [".*"], ["x"], "lets '0' pass, which is not a case number|lets "),
     ("policy", "no_read_zones", [zones(64)], [zones(65), (ZONE, ZONE)], "at most 64 zones, each once"),
     ("position", "latitude", [-90.0, 90.0], [-90.1, 90.1], "position: latitude, longitude or error"),
     ("position", "longitude", [-180.0, 180.0], [-180.1, 180.1], "position: latitude, longitude or error"),

@@ -118,7 +118,7 @@ def test_a_setting_that_spells_out_the_store_here_names_no_other(tmp_path: Path)
     settings.write_bytes(with_database(settings, f"sqlite:///{home}/store.db"))
     open_store_of(DepartmentHome.open(home)).close()
     settings.write_bytes(with_database(settings, f"sqlite:///{tmp_path}/elsewhere.db"))
-    with pytest.raises(HomeError, match="if that database is the store, and this file was left behind"):
+    with pytest.raises(HomeError, match="if that database is the store and this file was left behind"):
         open_store_of(DepartmentHome.open(home))
     settings.write_bytes(with_database(settings, f"sqlite:///{home}/store.db"))
     (home / "store.db").unlink()

@@ -47,7 +47,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         with files.open_evidence(path, follow=True) as file:
             if os.fstat(file.fileno()).st_size > MOST_BYTES:  # a sparse file may be huge
-                raise InvalidInputError("is larger than any file that this takes", where=str(path))
+                raise InvalidInputError("is larger than any file that this command takes", where=str(path))
             return file.read()
     except LedgerError as error:
         raise InvalidInputError(error.what, where=str(path)) from None

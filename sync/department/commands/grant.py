@@ -347,7 +347,7 @@ def _hours(text: str) -> int:
         raise InvalidInputError(f"{text} is not a length: write hours or days, e.g. 8h or 14d", where="--for")
     hours = int(match[1]) * _HOURS[match[2]]
     if hours == 0:
-        raise InvalidInputError(f"{text} is no time: a grant lasts at least an hour", where="--for")
+        raise InvalidInputError(f"{text} is too short: a grant lasts at least an hour", where="--for")
     return hours
 
 

@@ -241,7 +241,7 @@ def _standing(signed: bytes, before: root_file.Root | None, office: Ed25519Priva
 def _demand_office(public: bytes, offices: Iterable[root_file.RootKey], key: Path) -> None:
     if all(one.public != public for one in offices):
         raise InvalidInputError(
-            "not signed: this key is no office's of that root file",
+            "not signed: this key belongs to no office of that root file",
             where=str(key),
             cure="use the office's own key file; where this draft replaces its key, name the root file in "
             "force with --against",

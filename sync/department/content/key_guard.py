@@ -281,13 +281,13 @@ class GuardedKeys:
                 or found.by_access(self._log_id, name, (*accesses, hold), user)
                 for name in names
             ):
-                raise _no(f"no search of {user} that the call names found that read", "other-read")
+                raise _no(f"none of {user}'s searches that the call names found that read", "other-read")
 
     def _demand_alerted(self, log_id: bytes, rows: Sequence[Row]) -> None:
         """Raises DeskRefusal unless an alert was opened here for each of these reads."""
         for row in rows:
             if not self._opened.has_alert(alert_facts.of_read(read_name(log_id, row.sequence))):
-                raise _no("no alert was opened that is of that read", "other-alert")
+                raise _no("no alert of that read was opened", "other-alert")
 
     def _keep_alerts(
         self, sequence: int, log_id: bytes, rows: Sequence[Row], opened: Sequence[dict[str, Opened]]

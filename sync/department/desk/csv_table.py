@@ -58,7 +58,7 @@ class CsvTable:
         for name in wanted:
             if names.count(name) > 1:
                 what = f"line {at} of the {self.what} names the column {name} twice"
-                raise self.wrong(what, "leave the one that is meant")
+                raise self.wrong(what, "keep the one that is meant")
         return names, self._full(rows, names)
 
     def demand(self, names: Sequence[str], *wanted: str) -> None:

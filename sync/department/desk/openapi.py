@@ -51,7 +51,7 @@ PROBLEM = {
     },
 }
 STATUSES = {
-    "401": "no session, a wrong password or code, or a fresh proof is asked (`refused`: fresh-proof)",
+    "401": "no session, a wrong password or code, or a fresh proof is needed (`refused`: fresh-proof)",
     "403": "refused by the policy",
     "409": "needs another step first: a second person, the witness, your own password",
     "413": "the body is too large",

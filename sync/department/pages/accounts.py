@@ -36,7 +36,7 @@ async def passkey(visit: Visit) -> Response:
     else:
         name, response = visit.values.text("name"), visit.values.get("response", "")
         await visit.call("user/passkey", name=name, response=response)
-        visit.say("The passkey is registered: the next login can use it.")
+        visit.say("The passkey is registered: you can use it at the next login.")
     return visit.to("/account")
 
 

@@ -136,7 +136,7 @@ def _copied_or_compared(
         for some in _rows(writing, table):
             written.add(some)
         if read != written:
-            what = f"table {table.name}: {read.rows:,} rows here, {written.rows:,} there, and not the same"
+            what = f"table {table.name}: {read.rows:,} rows here, {written.rows:,} there, and they differ"
             raise StoreError(f"{what}: nothing was moved", where="--database", cure=EMPTY_ONE)
         if read.rows:
             say(f"{table.name}: {counted(read.rows, 'row')}")

@@ -104,9 +104,9 @@ def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
         raise HomeError(
             "a store is here, and the settings name a database: one of the two is out of date",
             where=str(path),
-            cure="department move with that database ends a move that was interrupted; if that database is "
-            f"the store, and this file was left behind, move this file away; if this file is the store, take "
-            f"out of the setting {home.path / SETTINGS_FILE}: database what was put there by hand",
+            cure="to end a move that was interrupted, run department move with that database again; if that "
+            f"database is the store and this file was left behind, move this file away; if this file is the "
+            f"store, remove from {home.path / SETTINGS_FILE}: database what was put there by hand",
         )
     if elsewhere:
         with contextlib.closing(open_store(home.database_url, migrate=False)) as there:

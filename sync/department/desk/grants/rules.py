@@ -79,7 +79,7 @@ def demand_grant(grants: Grants, user: str, now_us: int) -> None:
         if note.person == user and DEPARTMENT in note.units and grants.in_force(note, now_us):
             return
     raise DeskRefusal(
-        "a vendor has access while a maintenance grant for the department's server is in force",
+        "a vendor has access only while a maintenance grant for the department's server is in force",
         code="no-grant",
         clause="463.3",
         cure="ask the administrator for one for the department's server",

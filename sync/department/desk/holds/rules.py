@@ -99,7 +99,7 @@ def check_hold(policy: Policy, form: _Wanted, _now_us: int) -> None:
 
     def check_reads() -> None:
         each_once = 0 < len(form.reads) <= MAX_READS and len(set(form.reads)) == len(form.reads)
-        what = f"a hold names 1 to {MAX_READS} reads, each once"
+        what = f"name 1 to {MAX_READS} reads, each once"
         demand(each_once, what, code="reads", clause=CLAUSE)
         for name in form.reads:
             parse_name(name)

@@ -87,7 +87,7 @@ class JoinedUnits:
             return [f"unit {unit.name} joined without a code that a person signed for"]
         asked = {self.names[one] for one in unit.codes if one in self.names}
         if asked and not any(unit.name == one or unit.name.startswith(f"{one[:40]}{WAS}") for one in asked):
-            return [f"unit {unit.name} joined by a code that a person asked for {sorted(asked)[0]}"]
+            return [f"unit {unit.name} joined with a code that a person requested for {sorted(asked)[0]}"]
         ended = self._ended(unit, joined)
         if unit.revoked and not ended:
             return [f"unit {unit.name} was revoked, and no person signed for it"]

@@ -143,7 +143,7 @@ def _asked_of(desk: Desk, user: str, challenge: bytes) -> str:
             "you have no passkey here",
             code="passkey",
             clause="CJIS IA-11",
-            cure="prove it by password and code",
+            cure="prove it with password and code",
         )
     return _authentication(desk.logons.site.rp_id, challenge, [one.credential_id for one in known])
 
