@@ -23,7 +23,7 @@ from sync.department.content.key_service import LocalKeyService
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
-from sync.department.store import incidents, unit_logs
+from sync.department.store import database, incidents, unit_logs
 from sync.department.store.opening import open_store
 from sync.department.store.tables import elements, metadata, tokens
 from sync.department.units.http_app import unit_app
@@ -137,6 +137,39 @@ def test_a_day_of_receipt_is_a_partition_and_a_purge_drops_it(
     (receipt,) = department.retention.run()
     assert receipt.day == day
     assert partitions(department) == {f"elements_{day + 2}", f"tokens_{day + 2}"}
+    assert checked(department.home).problems == []
+
+
+@pytest.mark.one_python
+def test_a_long_read_of_the_database_stops_neither_units_nor_the_destruction_of_a_days_key(
+    department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup or a check holds every table for hours. All others would wait behind a purge that waits."""
+    monkeypatch.setattr(database, "PARTITION_LOCK_MS", 300)
+    unit.add(3)
+    converse(unit, department)
+    day = department.time.now_us() // DAY_US
+    clock.us += 366 * DAY_US
+    unit.add(1)
+    assert converse(unit, department).done  # its day has its partitions
+    whole = department.retention.counted(day)
+    with department.store.read() as backup:
+        backup.execute(select(elements)).all()
+        with pytest.raises(StoreAwayError, match="lock timeout") as refused:
+            department.retention.run()
+        assert "a backup or another long read holds a table" in str(refused.value)
+        assert not department.keys.has_store_key(day)
+        unit.add(1)
+        assert converse(unit, department).done
+        clock.us += DAY_US
+        unit.add(1)
+        with pytest.raises(LinkError, match="cannot store now: keep everything, try later"):
+            converse(unit, department)
+    assert converse(unit, department).done
+    assert f"elements_{day}" in partitions(department)
+    (receipt,) = department.retention.run()
+    assert (receipt.day, receipt.records, receipt.elements) == (day, *whole)
+    assert not {f"elements_{day}", f"tokens_{day}"} & partitions(department)
     assert checked(department.home).problems == []
 
 

@@ -20,6 +20,7 @@ from sync.department.store import own_schema, tables, typed_rows
 from sync.department.store.database_errors import away
 from sync.errors import StoreAwayError, StoreError
 
+PARTITION_LOCK_MS = 3000  # how long all others may wait behind a partition that is made or dropped
 LOCK_SECONDS = 30
 
 
@@ -182,6 +183,7 @@ class Store:
     def add_partitions(self, connection: sa.Connection, day: int) -> None:
         """On PostgreSQL, make the partitions of a day of receipt if they are missing."""
         if self.postgres:
+            self._wait_briefly(connection)
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(463)")
             for table in tables.PARTITIONED:
                 connection.exec_driver_sql(
@@ -189,9 +191,20 @@ class Store:
                     f"PARTITION OF {table.name} FOR VALUES IN ({day:d})"
                 )
 
+    @staticmethod
+    def _wait_briefly(connection: sa.Connection) -> None:
+        """Let the rest of a transaction wait only briefly for locks.
+
+        Making or dropping a partition waits for each open read of its table, be it a backup of hours, and
+        every other read and write of the table waits behind it.
+        """
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {PARTITION_LOCK_MS:d}")
+
     def drop_day(self, connection: sa.Connection, day: int) -> None:
         """Remove all rows of a day of receipt from the partitioned tables."""
         self._days.discard(day)
+        if self.postgres:
+            self._wait_briefly(connection)
         for table in tables.PARTITIONED:
             if self.postgres:
                 connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table.name}_{day:d}")

@@ -20,6 +20,11 @@ _REFUSED_WRITES = (
         StoreAwayError,
         "is that file yours to write, its disk not read-only?",
     ),
+    (
+        "lock timeout",
+        StoreAwayError,
+        "a backup or another long read holds a table (pg_stat_activity): let it end",
+    ),
 )
 _DAMAGED = ("malformed", "file is not a database")  # SQLite's words
 
