@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +48,16 @@ def mapped(points: F64, matrix: F64) -> F64:
 
 
 def _projection(source: Points, target: Points) -> F64:
-    return np.asarray(_from_square(target) @ _inverse(_from_square(source)))
+    return np.asarray(np.array(_from_square(target)) @ np.array(_inverse(_from_square(source))))
+
+
+@lru_cache(maxsize=16)
+def _place_in_patch(size: tuple[int, int], margin: tuple[float, float]) -> F64:
+    """The map from the plate's place in a patch to the unit square."""
+    height, width = size
+    left, top = width * margin[0] / (2 + 2 * margin[0]), height * margin[1] / (2 + 2 * margin[1])
+    right, foot = width - left, height - top
+    return np.array(_inverse(_from_square([(left, top), (right, top), (right, foot), (left, foot)])))
 
 
 def _mapped(points: Points, matrix: Points) -> list[Point]:
@@ -69,9 +80,7 @@ def cut_patch(luma: U8, corners: Corners | F64, size: tuple[int, int], margin: t
     quad = [(float(x), float(y)) for x, y in corners]
     _check(quad)
     height, width = size
-    left, top = width * margin[0] / (2 + 2 * margin[0]), height * margin[1] / (2 + 2 * margin[1])
-    right, foot = width - left, height - top
-    to_frame = _projection([(left, top), (right, top), (right, foot), (left, foot)], quad)
+    to_frame = np.asarray(np.array(_from_square(quad)) @ _place_in_patch(size, margin))
     matrix = to_frame.tolist()
     outline = _mapped([(0, 0), (width, 0), (width, height), (0, height)], matrix)
     _check(outline)
@@ -138,16 +147,19 @@ def corners_in_frame(offsets: NDArray[np.float32], patch: Patch) -> F64:
 
 def _check(points: Sequence[Point]) -> None:
     """Refuses a quad that is not convex and clockwise, or that has too short a side."""
-    if not all(math.isfinite(value) for point in points for value in point):
+    if not all(map(math.isfinite, chain.from_iterable(points))):
         raise DegenerateCornersError("a corner is not a finite number")
-    sides = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(points, [*points[1:], points[0]], strict=True)]
-    if not all(a[0] * b[1] - a[1] * b[0] > 1e-6 for a, b in zip(sides, sides[1:] + sides[:1], strict=True)):
+    a, b, c, d = points
+    sides = [(q[0] - p[0], q[1] - p[1]) for p, q in ((a, b), (b, c), (c, d), (d, a))]
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = sides
+    turns = ax * by - ay * bx, bx * cy - by * cx, cx * dy - cy * dx, dx * ay - dy * ax
+    if not all(turn > 1e-6 for turn in turns):
         raise DegenerateCornersError("the corners are not a convex shape, clockwise from top-left")
     if not all(math.hypot(*side) >= LEAST_SIDE_PX for side in sides):
         raise DegenerateCornersError(f"a side of the corners is shorter than {LEAST_SIDE_PX:g} px")
 
 
-def _from_square(quad: Points) -> F64:
+def _from_square(quad: Points) -> list[list[float]]:
     """The map from the unit square's corners to a quad's."""
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = quad
     dx1, dx2, dx3 = x1 - x2, x3 - x2, x0 - x1 + x2 - x3
@@ -156,25 +168,21 @@ def _from_square(quad: Points) -> F64:
     if abs(span) < 1e-12:
         raise DegenerateCornersError("three corners are on one line")
     g, h = (dx3 * dy2 - dx2 * dy3) / span, (dx1 * dy3 - dx3 * dy1) / span
-    return np.array(
-        [
-            [x1 - x0 + g * x1, x3 - x0 + h * x3, x0],
-            [y1 - y0 + g * y1, y3 - y0 + h * y3, y0],
-            [g, h, 1.0],
-        ]
-    )
+    return [
+        [x1 - x0 + g * x1, x3 - x0 + h * x3, x0],
+        [y1 - y0 + g * y1, y3 - y0 + h * y3, y0],
+        [g, h, 1.0],
+    ]
 
 
-def _inverse(matrix: F64) -> F64:
+def _inverse(matrix: Points) -> list[list[float]]:
     """The inverse up to a factor (the adjugate), which suffices for a projective map."""
-    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
-    out = np.array(
-        [
-            [e * i - f * h, c * h - b * i, b * f - c * e],
-            [f * g - d * i, a * i - c * g, c * d - a * f],
-            [d * h - e * g, b * g - a * h, a * e - b * d],
-        ]
-    )
-    if abs(a * out[0, 0] + b * out[1, 0] + c * out[2, 0]) < 1e-12:
+    (a, b, c), (d, e, f), (g, h, i) = matrix
+    out = [
+        [e * i - f * h, c * h - b * i, b * f - c * e],
+        [f * g - d * i, a * i - c * g, c * d - a * f],
+        [d * h - e * g, b * g - a * h, a * e - b * d],
+    ]
+    if abs(a * out[0][0] + b * out[1][0] + c * out[2][0]) < 1e-12:
         raise DegenerateCornersError("three corners are on one line")
     return out

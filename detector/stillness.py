@@ -19,7 +19,9 @@ from .plates import U8, PlateBox, Point
 Cells = NDArray[np.int16]
 
 _CELL = 8  # px of the net's picture, on each side
-_MOST_CELL = 257  # px of the camera's picture: the sum of so many bytes fits into 16 bits
+_MOST_CELL = (
+    256  # px of the camera's picture: sums of bytes fit into 16 bits, and of a cell into a float's 24
+)
 _LEAST_STEP = 3  # luma: a smaller change is not a vehicle
 _NOISE_STEPS = 8.0  # times the usual change of a cell; noise in thousands of cells reaches 6
 _MOST_USUAL = 2.0  # a picture that changed this much everywhere is a different one
@@ -134,9 +136,9 @@ def means(picture: U8, side: int) -> Cells:
     if rows < len(picture):
         sums = np.concatenate([sums, np.add.reduce(picture[None, -side:], axis=1, dtype=np.uint16)])
     if wide % side == 0 and side <= len(picture):
-        # a product with ones, exact in floats, in a fraction of the time of a sum over so short an axis
-        total = sums.reshape(len(sums), -1, side) @ np.ones(side)
-        return np.asarray((total + side * side // 2) / (side * side)).astype(np.int16)
+        # an exact product with ones, in a fraction of the time of a sum over so short an axis
+        total = sums.astype(np.float32).reshape(len(sums), -1, side) @ np.ones(side, np.float32)
+        return np.asarray((total.astype(np.uint32) + side * side // 2) // (side * side), np.int16)
     starts = np.arange(0, max(wide - side // 2, 1), side)  # what is left over goes to the last column
     areas = np.diff(starts, append=wide) * min(side, len(picture))
     total = np.add.reduceat(sums, starts, axis=1, dtype=np.uint32)
