@@ -11,8 +11,10 @@ it is another plate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +96,7 @@ def average(views: Sequence[View]) -> U8 | None:
         if alike < ALIKE:
             continue
         share = alike * min(view.width_px, READABLE_PX) ** NEAR_POWER
-        total += share * _even(_warped(view.patch, onto, Image.Resampling.BICUBIC))
+        total += share * _even(_warped(Image.fromarray(view.patch), onto, Image.Resampling.BICUBIC))
         weight += share
         count += 1
     return None if count < LEAST else _as_picture(total / weight)
@@ -143,10 +145,10 @@ class _Reference:
         height, width = small.shape
         tones = _even(small)
         self._tones = _inner(tones)
+        self._away, self._squares = _from_mean(self._tones)
         down, across = np.gradient(tones)
         down, across = down * (height / 2), across * (width / 2)  # per half height and half width
-        y, x = np.mgrid[0:height, 0:width]
-        u, v = (2 * x + 1) / width - 1, (2 * y + 1) / height - 1
+        u, v = _places(height, width)
         steepest = np.stack([across * u, across * v, across, down * u, down * v, down], axis=-1)
         changes = _inner(steepest).reshape(-1, 6)
         hessian = changes.T @ changes
@@ -156,18 +158,25 @@ class _Reference:
 
     def find(self, patch: U8) -> tuple[float, F64]:
         """Best correlation of a patch, -1 to 1, and the map (3, 3) from here to it in half sizes."""
-        small, onto = _halved(patch), np.eye(3)
+        small, onto = Image.fromarray(_halved(patch)), np.eye(3)
         best, place = -1.0, onto
         for _ in range(_STEPS):
             tones = _inner(_even(_warped(small, onto, Image.Resampling.BILINEAR)))
-            alike = _correlation(tones, self._tones)
+            alike = self._correlation(tones)
             if alike > best:
                 best, place = alike, onto
             step = self._solve @ (tones - self._tones).ravel()
             if not _STILL <= np.abs(step).max() <= _LOST:
                 break
-            onto = onto @ np.linalg.inv(np.eye(3) + np.vstack([step.reshape(2, 3), np.zeros(3)]))
+            change = np.eye(3)
+            change[:2] += step.reshape(2, 3)
+            onto = onto @ np.linalg.inv(change)
         return best, place
+
+    def _correlation(self, tones: F64) -> float:
+        away, squares = _from_mean(tones)
+        both = math.sqrt(squares * self._squares)
+        return float((away * self._away).sum()) / both if both else 0.0
 
 
 def _inner(values: F64) -> F64:
@@ -180,25 +189,36 @@ def _halved(patch: U8) -> U8:
 
 def _even(patch: U8) -> F64:
     """Normalizes to a mean of 0 and a deviation of 1."""
-    values = patch.astype(np.float64)
-    return np.asarray((values - values.mean()) / max(float(values.std()), _LEAST_DEVIATION))
+    away, squares = _from_mean(patch.astype(np.float64))
+    return np.asarray(away / max(math.sqrt(squares / away.size), _LEAST_DEVIATION))
 
 
-def _correlation(one: F64, other: F64) -> float:
-    a, b = one - one.mean(), other - other.mean()
-    size = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / size if size else 0.0
+def _from_mean(values: F64) -> tuple[F64, float]:
+    """The differences from the mean, and the sum of their squares."""
+    away = values - values.mean()
+    return away, float((away * away).sum())
 
 
-def _warped(patch: U8, onto: F64, how: Image.Resampling) -> U8:
-    """Warps a patch (h, w) by a map (3, 3) in half sizes from the center."""
-    height, width = patch.shape
-    half = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])
-    in_px = np.linalg.inv(half) @ onto @ half
-    moved = Image.fromarray(patch).transform(
-        (width, height), Image.Transform.AFFINE, tuple(in_px[:2].ravel().tolist()), how
-    )
-    return np.asarray(moved)
+@lru_cache(maxsize=4)
+def _places(height: int, width: int) -> tuple[F64, F64]:
+    """Each px's place (h, w) across and down, in half sizes from the center."""
+    y, x = np.mgrid[0:height, 0:width]
+    return (2 * x + 1) / width - 1, (2 * y + 1) / height - 1
+
+
+@lru_cache(maxsize=4)
+def _half_sizes(size: tuple[int, int]) -> tuple[F64, F64]:
+    """The map (3, 3) from px to half sizes from the center, for (width, height), and the one back."""
+    half = np.array([[2 / size[0], 0, -1], [0, 2 / size[1], -1], [0, 0, 1]])
+    return half, np.linalg.inv(half)
+
+
+def _warped(patch: Image.Image, onto: F64, how: Image.Resampling) -> U8:
+    """Warps a patch by a map (3, 3) in half sizes from the center; returns uint8 (h, w)."""
+    half, back = _half_sizes(patch.size)
+    in_px = back @ onto @ half
+    coefficients = tuple(in_px[:2].ravel().tolist())
+    return np.asarray(patch.transform(patch.size, Image.Transform.AFFINE, coefficients, how))
 
 
 def _as_picture(values: F64) -> U8:
