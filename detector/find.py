@@ -14,7 +14,7 @@ from .card import FindRules
 from .errors import NetAnswerError, PictureError
 from .plates import F32, U8, PlateBox, as_corners
 from .runtime import Net, NetOutput
-from .shrink import scaled
+from .shrink import scale_into
 
 DETECTOR_NET = "plate detector"
 MOST_ENLARGEMENT = 2.0  # enlarging a thumbnail further shows the net nothing new
@@ -71,12 +71,12 @@ def letterboxed(source: U8, place: Letterbox, net: tuple[int, int], padding: int
     """Converts what ``source_of`` gives to the net's input, uint8 (net height, net width)."""
     if source.shape == net:
         return source
-    if source.shape != (place.height, place.width):
-        source = scaled(source, (place.height, place.width))
-    if source.shape == net:
-        return source
     canvas = np.empty(net, np.uint8)
-    canvas[: place.height, : place.width] = source
+    picture = canvas[: place.height, : place.width]
+    if source.shape == picture.shape:
+        picture[:] = source
+    else:
+        scale_into(picture, source)
     canvas[: place.height, place.width :] = padding
     canvas[place.height :] = padding
     return canvas

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from detector.shrink import scaled
+from detector.shrink import scale_into
 
 F64 = NDArray[np.float64]
 
@@ -19,6 +19,17 @@ frames = st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(
 )
 # the weights of five px in each px of the result
 FIVE_TO_THREE = np.array([[0.5, 0.5, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0.5, 0.5]])
+
+
+def scaled(luma: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scales into a part of a larger picture, whose other px must stay as they are."""
+    canvas = np.full((size[0] + 2, size[1] + 3), 7, np.uint8)
+    out = canvas[1:-1, 1:-2]
+    scale_into(out, luma)
+    around = np.ones(canvas.shape, bool)
+    around[1:-1, 1:-2] = False
+    assert (canvas[around] == 7).all()
+    return out
 
 
 def by_pillow(luma: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
