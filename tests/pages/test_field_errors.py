@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import pytest
+from desk_twins import Department
 from page_reader import Reader, Sheet
 from page_sheets import SHEETS
 
@@ -20,6 +21,7 @@ from sync.department.desk.field_help import words_of
 from sync.department.desk.json_forms import demand_counts
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people.on_roster import CURE
+from sync.department.journal.entries import Refused
 from sync.department.journal.inquiry_entries import Area, Ground, Query
 from sync.department.pages.fields import Field, fields_of
 from sync.department.pages.wording import done_of, elements_of, in_page_words
@@ -312,6 +314,16 @@ def test_a_period_that_holds_no_time_is_refused_and_not_shown_as_empty(
     assert "The time asked for ends before it begins." in sheet.text
     assert [given["name"] for tag, given in sheet.tags if "aria-invalid" in given] == ["since_us", "until_us"]
     assert one.get(f"{path}?since_us=2026-09-20T09:00&until_us=2026-09-20T09:01").status == 200
+
+
+def test_a_role_that_may_not_filter_is_refused_once(
+    department: Department, reader: Callable[[], Reader]
+) -> None:
+    one = reader()
+    one.logon("disp1")
+    before = sum(1 for _ in department.desk.log.entries(kinds=(Refused.KIND,)))
+    assert one.get("/audit/requests?user=disp1").status == 403
+    assert sum(1 for _ in department.desk.log.entries(kinds=(Refused.KIND,))) == before + 1
 
 
 def test_a_refused_link_leads_back_to_its_page(reader: Callable[[], Reader]) -> None:

@@ -273,7 +273,9 @@ class _Pages:
             return await logon.show(visit, status)
         if visit.refusal.code in OWN_PASSWORD_FIRST:
             return await accounts.must_change(visit)
-        again: Handler | None = (page.again or page.show) if sent else page.show if page.asks else None
+        again: Handler | None = page.again or page.show
+        if not (sent or (page.asks and isinstance(error, FormError))):
+            again = None
         if again is not None:
             try:
                 return await again(visit)
