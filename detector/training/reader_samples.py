@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from .datasets import Picture
 from .detector_samples import photometric
 from .geometry import perspective
 from .patch_form import HEIGHT, WIDTH
+from .renamed import renamed
 
 Luma = NDArray[np.uint8]
 Quad = NDArray[np.float64]
@@ -184,20 +185,32 @@ class RealPatches:
         )
 
     def draw_place(
-        self, rng: np.random.Generator, size: tuple[int, int], *, far: tuple[float, float]
+        self,
+        rng: np.random.Generator,
+        size: tuple[int, int],
+        *,
+        far: tuple[float, float],
+        renamed_share: float = 0.0,
     ) -> tuple[Luma, str]:
         """A patch of size (height, width) of a plate whose jurisdiction is known, and that jurisdiction.
 
-        far: range of widths in px to which some plates are shrunk first. The sets must contain such a plate.
+        far: range of widths in px to which some plates are shrunk first. renamed_share: of the plates of the
+        US that fill their picture, this share gets another state's name. The sets must contain a plate whose
+        jurisdiction is known.
         """
-        while not (view := self._loosely(rng, far=far)).cut.region:
+        while not (view := self._loosely(rng, far=far, renamed_share=renamed_share)).cut.region:
             pass
         patch, _ = cut_patch(view.image, view.loose, view.resample, size=size)
         return photometric(rng, patch), view.cut.region
 
-    def _loosely(self, rng: np.random.Generator, *, far: tuple[float, float]) -> _View:
+    def _loosely(
+        self, rng: np.random.Generator, *, far: tuple[float, float], renamed_share: float = 0.0
+    ) -> _View:
         """One of the plates, cut as a detector would; now and then as if from farther away."""
         cut = self._cuts[int(rng.choice(len(self._cuts), p=self._chances))]
+        if renamed_share and cut.whole and cut.region.startswith("US-") and rng.random() < renamed_share:
+            other, code = renamed(rng, cut.image)
+            cut = replace(cut, image=other, region=code)
         image, quad = cut.image, cut.quad
         if cut.whole:
             image, quad = self._set_on_background(rng, image)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from .detector_batches import FRAMES, frame_maker
 from .detector_net import build_detector, with_weights_of
 from .detector_targets import NET_HEIGHT, NET_WIDTH
 from .export import to_float, to_int8, write_model
+from .feeder import Batch
 from .loop import load_averaged, settle_statistics
 from .obstacle_net import build_obstacle_finder
 from .obstacle_samples import obstacle_batches
@@ -34,6 +36,7 @@ from .reader_net import build_reader
 from .reader_samples import RealPatches
 from .state_net import build_state_namer, fit_last_layer
 from .state_samples import state_batches
+from .stored import StoredBatches
 
 STATISTICS_BATCHES = 64
 QUANTISATION_SCENES = 160
@@ -171,23 +174,45 @@ def release_reader(run: Path, data: Path, out: Path, *, without: Collection[str]
     release.write(net, _patches(data, without), run, out, sections)
 
 
-def release_state(run: Path, data: Path, out: Path, *, without: Collection[str] = ()) -> None:
-    """Writes state-namer.tflite and state-namer.toml; ``calibrate_state`` then fits the card's weights."""
+def _state_feed(data: Path, without: Collection[str], stored: Path | None) -> Iterator[Batch]:
+    if stored is not None:
+        yield from StoredBatches(stored, seed=14)
+    maker, rng = state_batches(data, without=without), np.random.default_rng(14)
+    while True:
+        yield maker(rng)
+
+
+def release_state(
+    run: Path,
+    data: Path,
+    out: Path,
+    *,
+    without: Collection[str] = (),
+    stored: Path | None = None,
+    keep_last_layer: bool = False,
+) -> None:
+    """Writes state-namer.tflite and state-namer.toml; ``calibrate_state`` then fits the card's weights.
+
+    stored: folder of stored batches to take patches from, instead of making them. keep_last_layer: as it was
+    trained, instead of in closed form.
+    """
     net = build_state_namer()
     release = _Release(
         kind="state-namer",
         step=load_averaged(net, run),
-        architecture="the reader's first layers, frozen, then plain convolutions: state_net.py",
+        architecture="the reader's first layers, then plain convolutions: state_net.py",
         data=PATCH_DATA,
         ranges=f"{QUANTISATION_PATCHES} train patches",
         without=without,
     )
-    maker, rng = state_batches(data, without=without), np.random.default_rng(14)
-    settle_statistics(net, (maker(rng)[0].astype(np.float32) / 255.0 for _ in range(STATISTICS_BATCHES)))
-    fit_last_layer(net, (maker(rng) for _ in range(LAST_LAYER_BATCHES)))
-    shown = (
-        patch for _ in range(QUANTISATION_PATCHES // state_samples.BATCH) for patch in maker(rng)[0][..., 0]
+    feed = _state_feed(data, without, stored)
+    settle_statistics(
+        net, (patches.astype(np.float32) / 255.0 for patches, _ in islice(feed, STATISTICS_BATCHES))
     )
+    if not keep_last_layer:
+        fit_last_layer(net, islice(feed, LAST_LAYER_BATCHES))
+    whole = QUANTISATION_PATCHES // state_samples.BATCH
+    shown = (patch for patches, _ in islice(feed, whole) for patch in patches[..., 0])
     sections: Sections = {
         "input": {"name": "luma", "height": state_samples.HEIGHT, "width": state_samples.WIDTH},
         "outputs": {"jurisdiction": "jurisdiction"},
@@ -230,13 +255,28 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("detector/models"))
     parser.add_argument("--threshold", type=float, default=0.35, help="least score of a box")
     parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
+    parser.add_argument(
+        "--stored", type=Path, default=None, help="state: folder of batches made by detector.training.stored"
+    )
+    parser.add_argument(
+        "--keep-last-layer", action="store_true", help="state: as it was trained, not in closed form"
+    )
     arguments = parser.parse_args(argv)
     if arguments.net == "detector":
         release_detector(
             arguments.run, arguments.data, arguments.out, arguments.threshold, without=arguments.without
         )
+    elif arguments.net == "state":
+        release_state(
+            arguments.run,
+            arguments.data,
+            arguments.out,
+            without=arguments.without,
+            stored=arguments.stored,
+            keep_last_layer=arguments.keep_last_layer,
+        )
     else:
-        release = {"state": release_state, "obstacles": release_obstacles, "reader": release_reader}
+        release = {"obstacles": release_obstacles, "reader": release_reader}
         release[arguments.net](arguments.run, arguments.data, arguments.out, without=arguments.without)
     return 0
 

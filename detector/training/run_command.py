@@ -47,11 +47,21 @@ def feed_of(arguments: argparse.Namespace, make: Callable[[], BatchMaker], *seed
     return batches(make(), workers=arguments.workers, seed=[arguments.seed, *seed])
 
 
-def run(net: keras.Model, loss: LossFunction, feed: Iterator[Batch], arguments: argparse.Namespace) -> int:
+def run(
+    net: keras.Model,
+    loss: LossFunction,
+    feed: Iterator[Batch],
+    arguments: argparse.Namespace,
+    *,
+    warm_up: int = 300,
+    ema_momentum: float = 0.998,
+) -> int:
     """Trains as the options say, resuming the run in ``--run``; returns the exit status."""
     plan = TrainingPlan(
         steps=arguments.steps,
         peak_rate=arguments.peak_rate,
+        warm_up=warm_up,
+        ema_momentum=ema_momentum,
         checkpoint_every=max(250, arguments.steps // 20),
     )
     finished = train(net, loss, feed, arguments.run, plan, stop_after_s=arguments.stop_after_s)

@@ -1,10 +1,10 @@
 """The state namer: which state or country issued a plate, from a larger patch than the reader's.
 
-Its first layers are those of the released reader and do not train: they learned strokes of every size from
-far more patches than the namer's training has. Above them are plain convolutions and one dense layer, which
-``fit_last_layer`` fits in closed form at the end. Input: luma patch (96, 192, 1) in 0..1, normalized by
-``patch_form.normalized``. Output: ``jurisdiction``, float32 logits (64,), in the order of
-``alphabet.JURISDICTIONS``.
+Its first layers come from the released reader, which learned strokes of every size from far more patches.
+Above them are plain convolutions and one dense layer. At first only these train, and ``fit_last_layer`` fits
+the dense layer in closed form. Then the training continues with all but the first two convolutions. Input:
+luma patch (96, 192, 1) in 0..1, normalized by ``patch_form.normalized``. Output: ``jurisdiction``, float32
+logits (64,), in the order of ``alphabet.JURISDICTIONS``.
 """
 
 from __future__ import annotations
@@ -30,12 +30,17 @@ _RIDGE = 0.1  # of the mean variance of a feature
 _SHARPNESS = 8.0  # logits per unit of the regression, whose output is about 0 for no and 1 for yes
 
 
-def build_state_namer() -> keras.Model:
-    """The net; its first layers are frozen and untrained until ``take_first_layers`` fills them."""
+FIRST_CONVOLUTIONS = 5  # of the reader, in first_layers
+
+
+def build_state_namer(*, frozen: int = FIRST_CONVOLUTIONS) -> keras.Model:
+    """The net, untrained until it is filled. frozen: how many of the first convolutions do not train."""
     patch = keras.Input((HEIGHT, WIDTH, 1), name="luma")
     fine = first_layers(patch)  # 24 x 48
+    convolutions = 0
     for layer in keras.Model(patch, fine).layers:
-        layer.trainable = False
+        convolutions += isinstance(layer, layers.Conv2D)
+        layer.trainable = convolutions > frozen
     x = convolution(fine, 64, stride=(2, 2))  # 12 x 24
     x = residual(convolution(x, 96, stride=(2, 2)), 96)  # 6 x 12
     x = layers.Dropout(0.3)(layers.Flatten(name=LAST_FEATURES)(x))

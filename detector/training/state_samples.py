@@ -25,7 +25,8 @@ from .render.press import RenderedPlate
 
 HEIGHT, WIDTH = 96, 192
 BATCH = 64
-REAL_SHARE = 0.4
+REAL_SHARE = 0.75
+RENAMED_SHARE = 0.6  # of the real plates of the US that fill their picture
 BACKGROUNDS = 150
 BANK = BankRules(fewest=20, most=400, fresh=0.6, new_plate=0.5, infrared=0.15)
 MARGIN = (-0.03, 0.26)
@@ -61,7 +62,9 @@ class StateBatches:
         places = np.empty(BATCH, np.int32)
         for row in range(BATCH):
             if rng.random() < self._real_share:
-                patch, place = self._real.draw_place(rng, (HEIGHT, WIDTH), far=_FAR)
+                patch, place = self._real.draw_place(
+                    rng, (HEIGHT, WIDTH), far=_FAR, renamed_share=RENAMED_SHARE
+                )
             else:
                 patch, place = self._rendered(rng)
             patches[row, :, :, 0] = normalized(patch)

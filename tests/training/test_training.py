@@ -131,6 +131,38 @@ def test_the_state_namer_keeps_the_readers_first_layers_and_fits_its_last_in_clo
     )
 
 
+def test_a_namer_that_continues_trains_all_but_the_first_convolutions(tmp_path: Path) -> None:
+    from detector.reader import MODELS
+    from detector.training import state_net
+    from detector.training.warm_start import warm_start
+
+    rng = np.random.default_rng(12)
+    pictures = rng.random((8, 96, 192, 1), dtype=np.float32)
+    net = state_net.build_state_namer(frozen=2)
+    assert warm_start(net, MODELS / "state-namer.tflite", pictures) == 10
+    convolutions = [layer for layer in net.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [layer.trainable for layer in convolutions] == [False] * 2 + [True] * 7
+    normalized = [layer for layer in net.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert [layer.trainable for layer in normalized] == [False] * 2 + [True] * 7
+
+
+def test_stored_patches_are_moved_a_little_and_keep_their_places() -> None:
+    from detector.training.train_state import shifted
+
+    patches = np.arange(2 * 96 * 192, dtype=np.uint32).reshape(2, 96, 192, 1)
+    places = np.array([3, 4], np.int32)
+    feed = shifted(iter([(patches, places)] * 40), np.random.default_rng(1))
+    ways = set()
+    for moved, same in feed:
+        assert same.tolist() == [3, 4]
+        for one, before in zip(moved[..., 0].astype(int), patches[..., 0].astype(int), strict=True):
+            way = int(one[40, 90] - before[40, 90])
+            assert (one[4:-4, 8:-8] == before[4:-4, 8:-8] + way).all()
+            ways.add(way)
+    assert len(ways) > 20
+    assert {way // 192 for way in (w + 96 for w in ways)} == {-2, -1, 0, 1, 2}
+
+
 def test_the_obstacle_finder_learns_which_columns_are_hidden(tmp_path: Path) -> None:
     from detector.training.loop import TrainingPlan, train
     from detector.training.obstacle_net import build_obstacle_finder, obstacle_loss
