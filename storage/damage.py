@@ -69,13 +69,13 @@ _KEPT: dict[Path, list[_Failed]] = {}  # also here, since a failing card may tak
 def is_confirmed(error: StorageError, path: Path) -> bool:
     """Whether an error means that the content of the database is damaged.
 
-    A failed read needs a look at all of it; what only passes, as a lock, says nothing of it; what SQLite did
-    not cause is the content's.
+    What SQLite did not cause, and a table or column that is not there, is the content's; what only passes,
+    such as a lock, says nothing of it; anything else needs a look at all of it.
     """
     code = next(filter(None, map(primary_code, causes_of(error))), 0)
-    if code in DAMAGE or code == sqlite3.SQLITE_IOERR:
-        return is_damaged(path)
-    return code not in OF_NO_CONTENT
+    if code in {0, sqlite3.SQLITE_ERROR}:
+        return True
+    return code not in OF_NO_CONTENT and is_damaged(path)
 
 
 def settled(error: Raised) -> Raised | CardFailedError:
@@ -84,7 +84,7 @@ def settled(error: Raised) -> Raised | CardFailedError:
         return error
     what, cure = "the card did not give a page of the log", f"try again; {files.CARD_FAILS}"
     for one in causes_of(error):
-        if isinstance(one, sqlite3.Error) and primary_code(one) in OF_NO_CONTENT:
+        if isinstance(one, sqlite3.Error) and primary_code(one) not in {0, *DAMAGE, sqlite3.SQLITE_IOERR}:
             what, cure = f"cannot be used: {one}", failure_cure(one, Path(error.where))
     return CardFailedError(what, where=error.where, cure=cure)
 

@@ -326,7 +326,7 @@ class HealthWatch:
 
     def _sync_late(self, looks: _Looks) -> bool:
         """Whether no sync came for too long. What this clock dates in the future, it cannot measure: then the
-        machine's running time counts.
+        machine's running time counts, or how far ahead the date is, since a unit may restart each day.
         """
         custody = looks.custody
         age_s = custody.last_sync_ran_s
@@ -335,7 +335,7 @@ class HealthWatch:
             if spoken_us is None:
                 return custody.enrolled
             age_s = (looks.now.us - spoken_us) / 1e6
-            age_s = looks.vitals.running_s if age_s < 0 else age_s
+            age_s = max(looks.vitals.running_s, -age_s) if age_s < 0 else age_s
         return custody.enrolled and age_s > self._sync_late_s
 
     def _few_reads(self, now: UtcTime) -> bool:

@@ -68,6 +68,16 @@ def test_a_clock_behind_the_last_sync_calls_it_late_once_the_unit_has_run_for_th
         assert bench.alarms() == alarms
 
 
+@pytest.mark.parametrize(("ahead_s", "alarms"), [(86_400, set()), (86_401, {"sync_late"})])
+def test_a_sync_of_a_clock_that_was_years_ahead_is_late_though_the_unit_starts_each_day(
+    ahead_s: int, alarms: set[str]
+) -> None:
+    bench = Bench()
+    bench.custody = Custody(enrolled=True, last_sync_us=T0_US + ahead_s * 1_000_000)
+    bench.board.vitals = replace(bench.board.vitals, running_s=60.0)
+    assert bench.alarms() == alarms
+
+
 def test_the_time_since_a_sync_is_counted_within_one_start_of_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

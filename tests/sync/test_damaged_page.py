@@ -14,7 +14,7 @@ from sync_twins import DepartmentProcess, Unit, checked
 from firmware.custody.damage_watch import DamageWatch
 from firmware.custody.log_rollover import Successor
 from storage import damage as damage_rule
-from storage.damage import MOST_FAILED, is_confirmed, is_damaged
+from storage.damage import MOST_FAILED, is_confirmed, is_damaged, settled
 from storage.database import naming_damage
 from storage.errors import DamagedError
 from sync.department.server.server import Department
@@ -114,6 +114,31 @@ def test_a_page_that_the_card_did_not_give_once_is_not_damage(tmp_path: Path) ->
     for damaged in (whole[:8192] + bytes(4096) + whole[12288:], whole[:-5000], bytes(9) + whole[9:]):
         path.write_bytes(damaged)
         assert confirms(path)
+
+
+@pytest.mark.parametrize("code", ["AUTH", "ABORT", "INTERNAL", "INTERRUPT", "SCHEMA", "MISUSE", "TOOBIG"])
+def test_an_error_that_says_nothing_of_the_content_is_no_damage(tmp_path: Path, code: str) -> None:
+    """Any code outside a short list once gave up a whole log."""
+    path = tmp_path / "a.sqlite3"
+    with closing(sqlite3.connect(path)) as made, made:
+        made.execute("CREATE TABLE t (a)")
+    error = DamagedError("cannot be opened", where=str(path))
+    error.__cause__ = sqlite3.OperationalError("not now")
+    error.__cause__.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{code}")
+    assert not is_confirmed(error, path)
+    assert "cannot be used: not now" in str(settled(error))
+    path.write_bytes(bytes(9) + path.read_bytes()[9:])
+    assert is_confirmed(error, path)
+    assert settled(error) is error
+
+
+def test_a_table_that_is_not_there_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite3"
+    with closing(sqlite3.connect(path)) as made, pytest.raises(sqlite3.OperationalError) as caught:
+        made.execute("SELECT 1 FROM leaves")
+    error = DamagedError("cannot be opened", where=str(path))
+    error.__cause__ = caught.value
+    assert is_confirmed(error, path)
 
 
 def test_an_index_that_lacks_a_row_is_damage(tmp_path: Path) -> None:
