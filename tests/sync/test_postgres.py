@@ -22,8 +22,14 @@ from sync import messages
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.department_time import Clocks
+from sync.department.server import verify
+from sync.department.server.asked_keys import AskedKeys
+from sync.department.server.purged_since import PurgedSince
+from sync.department.server.retention import AnyReceipt
 from sync.department.server.server import Department
+from sync.department.server.verify import Checker
 from sync.department.store import database, incidents, unit_logs
+from sync.department.store.database import Store
 from sync.department.store.opening import open_store
 from sync.department.store.tables import elements, metadata, tokens
 from sync.department.units.http_app import unit_app
@@ -170,6 +176,37 @@ def test_a_long_read_of_the_database_stops_neither_units_nor_the_destruction_of_
     (receipt,) = department.retention.run()
     assert (receipt.day, receipt.records, receipt.elements) == (day, *whole)
     assert not {f"elements_{day}", f"tokens_{day}"} & partitions(department)
+    assert checked(department.home).problems == []
+
+
+@pytest.mark.one_python
+def test_a_check_stops_no_purge_and_no_new_day(
+    department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes hours. What a purge in the middle took away is not missed, and what it left is checked."""
+    unit.add(3)
+    converse(unit, department)
+    day = department.time.now_us() // DAY_US
+    clock.us += 366 * DAY_US
+    unit.add(4)
+    converse(unit, department)
+    public, since = department.home.log_key().public_key(), PurgedSince(department.store, 365, clock)
+    usual, purged = Store.let_others, list[AnyReceipt]()
+
+    def let_others(store: Store, connection: sa.Connection) -> None:
+        usual(store, connection)
+        if not purged:
+            purged.extend(department.retention.run())
+            clock.us += DAY_US
+            unit.add(1)
+            assert converse(unit, department).done
+
+    monkeypatch.setattr(Store, "let_others", let_others)
+    monkeypatch.setattr(verify, "AT_ONCE", 4)
+    keys = AskedKeys(department.keys, since.has)
+    report = Checker(department.store, keys, department.packs, public, purged=since.has).run()
+    assert [one.day for one in purged] == [day]
+    assert report.problems == []
     assert checked(department.home).problems == []
 
 

@@ -45,13 +45,21 @@ class SearchIndex:
         for day in sorted(set(here) - known):
             self._wrong(f"the day of receipt {day_text(day)} has no row: no search finds what came on it")
 
-    def tokens(self, connection: sa.Connection, here: Iterable[int], log_ids: Mapping[int, bytes]) -> str:
-        """Check every token; return what could not be checked, or "". `log_ids`: by the logs' numbers."""
+    def tokens(
+        self,
+        connection: sa.Connection,
+        here: Iterable[int],
+        log_ids: Mapping[int, bytes],
+        rest: Callable[[], object],
+    ) -> str:
+        """Check every token; return what could not be checked, or "". `log_ids`: by the logs' numbers;
+        `rest`: called after each day."""
         indexed = set(connection.execute(select(tokens.c.day).distinct()).scalars())
         try:
             for day in sorted(set(here) | indexed):
                 if not self._purged(day):
                     self._day(connection, day, log_ids)
+                rest()
         except OlderKeyServiceError as error:
             return f"the search tokens: {error}"
         return ""

@@ -99,6 +99,14 @@ class Store:
         except SQLAlchemyError as error:
             raise away(error, "the store cannot be read now", self.where) from None
 
+    def let_others(self, connection: sa.Connection) -> None:
+        """Between two steps of a long read, let go of PostgreSQL's locks: a purge and a new day wait for it.
+
+        SQLite's readers stop no one, and see to the end what was there when they began.
+        """
+        if self.postgres:
+            connection.commit()
+
     @contextlib.contextmanager
     def listing(self) -> Iterator[sa.Connection]:
         """A transaction for listing rows.
