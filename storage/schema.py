@@ -83,10 +83,11 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
 
 def means_no_room(error: BaseException, folder: Path) -> bool:
     """Whether an error in this folder means a full disk: if there is no room for its extra files, SQLite
-    reports an I/O error.
+    reports an I/O error, as where the card fails their write.
     """
-    failed = isinstance(error, sqlite3.Error) and "I/O" in str(error)
-    return files.is_full(error) or (failed and shutil.disk_usage(folder).free < ROOM_TO_OPEN)
+    if isinstance(error, sqlite3.Error) and "I/O" in str(error):
+        return shutil.disk_usage(folder).free < ROOM_TO_OPEN
+    return files.is_full(error)
 
 
 def no_room_to_open(path: Path) -> StoreFullError:
