@@ -39,9 +39,10 @@ def test_an_entry_of_our_own_case_is_added_by_two_and_withdrawn_by_one(
     second.logon("super")
     theirs = second.get("/changes")
     assert "9DEF456" not in theirs.html
-    second.post(
+    agreed = second.post(
         "/changes", form_of(theirs, "change/approve") | {"granted": "yes", "reason": "the case exists"}
     )
+    assert ("hot list " in agreed.text, "hot-list/" in agreed.text) == (True, False), agreed.text[:600]
     page = chief.get("/changes")
     done = chief.send(page, next(action for action, _ in page.forms if action.startswith("/changes/")))
     assert "has 1 entry that" in done.text, done.text[:600]

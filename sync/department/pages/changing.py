@@ -12,7 +12,7 @@ from sync.department.desk.operations import OPERATIONS
 from sync.department.pages.paging import cut
 from sync.department.pages.sheets import PROPOSALS, Ask, Listing, Sheet, answered, pages_of
 from sync.department.pages.visit import Page, Visit
-from sync.department.pages.wording import act_of
+from sync.department.pages.wording import act_of, done_of
 from sync.department.policy.refusals import DeskRefusal, FormError
 
 TICKED = {"True": "yes", "False": "no"}
@@ -21,7 +21,8 @@ YES_NO = (("Approve", "granted", "yes"), ("Refuse", "granted", "no"))
 
 def _decided(answer: Decided) -> str:
     did = "Approved" if answer.granted else "Refused"
-    return f"{did}: proposal {answer.proposal} ({act_of(answer.call)}: {answer.about}), entry {answer.entry}."
+    what = f"{act_of(answer.call)}: {done_of(answer.about)}"
+    return f"{did}: proposal {answer.proposal} ({what}), entry {answer.entry}."
 
 
 def _shown(answer: ShownProposal) -> str:
