@@ -66,8 +66,10 @@ def test_a_room_is_in_american_spelling(room: str) -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_says_what_it_does_in_plain_words(room: str) -> None:
-    texts = [(path, prose(path.read_text(encoding="utf-8"))) for path in modules(room)]
-    assert [one for path, text in texts for one in found(PHRASES, path, text)] == []
+    """What is in the prose is in the text, so most modules need not be taken apart."""
+    texts = [(path, path.read_text(encoding="utf-8")) for path in modules(room)]
+    asked = [(path, prose(text)) for path, text in texts if PHRASES.search(text)]
+    assert [one for path, text in asked for one in found(PHRASES, path, text)] == []
 
 
 @pytest.mark.parametrize("name", [str(path.relative_to(ROOT)) for path in tracked("*.md", ":!CHANGELOG.md")])
