@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,44 @@ def shared_data() -> Path:
     return folder
 
 
+class InTurn:
+    """Salts and first passwords that are the same in each test, and never twice the same in one.
+
+    They make a key that one test derived serve the others. What modules and the session set up stays random.
+    """
+
+    def __init__(self) -> None:
+        self.in_test = False
+        self._drawn: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        self.in_test = True
+        self._drawn.clear()
+
+    def draw(self, what: str) -> bytes:
+        """The next 32 bytes for this use."""
+        self._drawn[what] += 1
+        drawn = f"{what} {self._drawn[what]}".encode()
+        return hashlib.sha256(drawn).digest() if self.in_test else os.urandom(32)
+
+
+IN_TURN = InTurn()
+
+
+@pytest.fixture(autouse=True)
+def draw_in_turn() -> Iterator[None]:
+    """Draw what is random in a password's key in turn, from the first, for the time of each test."""
+    IN_TURN.begin()
+    yield
+    IN_TURN.in_test = False
+
+
 @pytest.fixture(scope="session", autouse=True)
 def derive_each_key_once() -> Iterator[None]:
     """Derive each key only once: it is slow on purpose, and thousands of tests share passwords.
 
-    The same password, salt and costs always give the same seed, so it is computed once. A hash that this run
-    made is accepted for its password without computing it again.
+    The same password, salt and costs always give the same seed and hash, so each is computed once. A hash
+    that this run made is accepted for its password without computing it again.
     """
     if importlib.util.find_spec("argon2") is None:  # the environment of a unit
         yield
@@ -63,21 +96,41 @@ def derive_each_key_once() -> Iterator[None]:
     from argon2 import PasswordHasher
     from argon2.low_level import hash_secret_raw
 
+    from storage import roster
+    from sync.department.desk.people.rules import FIRST_PASSWORD_LETTERS, READABLE
+
     hash_new, verify, fitting = PasswordHasher.hash, PasswordHasher.verify, set[tuple[str, str]]()
 
+    @functools.lru_cache(maxsize=4096)
+    def hashed(memory: int, passes: int, lanes: int, password: str, salt: bytes) -> str:
+        return hash_new(PasswordHasher(passes, memory, lanes), password, salt=salt)
+
     def hash_and_note(hasher: PasswordHasher, password: str) -> str:
-        made = hash_new(hasher, password)
+        salt = IN_TURN.draw(f"hash of {password}")[:16]
+        made = hashed(hasher.memory_cost, hasher.time_cost, hasher.parallelism, password, salt)
         fitting.add((made, password))
         return made
 
     def fits(hasher: PasswordHasher, made: str, password: str) -> bool:
         return (made, password) in fitting or verify(hasher, made, password)
 
+    def first_password() -> str:
+        drawn = IN_TURN.draw("first password")[:FIRST_PASSWORD_LETTERS]
+        return "".join(READABLE[one % len(READABLE)] for one in drawn)
+
+    people = "sync.department.desk.people"
     with pytest.MonkeyPatch.context() as patch:
         kept = functools.lru_cache(maxsize=4096)(hash_secret_raw)
         patch.setattr("sync.department.ground.person_key.hash_secret_raw", kept)
         patch.setattr(PasswordHasher, "hash", hash_and_note)
         patch.setattr(PasswordHasher, "verify", fits)
+        patch.setattr(f"{people}.keys.new_salt", lambda: IN_TURN.draw("salt")[:16])
+        for module in (f"{people}.rules", f"{people}.calls", "sync.department.server.open_desk"):
+            patch.setattr(f"{module}.one_time_password", first_password)
+        holds = functools.lru_cache(maxsize=256)(
+            roster.password_verifier
+        )  # only ever called with a salt here
+        patch.setattr(roster, "password_verifier", holds)
         yield
 
 

@@ -18,7 +18,8 @@ from sync.department.desk.inquiry.forms import RunForm
 from sync.department.desk.people import keys
 from sync.department.desk.people.calls import CredentialForm, HandedOver
 from sync.department.desk.people.passkeys import begin_passkey
-from sync.department.ground.person_key import derive_key, read_token, secret_of
+from sync.department.desk.people.rules import one_time_password
+from sync.department.ground.person_key import derive_key, new_salt, read_token, secret_of
 from sync.department.journal.entries import AccountSet, CredentialSet
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet
@@ -170,3 +171,8 @@ def test_a_change_of_the_roster_is_signed_by_who_made_it(department: Department)
     made = [one for one in entries if getattr(one.note, "user", "") == "officer2"]
     assert [bool(one.signed) for one in made] == [True, True, False]  # the last: their own password
     assert problems(department) == ()
+
+
+def test_salts_and_first_passwords_are_never_twice_the_same() -> None:
+    """As the program draws them: for the time of a test, the functions that call these draw in turn."""
+    assert len({new_salt() for _ in range(100)} | {one_time_password() for _ in range(100)}) == 200
