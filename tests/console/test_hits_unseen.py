@@ -35,6 +35,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProce
         yield process
 
 
+@pytest.fixture(autouse=True)
+def one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time pass since a sync, as none does by the clock of `shown`."""
+    monkeypatch.setattr("sync.membership.boottime_us", lambda: 1_000_000)
+
+
 @pytest.fixture
 def unit(tmp_path: Path, server: DepartmentProcess) -> Iterator[Unit]:
     made = Unit(tmp_path / "unit")
