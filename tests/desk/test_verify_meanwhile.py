@@ -9,13 +9,13 @@ import pytest
 import sqlalchemy as sa
 from desk_twins import START_US, Department
 from receiver_twins import Joined
-from restore_twins import joined_today, next_day
+from restore_twins import joined_today, next_day, set_reviewer
 from sqlalchemy import delete, update
 from sync_twins import converse
 
 from storage.times import DAY_US
 from sync.department.cli import main
-from sync.department.commands import verify
+from sync.department.commands import verify, verify_log
 from sync.department.desk.context import DeskContext
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import DepartmentHome
@@ -26,6 +26,8 @@ from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker, StoreReport
 from sync.department.store.tables import days as days_table
 from sync.department.store.tables import elements
+
+NEW_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ+1HhcUv5yPtQ9xoHc1dQ9wY6kL8m3r7d7tqCkqS0aB x"
 
 
 @pytest.fixture
@@ -74,6 +76,31 @@ def test_reads_that_came_while_the_store_was_checked_are_not_missed(
     with server.store.write() as connection:
         connection.execute(delete(elements).where(elements.c.day == department.clock.us // DAY_US - 1))
     assert [one for one in wrong() if "5 were counted and 0 are here" in one]
+
+
+def test_a_roster_that_a_unit_took_just_before_the_store_was_checked_is_covered(
+    department: Department,
+    server: Server,
+    front: DeskContext,
+    unit: Joined,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert converse(unit, server).done
+    usual = verify_log.entries_now
+
+    def entries_now(home: DepartmentHome) -> int | None:
+        many = usual(home)
+        set_reviewer(department, NEW_KEY)
+        front.send_down()
+        assert all(converse(unit, server).done for _ in range(2))  # it takes it, and then reports that
+        return many
+
+    monkeypatch.setattr(verify_log, "entries_now", entries_now)
+    main(["--home", str(department.home.path), "verify"])
+    said = capsys.readouterr().out
+    assert "took roster" not in said
+    assert [one for one in said.splitlines() if one.startswith("WRONG") and "vouch" not in one] == []
 
 
 def test_a_day_that_was_purged_while_the_store_was_checked_is_not_missed(

@@ -141,7 +141,7 @@ class CoveredByEntries:
         """Begin a comparison. `folded` and `samples` get each entry too.
 
         `until`: how many entries the log had when the store was read (None: at least as many as now). A later
-        one is of what came or went since, and is compared with nothing.
+        one is of what came or went since: it may cover a document or a grant, and nothing is lacking for it.
         """
         self._folded, self._samples, self._until = folded, samples, until
         self._sent: set[tuple[str, int, bytes]] = set()
@@ -173,6 +173,10 @@ class CoveredByEntries:
             self.claims.append(f"entry {entry.sequence}: witness {note.witness}: {note.claim}")
         if self._until is None or entry.sequence < self._until:
             self._take(entry, holds=holds)
+        elif isinstance(note, DocumentSent):
+            self._sent.add((note.name, note.version, note.digest))
+        elif isinstance(note, GrantIssued) and holds:
+            self._grants[note.grant_id] = _given(entry, note)
 
     def _take(self, entry: Entry, *, holds: bool) -> None:
         """Take in what the entry says of the store."""

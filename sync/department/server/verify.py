@@ -119,7 +119,7 @@ class Checker:
 
     def run(self, *, content: bool = True) -> StoreReport:
         """Check everything; without `content`, only signatures and trees."""
-        with self._store.read() as connection:
+        with self._store.snapshot() as connection:
             check_types.check(connection, self.report.wrong)
             rows = connection.execute(
                 select(logs.c.log_id, logs.c.vouch, units.c.identity, units.c.name)

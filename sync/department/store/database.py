@@ -89,10 +89,10 @@ class Store:
         self._file = self._file or self._file_there()
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[sa.Connection]:
+    def read(self, **options: Any) -> Iterator[sa.Connection]:
         """A transaction that only reads. Raises StoreError if it cannot, or for a value of the wrong type."""
         try:
-            with self.engine.connect().execution_options(reading=True) as connection:
+            with self.engine.connect().execution_options(reading=True, **options) as connection:
                 yield connection
         except (TypeError, ValueError, OverflowError) as error:
             raise self._odd_value() from error
@@ -106,6 +106,13 @@ class Store:
         """
         if self.postgres:
             connection.commit()
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """As `read`, for a check of hours: on either database it sees the store as of its first query."""
+        options = {"isolation_level": "REPEATABLE READ"} if self.postgres else {}
+        with self.read(**options) as connection:
+            yield connection
 
     @contextlib.contextmanager
     def listing(self) -> Iterator[sa.Connection]:
@@ -189,22 +196,29 @@ class Store:
         self._days.add(day)
 
     def add_partitions(self, connection: sa.Connection, day: int) -> None:
-        """On PostgreSQL, make the partitions of a day of receipt if they are missing."""
+        """On PostgreSQL, make the partitions of a day of receipt if they are missing.
+
+        Each is made first and attached then: CREATE TABLE ... PARTITION OF waits for every open read of the
+        table, be it a backup of hours.
+        """
         if self.postgres:
             self._wait_briefly(connection)
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(463)")
             for table in tables.PARTITIONED:
-                connection.exec_driver_sql(
-                    f"CREATE TABLE IF NOT EXISTS {table.name}_{day:d} "
-                    f"PARTITION OF {table.name} FOR VALUES IN ({day:d})"
-                )
+                part = f"{table.name}_{day:d}"
+                there = connection.execute(sa.select(sa.func.to_regclass(part))).scalar_one()
+                if there is None:
+                    connection.exec_driver_sql(f"CREATE TABLE {part} (LIKE {table.name} INCLUDING ALL)")
+                    connection.exec_driver_sql(
+                        f"ALTER TABLE {table.name} ATTACH PARTITION {part} FOR VALUES IN ({day:d})"
+                    )
 
     @staticmethod
     def _wait_briefly(connection: sa.Connection) -> None:
         """Let the rest of a transaction wait only briefly for locks.
 
-        Making or dropping a partition waits for each open read of its table, be it a backup of hours, and
-        every other read and write of the table waits behind it.
+        Dropping a partition waits for each open read of its table, be it a backup of hours, and every other
+        read and write of the table waits behind it.
         """
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {PARTITION_LOCK_MS:d}")
 
