@@ -141,7 +141,7 @@ class CoveredByEntries:
         """Begin a comparison. `folded` and `samples` get each entry too.
 
         `until`: how many entries the log had when the store was read (None: at least as many as now). A later
-        one is of what came or went since: it may cover a document or a grant, and nothing is lacking for it.
+        one is of what came or went since: it may cover a document or a grant, but accuses of nothing.
         """
         self._folded, self._samples, self._until = folded, samples, until
         self._sent: set[tuple[str, int, bytes]] = set()
@@ -175,6 +175,8 @@ class CoveredByEntries:
             self._take(entry, holds=holds)
         elif isinstance(note, DocumentSent):
             self._sent.add((note.name, note.version, note.digest))
+        elif isinstance(note, DocumentSigned) and holds:
+            self._signed[note.name] += 1
         elif isinstance(note, GrantIssued) and holds:
             self._grants[note.grant_id] = _given(entry, note)
 

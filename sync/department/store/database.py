@@ -109,7 +109,7 @@ class Store:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
-        """As `read`, for a check of hours: on either database it sees the store as of its first query."""
+        """As `read`, for a long check: on either database, all queries up to `let_others` see one state."""
         options = {"isolation_level": "REPEATABLE READ"} if self.postgres else {}
         with self.read(**options) as connection:
             yield connection
