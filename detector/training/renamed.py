@@ -47,7 +47,7 @@ def _spelling(rng: np.random.Generator, code: str) -> str:
 
 def _name_mask(rng: np.random.Generator, text: str) -> Mask:
     if rng.random() < _SERIAL_FACE_SHARE:
-        line = "".join(sign for sign in text.upper() if sign.isascii() and (sign.isalnum() or sign in " -."))
+        line = "".join(c for c in text.upper() if c.isascii() and (c.isalnum() or c in " -."))
         if line.strip(" -."):
             return set_line(line, draw_face(rng, stroke_share=0.4), gap=float(rng.uniform(0.08, 0.35))).mask
     return lettering_mask(text, _KINDS[int(rng.integers(len(_KINDS)))], int(rng.integers(5)))

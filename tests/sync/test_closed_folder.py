@@ -141,8 +141,8 @@ def test_a_row_that_holds_no_bytes_is_a_bad_record_and_costs_no_memory(
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (leaf(4), "is a record of another place or another log"),
-        (leaf(5, log_id=bytes(32)), "is a record of another place or another log"),
+        (leaf(4), "belongs to another place or log"),
+        (leaf(5, log_id=bytes(32)), "belongs to another place or log"),
         (leaf(5, key=OTHER, log_id=LOG), "signed by another key"),
         (b"nothing", ""),
     ],

@@ -63,7 +63,7 @@ LIES = [
     pytest.param("leaves", of(cosigned="nothing\n"), StorageError, "signed note", id="no co-signature"),
     pytest.param("parcel", of(log_id=bytes(32)), LinkError, "another log", id="a parcel of another log held"),
     pytest.param("receipt", of(log_id=bytes(32)), LinkError, "another log", id="a receipt for another log"),
-    pytest.param("receipt", of(root=b"\1" * 32), StorageError, "another history", id="another tree"),
+    pytest.param("receipt", of(root=b"\1" * 32), StorageError, "a different history", id="another tree"),
     pytest.param("receipt", of(root=bytes(32)), StorageError, "in the tree", id="a receipt of no tree"),
     pytest.param("receipt", of(size=1 << 40), StorageError, "not here", id="a receipt for records to come"),
 ]  # fmt: skip

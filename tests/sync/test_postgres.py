@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from receiver_twins import Joined
 from sqlalchemy import func, select, text
 from structlog.testing import capture_logs
 from sync_twins import LoopbackLink, bare_home, checked, converse
+from waiting import PATIENCE_S
 
 from storage.times import DAY_US, now_us
 from sync import messages
@@ -28,8 +30,9 @@ from sync.department.server.purged_since import PurgedSince
 from sync.department.server.retention import AnyReceipt
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker
-from sync.department.store import database, incidents, unit_logs
+from sync.department.store import database, incidents, joined_units, unit_logs
 from sync.department.store.database import Store
+from sync.department.store.joined_units import JoinedUnit
 from sync.department.store.opening import open_store
 from sync.department.store.tables import elements, metadata, tokens
 from sync.department.units.http_app import unit_app
@@ -160,6 +163,46 @@ def test_a_check_of_hours_sees_the_store_as_it_was_at_its_beginning(
         assert check.execute(select(elements)).all() == before
     with department.store.snapshot() as check:
         assert len(check.execute(select(elements)).all()) > len(before)
+
+
+@pytest.mark.one_python
+def test_a_unit_that_joins_between_two_queries_of_a_check_is_not_half_there(
+    department: Department, unit: Joined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert converse(unit, department).done
+    usual, unit_id = joined_units.joined, unit.folder.member().unit_id
+    with contextlib.ExitStack() as later:
+
+        def joined(connection: sa.Connection) -> list[JoinedUnit]:
+            found = usual(connection)
+            one = later.enter_context(contextlib.closing(Joined(tmp_path / "later", department, "car 13")))
+            assert converse(one, department).done
+            return found
+
+        monkeypatch.setattr(joined_units, "joined", joined)
+        public = department.home.log_key().public_key()
+        report = Checker(department.store, department.keys, department.packs, public).run(content=False)
+    assert [one.unit_id for one in report.reported.units] == [unit_id]
+    assert [of for _, of, _ in report.reported.logs] == [unit_id]
+    assert report.problems == []
+
+
+@pytest.mark.one_python
+def test_a_new_day_waits_only_briefly_for_a_table_that_another_program_locks(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All others would wait behind it."""
+    monkeypatch.setattr(database, "PARTITION_LOCK_MS", 300)
+    day = department.time.now_us() // DAY_US + 3
+    with department.store.engine.connect() as other:
+        other.execute(text("LOCK TABLE elements IN SHARE UPDATE EXCLUSIVE MODE"))
+        released = threading.Timer(PATIENCE_S, other.rollback)  # what waits for it without end, succeeds
+        released.start()
+        with pytest.raises(StoreAwayError, match="lock timeout"):
+            department.store.open_day(day)
+        released.cancel()
+    department.store.open_day(day)
+    assert f"elements_{day}" in partitions(department)
 
 
 @pytest.mark.one_python

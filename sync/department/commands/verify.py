@@ -53,7 +53,7 @@ def _verify_home(common: Common, home: DepartmentHome, given: VerifyInput, *, qu
         checker = Checker(
             *(department.store, keys, department.packs, public, unsealing(home)),
             command=_command_of(home),
-            now_us=department.time(),
+            now_us=department.time,
             purged=purged,
         )
         until = verify_log.entries_now(home)

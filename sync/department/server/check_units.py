@@ -79,7 +79,7 @@ class UnitRows:
     """The check of one store. `wrong`: called with each problem; `unchecked`: with what nothing proves."""
 
     def __init__(
-        self, wrong: Callable[[str], object], unchecked: Callable[[str], object], now_us: int
+        self, wrong: Callable[[str], object], unchecked: Callable[[str], object], now_us: Callable[[], int]
     ) -> None:
         self._wrong, self._unchecked, self._now_us = wrong, unchecked, now_us
         self._vouched: dict[str, set[int]] = defaultdict(set)
@@ -104,7 +104,7 @@ class UnitRows:
         first_us = connection.execute(select(func.min(logs.c.opened_us))).scalar()
         if first_us is None:
             return  # a backup from before the first unit gets the key service's days again
-        first, last = first_us // DAY_US - 1, self._now_us // DAY_US + 1
+        first, last = first_us // DAY_US - 1, self._now_us() // DAY_US + 1
         query = select(days.c.day).where((days.c.day < first) | (days.c.day > last)).order_by(days.c.day)
         for day in connection.execute(query.limit(MOST)).scalars():
             self._wrong(
@@ -185,7 +185,7 @@ class UnitRows:
                 if said is not None:
                     self._wrong(f"unit {row.name}: has sent a health report, but is recorded as never synced")
                 continue
-            if is_to_come(row.seen_us, self._now_us) or row.seen_us < 0:
+            if is_to_come(row.seen_us, self._now_us()) or row.seen_us < 0:
                 self._wrong(f"unit {row.name}: its recorded last sync is in the future, or before 1970")
                 continue
             at = iso_text(row.seen_us, to="second")

@@ -100,7 +100,7 @@ class Checker:
         signed: Signed = as_stored,
         *,
         command: bytes | None = None,
-        now_us: int = NO_END_US,
+        now_us: Callable[[], int] = lambda: NO_END_US,
         purged: Callable[[int], bool] = lambda _day: False,
     ) -> None:
         """Begin a pass. `signed`: returns a stored document as it was signed. `command`: the public key of
