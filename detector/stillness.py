@@ -19,9 +19,8 @@ from .plates import U8, PlateBox, Point
 Cells = NDArray[np.int16]
 
 _CELL = 8  # px of the net's picture, on each side
-_MOST_CELL = (
-    256  # px of the camera's picture: sums of bytes fit into 16 bits, and of a cell into a float's 24
-)
+# px of the camera's picture: so many bytes add up within 16 bits, and a cell within a float's 24
+_MOST_CELL = 256
 _LEAST_STEP = 3  # luma: a smaller change is not a vehicle
 _NOISE_STEPS = 8.0  # times the usual change of a cell; noise in thousands of cells reaches 6
 _MOST_USUAL = 2.0  # a picture that changed this much everywhere is a different one

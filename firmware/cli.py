@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from detector.errors import DetectorError
-from firmware.errors import CURES
+from firmware.errors import CURES, system_text
 from hw.errors import HardwareError
 from storage import files
 from storage.damage import settled
@@ -83,9 +83,8 @@ def explain(error: Exception, common: Common) -> tuple[str, int]:
     if isinstance(error, PermissionError):
         what, status = f"{error.filename}: permission denied{_whose(error, common.home)}", MISUSE
     elif isinstance(error, OSError):  # a full or read-only disk, a failing card
-        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
-        what += CURES.get(error.errno or 0) or _in_the_way(error, common.home)
-        status = FOUND_WRONG
+        cure = CURES.get(error.errno or 0) or _in_the_way(error, common.home)
+        what, status = system_text(error) + cure, FOUND_WRONG
     elif isinstance(error, sqlite3.Error):
         cure = failure_cure(error, Home(common.home).database)
         what, status = f"{common.home}: the database cannot be used: {error} ({cure})", FOUND_WRONG

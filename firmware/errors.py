@@ -22,11 +22,15 @@ CURES = {
 }
 
 
+def system_text(error: OSError) -> str:
+    """What the system says of a file or the card, with the file if it is named."""
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+
+
 def failure_text(error: OSError) -> str:
-    """What the system says of a file or the card, with the file if it is named, and what to do."""
-    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    """The same, and what to do."""
     cure = f" ({files.CARD_FAILS})" if files.is_of_card(error) else CURES.get(error.errno or 0, "")
-    return what + cure
+    return system_text(error) + cure
 
 
 class FirmwareError(ExplainedError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..ctc import labels_of
 from ..jurisdictions import NO_PLACE
-from ..plates import ALPHABET, NO_CHARACTER
+from ..plates import NO_CHARACTER
 
 BLANK = NO_CHARACTER  # last class of every column and slot
 SLOTS = 10
@@ -29,4 +30,4 @@ def place_of(jurisdiction: str) -> int:
 
 def indices(text: str) -> list[int]:
     """Class numbers of a text. Raises ValueError on a character outside A-Z and 0-9."""
-    return [ALPHABET.index(character) for character in text]
+    return list(labels_of(text))

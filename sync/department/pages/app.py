@@ -291,15 +291,10 @@ class _Pages:
 
     def _keep_draft(self, visit: Visit) -> bool:
         """Keep what was typed for its person. Returns whether there was anything."""
-        kept, files = visit.values.kept(), visit.values.file_names
-        user = self._owner(visit)
-        if not (user and (files or any(value for _, value in kept))):
+        user, here = self._owner(visit), visit.request.url.path
+        if not user or here == paging.FIND_PATH:
             return False
-        here = visit.request.url.path
-        if here == paging.FIND_PATH:
-            return False
-        visit.memory.keep_draft(user, shield.local_path(visit.values.get("from", here), here), kept, files)
-        return True
+        return visit.keep_draft(user, shield.local_path(visit.values.get("from", here), here))
 
 
 async def _pieces(data: bytes) -> AsyncGenerator[bytes, None]:

@@ -109,9 +109,7 @@ async def lock(visit: Visit) -> Response:
     """Lock the session, at the person's request or an idle page's. The page's form is kept until the
     unlock."""
     here = shield.local_path(visit.values.get("from", "/"))
-    kept, files = visit.values.kept(), visit.values.file_names
-    if files or any(value for _, value in kept):
-        visit.memory.keep_draft(visit.person.user, here, kept, files)
+    visit.keep_draft(visit.person.user, here)
     if visit.values.ticked("now"):
         await visit.calling.logoff(visit.token, lock=True)
     try:

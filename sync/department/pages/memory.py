@@ -120,7 +120,7 @@ class Memory:
             self._shelves.pop(session, None)
 
     def keep_draft(
-        self, user: str, path: str, pairs: tuple[tuple[str, str], ...], files: tuple[str, ...] = ()
+        self, user: str, path: str, pairs: tuple[tuple[str, str], ...], files: tuple[str, ...]
     ) -> None:
         """Keep a person's unsent form, without its files."""
         draft = Draft(path, pairs, self._clock(), files)

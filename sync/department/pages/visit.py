@@ -160,6 +160,14 @@ class Visit:
         """Keep a message for this session's next page, with its times by the department's clocks."""
         self.shelf.notices.append(in_local_time(words, self.calling.front.desk.policy.zone))
 
+    def keep_draft(self, user: str, path: str) -> bool:
+        """Keep what was typed for a person, as the form of a page. Returns whether there was anything."""
+        pairs, files = self.values.kept(), self.values.file_names
+        if not files and not any(value for _, value in pairs):
+            return False
+        self.memory.keep_draft(user, path, pairs, files)
+        return True
+
     @property
     def now_us(self) -> int:
         """The department's time."""

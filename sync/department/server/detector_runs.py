@@ -78,9 +78,8 @@ class DetectorRuns:
                 self._problems.append(f"entry {entry.sequence}: cases_compared: {what}")
         elif entry.note.KIND in detector_inputs.READ_KINDS:
             self._read.add(entry)
-        if isinstance(
-            entry.note, Access | DayCounted
-        ):  # who repairs a server that does not start enters, too
+        # other entries are made, too, by people who repair a server that does not start
+        if isinstance(entry.note, Access | DayCounted):
             self._used.add(entry.stamp.at_us // DAY_US)
 
     def end(self, book: DeskState, newest_us: int) -> None:

@@ -171,17 +171,17 @@ class CoveredByEntries:
                 self.adopted = (note.version, note.root_digest)
         if isinstance(note, WitnessClaimed):
             self.claims.append(f"entry {entry.sequence}: witness {note.witness}: {note.claim}")
-        if self._until is None or entry.sequence < self._until:
-            self._take(entry, holds=holds)
-        elif isinstance(note, DocumentSent):
+        if isinstance(note, DocumentSent):
             self._sent.add((note.name, note.version, note.digest))
         elif isinstance(note, DocumentSigned) and holds:
             self._signed[note.name] += 1
         elif isinstance(note, GrantIssued) and holds:
             self._grants[note.grant_id] = _given(entry, note)
+        if self._until is None or entry.sequence < self._until:
+            self._take(entry, holds=holds)
 
     def _take(self, entry: Entry, *, holds: bool) -> None:
-        """Take in what the entry says of the store."""
+        """Take in what the store can lack, or have otherwise than the entry says."""
         note = entry.note
         self._newest_us = entry.stamp.at_us
         self._opened_us = self._opened_us or entry.stamp.at_us
@@ -192,15 +192,10 @@ class CoveredByEntries:
                 self._problems.append(f"entry {entry.sequence}: unit_logs: {wrong}")
         if isinstance(note, DocumentSent):
             self._take_sent(entry, note)
-        elif isinstance(note, DocumentSigned) and holds:
-            self._signed[note.name] += 1
-        elif isinstance(note, GrantIssued) and holds:
-            self._grants[note.grant_id] = _given(entry, note)
 
     def _take_sent(self, entry: Entry, note: DocumentSent) -> None:
-        self._sent.add(key := (note.name, note.version, note.digest))
         if not note.baseline:
-            self._young.add(key)
+            self._young.add((note.name, note.version, note.digest))
         self._out[note.name, note.unit] = (note.version, note.digest)
         self._first.setdefault(note.name, note.version)
         self._first_us = self._first_us or entry.stamp.at_us
