@@ -26,7 +26,7 @@ from sync.department.content import key_server
 from sync.department.content.key_messages import CALLS, read_arguments
 from sync.department.content.key_remote import ADDRESS_FILE, Address, RemoteKeyService, address_of, remote
 from sync.department.content.key_server import key_app
-from sync.department.content.key_service import NOT_OF_DAY, LocalKeyService, ReceivingKeys
+from sync.department.content.key_service import MOST_DAYS, NOT_OF_DAY, LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.received_days import DATABASE, ReceivedDays
@@ -69,11 +69,11 @@ def test_a_key_service_that_admits_no_one_with_this_token_names_the_tokens_file(
     stranger, _ = remote(Address(url=elsewhere[2], token="1" * 64, file=file))
     keys = AskedKeys(stranger)
     assert keys.check_tokens(1, NO_LOG, [IndexedText(StoredElement(b"", "text", b""), ())]) == [None]
-    assert keys.has_store_key(1) is False
+    assert keys.days_with_keys((1, 2)) == set()
     stranger.close()
     (line,) = keys.take_unchecked()
     assert line.startswith(
-        f"1 purged day's key, 1 read's search token: key service {elsewhere[2]}: not admitted"
+        f"2 purged day's keys, 1 read's search token: key service {elsewhere[2]}: not admitted"
     )
     assert "token" in line.partition("not admitted")[2]
     assert file in line
@@ -152,6 +152,35 @@ def test_what_the_receiver_needs_works_over_there(
     assert service.destroy_day_keys_before(today + 400) >= 1
     assert service.issue_day_keys(today - 366, 1) == local.issue_day_keys(today - 366, 1)
     local.close()
+
+
+def test_one_question_says_which_of_many_days_have_a_key(
+    department: Department,
+    elsewhere: tuple[RemoteKeyService, DeskContext, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A purge asked once for each day of four years; an older service still answers so."""
+    service, asked = elsewhere[0], list[str]()
+
+    def read(name: str, data: bytes) -> tuple[object, ...]:
+        asked.append(name)
+        return read_arguments("-" if older and name == "which" else name, data)
+
+    here = {int(path.stem) for path in (department.home.keys / "store").glob("*.key")}
+    last = max(here) + 1
+    (department.home.keys / "store" / f"{last}.key").mkdir()  # a purge must destroy it all the same
+    days, older = range(last - 1500, last + 1), False
+    monkeypatch.setattr(key_server, "read_arguments", read)
+    assert service.days_with_keys(days) == here | {last}
+    assert service.days_with_keys(()) == set()
+    assert asked == ["which"]
+    with pytest.raises(KeyServiceError, match="at most 4,000 days"):
+        service._wire.ask("which", tuple(range(MOST_DAYS + 1)))
+    assert service.days_with_keys(range(last - MOST_DAYS, last + 1)) == here | {last}
+    asked.clear()
+    older = True
+    assert service.days_with_keys(days[-3:]) == (here | {last}).intersection(days[-3:])
+    assert asked == ["which", "has", "has", "has"]
 
 
 def verified(department: Department, keys: ReceivingKeys) -> StoreReport:

@@ -55,6 +55,7 @@ CALLS: Mapping[str, RemoteCall] = {
     "destroy": RemoteCall((int,), type(None), most_bytes=MAX_BYTES),
     "destroy_before": RemoteCall((int,), int, most_bytes=MAX_BYTES),
     "has": RemoteCall((int,), bool, most_bytes=MAX_BYTES),
+    "which": RemoteCall((tuple[int, ...],), tuple[int, ...], most_bytes=MAX_BYTES),
     "list": RemoteCall((int,), tuple[bytes, tuple[bytes, ...]], most_bytes=MAX_BYTES),
     "follow": RemoteCall((LogPart,), int),
     "tokens": RemoteCall(

@@ -20,7 +20,7 @@ from storage.errors import StorageError
 from storage.sealing import Opened
 from sync.department.content.key_door import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
 from sync.department.content.key_messages import NO_SUCH_CALL, SECONDS, No, read_result, to_wire
-from sync.department.content.key_service import Kept, LocalKeyService
+from sync.department.content.key_service import MOST_DAYS, Kept, LocalKeyService
 from sync.department.content.search_tokens import IndexedText, StoredElement
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import (
@@ -230,6 +230,16 @@ class RemoteKeyService:
 
     def has_store_key(self, day: int) -> bool:
         return bool(self._wire.ask("has", day))
+
+    def days_with_keys(self, days: Sequence[int]) -> set[int]:
+        found = set[int]()
+        for at in range(0, len(days), MOST_DAYS):
+            some = tuple(days[at : at + MOST_DAYS])
+            try:
+                found.update(set(some).intersection(self._wire.ask("which", some)))
+            except OlderKeyServiceError:  # a purge does not wait for its update
+                found.update(day for day in some if self.has_store_key(day))
+        return found
 
 
 class RemoteDoor:

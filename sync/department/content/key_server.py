@@ -38,7 +38,14 @@ from sync.department.content.key_messages import (
     of_wire,
     read_arguments,
 )
-from sync.department.content.key_service import MOST_DAY_KEYS, NOT_OF_DAY, ONLY_TODAY, Kept, KeyService
+from sync.department.content.key_service import (
+    MOST_DAY_KEYS,
+    MOST_DAYS,
+    NOT_OF_DAY,
+    ONLY_TODAY,
+    Kept,
+    KeyService,
+)
 from sync.department.content.opened_list import FROM_HERE, OpenedList
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.http_body import Budget, read_body
@@ -93,6 +100,7 @@ class _Service:
             "destroy": self._destroy,
             "destroy_before": service.destroy_day_keys_before,
             "has": service.has_store_key,
+            "which": self._which,
             "list": lambda first: (opened.public.public_bytes_raw(), opened.messages(first)),
             "follow": guard.follow,
             "tokens": lambda *asked: sorted(guard.tokens(*asked).items()),
@@ -148,6 +156,11 @@ class _Service:
             for place, kept in zip(places, sealed, strict=True):
                 made[place] = day, kept
         return made
+
+    def _which(self, days: tuple[int, ...]) -> list[int]:
+        if len(days) > MOST_DAYS:
+            raise RecordError(f"at most {MOST_DAYS:,} days", where="which.days")
+        return sorted(self._service.days_with_keys(days))
 
     def _destroy(self, day: int) -> None:
         self._service.destroy_store_key(day)

@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import files, merkle, sealing
 from storage.day_keys import DayKey, open_from_day
-from storage.errors import SealError, StorageError
-from storage.leaf import Leaf, log_id_of, open_leaf, unchecked
+from storage.errors import StorageError
+from storage.leaf import Leaf, log_id_of, unchecked
 from storage.times import DAY_US, now_us
 from sync.department.content.key_files import (
     day_files_before,
@@ -41,6 +41,13 @@ from sync.department.content.key_files import (
     was_destroyed,
 )
 from sync.department.content.likeness import forms_of
+from sync.department.content.sealed_elements import (
+    numbers_of,
+    opened,
+    opened_by,
+    signed_leaf,
+    wrong_with_each,
+)
 from sync.department.content.search_tokens import (
     IndexedText,
     StoredElement,
@@ -60,6 +67,7 @@ ONLY_TODAY = "content can be received only for today"  # the wording of every ve
 NOT_OF_DAY = "this key service did not seal it before"
 DAY_KEY_DAYS = 366  # an epoch may be uploaded up to a year later; then its private day key is destroyed
 MOST_DAY_KEYS = 1000  # made in one call
+MOST_DAYS = 4000  # asked about in one call: more than ten years
 HOLD_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{1,19}")
 
 
@@ -91,8 +99,11 @@ class CheckingKeys(Protocol):
     def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         """As `check_stored`, for elements under a hold's key."""
 
-    def has_store_key(self, day: int) -> bool:
-        """Whether this day's key has a file, intact or not. Raises KeyServiceError if that is unknown."""
+    def days_with_keys(self, days: Sequence[int]) -> set[int]:
+        """Those of these days of receipt whose key has a file, intact or not.
+
+        Raises KeyServiceError if that is unknown.
+        """
 
 
 class ReceivingKeys(CheckingKeys, Protocol):
@@ -131,6 +142,9 @@ class ReceivingKeys(CheckingKeys, Protocol):
         The day is `day`; a remote service knows which days it sealed elements for, and refuses anything else
         (NOT_OF_DAY). Raises as `check_tokens`.
         """
+
+    def has_store_key(self, day: int) -> bool:
+        """As `days_with_keys`, for one day."""
 
     def destroy_store_key(self, day: int) -> None:
         """Make the content of a day of receipt, with its tokens and backups, unreadable forever."""
@@ -277,6 +291,9 @@ class LocalKeyService:
             self._store[day] = sealing_key(path, make=make, lost=purged)
             return self._store[day]
 
+    def days_with_keys(self, days: Sequence[int]) -> set[int]:
+        return {day for day in days if is_there(self._store_path(day))}
+
     def has_store_key(self, day: int) -> bool:
         return is_there(self._store_path(day))
 
@@ -289,7 +306,7 @@ class LocalKeyService:
     ) -> list[Kept]:
         if not arrived:
             return []
-        opened = {data: _opened_leaf(data, public) for data in {one.leaf for one in arrived}}
+        opened = {data: signed_leaf(data, public) for data in {one.leaf for one in arrived}}
         numbers = [leaf.sequence for leaf in opened.values() if isinstance(leaf, Leaf)]
         log_id = log_id_of(Ed25519PublicKey.from_public_bytes(public))
         self._write(
@@ -325,13 +342,13 @@ class LocalKeyService:
     def open_stored(
         self, why: str, day: int, log_id: bytes, wanted: Sequence[StoredElement]
     ) -> list[sealing.Opened]:
-        self._write("open", why=why, day=day, log=log_id.hex()[:16], records=_numbers(wanted))
+        self._write("open", why=why, day=day, log=log_id.hex()[:16], records=numbers_of(wanted))
         key = self._store_key(day, make=False)
-        return [_opened(key, log_id, one) for one in wanted]
+        return [opened(key, log_id, one) for one in wanted]
 
     def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         self._write("check", day=day, log=log_id.hex()[:16], elements=len(wanted))
-        return _wrong_with_each(self._store_key(day, make=False), log_id, wanted)
+        return wrong_with_each(self._store_key(day, make=False), log_id, wanted)
 
     def check_tokens(self, day: int, log_id: bytes, wanted: Sequence[IndexedText]) -> list[str | None]:
         self._write("check_tokens", day=day, log=log_id.hex()[:16], elements=len(wanted))
@@ -341,7 +358,7 @@ class LocalKeyService:
         for one in wanted:
             try:
                 leaf = unchecked(one.text.leaf)
-                content = bytes(_opened_by(leaf, key, log_id, one.text).content)
+                content = bytes(opened_by(leaf, key, log_id, one.text).content)
                 found.append(wrong_with_tokens(tokens_under, leaf, one, content))
             except StorageError as error:
                 found.append(error.what)
@@ -349,7 +366,7 @@ class LocalKeyService:
 
     def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         self._write("check_held", hold=hold, log=log_id.hex()[:16], elements=len(wanted))
-        return _wrong_with_each(self._hold_key(hold, make=False), log_id, wanted)
+        return wrong_with_each(self._hold_key(hold, make=False), log_id, wanted)
 
     def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         self._write("tokens", why=why, days=len(days))
@@ -386,9 +403,9 @@ class LocalKeyService:
     def open_held(
         self, why: str, hold: str, log_id: bytes, wanted: Sequence[StoredElement]
     ) -> list[sealing.Opened]:
-        self._write("open_held", why=why, hold=hold, log=log_id.hex()[:16], records=_numbers(wanted))
+        self._write("open_held", why=why, hold=hold, log=log_id.hex()[:16], records=numbers_of(wanted))
         key = self._hold_key(hold, make=False)
-        return [_opened(key, log_id, one) for one in wanted]
+        return [opened(key, log_id, one) for one in wanted]
 
     def destroy_hold_key(self, why: str, hold: str) -> None:
         path = self._hold_path(hold)
@@ -425,16 +442,6 @@ class LocalKeyService:
         return len(old)
 
 
-def _opened_leaf(data: bytes, public: bytes) -> Leaf | str:
-    """The leaf, if the log's key signed it for that log; otherwise what is wrong with it."""
-    key = Ed25519PublicKey.from_public_bytes(public)
-    try:
-        leaf = open_leaf(data, key)
-    except StorageError as error:
-        return error.what
-    return leaf if leaf.log_id == log_id_of(key) else "its leaf does not belong to its signing key's log"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Resealing:
     """Reseals elements of one log under a store key."""
@@ -464,37 +471,3 @@ class _Resealing:
         except (StorageError, KeyServiceError) as error:
             return Kept(b"", refused=error.what)
         return Kept(stored, token)
-
-
-def _numbers(wanted: Sequence[StoredElement]) -> list[int]:
-    return sorted({unchecked(one.leaf).sequence for one in wanted})
-
-
-def _opened(key: bytes, log_id: bytes, one: StoredElement) -> sealing.Opened:
-    """Open an element with its own leaf; no other leaf with the same number opens it. Raises SealError."""
-    return _opened_by(unchecked(one.leaf), key, log_id, one)
-
-
-def _opened_by(leaf: Leaf, key: bytes, log_id: bytes, one: StoredElement) -> sealing.Opened:
-    """As `_opened`. `leaf`: its own, parsed."""
-    mark = leaf.elements.get(one.name)
-    if mark is None:
-        raise SealError("its leaf names no such element", where=f"record {leaf.sequence}, {one.name}")
-    sealed_by = merkle.leaf_hash(one.leaf)
-    try:
-        return sealing.open_sealed(key, sealed_by, leaf.sequence, one.name, one.stored, mark.commitment)
-    except SealError:  # sealed by an older version, which bound it to log and number
-        return sealing.open_sealed(key, log_id, leaf.sequence, one.name, one.stored, mark.commitment)
-
-
-def _wrong_with_each(key: bytes, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
-    found: list[str | None] = []
-    parsed: dict[bytes, Leaf] = {}  # a read has four elements but one leaf
-    for one in wanted:
-        try:
-            leaf = parsed.get(one.leaf) or unchecked(one.leaf)
-            _opened_by(parsed.setdefault(one.leaf, leaf), key, log_id, one)
-            found.append(None)
-        except StorageError as error:
-            found.append(error.what)
-    return found

@@ -62,9 +62,9 @@ class AskedKeys:
             lambda: self._keys.check_held(hold, log_id, wanted), nothing, "held element", len(wanted)
         )
 
-    def has_store_key(self, day: int) -> bool:
-        """Whether the key of a day is there, as the key service says; False if it does not answer."""
-        return self._asked(lambda: self._keys.has_store_key(day), False, "purged day's key", 1)
+    def days_with_keys(self, days: Sequence[int]) -> set[int]:
+        """The purged days whose key is there, as the key service says; none if it does not answer."""
+        return self._asked(lambda: self._keys.days_with_keys(days), set[int](), "purged day's key", len(days))
 
     def _of_day(
         self, day: int, ask: Callable[[], list[str | None]], nothing: list[str | None], what: str

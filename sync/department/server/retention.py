@@ -258,26 +258,17 @@ class StoreRetention:
         over = today - self._keep_days()
         packed = self._packs.days() - known
         asked = set(range(over - LOOK_BACK_DAYS, over)) | {one for one in packed if over <= one <= today + 1}
-        failed: list[Exception] = []
-        found: list[int] = []
-        without: set[int] = set()
-        for day in sorted(asked - known):
-            with _apart(failed):
-                (found.append if self._keys.has_store_key(day) else without.add)(day)
-            if failed and isinstance(failed[-1], KeyServiceAwayError):
-                raise failed[-1]  # nor would it answer for the other days
+        found = self._keys.days_with_keys(sorted(asked - known))
         if found:
             log_events.warning("forgotten_days_entered", count=len(found))
             with self._store.write() as connection:
-                connection.execute(insert(days), [{"day": day} for day in found])
-        apart = (packed & without) | (packed - asked)
+                connection.execute(insert(days), [{"day": day} for day in sorted(found)])
+        apart = packed - found
         strange = sorted(one for one in apart if one < over or one > today + 1)
         if strange:
             log_events.warning("packs_of_no_day_removed", days=len(strange), cure="see who can write there")
         for day in strange:
             self._packs.drop(day)
-        if failed:
-            raise failed[0]
 
     def _destroy_again(self, now: int) -> None:
         """Destroy the keys of purged days that an older copy of the keys brought back.
@@ -289,11 +280,11 @@ class StoreRetention:
                 connection.execute(select(days.c.day).where(days.c.purged_us.is_not(None))).scalars()
             )
         keep_days, failed = self._keep_days(), list[Exception]()
-        for day in (one for one in purged if purge_due_us(one, keep_days) <= now):
+        over = [day for day in purged if purge_due_us(day, keep_days) <= now]
+        for day in sorted(self._keys.days_with_keys(over)):
             with _apart(failed):
-                if self._keys.has_store_key(day):
-                    self._keys.destroy_store_key(day)
-                    log_events.warning("purged_key_destroyed_again", day=day, clause=CLAUSE)
+                self._keys.destroy_store_key(day)
+                log_events.warning("purged_key_destroyed_again", day=day, clause=CLAUSE)
             if failed and isinstance(failed[-1], KeyServiceAwayError):
                 break  # nor would it answer for the other days
         if failed:

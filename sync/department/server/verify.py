@@ -457,7 +457,10 @@ class Checker:
         for."""
         counted = 0
         query = select(days.c.day, days.c.receipt, days.c.purged_us, days.c.purge_started_us)
-        for day, message, purged_us, started_us in connection.execute(query.order_by(days.c.day)).all():
+        rows = connection.execute(query.order_by(days.c.day)).all()
+        ended = [row.day for row in rows if None not in {row.purged_us, row.purge_started_us}]
+        with_keys = self._keys.days_with_keys(ended)
+        for day, message, purged_us, started_us in rows:
             if purged_us is None or started_us is None:
                 if message is not None or purged_us is not None:
                     self.report.wrong(f"purge of day {day}: has a receipt, but no beginning or no end")
@@ -475,7 +478,7 @@ class Checker:
                 self.report.wrong(f"purge of day {day}: not at the time that its receipt names")
             if receipt.day != day:
                 self.report.wrong(f"purge of day {day}: its receipt names day {receipt.day}")
-            if self._keys.has_store_key(day):
+            if day in with_keys:
                 self.report.wrong(f"purge of day {day}: its key still exists")
             if self._packs.names(day):
                 self.report.wrong(f"purge of day {day}: packs of it still exist")
