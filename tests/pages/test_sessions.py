@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from desk_twins import MINUTE_US, PASSWORD, Department
 from office_pages import form_of, upload
-from page_reader import Reader
+from page_reader import Reader, Sheet
 
 from sync.department.desk.people.calls import AccountForm
 from sync.department.journal.inquiry_entries import Access
@@ -163,6 +163,66 @@ def test_an_idle_page_locks_itself_and_gives_the_form_back(department: Departmen
     back = one.send(page, "/unlock", password=PASSWORD, code=department.code("comm1"))
     assert back.form("/search")["plate"] == "8XYZ123"
     assert one.get("/search").form("/search")["plate"] == ""  # it comes back only once
+
+
+def unlocked(one: Reader, page: Sheet, department: Department, user: str) -> Sheet:
+    department.clock.step(31_000_000)
+    return one.send(page, "/unlock", password=PASSWORD, code=department.code(user))
+
+
+@pytest.mark.parametrize("path", ["/search", "/alerts"], ids=["its own page", "another page"])
+def test_a_form_comes_back_at_each_lock_until_it_is_accepted(
+    department: Department, reader: Browser, path: str
+) -> None:
+    one = reader()
+    one.logon("comm1")
+    typed = one.get("/search").form("/search") | FILLED
+    department.clock.step(31 * MINUTE_US)
+    page = one.post("/search", typed)
+    for _ in range(3):
+        back = unlocked(one, page, department, "comm1")
+        back = back if back.path == "/search" else one.get("/search")
+        assert back.form("/search")["plate"] == "8XYZ123"
+        department.clock.step(31 * MINUTE_US)
+        page = one.get(path)
+        assert page.status == 423
+        assert "8XYZ123" not in page.html
+        assert "comes back as you left it" in page.text
+    back = unlocked(one, page, department, "comm1")
+    back = back if back.path == "/search" else one.get("/search")
+    wrong = one.send(back, "/search", plate="8XYZ124", justification="x")
+    assert wrong.status == 422
+    department.clock.step(31 * MINUTE_US)
+    unlocked(one, one.get("/alerts"), department, "comm1")
+    last = one.get("/search")
+    assert last.form("/search")["plate"] == "8XYZ124"  # what was typed last, though it was refused
+    assert one.send(last, "/search", **FILLED).status == 200
+    department.clock.step(31 * MINUTE_US)
+    page = one.get("/alerts")
+    assert "comes back" not in page.text
+    unlocked(one, page, department, "comm1")
+    assert one.get("/search").form("/search")["plate"] == ""  # it was sent
+
+
+def test_a_form_that_came_back_comes_back_in_a_new_session(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("super")
+    typed = form_of(one.get("/sharing"), "share/record") | {"agency": "Pasadena PD", "from": "/sharing"}
+    department.clock.step(31 * MINUTE_US)
+    page = one.post("/lock", typed | {"chosen-file": "letter.pdf"})
+    back = unlocked(one, page, department, "super")
+    assert form_of(back, "share/record")["agency"] == "Pasadena PD"
+    assert 'data-keep="typed"' in back.html  # the page's script sends this form at the next lock
+    department.clock.step(13 * 60 * MINUTE_US)
+    ended = one.get("/sharing")
+    assert ended.status == 401
+    department.clock.step(31_000_000)
+    again = one.send(ended, "/logon", user="super", password=PASSWORD, code=department.code("super"))
+    assert form_of(again, "share/record")["agency"] == "Pasadena PD"
+    assert "Choose its file again: letter.pdf." in again.text
+    stranger = reader()
+    stranger.logon("disp1")
+    assert "Pasadena PD" not in stranger.get("/account").html
 
 
 @pytest.mark.parametrize("locks_itself", [False, True], ids=["sent after the lock", "the page locks itself"])

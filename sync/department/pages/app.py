@@ -159,6 +159,12 @@ def _page_above(visit: Visit) -> tuple[str, str] | None:
     )
 
 
+def _form_path(visit: Visit) -> str:
+    """The page that a sent form is on."""
+    here = visit.request.url.path
+    return shield.local_path(visit.values.get("from", here), here)
+
+
 def _asset(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(_request: Request) -> Response:
         kept = {"cache-control": "public, max-age=31536000, immutable", "x-content-type-options": "nosniff"}
@@ -201,12 +207,19 @@ class _Pages:
                 handler = page.send if sent else page.show
                 if handler is None:
                     return await not_found(request, RuntimeError())
-                return await handler(visit)
+                return await self._answered(handler, visit, sent=sent)
             except ClientDisconnect:
                 return Response(status_code=400)
             except Exception as error:  # noqa: BLE001 - every error is answered by a page
                 return await self._refused(page, visit, error, sent=sent)
 
+        return answer
+
+    async def _answered(self, handler: Handler, visit: Visit, *, sent: bool) -> Response:
+        """Let a page answer. A form that came back earlier is then done, unless this page has it now."""
+        answer = await handler(visit)
+        if visit.who is not None and (visit.called if sent else not visit.restored):
+            self._memory.end_draft(visit.who.user, _form_path(visit), visit.session)
         return answer
 
     async def _find_person(self, visit: Visit) -> None:
@@ -243,7 +256,7 @@ class _Pages:
     @staticmethod
     def _restore(visit: Visit) -> None:
         """Fill in this page's form that was kept at a lock."""
-        draft = visit.memory.take_draft(visit.person.user, visit.request.url.path)
+        draft = visit.memory.take_draft(visit.person.user, visit.request.url.path, visit.session)
         if draft is not None:
             visit.values, visit.restored, visit.files_lost = Values(draft.pairs), True, draft.files
 
@@ -251,6 +264,8 @@ class _Pages:
         self, page: Page, visit: Visit, error: Exception, *, sent: bool
     ) -> Response:
         visit.refusal = in_page_words(error_answer(error, self._events))
+        if visit.refusal.code in SESSION_GONE or visit.restored:
+            self._memory.return_drafts(self._owner(visit), visit.session)
         if visit.refusal.code == LOCKED:
             self._keep_draft(visit)
             visit.refusal = None
@@ -277,6 +292,8 @@ class _Pages:
         if not (sent or (page.asks and isinstance(error, FormError))):
             again = None
         if again is not None:
+            if sent and visit.who is not None:
+                visit.renew_draft(_form_path(visit))
             try:
                 return await again(visit)
             except Exception as second:  # noqa: BLE001 - the form cannot be shown: only the refusal is
@@ -292,9 +309,9 @@ class _Pages:
     def _keep_draft(self, visit: Visit) -> bool:
         """Keep what was typed for its person. Returns whether there was anything."""
         user, here = self._owner(visit), visit.request.url.path
-        if not user or here == paging.FIND_PATH:
+        if not user or here == paging.FIND_PATH or visit.restored:  # a restored form is kept already
             return False
-        return visit.keep_draft(user, shield.local_path(visit.values.get("from", here), here))
+        return visit.keep_draft(user, _form_path(visit))
 
 
 async def _pieces(data: bytes) -> AsyncGenerator[bytes, None]:

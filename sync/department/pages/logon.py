@@ -79,6 +79,7 @@ async def log_off(visit: Visit) -> Response:
 async def locked(visit: Visit) -> Response:
     """Show the page of a locked session, without anything that was typed."""
     user, desk = visit.person.user, visit.calling.front.desk
+    visit.memory.return_drafts(user, visit.session)
     drafts = visit.memory.drafts(user)
     passkeys = bool(desk.book.signers.passkeys.get(user))
     status = 200 if visit.refusal else 423

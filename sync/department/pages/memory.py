@@ -1,8 +1,8 @@
 """What the server keeps for the pages of open sessions, only in memory: unsent forms, answers, notices.
 
-A form that met a lock is kept for its person and comes back unsent. An answer is kept for the session that
-asked, so that its page can be shown again without another call. All of it is limited in size, ends with the
-session or after an hour, and is gone when the server stops.
+A form that met a lock is kept for its person and comes back unsent, after each lock until it is accepted. An
+answer is kept for the session that asked, so that its page can be shown again without another call. All of it
+is limited in size, ends with the session or after an hour, and is gone when the server stops.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from storage.times import HOUR_US
@@ -30,12 +30,14 @@ class Draft:
     """An unsent form: its page and its fields. The repr shows no field.
 
     `files`: the names of its files. They are not kept: no page can fill in a file again.
+    `shown`: the session whose page has it since it came back, empty while it waits.
     """
 
     path: str
     pairs: tuple[tuple[str, str], ...] = field(repr=False)
     at_us: int
     files: tuple[str, ...] = field(default=(), repr=False)
+    shown: str = ""
 
 
 @dataclass(slots=True)
@@ -115,33 +117,67 @@ class Memory:
             return found.user if found else ""
 
     def forget(self, session: str) -> None:
-        """Drop everything of a session."""
+        """Drop everything of a session, and the forms that only its pages have."""
         with self._guard:
-            self._shelves.pop(session, None)
+            found = self._shelves.pop(session, None)
+            if found is not None:
+                self._put(found.user, [one for one in self._kept(found.user) if one.shown != session])
 
-    def keep_draft(
-        self, user: str, path: str, pairs: tuple[tuple[str, str], ...], files: tuple[str, ...]
-    ) -> None:
-        """Keep a person's unsent form, without its files."""
-        draft = Draft(path, pairs, self._clock(), files)
+    def keep_draft(self, user: str, draft: Draft) -> None:
+        """Keep a person's unsent form, in place of an earlier one of that page."""
         with self._guard:
-            kept = [one for one in self._drafts.pop(user, []) if one.path != path]
-            self._drafts[user] = [*kept, draft][-DRAFTS_A_PERSON:]
-            while len(self._drafts) > SHELVES:
-                self._drafts.popitem(last=False)
+            self._put(user, [*(one for one in self._kept(user) if one.path != draft.path), draft])
 
     def drafts(self, user: str) -> list[Draft]:
-        """A person's unsent forms, newest first."""
-        now_us = self._clock()
+        """A person's unsent forms that wait, newest first."""
         with self._guard:
-            kept = [one for one in self._drafts.get(user, []) if 0 <= now_us - one.at_us <= DRAFT_US]
-            self._drafts[user] = kept
-            return kept[::-1]
+            return [one for one in self._kept(user) if not one.shown][::-1]
 
-    def take_draft(self, user: str, path: str) -> Draft | None:
-        """Remove and return a person's unsent form of a page."""
-        found = next((one for one in self.drafts(user) if one.path == path), None)
-        if found is not None:
-            with self._guard:
-                self._drafts[user] = [one for one in self._drafts[user] if one is not found]
-        return found
+    def take_draft(self, user: str, path: str, session: str) -> Draft | None:
+        """A person's unsent form of a page, which that session's page now shows.
+
+        It waits again if the session locks or ends (`return_drafts`) before the form is accepted or the page
+        is fetched again (`end_draft`).
+        """
+        with self._guard:
+            known = self._kept(user)
+            found = next((one for one in known if one.path == path and not one.shown), None)
+            if found is not None:
+                others = [one for one in known if (one.path, one.shown) not in {(path, ""), (path, session)}]
+                self._put(user, [*others, replace(found, shown=session)])
+            return found
+
+    def renew_draft(self, draft: Draft, user: str) -> None:
+        """Keep what was typed last in a form that a session's page has since it came back."""
+        with self._guard:
+            known = self._kept(user)
+            others = [one for one in known if (one.path, one.shown) != (draft.path, draft.shown)]
+            if len(others) < len(known):
+                self._put(user, [*others, draft])
+
+    def return_drafts(self, user: str, session: str) -> None:
+        """Let the forms that only a session's pages have wait again: it is locked, or has ended."""
+        with self._guard:
+            known = self._kept(user)
+            waiting = {one.path for one in known if not one.shown}
+            kept = [one for one in known if one.shown != session or one.path not in waiting]
+            self._put(user, [replace(one, shown="") if one.shown == session else one for one in kept])
+
+    def end_draft(self, user: str, path: str, session: str) -> None:
+        """Drop the form that a session's page had: it was accepted, or the page was fetched again."""
+        with self._guard:
+            known = self._kept(user)
+            self._put(user, [one for one in known if (one.path, one.shown) != (path, session)])
+
+    def _kept(self, user: str) -> list[Draft]:
+        """A person's unsent forms that have not expired, oldest first. The guard is held."""
+        now_us = self._clock()
+        return [one for one in self._drafts.get(user, []) if 0 <= now_us - one.at_us <= DRAFT_US]
+
+    def _put(self, user: str, drafts: list[Draft]) -> None:
+        """Store a person's forms; the oldest make room. The guard is held."""
+        self._drafts.pop(user, None)
+        if drafts:
+            self._drafts[user] = drafts[-DRAFTS_A_PERSON:]
+        while len(self._drafts) > SHELVES:
+            self._drafts.popitem(last=False)

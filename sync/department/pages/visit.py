@@ -22,7 +22,7 @@ from sync.department.ground.problem import retry_headers
 from sync.department.journal.marking import WORDS, watching
 from sync.department.pages import rendering, shield
 from sync.department.pages.foot import foot_of
-from sync.department.pages.memory import Memory, Shelf
+from sync.department.pages.memory import Draft, Memory, Shelf
 from sync.department.pages.navigation import entries_for
 from sync.department.pages.street_map import StreetMap
 from sync.department.pages.values import Values
@@ -162,11 +162,18 @@ class Visit:
 
     def keep_draft(self, user: str, path: str) -> bool:
         """Keep what was typed for a person, as the form of a page. Returns whether there was anything."""
-        pairs, files = self.values.kept(), self.values.file_names
-        if not files and not any(value for _, value in pairs):
+        draft = self._draft(path)
+        if not draft.files and not any(value for _, value in draft.pairs):
             return False
-        self.memory.keep_draft(user, path, pairs, files)
+        self.memory.keep_draft(user, draft)
         return True
+
+    def renew_draft(self, path: str) -> None:
+        """Keep what was typed last, if this session's page has a form that came back."""
+        self.memory.renew_draft(self._draft(path, shown=self.session), self.person.user)
+
+    def _draft(self, path: str, shown: str = "") -> Draft:
+        return Draft(path, self.values.kept(), self.now_us, self.values.file_names, shown)
 
     @property
     def now_us(self) -> int:

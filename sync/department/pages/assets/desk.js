@@ -201,8 +201,8 @@
   const lockForm = first("#lock");
   const carry = () => {
     const add = (name, value) => lockForm.append(made("input", { type: "hidden", name, value }));
-    const changed = (one) => (one.tagName === "SELECT" ? [...one.options].some((each) => each.selected !== each.defaultSelected) : one.type === "checkbox" ? one.checked !== one.defaultChecked : one.type !== "hidden" && one.value !== one.defaultValue);
-    const forms = all("form[data-keep]"), open = forms.find((one) => [...one.elements].some(changed)) || forms[0];
+    const changed = (one) => (one.tagName === "SELECT" ? one.selectedIndex !== Math.max(0, [...one.options].findLastIndex((each) => each.defaultSelected)) : one.type === "checkbox" ? one.checked !== one.defaultChecked : /^(INPUT|TEXTAREA)$/.test(one.tagName) && one.type !== "hidden" && one.value !== one.defaultValue);
+    const forms = all("form[data-keep]"), open = forms.find((one) => [...one.elements].some(changed)) || first('form[data-keep="typed"]') || forms[0]; // a form that came back counts as typed
     if (!open) return;
     for (const [name, value] of new FormData(open)) if (typeof value === "string" && !["mark", "once", "from"].includes(name) && document.getElementsByName(name)[0]?.type !== "password") add(name, value); else if (value.name) add("chosen-file", value.name);
   };
