@@ -29,9 +29,8 @@ from storage.errors import LedgerError, NotOwnerError, NotPlainError, StoreFullE
 MOST_MOVED = 9  # folders in the place of one file; more of them are left for a person to look at
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
 CARD_FAILS = "if it comes again, replace the card (dmesg names a failing one)"
-FULL_NAMES = frozenset(
-    {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
-)  # SQLITE_IOERR_SHMSIZE: no room for the index of the WAL
+# SQLITE_IOERR_SHMSIZE: no room for the index of the WAL
+FULL_NAMES = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
 
 
 def is_full(error: BaseException) -> bool:
@@ -312,8 +311,12 @@ def write_first(path: Path, data: bytes) -> None:
 def _replace(path: Path, data: bytes, *, lasts: bool) -> None:
     beside = path.with_name(path.name + ".new")
     clear_place(beside)
-    write_new(beside, data, lasts=lasts)
-    beside.replace(path)
+    try:
+        write_new(beside, data, lasts=lasts)
+        beside.replace(path)
+    except OSError:  # on a full disk, the draft would take the last room
+        beside.unlink(missing_ok=True)
+        raise
     if lasts:
         sync_dir(path.parent)
 
@@ -491,8 +494,7 @@ def erase(path: Path) -> None:
 
 def remove(paths: Iterable[Path]) -> int:
     """Remove files; the caller syncs the directory."""
-    count = 0
-    for path in list(paths):
+    removed = list(paths)
+    for path in removed:
         path.unlink(missing_ok=True)
-        count += 1
-    return count
+    return len(removed)

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import resource
 import sqlite3
 import stat
 import sys
@@ -69,6 +70,17 @@ def left_open(folder: Path) -> list[str]:
     return [one for one in found if one.startswith(str(folder))]
 
 
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond this size; Python ignores SIGXFSZ, so the write fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 def test_a_file_is_synced_before_its_name_and_before_its_folder(folder: Path, steps: list[str]) -> None:
     path = folder / "one"
     (folder / "one.new").write_bytes(b"left by a cut, and longer than what follows")
@@ -79,6 +91,16 @@ def test_a_file_is_synced_before_its_name_and_before_its_folder(folder: Path, st
     files.replace(path, b"quick", lasts=False)
     assert (path.read_bytes(), steps[3:]) == (b"quick", ["one.new > one"])
     assert left_open(folder) == []
+
+
+def test_a_draft_that_finds_no_room_takes_none(folder: Path) -> None:
+    """Once, an update too large for the inbox filled the disk with its draft, and no read was stored."""
+    path = folder / "one"
+    files.replace(path, b"before")
+    with largest_file(4096), pytest.raises(OSError, match="File too large"):
+        files.replace(path, bytes(8192))
+    assert path.read_bytes() == b"before"
+    assert [one.name for one in folder.iterdir()] == ["one"]
 
 
 def test_two_who_replace_a_file_at_once_both_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
