@@ -7,6 +7,7 @@ bring back old content. `tpm:INDEX` is a TPM; its driver is in `secure_slot_tpm.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -63,17 +64,16 @@ class _SlotFile:
         fresh = self._path.with_name(self._path.name + ".new")
         try:
             self._clear(fresh)
-            old = os.open(self._path, os.O_RDWR) if self._path.exists() else None
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                os.write(descriptor, content)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            fresh.replace(self._path)
-            self._sync_folder()
-            if old is not None:
-                self._overwrite(old)
+            with contextlib.ExitStack() as opened:
+                old = None
+                if self._path.exists():
+                    old = os.open(self._path, os.O_RDWR)
+                    opened.callback(os.close, old)
+                self._write_draft(fresh, content)
+                fresh.replace(self._path)
+                self._sync_folder()
+                if old is not None:
+                    self._overwrite(old)
         except OSError as error:
             raise SlotFailedError(f"slot {self._path}: cannot be written: {error.strerror}") from None
         self.rewrites += 1
@@ -90,6 +90,15 @@ class _SlotFile:
                 raise
             fresh.rename(aside)
 
+    @staticmethod
+    def _write_draft(fresh: Path, content: bytes) -> None:
+        """Write all of the content durably: a draft that was cut off would replace the key before it."""
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
     def _sync_folder(self) -> None:
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -100,11 +109,8 @@ class _SlotFile:
     @staticmethod
     def _overwrite(old: int) -> None:
         """Zero the replaced file through its open descriptor, now that the new one is durable."""
-        try:
-            os.pwrite(old, bytes(os.fstat(old).st_size), 0)
-            os.fsync(old)
-        finally:
-            os.close(old)
+        os.pwrite(old, bytes(os.fstat(old).st_size), 0)
+        os.fsync(old)
 
 
 class FileSlot(_SlotFile):

@@ -103,6 +103,17 @@ def test_a_draft_that_finds_no_room_takes_none(folder: Path) -> None:
     assert [one.name for one in folder.iterdir()] == ["one"]
 
 
+def test_a_slot_whose_draft_is_cut_off_keeps_its_key_and_no_file_open(folder: Path) -> None:
+    slot = FileSlot(folder)
+    slot.write(b"the key")
+    with largest_file(2), pytest.raises(SlotFailedError, match="File too large"):
+        slot.write(b"the next key")
+    assert slot.read() == b"the key"
+    assert left_open(folder) == []
+    slot.write(b"the next key")
+    assert slot.read() == b"the next key"
+
+
 def test_two_who_replace_a_file_at_once_both_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Including two processes, each of which might write to the other's draft."""
     path, write, done = folder / "one", files.write_new, threading.Event()
