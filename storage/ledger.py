@@ -397,8 +397,8 @@ class Ledger:
         if not (clock.steps or bool(alarm) != alarmed or (self._steps_left_out and hour != self._steps_hour)):
             return
         with store.adding():
-            room = MAX_CLOCK_STEPS - self._steps_noted
-            steps, left_out = clock.steps[:room], self._steps_left_out + len(clock.steps[room:])
+            noticed, room = tuple(clock.steps), MAX_CLOCK_STEPS - self._steps_noted
+            steps, left_out = noticed[:room], self._steps_left_out + len(noticed[room:])
             for step in steps:
                 store.add_sealed(
                     ClockStep(
@@ -417,7 +417,7 @@ class Ledger:
             if alarm and not alarmed:
                 store.add_open(Incident(what="clock", detail=alarm, at_us=clock.trusted_us))
             store.state = store.state.with_cursor(CLOCK_ALARMED, int(bool(alarm)))
-        del clock.steps[:]
+        del clock.steps[: len(noticed)]  # each use of the clock may add one: the next call logs it
         self._steps_hour, self._steps_noted, self._steps_left_out = hour, noted, left_out
 
     def _note_clock_beside(self) -> None:

@@ -13,6 +13,7 @@ from hw.secure_slot import LoopbackSlot
 from storage.audit_records import ClockStep, Gap
 from storage.clock_trust import NoticedStep
 from storage.errors import LedgerError, StoreFullError
+from storage.leaf import LeafRef
 from storage.ledger import Ledger
 from storage.log_records import EpochOpened, FileInForce, Incident, LogOpened
 from storage.outgoing import Outgoing
@@ -178,6 +179,28 @@ def test_sixteen_steps_of_an_hour_are_reported_one_by_one_and_the_rest_by_their_
     assert told(ledger, 1, first) == ([], ["2 more steps of the clock in one hour"])
     ledger.note_clock()
     assert size() == first + 1
+
+
+def test_a_step_of_the_clock_while_another_is_logged_is_logged_next(
+    ledger: Ledger, time: SteppedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_sealed = ledger.store.add_sealed
+
+    def add_and_step(record: Record) -> LeafRef:
+        time.jump(3 * DAY_US)  # not followed, but logged
+        return add_sealed(record)
+
+    ledger.store.time.steps += noticed(1)
+    first = ledger.store.log.size()
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger.store, "add_sealed", add_and_step)
+        ledger.note_clock()
+    assert len(records(ledger, ClockStep, first)) == 1
+    ledger.note_clock()
+    (_, second) = records(ledger, ClockStep, first)
+    assert isinstance(second, ClockStep)
+    assert second.to_us - second.from_us >= 3 * DAY_US
+    assert ledger.store.time.steps == []
 
 
 @pytest.mark.parametrize(
