@@ -284,7 +284,7 @@ def _is_handed_over(folder: SyncFolder, name: str) -> bool:
 
 def _left(folder: SyncFolder, beside: Path) -> int:
     """How many reads of a closed log the department has not acknowledged; -1 if that is unknown."""
-    undelivered = _undelivered(beside)
+    undelivered = _undelivered(beside, _last_changed(Home(beside)))
     if undelivered is None:
         return -1
     with contextlib.suppress(OSError, StorageError, NotEnrolledError):
@@ -296,9 +296,21 @@ def _left(folder: SyncFolder, beside: Path) -> int:
     return len(undelivered)
 
 
+def _last_changed(home: Home) -> tuple[int, ...]:
+    """When the ledger of a closed log and its folder last changed (ns), as by a repair or another owner."""
+    found = []
+    for path in (home.folder, home.database):
+        with contextlib.suppress(OSError):
+            found.append(path.stat().st_ctime_ns)
+    return tuple(found)
+
+
 @functools.cache
-def _undelivered(beside: Path) -> tuple[int, ...] | None:
-    """Reads and hits of a closed log that were neither received nor purged; None if it is unreadable."""
+def _undelivered(beside: Path, _changed_ns: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Reads and hits of a closed log that were neither received nor purged; None if it is unreadable.
+
+    Read once for each state of its files: the health report asks every few seconds.
+    """
     home = Home(beside)
     try:
         with schema.evidence(home.database, written=False) as database:

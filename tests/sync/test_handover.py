@@ -222,6 +222,15 @@ def test_a_closed_log_is_undone_work_until_the_department_says_otherwise(
         assert (closed_logs(unit.folder) == []) is done
 
 
+def test_a_closed_log_that_can_be_read_again_is_counted_again(unit: Joined) -> None:
+    unit.add(2)
+    database = unit.close_log() / "store" / "ledger.sqlite3"
+    away = database.rename(database.parent.parent / "away")
+    assert [one.reads for one in closed_logs(unit.folder)] == [-1]
+    away.rename(database)
+    assert [one.reads for one in closed_logs(unit.folder)] == [2]
+
+
 def command_key(unit: Joined) -> Ed25519PrivateKey:
     """Make this the department's key from now on."""
     key = Ed25519PrivateKey.generate()
