@@ -52,10 +52,10 @@ class DoorServer:
     def _listening(self) -> _Server:
         """A server that listens on the home's socket. Raises OSError."""
         files.clear_place(self._path)
-        with private_umask(), short_name(self._path) as name:
-            server = _Server(name, _Handler)
+        server = _Server(str(self._path), _Handler, bind_and_activate=False)
         try:
-            self._path.chmod(0o600)
+            bind_private(server.socket, self._path)
+            server.server_activate()
         except OSError:
             server.server_close()
             raise
@@ -198,11 +198,11 @@ def short_name(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-@contextlib.contextmanager
-def private_umask() -> Iterator[None]:
-    """Within the `with`, new files are readable only by their owner."""
-    before = os.umask(0o177)
-    try:
-        yield
-    finally:
-        os.umask(before)
+def bind_private(listener: socket.socket, path: Path) -> None:
+    """Bind a Unix socket that only its owner may use, from its first moment on. Raises OSError.
+
+    Linux gives the file the mode of the socket. umask(2) would also change what other threads make meanwhile.
+    """
+    os.fchmod(listener.fileno(), 0o600)
+    with short_name(path) as name:
+        listener.bind(name)

@@ -20,7 +20,7 @@ from hw.errors import LineGoneError
 from hw.serial_port import FdPort, SerialPort
 from storage import files
 from storage.errors import HomeLockedError
-from storage.socket_door import peer_uid, private_umask, short_name
+from storage.socket_door import bind_private, peer_uid, short_name
 
 log_events = structlog.get_logger("console")
 CONSOLES_AT_ONCE = 4
@@ -72,8 +72,7 @@ def serving(home: Path, make: MakeConsole) -> Iterator[Callable[[], bool]]:
 
 def _listen(listener: socket.socket, path: Path) -> None:
     files.clear_place(path)
-    with private_umask(), short_name(path) as name:
-        listener.bind(name)
+    bind_private(listener, path)
     listener.listen(CONSOLES_AT_ONCE)
 
 

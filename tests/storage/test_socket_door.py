@@ -18,7 +18,7 @@ from storage.door import Door
 from storage.errors import LedgerError, RecordError, RefusedError
 from storage.home import Home
 from storage.ledger import Ledger
-from storage.socket_door import DoorServer, _receive, ask, is_served, private_umask, short_name
+from storage.socket_door import DoorServer, _receive, ask, bind_private, is_served, short_name
 
 
 def _raise(error: OSError) -> None:
@@ -139,15 +139,22 @@ def test_the_folder_of_a_socket_is_let_go_with_its_short_name(tmp_path: Path) ->
     assert not (folder.exists() and folder.samefile(tmp_path))
 
 
-@pytest.mark.parametrize("umask", [0o022, 0o077])
-def test_a_private_umask_ends_with_its_block(umask: int) -> None:
-    before = os.umask(umask)
+def test_a_socket_is_its_owners_alone_and_shuts_no_folder_made_meanwhile(tmp_path: Path) -> None:
+    """Once, the umask that kept the socket private also took the owner's rights to a new folder."""
+    path, folder = tmp_path / "door.sock", tmp_path / "folder"
+
+    class BusyElsewhere(socket.socket):
+        def bind(self, address: object) -> None:
+            super().bind(address)  # type: ignore[arg-type]
+            folder.mkdir(mode=0o700)
+
+    before = os.umask(0)
     try:
-        with private_umask():
-            assert os.umask(0o177) == 0o177
-        assert os.umask(umask) == umask
+        with BusyElsewhere(socket.AF_UNIX) as listener:
+            bind_private(listener, path)
     finally:
         os.umask(before)
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (path, folder)] == [0o600, 0o700]
 
 
 def test_a_home_is_served_while_a_server_answers(served: Home, tmp_path: Path) -> None:
