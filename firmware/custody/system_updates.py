@@ -12,8 +12,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from storage import files
+from firmware.screen import printable
+from storage import codec, files
 from storage.audit_records import Update
+from storage.errors import StorageError
 from storage.ledger import Ledger
 
 EVENTS = Path("/var/lib/alpr-update/events.jsonl")
@@ -59,17 +61,23 @@ def _updates(lines: list[str]) -> Iterator[tuple[str, Update]]:
             held = json.loads(line)
             digest = bytes.fromhex(str(held["digest"])) or bytes(32)
             update = Update(
-                what=str(held["what"])[:64],
-                from_version=str(held["from_version"])[:40],
-                to_version=str(held["to_version"])[:40],
+                what=_text(held["what"], 64),
+                from_version=_text(held["from_version"], 40),
+                to_version=_text(held["to_version"], 40),
                 digest=digest,
-                outcome=str(held["outcome"])[:200],
+                outcome=_text(held["outcome"], 200),
                 at_us=int(held["at_us"]),
             )
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue
+            codec.to_bytes(update)
+        except (StorageError, ValueError, OverflowError, KeyError, TypeError, RecursionError):
+            continue  # not an event, or with a time that no record can hold
         if len(digest) == 32 and update.at_us >= 0:
             yield line, update
+
+
+def _text(value: object, limit: int) -> str:
+    """A text for a record; an outcome may quote the name of a file, which need not be text."""
+    return printable(str(value))[:limit]
 
 
 def _digest(line: str) -> str:
@@ -78,6 +86,6 @@ def _digest(line: str) -> str:
 
 def _digests(path: Path) -> set[str]:
     try:
-        return set(path.read_text(encoding="ascii").split())
-    except (OSError, UnicodeDecodeError):
+        return set(files.read_bounded(path, MAX_BYTES).decode("ascii").split())
+    except (OSError, StorageError, UnicodeDecodeError):
         return set()

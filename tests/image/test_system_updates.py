@@ -14,7 +14,7 @@ import structlog
 from alpr_device import events
 
 from firmware.custody.opening import create_ledger
-from firmware.custody.system_updates import record_system_updates
+from firmware.custody.system_updates import RECORDED, record_system_updates
 from firmware.run import run_ledger
 from firmware.run.orders import StopRequest
 from firmware.run.prepared_home import prepare_home
@@ -24,6 +24,15 @@ from storage.audit_records import Update
 from storage.errors import StoreFullError
 from storage.holds import audit_records
 from storage.ledger import Ledger
+
+EVENT: dict[str, object] = {
+    "at_us": 1,
+    "what": "x",
+    "from_version": "1",
+    "to_version": "2",
+    "digest": "ab" * 32,
+    "outcome": "x",
+}
 
 
 @pytest.fixture
@@ -122,18 +131,11 @@ def test_events_that_the_reader_may_not_read_are_reported_and_keep_no_unit_from_
         "\x00\xff",
         '{"at_us":1,"what":"x","digest":"zz"}',
         "[" * 5000,
-        json.dumps(
-            {
-                "at_us": -1,
-                "what": "x",
-                "from_version": "1",
-                "to_version": "2",
-                "digest": "ab" * 32,
-                "outcome": "x",
-            }
-        ),
+        json.dumps(EVENT | {"at_us": -1}),
+        json.dumps(EVENT | {"at_us": 10**30}),
+        json.dumps(EVENT | {"at_us": float("inf")}),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_junk_beside_an_event_is_left_out_and_stops_nothing(
     ledger: Ledger, tmp_path: Path, junk: str
@@ -145,3 +147,21 @@ def test_junk_beside_an_event_is_left_out_and_stops_nothing(
         file.write('{"at_us": 1, "what"')
     assert record_system_updates(ledger, tmp_path / "home", path) == 1
     assert [one.outcome for one in recorded(ledger)] == ["installed"]
+
+
+def test_an_update_whose_file_has_a_name_that_is_no_text_is_recorded(ledger: Ledger, tmp_path: Path) -> None:
+    """Once, such a name in the list of events kept the reader from starting."""
+    path = tmp_path / "events.jsonl"
+    noted(path, f"not installed: {os.fsdecode(b'/media/stick/' + bytes([0xFF]) + b'.raucb')} is not signed")
+    assert record_system_updates(ledger, tmp_path / "home", path) == 1
+    assert [one.outcome for one in recorded(ledger)] == ["not installed: /media/stick/?.raucb is not signed"]
+
+
+def test_a_pipe_in_place_of_the_list_of_recorded_events_holds_up_no_start(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    path, home = tmp_path / "events.jsonl", tmp_path / "home"
+    noted(path, "installed")
+    os.mkfifo(home / RECORDED)
+    assert record_system_updates(ledger, home, path) == 1
+    assert record_system_updates(ledger, home, path) == 0
