@@ -7,6 +7,7 @@ HOME/store/door.sock        the writer's socket, 0600           HOME/store/lock 
 HOME/store/strays/          sealed images without a record      HOME/store/demo-people/  until enrolled
 HOME/store/book.snapshot    the facts of the open records, for a fast start
 HOME/store/ledger.sqlite3.looks     the looks at all of the database that the card did not let end
+HOME/store/ledger.sqlite3.starts    the starts in a row that the card ended
 """
 
 from __future__ import annotations
@@ -87,8 +88,17 @@ class Home:
         return self.folder / "demo-people"
 
     def exists(self) -> bool:
-        """Whether a ledger is here, or a link in its place, whose target may just not be mounted."""
-        return os.path.lexists(self.database)
+        """Whether a ledger is here, or a link in its place, whose target may just not be mounted.
+
+        Raises OSError if the card does not say: a ledger that counts as gone is replaced.
+        """
+        try:
+            os.lstat(self.database)
+        except OSError as error:
+            if files.is_of_card(error):
+                raise
+            return False
+        return True
 
     def is_rest(self) -> bool:
         """Whether sealed images are here without their ledger, because a damaged card lost its file."""

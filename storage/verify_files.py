@@ -33,7 +33,7 @@ def check_folder(home: Home, report: UnitReport, *, given_up: bool) -> str:
             "slot", f"the file {slot_name} is missing: nothing that this home holds can be opened again"
         )
     database = home.database.name
-    known = OWN_FILES | {f"{database}{end}" for end in ("", "-wal", "-shm", damage.ENDING)} | {slot_name}
+    known = OWN_FILES | {f"{database}{end}" for end in ("", "-wal", "-shm", *damage.COUNTS)} | {slot_name}
     with caught(report, "the folder"):
         for path in sorted(home.folder.iterdir()):
             expected = path.is_dir() if path.name in OWN_FOLDERS else _own_file(path, known)

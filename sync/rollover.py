@@ -22,11 +22,12 @@ import structlog
 from storage import codec, envelope, files, opening
 from storage.checkpoint import TYPE_ED25519, NoteKey
 from storage.clock_trust import LogStart, WallClock
-from storage.damage import is_damaged
+from storage.damage import OF_NO_CONTENT, FailedStarts, card_error, is_damaged
 from storage.database import DAMAGE, primary_code
 from storage.day_keys import DayKey, DayKeys, EpochKeyForDay
 from storage.errors import (
     CONTINUE,
+    CardFailedError,
     DamagedError,
     LedgerError,
     OutdatedError,
@@ -229,44 +230,69 @@ def open_or_roll_over(
 
 
 def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool) -> Ledger:
-    """Open the home's log. Raises as Ledger.open, but retries an error of the card that may be temporary.
+    """Open the home's log. Raises as Ledger.open.
 
-    The error would end a whole log. One look at the whole database decides for all tries.
+    patient: an error of the card that may be temporary would end a whole log, so it is tried again for two
+    seconds, and then CardFailedError ends this start. The start is counted: a DamagedError ends the log once
+    the card failed in several starts, a minute apart. If the count cannot be kept, this start goes through
+    that time. One look at the whole database decides for all tries.
     """
-    tries, looked = 1, functools.cache(lambda: is_damaged(database))
     database = Home(home).database
+    tries, looked, starts = 0, functools.cache(lambda: is_damaged(database)), FailedStarts(database)
     while True:
         try:
-            return Ledger.open(home, slot, clock)
+            ledger = Ledger.open(home, slot, clock)
         except (LedgerError, sqlite3.OperationalError) as error:
-            named = isinstance(error, DamagedError)
-            if not named and not any(_database_failed(cause) for cause in causes_of(error)):
+            if not patient or isinstance(error, StoreFullError):
                 raise
-            if not patient or tries == OPEN_TRIES or not _may_pass(error, looked):
-                if named or tries == 1:
+            if not _may_pass(error, looked):
+                if isinstance(error, DamagedError) or not _database_failed(error):
                     raise
-                raise DamagedError(f"cannot be read: {error}", where=str(database), cure=CONTINUE) from error
-        tries += 1
+                raise _lasting(error, database) from error
+            tries += 1
+            if tries >= OPEN_TRIES:
+                given_up, counted = starts.add()
+                if given_up:
+                    raise _lasting(error, database) from error
+                if counted:
+                    raise _next_start(error, database) from error
+                if tries == OPEN_TRIES:
+                    log_events.warning("card_failed", reason=str(_next_start(error, database)))
+        else:
+            starts.forget()
+            return ledger
         time.sleep(OPEN_AGAIN_S)
+
+
+def _lasting(error: Exception, database: Path) -> DamagedError:
+    return DamagedError(f"cannot be read: {error}", where=str(database), cure=CONTINUE)
+
+
+def _next_start(error: Exception, database: Path) -> CardFailedError:
+    """What a person sees of a start that the card ended."""
+    then = "the reader tries again by itself, and opens a new log if this lasts for minutes"
+    return card_error(error, database, then=then)
 
 
 def _may_pass(error: BaseException, is_damage: Callable[[], bool]) -> bool:
     """Whether the card or another process, rather than content, caused an error.
 
-    is_damage: asked if SQLite called the database malformed.
+    is_damage: asked if SQLite called the database malformed, or if damage may explain its failure.
     """
+    named = isinstance(error, DamagedError)  # without the name, what is not the card's keeps its own error
     for cause in causes_of(error):
         code = primary_code(cause)
         if code in PASSING or files.is_of_card(cause):
             return True
-        if code in DAMAGE and not is_damage():
+        in_doubt = code in DAMAGE or (named and code not in {0, sqlite3.SQLITE_ERROR})
+        if in_doubt and (code in OF_NO_CONTENT or not is_damage()):
             return True
     return False
 
 
 def _database_failed(error: BaseException) -> bool:
-    """Whether SQLite reports a failed read or a malformed page, not a full disk."""
-    return primary_code(error) in {*DAMAGE, sqlite3.SQLITE_IOERR} and not files.is_full(error)
+    """Whether SQLite itself calls the database malformed."""
+    return primary_code(error) in DAMAGE
 
 
 def _whole(ledger: Ledger, folder: SyncFolder) -> Ledger:

@@ -29,7 +29,7 @@ from firmware.settings import config
 from firmware.settings.config import load_config
 from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
-from storage import codec, database, envelope, files, store
+from storage import codec, envelope, files
 from storage.blobs import Blobs
 from storage.day_keys import DayKey, DayKeys
 from storage.errors import KeyLostError, LedgerError, NoHomeError, NotOwnerError, NotPlainError
@@ -223,76 +223,6 @@ def test_while_a_link_in_place_of_the_folder_of_images_leads_nowhere_keys_are_pu
         assert (ledger.status().purge_failed, ledger.status().incidents) == ("", 0)
         assert ledger.element(kept, "patch")
     assert check(home, slot).ok
-
-
-@pytest.mark.parametrize(("failures", "new_log"), [(3, False), (4, True)])
-@pytest.mark.parametrize(
-    "error", [OSError(errno.EIO, "Input/output error"), "disk I/O error", "locked", "malformed"]
-)
-def test_an_error_of_the_card_at_a_start_costs_a_log_only_if_it_does_not_pass(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | str, failures: int, new_log: bool
-) -> None:
-    """Once, a passing error counted as damage, which closed a good log and raised an incident."""
-    monkeypatch.setattr("sync.rollover.OPEN_AGAIN_S", 0.0)
-    home, told, failed = tmp_path / "home", list[str](), list[Exception]()
-    prepare_home(home)
-    enroll(home)
-    open_or_roll_over(home, on_new_log=told.append).close()
-    real_book = store.kept_book
-
-    def fails() -> None:
-        if len(failed) < failures:
-            made = error if isinstance(error, OSError) else sqlite3.OperationalError(error)
-            if isinstance(made, sqlite3.OperationalError):
-                made.sqlite_errorcode = {
-                    "disk I/O error": sqlite3.SQLITE_IOERR_READ,
-                    "locked": sqlite3.SQLITE_BUSY,
-                    "malformed": sqlite3.SQLITE_CORRUPT,  # what SQLite makes of EIO
-                }[str(made)]
-            failed.append(made)
-            raise made
-
-    def read_book(*parts: Any) -> Any:
-        try:
-            fails()
-        except OSError as why:
-            raise LedgerError(f"cannot be read: {why}", where="a file of the ledger") from None
-        return real_book(*parts)
-
-    monkeypatch.setattr("storage.opening.kept_book", read_book)
-    open_or_roll_over(home, on_new_log=told.append).close()
-    assert (bool(told), len(failed)) == (new_log, failures)
-
-
-@pytest.mark.parametrize(("failures", "new_log"), [(3, False), (4, True)])
-@pytest.mark.parametrize("code", [sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR_CORRUPTFS])
-@pytest.mark.parametrize("step", ["storage.database.connect", "storage.opening.kept_book"])
-def test_a_page_that_the_card_does_not_give_a_start_costs_a_log_only_if_it_stays_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int, failures: int, new_log: bool
-) -> None:
-    """That was no damage: each start failed forever, and no new log was opened."""
-    monkeypatch.setattr("sync.rollover.OPEN_AGAIN_S", 0.0)
-    looks: list[Path] = []
-    monkeypatch.setattr("sync.rollover.is_damaged", looks.append)
-    home, told, failed = tmp_path / "home", list[str](), list[int]()
-    prepare_home(home)
-    enroll(home)
-    open_or_roll_over(home, on_new_log=told.append).close()
-    known: dict[str, Callable[..., Any]] = {"connect": database.connect, "kept_book": store.kept_book}
-    real = known[step.rpartition(".")[2]]
-
-    def fails(*parts: Any) -> Any:
-        if len(failed) < failures:
-            failed.append(1)
-            error = sqlite3.OperationalError("as SQLite says it")
-            error.sqlite_errorcode = code
-            raise error
-        return real(*parts)
-
-    monkeypatch.setattr(step, fails)
-    open_or_roll_over(home, on_new_log=told.append).close()
-    assert (bool(told), len(failed)) == (new_log, failures)
-    assert len(looks) <= 1, "each takes seconds, and a start has only minutes"
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from machine_clocks import MachineClocks
 from sqlalchemy import func, select
 from sync_twins import DepartmentProcess, Unit, checked
 
@@ -174,30 +175,11 @@ def test_a_look_at_the_whole_that_the_card_ends_finds_no_damage(
     assert confirms(path) == damaged
 
 
-class Machine:
-    """The clocks that looks are counted by."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.boot, self.running_s, self.clock_s = "first", 1_000_000, 1_800_000_000
-        monkeypatch.setattr(damage_rule, "boot_id", lambda: self.boot)
-        monkeypatch.setattr(damage_rule, "boottime_us", lambda: self.running_s * 1_000_000)
-        monkeypatch.setattr("storage.damage.time.time", lambda: self.clock_s)
-
-    def runs(self, seconds: int) -> None:
-        self.running_s += seconds
-        self.clock_s += seconds
-
-    def restarts(self, *, clock_s: int) -> None:
-        """The machine starts again; all that this process remembered is gone."""
-        self.boot, self.running_s, self.clock_s = f"{self.boot}+", 20, clock_s
-        damage_rule._KEPT.clear()
-
-
 def test_a_page_that_the_card_never_gives_again_is_damage_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each sync of a unit with such a card failed for ever, and no new log took the place of its log."""
-    path, machine = tmp_path / "a.sqlite3", Machine(monkeypatch)
+    path, machine = tmp_path / "a.sqlite3", MachineClocks(monkeypatch)
     path.touch()
     monkeypatch.setattr(damage_rule, "LOOK", f"SELECT '{LOOKS[1]}'")
     said = []
@@ -229,7 +211,7 @@ def test_a_restart_forgets_no_look_that_the_card_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clocks_s: list[int], damaged: bool
 ) -> None:
     """Short drives counted each look from the start, so that the log never ended."""
-    path, machine = tmp_path / "a.sqlite3", Machine(monkeypatch)
+    path, machine = tmp_path / "a.sqlite3", MachineClocks(monkeypatch)
     path.touch()
     monkeypatch.setattr(damage_rule, "LOOK", f"SELECT '{LOOKS[1]}'")
     said = []
@@ -247,7 +229,7 @@ def test_a_restart_forgets_no_look_that_the_card_ended(
 def test_a_spoiled_count_of_looks_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoiled: bytes
 ) -> None:
-    path, machine = tmp_path / "a.sqlite3", Machine(monkeypatch)
+    path, machine = tmp_path / "a.sqlite3", MachineClocks(monkeypatch)
     path.touch()
     monkeypatch.setattr(damage_rule, "LOOK", f"SELECT '{LOOKS[1]}'")
     for last in (False, False, False, True):
