@@ -12,10 +12,11 @@ from desk_root import Root, account_form, problems
 from desk_twins import Department
 
 from storage.ssh_signature import SshPublicKey
-from sync.department.desk.changes.calls import ChangeRow, ShowForm, ShownProposal
+from sync.department.desk.changes.calls import ChangeRow, DecideForm, ShowForm, ShownProposal
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.statements import form_fields, proposal_digest
+from sync.department.policy.roles import Role
 
 
 def seen_by(department: Department, user: str) -> set[int]:
@@ -66,3 +67,35 @@ def test_the_second_person_sees_the_new_name_and_each_ssh_key(department: Depart
         f"as discussed; its name is {known.name} now"
     )
     assert problems(department) == ()
+
+
+def test_the_second_person_reads_titles_of_the_policy_instead_of_codes(department: Department) -> None:
+    """The second person decides on a ground, a role or a category by what it means."""
+    policy, made = department.desk.policy, forms(department)
+    account = department.desk.book.roster.accounts["comm1"]
+    hold = replace(made["hold/place"], accesses=(), propose=True)
+    proposals = {
+        "hold/place": ("super", hold),
+        "hotlist/add": ("super", replace(made["hotlist/add"], propose=True)),
+        "user/set": ("chief", account_form(account, roles=(Role.REVIEWER,), reason="moved", propose=True)),
+    }
+    said: dict[str, dict[str, str]] = {}
+    for call, (user, form) in proposals.items():
+        department.call(call, department.logon(user), form)
+        (number,) = seen_by(department, "deputy")
+        shown = department.call("change/show", department.logon("deputy"), ShowForm(proposal=number))
+        assert isinstance(shown, ShownProposal)
+        said[call] = dict(shown.fields)
+        no = DecideForm(proposal=number, granted=False, reason="not today")
+        department.call("change/approve", department.logon("deputy"), no)
+    ground = policy.hold_ground(hold.hold_ground)
+    purpose = policy.purpose(hold.ground.purpose)
+    category = policy.alerts.category(made["hotlist/add"].category)
+    assert ground is not None
+    assert purpose is not None
+    assert category is not None
+    assert said["hold/place"]["hold_ground"] == ground.text != hold.hold_ground
+    assert f"Purpose: {purpose.text}; " in said["hold/place"]["ground"]
+    assert "Basis: criminal investigation; " in said["hold/place"]["ground"]
+    assert said["hotlist/add"]["category"] == category.says
+    assert said["user/set"]["roles"] == policy.title(Role.REVIEWER)

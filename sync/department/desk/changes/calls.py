@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from sync.department.journal.entries import Entry, EntryOf, LogRead
 from sync.department.journal.malformed import form_of
 from sync.department.journal.second_hand_facts import WITH_DATA
 from sync.department.journal.statements import SHA256
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Call, Role
 
@@ -161,7 +163,7 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
         entry = _known(desk, form.proposal, caller)
         if entry.note.call in WITH_DATA:
             desk.demand_trained(caller)
-        said = form_of(entry.signed)
+        said, titles = form_of(entry.signed), _titles(desk.policy)
         if not _is_of_its_people(entry, caller.user):
             _demand_administrator(desk, caller)
         made = ShownProposal(
@@ -170,7 +172,9 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
             user=entry.stamp.user,
             call=entry.note.call,
             summary=_summary(desk, entry),
-            fields=tuple((name, _words(value, name)) for name, value in said.items() if name not in SECOND),
+            fields=tuple(
+                (name, _words(value, titles, name)) for name, value in said.items() if name not in SECOND
+            ),
         )
         note = LogRead(elements=f"form of proposal {entry.sequence}", count=len(made.fields))
         return [note], lambda entries: (entries[0].sequence, made)
@@ -237,12 +241,27 @@ def _demand_administrator(desk: Desk, caller: Caller) -> None:
         )
 
 
-def _words(value: Any, name: str = "") -> str:  # noqa: PLR0911 - one case per type
-    """A form's field for a person to read. A record shows each part that is not empty, with its label."""
+def _titles(policy: Policy) -> Mapping[str, Mapping[str, str]]:
+    """What the codes in a form mean, by field, in the policy's words if it has some."""
+    roles = {str(one.id): one.title for one in policy.roles}
+    return {
+        "purpose": {one.id: one.text for one in policy.purposes},
+        "basis": {one: one.replace("-", " ") for one in policy.inquiry.bases},
+        "hold_ground": {one.id: one.text for one in policy.holds},
+        "category": {one.id: one.says for one in policy.alerts.categories},
+        "role": roles,
+        "roles": roles,
+        "keep_roles": roles,
+    }
+
+
+def _words(value: Any, titles: Mapping[str, Mapping[str, str]], name: str = "") -> str:  # noqa: PLR0911 - one case per type
+    """A form's field for a person to read. A record shows each part that is not empty, with its label; a
+    code of `titles`, what it means."""
     if isinstance(value, dict) and SHA256 in value:
         return f"SHA-256 {value[SHA256].hex()}"
     if isinstance(value, dict):
-        said = ((one, _words(part, one)) for one, part in value.items())
+        said = ((one, _words(part, titles, one)) for one, part in value.items())
         return "; ".join(f"{label_of(one)}: {words}" for one, words in said if words)
     if name.endswith("_us") and type(value) is int:
         return iso_text(value, to="second") if value > 0 else ""
@@ -251,8 +270,8 @@ def _words(value: Any, name: str = "") -> str:  # noqa: PLR0911 - one case per t
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, list | tuple):
-        return ", ".join(_words(one, name) for one in value)
-    return str(value)
+        return ", ".join(_words(one, titles, name) for one in value)
+    return titles.get(name, {}).get(str(value), str(value))
 
 
 def decide(front: DeskContext, token: str, form: DecideForm) -> Decided:
