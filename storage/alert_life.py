@@ -241,8 +241,8 @@ def _clets(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
     if step.practicable is None:
         raise _refuse("give the CLETS reference, or say why it was not practicable", "")
     what, least = ("the CLETS reference", 3) if step.practicable else ("why CLETS was not practicable", 8)
-    if len(step.text.strip()) < least:
-        raise _refuse(f"{what}: has at least {least} characters", "type it in full")
+    if sum(one.isalnum() for one in step.text) < least:
+        raise _refuse(f"{what}: has at least {least} letters or digits", "type it in full")
 
 
 def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:

@@ -150,7 +150,7 @@ def test_clets_is_asked_for_after_a_confirmation_and_again_in_time(
     assert [one.next for one in lines(department, token)] == ["CLETS reference overdue"]
     assert Late.CLETS in {one.kind for one in overdue_now(department.front, department.clock.us)}
     no = CletsForm(alert=alert, practicable=False, text="no")
-    assert "at least 8 characters" in refused(department, "alert/clets", token, no).what
+    assert "at least 8 letters or digits" in refused(department, "alert/clets", token, no).what
     stop = CloseForm(alert=alert, outcome=Outcome.STOP, text="")
     assert "what CLETS has" in refused(department, "alert/close", token, stop).what
     department.call("alert/clets", token, replace(no, text="radio out of reach"))

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pyotp
 from desk_cars import Car
+from desk_root import problems
 from desk_twins import PASSWORD, Department
 from page_reader import WHY, Reader, Sheet
 
-from storage.alert_life import AlertAnswer
+from storage.alert_life import AlertAnswer, AlertEvent
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import Disputed, Entry
 from sync.department.journal.inquiry_entries import Access, SearchApproved
@@ -149,7 +150,14 @@ def test_an_alert_is_read_before_its_entry_is_shown(department: Department, read
     assert "KIA" in compared.text
     confirmed = one.send(compared, path, **{"fit": "yes"})
     assert "Confirmed by a look at the picture" in confirmed.text
-    checked = one.send(confirmed, path, **{"do": "clets", "practicable": "yes", "text": "CLETS 0042"})
+    clets = {"do": "clets", "practicable": "yes"}
+    vague = one.send(confirmed, path, **clets, text="- ...")
+    assert vague.status == 403
+    assert "at least 3 letters or digits" in vague.text
+    mistyped = one.send(vague, path, **clets, text="CLETS 0024")
+    assert "Next outcome" in mistyped.text
+    assert "CLETS: the reference CLETS 0024. If that is mistyped, enter it again" in mistyped.text
+    checked = one.send(mistyped, path, **clets, text="CLETS 0042")
     assert "Next outcome" in checked.text
     ended = one.send(checked, path, **{"do": "close", "outcome": "stop", "outcome_text": "stopped on Myrtle"})
     assert (ended.path, ended.status) == ("/alerts", 200)
@@ -157,7 +165,11 @@ def test_an_alert_is_read_before_its_entry_is_shown(department: Department, read
     (row,) = department.desk.book.alerts.rows.values()
     assert row.state.answer is AlertAnswer.CONFIRMED
     assert row.state.closed
+    asked = row.state.last(AlertEvent.CLETS)
+    assert asked is not None
+    assert asked.text == "CLETS 0042"
     car.unit.close()
+    assert problems(department) == ()
 
 
 def test_a_misread_alert_is_rejected_by_what_was_typed(department: Department, reader: Browser) -> None:

@@ -343,8 +343,8 @@ def test_a_clets_reference_and_a_reason_have_their_least_lengths(practicable: bo
     made = walk(LOOK, TYPED, CONFIRMED)
     asked = step(AlertEvent.CLETS, practicable=practicable, text=f" {'x' * least} ")
     demand_step(made, asked, WANTED)
-    with pytest.raises(RefusedError, match=f"has at least {least} characters"):
-        demand_step(made, replace(asked, text=f" {'x' * (least - 1)} "), WANTED)
+    with pytest.raises(RefusedError, match=f"has at least {least} letters or digits"):
+        demand_step(made, replace(asked, text=f" {'x' * (least - 1)} - ... "), WANTED)
     with pytest.raises(RefusedError, match="give the CLETS reference"):
         demand_step(made, replace(asked, practicable=None), WANTED)
 

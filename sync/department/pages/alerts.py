@@ -141,9 +141,10 @@ async def take(visit: Visit) -> Response:
         work.answered = True
     elif step == "clets":
         practicable = values.get("practicable", "") == "yes"
-        work.line = await visit.call(
-            "alert/clets", alert=name, practicable=practicable, text=values.text("text")
-        )
+        text = values.text("text")
+        work.line = await visit.call("alert/clets", alert=name, practicable=practicable, text=text)
+        what = f"the reference {text}" if practicable else f"not practicable, because: {text}"
+        visit.say(f"CLETS: {what}. If that is mistyped, enter it again.")
     elif step == "close":
         return await _close(visit, name)
     else:
