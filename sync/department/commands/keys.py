@@ -143,7 +143,8 @@ def draft_root(
         key_service=key_service,
     )
     write_new(out, root_file.assemble(draft, []))
-    print(f"{out}: version {draft.version}, unsigned; two offices sign it: department keys sign")
+    who = "two offices by the old keys, and two by the new, sign it" if offices else "two offices sign it"
+    print(f"{out}: version {draft.version}, unsigned; {who}: department keys sign")
     return DONE
 
 
@@ -200,8 +201,15 @@ def sign_draft(
         if policy and policy_digest(given_files.read_bytes(policy)) != root.policy_digest:
             raise InvalidInputError("is not the policy file that the draft names", where=str(policy))
         signed = root_file.add_signature(data, office)
+    in_force = before
     if before is None:
         lines.append("compared with no root file: --against names the one that your office kept")
+    elif not named_administrator.is_statement(data) and before.version + 1 != root.version:
+        lines.append(
+            f"compared with version {before.version}, but version {root.version - 1} was in force when this "
+            "was drafted: see also what that one changed"
+        )
+        in_force = None
     print("\n".join((*lines, f"SHA-256 {shown}")))
     if digest != shown:
         if digest:
@@ -215,26 +223,32 @@ def sign_draft(
             where="--digest",
             cure=f"if you agree to all of it, repeat the command with --digest {shown}",
         )
-    standing = _standing(signed, before, office, key)
+    standing = _standing(signed, in_force, office, key)
     files.replace(file, signed)
     print(f"{file}: {standing}; keep a copy to compare the next one with")
     return DONE
 
 
-def _standing(signed: bytes, before: root_file.Root | None, office: Ed25519PrivateKey, key: Path) -> str:
-    """Who has signed a file, including this office. Raises InvalidInputError for a key that no office has."""
+def _standing(signed: bytes, in_force: root_file.Root | None, office: Ed25519PrivateKey, key: Path) -> str:
+    """Who has signed a file, including this office. Raises InvalidInputError for a key that no office has.
+
+    `in_force`: the root file that was in force when it was drafted; None if this office does not have it.
+    """
     own = office.public_key().public_bytes_raw()
     if named_administrator.is_statement(signed):
         said, signatures = named_administrator.parse(signed)
-        if before is None:
+        if in_force is None:
             made = counted(len(signatures), "signature")
             return f"signed, {made} in all; {root_file.THRESHOLD} offices must sign"
-        _demand_office(own, before.keys, key)
-        return ceremony.standing_words(named_administrator.signers(before, said, signatures), None)
+        _demand_office(own, in_force.keys, key)
+        return ceremony.standing_words(named_administrator.signers(in_force, said, signatures))
     root, holders = root_file.describe(signed)
-    _demand_office(own, (*root.keys, *(before.keys if before else ())), key)
-    replaced = before is not None and {one.public for one in before.keys} != {one.public for one in root.keys}
-    old = root_file.signed_by(signed, before) if before and replaced else None
+    if in_force is None:
+        _demand_office(own, root.keys, key)
+        return ceremony.standing_words(holders, knows_all=False)
+    _demand_office(own, (*root.keys, *in_force.keys), key)
+    replaced = {one.public for one in in_force.keys} != {one.public for one in root.keys}
+    old = root_file.signed_by(signed, in_force) if replaced else None
     return ceremony.standing_words(holders, old)
 
 

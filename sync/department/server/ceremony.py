@@ -152,15 +152,19 @@ def described(data: bytes, where: str) -> tuple[Root, tuple[str, ...]]:
         ) from None
 
 
-def standing_words(signed: Sequence[str], replaced: Sequence[str] | None) -> str:
+def standing_words(
+    signed: Sequence[str], replaced: Sequence[str] | None = None, *, knows_all: bool = True
+) -> str:
     """Who has signed so far, and what is missing.
 
     `signed`: offices by the file's own keys; `replaced`: by the keys of the root file in force, if some of
-    them change.
+    them change; `knows_all`: whether that root file is here to say so.
     """
     said = [_signed_words(signed, "" if replaced is None else "the new keys of ")]
     if replaced is not None:
         said.append(_signed_words(replaced, "the old keys of "))
+    if not knows_all and len(signed) >= root_file.THRESHOLD:
+        said.append("if it replaces an office's key, two offices must sign by the old keys too")
     return "; ".join(said)
 
 
