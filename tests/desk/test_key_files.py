@@ -63,6 +63,19 @@ def test_a_day_key_that_was_set_aside_is_destroyed_with_those_of_its_day(tmp_pat
     assert sorted(path.name for path in day.iterdir()) == [f"{TODAY + 1}.key", "of the day.key"]
 
 
+def test_a_day_key_that_cannot_be_destroyed_keeps_no_other(tmp_path: Path) -> None:
+    clock = [TODAY]
+    keys = LocalKeyService(tmp_path, lambda: clock[0] * 86_400_000_000)
+    keys.issue_day_keys(TODAY, 3)
+    clock[0] += 400
+    stuck = tmp_path / "day" / f"{TODAY - 9}.key"
+    stuck.mkdir()
+    with pytest.raises(KeyServiceError, match=f"day/{TODAY - 9}.key cannot be destroyed"):
+        keys.destroy_day_keys_before(TODAY + 2)
+    assert sorted((tmp_path / "day").iterdir()) == [stuck, tmp_path / "day" / f"{TODAY + 2}.key"]
+    keys.close()
+
+
 def test_another_key_in_the_place_of_one_that_was_used_is_not_a_day_key(
     keys: LocalKeyService, tmp_path: Path
 ) -> None:

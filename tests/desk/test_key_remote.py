@@ -98,7 +98,7 @@ def test_root_on_the_departments_server_gets_no_content_from_it(
     for name in ("open_stored", "tokens", "hold_stored", "open_held", "destroy_hold_key"):
         assert not hasattr(service, name)  # the receiver's client has no such call
     shown = {name for name, call in CALLS.items() if call.shows_entry}
-    assert shown == {"tokens", "match", "open", "hold", "open_held", "release"}
+    assert shown == {"tokens", "match", "open", "hold", "open_held", "abandon", "release"}
     cover = department.desk.covered(0)
     with pytest.raises(DeskRefusal):
         front.door.tokens(cover, department.plate("8XYZ123"), [department.clock.us // DAY_US])

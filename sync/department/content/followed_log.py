@@ -22,6 +22,7 @@ from storage.checkpoint import NoteKey, open_checkpoint
 from storage.codec import from_bytes, to_bytes
 from storage.errors import StorageError
 from storage.sealing import commitment
+from storage.times import DAY_US
 from sync.department.content.followed_state import (
     WORDED_KINDS,
     Followed,
@@ -279,9 +280,9 @@ class FollowedLog:
             raise FollowError("the log skips the root file that is here", where="root file")
 
     def demand_released(self, sequence: int) -> None:
-        """Raises UnsignedError unless this is a release that two people signed in the last weeks."""
+        """Raises UnsignedError unless this is a release that two people signed."""
         with self._rooted() as known:
-            if sequence not in known.signed.signers.second.released:
+            if sequence not in known.signed.signers.second.releases:
                 judged = known.judged.get(sequence)
                 raise UnsignedError((judged.reason if judged else "") or "the release was not followed")
 
@@ -314,6 +315,14 @@ class FollowedLog:
         """Raises UnsignedError unless a signed export names the hold of this access."""
         with self._rooted() as known:
             known.signed.signers.second.demand_hold(said, access)
+
+    def demand_no_hold(self, access: int, at_us: int) -> None:
+        """Raises UnsignedError unless a day of entries followed this access and none placed its hold."""
+        with self._rooted() as known:
+            if any(one.access == access for one in known.signed.signers.second.holds.values()):
+                raise UnsignedError("a hold was placed under it")
+            if known.newest_us - at_us <= DAY_US:
+                raise UnsignedError("its hold may still be placed")
 
     @contextmanager
     def _rooted(self) -> Iterator[Followed]:

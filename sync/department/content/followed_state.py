@@ -195,7 +195,7 @@ def result_of(known: Followed, entry: Entry) -> Result:
         proof=proof if proven is not None and proven.by else -1,
         proof_by=proven.by if proven is not None else b"",
         seen=second.seen_by_two,
-        ended=at in second.released,
+        ended=at in second.releases,
         by_two=signers.grants_by_two,
         wrote=second.seen_written,
         people=tuple(sorted(people_in(entry))),
@@ -359,6 +359,6 @@ def _take_made(second: SecondHands, sequence: int, result: Result) -> None:
     if result.end_asked is not None:
         second.asked_release[result.ending] = result.end_asked
     if result.ended:
-        second.released[sequence] = result.judged.at_us
+        second.releases.add(sequence)
     if result.gave:
         second.given[result.gave] = result.judged.at_us

@@ -113,6 +113,14 @@ class KeyDoor(Protocol):
         """Open held elements that an export's entry names. `access`: the entry that names the hold's key."""
         ...
 
+    def held_keys(self) -> list[int]:
+        """The accesses of this log's holds whose key is there, in order."""
+        ...
+
+    def abandon(self, cover: Cover) -> None:
+        """Destroy the key of a hold that was not placed within a day of its access, whose entry is shown."""
+        ...
+
     def release(self, cover: Cover) -> None:
         """Destroy a hold's key, for anyone who shows the entry of its release by a second person."""
         ...

@@ -15,13 +15,23 @@ from sync.errors import KeyServiceError
 
 
 def destroy_file(path: Path) -> None:
-    """Overwrite and remove a key file. On flash, the old bytes may survive outside the file system."""
-    with contextlib.suppress(FileNotFoundError):  # already destroyed, perhaps by another process
-        with path.open("r+b") as file:
-            file.write(os.urandom(os.fstat(file.fileno()).st_size))
-            file.flush()
-            os.fsync(file.fileno())
-        path.unlink()
+    """Overwrite and remove a key file. On flash, the old bytes may survive outside the file system.
+
+    Raises KeyServiceError if it is still there.
+    """
+    try:
+        with contextlib.suppress(FileNotFoundError):  # already destroyed, perhaps by another process
+            with path.open("r+b") as file:
+                file.write(os.urandom(os.fstat(file.fileno()).st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
+    except OSError as error:
+        raise KeyServiceError(
+            f"the key {path.parent.name}/{path.name} cannot be destroyed: {error.strerror}",
+            where="key service",
+            cure="repair its folder; the next daily run destroys it",
+        ) from None
     files.sync_dir(path.parent)
 
 

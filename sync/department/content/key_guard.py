@@ -91,8 +91,11 @@ class GuardedKeys:
         self._clock = clock
         opened.found.forget(clock())
 
-    def _shown(self, cover: Cover, kind: type[T]) -> tuple[T, str, Entry]:
-        """Check a cover; returns the note, its name in the service's log, its entry. Raises DeskRefusal."""
+    def _shown(self, cover: Cover, kind: type[T], *, opens: bool = True) -> tuple[T, str, Entry]:
+        """Check a cover; returns the note, its name in the service's log, its entry. Raises DeskRefusal.
+
+        `opens`: content is opened for it; an access to content opens some for an hour.
+        """
         try:
             payload = envelope.open_signed(cover.leaf, self._log.public, context=CONTEXT, limit=4096)
             log_id, named, sequence, _, mark = parse_leaf(payload)
@@ -111,7 +114,7 @@ class GuardedKeys:
         now, stamp, note = self._clock(), entry.stamp, entry.note
         if not good or log_id != self._log_id or not isinstance(note, kind) or sequence != cover.sequence:
             raise _no("the entry shown is another one", "cover")
-        if kind is Access:  # a release remains valid
+        if kind is Access and opens:  # a release remains valid
             _demand_fresh(stamp.at_us, now)
         before = self._opened.newest_without(sequence)
         if before is not None and stamp.at_us < before.at_us - SKEW_US:
@@ -119,10 +122,11 @@ class GuardedKeys:
             raise _no(f"the entry is dated {span} before a tree head that lacks it", "old-cover")
         self._continue(cover, head, now, witnessed=witnessed)
         leaf_hash = merkle.leaf_hash(cover.leaf)
-        if kind is Access:  # what was begun in time may take longer: the entry limits what it opens
+        if kind is Access and opens:  # what was begun in time may take longer: the entry limits what it opens
             begun = self._opened.has_opened(sequence, leaf_hash)
             self._demand_signed(sequence, stamp.user, 0 if begun else now)
-        self._opened.add_opened(cover.sequence, leaf_hash, witnessed=witnessed, at_us=now)
+        if opens:
+            self._opened.add_opened(cover.sequence, leaf_hash, witnessed=witnessed, at_us=now)
         key = hashlib.sha256(cover.leaf).digest()
         return note, f"entry {sequence} {key.hex()[:16]} of {stamp.user}", entry
 
@@ -325,6 +329,23 @@ class GuardedKeys:
         opened = iter(self._service.open_held(why, self._hold_name(access), log_id, _wanted(rows)))
         return [{name: next(opened) for name in sorted(row.elements)} for row in rows]
 
+    def held_keys(self) -> list[int]:
+        own = self._hold_name()
+        names = (one for one in self._service.hold_keys() if one.startswith(own))
+        return sorted(int(one.removeprefix(own)) for one in names)
+
+    def abandon(self, cover: Cover) -> None:
+        access, why, entry = self._shown(cover, Access, opens=False)
+        _demand_action(access, "hold")
+        at_us = entry.stamp.at_us
+        if self._clock() - at_us <= DAY_US:
+            raise _no(f"entry {cover.sequence} is not a day old", "other-hold")
+        try:
+            self._followed.demand_no_hold(cover.sequence, at_us)
+        except UnsignedError as error:
+            raise _no(f"entry {cover.sequence} did not come to nothing: {error}", "other-hold") from None
+        self._service.destroy_hold_key(why, self._hold_name(cover.sequence))
+
     def release(self, cover: Cover) -> None:
         released, why, _ = self._shown(cover, HoldReleased)
         try:
@@ -333,7 +354,8 @@ class GuardedKeys:
             raise _no(f"entry {cover.sequence} ends no hold: {error}", "unsigned") from None
         self._service.destroy_hold_key(why, self._hold_name(released.access))
 
-    def _hold_name(self, access: int) -> str:
+    def _hold_name(self, access: int | str = "") -> str:
+        """The name of a hold's key; without an access, how those of this log begin."""
         return f"{self._log_id.hex()[:16]}-{access}"
 
 

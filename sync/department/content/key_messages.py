@@ -70,6 +70,8 @@ CALLS: Mapping[str, RemoteCall] = {
         (Cover, int, bytes, WireRows), tuple[tuple[tuple[str, bytes], ...], ...], shows_entry=True
     ),
     "open_held": RemoteCall((Cover, int, bytes, WireRows), tuple[tuple[Opened, ...], ...], shows_entry=True),
+    "held_keys": RemoteCall((int,), tuple[int, ...], most_bytes=MAX_BYTES),
+    "abandon": RemoteCall((Cover,), type(None), shows_entry=True, most_bytes=MAX_BYTES),
     "release": RemoteCall((Cover,), type(None), shows_entry=True, most_bytes=MAX_BYTES),
 }
 

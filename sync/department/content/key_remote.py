@@ -270,6 +270,15 @@ class RemoteDoor:
     ) -> list[dict[str, Opened]]:
         return _by_name(self._wire.ask("open_held", cover, access, log_id, to_wire(rows)))
 
+    def held_keys(self) -> list[int]:
+        found = list[int]()
+        while more := self._wire.ask("held_keys", found[-1] if found else -1):
+            found += more
+        return found
+
+    def abandon(self, cover: Cover) -> None:
+        self._wire.ask("abandon", cover)
+
     def release(self, cover: Cover) -> None:
         self._wire.ask("release", cover)
 

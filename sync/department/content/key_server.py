@@ -1,11 +1,11 @@
 """The HTTPS interface of a key service on a separate machine.
 
 It offers less than the service can do. It receives and purges (`issue`, `reseal`, `reseal_again`, `check`,
-`check_tokens`, `check_held`, `destroy`); and it opens, holds or releases content for a caller that shows a
-covered entry (`tokens`, `match`, `open`, `hold`, `open_held`, `release`). `GuardedKeys` on that machine
-checks the entry against a root file that was put there by hand, and against the log that it follows
-(`follow`). So root on the department's server can destroy content that is not held, but cannot read any
-without an entry in the witnessed log that its person signed.
+`check_tokens`, `check_held`, `which`, `held_keys`, `destroy`); and it opens, holds or releases content for a
+caller that shows a covered entry (`tokens`, `match`, `open`, `hold`, `open_held`, `abandon`, `release`).
+`GuardedKeys` on that machine checks the entry against a root file that was put there by hand, and against the
+log that it follows (`follow`). So root on the department's server can destroy content that is not held, but
+cannot read any without an entry in the witnessed log that its person signed.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ from sync.department.policy.system_terms import MAX_GRACE_MINUTES
 from sync.errors import HomeError, RefusedByDepartmentError
 from sync.root_file import LOG, describe, open_first
 
+MOST_HOLDS = 4000  # named in one answer
 TOKEN_FILE = "service.token"  # noqa: S105 - a file's name
 
 
@@ -108,6 +109,8 @@ class _Service:
             "open": lambda *asked: _opened(guard.open(*_with_rows(asked))),
             "hold": lambda *asked: [sorted(row.items()) for row in guard.hold(*_with_rows(asked))],
             "open_held": lambda *asked: _opened(guard.open_held(*_with_rows(asked))),
+            "held_keys": lambda after: [one for one in guard.held_keys() if one > after][:MOST_HOLDS],
+            "abandon": guard.abandon,
             "release": guard.release,
         }
 

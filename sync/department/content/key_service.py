@@ -177,6 +177,9 @@ class ContentKeys(Protocol):
     ) -> list[sealing.Opened]:
         """Open elements under a hold's key. Raises KeyServiceError if the key is gone."""
 
+    def hold_keys(self) -> list[str]:
+        """The holds whose key has a file, intact or not. Raises KeyServiceError if that is unknown."""
+
     def destroy_hold_key(self, why: str, hold: str) -> None:
         """Make everything under a hold's key unreadable forever; a missing key is not an error."""
 
@@ -407,6 +410,10 @@ class LocalKeyService:
         key = self._hold_key(hold, make=False)
         return [opened(key, log_id, one) for one in wanted]
 
+    def hold_keys(self) -> list[str]:
+        here = (self._folder / "hold").glob("*.key")
+        return sorted(path.stem for path in here if HOLD_NAME.fullmatch(path.stem) and is_there(path))
+
     def destroy_hold_key(self, why: str, hold: str) -> None:
         path = self._hold_path(hold)
         with self._guard:
@@ -437,8 +444,14 @@ class LocalKeyService:
                 self._write("destroy_day_keys", before=day, count=len(old))
             self._ids.clear()
             self._epochs.clear()
+            failed = list[KeyServiceError]()
             for path in old:
-                destroy_file(path)
+                try:
+                    destroy_file(path)
+                except KeyServiceError as error:  # the others are destroyed all the same
+                    failed.append(error)
+        if failed:
+            raise failed[0]
         return len(old)
 
 

@@ -117,5 +117,11 @@ class ProvenDoor:
     ) -> list[dict[str, Opened]]:
         return self._ask(cover, lambda shown: self._door().open_held(shown, access, log_id, rows))
 
+    def held_keys(self) -> list[int]:
+        return self._door().held_keys()
+
+    def abandon(self, cover: Cover) -> None:
+        self._ask(cover, lambda shown: self._door().abandon(shown))
+
     def release(self, cover: Cover) -> None:
         self._ask(cover, lambda shown: self._door().release(shown))

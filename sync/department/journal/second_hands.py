@@ -75,11 +75,12 @@ class SecondHands(PolicyAsks):
 
     `requests`: those of other agencies, by entry; `approved_once`: who could approve since the offices named
     an administrator; `fresh`: accounts without a credential; `asked_release`: by hold, who asked to end it;
-    `released`: entries of valid releases, and when; `emergencies`: by access, those that no one has judged;
-    `trained`: each person's newest training; `spent`: used approvals; `given`: statements that gave a grant,
-    and when; `reviewed`: requests that wait for a decision; `findings`: open ones, and whom each is about;
-    `settled`: the first decisions on incidents; `seen_written`: deliveries name what was asked for;
-    `seen_by_two`, `bound_whole`, `all_trained`, `shown_whole`: whether the log has that form.
+    `releases`: entries of valid ones, never forgotten, since a hold's key may come back; `emergencies`: by
+    access, those that no one has judged; `trained`: each person's newest training; `spent`: used approvals;
+    `given`: statements that gave a grant, and when; `reviewed`: requests that wait for a decision;
+    `findings`: open ones, and whom each is about; `settled`: the first decisions on incidents;
+    `seen_written`: deliveries name what was asked for; `seen_by_two`, `bound_whole`, `all_trained`,
+    `shown_whole`: whether the log has that form.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class SecondHands(PolicyAsks):
     shares: dict[int, SignedDecision] = field(default_factory=dict)
     requests: dict[int, AskedScope] = field(default_factory=dict)
     asked_release: dict[int, SignedDecision] = field(default_factory=dict)
-    released: dict[int, int] = field(default_factory=dict)
+    releases: set[int] = field(default_factory=set)
     holds: dict[int, PlacedHold] = field(default_factory=dict)
     settled: dict[int, SignedDecision] = field(default_factory=dict)
     emergencies: dict[int, WaitingEmergency] = field(default_factory=dict)
@@ -306,8 +307,7 @@ class SecondHands(PolicyAsks):
         if signed and (placed is None or placed.access != note.access):
             raise UnsignedError("it ends a hold that the two people did not both name")
         self.asked_release.pop(note.hold, None)
-        forget(self.released, lambda at: entry.stamp.at_us - at >= WAITS_US)
-        self.released[entry.sequence] = entry.stamp.at_us
+        self.releases.add(entry.sequence)
 
     def demand_there(self, note: Note, user: str) -> None:
         """Raises UnsignedError unless what an entry is about exists and its person may judge it; a hold must

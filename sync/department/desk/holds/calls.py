@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -33,6 +35,7 @@ from sync.department.journal.hold_entries import (
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, SheetPerson
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
+from sync.errors import KeyServiceAwayError
 
 log_events = structlog.get_logger("department.holds")
 MAX_SEARCHES = 100
@@ -417,27 +420,55 @@ def release(front: DeskContext, token: str, form: ReleaseForm) -> Entered:
 
 
 def finish(front: DeskContext) -> None:
-    """Complete what a crash or an absent witness interrupted: destroy released keys, and content without a
-    hold.
+    """Complete what a crash, an absent witness or an older copy of the keys left of holds.
 
-    Content without a hold is destroyed only if a witness saw its access and a day of entries followed. A log
-    restored from a backup has neither, so it destroys nothing unknown to it. Raises DeskRefusal while the
-    witness is away; the next day's run retries.
+    Destroys keys of released holds, with their content, and keys and content without a hold. The latter only
+    if a witness saw its access and a day of entries followed. A log restored from a backup has neither, so it
+    destroys nothing unknown to it. A failure stops nothing else; the first one is raised after all the rest
+    is done. Raises DeskRefusal while the witness is away, and KeyServiceAwayError; the next day's run
+    retries.
     """
-    desk = front.desk
-    here = set(front.vault.kept())
+    desk, failed = front.desk, list[Exception]()
+    here, keys = set(front.vault.kept()), set[int]()
+    if desk.root.witnessing() is not None:  # before that, no hold has a key
+        with _apart(failed):
+            keys = set(front.door.held_keys())
     with desk.looking() as book:
         released, placed = list(book.holds.released.values()), list(book.holds.placed.values())
     for entry in released:
-        if entry.note.access in here:
-            front.door.release(desk.covered(entry.sequence))
-            front.vault.destroy(entry.note.access)
-    named = {one.note.access for one in placed}
-    for access in sorted(here - named):
-        if _came_to_nothing(desk.log, access):
+        access = entry.note.access
+        if access not in here | keys:
+            continue
+        cover = desk.covered(entry.sequence)
+        with _apart(failed):
+            front.door.release(cover)
             front.vault.destroy(access)
-        else:
-            log_events.warning("held_content_unnamed", access=access)
+            if access not in here:
+                log_events.warning("released_key_destroyed_again", hold=entry.note.hold, clause="463.8")
+    named = {one.note.access for one in placed}
+    for access in sorted((here | keys) - named):
+        if not _came_to_nothing(desk.log, access):
+            what = "held_content_unnamed" if access in here else "hold_key_unnamed"
+            log_events.warning(what, access=access)
+            continue
+        with _apart(failed):
+            if access in keys:
+                front.door.abandon(desk.covered(access))
+            front.vault.destroy(access)
+    if failed:
+        raise failed[0]
+
+
+@contextmanager
+def _apart(failed: list[Exception]) -> Iterator[None]:
+    """Run one step for one hold. A failure is kept for the report, and the next hold follows."""
+    try:
+        yield
+    except KeyServiceAwayError:
+        raise  # nor would it answer for the others
+    except Exception as error:  # noqa: BLE001 - whatever stops one hold must not stop the others
+        failed.append(error)
+        log_events.error("hold_not_finished", kind=type(error).__name__)  # noqa: TRY400
 
 
 def _came_to_nothing(log: AccessLog, access: int) -> bool:

@@ -63,7 +63,7 @@ class Holds:
         elif is_of(entry, HoldRests):
             self.rests.setdefault(entry.note.access, entry)
         elif is_of(entry, HoldReleased):
-            self.released[entry.note.hold] = entry
+            self.released.setdefault(entry.note.hold, entry)  # a later one, forged, ends no hold again
 
     def _begin(self, entry: EntryOf[Access]) -> None:
         hold = form_of(entry.signed).get("hold") if entry.note.action == "export" else None
