@@ -80,7 +80,7 @@ def _distance_m(corners: NDArray[np.float64]) -> float:
 
 
 class NoReadRule:
-    """Decides for each frame whether it may be read.
+    """Decides for each frame whether it may be read. Thread-safe: two stages ask.
 
     zones: gives the current ones, called each time. fix_at: where the unit was so many seconds ago. fixed:
     the surveyed place of a fixed unit, which then needs no receiver; None on a moving one.
@@ -96,20 +96,21 @@ class NoReadRule:
     ) -> None:
         self._zones, self._fix_at = zones, fix_at
         self._mobile, self._fixed = mobile, fixed
-        self._known: tuple[NoReadZone, ...] = ()
-        self._ready: tuple[Zone, ...] = ()
+        self._prepared: tuple[tuple[NoReadZone, ...], tuple[Zone, ...]] = ((), ())
 
     def permits(self, ago_s: float) -> bool:
         """Whether a frame taken ago_s seconds ago may be read."""
         zones = tuple(self._zones())
         if not zones:
             return True
-        if zones != self._known:
-            self._ready, self._known = tuple(Zone(zone) for zone in zones), zones
+        known, ready = self._prepared
+        if zones != known:
+            ready = tuple(Zone(zone) for zone in zones)
+            self._prepared = (zones, ready)
         place = self._place(ago_s)
         if place is None:
             return not self._mobile
-        return not any(zone.reaches(place) for zone in self._ready)
+        return not any(zone.reaches(place) for zone in ready)
 
     def _place(self, ago_s: float) -> Place | None:
         fix = self._fix_at(ago_s)

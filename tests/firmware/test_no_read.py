@@ -120,3 +120,18 @@ def test_without_zones_everything_is_read_and_a_new_policy_counts_at_once() -> N
     assert not rule.permits(0.0)
     zones.clear()
     assert rule.permits(0.0)
+
+
+def test_a_stage_that_still_asks_by_other_zones_opens_no_new_one() -> None:
+    """Capture and reading share the rule, and a policy may come between their two questions."""
+    zones = iter([(CLINIC,), (COVE,)])
+    asked: list[bool] = []
+
+    def fix_at(_ago_s: float) -> Fix:
+        if not asked:
+            asked.append(True)
+            rule.permits(0.0)  # the other stage, by the zones that it was given before
+        return fix(34.155, -118.0, 3.0)
+
+    rule = NoReadRule(lambda: next(zones), fix_at, mobile=True)
+    assert not rule.permits(0.0)
