@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from dataclasses import dataclass, field, replace
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from firmware.errors import ConfigError
+from storage import files
 from storage.errors import NotPlainError
-from storage.files import open_evidence, read_named, sync_dir
 from storage.text_end import with_end
 from sync.errors import SyncError
 from sync.schedule import Schedule, Window
@@ -254,8 +253,8 @@ def config_bytes(home: Path) -> bytes:
     """The file, byte for byte. Raises ConfigError if it is missing, too large or not UTF-8."""
     path = home / FILE_NAME
     try:
-        with open_evidence(path, follow=True) as file:
-            data = read_named(file, path, _MAX_BYTES + 1)
+        with files.open_evidence(path, follow=True) as file:
+            data = files.read_named(file, path, _MAX_BYTES + 1)
     except FileNotFoundError as error:
         cure = "restore it; `reader init` writes one with the defaults and comments"
         raise ConfigError(str(path), "no such file", cure) from error
@@ -283,14 +282,7 @@ def rewrite_config(home: Path, text: str) -> Config:
     """Replace the file with this text, whole or not at all, if it parses. Raises ConfigError."""
     path = home / FILE_NAME
     config = parse_config(text, str(path))
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.chmod(0o640)
-    partial.rename(path)
-    sync_dir(home)
+    files.replace(path, text.encode())  # mode 0600: the address of a camera may hold its password
     return config
 
 

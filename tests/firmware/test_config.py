@@ -17,9 +17,11 @@ from firmware.settings.config import (
     FILE_NAME,
     Config,
     UnitSettings,
+    config_text,
     load_config,
     overlaid,
     parse_config,
+    rewrite_config,
     write_config,
 )
 from storage.text_end import ENDS
@@ -29,7 +31,19 @@ from sync.toml_settings import write_sections
 def test_written_configuration_reads_back_as_the_default(tmp_path: Path) -> None:
     path = write_config(tmp_path, Config())
     assert load_config(tmp_path) == Config()
-    assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("draft", ["config.toml.new", "config.partial"])
+def test_a_folder_in_the_place_of_a_draft_keeps_no_setting_from_being_written(
+    tmp_path: Path, draft: str
+) -> None:
+    path = write_config(tmp_path, Config())
+    path.chmod(0o644)
+    (tmp_path / draft).mkdir()
+    rewrite_config(tmp_path, config_text(Config(unit=UnitSettings(name="car-12"))))
+    assert load_config(tmp_path).unit.name == "car-12"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_file_that_was_saved_on_windows_is_read(tmp_path: Path) -> None:

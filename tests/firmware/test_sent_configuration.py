@@ -1,6 +1,7 @@
 """A configuration from the department is applied once over the unit's own file, or refused by field."""
 
 import io
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from firmware.run.app import run
 from firmware.run.prepared_home import prepare_home
 from firmware.run.run_result import RunOptions
 from firmware.settings.config import config_text, load_config, rewrite_config
-from storage import codec, envelope
+from storage import codec, envelope, files
 from storage.errors import HomeLockedError
 from storage.home import Home
 from storage.verify import verify_home
@@ -188,11 +189,16 @@ def test_a_damaged_membership_ends_no_reading_and_hides_no_version_for_ever(home
 @pytest.mark.slow
 def test_a_version_that_finds_no_room_waits_and_the_reader_starts_without_it(home: Path) -> None:
     send(home, "[camera]\nexposure_us = 500\n")
-    (home / "config.partial").mkdir()  # like a full disk: the new file cannot be written
+    draft = home / "config.toml.new"
+    drafts = [draft, *(home / f"{draft.name}.moved-{number}" for number in range(1, files.MOST_MOVED + 1))]
+    for folder in drafts:  # like a full disk: the new file cannot be written
+        folder.mkdir()
+        (folder / "kept").touch()
     reader = Running(home, "--source", str(TWO_CARS))
     reader.until_reads(1)
     assert reader.end(signal.SIGTERM) == 0
-    (home / "config.partial").rmdir()
+    for folder in drafts:
+        shutil.rmtree(folder)
     assert waits(home)
     assert take_up(home) is not None
     assert load_config(home).camera.exposure_us == 500
