@@ -17,6 +17,7 @@ from firmware.health.report import HealthReport
 from firmware.threads import working
 from hw.clock import boottime_s
 from storage import files
+from storage.errors import LedgerError
 from sync.health import Alarm
 
 EVERY_S = 5.0
@@ -66,12 +67,12 @@ def newest_report(home: Path) -> HealthReport | None:
 
 def _read(path: Path) -> HealthReport | None:
     try:
-        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")[:SIZE_LIMIT])
+        held: dict[str, Any] = json.loads(files.read_bounded(path, SIZE_LIMIT))
         age_s = boottime_s() - float(held.pop("written_s"))
         if not 0 <= age_s <= STALE_S or set(held) != {field.name for field in fields(HealthReport)}:
             return None
         return HealthReport(**held | {"alarms": tuple(Alarm(name) for name in held["alarms"])})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, LedgerError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

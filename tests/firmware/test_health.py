@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import socket
 import sqlite3
 import struct
@@ -337,8 +338,13 @@ def test_the_newest_report_is_found_while_the_reader_runs_and_not_after(tmp_path
         assert path_of(tmp_path).stat().st_mode & 0o777 == 0o600
     assert newest_report(tmp_path) is None
     write_report(tmp_path, report)
-    path_of(tmp_path).write_text('{"written_s": 0}')
+    path = path_of(tmp_path)
+    path.write_text('{"written_s": 0}')
     assert newest_report(tmp_path) is None
+    path.unlink()
+    os.mkfifo(path)  # no command waits for what never comes
+    assert newest_report(tmp_path) is None
+    path.unlink()
 
 
 def test_an_alarm_is_reported_once_when_it_is_raised_and_once_when_it_is_over() -> None:
