@@ -125,10 +125,12 @@ def _sync_here(home: Path, folder: SyncFolder) -> bool:
 
 def _attempt(home: Path, ledger: Ledger, folder: SyncFolder, schedule: Schedule) -> Attempt:
     outbox = LedgerOutbox(ledger, folder.inbox)
-    return Runner(outbox, folder, schedule, health=lambda: _health(home, ledger, folder)).attempt()
+    return Runner(
+        outbox, folder, schedule, health=lambda: health_without_reader(home, ledger, folder)
+    ).attempt()
 
 
-def _health(home: Path, ledger: Ledger, folder: SyncFolder) -> HealthMessage:
+def health_without_reader(home: Path, ledger: Ledger, folder: SyncFolder) -> HealthMessage:
     """The health report of a unit whose reader is not running."""
     watch = HealthWatch(
         board=SysfsBoard(home),

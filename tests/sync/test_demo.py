@@ -25,4 +25,5 @@ def test_the_demo_ends_with_its_reads_in_a_department_that_verifies(
     shown = capsys.readouterr().out
     assert "the store verifies" in shown
     assert "gave its receipt" in shown
+    assert "not checked" not in shown
     assert "7XKR219" not in shown

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
+from firmware.commands.sync import health_without_reader
 from firmware.custody.opening import open_ledger, sync_folder
 from firmware.settings.software import software_version
 from sync.enrollment import join
@@ -44,7 +46,8 @@ def _send(reader: Path, department: LocalDepartment) -> int:
         print(
             f"enrolled as {member.name} of {member.department}; the server listens on {member.unit_address}"
         )
-        made = Runner(outbox, folder, Schedule()).attempt()
+        health = partial(health_without_reader, reader, ledger, folder)
+        made = Runner(outbox, folder, Schedule(), health=health).attempt()
     progress = made.progress
     if made.outcome != "done":
         print(f"the uplink did not finish: {made.what}", file=sys.stderr)
