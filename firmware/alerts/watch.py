@@ -134,9 +134,16 @@ class HotListWatch:
             self._overtaken = True  # the next refresh recalls it if its entry was withdrawn
 
     def refresh(self) -> None:
-        """Apply what a sync delivered, and recall alerts of withdrawn entries. From any thread."""
+        """Apply what a sync delivered, and recall alerts of withdrawn entries. From any thread.
+
+        An error, such as no memory for a large list, is an event: the lists in use stay, and the next refresh
+        tries again.
+        """
         with self._refreshing:
-            self._refresh()
+            try:
+                self._refresh()
+            except Exception as error:  # noqa: BLE001 - a silent thread would take no new list
+                self._log.error("hot_lists_failed", why=type(error).__name__)
 
     def _refresh(self) -> None:
         try:

@@ -253,6 +253,18 @@ def test_a_refresh_that_fails_is_reported_and_what_is_held_still_matches() -> No
     assert not bench.watch.sounds(a_pass())  # its source was muted meanwhile
 
 
+def test_a_refresh_without_memory_is_reported_and_the_next_one_takes_the_list() -> None:
+    """Once, the thread of the lists ended without a word, and no new list came into use until a restart."""
+    bench = Bench(Held([entry()]))
+    bench.shelf.error, bench.shelf.changes = MemoryError(), [[change("updated")]]
+    bench.watch.refresh()
+    assert bench.events() == [("error", "hot_lists_failed")]
+    assert bench.watch.matches(a_pass())
+    bench.shelf.error = None
+    bench.watch.refresh()
+    assert bench.board.calls == [NOW_US]
+
+
 def test_lists_are_looked_through_at_first_and_where_one_did_not_open() -> None:
     bench = Bench(Torn([entry()]))
     for _ in range(2):
