@@ -95,8 +95,12 @@ def _accept(listener: socket.socket, make: MakeConsole, stop: threading.Event, r
             continue
         console = make(_SocketPort(connection))
         thread = threading.Thread(target=_serve, args=(console, connection), name="console", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # briefly out of threads: accept the next console
+            connection.close()
+            continue
         running.append((console, thread))
-        thread.start()
     for console, _ in running:
         console.stop()
     for _, thread in running:

@@ -114,3 +114,25 @@ def test_a_moment_without_descriptors_ends_no_consoles(
         cable = Cable(tmp_path)
         cable.hands.wait_for("unit-7> ")
     assert failing == []
+
+
+def test_a_moment_without_threads_ends_no_consoles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, failing = threading.Thread.start, [RuntimeError("can't start new thread")]
+
+    def start(thread: threading.Thread) -> None:
+        if failing and thread.name == "console":
+            raise failing.pop()
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    failures = FailedLogins(None, lambda: 0.0, "boot")
+
+    def make(port: Any) -> Console:
+        return Console(port, BenchUnit(), RememberedLog(), keys=lambda: [], failures=failures, tick_s=0.02)
+
+    with serving(tmp_path, make):
+        turned_away = Cable(tmp_path)
+        turned_away.thread.join(timeout=300)
+        assert not turned_away.thread.is_alive()
+        Cable(tmp_path).hands.wait_for("unit-7> ")
+    assert failing == []
