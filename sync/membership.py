@@ -30,6 +30,7 @@ from storage.clock_trust import boot_id, boottime_us
 from storage.department_word import boot_number
 from storage.errors import NotOwnerError, NotPlainError, StorageError
 from storage.times import DAY_US, SECOND_US, day_text, now_us
+from sync import status_file
 from sync.errors import NotEnrolledError
 from sync.vouch import FileUnitKey, UnitKey, Vouch, public_der, sign_vouch, unit_id_of
 
@@ -246,17 +247,27 @@ class SyncFolder:
         certificate = x509.load_pem_x509_certificate(files.read_bounded(self.certificate, MAX_KEY_BYTES))
         return (int(certificate.not_valid_after_utc.timestamp()) * SECOND_US - at_us) // DAY_US
 
-    def ended_certificate(self, at_us: int) -> str:
-        """Says that the certificate has expired and what to do; empty if it has not or cannot be read."""
+    def ended_certificate(self, *, past_us: int, clock_us: int) -> str:
+        """Says that the certificate has expired and what to do; empty if it has not or cannot be read.
+
+        past_us: UTC, a time that has surely passed; 0 if none is known. clock_us: what the unit's clock
+        shows, which may be wrong by years; 0 if a better time is known.
+        """
         try:
             certificate = x509.load_pem_x509_certificate(files.read_bounded(self.certificate, MAX_KEY_BYTES))
         except (OSError, ValueError, StorageError):
             return ""
         end_us = int(certificate.not_valid_after_utc.timestamp()) * SECOND_US
-        if at_us < end_us:
+        if max(past_us, clock_us) < end_us:
             return ""
-        day = day_text(end_us // DAY_US)
-        return f"this unit's certificate ended on {day}, if its clock is right: {NEW_CODE}"
+        ended = f"this unit's certificate ended on {day_text(end_us // DAY_US)}"
+        if past_us >= end_us:
+            return f"{ended}: {NEW_CODE}"
+        shown = day_text(clock_us // DAY_US)
+        return (
+            f"{ended} by its clock, which shows {shown}: if that is wrong, set the clock (`time` at the "
+            f"console), then: reader sync now; if it is right, {NEW_CODE}"
+        )
 
     def status(self) -> dict[str, Any]:
         """The last attempts, as `save_status` wrote them, without damaged values; empty before the first."""
@@ -269,7 +280,7 @@ class SyncFolder:
         return {name: fact for name, fact in value.items() if _sound(name, fact)}
 
     def save_status(self, **facts: object) -> None:
-        """Write the status, without fsync: a power cut or a full disk may lose it, and nothing depends on it.
+        """Write the status, without fsync: a power cut may lose it, and nothing depends on it.
 
         Unchanged facts are not written: a waiting unit calls this every second, for years, on one card.
         """
@@ -277,8 +288,18 @@ class SyncFolder:
         if before == before | facts and (self.path / "status.json").exists():
             return
         text = json.dumps(before | facts, sort_keys=True) + "\n"
-        with contextlib.suppress(OSError):
-            files.replace(self.path / "status.json", text.encode(), lasts=False)
+        status_file.write(self.path / "status.json", text.encode())
+
+    def demand_status(self) -> None:
+        """Raises SyncError if the outcome of a sync could not be written, and so not be shown."""
+        status_file.demand(self.path / "status.json")
+
+    def ask_sync(self) -> None:
+        """Ask the running reader for a conversation now. Raises as `demand_status`, OSError."""
+        self.demand_status()
+        if self.wanted.is_dir():
+            files.clear_place(self.wanted)
+        self.wanted.touch(mode=0o600)
 
 
 def success_by_running_time() -> dict[str, int]:

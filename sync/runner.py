@@ -220,7 +220,7 @@ class Runner:
                 return outcome, f"{gives_way}: a new log takes its place" if gives_way else what, gives_way
         except LinkError as error:
             # in TLS 1.3 an expired certificate looks like no answer: the alert comes after the handshake
-            ended = self._folder.ended_certificate(self._perhaps_us())
+            ended = self._ended_certificate()
             return "link", f"{ended}; {error}" if ended else str(error), ""
         except BatchRefusedError as error:
             what = f"{error.code}: {error.what}"
@@ -262,9 +262,12 @@ class Runner:
         """The time for renewing a certificate: the department's last known time, else the clock's."""
         return self._outbox.department_us() or self._outbox.passed_us() or self._now_us()
 
-    def _perhaps_us(self) -> int:
-        """The time for naming a cause that holds if the clock is right: the last known may be months old."""
-        return self._outbox.department_us() or max(self._outbox.passed_us(), self._now_us())
+    def _ended_certificate(self) -> str:
+        """See SyncFolder.ended_certificate. The last known time may be months old."""
+        known_us = self._outbox.department_us()
+        return self._folder.ended_certificate(
+            past_us=known_us or self._outbox.passed_us(), clock_us=0 if known_us else self._now_us()
+        )
 
     def _ends_by_time(self, conversation: Conversation, may_continue: Callable[[], bool]) -> str:
         """Why the department's time ends this log, checked by a record that it co-signs now; or ""."""
@@ -341,6 +344,11 @@ class Runner:
         why = {} if made.outcome == "done" else {"what": made.what[:300]}
         log_events.info("attempt", outcome=made.outcome, **why)
 
+    def save_failure(self, what: str) -> None:
+        """Write into the status that an attempt ended before it could begin: a person may wait for it."""
+        now_us = self._now_us()
+        self._folder.save_status(tried_us=now_us, ended_us=now_us, outcome="error", what=what)
+
     def _past(self) -> Past:
         now_us = self._now_us()
         self._tried_us = min(self._tried_us, now_us)  # so that a clock that was set back causes no wait
@@ -382,6 +390,7 @@ class Runner:
                         self._nudge.set()  # after the back-off, whatever the window says
                 except NotEnrolledError as error:
                     log_events.warning("not_enrolled", what=str(error))
+                    self.save_failure(str(error))
                     stop.wait(60 * LOOK_S)
             else:
                 self._folder.save_status(next_us=decision.until_us, waiting_for=decision.why)

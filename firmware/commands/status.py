@@ -94,7 +94,7 @@ def _wrong(home: Path, folder: SyncFolder) -> list[str]:
     except OSError as error:  # root's file, or a bad sector: still report the rest
         why = error.strerror or type(error).__name__
         found.append(f"configuration: {error.filename}: cannot be read: {why}; no reader starts without it")
-    if folder.is_member() and (ended := folder.ended_certificate(now_us())):
+    if folder.is_member() and (ended := folder.ended_certificate(past_us=0, clock_us=now_us())):
         found.append(f"sync: {ended}")
     last = folder.status()
     if last.get("outcome", "done") not in {"done", "paused"}:

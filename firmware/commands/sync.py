@@ -55,6 +55,7 @@ def now(common: Common, *, new_log: bool) -> int:
     folder = _member(common.home)
     if new_log:
         looked_at(folder)
+    folder.demand_status()
     # a console without a reader, or another command, may hold the home, and it does not sync on request
     answered = unless_served(common.home, lambda: _sync_here(common.home, folder)) or _ask_the_running_one(
         folder
@@ -146,17 +147,19 @@ def _ask_the_running_one(folder: SyncFolder) -> bool:
     """Ask the reader that holds the home to sync; True once it has tried, False if the wait ends first."""
     print(f"asking the reader that runs; it answers within {WAIT_S:.0f} s", file=sys.stderr)
     before = folder.status().get("ended_us", 0)
-    Path(folder.wanted).touch(mode=0o600)
+    folder.ask_sync()
     until = time.monotonic() + WAIT_S
     while folder.status().get("ended_us", 0) == before and time.monotonic() < until:
         time.sleep(0.2)
     if folder.status().get("ended_us", 0) != before:
         return True
-    print(
-        f"reader: sync: the reader that runs has not synced in {WAIT_S:.0f} s; what follows is older "
-        "(reader status shows whether it runs; systemctl restart alpr-reader)",
-        file=sys.stderr,
-    )
+    if folder.wanted.exists():
+        why = f"has not synced in {WAIT_S:.0f} s"
+        cure = "reader status shows whether it runs; systemctl restart alpr-reader"
+    else:
+        why = f"took the request, and its sync has not ended in {WAIT_S:.0f} s"
+        cure = "reader sync status shows its outcome later"
+    print(f"reader: sync: the reader that runs {why}; what follows is older ({cure})", file=sys.stderr)
     return False
 
 

@@ -185,7 +185,7 @@ def own_camera(config: Config, clock: Clock, *, source: str | None) -> Callable[
 def _ask_uplink(folder: SyncFolder, stopping: threading.Event) -> str:
     """Ask this process's uplink to sync, and wait for the outcome."""
     before = folder.status().get("ended_us", 0)
-    folder.wanted.touch(mode=0o600)
+    folder.ask_sync()
     until_s = time.monotonic() + SYNC_WAIT_S
     while folder.status().get("ended_us", 0) == before:
         if time.monotonic() >= until_s:

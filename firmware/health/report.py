@@ -50,7 +50,8 @@ def first_named(lines: Sequence[str]) -> list[str]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthReport:
     """One report. None: not fitted, or not yet known. unacknowledged: records of reads and alerts without a
-    receipt of the department.
+    receipt of the department. synced: whether a sync ever succeeded; if it did and since_sync_s is None, this
+    clock is behind that time.
     """
 
     at_us: int
@@ -80,6 +81,7 @@ class HealthReport:
     newer_than_anchors: int
     unacknowledged: int
     since_sync_s: float | None
+    synced: bool
     alarms: tuple[Alarm, ...]
 
     def plain(self) -> dict[str, Any]:
@@ -285,6 +287,7 @@ class HealthWatch:
                 newer_than_anchors=custody.newer_than_anchors,
                 unacknowledged=custody.unacknowledged,
                 since_sync_s=_since_sync_s(custody, now),
+                synced=custody.last_sync_us is not None,
                 alarms=tuple(alarm for alarm in Alarm if alarm in alarms),
             )
 

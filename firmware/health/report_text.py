@@ -26,11 +26,13 @@ def report_lines(report: HealthReport) -> Iterable[str]:
     yield f"reads        {report.reads} since start, {report.reads_this_hour} this hour (usual {usual})"
     waiting = f"{counted(report.unacknowledged, 'record')} of reads and alerts not acknowledged"
     newer = f"{counted(report.newer_than_anchors, 'record')} newer than every anchor"
-    if report.since_sync_s is None:
+    if not report.synced:
         yield f"sync         never; {waiting}"
         yield f"log          {newer}"
     else:  # as of that sync: newer counts would reveal a hit
-        yield f"sync         {_duration(max(1.0, report.since_sync_s))} ago; it left {waiting}"
+        since_s = report.since_sync_s
+        ago = "at a time ahead of this clock" if since_s is None else f"{_duration(max(1.0, since_s))} ago"
+        yield f"sync         {ago}; it left {waiting}"
         yield f"log          {newer} after that sync"
     wear = known(report.card_wear_percent, " %")
     yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"

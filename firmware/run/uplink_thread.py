@@ -94,6 +94,7 @@ class UplinkThread:
                     return
                 facts = {"reason": str(error)} if isinstance(error, OSError | sqlite3.Error) else {}
                 self._log.error("uplink_failed", kind=type(error).__name__, **facts)
+                self._runner.save_failure(": ".join([type(error).__name__, *facts.values()]))
                 self._stop.wait(AGAIN_S)
 
 

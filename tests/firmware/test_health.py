@@ -240,9 +240,12 @@ def test_the_report_is_plain_json_and_fits_a_terminal() -> None:
     lines = list(report_lines(report))
     assert not any("FULL" in line for line in lines)
     assert "log          0 records newer than every anchor after that sync" in lines
-    never = list(report_lines(replace(report, since_sync_s=None)))
+    never = list(report_lines(replace(report, since_sync_s=None, synced=False)))
     assert "sync         never; 0 records of reads and alerts not acknowledged" in never
     assert "log          0 records newer than every anchor" in never
+    behind = list(report_lines(replace(report, since_sync_s=None)))
+    assert any(line.startswith("sync         at a time ahead of this clock; it left 0 ") for line in behind)
+    assert "log          0 records newer than every anchor after that sync" in behind
 
 
 @pytest.mark.parametrize(("free", "spent"), [(3 << 20, False), (1 << 20, True)])

@@ -84,3 +84,22 @@ def test_a_unit_whose_certificate_ended_comes_back_with_a_new_code_and_no_revoca
     assert checked(server.home).problems == []
     with pytest.raises(InvalidInputError, match="is enrolled"):
         issue_code(server.home, "back")
+
+
+def test_a_clock_that_may_be_wrong_sends_no_one_for_a_new_code_first(
+    server: DepartmentProcess, units: Callable[[str], Unit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a clock 12 years ahead, `reader status` asked for a new code, which helps nothing."""
+    unit = units("ahead")
+    unit.enroll(issue_code(server.home, "ahead"))
+    ahead_us = now_us() + 12 * 366 * DAY_US
+    assert unit.folder.ended_certificate(past_us=now_us(), clock_us=now_us()) == ""
+    said = unit.folder.ended_certificate(past_us=now_us(), clock_us=ahead_us)
+    shown = day_text(ahead_us // DAY_US)
+    assert f"by its clock, which shows {shown}: if that is wrong, set the clock" in said
+    assert said.index("set the clock") < said.index("reader enroll CODE")
+    monkeypatch.setattr("firmware.commands.status.now_us", lambda: ahead_us)
+    assert _wrong(unit.home, unit.folder)[-1:] == [f"sync: {said}"]
+    sure = unit.folder.ended_certificate(past_us=ahead_us, clock_us=0)
+    assert sure.endswith("reader enroll CODE (nothing is lost)")
+    assert "clock" not in sure

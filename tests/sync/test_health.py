@@ -48,6 +48,7 @@ def test_the_words_on_the_wire_are_those_of_the_unit() -> None:
         "card_flushes_an_hour",
         "card_years",
         "swaps_to_card",
+        "synced",
     }  # shown only at the unit
     assert {field.name for field in dataclasses.fields(HealthMessage)} == own | {
         "version",
