@@ -92,6 +92,16 @@ class Picamera2Source:
         self.interval_s = 1.0 / settings.fps
         self._steering = _Steering()
 
+    @property
+    def trouble(self) -> str:
+        """What the open camera does not do of what was asked for, and the cure; empty if nothing."""
+        if not self._steering.unfocused:
+            return ""
+        return (
+            f"camera {self._settings.number}: its lens has no motor, so its focus is not set: turn the lens, "
+            "and leave camera.focus_dioptres out"
+        )
+
     def open(self) -> Picamera2Camera:
         """See CameraSource.open."""
         return Picamera2Camera(
@@ -105,10 +115,12 @@ class _Steering:
 
     refused: how often in a row the running camera refused a new exposure. held: the camera that libcamera did
     not release; each opening first tries to release it, since this process would otherwise keep it busy.
+    unfocused: whether a focus was asked for that the lens cannot set.
     """
 
     refused: int = 0
     held: Any = None
+    unfocused: bool = False
 
     def demand_released(self, number: int) -> None:
         """Raise PartFailedError while an earlier opening still holds the camera."""
@@ -161,8 +173,10 @@ class Picamera2Camera:
             "AnalogueGain": self._exposure.gain,
             "FrameDurationLimits": (frame_us, frame_us),
         }
-        if wanted.focus_dioptres is not None:
-            controls |= {"AfMode": 0, "LensPosition": wanted.focus_dioptres}  # 0 is manual
+        focus = {} if wanted.focus_dioptres is None else {"AfMode": 0, "LensPosition": wanted.focus_dioptres}
+        self._steering.unfocused = not focus.keys() <= self._camera.camera_controls.keys()
+        if not self._steering.unfocused:  # otherwise picamera2 would refuse the whole configuration
+            controls |= focus  # AfMode 0 is manual
         upside_down = wanted.rotation == 180
         return self._camera.create_video_configuration(
             transform=self._library.libcamera.Transform(hflip=upside_down, vflip=upside_down),

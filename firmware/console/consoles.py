@@ -58,7 +58,7 @@ def consoles(
     clock: Clock,
     health: HealthWatch,
     tap: FrameTap,
-    retune: Callable[[CameraSettings], None],
+    retune: Callable[[CameraSettings], str],
     lamps: Callable[[], Lamps] | None = None,
     fitted: Callable[[], Iterable[SelfTestLine]] = tuple,
 ) -> Iterator[Callable[[], bool]]:
@@ -165,10 +165,11 @@ class _OwnCamera:
             self.close()
             raise
 
-    def retune(self, settings: CameraSettings) -> None:
-        """Use these settings from the next frame on."""
+    def retune(self, settings: CameraSettings) -> str:
+        """Use these settings from the next frame on; returns "", since the camera opens with the next aim."""
         self.close()
         self._settings = settings
+        return ""
 
     def close(self) -> None:
         """Release the camera."""

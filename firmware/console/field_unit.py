@@ -76,8 +76,8 @@ class Parts:
 
     newest: gives the frame to aim with, raises HardwareError. find: only the detector's first stage, so that
     aiming never reads a plate. sync_now: syncs once, returns a line with the outcome. retune: opens the
-    camera with other settings. lamps: opens buzzer and alert lamp; None without either. fitted: the self-test
-    of the other parts.
+    camera with other settings, and says why it does not take them. lamps: opens buzzer and alert lamp; None
+    without either. fitted: the self-test of the other parts.
     """
 
     home: Path
@@ -90,7 +90,7 @@ class Parts:
     find: FindPlates
     sync_now: Callable[[], str]
     join: Callable[[str], str]
-    retune: Callable[[CameraSettings], None]
+    retune: Callable[[CameraSettings], str]
     lamps: Callable[[], Lamps] | None = None
     fitted: Callable[[], Iterable[SelfTestLine]] = tuple
 
@@ -257,11 +257,15 @@ class FieldUnit:
             self._rewrite_camera(name, number[1] if number else None)
             record_configuration(self._parts.ledger, self._parts.home, self._parts.clock)
         try:
-            self._parts.retune(self._config().camera)
+            not_taken = self._parts.retune(self._config().camera)
         except HardwareError as error:
             return f"saved; applies at the next start: {error}"
         if name == "rotation":  # the same one, too: the unit itself may have been turned
             self._parts.health.forget_way_up()
+        if not_taken:
+            return (
+                f"saved, but not taken by the camera: {not_taken} (back to before: camera {name} {DEFAULT})"
+            )
         return "saved; applies from the next frame"
 
     def _rewrite_camera(self, name: str, value: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from hw.camera_pi import Picamera2Source, PiCameraSettings
 from hw.camera_replay import ReplaySource
 from hw.camera_stream import SCHEMES, StreamSource, without_secret
 from hw.clock import Clock
+from hw.errors import HardwareError
 
 DROP = "drop:"
 RETUNED = "camera settings changed"
+OPEN_S = 5.0  # the longest wait for a camera that opens with other settings
 
 _CAMERA = re.compile(r"camera(?::([0-9]))?")
 
@@ -100,25 +103,48 @@ class TunableSource:
         self.rotation = settings.rotation
         self._changed: Callable[[str], None] = lambda _reason: None
         self._turned: Callable[[], None] = lambda: None
+        self._refused, self._was_open, self._tried = "", False, threading.Event()
         self.live, self.interval_s = self._source.live, self._source.interval_s
         self.waits: bool = getattr(self._source, "waits", False)  # a picture that is not taken is not lost
         self.notes: tuple[str, ...] = getattr(self._source, "notes", ())
 
     def open(self) -> Camera:
         """See CameraSource.open."""
-        return self._source.open()
+        source, refused = self._source, ""
+        try:
+            return source.open()
+        except HardwareError as error:
+            refused = str(error)
+            raise
+        finally:
+            if source is self._source:  # else it was retuned meanwhile
+                self._refused, self._was_open = refused, True
+                self._tried.set()
+
+    @property
+    def trouble(self) -> str:
+        """What the open camera does not do of its settings, and the cure; empty if nothing."""
+        return str(getattr(self._source, "trouble", ""))
 
     def on_retuned(self, changed: Callable[[str], None], turned: Callable[[], None]) -> None:
         """changed: called with the reason when the camera is reopened. turned: called for a new rotation."""
         self._changed, self._turned = changed, turned
 
-    def retune(self, settings: CameraSettings) -> None:
-        """Use these settings from now on. Raises what `make` raises; then the old ones stay."""
+    def retune(self, settings: CameraSettings) -> str:
+        """Use these settings from now on; returns why the camera does not take them, or not all of them.
+
+        Waits until the camera of a running reader is open again. Raises what `make` raises; then the old ones
+        stay.
+        """
         self._source = self._make(settings)
+        self._tried.clear()
         self._changed(RETUNED)
         if settings.rotation != self.rotation:
             self.rotation = settings.rotation
             self._turned()
+        if self._was_open and self._tried.wait(OPEN_S) and self._refused:
+            return self._refused
+        return self.trouble
 
 
 def small_size(size: tuple[int, int], net_size: tuple[int, int]) -> tuple[int, int]:

@@ -84,7 +84,7 @@ class BesideReading:
     def start(self, stack: contextlib.ExitStack, source: TunableSource) -> Beside:
         """Start everything; it ends with the stack, in reverse order."""
         habit = ReadHabit.load(self._home / "habit.json")
-        health, tap = self._health(habit), FrameTap()
+        health, tap = self._health(habit, source), FrameTap()
         lighting = self._lighting(health)
         uplink = self._start_uplink(stack, health)
         stack.enter_context(purging(self._ledger, self._log))
@@ -107,7 +107,7 @@ class BesideReading:
         health.watch_lists(alerts.watch.health)
         return Beside(health=health, tap=tap, lighting=lighting, in_session=in_session, alerts=alerts)
 
-    def _health(self, habit: ReadHabit) -> HealthWatch:
+    def _health(self, habit: ReadHabit, source: TunableSource) -> HealthWatch:
         parts, config, folder = self._parts, self._config, SyncFolder.of(self._home)
         return HealthWatch(
             board=SysfsBoard(self._home),
@@ -117,7 +117,7 @@ class BesideReading:
             custody=lambda: custody_of(self._ledger, folder),
             stays=config.parts.ignition_pin is None,
             sync_late_s=config.sync.late_after_s,
-            troubles=self._troubles,
+            troubles=lambda: (*self._troubles(), *filter(None, [source.trouble])),
             card_tb=config.parts.card_tb,
             scene=SceneWatch(),
             shut=ShutParts(self._home).look,
@@ -227,13 +227,14 @@ class BesideReading:
         return alerts
 
 
-def retuner(source: TunableSource, lighting: Lighting | None) -> Callable[[CameraSettings], None]:
-    """A function that changes camera settings while the reader runs."""
+def retuner(source: TunableSource, lighting: Lighting | None) -> Callable[[CameraSettings], str]:
+    """See TunableSource.retune. A function that changes camera settings while the reader runs."""
 
-    def retune(settings: CameraSettings) -> None:
-        source.retune(settings)
+    def retune(settings: CameraSettings) -> str:
+        why = source.retune(settings)
         if lighting is not None:
             lighting.limits(longest_us=settings.exposure_us, gain_max=settings.gain_max)
+        return why
 
     return retune
 

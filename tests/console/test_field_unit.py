@@ -261,6 +261,16 @@ def test_a_camera_setting_is_one_line_of_the_configuration(home: Home, name: str
     assert len([1 for old, new in zip(before, after, strict=True) if old != new]) == 1
 
 
+def test_a_setting_that_the_camera_does_not_take_is_said_with_the_way_back(home: Home) -> None:
+    """The console said that it applies, and the unit was blind."""
+    home.not_taken = "camera 0: its lens has no motor"
+    said = home.unit.set_camera("focus_dioptres", "0.2")
+    assert said.startswith("saved, but the camera does not take it: camera 0: its lens has no motor")
+    assert "camera focus_dioptres default" in said
+    home.not_taken = ""
+    assert "from the next frame" in home.unit.set_camera("focus_dioptres", "default")
+
+
 @pytest.mark.parametrize(
     ("name", "one", "other"),
     [

@@ -81,7 +81,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
             home=path, ledger=ledger, clock=clock, board=ScriptedBoard(), machine=machine,
             health=HealthWatch(board=ScriptedBoard(), now=clock.now), newest=newest,
             find=lambda _frame: Spots(plates=(), blots=()), sync_now=lambda: "done",
-            join=lambda _code: "joined", retune=lambda _settings: None,
+            join=lambda _code: "joined", retune=lambda _settings: "",
         )
     )  # fmt: skip
     yield Place(path, clock, ledger, machine, unit)
@@ -203,7 +203,7 @@ def test_what_an_installation_left_that_was_killed_goes_with_the_next_start(plac
         path.parent.mkdir(exist_ok=True)
         path.touch()
     with consoles(
-        place.path, place.ledger, clock=place.clock, tap=FrameTap(), retune=lambda _settings: None,
+        place.path, place.ledger, clock=place.clock, tap=FrameTap(), retune=lambda _settings: "",
         health=HealthWatch(board=ScriptedBoard(), now=place.clock.now),
     ):  # fmt: skip
         assert not any(path.exists() for path in left)
@@ -247,7 +247,7 @@ def test_a_reader_that_stops_closes_the_record_of_a_sync_that_waits(place: Place
     board = ScriptedBoard()
     tap = FrameTap()
     with consoles(
-        place.path, place.ledger, clock=place.clock, tap=tap, retune=lambda _settings: None,
+        place.path, place.ledger, clock=place.clock, tap=tap, retune=lambda _settings: "",
         health=HealthWatch(board=board, now=place.clock.now),
     ):  # fmt: skip
         pumping = threading.Thread(target=pump, args=(near, place.path), daemon=True)

@@ -327,6 +327,7 @@ def test_a_camera_that_hangs_upside_down_is_an_alarm_until_its_rotation_changes(
             source.retune(replace(run._config.camera, **cast("dict[str, Any]", settings)))
             found.append((way_up.upside_down, Alarm.UPSIDE_DOWN in beside.health.report().alarms))
 
+    monkeypatch.setattr("firmware.frames.sources.OPEN_S", 0.0)
     monkeypatch.setattr(one_run, "Pipeline", pipeline)
     monkeypatch.setattr(OneRun, "_bookkeeper", bookkeeper)
     monkeypatch.setattr(OneRun, "_watch", watch)

@@ -1,5 +1,8 @@
 """A source whose settings change while it runs."""
 
+import contextlib
+import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +12,9 @@ from camera_twins import write_pictures
 from firmware.errors import UsageError
 from firmware.frames.sources import RETUNED, TunableSource, is_replay, open_source, shown_source
 from firmware.settings.config import CameraSettings
-from hw.camera import CameraSource
+from hw.camera import Camera, CameraSource
 from hw.clock import SystemClock
-from hw.errors import MissingDriverError
+from hw.errors import MissingDriverError, PartFailedError
 
 
 def replay(clip: Path, settings: CameraSettings) -> CameraSource:
@@ -60,6 +63,43 @@ def test_settings_that_no_camera_takes_leave_the_old_ones(tmp_path: Path) -> Non
         source.retune(CameraSettings(gain_max=9.0))
     assert told == []
     source.open().close()
+
+
+class Lens:
+    """A camera that refuses a gain over 8, and cannot set a focus."""
+
+    live, interval_s = True, 0.05
+
+    def __init__(self, clip: Path, settings: CameraSettings) -> None:
+        self._clip, self._settings = clip, settings
+        self.trouble = "" if settings.focus_dioptres is None else "no motor"
+
+    def open(self) -> Camera:
+        if self._settings.gain_max > 8:
+            raise PartFailedError("refused its configuration")
+        return replay(self._clip, self._settings).open()
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_change_says_what_the_camera_that_opens_with_it_does_not_take(tmp_path: Path, runs: bool) -> None:
+    clip = write_pictures(tmp_path, 1, (64, 48))
+    source = TunableSource(partial(Lens, clip), CameraSettings())
+
+    def reopen(_reason: str) -> None:
+        def opening() -> None:
+            with contextlib.suppress(PartFailedError):
+                source.open().close()
+
+        if runs:
+            threading.Thread(target=opening).start()
+
+    source.on_retuned(reopen, lambda: None)
+    if runs:
+        source.open().close()
+    said = [source.retune(CameraSettings(gain_max=gain)) for gain in (9.0, 3.0)]
+    assert said == ["refused its configuration" if runs else "", ""]
+    assert source.retune(CameraSettings(focus_dioptres=0.1)) == source.trouble == "no motor"
+    assert source.retune(CameraSettings()) == source.trouble == ""
 
 
 def test_a_replay_of_a_camera_mounted_upside_down_is_turned(tmp_path: Path) -> None:

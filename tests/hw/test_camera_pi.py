@@ -60,14 +60,31 @@ def test_a_camera_mounted_upside_down_is_turned_by_the_sensor(bench: PiCameraBen
     camera.close()
 
 
-def test_a_lens_that_cannot_focus_is_named(bench: PiCameraBench) -> None:
-    bench.sensor.unadvertised = frozenset({"LensPosition", "AfMode"})
-    with pytest.raises(PartFailedError, match=r"refused its configuration.*(LensPosition|AfMode)"):
-        opened(
-            bench, PiCameraSettings(width=64, height=48, lores_width=32, lores_height=24, focus_dioptres=0.1)
-        )
-    camera = opened(bench)  # the refusal released the camera
-    camera.close()
+@pytest.mark.parametrize("lacking", [{"LensPosition", "AfMode"}, {"AfMode"}])
+def test_a_camera_whose_lens_cannot_focus_reads_on_and_says_so(
+    bench: PiCameraBench, lacking: set[str]
+) -> None:
+    """A focus that such a camera was given, at the unit or for all of a department, made it blind."""
+    bench.sensor.unadvertised = frozenset(lacking)
+    settings = PiCameraSettings(width=64, height=48, lores_width=32, lores_height=24, focus_dioptres=0.1)
+    source = Picamera2Source(settings, clock=SystemClock(), picamera2=bench.library)
+    for _ in range(2):
+        camera = source.open()
+        take(camera, 2)
+        camera.close()
+        assert not {"LensPosition", "AfMode"} & bench.sensor.applied.keys()
+        assert "its lens has no motor" in source.trouble
+    bench.sensor.unadvertised = frozenset()
+    source.open().close()
+    assert source.trouble == ""
+
+
+def test_a_camera_that_refuses_its_configuration_is_released(bench: PiCameraBench) -> None:
+    bench.sensor.unadvertised = frozenset({"ExposureTime"})
+    with pytest.raises(PartFailedError, match=r"refused its configuration.*ExposureTime"):
+        opened(bench)
+    bench.sensor.unadvertised = frozenset()
+    opened(bench).close()
 
 
 @pytest.mark.parametrize("unit", [pytest.param(1, id="nanoseconds"), pytest.param(1000, id="microseconds")])

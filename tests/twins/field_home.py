@@ -70,6 +70,7 @@ class Home:
         self.frames: list[Frame] = []
         self.tuned: list[CameraSettings] = []
         self.camera_gone = False
+        self.not_taken = ""
         self.unit = FieldUnit(
             Parts(
                 home=path, ledger=self.ledger, clock=self.clock, board=ScriptedBoard(), machine=self.machine,
@@ -79,10 +80,11 @@ class Home:
             )
         )  # fmt: skip
 
-    def _retune(self, settings: CameraSettings) -> None:
+    def _retune(self, settings: CameraSettings) -> str:
         if self.camera_gone:
             raise MissingDriverError("no camera")
         self.tuned.append(settings)
+        return self.not_taken
 
     def _newest(self) -> Frame:
         if not self.frames:
