@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,9 +22,16 @@ from sync_twins import converse
 from storage.times import DAY_US
 from sync.department.cli import main
 from sync.department.commands import verify, verify_log
+from sync.department.content.held_check import OpenHolds
+from sync.department.content.vault import HOLDS
 from sync.department.desk.context import DeskContext
+from sync.department.desk.holds.calls import AskReleaseForm, ReleaseForm
+from sync.department.desk.machine.joined import TAKEN_BACK
+from sync.department.desk.machine.unit_calls import RevokeUnitForm, UnitCode, UnitForm
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import DepartmentHome
+from sync.department.journal import check_log
+from sync.department.journal import reading as of_log
 from sync.department.server import daily
 from sync.department.server.open_desk import front_of
 from sync.department.server.purged_since import PurgedSince
@@ -112,6 +124,138 @@ def test_what_a_unit_took_just_before_the_store_was_checked_is_covered(
     main(["--home", str(department.home.path), "verify"])
     said = capsys.readouterr().out
     assert [one for one in said.splitlines() if one.startswith("WRONG") and "vouch" not in one] == []
+
+
+def wrong_with(department: Department, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What `verify` names, except that no real unit vouched for the twin's reads."""
+    main(["--home", str(department.home.path), "verify"])
+    said = capsys.readouterr().out.splitlines()
+    return [one for one in said if one.startswith("WRONG") and "vouch" not in one]
+
+
+def test_an_entry_that_is_written_while_the_log_is_read_is_no_fault_of_it(
+    department: Department,
+    unit: Joined,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Entries, tree and heads were read one after the other, and a search came between."""
+    assert converse(unit, server).done
+    written = list[str]()
+
+    class Beside:
+        def __init__(self, db: sqlite3.Connection) -> None:
+            self._db = db
+
+        def execute(self, query: str) -> sqlite3.Cursor:
+            if "FROM entries" not in query:
+                department.desk.covered(department.desk.log.size() - 1)
+                written.append(department.logon("officer1"))
+                department.desk.covered(department.desk.log.size() - 1)
+            return self._db.execute(query)
+
+    @contextmanager
+    def reading(path: Path, *, at_home: bool) -> Iterator[Beside]:
+        with of_log.reading(path, at_home=at_home) as db:
+            yield Beside(db)
+
+    monkeypatch.setattr(check_log, "reading", reading)
+    assert wrong_with(department, capsys) == []
+    assert len(written) >= 2
+
+
+def join(department: Department, server: Server, folder: Path) -> None:
+    """A person makes a code, and a unit joins with it and syncs."""
+    made = department.call("unit/enroll", department.logon("chief"), UnitForm(name="car 20"))
+    assert isinstance(made, UnitCode)
+    with closing(Joined(folder, server, "car 20", code=made.code)) as one:
+        assert converse(one, server).done
+
+
+def revoke(department: Department, _server: Server, _folder: Path) -> None:
+    form = RevokeUnitForm(unit="car 12", reason="stolen from the yard")
+    department.call("unit/revoke", department.logon("chief"), form)
+
+
+@pytest.mark.parametrize("change", [join, revoke])
+def test_a_unit_that_joined_or_left_just_before_the_store_was_read_is_in_order(
+    change: Callable[[Department, Server, Path], None],
+    department: Department,
+    server: Server,
+    unit: Joined,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert converse(unit, server).done
+    usual = verify_log.entries_now
+
+    def entries_now(home: DepartmentHome) -> int | None:
+        many = usual(home)
+        change(department, server, tmp_path / "car 20")
+        return many
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(verify_log, "entries_now", entries_now)
+        assert wrong_with(department, capsys) == []
+    assert wrong_with(department, capsys) == []
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_revocation_is_not_missed_between_its_entry_and_the_store(
+    department: Department,
+    server: Server,
+    unit: Joined,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ends: bool,
+) -> None:
+    """One that root keeps out of the store is."""
+    assert converse(unit, server).done
+    front, usual = department.front, Checker.run
+    department.front = replace(front, shut_out=lambda _unit, _why: None)
+    revoke(department, server, tmp_path)
+
+    def run(checker: Checker, *, content: bool = True) -> StoreReport:
+        report = usual(checker, content=content)
+        if ends:
+            front.shut_out("car 12", "stolen from the yard")
+        return report
+
+    monkeypatch.setattr(Checker, "run", run)
+    wrong = wrong_with(department, capsys)
+    assert [TAKEN_BACK in one for one in wrong] == ([] if ends else [True])
+
+
+@pytest.mark.parametrize("how", ["two people", "root"])
+def test_a_hold_that_was_released_after_the_log_was_read_lacks_nothing(
+    department: Department,
+    server: Server,
+    unit: Joined,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    how: str,
+) -> None:
+    """Its key and its content go in the middle of the check. Root's removal of another is named."""
+    assert converse(unit, server).done
+    hold, other = (department.held(department.logon("super"), (one,)) for one in department.reads[:2])
+    usual = OpenHolds.problems
+
+    def problems(holds: OpenHolds, *asked: Any) -> Iterator[str]:
+        if how == "two people":
+            asks = AskReleaseForm(hold=hold, reason="it was placed on another car")
+            department.call("hold/ask-release", department.logon("super"), asks)
+            department.call("hold/release", department.logon("chief"), ReleaseForm(hold=hold))
+        placed = holds.placed[other if how == "two people" else hold]
+        shutil.rmtree(department.desk.log.folder / HOLDS / f"{placed.access}")
+        yield from usual(holds, *asked)
+
+    monkeypatch.setattr(OpenHolds, "problems", problems)
+    named = other if how == "two people" else hold
+    (wrong,) = wrong_with(department, capsys)
+    assert f"hold {named}: the held content is not here" in wrong
 
 
 def test_a_day_that_was_purged_while_the_store_was_checked_is_not_missed(

@@ -39,6 +39,7 @@ from sync.department.journal.check_hours import check_hours
 from sync.department.journal.check_log import LogReport
 from sync.department.journal.credential_key import demand_credential_key
 from sync.department.journal.entries import CredentialSet
+from sync.department.journal.hold_entries import HoldReleased
 from sync.department.journal.hourly_heads import hourly_origin
 from sync.department.journal.reading import reading
 from sync.department.journal.witness_link import link_of
@@ -50,7 +51,8 @@ from sync.department.server.desk_traces import log_is_here, trace_of_desk
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog, Snapshot
 from sync.department.server.root_adopted import CURE, demand_named, unlike
-from sync.department.server.unit_reports import CoveredByEntries, Reported
+from sync.department.server.unit_reports import CoveredByEntries, Reported, UnitsNow
+from sync.department.store import joined_units
 from sync.department.store.database import Store
 from sync.errors import (
     DONE,
@@ -301,9 +303,11 @@ def check_home(
         opened=opened,
         taken=covered,
     )
-    wrong, unchecked = covered.compare(reported)
+    wrong, unchecked = covered.compare(reported, lambda: _units_now(store, reported))
     if keys is not None:
-        wrong += covered.holds.problems(FolderVault(folder / HOLDS), keys, log_id_of(public))
+        vault, log_id = FolderVault(folder / HOLDS), log_id_of(public)
+        read = report.entries
+        wrong += covered.holds.problems(vault, keys, log_id, lambda: _released_since(folder, home, read))
         unchecked += keys.take_unchecked()
     report = replace(
         report,
@@ -320,6 +324,25 @@ def check_home(
     )
     lacking = PART_LACKING if away else DONE
     return worst(_report(common, report), _check_hours(common, home, root), lacking)
+
+
+def _units_now(store: Store, reported: Reported) -> UnitsNow:
+    """The store's units and logs as they are now; as they were read before, if the store is away."""
+    try:
+        with store.read() as connection:
+            return joined_units.joined(connection), joined_units.unit_logs(connection)
+    except StoreError:
+        return reported.units, reported.logs
+
+
+def _released_since(folder: Path, home: DepartmentHome, first: int) -> set[int]:
+    """The holds that were released by entries from `first` on; the next check judges these entries."""
+    try:
+        with closing(AccessLog(folder, home.log_key())) as log:
+            entries = log.entries(first, kinds=(HoldReleased.KIND,))
+            return {one.note.hold for one in entries if isinstance(one.note, HoldReleased)}
+    except (StorageError, HomeError, sqlite3.Error):
+        return set()  # what is wrong with the log is reported with its entries
 
 
 def entries_now(home: DepartmentHome) -> int | None:

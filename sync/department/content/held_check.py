@@ -7,7 +7,7 @@ open.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -40,11 +40,21 @@ class OpenHolds:
         elif isinstance(note, HoldReleased):
             self.placed.pop(note.hold, None)
 
-    def problems(self, vault: FolderVault, keys: CheckingKeys, log_id: bytes) -> Iterator[str]:
-        """What is wrong with the content of each hold. `log_id`: of the access log, as in the keys' names."""
+    def problems(
+        self,
+        vault: FolderVault,
+        keys: CheckingKeys,
+        log_id: bytes,
+        released: Callable[[], Collection[int]] = tuple,
+    ) -> Iterator[str]:
+        """What is wrong with the content of each hold. `log_id`: of the access log, as in the keys' names.
+
+        `released`: the holds released since the log was read, which beside a server lose their content.
+        """
         for number, note in sorted(self.placed.items()):
-            for what in self._of_hold(note, vault, keys, f"{log_id.hex()[:16]}-{note.access}"):
-                yield f"hold {number}: {what}"
+            found = list(self._of_hold(note, vault, keys, f"{log_id.hex()[:16]}-{note.access}"))
+            if found and number not in released():
+                yield from (f"hold {number}: {what}" for what in found)
 
     def _of_hold(self, note: HoldPlaced, vault: FolderVault, keys: CheckingKeys, name: str) -> Iterator[str]:
         try:

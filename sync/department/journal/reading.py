@@ -14,10 +14,14 @@ from sync.errors import LackingError
 
 @contextlib.contextmanager
 def reading(path: Path, *, at_home: bool) -> Iterator[sqlite3.Connection]:
-    """Open a database. `at_home`: a server may be writing it. Raises sqlite3.Error, LackingError."""
+    """Open a database; all queries see it as it is at the first one. Raises sqlite3.Error, LackingError.
+
+    `at_home`: a server may be writing it.
+    """
     written = at_home and os.access(path.parent, os.W_OK)
     try:
         with schema.evidence(path, written=written) as db:
+            db.conn.execute("BEGIN")
             yield db.conn
     except OSError as error:
         raise LackingError(error.strerror or str(error), where=str(path)) from None

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from storage.errors import StorageError
 from storage.log_records import FileInForce, GrantTaken
@@ -24,13 +25,16 @@ from sync.department.journal.granted import can_destroy, destroyed_by, destroys_
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.malformed import form_of
 from sync.department.journal.office_entries import GrantIssued
-from sync.department.journal.unit_logs import LogsOfUnits
+from sync.department.journal.unit_logs import LogsOfUnits, StoredLog
 from sync.department.server.counted_days import CountedDays, StoredDays
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog
 from sync.department.server.offered import SHUT, UNSIGNED, OfferedNow
 from sync.department.store.joined_units import JoinedUnit
 from sync.hot_lists.document import HEAD, PART
+
+UnitsNow: TypeAlias = tuple[list[JoinedUnit], list[StoredLog]]
+"""The store's units and logs."""
 
 SIGNED_HEADS = (f"{HEAD}/", "configuration", "update/")
 """Documents that a person has signed, one entry each time."""
@@ -141,7 +145,7 @@ class CoveredByEntries:
         """Begin a comparison. `folded` and `samples` get each entry too.
 
         `until`: how many entries the log had when the store was read (None: at least as many as now). A later
-        one is of what came or went since: it may cover a document or a grant, but accuses of nothing.
+        one is of what came or went since: it may cover a document, a grant or a unit, but accuses of nothing.
         """
         self._folded, self._samples, self._until = folded, samples, until
         self._sent: set[tuple[str, int, bytes]] = set()
@@ -156,6 +160,7 @@ class CoveredByEntries:
         self._grants: dict[str, Given] = {}
         self._joined, self._days, self.holds = JoinedUnits(), CountedDays(), OpenHolds()
         self._logs = LogsOfUnits()
+        self._joined_now, self._logs_now = JoinedUnits(), LogsOfUnits()  # by all entries
         self._problems: list[str] = []
         self.adopted: tuple[int, bytes] | None = None
         self.claims: list[str] = []
@@ -167,6 +172,8 @@ class CoveredByEntries:
         self._samples.apply(entry)
         if holds:
             self.holds.apply(entry)
+            self._joined_now.apply(entry)
+            self._logs_now.apply(entry)
             if isinstance(note, RootSet):
                 self.adopted = (note.version, note.root_digest)
         if isinstance(note, WitnessClaimed):
@@ -209,13 +216,14 @@ class CoveredByEntries:
                 what = f"no person signed version {note.version} of {note.name}"
                 self._problems.append(f"entry {entry.sequence}: document_sent: {what}")
 
-    def compare(self, reported: Reported) -> tuple[list[str], list[str]]:
-        """(what is wrong, what could not be checked)."""
+    def compare(
+        self, reported: Reported, now: Callable[[], UnitsNow] | None = None
+    ) -> tuple[list[str], list[str]]:
+        """(what is wrong, what could not be checked). `now`: reads the store's units again."""
         self._folded.end()
         wrong = [*self._folded.problems, *self._problems, *self._samples.problems]
         unchecked = set(self._folded.unchecked)
-        wrong += self._joined.differences(reported.units)
-        wrong += self._logs.differences(reported.logs)
+        wrong += self._units(reported, now)
         unchecked.update(self._logs.pending(reported.logs))
         wrong += self._not_out(reported)
         offered = list(self._not_entered(reported))
@@ -232,6 +240,19 @@ class CoveredByEntries:
             else:
                 unchecked.add(what)
         return list(dict.fromkeys(wrong)), sorted(unchecked)
+
+    def _units(self, reported: Reported, now: Callable[[], UnitsNow] | None) -> list[str]:
+        """Units and their logs of which the log says otherwise.
+
+        A server writes the entry of a code or a revocation first and the store's row after it. So it is wrong
+        only if the store of now and all entries differ in the same way.
+        """
+        found = [*self._joined.differences(reported.units), *self._logs.differences(reported.logs)]
+        if not found or now is None:
+            return found
+        units, logs = now()
+        still = {*self._joined_now.differences(units), *self._logs_now.differences(logs)}
+        return [one for one in found if one in still]
 
     def _files(self, reported: Reported) -> Iterator[tuple[bool, str]]:
         """Signed files that units accepted without an entry: (True if wrong, False if unchecked; words)."""
