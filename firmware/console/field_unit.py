@@ -263,9 +263,7 @@ class FieldUnit:
         if name == "rotation":  # the same one, too: the unit itself may have been turned
             self._parts.health.forget_way_up()
         if not_taken:
-            return (
-                f"saved, but not taken by the camera: {not_taken} (back to before: camera {name} {DEFAULT})"
-            )
+            return f"saved, but the camera does not take it: {not_taken} (undo it: camera {name} {DEFAULT})"
         return "saved; applies from the next frame"
 
     def _rewrite_camera(self, name: str, value: str | None) -> None:
