@@ -291,15 +291,19 @@ class _Pages:
         again: Handler | None = page.again or page.show
         if not (sent or (page.asks and isinstance(error, FormError))):
             again = None
+        why_not = ""
         if again is not None:
             if sent and visit.who is not None:
                 visit.renew_draft(_form_path(visit))
             try:
                 return await again(visit)
             except Exception as second:  # noqa: BLE001 - the form cannot be shown: only the refusal is
-                if error_answer(second, self._events).code in SESSION_GONE | {LOCKED}:
+                said = in_page_words(error_answer(second, self._events))
+                if said.code in SESSION_GONE | {LOCKED}:
                     return await self._refused(page, visit, second, sent=sent)  # this keeps what was typed
-        return visit.page("refused.html", sent=sent, back=_page_above(visit))
+                why_not = said.what if said.what != visit.refusal.what else ""
+        typed = visit.values.shown() if sent else ()
+        return visit.page("refused.html", sent=sent, back=_page_above(visit), why_not=why_not, typed=typed)
 
     @staticmethod
     def _owner(visit: Visit) -> str:

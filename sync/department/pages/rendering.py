@@ -14,6 +14,7 @@ import jinja2
 
 from storage.counts import counted
 from storage.times import margin_text
+from sync.department.desk.field_help import label_of
 from sync.department.ground.local_time import clock_text
 from sync.department.pages.handing import secrets_of
 from sync.department.pages.wording import act_of, word_of
@@ -41,6 +42,7 @@ def templates() -> jinja2.Environment:
     )
     made.filters["word"] = word_of
     made.filters["act"] = act_of
+    made.filters["label"] = lambda name: (words := label_of(name))[:1].upper() + words[1:]
     made.filters["margin"] = margin_text
     made.filters["base64"] = lambda data: base64.b64encode(data).decode()
     made.globals["secrets"] = secrets_of

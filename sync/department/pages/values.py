@@ -23,6 +23,8 @@ from sync.department.policy.refusals import FormError
 SECRET = frozenset({"password", "code", "new_code", "old", "new", "again", "passkey", "response"})
 CHOSEN = "chosen-file"  # the name of a file that was chosen, from a page that locks itself
 OWN = frozenset({"mark", "once", "from", "now", CHOSEN})
+HIDDEN = frozenset({"act", "do", "row", "next", "proof", "new_authenticator"})  # said by the form, not typed
+OF_LISTS = ("page-", "find-")  # which page of a list the form was on
 PERIODS = frozenset({"until"})  # fields that end a time that is asked about
 ENDS = PERIODS | {"ends", "to"}  # fields that end anything
 MAX_FIELDS = 400
@@ -120,6 +122,11 @@ class Values(Mapping[str, str]):
     def kept(self) -> tuple[tuple[str, str], ...]:
         """The pairs of a form that may be kept if it was not accepted: no password, no code, no mark."""
         return tuple(one for one in self.pairs if one[0] not in SECRET | OWN)
+
+    def shown(self) -> list[tuple[str, str]]:
+        """(name, value) of what a person typed or chose, without what pages add and without secrets."""
+        kept = (one for one in self.kept() if one[0] not in HIDDEN and not one[0].startswith(OF_LISTS))
+        return [(name.rpartition(".")[2], value) for name, value in kept if value.strip()]
 
 
 def local_input(at_us: int, zone: tzinfo) -> str:

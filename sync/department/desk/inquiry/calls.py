@@ -144,8 +144,9 @@ def decline(front: DeskContext, token: str, form: DeclineForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        if form.request not in {one.sequence for one in desk.book.queue.open_requests()}:
-            raise FormError("there is no such open request", code="no-request", clause="463.5 (b)")
+        if form.request not in desk.book.queue.asked:
+            raise FormError("there is no such request", code="no-request", clause="463.5 (b)")
+        rules.demand_open(desk.book.queue, form.request)
         ended = partial(has_ended, desk)
         rules.demand_untaken(desk.book.queue, form.request, caller.user, ended, caller.at_us)
         demand_words(form.reason, "say why", code="reason", clause="463.5 (a)")
