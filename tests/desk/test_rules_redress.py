@@ -161,3 +161,30 @@ def test_an_open_request_is_answered_once_with_an_outcome(
     made.apply(entry(4, "chief", RedressAnswered(request=3, outcome="unclear", note="")))
     assert [one.sequence for one in made.waiting()] == [1]
     assert code_of(redress.check_answer, made, number, outcome, note) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("stopped at gunpoint", True),
+        ("stopped gunpoint", False),
+        ("- . - ...", False),
+        ("stopped . . .", False),
+        ("in 2 days", True),
+        ("我在杜阿尔特路被拦下", True),
+        ("被拦", True),  # two ideographs, and a word
+        ("拦", False),
+        ("أوقفتني الشرطة هنا", True),
+        ("D'Arcy été là", True),
+    ],
+)
+def test_three_words_have_letters_and_may_have_no_blanks_between_them(*, text: str, holds: bool) -> None:
+    requests = Requests()
+    requests.apply(entry(3, "", RedressAsked(about="stop", contact="", words="", received_us=0)))
+    form = Told(words=text)
+    if holds:
+        redress.check_asked(form)
+        redress.check_answer(requests, 3, "unclear", text)
+    else:
+        refused("words", redress.check_asked, form)
+        refused("note", redress.check_answer, requests, 3, "unclear", text)

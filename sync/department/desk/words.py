@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from unicodedata import east_asian_width
 
 from storage.evidence import is_line
 from sync.department.desk.json_forms import read_fields
@@ -66,4 +67,14 @@ def _wrong_in(value: Any, where: str) -> Iterator[FormError]:
 def demand_words(text: str, what: str, *, code: str, clause: str, least: int = 2) -> None:
     """Refuse a text with fewer than `least` letters and digits. Raises FormError."""
     if weight(text) < least:
+        raise FormError(what, code=code, clause=clause)
+
+
+def demand_sentence(text: str, what: str, *, code: str, clause: str, least: int = 3) -> None:
+    """Refuse a text with fewer than `least` words. Raises FormError.
+
+    A word has a letter or a digit. Where words have no blanks between them, each ideograph counts as one.
+    """
+    wide = sum(one.isalpha() and east_asian_width(one) in {"W", "F"} for one in text)
+    if wide + sum(weight(one) > 0 for one in text.split()) < least:
         raise FormError(what, code=code, clause=clause)

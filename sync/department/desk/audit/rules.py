@@ -16,6 +16,7 @@ from sync.department.content.likeness import one_spelling
 from sync.department.content.query_match import can_be_one
 from sync.department.desk.audit.look_up_detectors import Flag, LookUp
 from sync.department.desk.people.rules import Accounts
+from sync.department.desk.words import demand_sentence
 from sync.department.journal.change_entries import ChangeDecided, GlassJudged
 from sync.department.journal.entries import (
     AuditBegun,
@@ -29,7 +30,6 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, SearchApproved
 from sync.department.journal.machine_entries import DetectorsRan
-from sync.department.policy.desk_terms import weight
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, done_already
 from sync.department.policy.roles import Role
@@ -423,5 +423,4 @@ def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note:
         raise DeskRefusal("another person must review your lookups", code="own-finding", clause="463.5 (c)")
     if verdict not in VERDICTS:
         raise FormError("that is not a verdict", code="verdict", clause="463.5 (c)", cure=", ".join(VERDICTS))
-    if len([word for word in note.split() if weight(word)]) < 3:
-        raise FormError("say what was found, in at least three words", code="note", clause="463.5 (c)")
+    demand_sentence(note, "say what was found, in at least three words", code="note", clause="463.5 (c)")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from storage.grant_format import DEPARTMENT
+from sync.department.desk.words import demand_sentence
 from sync.department.journal.change_entries import ChangeUsed
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.office_entries import (
@@ -16,7 +17,7 @@ from sync.department.journal.office_entries import (
     IncidentSettled,
 )
 from sync.department.journal.second_hands import SecondHands
-from sync.department.policy.refusals import DeskRefusal, FormError, done_already
+from sync.department.policy.refusals import DeskRefusal, done_already
 from sync.department.store.incidents import StoredIncident
 
 
@@ -131,8 +132,7 @@ def to_settle(
     known, closed = settled.words(incident, people)
     if closed is not None:
         raise done_already(closed.stamp.user, "closed that incident", code="closed", clause=clause)
-    if len(finding.split()) < 3:
-        raise FormError("say what was found, in at least three words", code="finding", clause=clause)
+    demand_sentence(finding, "say what was found, in at least three words", code="finding", clause=clause)
     if known is not None and known.stamp.user == person:
         raise DeskRefusal("the second person must be another person", code="second-person", clause=clause)
     return known is not None

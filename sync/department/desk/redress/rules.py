@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from storage.times import DAY_US, HOUR_US, SECOND_US
-from sync.department.desk.words import demand_words
+from sync.department.desk.words import demand_sentence, demand_words
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.policy.refusals import (
@@ -150,7 +150,7 @@ class _AskedForm(Protocol):
 def check_asked(form: _AskedForm) -> None:
     """Check subject, contact and words. Raises FormError naming each wrong field."""
     how = "say how to answer: mail, telephone or post"
-    what = "say what happened: when, where, what"
+    what = "say what happened, in at least three words: when, where, what"
     refuse_each(
         lambda: demand(
             form.about in ABOUT,
@@ -160,7 +160,7 @@ def check_asked(form: _AskedForm) -> None:
             cure="one of: " + "; ".join(ABOUT.values()),
         ),
         lambda: demand_words(form.contact, how, code="contact", clause=CLAUSE, least=5),
-        lambda: demand(len(form.words.split()) >= 3, what, code="words", clause=CLAUSE),
+        lambda: demand_sentence(form.words, what, code="words", clause=CLAUSE),
     )
 
 
@@ -177,5 +177,5 @@ def check_answer(requests: Requests, number: int, outcome: str, note: str) -> No
         lambda: demand(
             outcome in OUTCOMES, "that is not an outcome", code="outcome", clause=CLAUSE, cure=outcomes
         ),
-        lambda: demand(len(note.split()) >= 3, found, code="note", clause=CLAUSE),
+        lambda: demand_sentence(note, found, code="note", clause=CLAUSE),
     )

@@ -19,7 +19,7 @@ from sync.department.desk.inquiry.forms import Entered, NothingForm, first_enter
 from sync.department.desk.inquiry.searching import note_refusal
 from sync.department.desk.people.on_roster import demand_approver
 from sync.department.desk.sharing import rules as sharing
-from sync.department.desk.words import demand_words
+from sync.department.desk.words import demand_sentence, demand_words
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, Query, SheetPerson
 from sync.department.journal.query_rules import check_query, plate_of
@@ -278,8 +278,8 @@ def review(front: DeskContext, token: str, form: ReviewForm) -> Entered:
 
     def plan(_caller: Caller) -> Plan[Entered]:
         sharing.to_review(desk.book.shares, form.request)
-        if len(form.note.split()) < 2:
-            raise FormError("say what was reviewed", code="note", clause="463.6 (b)")
+        what = "say what was reviewed, in at least two words"
+        demand_sentence(form.note, what, code="note", clause="463.6 (b)", least=2)
         return [ShareReviewed(request=form.request, note=form.note)], first_entered
 
     return desk.act(token, Call.SHARE_REVIEW, plan)
