@@ -18,6 +18,8 @@ from storage.policy import CustodyPolicy
 from storage.record_base import KeyClass
 from storage.times import DAY_US, HOUR_US
 
+AUDIT_EPOCH_US = 365 * DAY_US  # how long access entries go under one key
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochCount:
@@ -73,7 +75,7 @@ def plan_purge(
             due_us, reason = (now_us, "hold released") if released else (_NEVER, "held")
         ended = facts.closed or now_us - facts.opened_us >= policy.epoch_hours * HOUR_US
         if facts.key_class is KeyClass.AUDIT:
-            ended = facts.closed and facts.opened_us < content_left - DAY_US * 365
+            ended = facts.closed and facts.opened_us < content_left - AUDIT_EPOCH_US
         if facts.key_class is KeyClass.HOLD:
             ended = True
         items.append(
@@ -106,7 +108,7 @@ def _oldest_content(book: LogFacts) -> int:
 def _due(facts: EpochFacts, count: EpochCount, policy: CustodyPolicy, live: Set[int]) -> tuple[int, str, str]:
     """(when, clause, reason) for one epoch."""
     if facts.key_class is KeyClass.AUDIT:
-        last_us = max(facts.opened_us + 365 * DAY_US, facts.closed_us or 0)  # the last entry in it
+        last_us = max(facts.opened_us + AUDIT_EPOCH_US, facts.closed_us or 0)  # the last entry in it
         end = last_us + policy.audit_keep_days * DAY_US
         kept = counted(policy.audit_keep_days, "day")
         return end, "463.5", f"a year of access entries, kept {kept} after it"

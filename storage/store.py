@@ -31,14 +31,13 @@ from storage.policy import CustodyPolicy
 from storage.record_base import KeyClass, Record
 from storage.records import RECORDS
 from storage.reserve import Reserve
+from storage.retention import AUDIT_EPOCH_US
 from storage.sealing import Opened, Sealed
 from storage.state import ANCHORING, LEAD, RUNNING, STATE_CONTEXT, LedgerState
-from storage.times import DAY_US, HOUR_US
+from storage.times import HOUR_US
 
 if TYPE_CHECKING:
     import sqlite_utils
-
-AUDIT_EPOCH_US = 365 * DAY_US
 
 READS_TOGETHER = 4  # in one transaction
 MOST_STRAYS = 2 * READS_TOGETHER  # images that a power cut may leave without their records

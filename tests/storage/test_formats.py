@@ -35,10 +35,11 @@ LIMITS = {
     "ledger.TURN_EVERY_US": 3_600_000_000, "log.STEP": 8, "misreads.NEWEST": 1000,
     "outgoing.KEEP_ANCHORS": 64,
     "outgoing.MAX_TEXT": 2000, "policy.MAX_KEEP_DAYS": 365, "roster.PBKDF2_ROUNDS": 600_000,
+    "retention.AUDIT_EPOCH_US": 31_536_000_000_000,
     "schema.APPLICATION_ID": int.from_bytes(b"ALPR", "big"), "schema.FORMAT": 2,
     "sealing.MAX_ELEMENT_BYTES": 16 * MB, "socket_door.MAX_ANSWER": 512 * MB, "socket_door.MAX_REQUEST": MB,
     "ssh_signature.MAX_BYTES": 4096, "standing.MAX_DOCUMENT_BYTES": 8 * MB, "state.MAX_STATE_BYTES": 262_144,
-    "store.AUDIT_EPOCH_US": 31_536_000_000_000, "store.MOST_STRAYS": 8, "store.READS_TOGETHER": 4,
+    "store.MOST_STRAYS": 8, "store.READS_TOGETHER": 4,
     "times.DAY_US": 86_400_000_000, "times.HOUR_US": 3_600_000_000, "times.MINUTE_US": 60_000_000,
     "times.SECOND_US": 1_000_000, "verify_package.MAX_FILE_BYTES": 64 * MB,
 }  # fmt: skip
