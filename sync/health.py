@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import ClassVar
 
+from storage.times import margin_text
 from sync.messages import Message, need
 
 
@@ -65,8 +66,14 @@ class Alarm(StrEnum):
 
 LATER_ALARMS = frozenset({Alarm.HOME_SHUT, Alarm.LIST_IN_DOUBT, Alarm.PURGE_FAILED, Alarm.UPSIDE_DOWN})
 """Those that not every department knows: one that refuses a report for them gets it without."""
-CLOCK_STATES = ("disciplined", "holdover", "unknown")
+UNKNOWN = "unknown"
+CLOCK_STATES = ("disciplined", "holdover", UNKNOWN)
 _VERSION = re.compile(r"[A-Za-z][A-Za-z0-9.+ _-]{0,63}")
+
+
+def clock_text(clock_state: str, error_us: int) -> str:
+    """How well a unit knows the time, for a person; the error (us) of an unknown clock is no bound."""
+    return UNKNOWN if clock_state == UNKNOWN else f"{clock_state}, within {margin_text(error_us)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,9 @@ from hw.errors import HardwareError
 from storage.damage import settled
 from storage.errors import StorageError
 from storage.grant_format import LOG_DIGITS, Grant
-from storage.times import DAY_US, iso_text, margin_text
+from storage.times import DAY_US, iso_text
 from sync.errors import SyncError
+from sync.health import clock_text
 
 AIM_DEFAULT_S, AIM_LIMIT_S = 120, 3600
 AIM_EVERY_S = 1.0
@@ -134,7 +135,7 @@ def _time(context: Context, words: tuple[str, ...]) -> Iterator[str]:
         context.unit.set_time(us)
     report = context.unit.health()
     shown = iso_text(report.at_us, to="second").removesuffix("Z")
-    yield f"{shown} UTC, {report.clock_state}, within {margin_text(report.clock_error_us)}"
+    yield f"{shown} UTC, {clock_text(report.clock_state, report.clock_error_us)}"
 
 
 def _sure_of_a_leap(context: Context, us: int, date: str) -> None:

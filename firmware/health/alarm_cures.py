@@ -20,7 +20,7 @@ CURES: Mapping[Alarm, str] = {
     Alarm.DISK_LOW: "sync, so that it purges; remove files that are not the reader's, or fit a larger card",
     Alarm.CARD_WORN: "sync, then replace the card: `Replace, move, retire` on the page of firmware/",
     Alarm.CLOCK_LOOSE: "connect a network with time or a receiver; `time` or a sync is not enough",
-    Alarm.CLOCK_UNKNOWN: "connect a network with time or a receiver, or set it with `time`; a sync does not",
+    Alarm.CLOCK_UNKNOWN: "connect a network with time or a receiver, or set it with `time`; no sync sets it",
     Alarm.SYNC_LATE: "reader sync status names the cause; `network` tests the connection",
     Alarm.CONFIGURATION_REFUSED: "`update` at the console names it; the department sends a corrected one",
     Alarm.CLOSED_LOG: "reader sync now delivers it; else copy it: department incident import",

@@ -8,7 +8,7 @@ from firmware.health.report import HealthReport
 from storage.counts import counted
 from storage.ledger import KEEP_FREE
 from storage.reserve import SHORT_BYTES
-from storage.times import margin_text
+from sync.health import clock_text
 
 
 def report_lines(report: HealthReport) -> Iterable[str]:
@@ -18,7 +18,7 @@ def report_lines(report: HealthReport) -> Iterable[str]:
         return "-" if value is None else f"{value}{unit}"
 
     free = report.disk_free_bytes / (1 << 30)
-    yield f"clock        {report.clock_state}, within {margin_text(report.clock_error_us)}"
+    yield f"clock        {clock_text(report.clock_state, report.clock_error_us)}"
     yield f"machine      up {_duration(report.running_s)}"
     yield f"camera       {report.frames_per_s} frames/s, {report.frames} seen, {report.frames_dropped} lost"
     yield f"picture      sharpness {known(report.sharpness)}, brightness {known(report.brightness)}"

@@ -34,7 +34,7 @@ from firmware.health.report_text import report_lines
 from firmware.health.system_marks import LINE_LIMIT, SystemMarks, system_marks
 from firmware.run.prepared_home import prepare_home
 from firmware.screen import screened
-from hw.clock import SetClock, TimeState
+from hw.clock import UNKNOWN_ERROR_US, SetClock, TimeState
 from hw.vitals import ScriptedBoard
 from storage.times import MINUTE_US
 from sync.event_log import event_log
@@ -239,6 +239,9 @@ def test_the_report_is_plain_json_and_fits_a_terminal() -> None:
     assert all(len(line) <= 100 for line in report_lines(report))
     lines = list(report_lines(report))
     assert not any("FULL" in line for line in lines)
+    assert lines[0] == "clock        disciplined, within 1.0 ms"
+    unset = replace(report, clock_state="unknown", clock_error_us=UNKNOWN_ERROR_US)
+    assert next(iter(report_lines(unset))) == "clock        unknown"
     assert "log          0 records newer than every anchor after that sync" in lines
     never = list(report_lines(replace(report, since_sync_s=None, synced=False)))
     assert "sync         never; 0 records of reads and alerts not acknowledged" in never

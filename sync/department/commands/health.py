@@ -6,13 +6,13 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from storage.times import margin_text, now_us, utc_text
+from storage.times import now_us, utc_text
 from sync.command_frame import Common, verb
 from sync.department.ground.home import DepartmentHome
 from sync.department.store.opening import open_store_of
 from sync.department.store.unit_health import UnitState, off_text, states
 from sync.errors import DONE, FOUND_WRONG
-from sync.health import Alarm
+from sync.health import Alarm, clock_text
 
 
 @verb("health", example="department health --home /srv/alpr")
@@ -76,7 +76,7 @@ def _lines(state: UnitState, at_us: int) -> list[str]:
         f"  camera {report.frames_per_s:.1f} frames/s, {report.frames_dropped} lost; reads "
         f"{report.reads_this_hour} this hour (usual {usual}); {report.unacknowledged} not acknowledged",
         *([f"  CLOCK {off_text(state.clock_off_us)}: set it right"] if state.clock_off_us else []),
-        f"  clock {report.clock_state} within {margin_text(report.clock_error_us)}; {free:.1f} GB free; "
+        f"  clock {clock_text(report.clock_state, report.clock_error_us)}; {free:.1f} GB free; "
         f"board {_known(report.temperature_c, ' C')}, card wear {_known(report.card_wear_percent, ' %')}",
         f"  alarms {', '.join(report.alarms) or 'none'}",
         *(f"    {name}: {Alarm(name).words}" for name in report.alarms),
