@@ -380,18 +380,20 @@ class Runner:
             if asked or isinstance(decision, Go):
                 self._nudge.clear()
                 go = Go() if asked or not isinstance(decision, Go) else decision
+                outcome = "link"  # also if the attempt cannot begin, as while the chip does not answer
                 try:
-                    made = self.attempt(
+                    outcome = self.attempt(
                         alerts_only=go.alerts_only,
                         for_alert=go.for_alert,
                         may_continue=partial(self._may_send, stop, asked=asked),
-                    )
-                    if alert and made.outcome == "link":
-                        self._nudge.set()  # after the back-off, whatever the window says
+                    ).outcome
                 except NotEnrolledError as error:
                     log_events.warning("not_enrolled", what=str(error))
                     self.save_failure(str(error))
                     stop.wait(60 * LOOK_S)
+                finally:
+                    if alert and outcome == "link":
+                        self._nudge.set()  # after the back-off, whatever the window says
             else:
                 self._folder.save_status(next_us=decision.until_us, waiting_for=decision.why)
             self._wake.wait(LOOK_S)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from reader_process import TWO_CARS, Running
@@ -23,12 +24,14 @@ from firmware.settings.config import Config, SyncSettings, load_config, parse_co
 from storage.home import Home
 from storage.times import SECOND_US
 from storage.verify import verify_home
-from sync.enrollment import join
+from sync.enrollment import join, open_link
+from sync.errors import UnitKeyError
 from sync.event_log import event_log
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Attempt, Runner
 from sync.schedule import Conditions, Schedule, Window
+from sync.transport import HttpsLink
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +101,34 @@ def test_a_hit_behind_a_lost_line_is_tried_again_outside_the_window(
         proxy.close()
     assert made[0].outcome == "link"
     assert made[-1].progress.alerts == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UnitKeyError("the chip does not answer"), RuntimeError("unforeseen")],
+    ids=["chip", "unforeseen"],
+)
+def test_a_hit_whose_attempt_could_not_begin_is_tried_again_outside_the_window(
+    server: DepartmentProcess, unit: Unit, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Once, such a hit waited for the next window."""
+    monkeypatch.setattr("firmware.run.uplink_thread.AGAIN_S", 0.1)
+    monkeypatch.setattr("sync.runner.LOOK_S", 0.02)
+    unit.enroll(issue_code(server.home, f"no beginning {type(error).__name__}"))
+    failures = [error]
+
+    def open_or_fail(*words: Any, **options: Any) -> HttpsLink:
+        if failures:
+            raise failures.pop()
+        return open_link(*words, **options)
+
+    monkeypatch.setattr("sync.runner.open_link", open_or_fail)
+    made: list[Attempt] = []
+    with thread_of(unit, closed_now(unit), made):
+        unit.add(1, hit=True)
+        until(lambda: made)
+    assert failures == []
+    assert (made[0].outcome, made[0].progress.alerts) == ("paused", 1)
 
 
 def test_stopping_does_not_wait_for_a_line_that_fell_silent(
