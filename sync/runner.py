@@ -388,8 +388,9 @@ class Runner:
                         may_continue=partial(self._may_send, stop, asked=asked),
                     ).outcome
                 except NotEnrolledError as error:
-                    log_events.warning("not_enrolled", what=str(error))
-                    self.save_failure(str(error))
+                    if not go.for_alert:  # else the next one of the schedule reports it
+                        log_events.warning("not_enrolled", what=str(error))
+                        self.save_failure(str(error))
                     stop.wait(60 * LOOK_S)
                 finally:
                     if alert and outcome == "link":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from reader_process import TWO_CARS, Running
 from sync_twins import DepartmentProcess, FaultProxy, Unit, bare_home, issue_code, running
 from waiting import PATIENCE_S, until
@@ -129,6 +130,26 @@ def test_a_hit_whose_attempt_could_not_begin_is_tried_again_outside_the_window(
         until(lambda: made)
     assert failures == []
     assert (made[0].outcome, made[0].progress.alerts) == ("paused", 1)
+
+
+def test_an_attempt_for_a_hit_that_could_not_begin_is_in_no_status_and_no_event(
+    server: DepartmentProcess, unit: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A technician sees both, and would learn when a wanted vehicle passed."""
+    monkeypatch.setattr("sync.runner.LOOK_S", 0.02)
+    unit.enroll(issue_code(server.home, "no trace"))
+    tried: list[bool] = []
+
+    def fail(*_words: Any, **_options: Any) -> HttpsLink:
+        tried.append(True)
+        raise UnitKeyError("the chip does not answer")
+
+    monkeypatch.setattr("sync.runner.open_link", fail)
+    with structlog.testing.capture_logs() as said, thread_of(unit, closed_now(unit), []):
+        unit.add(1, hit=True)
+        until(lambda: len(tried) > 1)
+    assert "outcome" not in unit.folder.status()
+    assert said == []
 
 
 def test_stopping_does_not_wait_for_a_line_that_fell_silent(
