@@ -144,9 +144,13 @@ def is_confirmed(error: StorageError, path: Path) -> bool:
     """Whether an error means that the content of the database is damaged.
 
     What SQLite did not cause, and a table or column that is not there, is the content's; what only passes,
-    such as a lock, says nothing of it; anything else needs a look at all of it.
+    such as a lock or a file that the card does not give, says nothing of it; anything else needs a look at
+    all of it.
     """
-    code = next(filter(None, map(primary_code, causes_of(error))), 0)
+    causes = causes_of(error)
+    if any(map(files.is_of_card, causes)):
+        return False
+    code = next(filter(None, map(primary_code, causes)), 0)
     if code in {0, sqlite3.SQLITE_ERROR}:
         return True
     return code not in OF_NO_CONTENT and is_damaged(path)

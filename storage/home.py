@@ -136,7 +136,8 @@ class Home:
                 first = (
                     f"{self.folder} is not a folder, nor a link to one: mount it, or move it away; {first}"
                 )
-            raise LedgerError(what, where=str(self.slot_uri), cure=first + SLOT_CURE) from None
+            cure = files.CARD_FAILS if files.is_of_card(error) else first + SLOT_CURE
+            raise LedgerError(what, where=str(self.slot_uri), cure=cure) from None
         except NotOwnerError:
             raise
         except LedgerError as error:  # not a plain file, or far too large

@@ -34,6 +34,7 @@ from storage.errors import (
     SlotError,
     StorageError,
     StoreFullError,
+    causes_of,
 )
 from storage.home import SLOT_CURE, Home
 from storage.ledger import Ledger
@@ -78,7 +79,9 @@ class _SlotOnCard:
             except HardwareError as error:
                 tries += 1  # a passing error must not cost a log's keys
                 if tries == READ_TRIES:
-                    raise SlotError(str(error), where=self.uri, cure=slot.CURE) from None
+                    of_card = any(map(files.is_of_card, causes_of(error)))  # the file may be whole
+                    cure = f"try again; {files.CARD_FAILS}" if of_card else slot.CURE
+                    raise SlotError(str(error), where=self.uri, cure=cure) from None
             time.sleep(READ_AGAIN_S)
 
     def write(self, content: bytes) -> None:

@@ -14,7 +14,8 @@ from field_home import enroll
 from machine_clocks import MachineClocks
 
 from firmware.custody import opening
-from firmware.custody.opening import open_or_roll_over
+from firmware.custody.opening import open_ledger, open_or_roll_over, replace_ledger
+from firmware.errors import UsageError
 from firmware.run.prepared_home import prepare_home
 from hw.secure_slot import FileSlot
 from storage import damage, database, store
@@ -256,6 +257,47 @@ def test_a_ledger_of_which_the_card_says_nothing_is_not_gone(
     assert FileSlot(unit.home / "store").read() == key
     unit.start()
     assert unit.new_logs == []
+
+
+def _away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the card not give this file."""
+    monkeypatch.setattr(opening, "READ_AGAIN_S", 0.0)
+    real = os.open
+
+    def opened(name: Any, *parts: Any, **options: Any) -> int:
+        if name == path:
+            raise OSError(errno.EIO, "Input/output error", str(name))
+        return real(name, *parts, **options)
+
+    monkeypatch.setattr(os, "open", opened)
+
+
+def test_a_key_that_the_card_does_not_give_is_not_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The advice was to set the ledger aside, and that destroyed the key of a sound one."""
+    prepare_home(tmp_path)
+    key = FileSlot(tmp_path / "store").read()
+    with monkeypatch.context() as failing:
+        _away(tmp_path / "store" / "slot", failing)
+        for refused in (open_ledger, replace_ledger):
+            with pytest.raises(SlotError, match=r"try again; .*replace the card") as caught:
+                refused(tmp_path)
+            assert "aside" not in str(caught.value)
+    assert FileSlot(tmp_path / "store").read() == key
+    open_ledger(tmp_path).close()
+
+
+def test_for_a_line_that_the_card_does_not_give_no_one_is_sent_to_write_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_home(tmp_path)
+    _away(tmp_path / "store" / "slot.uri", monkeypatch)
+    with pytest.raises(LedgerError, match="replace the card") as caught:
+        Home(tmp_path).read_slot_uri()
+    assert "one line" not in str(caught.value)
+    with pytest.raises(UsageError, match="its ledger is whole"):
+        replace_ledger(tmp_path)
 
 
 def test_a_unit_of_no_department_keeps_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

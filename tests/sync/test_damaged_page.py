@@ -133,6 +133,13 @@ def test_an_error_that_says_nothing_of_the_content_is_no_damage(tmp_path: Path, 
     assert settled(error) is error
 
 
+def test_a_file_that_the_card_did_not_give_is_no_damage(tmp_path: Path) -> None:
+    error = DamagedError("is damaged: log.pub: cannot be read", where=str(tmp_path / "a.sqlite3"))
+    error.__context__ = OSError(5, "Input/output error")
+    assert not is_confirmed(error, tmp_path / "a.sqlite3")
+    assert "the card did not give" in str(settled(error))
+
+
 def test_a_table_that_is_not_there_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite3"
     with closing(sqlite3.connect(path)) as made, pytest.raises(sqlite3.OperationalError) as caught:
