@@ -28,6 +28,7 @@ from storage.errors import LedgerError, NotOwnerError, NotPlainError, StoreFullE
 
 MOST_MOVED = 9  # folders in the place of one file; more of them are left for a person to look at
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
+_OF_CARD = {errno.EIO, errno.EUCLEAN, errno.EBADMSG}  # the last two: a damaged block of ext4's own
 CARD_FAILS = "if it comes again, replace the card (dmesg names a failing one)"
 # SQLITE_IOERR_SHMSIZE: no room for the index of the WAL
 FULL_NAMES = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
@@ -405,13 +406,11 @@ def read_named(file: BinaryIO, path: Path, size: int) -> bytes:
 
 def is_of_card(error: BaseException) -> bool:
     """Whether the card failed a read or a write: CARD_FAILS says what to do, and the file may be whole."""
-    return isinstance(error, OSError) and error.errno == errno.EIO
+    return isinstance(error, OSError) and error.errno in _OF_CARD
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """Read a file of at most `limit` bytes. Raises LedgerError for a longer one (it may be sparse) or
-    anything but a plain file; OSError.
-    """
+    """Read a file of at most `limit` bytes. Raises OSError; LedgerError for a longer or no plain file."""
     with open_evidence(path) as file:
         data = read_named(file, path, limit + 1)
     if len(data) > limit:

@@ -13,6 +13,7 @@ HOME/store/ledger.sqlite3.starts    the starts in a row that the card ended
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import pwd
@@ -95,7 +96,7 @@ class Home:
         try:
             os.lstat(self.database)
         except OSError as error:
-            if files.is_of_card(error):
+            if files.is_of_card(error) or error.errno == errno.ENOMEM:
                 raise
             return False
         return True

@@ -253,6 +253,7 @@ def _opened(home: Path, slot: EffaceableSlot, clock: WallClock, *, patient: bool
             if tries >= OPEN_TRIES:
                 given_up, counted = starts.add()
                 if given_up:
+                    starts.forget()  # they were this log's, and not the next one's
                     raise _lasting(error, database) from error
                 if counted:
                     raise _next_start(error, database) from error

@@ -345,9 +345,14 @@ class Runner:
         log_events.info("attempt", outcome=made.outcome, **why)
 
     def save_failure(self, what: str) -> None:
-        """Write into the status that an attempt ended before it could begin: a person may wait for it."""
+        """Write into the status that an attempt ended before it could begin: a person may wait for it.
+
+        It counts as a failure, so that the next start retries soon, and does not wait for a whole interval.
+        """
         now_us = self._now_us()
-        self._folder.save_status(tried_us=now_us, ended_us=now_us, outcome="error", what=what)
+        self._folder.save_status(
+            tried_us=now_us, ended_us=now_us, outcome="error", what=what, failures=max(self._failures, 1)
+        )
 
     def _past(self) -> Past:
         now_us = self._now_us()

@@ -29,7 +29,7 @@ DATABASE = "ledger.sqlite3"
 FILES: Mapping[str, tuple[str, ...]] = {
     "": ("config.toml", "habit.json", "turned.json", "console.lockout", "console.grants", "reset-begun"),
     "store": (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "lock", "log.pub", "slot", "slot.uri",
-              "book.snapshot", f"{DATABASE}.looks"),
+              "book.snapshot", f"{DATABASE}.looks", f"{DATABASE}.starts"),
     "sync": ("member.cbor", "unit.key", "unit.chip", "tls.key", "tls.sealed", "tls.pem", "status.json",
              "configuration.taken", "configuration.trial"),
     "sync/inbox": ("policy.cbor", "roster.cbor", "day-keys.cbor", "configuration.cbor"),

@@ -187,6 +187,20 @@ def test_a_start_whose_failure_cannot_be_counted_goes_through_the_time_itself(
     assert unit.slept_s == pytest.approx(needed_s if not returns else unit.returns_s, abs=5)
 
 
+def test_the_count_ends_with_the_log_that_it_ended(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older program would call it a file that does not belong to a closed log."""
+    _fail_book(unit, EIO, monkeypatch)
+    unit.away = True
+    for _ in range(MOST_FAILED - 1):
+        with pytest.raises(CardFailedError):
+            unit.start()
+        unit.clocks.runs(STARTS_APART_S)
+    unit.start()
+    assert len(unit.new_logs) == 1
+    assert not list(unit.home.rglob("*.starts"))
+    assert not damage._KEPT
+
+
 def test_a_spoiled_count_is_none(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
     _fail_book(unit, EIO, monkeypatch)
     unit.away = True
@@ -238,8 +252,9 @@ def test_a_full_card_is_no_failing_one(unit: Unit, monkeypatch: pytest.MonkeyPat
     assert not unit.count.exists()
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ENOMEM])
 def test_a_ledger_of_which_the_card_says_nothing_is_not_gone(
-    unit: Unit, monkeypatch: pytest.MonkeyPatch
+    unit: Unit, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """A new log in its place takes the slot, and with it the keys of all that was not delivered."""
     real, key = os.lstat, FileSlot(unit.home / "store").read()
@@ -247,12 +262,12 @@ def test_a_ledger_of_which_the_card_says_nothing_is_not_gone(
 
     def lstat(path: Any, **options: Any) -> os.stat_result:
         if path == ledger:
-            raise OSError(errno.EIO, "Input/output error", str(path))
+            raise OSError(number, os.strerror(number), str(path))
         return real(path, **options)
 
     with monkeypatch.context() as failing:
         failing.setattr("storage.home.os.lstat", lstat)
-        with pytest.raises(OSError, match="Input/output error"):
+        with pytest.raises(OSError, match=os.strerror(number)):
             unit.start()
     assert FileSlot(unit.home / "store").read() == key
     unit.start()

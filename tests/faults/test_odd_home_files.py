@@ -25,7 +25,6 @@ from firmware.custody.opening import open_or_roll_over, slot_of
 from firmware.fleet.sent_configuration import _dealt_with
 from firmware.health.read_habit import ReadHabit
 from firmware.run.prepared_home import prepare_home
-from firmware.settings import config
 from firmware.settings.config import load_config
 from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
@@ -393,8 +392,7 @@ def test_a_file_that_the_card_does_not_give_is_named_and_no_one_is_sent_to_remov
     def opened(one: Path, *, follow: bool = False) -> Any:
         return Failing() if one == home / name else real(one, follow=follow)
 
-    for module in (files, config):
-        monkeypatch.setattr(module, "open_evidence", opened)
+    monkeypatch.setattr(files, "open_evidence", opened)
     with pytest.raises((NotEnrolledError, OSError)) as caught:
         read(home)
     said = str(caught.value)

@@ -16,10 +16,13 @@ from firmware.console.consoles import _ask_uplink
 from firmware.custody.opening import serve_door
 from firmware.run.uplink_thread import UplinkThread
 from storage import files
+from storage.times import HOUR_US, MINUTE_US, now_us
 from sync.errors import SyncError
 from sync.event_log import event_log, events_to_stderr
+from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
-from sync.schedule import Schedule
+from sync.runner import Runner
+from sync.schedule import Conditions, Schedule, Wait, decide
 
 
 @pytest.fixture
@@ -144,3 +147,21 @@ def test_a_long_sync_is_not_called_one_that_did_not_begin(
     said = capsys.readouterr().err
     assert "took the request, and its sync has not ended" in said
     assert "restart" not in said
+
+
+def test_an_attempt_that_could_not_begin_is_made_soon_after_a_restart(
+    server: DepartmentProcess, enrolled: Unit
+) -> None:
+    """The status named it the last attempt: the next start waited a whole interval, of up to a week."""
+    enrolled.attempt()
+    plan, later = Schedule(interval_s=6 * 3600), now_us() + 7 * HOUR_US
+
+    def runner() -> Runner:
+        outbox = LedgerOutbox(enrolled.ledger, enrolled.folder.inbox)
+        return Runner(outbox, enrolled.folder, plan, now_us=lambda: later)
+
+    runner().save_failure("OperationalError: database is locked")
+    planned = decide(plan, Conditions(network="cable"), runner()._past(), now_us=later, alert=False)
+    assert isinstance(planned, Wait)
+    assert planned.until_us - later < 5 * MINUTE_US
+    assert enrolled.folder.status()["outcome"] == "error"
