@@ -8,10 +8,9 @@ import pytest
 import sqlalchemy as sa
 from custody_twins import START_US, SteppedTime
 from receiver_twins import Joined
-from sync_twins import LoopbackLink, Unit, converse
+from sync_twins import LoopbackLink, converse, raise_alert
 
 from hw.clock import TimeState
-from storage.read_records import Alert
 from storage.times import DAY_US
 from sync import membership
 from sync.department.content.alert_records import StoreAlerts
@@ -20,7 +19,6 @@ from sync.department.store import unit_health, unit_logs
 from sync.department.store.joined_place import JoinedPlace
 from sync.department.store.tables import days, elements
 from sync.errors import LinkError
-from sync.hot_lists.entry import ListEntry
 from sync.ledger_outbox import LedgerOutbox
 from sync.rollover import registration
 
@@ -31,18 +29,6 @@ OFF = {
     "1970": -START_US + 1,
     "2255": 2**53 - START_US,
 }
-
-
-def raise_alert(unit: Unit) -> int:
-    """Record a hit and its alert, dated by the unit's clock. Returns the alert's number."""
-    (read,) = unit.add(1, hit=True, size=40)
-    entry = ListEntry(plate="7XKR219", state="US-CA", category="stolen-vehicle")
-    record = Alert(
-        read=read, list_id="doj", list_version=1, source="SVS", entry=entry.to_bytes(),
-        category="stolen-vehicle", score=0.97, twin=False, disagrees=(), silent=(), stale=False,
-        at_us=unit.clock.now().us,
-    )  # fmt: skip
-    return unit.ledger.append(record).sequence
 
 
 def judged(department: Department) -> dict[int, bool | None]:

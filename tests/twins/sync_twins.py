@@ -27,6 +27,7 @@ from warm_program import DEPARTMENT, WarmProgram
 from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
 from storage.ledger import Ledger
+from storage.read_records import Alert
 from sync import messages
 from sync.department.cli import main
 from sync.department.ground.home import DepartmentHome
@@ -37,6 +38,7 @@ from sync.department.server.verify import Checker, StoreReport
 from sync.department.units import documents
 from sync.enrollment import join
 from sync.errors import BatchRefusedError, LinkError, NotStoredError, RefusedByDepartmentError
+from sync.hot_lists.entry import ListEntry
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.parcel_size import ParcelSize
@@ -196,6 +198,18 @@ class Unit:
     def close(self) -> None:
         if not self.ledger.closed:
             self.ledger.close()
+
+
+def raise_alert(unit: Unit) -> int:
+    """Record a hit and its alert, dated by the unit's clock. Returns the alert's number."""
+    (read,) = unit.add(1, hit=True, size=40)
+    entry = ListEntry(plate="7XKR219", state="US-CA", category="stolen-vehicle")
+    record = Alert(
+        read=read, list_id="doj", list_version=1, source="SVS", entry=entry.to_bytes(),
+        category="stolen-vehicle", score=0.97, twin=False, disagrees=(), silent=(), stale=False,
+        at_us=unit.clock.now().us,
+    )  # fmt: skip
+    return unit.ledger.append(record).sequence
 
 
 class LoopbackLink:

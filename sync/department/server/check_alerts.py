@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy import select
@@ -20,6 +21,9 @@ from sync.department.store.tables import alert_records, alerts, days
 from sync.department.store.unit_logs import HeldLog
 from sync.department.units.arrival import ALERT_KINDS
 
+Place: TypeAlias = tuple[int, int]
+"""A record: the number of its log, and its own."""
+
 
 class AlertTable:
     """The rows of `alert_records`, compared with the leaves of the elements that are here.
@@ -28,33 +32,43 @@ class AlertTable:
     """
 
     def __init__(self, connection: sa.Connection, wrong: Callable[[HeldLog, int, str], object]) -> None:
-        self._wrong = wrong
-        r = alert_records.c
-        self._rows = {
-            (log_no, sequence): day
-            for log_no, sequence, day in connection.execute(select(r.log_no, r.sequence, r.day))
-        }
-        a = alerts.c
-        self._ahead = {
-            (log_no, sequence): at_us // DAY_US
-            for log_no, sequence, at_us in connection.execute(select(a.log_no, a.sequence, a.received_us))
-        }
+        self._connection, self._wrong = connection, wrong
+        self._rows, self._ahead = dict[Place, int](), dict[Place, int]()
+        self._read()
+
+    def _read(self, place: Place | None = None) -> None:
+        """Read all rows, or those of one record again."""
+        rows = select(alert_records.c.log_no, alert_records.c.sequence, alert_records.c.day)
+        early = select(alerts.c.log_no, alerts.c.sequence, alerts.c.received_us)
+        if place is not None:
+            self._rows.pop(place, None)
+            self._ahead.pop(place, None)
+            rows = rows.where(alert_records.c.log_no == place[0], alert_records.c.sequence == place[1])
+            early = early.where(alerts.c.log_no == place[0], alerts.c.sequence == place[1])
+        for log_no, sequence, day in self._connection.execute(rows):
+            self._rows[log_no, sequence] = day
+        for log_no, sequence, at_us in self._connection.execute(early):
+            self._ahead[log_no, sequence] = at_us // DAY_US
 
     def element(self, log: HeldLog, leaf: leaves.Leaf, day: int) -> None:
         """Take in the entry of a record that is here."""
-        if not 0 <= day - self._ahead.get((log.log_no, leaf.sequence), day) <= 1:
-            self._wrong(log, leaf.sequence, "arrived ahead of its turn, but not on the day recorded")
-        row = self._rows.get((log.log_no, leaf.sequence))
+        if self._wrong_with(log, leaf, day):
+            self._read((log.log_no, leaf.sequence))  # it came since, if the database shows it
+            for what in self._wrong_with(log, leaf, day):
+                self._wrong(log, leaf.sequence, what)
+
+    def _wrong_with(self, log: HeldLog, leaf: leaves.Leaf, day: int) -> list[str]:
+        place, found = (log.log_no, leaf.sequence), list[str]()
+        if not 0 <= day - self._ahead.get(place, day) <= 1:
+            found.append("arrived ahead of its turn, but not on the day recorded")
+        row = self._rows.get(place)
         if leaf.kind in ALERT_KINDS and row is None:
-            self._wrong(
-                log, leaf.sequence, "belongs to an alert, but is not listed as one: the desk does not show it"
-            )
+            found.append("belongs to an alert, but is not listed as one: the desk does not show it")
         elif leaf.kind in ALERT_KINDS and row != day:
-            self._wrong(
-                log, leaf.sequence, "its alert is listed under another day: the desk does not show it"
-            )
+            found.append("its alert is listed under another day: the desk does not show it")
         elif leaf.kind not in ALERT_KINDS and row is not None:
-            self._wrong(log, leaf.sequence, "is listed as an alert, but is not one")
+            found.append("is listed as an alert, but is not one")
+        return found
 
 
 def ahead(

@@ -33,13 +33,14 @@ from sync.department.server import check_types, offered
 from sync.department.server.check_alerts import AlertTable, ahead
 from sync.department.server.check_index import SearchIndex, packed
 from sync.department.server.check_units import UnitRows, strays
+from sync.department.server.excuses import excuses
 from sync.department.server.lost_rows import stored_days
 from sync.department.server.retention import open_purge
 from sync.department.server.unit_reports import Reported, Reset
 from sync.department.store import closed_records, joined_units, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
-from sync.department.store.tables import PARTITIONED, bad_records, days, elements, logs, receipts, units
+from sync.department.store.tables import PARTITIONED, days, elements, logs, receipts, units
 from sync.department.units import destructions
 from sync.department.units.signed_rows import Signed, as_stored
 from sync.errors import KeyServiceError, StoreError, SyncError
@@ -157,13 +158,13 @@ class Checker:
                     self._ahead(connection, log)
                 self._destruction(connection, log)
                 self._receipts(connection, log)
-                self._judge_excuses(log)
+                self._judge_excuses(connection, log)
             self._rows.check(connection)
             for what in strays(connection):
                 self.report.wrong(what)
             if content:
                 log_ids = unit_logs.ids_by_number(connection)
-                rest = functools.partial(self._store.let_others, connection)
+                rest = functools.partial(self._rest, connection)
                 unchecked = self._index.tokens(connection, self._here, log_ids, rest)
                 self.report.unchecked += [unchecked] if unchecked else []
             since = self._purged_since(connection)
@@ -179,6 +180,13 @@ class Checker:
         found = self.report.reported.days = stored_days(connection, self._department)
         self._here = sorted(day for day, one in found.here.items() if one.elements)
         self._index.days(connection, self._here)
+
+    def _rest(self, connection: sa.Connection) -> None:
+        """Between two steps, let others change the database, and take in the days that began meanwhile."""
+        self._store.let_others(connection)
+        if self._store.postgres:
+            begun = connection.scalars(select(days.c.day).where(days.c.purge_started_us.is_(None)))
+            self._here = sorted({*self._here, *begun})
 
     def _vouch(self, log: unit_logs.HeldLog, vouch: bytes, identity: bytes) -> None:
         try:
@@ -214,7 +222,7 @@ class Checker:
             if content:
                 self._content(connection, log, range(at, min(at + AT_ONCE, size)), parsed)
             at += len(some)
-            self._store.let_others(connection)
+            self._rest(connection)
         if frontier.size != size or frontier.root() != log.frontier.root():
             made = counted(frontier.size, "leaf", "leaves")
             self.report.wrong(f"log {_short(log)}: not the tree of {size} that was kept, but of {made}")
@@ -242,7 +250,7 @@ class Checker:
                 for numbers, these in _in_windows(parsed):
                     self._content(connection, log, numbers, these)
             after = some[-1][0]
-            self._store.let_others(connection)
+            self._rest(connection)
 
     def _ahead(self, connection: sa.Connection, log: unit_logs.HeldLog) -> None:
         """Check hits whose turn in the log has not come. Their content is here, and each has its
@@ -334,7 +342,7 @@ class Checker:
             for (sequence, element), wrong in zip(some, checked, strict=True):
                 if wrong is not None:
                     self._element_wrong(log, sequence, element.name, wrong)
-        given_up, coming, lacking = self._excuses(connection, log, numbers)
+        given_up, coming, lacking = excuses(connection, log.log_no, numbers)
         self._judge_lacking(log, lacking, marks.keys() - given_up)
         coming |= {mark for mark in marks if mark[0] in waiting}
         self.report.given_up += len(given_up)
@@ -359,11 +367,17 @@ class Checker:
             self._covered += receipt.ranges
             self.report.reported.prove(receipt.at_us)
 
-    def _judge_excuses(self, log: unit_logs.HeldLog) -> None:
-        """Judge claims of missing content against receipts, which cover only whole records that were here."""
+    def _judge_excuses(self, connection: sa.Connection, log: unit_logs.HeldLog) -> None:
+        """Judge claims of missing content against receipts, which cover only whole records that were here.
+
+        If the database shows it, a claim may have ended since, before a receipt was given.
+        """
         for sequence, name, why in self._excused:
             if any(first <= sequence <= last for first, last in self._covered):
-                self._element_wrong(log, sequence, name, f"marked as {why}, but a receipt was given for it")
+                given_up, coming, _ = excuses(connection, log.log_no, range(sequence, sequence + 1))
+                if (sequence, name) in given_up | coming:
+                    what = f"marked as {why}, but a receipt was given for it"
+                    self._element_wrong(log, sequence, name, what)
 
     def _checked(
         self, day: int, log: unit_logs.HeldLog, some: Sequence[StoredElement]
@@ -401,26 +415,6 @@ class Checker:
                     if not self._purged(row.day):
                         self._element_wrong(log, row.sequence, row.name, str(error))
             yield _Element(row.day, row.sequence, row.name, row.form, stored)
-
-    @staticmethod
-    def _excuses(
-        connection: sa.Connection, log: unit_logs.HeldLog, numbers: range
-    ) -> tuple[set[tuple[int, str]], set[tuple[int, str]], dict[int, int]]:
-        """(elements given up as incidents, elements of records that are still to come, how many of each
-        record)."""
-        query = select(bad_records.c.sequence, bad_records.c.name).where(
-            bad_records.c.log_no == log.log_no,
-            bad_records.c.sequence >= numbers.start,
-            bad_records.c.sequence < numbers.stop,
-            bad_records.c.given_up_us.is_not(None),
-        )
-        given_up = {(row[0], row[1]) for row in connection.execute(query)}
-        coming, lacking = set[tuple[int, str]](), dict[int, int]()
-        for sequence, (data, missing) in unit_logs.missing_of(connection, log.log_no, numbers).items():
-            if missing:
-                lacking[sequence] = missing
-                coming |= {(sequence, name) for name in messages.traveling(leaves.unchecked(data))}
-        return given_up, coming, lacking
 
     # --- receipts and purges -------------------------------------------------------------------------------
 
