@@ -19,7 +19,7 @@ from storage.errors import StorageError
 from storage.leaf import unchecked
 from sync import messages, parcels
 from sync.closed_parcels import MAX_CLOSED_LEAVES, ClosedHeader, ClosedHeld, digest_of
-from sync.errors import LinkError, MessageError
+from sync.errors import LinkError
 from sync.handover import ANSWERS, HandedRecord, Handover, answered, open_handover
 from sync.link import Link
 from sync.membership import SyncFolder
@@ -124,10 +124,7 @@ class ClosedDelivery:
         header = header_of(self._outbox.log_id, handover.log_id, parcel, {k.epoch: k for k in handover.keys})
         signed = messages.seal_message(header, self._outbox.sign)
         data = self._link.post("closed", parcels.frame_parcel(signed, parcel.parts))
-        try:
-            held = messages.open_message(ClosedHeld, data, self._department)
-        except (MessageError, StorageError) as error:
-            raise LinkError(f"an answer that is not the department's: {error}") from None
+        held = messages.open_answer(ClosedHeld, data, self._department)
         if (held.log_id, held.closed, held.digest) != (
             header.log_id,
             header.closed,

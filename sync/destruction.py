@@ -137,10 +137,7 @@ def kept(home: Path) -> list[Path]:
 def send(link: Link, department: Ed25519PublicKey, message: bytes) -> None:
     """Deliver one receipt. Raises LinkError, RefusedByDepartmentError."""
     data = link.post("destroyed", [message])
-    try:
-        held = messages.open_message(DestroyedHeld, data, department)
-    except (MessageError, StorageError) as error:
-        raise LinkError(f"an answer that is not the department's: {error}") from None
+    held = messages.open_answer(DestroyedHeld, data, department)
     if held.digest != hashlib.sha256(message).digest():
         raise LinkError("an answer about another receipt")
 

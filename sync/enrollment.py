@@ -25,7 +25,7 @@ from storage.errors import NotPlainError, OutdatedError, StorageError
 from storage.standing import UnitEnrollment
 from sync import messages
 from sync.enrollment_code import EnrollmentCode
-from sync.errors import LinkError, MessageError, NotEnrolledError
+from sync.errors import LinkError, NotEnrolledError
 from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder, make_vouch
 from sync.root_file import MAX_ROOT_BYTES, Root, open_first
 from sync.transport import CONNECT_S, HttpsLink, demand_address, link_error, server_context, unit_context
@@ -184,7 +184,7 @@ def join(joiner: Joiner, folder: SyncFolder, text: str, *, software: str) -> Mem
         data = link.post("unit", [messages.seal_message(request, joiner.sign)])
     finally:
         link.close()
-    answer = messages.open_message(messages.EnrollAnswer, data, key)
+    answer = messages.open_answer(messages.EnrollAnswer, data, key)
     check_certificate(answer.certificate, authority, folder)
     member = Member(
         department=answer.department,
@@ -258,10 +258,7 @@ def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public
         log_events.error("not_renewed", what=str(error))  # noqa: TRY400 - until it expires, reads are delivered
         return False
     data = link.post("renew", [vouch])
-    try:
-        answer = messages.open_message(messages.Renewed, data, member.department_public())
-    except (MessageError, StorageError) as error:
-        raise LinkError(f"an answer that is not the department's: {error}") from None
+    answer = messages.open_answer(messages.Renewed, data, member.department_public())
     take_renewed(folder, member, answer)
     return True
 

@@ -18,7 +18,7 @@ from storage import codec, envelope
 from storage.errors import EnvelopeError, RecordError, SignatureError
 from storage.leaf import ENTRY, MAX_LEAF_BYTES, Leaf
 from storage.record_base import KeyClass
-from sync.errors import MessageError
+from sync.errors import LinkError, MessageError
 
 VERSION = 1
 CONTENT_TYPE = "application/cbor"
@@ -435,6 +435,14 @@ def open_message(kind: type[M], data: bytes, public: Ed25519PublicKey) -> M:
         raise
     except (EnvelopeError, RecordError) as error:
         raise MessageError(error.what, where=error.where or kind.KIND) from None
+
+
+def open_answer(kind: type[M], data: bytes, department: Ed25519PublicKey) -> M:
+    """Open the department's answer to a message. Raises LinkError for one that is not its own."""
+    try:
+        return open_message(kind, data, department)
+    except (MessageError, SignatureError) as error:
+        raise LinkError(f"an answer that is not the department's: {error}") from None
 
 
 def claimed_field(kind: type[Message], data: bytes, name: str) -> bytes:

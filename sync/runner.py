@@ -301,7 +301,7 @@ class Runner:
         message = registration(
             self._outbox, self._folder, self._folder.unit_key(), previous=previous, reason=reason
         )
-        answer = messages.open_message(
+        answer = messages.open_answer(
             messages.Renewed, link.post("new-log", [message]), member.department_public()
         )
         take_renewed(self._folder, member, answer)

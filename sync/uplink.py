@@ -19,7 +19,7 @@ from storage import leaf as leaves
 from storage.errors import CardFailedError, ForkedLogError, KeyLostError, LedgerError, ShutError, StorageError
 from storage.read_records import Alert
 from sync import messages, parcels
-from sync.errors import BatchRefusedError, LinkError, MessageError, NotStoredError, RefusedByDepartmentError
+from sync.errors import BatchRefusedError, LinkError, NotStoredError, RefusedByDepartmentError
 from sync.health import LATER_ALARMS, HealthHeld, HealthMessage
 from sync.link import Link
 from sync.outbox import Outbox
@@ -135,10 +135,7 @@ class Conversation:
         return self._open(answer, self._link.post(path, [messages.seal_message(message, self._outbox.sign)]))
 
     def _open(self, kind: type[messages.M], data: bytes) -> messages.M:
-        try:
-            opened = messages.open_message(kind, data, self._department)
-        except (MessageError, StorageError) as error:
-            raise LinkError(f"an answer that is not the department's: {error}") from None
+        opened = messages.open_answer(kind, data, self._department)
         if getattr(opened, "log_id", self._outbox.log_id) != self._outbox.log_id:
             raise LinkError("an answer about another log")
         return opened

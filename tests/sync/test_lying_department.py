@@ -15,7 +15,9 @@ from storage.errors import StorageError
 from sync import messages
 from sync.department.server.server import Department
 from sync.department.units import documents
-from sync.errors import LinkError
+from sync.errors import LinkError, RefusedByDepartmentError
+from sync.runner import Runner
+from sync.schedule import Schedule
 
 Lie = Callable[[messages.Message], messages.Message]
 ANSWERS: dict[str, type[messages.Message]] = {
@@ -121,6 +123,24 @@ def test_an_answer_by_another_key_is_not_valid(department: Department, unit: Joi
 
     with pytest.raises(LinkError, match="not the department's"):
         converse(unit, department, Stranger(department))
+
+
+def test_a_new_log_that_another_answers_for_waits_for_the_department(
+    department: Department, unit: Joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, such an answer counted as an unforeseen error of the uplink."""
+
+    class Unknown(LoopbackLink):
+        def post(self, name: str, pieces: list[bytes]) -> bytes:  # type: ignore[override]
+            if name == "hello":
+                raise RefusedByDepartmentError("is not known", code="unknown-log")
+            return b"<html>" if name == "new-log" else super().post(name, pieces)
+
+    monkeypatch.setattr("sync.runner.open_link", lambda *_words, **_options: Unknown(department))
+    monkeypatch.setattr("sync.runner.renew_if_due", lambda *_words: False)
+    made = Runner(unit.outbox, unit.folder, Schedule()).attempt()
+    assert made.outcome == "link"
+    assert "not the department's" in made.what
 
 
 @pytest.mark.parametrize("length", [0, messages.NONCE_BYTES - 1, messages.NONCE_BYTES + 1])
