@@ -284,7 +284,7 @@ def _is_handed_over(folder: SyncFolder, name: str) -> bool:
 
 def _left(folder: SyncFolder, beside: Path) -> int:
     """How many reads of a closed log the department has not acknowledged; -1 if that is unknown."""
-    undelivered = _undelivered(beside, _last_changed(Home(beside)))
+    undelivered = _undelivered(beside)
     if undelivered is None:
         return -1
     with contextlib.suppress(OSError, StorageError, NotEnrolledError):
@@ -294,6 +294,11 @@ def _left(folder: SyncFolder, beside: Path) -> int:
         there = answered(beside, log_id, folder.member().department_public())
         return sum(one not in there for one in undelivered)
     return len(undelivered)
+
+
+def _undelivered(beside: Path) -> tuple[int, ...] | None:
+    """Reads and hits of a closed log that were neither received nor purged; None if it is unreadable."""
+    return _undelivered_at(beside, _last_changed(Home(beside)))
 
 
 def _last_changed(home: Home) -> tuple[int, ...]:
@@ -306,11 +311,8 @@ def _last_changed(home: Home) -> tuple[int, ...]:
 
 
 @functools.cache
-def _undelivered(beside: Path, _changed_ns: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Reads and hits of a closed log that were neither received nor purged; None if it is unreadable.
-
-    Read once for each state of its files: the health report asks every few seconds.
-    """
+def _undelivered_at(beside: Path, _changed_ns: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The same, read once for each state of its files: the health report asks every few seconds."""
     home = Home(beside)
     try:
         with schema.evidence(home.database, written=False) as database:
