@@ -191,6 +191,7 @@ def test_a_covert_entry_names_a_recipient_who_may_verify_its_alerts(department: 
         with pytest.raises(FormError) as error:
             department.call("hotlist/add", department.logon("super"), form)
         assert error.value.code == "recipients"
+        assert (error.value.what == "no account here: left1") is ("left1" in recipients)
     with pytest.raises(FormError) as error:  # the only one is the person who approved it
         department.two_hands(
             "hotlist/add",

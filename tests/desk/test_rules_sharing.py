@@ -32,7 +32,7 @@ from sync.department.journal.sharing_entries import (
 from sync.department.journal.signers import Signers
 from sync.department.journal.statements import Statement, form_bytes
 from sync.department.journal.unsigned import UnsignedError
-from sync.department.policy.refusals import NotYetError
+from sync.department.policy.refusals import DeskRefusal, NotYetError
 
 SCOPE = Scope(plates=("8XYZ123", "7ABC000"), since_us=10, until_us=20, images=False)
 
@@ -174,6 +174,15 @@ def test_nothing_leaves_beyond_what_was_approved(scope: dict[str, Any], code: st
     with_images = shares(REVIEWED, APPROVED, scope=replace(SCOPE, images=True))
     if code == "" or wanted.images:
         assert sharing.to_deliver(POLICY, with_images, 0, wanted, NOW_US).agency == "LASD"
+
+
+def test_a_delivery_that_goes_beyond_its_approval_says_in_what() -> None:
+    wide = replace(SCOPE, plates=("7ABC001",), since_us=9, until_us=21, images=True)
+    late = replace(SCOPE, until_us=21)
+    for scope, parts in ((wide, "the plates, the beginning, the end, the images"), (late, "the end")):
+        with pytest.raises(DeskRefusal) as raised:
+            sharing.to_deliver(POLICY, shares(REVIEWED, APPROVED), 0, scope, NOW_US)
+        assert raised.value.what == f"this exceeds what was asked for and approved, in {parts}"
 
 
 def test_an_approval_delivers_what_was_read_before_it_and_not_for_ever() -> None:

@@ -81,7 +81,12 @@ def number_key(number: str) -> str:
 def read_export(data: bytes) -> frozenset[str]:
     """The numbers of a CSV export, each as a `number_key`. Raises FormError."""
     if len(data) > MAX_EXPORT_BYTES:
-        raise FormError(f"an export has at most {MAX_EXPORT_BYTES >> 20} MiB", code="csv", clause=CLAUSE)
+        raise FormError(
+            f"an export has at most {MAX_EXPORT_BYTES >> 20} MiB",
+            code="csv",
+            clause=CLAUSE,
+            cure="export a shorter period, or only the column of numbers",
+        )
     if not data.strip():
         raise EXPORT.wrong("the export is empty", f"export the numbers again; {NAMED}")
     names, lines = EXPORT.lines(data)

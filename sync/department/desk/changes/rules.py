@@ -154,7 +154,8 @@ def to_use(
         what, cure = "that approval was used: it was carried out", "to do it once more, propose it again"
         raise DeskRefusal(what, code="used-approval", clause=CLAUSE, cure=cure)
     if not _in_time(policy, decision, wanted.now_us):
-        raise DeskRefusal("that approval is out of date", code="old-approval", clause=CLAUSE)
+        what, cure = "that approval is out of date", "propose it again"
+        raise DeskRefusal(what, code="old-approval", clause=CLAUSE, cure=cure)
     demand_proposer(roster, entry, CLAUSE)
     return ChangeUsed(proposal=number, about=wanted.about, second=decision.stamp.user)
 

@@ -285,8 +285,14 @@ def _entry(desk: Desk, form: LocalForm, caller: Caller) -> ListEntry:
     """The entry as it would go out. Raises FormError naming what is missing."""
     check_entry(desk.policy, form, caller.at_us)
     accounts = desk.book.roster.accounts
-    if any(one not in accounts or not accounts[one].active for one in form.recipients):
-        raise FormError("a recipient has no account here", code="recipients", clause=CLAUSE)
+    absent = [one for one in form.recipients if one not in accounts or not accounts[one].active]
+    if absent:
+        raise FormError(
+            f"no account here: {', '.join(absent)}",
+            code="recipients",
+            clause=CLAUSE,
+            cure="name recipients by their user names, as the roster has them",
+        )
     _demand_verifier(desk, form, caller, {caller.user})
     try:
         return entry_of(form_fields(form), caller.user, "", caller.at_us)

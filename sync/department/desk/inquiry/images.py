@@ -23,7 +23,12 @@ def image(front: DeskContext, token: str, form: ImageForm) -> Images:
         parse_name(form.read)
         rules.check_ground(desk.policy, form.ground)
         if form.read not in found_by(front, form.access, caller.user):
-            raise DeskRefusal("no search of yours found that read", code="other-read", clause="463.5 (b)")
+            raise DeskRefusal(
+                "no search of yours found that read",
+                code="other-read",
+                clause="463.5 (b)",
+                cure="search for its plate first, and open the picture from the results",
+            )
         note = _image_entry(form.read, desk.access(form.access).plate, form.ground, -1)
         return [note], lambda made: made[0]
 
@@ -55,7 +60,10 @@ def answered_request(desk: Desk, number: int, caller: Caller) -> tuple[InquiryAs
         raise NotYetError("that request has not been answered yet", code="unanswered", clause="463.5 (c)")
     if answered.note.access < 0:
         raise DeskRefusal(
-            f"that request was declined: {answered.note.reason}", code="declined", clause="463.5 (c)"
+            f"that request was declined: {answered.note.reason}",
+            code="declined",
+            clause="463.5 (c)",
+            cure="request it again, with what was missing",
         )
     rules.demand_answer_young(desk.policy, answered, caller.at_us)
     return asked.note, answered.note.reads

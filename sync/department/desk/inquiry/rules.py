@@ -118,6 +118,7 @@ def check_wide(policy: Policy, query: Query, ground: Ground) -> bool:
             "a search without a full plate needs a case number; no other number will do",
             code="case-number",
             clause="463.5 (a)",
+            cure="name the case, or type the full plate; if a life is in danger, make an emergency search",
         )
     return True
 
@@ -167,7 +168,10 @@ def demand_answer_young(policy: Policy, answered: Entry, at_us: int) -> None:
     hours = policy.inquiry.answer_hours
     if at_us - answered.stamp.at_us > hours * HOUR_US:
         raise DeskRefusal(
-            f"answers can be seen for {counted(hours, 'hour')}", code="old-answer", clause="463.5 (a)"
+            f"answers can be seen for {counted(hours, 'hour')}",
+            code="old-answer",
+            clause="463.5 (a)",
+            cure="request the search again",
         )
 
 
@@ -310,5 +314,6 @@ def approval_to_use(
         what, cure = "that approval was used: the search was run", "to run it once more, propose it again"
         raise DeskRefusal(what, code="used-approval", clause=clause, cure=cure)
     if not 0 <= now_us - decision.stamp.at_us <= policy.inquiry.approval_hours * HOUR_US:
-        raise DeskRefusal("that approval is out of date", code="old-approval", clause=clause)
+        what, cure = "that approval is out of date", "propose the search again"
+        raise DeskRefusal(what, code="old-approval", clause=clause, cure=cure)
     return decision

@@ -379,7 +379,8 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
             throttle.failed(desk.policy.sessions, here, caller.user, caller.at_us)
             raise DeskRefusal("the old password is wrong", code="password", clause="CJIS IA-5")
         if form.old == form.new:
-            raise FormError("that is the old password", code="password", clause="CJIS IA-5")
+            what, cure = "that is the old password", "choose another one"
+            raise FormError(what, code="password", clause="CJIS IA-5", cure=cure)
         check_password(desk.policy, caller.user, form.new)
         replaced = caller.user not in desk.book.roster.own_secrets
         renews = replaced or form.new_authenticator

@@ -199,7 +199,12 @@ def register(front: DeskContext, token: str, form: PasskeyForm) -> Entered:
     def plan(caller: Caller) -> Plan[Entered]:
         demand_words(form.name, "name the passkey", code="passkey", clause="CJIS IA-2", least=1)
         if len(desk.book.signers.passkeys.get(caller.user, ())) >= MAX_KEYS:
-            raise FormError(f"a person has at most {MAX_KEYS} passkeys", code="passkey", clause="CJIS IA-2")
+            raise FormError(
+                f"a person has at most {MAX_KEYS} passkeys",
+                code="passkey",
+                clause="CJIS IA-2",
+                cure="remove one that you no longer use, under My account",
+            )
         if len(form.response) > MAX_ANSWER:
             raise FormError("the authenticator's answer is too long", code="passkey", clause="CJIS IA-2")
         try:

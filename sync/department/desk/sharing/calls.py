@@ -369,7 +369,12 @@ def _queries_of(policy: Policy, scope: Scope, now_us: int) -> list[Query]:
     for query in queries:
         check_query(policy.inquiry, query, now_us)
         if not inquiry.is_full(policy, query.plate):
-            raise FormError("a delivery names full plates", code="plate", clause="463.6 (a)")
+            raise FormError(
+                "a delivery names full plates",
+                code="plate",
+                clause="463.6 (a)",
+                cure="no part of a plate, and no * or ?",
+            )
     return queries
 
 

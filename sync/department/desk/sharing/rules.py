@@ -328,7 +328,8 @@ def to_decide(
     """
     entry = to_review(shares, number)
     if number not in shares.reviewed:
-        raise NotYetError("that request has not been reviewed", code="not-reviewed", clause="463.6 (b)")
+        what, cure = "that request has not been reviewed", "review it first"
+        raise NotYetError(what, code="not-reviewed", clause="463.6 (b)", cure=cure)
     if entry.stamp.user == approver:
         raise DeskRefusal(
             "a request that you entered is approved by another person", code="own-request", clause="463.6 (b)"
@@ -373,12 +374,18 @@ def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope, now_us
     gate(policy, asked.agency_kind, asked.state)  # the policy may have changed since
     _demand_few(scope, "deliver it in parts: name some of the plates in each")
     allowed = {plate_of(plate) for plate in asked.scope.plates}
-    beyond = (
-        not {plate_of(plate) for plate in scope.plates} <= allowed
-        or scope.since_us < asked.scope.since_us
-        or scope.until_us > read_by(asked.scope.until_us, entry.stamp.at_us)
-        or (scope.images and not asked.scope.images)
-    )
+    parts = {
+        "the plates": not {plate_of(plate) for plate in scope.plates} <= allowed,
+        "the beginning": scope.since_us < asked.scope.since_us,
+        "the end": scope.until_us > read_by(asked.scope.until_us, entry.stamp.at_us),
+        "the images": scope.images and not asked.scope.images,
+    }
+    beyond = [part for part, exceeds in parts.items() if exceeds]
     if beyond:
-        raise DeskRefusal("this exceeds what was asked for and approved", code="scope", clause="463.6 (b)")
+        raise DeskRefusal(
+            f"this exceeds what was asked for and approved, in {', '.join(beyond)}",
+            code="scope",
+            clause="463.6 (b)",
+            cure="deliver what was approved, or have the agency ask for the rest in a new letter",
+        )
     return asked
