@@ -64,7 +64,7 @@ class HotListWatch:
         self._found: list[ListMatch] = []
         self._planned: list[PlannedAlert] = []
         self._found_in: Sequence[HeldList] = ()
-        self._overtaken = False  # an alert was raised from lists that had just been replaced
+        self._must_follow = False  # open alerts may lag: raised from replaced lists, or a refresh failed
         self._cleared_there: frozenset[bytes] = frozenset()
         self._muted: frozenset[str] = frozenset()
         self._reported: set[tuple[str, str]] = set()
@@ -131,7 +131,7 @@ class HotListWatch:
         planned, self._planned, self._found = self._planned, [], []
         self._board.raise_alerts(number, planned, alerts)
         if planned and self._found_in != self._held.lists:
-            self._overtaken = True  # the next refresh recalls it if its entry was withdrawn
+            self._must_follow = True  # the next refresh recalls it if its entry was withdrawn
 
     def refresh(self) -> None:
         """Apply what a sync delivered, and recall alerts of withdrawn entries. From any thread.
@@ -143,7 +143,13 @@ class HotListWatch:
             try:
                 self._refresh()
             except Exception as error:  # noqa: BLE001 - a silent thread would take no new list
-                self._log.error("hot_lists_failed", why=type(error).__name__)
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Report a refresh that ended early, and let the next one look at the open alerts: a list that this
+        one took is no change then."""
+        self._must_follow = True
+        self._log.error("hot_lists_failed", why=type(error).__name__)
 
     def _refresh(self) -> None:
         try:
@@ -158,11 +164,11 @@ class HotListWatch:
                     self._log.info("hot_list_updated", list=one.list_id, **shown)
                 else:
                     self._report(f"hot_list_{one.what}", list=one.list_id, why=one.why)
-            if any(one.what == "updated" for one in changes) or self._overtaken:
-                self._overtaken = False
+            if any(one.what == "updated" for one in changes) or self._must_follow:
+                self._must_follow = False  # before the look, since `met` may ask for another meanwhile
                 self._board.follow_lists(self._listed, self._now_us())  # no event, which would reveal hits
         except (StorageError, OSError) as error:
-            self._log.error("hot_lists_failed", why=type(error).__name__)
+            self._fail(error)
         self._cleared_there = self._held.cleared()
         self._muted = self._held.muted()
         time = self._of_lists()
