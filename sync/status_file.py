@@ -66,8 +66,10 @@ def demand(path: Path) -> None:
                 raise
     except OSError as error:
         cure = f"give {path.parent} back to the reader's user; lsattr shows a file that may not change"
-        if files.is_of_card(error) or error.errno == errno.EROFS:
-            cure = f"the card takes no write; {files.CARD_FAILS}"
+        if error.errno == errno.EROFS:
+            cure = "a failing card is often made read-only: dmesg names it; replace the card"
+        elif files.is_of_card(error):
+            cure = files.CARD_FAILS
         raise SyncError(
             f"cannot be written, so no outcome can be shown: {error.strerror or type(error).__name__}",
             where=str(path),

@@ -94,7 +94,8 @@ class UplinkThread:
                     return
                 facts = {"reason": str(error)} if isinstance(error, OSError | sqlite3.Error) else {}
                 self._log.error("uplink_failed", kind=type(error).__name__, **facts)
-                self._runner.save_failure(": ".join([type(error).__name__, *facts.values()]))
+                why = facts.get("reason", type(error).__name__)
+                self._runner.save_failure(f"{why} (it is tried again in a minute; the log says more)")
                 self._stop.wait(AGAIN_S)
 
 

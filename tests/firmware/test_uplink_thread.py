@@ -246,6 +246,13 @@ def test_whatever_goes_wrong_in_the_uplink_is_named_and_it_syncs_again(
             raise failures.pop()
         return Conditions()
 
+    kept, shown = Runner.save_failure, list[dict[str, object]]()
+
+    def save(runner: Runner, what: str) -> None:
+        kept(runner, what)
+        shown.append(unit.folder.status())
+
+    monkeypatch.setattr(Runner, "save_failure", save)
     thread = UplinkThread(
         unit.ledger,
         unit.home,
@@ -259,6 +266,10 @@ def test_whatever_goes_wrong_in_the_uplink_is_named_and_it_syncs_again(
     assert made[0].outcome == "done"
     event = json.loads(said.getvalue().splitlines()[0])
     assert (event["event"], event["kind"]) == ("uplink_failed", type(error).__name__)
+    (status,) = shown
+    assert status["outcome"] == "error"
+    assert str(status["what"]).startswith(event.get("reason", "KeyError"))
+    assert status["ended_us"] == status["tried_us"]
 
 
 def speak(folder: SyncFolder) -> None:

@@ -77,7 +77,7 @@ def test_a_full_card_takes_the_status_in_the_room_of_the_old_one(
 
 @pytest.mark.parametrize(
     ("number", "cure"),
-    [(errno.EPERM, "lsattr"), (errno.EROFS, "the card takes no write"), (errno.EIO, "replace the card")],
+    [(errno.EPERM, "lsattr"), (errno.EROFS, "often made read-only"), (errno.EIO, "replace the card")],
 )
 @pytest.mark.parametrize("where", ["folder", "file"])
 def test_no_one_waits_for_an_outcome_that_cannot_be_written(
