@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,11 @@ from desk_twins import GROUND, Department, SwitchedWitness
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import NothingForm, RunForm
+from sync.department.journal import check_hours as check_hours_module
 from sync.department.journal.check_hours import HoursReport, check_hours
 from sync.department.journal.check_log import tree_of
 from sync.department.journal.hourly_heads import DATABASE, HourlyHeads, leaf_of
+from sync.department.journal.reading import reading
 from sync.department.journal.witness_link import FolderWitness
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.server.hourly import overdue, publish_hours
@@ -74,7 +78,7 @@ def report(
 ) -> HoursReport:
     log = public.department.desk.log
     named = public.department.desk.root.public_witnessing() if keys else None
-    tree, where = tree_of(log.folder), folder or log.folder
+    tree, where = partial(tree_of, log.folder), folder or log.folder
     return check_hours(where, log.log_id, public.hours.note_key, tree, named, checkpoints, at_home=at_home)
 
 
@@ -98,6 +102,27 @@ def test_the_tree_grows_by_the_hour_with_or_without_look_ups(
     department.clock.step(7 * HOUR_US)  # the server was down
     assert public.publish() == 10
     assert problems(public, [public.newest()]) == []
+
+
+def test_an_hour_that_is_entered_while_the_logs_are_read_is_of_this_log(
+    department: Department, public: Public, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long log takes seconds to read, and each full hour has a head of what it has then."""
+    assert public.publish() == 1
+    entered = []
+
+    @contextmanager
+    def reading_later(path: Path, *, at_home: bool) -> Iterator[sqlite3.Connection]:
+        department.logon("comm1")
+        department.desk.covered(department.desk.log.size() - 1)
+        department.clock.step(HOUR_US)
+        entered.append(public.publish())
+        with reading(path, at_home=at_home) as db:
+            yield db
+
+    monkeypatch.setattr(check_hours_module, "reading", reading_later)
+    assert problems(public, [public.newest()]) == []
+    assert entered == [2]
 
 
 def test_a_leaf_says_nothing_of_the_logs_size() -> None:

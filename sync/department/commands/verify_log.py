@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -134,7 +135,7 @@ def _check_given_hours(common: Common, given: VerifyInput, folder: Path, public:
     log_id = log_id_of(public)
     origin = NoteKey(hourly_origin(log_id), public)
     notes = _newest(given.public_witness_url, origin.name, given.public_checkpoint)
-    tree = check_log.tree_of(folder, at_home=False)
+    tree = partial(check_log.tree_of, folder, at_home=False)
     witnesses = Witnesses(keys, 1) if keys else None
     return report_hours(common, check_hours(folder, log_id, origin, tree, witnesses, notes, at_home=False))
 
@@ -433,7 +434,7 @@ def _check_hours(common: Common, home: DepartmentHome, root: Root) -> int:
     key = NoteKey(hourly_origin(log_id), home.log_key().public_key())
     notes = _newest([one.url for one in root.public_witnesses], key.name, [])
     folder = home.path / FOLDER
-    found = check_hours(folder, log_id, key, check_log.tree_of(folder), named, notes)
+    found = check_hours(folder, log_id, key, partial(check_log.tree_of, folder), named, notes)
     return report_hours(common, found)
 
 

@@ -7,7 +7,7 @@ as not checked, never as wrong.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def check_hours(  # noqa: PLR0917 - a log, its key and its co-signers
     folder: Path,
     log_id: bytes,
     key: NoteKey,
-    tree: Tree,
+    tree: Callable[[], Tree],
     witnesses: Witnesses | None,
     checkpoints: Sequence[str],
     *,
@@ -57,6 +57,7 @@ def check_hours(  # noqa: PLR0917 - a log, its key and its co-signers
 ) -> HoursReport:
     """Compare the hourly log with the access log's `tree` and with what public witnesses co-signed.
 
+    `tree`: reads it, after the hours, since a server may enter an hour meanwhile.
     `witnesses`: the public ones, or None if their keys are unknown; `checkpoints`: their newest notes.
     """
     report = HoursReport()
@@ -79,7 +80,7 @@ def check_hours(  # noqa: PLR0917 - a log, its key and its co-signers
         return report
     rows = [HourRow(*one[1:]) for one in found]
     report.hours = len(rows)
-    _check_rows([one[0] for one in found], rows, tree, report)
+    _check_rows([one[0] for one in found], rows, tree(), report)
     hashes = [merkle.leaf_hash(leaf_of(log_id, row.hour, row.salt, row.size, row.root)) for row in rows]
     if expected_nodes(hashes) != nodes:
         report.wrong("the cached tree differs from the hours")
