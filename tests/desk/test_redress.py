@@ -62,6 +62,27 @@ def test_a_request_waits_for_the_administrator_and_is_answered_once(
     assert counted(department.desk).redress == Redress(asked=1, answered=1)
 
 
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("پلیس دیروز مرا متوقف کرد، می\u200cخواهم بدانم", "پلیس دیروز مرا متوقف کرد، میخواهم بدانم"),
+        ("\u200fأوقفتني الشرطة أمس\u200f", "أوقفتني الشرطة أمس"),
+        ("I was stop\u00adped on Myrtle\u00a0Avenue", "I was stopped on Myrtle Avenue"),
+        ("I was stopped \u202e yesterday", ""),
+        ("I was stopped\u2066 yesterday", ""),
+        ("\u200c\u200c \u200d \u200e", ""),
+    ],
+)
+def test_a_request_in_any_script_is_taken_without_the_marks_of_its_keyboard(
+    department: Department, tokens: Tokens, client: httpx.Client, words: str, kept: str
+) -> None:
+    answer = client.post("/desk/redress", json=BODY | {"words": words, "contact": "\u200e626 555 0100"})
+    assert answer.status_code == (200 if kept else 422)
+    assert [(one.words, one.contact) for one in rows(department, tokens("chief"))] == (
+        [(kept, "626 555 0100")] if kept else []
+    )
+
+
 @pytest.mark.parametrize("user", ["super", "comm1", "officer1", "analyst1", "reviewer1", "vendor1"])
 def test_no_other_role_sees_who_asked(department: Department, tokens: Tokens, user: str) -> None:
     ask(department.front, "192.0.2.1", FORM)

@@ -28,6 +28,14 @@ LONGEST_OF = {
 }
 """The same, by the field's name, where it is not the usual length."""
 
+_MARKS = dict.fromkeys((0x00AD, 0x061C, 0x200C, 0x200D, 0x200E, 0x200F))
+"""Soft hyphen, joiners, and marks of direction: keyboards for Persian, Arabic and others write them."""
+
+
+def without_marks(text: str) -> str:
+    """A text without the invisible marks that some keyboards write, which change none of its letters."""
+    return text.translate(_MARKS)
+
 
 def demand_plain(value: Any, where: str) -> None:
     """Refuse texts with invisible characters and long ones, at any depth. Raises FormError naming each

@@ -9,7 +9,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.redress import rules
-from sync.department.desk.words import demand_plain
+from sync.department.desk.words import demand_plain, without_marks
 from sync.department.journal.entries import EntryOf, LogRead
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.policy.policy import Policy
@@ -79,10 +79,11 @@ class RedressRow:
 def ask(front: DeskContext, address: str, form: RedressForm) -> Asked:
     """Take a request from the public, without a session. Raises FormError, TooManyError.
 
-    The address is only used for the pace and kept nowhere.
+    The address is only used for the pace and kept nowhere. Invisible marks that a keyboard wrote are dropped:
+    no one could find them to take them out.
     """
     desk = front.desk
-    note = _asked(form)
+    note = _asked(replace(form, contact=without_marks(form.contact), words=without_marks(form.words)))
     front.redress.demand(address, desk.now_us())
     with desk.log.writing():
         desk.refresh()
