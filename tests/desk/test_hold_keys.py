@@ -170,6 +170,25 @@ def test_no_other_entry_destroys_a_key_as_one_that_came_to_nothing(home: Departm
     assert key_of(home, access).exists()
 
 
+def test_a_hold_whose_entry_is_not_proven_keeps_its_key_after_a_restart_too(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root can spoil the proof of a person's hold, as by an entry of tomorrow before it."""
+    access, root = cut_off(department, monkeypatch, keeps=True), Root(department)
+    note = HoldPlaced(
+        access=access, reads=department.reads[:1], ground=HOLD.hold_ground, authority="Court", number="26-1"
+    )
+    root.write(note, root.stamp("super"))
+    wait(department, 3)
+    for _ in range(2):
+        with pytest.raises(DeskRefusal, match="a hold was placed under it"):
+            department.front.door.abandon(department.desk.covered(access))
+        with pytest.raises(DeskRefusal, match="a hold was placed under it"):
+            finish(department.front)
+        department.restart()
+    assert (key_of(department, access).exists(), department.front.vault.kept()) == (True, [access])
+
+
 def test_the_keys_of_many_holds_are_named_in_parts(
     department: Department,
     elsewhere: tuple[RemoteKeyService, DeskContext, str],

@@ -319,7 +319,8 @@ class FollowedLog:
     def demand_no_hold(self, access: int, at_us: int) -> None:
         """Raises UnsignedError unless a day of entries followed this access and none placed its hold."""
         with self._rooted() as known:
-            if any(one.access == access for one in known.signed.signers.second.holds.values()):
+            holds = known.signed.signers.second.holds.values()
+            if access in known.doubted or any(one.access == access for one in holds):
                 raise UnsignedError("a hold was placed under it")
             if known.newest_us - at_us <= DAY_US:
                 raise UnsignedError("its hold may still be placed")

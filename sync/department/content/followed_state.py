@@ -22,7 +22,7 @@ from sync.department.journal.change_entries import (
 from sync.department.journal.concerned import people_in
 from sync.department.journal.entries import Entry, Filed, FindingClosed, RequestAnswered, TrainingDone
 from sync.department.journal.entry_base import Note
-from sync.department.journal.hold_entries import HoldBooked, HoldReleased, ReleaseAsked
+from sync.department.journal.hold_entries import HoldBooked, HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import UnitCodeIssued
 from sync.department.journal.made_by import MADE, MADE_KINDS
@@ -119,17 +119,22 @@ class Result:
     plate: bytes = later(b"")  # digest of the plate of a search
     filed: tuple[int, ...] = later(())
     declined: int = later(-1)  # a request
+    doubted: int = later(-1)  # the access of a hold that its entry does not prove
 
 
 @dataclass(slots=True)
 class Followed:
-    """The state of the followed part of a log."""
+    """The state of the followed part of a log.
+
+    `doubted`: accesses of holds whose entry is not proven; such a hold may be a person's all the same.
+    """
 
     peaks: tuple[bytes, ...] = ()
     signed: SignedLog = field(default_factory=SignedLog)
     judged: dict[int, JudgedAccess] = field(default_factory=dict)
     logs: LogsOfUnits = field(default_factory=LogsOfUnits)
     newest_us: int = 0
+    doubted: set[int] = field(default_factory=set)
 
 
 def judge(known: Followed, entry: Entry) -> None:
@@ -141,6 +146,8 @@ def judge(known: Followed, entry: Entry) -> None:
         known.logs.apply(entry)
     except UnsignedError as error:
         reason = str(error)
+        if isinstance(entry.note, HoldPlaced):
+            known.doubted.add(entry.note.access)
     known.newest_us = max(known.newest_us, at_us)
     while known.judged:
         first = next(iter(known.judged))
@@ -235,6 +242,8 @@ def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: P
             return {"marking": hold, "marked": second.holds.get(hold)} if type(hold) is int else {}
         case RequestAnswered(access=-1) if note.request not in signed.waiting:
             return {"declined": note.request}
+        case HoldPlaced():
+            return {"doubted": note.access} if note.access in known.doubted else {}
         case HoldBooked():
             return {"marking": note.hold, "marked": second.holds.get(note.hold)}
         case Access():
@@ -274,6 +283,7 @@ def take_result(known: Followed, sequence: int, kind: str, result: Result) -> No
     known.judged[sequence] = result.judged
     known.newest_us = max(known.newest_us, result.judged.at_us)
     signed.named.keep(sequence, result.people, result.number)
+    known.doubted |= {result.doubted} - {-1}
     if result.plate:
         signed.named.keep_search(sequence, result.plate)
     signed.named.drop(result.closed, *result.filed)
