@@ -25,7 +25,7 @@ from sync.department.commands.given_files import key_of, key_text, read_bytes, r
 from sync.department.commands.verify_input import VerifyInput
 from sync.department.commands.verify_words import report_hours, say, shown
 from sync.department.content import package
-from sync.department.content.opened_list import OpenedCheck, parse_list
+from sync.department.content.opened_list import GrowingCheck, OpenedCheck, parse_list
 from sync.department.content.package import CheckedPackage, PackageHead
 from sync.department.content.vault import HOLDS, FolderVault
 from sync.department.content.zipped import printable
@@ -294,7 +294,8 @@ def check_home(
     names = {home.settings.name, root.department}
     samples = DrawnSamples(_salt_of(folder, home), check_log.heads_of(folder))
     covered = CoveredByEntries(FoldedLog(names, _snapshot_of(folder, home)), samples, until)
-    opened, away, of_list = _opened_list(home, root)
+    listed, away, of_list = _opened_list(home, root)
+    opened = None if listed is None else GrowingCheck(listed, partial(opened_of, home, root))
     report = check_log.check(
         folder,
         public,
@@ -304,6 +305,8 @@ def check_home(
         opened=opened,
         taken=covered,
     )
+    if opened is not None and opened.unanswered:
+        away.append(f"the key service's own list, once more: {opened.unanswered}")
     wrong, unchecked = covered.compare(reported, lambda: _units_now(store, reported))
     if keys is not None:
         vault, log_id = FolderVault(folder / HOLDS), log_id_of(public)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -442,3 +442,42 @@ class OpenedCheck:
                 )
             if line.kind == HEAD and not (line.size <= len(tree) and tree.root(line.size) == line.root):
                 problems.append(f"the key service accepted {line.size} entries that are not in this log")
+
+
+class GrowingCheck:
+    """The comparison with a log that grows meanwhile, and with it the list.
+
+    What the list says must be in the log, so that is asked of the lines that were there before the log was
+    read; what the log says must be in the list as it is after that.
+    """
+
+    def __init__(self, before: OpenedCheck, again: Callable[[], OpenedCheck | None]) -> None:
+        """again: gets the list once more; it is called when the log was read. It raises LedgerError or
+        KeyServiceError.
+        """
+        self._before, self._again = before, again
+        self._after: OpenedCheck | None = None
+        self._asked = False
+        self.unanswered = ""  # why the list could not be had once more: no entry is judged then
+
+    def judge(self, entry: Entry, problems: list[str]) -> None:
+        """As `OpenedCheck.judge`, by the list as it is after the log was read."""
+        if not self._asked:
+            self._asked = True
+            self._ask(problems)
+        if self._after is not None:
+            self._after.judge(entry, problems)
+
+    def _ask(self, problems: list[str]) -> None:
+        try:
+            self._after = self._again()
+        except (LedgerError, KeyServiceError) as error:
+            self.unanswered = str(error)
+            return
+        known = list(self._before.lines)
+        if self._after is None or list(self._after.lines[: len(known)]) != known:
+            problems.append("the key service's list lost lines while this was checked: its disk was set back")
+
+    def compare(self, tree: Tree, problems: list[str]) -> None:
+        """As `OpenedCheck.compare`, by the list as it was before the log was read."""
+        self._before.compare(tree, problems)
