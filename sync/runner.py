@@ -370,7 +370,10 @@ class Runner:
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Sync by the schedule until `stop` is set."""
+        """Sync by the schedule until `stop` is set.
+
+        Raises whatever ends an attempt that no alert started, except NotEnrolledError.
+        """
         while not stop.is_set():
             asked = self._asked()
             alert = self._nudge.is_set() or self._hit_waits()
@@ -392,11 +395,16 @@ class Runner:
                         for_alert=go.for_alert,
                         may_continue=partial(self._may_send, stop, asked=asked),
                     ).outcome
-                except NotEnrolledError as error:
-                    if not go.for_alert:  # else the next one of the schedule reports it
+                except Exception as error:
+                    if go.for_alert:  # without a trace: the next one of the schedule reports it
+                        self._alert_tried_us = self._now_us()
+                        self._alert_failures += 1
+                    elif isinstance(error, NotEnrolledError):
                         log_events.warning("not_enrolled", what=str(error))
                         self.save_failure(str(error))
-                    stop.wait(60 * LOOK_S)
+                        stop.wait(60 * LOOK_S)
+                    else:
+                        raise
                 finally:
                     if alert and outcome == "link":
                         self._nudge.set()  # after the back-off, whatever the window says

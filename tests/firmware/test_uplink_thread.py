@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,10 @@ def closed_now(unit: Unit) -> Schedule:
     return Schedule(windows=(Window(start_min=(minute + 600) % 1440, end_min=(minute + 660) % 1440 or 1440),))
 
 
-def thread_of(unit: Unit, schedule: Schedule, made: list[Attempt]) -> UplinkThread:
-    return UplinkThread(unit.ledger, unit.home, schedule, log=event_log(), on_attempt=made.append)
+def thread_of(
+    unit: Unit, schedule: Schedule, made: list[Attempt], heard: io.StringIO | None = None
+) -> UplinkThread:
+    return UplinkThread(unit.ledger, unit.home, schedule, log=event_log(heard), on_attempt=made.append)
 
 
 def test_a_unit_that_is_enrolled_while_it_reads_begins_to_sync(server: DepartmentProcess, unit: Unit) -> None:
@@ -113,7 +116,6 @@ def test_a_hit_whose_attempt_could_not_begin_is_tried_again_outside_the_window(
     server: DepartmentProcess, unit: Unit, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """Once, such a hit waited for the next window."""
-    monkeypatch.setattr("firmware.run.uplink_thread.AGAIN_S", 0.1)
     monkeypatch.setattr("sync.runner.LOOK_S", 0.02)
     unit.enroll(issue_code(server.home, f"no beginning {type(error).__name__}"))
     failures = [error]
@@ -125,31 +127,43 @@ def test_a_hit_whose_attempt_could_not_begin_is_tried_again_outside_the_window(
 
     monkeypatch.setattr("sync.runner.open_link", open_or_fail)
     made: list[Attempt] = []
-    with thread_of(unit, closed_now(unit), made):
+    with thread_of(unit, replace(closed_now(unit), first_retry_s=1), made):
         unit.add(1, hit=True)
         until(lambda: made)
     assert failures == []
     assert (made[0].outcome, made[0].progress.alerts) == ("paused", 1)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnitKeyError("the chip does not answer"),
+        OSError(5, "Input/output error"),
+        sqlite3.OperationalError("database is locked"),
+        MemoryError(),
+    ],
+    ids=["chip", "card", "database", "memory"],
+)
 def test_an_attempt_for_a_hit_that_could_not_begin_is_in_no_status_and_no_event(
-    server: DepartmentProcess, unit: Unit, monkeypatch: pytest.MonkeyPatch
+    server: DepartmentProcess, unit: Unit, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """A technician sees both, and would learn when a wanted vehicle passed."""
     monkeypatch.setattr("sync.runner.LOOK_S", 0.02)
-    unit.enroll(issue_code(server.home, "no trace"))
-    tried: list[bool] = []
+    unit.enroll(issue_code(server.home, f"no trace {type(error).__name__}"))
+    tried: list[float] = []
 
     def fail(*_words: Any, **_options: Any) -> HttpsLink:
-        tried.append(True)
-        raise UnitKeyError("the chip does not answer")
+        tried.append(time.monotonic())
+        raise error
 
     monkeypatch.setattr("sync.runner.open_link", fail)
-    with structlog.testing.capture_logs() as said, thread_of(unit, closed_now(unit), []):
+    quick, heard = replace(closed_now(unit), first_retry_s=1), io.StringIO()
+    with structlog.testing.capture_logs() as said, thread_of(unit, quick, [], heard):
         unit.add(1, hit=True)
         until(lambda: len(tried) > 1)
-    assert "outcome" not in unit.folder.status()
-    assert said == []
+    assert tried[1] - tried[0] > 0.7  # it backs off, and does not wait for long
+    assert not {"tried_us", "ended_us", "outcome"} & set(unit.folder.status())
+    assert (said, heard.getvalue()) == ([], "")
 
 
 def test_stopping_does_not_wait_for_a_line_that_fell_silent(
