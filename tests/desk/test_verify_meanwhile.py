@@ -33,7 +33,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.journal import check_log
 from sync.department.journal import reading as of_log
 from sync.department.server import daily
-from sync.department.server.open_desk import front_of
+from sync.department.server.open_desk import adopt_root, front_of
 from sync.department.server.purged_since import PurgedSince
 from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker, StoreReport
@@ -200,6 +200,42 @@ def test_a_unit_that_joined_or_left_just_before_the_store_was_read_is_in_order(
         meanwhile.setattr(verify_log, "entries_now", entries_now)
         assert wrong_with(department, capsys) == []
     assert wrong_with(department, capsys) == []
+
+
+@pytest.mark.parametrize("when", ["before the log is read", "after"])
+def test_a_root_file_that_is_adopted_meanwhile_is_no_fault_and_an_older_one_is(
+    department: Department,
+    server: Server,
+    unit: Joined,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    when: str,
+) -> None:
+    assert converse(unit, server).done
+    before = department.home.root_file.read_bytes()
+
+    def adopt() -> None:
+        adopt_root(department.home, department.desk, department.new_root(), department.desk.policy_document)
+
+    def salt(folder: Path, home: DepartmentHome) -> bytes:
+        adopt()
+        return salt_of(folder, home)
+
+    def check(*parts: Any, **options: Any) -> check_log.LogReport:
+        made = check_of(*parts, **options)
+        adopt()
+        return made
+
+    salt_of, check_of = verify_log._salt_of, check_log.check
+    with monkeypatch.context() as meanwhile:
+        if when == "after":
+            meanwhile.setattr(check_log, "check", check)
+        else:
+            meanwhile.setattr(verify_log, "_salt_of", salt)
+        assert wrong_with(department, capsys) == []
+    assert wrong_with(department, capsys) == []
+    department.home.root_file.write_bytes(before)
+    assert any("the log adopted version" in one for one in wrong_with(department, capsys))
 
 
 @pytest.mark.parametrize("ends", [True, False])

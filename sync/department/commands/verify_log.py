@@ -318,8 +318,7 @@ def check_home(
         problems=(
             *report.problems,
             *of_list,
-            *_wrong_with_root(root, covered.adopted),
-            *_wrong_with_named(home, root),
+            *_wrong_with_files(home, root, covered.adopted),
             *_wrong_with_credentials(folder, home),
             *wrong,
         ),
@@ -390,11 +389,19 @@ def _without_log(common: Common, home: DepartmentHome, root: Root, trace: str) -
     )
 
 
-def _wrong_with_root(root: Root, adopted: tuple[int, bytes] | None) -> list[str]:
-    """What is wrong if the root file is not the adopted one, since an older file names other keys and
-    witnesses."""
-    what = "" if adopted is None else unlike(root, *adopted)
-    return [f"{what}: {CURE}"] if what else []
+def _wrong_with_files(home: DepartmentHome, before: Root, adopted: tuple[int, bytes] | None) -> list[str]:
+    """What is wrong with the root file, if it is not the adopted one, and with what it names: an older file
+    names other keys and witnesses.
+
+    `before`: the file as it was before the log was read. One that people adopt meanwhile is no fault.
+    """
+    try:
+        root = root_in(home)
+    except HomeError as error:
+        return [str(error)]
+    differs = [] if adopted is None else [unlike(one, *adopted) for one in (before, root)]
+    wrong = [f"{differs[-1]}: {CURE}"] if differs and all(differs) else []
+    return wrong + _wrong_with_named(home, root)
 
 
 def _wrong_with_named(home: DepartmentHome, root: Root) -> list[str]:
