@@ -149,7 +149,8 @@ class HotListWatch:
         """Report a refresh that ended early, and let the next one look at the open alerts: a list that this
         one took is no change then."""
         self._must_follow = True
-        self._log.error("hot_lists_failed", why=type(error).__name__)
+        # once, since a recall that fails again and again would reveal a hit
+        self._report("hot_lists_failed", is_error=True, why=type(error).__name__)
 
     def _refresh(self) -> None:
         try:
@@ -217,12 +218,12 @@ class HotListWatch:
                 return None
         return alert.entry  # the list is missing here, which withdraws nothing
 
-    def _report(self, event: str, **facts: str) -> None:
+    def _report(self, event: str, *, is_error: bool = False, **facts: str) -> None:
         """Report each problem once, not at every read."""
         key = (event, str(sorted(facts.items())))
         if key not in self._reported:
             self._reported.add(key)
-            self._log.warning(event, **facts)
+            (self._log.error if is_error else self._log.warning)(event, **facts)
 
 
 def watching_lists(watch: HotListWatch, came: threading.Event) -> contextlib.AbstractContextManager[None]:

@@ -292,6 +292,20 @@ def test_a_recall_that_failed_is_done_by_the_next_refresh(
     assert ("error", "hot_lists_failed") in bench.events()
 
 
+def test_a_recall_that_fails_at_every_refresh_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails only where an alert is open: an event every half a minute would reveal the hit."""
+    bench = Bench(Held([entry()]))
+    bench.shelf.changes = [[change("updated")]]
+
+    def fail(*_parts: Any) -> None:
+        raise LedgerError("a full card")
+
+    monkeypatch.setattr(bench.board, "follow_lists", fail)
+    for _ in range(3):
+        bench.watch.refresh()
+    assert bench.events() == [("info", "hot_list_updated"), ("error", "hot_lists_failed")]
+
+
 def test_lists_are_looked_through_at_first_and_where_one_did_not_open() -> None:
     bench = Bench(Torn([entry()]))
     for _ in range(2):
