@@ -191,7 +191,7 @@ train: $(VENV_TRAIN)/.ready
 	$(VENV_TRAIN)/bin/python -m detector.training.temper --data $(ALPR_DATA) --without $(WITHOUT)
 	$(VENV_TRAIN)/bin/python -m detector.training.train_state --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/state
 	$(VENV_TRAIN)/bin/python -m detector.training.release state --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/state
-	$(VENV_TRAIN)/bin/python -m detector.training.train_state --data $(ALPR_DATA) --without $(WITHOUT) --namer detector/models/state-namer.tflite --frozen 2 --steps 5500 --peak-rate 1e-3 --run run/train/state-continued
+	$(VENV_TRAIN)/bin/python -m detector.training.train_state --data $(ALPR_DATA) --without $(WITHOUT) --namer detector/models/state-namer.tflite --frozen 2 --steps 10000 --peak-rate 1e-3 --run run/train/state-continued
 	$(VENV_TRAIN)/bin/python -m detector.training.release state --data $(ALPR_DATA) --without $(WITHOUT) --keep-last-layer --run run/train/state-continued
 	$(VENV_TRAIN)/bin/python -m detector.training.calibrate_state --data $(ALPR_DATA) --without $(WITHOUT)
 	$(VENV_TRAIN)/bin/python -m detector.training.train_obstacles --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/obstacles
