@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from storage.times import DAY_US, HOUR_US
 from sync.department.content import key_server
 from sync.department.content.key_messages import read_arguments
-from sync.department.content.key_remote import RemoteKeyService
+from sync.department.content.key_remote import RemoteDoor, RemoteKeyService
 from sync.department.desk.context import DeskContext
 from sync.department.desk.holds.calls import AskReleaseForm, ReleaseForm, finish
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased
@@ -199,6 +199,19 @@ def test_the_keys_of_many_holds_are_named_in_parts(
         key_of(department, access).write_bytes(bytes(32))
     key_of(department, 11).write_bytes(b"")  # from a power cut: holds no key
     assert elsewhere[1].door.held_keys() == [7, 8, 9, 10, 100]
+
+
+@pytest.mark.parametrize("again", [(7, 8), (8, 9), (10, 9), (9, 9)])
+def test_a_key_service_that_names_a_hold_again_is_refused(
+    elsewhere: tuple[RemoteKeyService, DeskContext, str],
+    monkeypatch: pytest.MonkeyPatch,
+    again: tuple[int, int],
+) -> None:
+    """The question never ended, and its list grew without bound."""
+    answers = [(7, 8), again, ()]
+    monkeypatch.setattr(elsewhere[0]._wire, "ask", lambda *_asked: answers.pop(0))
+    with pytest.raises(KeyServiceError, match="out of order"):
+        RemoteDoor(elsewhere[0]._wire).held_keys()
 
 
 def test_an_older_key_service_still_ends_holds_and_says_that_it_must_be_updated(

@@ -16,6 +16,7 @@ from sync_twins import backed_up
 
 from storage.times import DAY_US, HOUR_US, day_text
 from sync.department.content.key_door import read_name
+from sync.department.content.key_files import is_there
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.ground.department_time import Clocks
 from sync.department.journal import check_log
@@ -226,6 +227,34 @@ def test_the_keys_of_purged_days_that_an_older_copy_brought_back_are_destroyed_a
     assert {int(path.stem) for path in store.glob("*.key")} == {int(path.stem) for path in copy} - {
         day for day, _ in server.retention.receipts()
     }
+
+
+def test_a_key_that_cannot_be_looked_for_keeps_no_other_from_the_purge(
+    department: Department, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One question for all days failed as a whole, and none of the others was destroyed."""
+    department.clock.us = START_US + 364 * DAY_US
+    store = department.home.path / "keys" / "store"
+    copy = purged_with_a_copy_of_the_keys(server, department.home.path / "keys")
+    first, second = (day for day, _ in server.retention.receipts())
+    paths = {day: store / f"{day}.key" for day in (first - 30, first - 29, first, second)}
+    for path in paths.values():  # two that were purged, and two that the database lacks
+        path.write_bytes(copy.get(path, bytes(32)))
+    dropped = list[int]()
+
+    def looked_for(path: Path) -> bool:
+        if path in {paths[first], paths[first - 30]}:
+            raise KeyServiceError("cannot be looked for: Input/output error", where=str(path))
+        return is_there(path)
+
+    monkeypatch.setattr("sync.department.content.key_service.is_there", looked_for)
+    monkeypatch.setattr(server.retention._packs, "days", lambda: {first - 30})
+    monkeypatch.setattr(server.retention._packs, "drop", dropped.append)
+    for _ in range(2):
+        with pytest.raises(KeyServiceError, match="cannot be looked for"):
+            server.retention.run(through=START_US // DAY_US)
+    assert [path.exists() for path in paths.values()] == [True, False, True, False]
+    assert first - 30 not in dropped  # it may be a day
 
 
 def test_a_forged_row_of_a_purge_destroys_no_key_before_the_end_of_its_year(

@@ -10,6 +10,7 @@ import ssl
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -272,7 +273,9 @@ class RemoteDoor:
 
     def held_keys(self) -> list[int]:
         found = list[int]()
-        while more := self._wire.ask("held_keys", found[-1] if found else -1):
+        while more := self._wire.ask("held_keys", last := found[-1] if found else -1):
+            if any(one <= before for before, one in pairwise((last, *more))):  # it would never end
+                raise KeyServiceError("the key service names its holds out of order", where="key service")
             found += more
         return found
 

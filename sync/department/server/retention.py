@@ -9,7 +9,7 @@ has. So is the key of a purged day that an older copy of the keys brought back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
@@ -31,7 +31,7 @@ from sync.department.policy.system_terms import purge_due_us
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.tables import alerts, days, elements
-from sync.errors import DatabaseFullError, KeyServiceAwayError, StoreError
+from sync.errors import DatabaseFullError, KeyServiceAwayError, KeyServiceError, StoreError
 
 log_events = structlog.get_logger("department.retention")
 CLAUSE = "463.8"
@@ -258,17 +258,42 @@ class StoreRetention:
         over = today - self._keep_days()
         packed = self._packs.days() - known
         asked = set(range(over - LOOK_BACK_DAYS, over)) | {one for one in packed if over <= one <= today + 1}
-        found = self._keys.days_with_keys(sorted(asked - known))
+        failed = list[Exception]()
+        found, unknown = self._with_keys(sorted(asked - known), failed)
         if found:
             log_events.warning("forgotten_days_entered", count=len(found))
             with self._store.write() as connection:
                 connection.execute(insert(days), [{"day": day} for day in sorted(found)])
-        apart = packed - found
+        apart = packed - found - unknown
         strange = sorted(one for one in apart if one < over or one > today + 1)
         if strange:
             log_events.warning("packs_of_no_day_removed", days=len(strange), cure="see who can write there")
         for day in strange:
             self._packs.drop(day)
+        if failed:
+            raise failed[0]
+
+    def _with_keys(self, wanted: Sequence[int], failed: list[Exception]) -> tuple[set[int], set[int]]:
+        """Those of these days that have a key, and those whose key cannot be looked for.
+
+        The errors of the latter go into `failed`, and keep no other day. Raises KeyServiceAwayError.
+        """
+        found, unknown = set[int](), set[int]()
+        try:
+            return self._keys.days_with_keys(wanted), unknown
+        except KeyServiceAwayError:
+            raise
+        except KeyServiceError:  # it names one day
+            for day in wanted:
+                try:
+                    if self._keys.has_store_key(day):
+                        found.add(day)
+                except KeyServiceAwayError:
+                    raise
+                except KeyServiceError as error:
+                    failed.append(error)
+                    unknown.add(day)
+        return found, unknown
 
     def _destroy_again(self, now: int) -> None:
         """Destroy the keys of purged days that an older copy of the keys brought back.
@@ -281,7 +306,7 @@ class StoreRetention:
             )
         keep_days, failed = self._keep_days(), list[Exception]()
         over = [day for day in purged if purge_due_us(day, keep_days) <= now]
-        for day in sorted(self._keys.days_with_keys(over)):
+        for day in sorted(self._with_keys(over, failed)[0]):
             with _apart(failed):
                 self._keys.destroy_store_key(day)
                 log_events.warning("purged_key_destroyed_again", day=day, clause=CLAUSE)
