@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from alert_twins import HEAD, KNOWN, NOW_US, Held, entry, plate_box, seen
 from car_page import Car
+from waiting import until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from firmware.alerts.matching import match
+from storage.alert_life import AlertEvent
 from storage.alert_terms import DEFAULT_ALERTS
 from storage.envelope import decode
 
@@ -104,6 +107,36 @@ def test_what_differs_is_marked_and_nothing_offers_a_confirmation(car: Car, page
     ]
     assert "a colleague looks" in page.locator("#comparison").inner_text()
     assert str(car.board.find(alert.number).state.answer) == "wrong-character"
+
+
+def test_a_mistyped_reference_is_entered_again_as_at_the_desk(car: Car, page: Page) -> None:
+    """The form was gone after the first one, and the wrong reference counted."""
+    page.get_by_text("live", exact=True).wait_for()
+    alert = car.passes()
+    page.locator("#list button.sounds").wait_for()
+    page.keyboard.press("o")
+    page.locator("#plate:focus").wait_for()
+    page.fill("#plate", "7XKR219")
+    page.fill("#state", "CA")
+    page.keyboard.press("Enter")
+    page.locator("#comparison table").wait_for()
+    assert page.locator("#clets").is_hidden()
+    page.get_by_text("Yes (y)").click()
+    page.locator("#answer.confirmed").wait_for()
+    assert page.locator("#clets-again").is_hidden()
+    assert page.locator("#outcome option:disabled").count() == 3
+
+    def was_entered(text: str) -> bool:
+        asked = car.board.find(alert.number).state.last(AlertEvent.CLETS)
+        return asked is not None and asked.text == text
+
+    for reference in ("CLETS 0024", "CLETS 0042"):
+        page.fill("#reference", reference)
+        page.get_by_role("button", name="Reference", exact=True).click()
+        page.locator("#clets-again").wait_for()
+        until(partial(was_entered, reference))
+    assert page.locator("#outcome option:disabled").count() == 0
+    assert page.locator("#clets").is_visible()
 
 
 def test_a_hit_without_an_alert_is_read_out_once_and_not_again_as_it_ages(car: Car, page: Page) -> None:

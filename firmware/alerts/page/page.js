@@ -96,9 +96,10 @@ function show(one) {
   $("fit").hidden = !typed || one.answered || one.closed;  // whatever another person answered before
   $("answer").textContent = one.answer === null ? "" : answers[one.answer];
   $("answer").className = one.answer === "confirmed" ? "confirmed" : "rejected";
-  $("clets").hidden = !one.owes_clets;
+  $("clets").hidden = one.answer !== "confirmed";
+  $("clets-again").hidden = one.owes_clets || one.recalled;
   $("close").hidden = one.answer === null && !one.recalled;
-  const acts = one.answer === "confirmed" && $("clets").hidden;
+  const acts = one.answer === "confirmed" && !one.owes_clets;
   for (const name of ["stop", "arrest", "released"]) $("outcome").querySelector(`[value=${name}]`).disabled = !acts;
 }
 
