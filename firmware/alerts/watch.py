@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from firmware.alerts.board import OpenAlert
 
 EVERY_S = 30.0
+FAILED = "hot_lists_failed"  # the event
 CROWDED_CURE = (
     f"a plate has over {MOST_OF_A_PLATE} entries in force, or one after its first {MOST_LOOKED_AT:,} of any "
     "kind: the rest matches nothing; ask for a corrected list"
@@ -150,7 +151,7 @@ class HotListWatch:
         one took is no change then."""
         self._must_follow = True
         # once, since a recall that fails again and again would reveal a hit
-        self._report("hot_lists_failed", is_error=True, why=type(error).__name__)
+        self._report(FAILED, is_error=True, why=type(error).__name__)
 
     def _refresh(self) -> None:
         try:
@@ -170,6 +171,8 @@ class HotListWatch:
                 self._board.follow_lists(self._listed, self._now_us())  # no event, which would reveal hits
         except (StorageError, OSError) as error:
             self._fail(error)
+        else:  # the next failure is another one
+            self._reported = {one for one in self._reported if one[0] != FAILED}
         self._cleared_there = self._held.cleared()
         self._muted = self._held.muted()
         time = self._of_lists()

@@ -254,6 +254,7 @@ class FieldUnit:
                 f"camera: NAME is one of {', '.join(CAMERA_SETTINGS)}, VALUE a number, or {DEFAULT}"
             )
         with self._setting:
+            before = getattr(self._config().camera, name)
             self._rewrite_camera(name, number[1] if number else None)
             record_configuration(self._parts.ledger, self._parts.home, self._parts.clock)
         try:
@@ -263,7 +264,8 @@ class FieldUnit:
         if name == "rotation":  # the same one, too: the unit itself may have been turned
             self._parts.health.forget_way_up()
         if not_taken:
-            return f"saved, but the camera does not take it: {not_taken} (undo it: camera {name} {DEFAULT})"
+            back = DEFAULT if before is None else f"{before:g}"
+            return f"saved, but the camera does not take it: {not_taken} (undo it: camera {name} {back})"
         return "saved; applies from the next frame"
 
     def _rewrite_camera(self, name: str, value: str | None) -> None:

@@ -402,3 +402,15 @@ def test_an_alert_follows_its_entry_into_other_words_and_no_further(
     mine = SimpleNamespace(entry=entry(), match=SimpleNamespace(head=head(list_id)))
     bench.board.alerts = [mine, *(SimpleNamespace(entry=one) for one in others)]
     assert bench.watch._listed(cast(Any, mine)) == kept
+
+
+def test_a_failure_after_a_recovery_is_another_one() -> None:
+    """A unit on a pole was silent about a list that it could not take months later."""
+    bench = Bench(Held([entry()]))
+    for _ in range(2):
+        bench.shelf.error = LedgerError("a full card")
+        bench.watch.refresh()
+        bench.watch.refresh()
+        bench.shelf.error = None
+        bench.watch.refresh()
+    assert bench.events() == 2 * [("error", "hot_lists_failed")]

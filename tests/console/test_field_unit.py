@@ -269,6 +269,9 @@ def test_a_setting_that_the_camera_does_not_take_is_said_with_the_way_back(home:
     assert "camera focus_dioptres default" in said
     home.not_taken = ""
     assert "from the next frame" in home.unit.set_camera("focus_dioptres", "default")
+    home.unit.set_camera("gain_max", "4")
+    home.not_taken = "camera 0: it has no gain of 9"
+    assert "undo it: camera gain_max 4)" in home.unit.set_camera("gain_max", "9")
 
 
 @pytest.mark.parametrize(

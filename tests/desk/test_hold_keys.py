@@ -143,7 +143,7 @@ def test_the_key_of_a_hold_that_was_cut_off_before_its_entry_is_destroyed_a_day_
     with pytest.raises(DeskRefusal, match="not a day old"):
         home.front.door.abandon(home.desk.covered(access))
     home.clock.step(DAY_US + HOUR_US)
-    with pytest.raises(DeskRefusal, match="may still be placed"):
+    with pytest.raises(DeskRefusal, match="did not come to nothing: its hold may still be placed"):
         home.front.door.abandon(home.desk.covered(access))  # by the log, no day has passed
     assert (key_of(home, access).exists(), access in home.front.vault.kept()) == (True, keeps)
     wait(home, 0)

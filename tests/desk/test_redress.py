@@ -69,7 +69,7 @@ def test_a_request_waits_for_the_administrator_and_is_answered_once(
         ("\u200fأوقفتني الشرطة أمس\u200f", "أوقفتني الشرطة أمس"),
         ("I was stop\u00adped on Myrtle\u00a0Avenue", "I was stopped on Myrtle Avenue"),
         ("I was stopped \u202e yesterday", ""),
-        ("I was stopped\u2066 yesterday", ""),
+        ("I was stopped\u2066 yesterday\u2069", "I was stopped yesterday"),
         ("\u200c\u200c \u200d \u200e", ""),
     ],
 )

@@ -23,8 +23,8 @@ from sync.root_file import RootWitness
 
 def test_a_proposal_is_shown_without_the_marks_of_a_program() -> None:
     said = {"number": "26-001234", "number_kind": "case", "cad": None}
-    assert _words(said, "ground") == "Number: 26-001234; Kind of number: case"
-    assert _words([0, 1_790_000_000_000_000], "since_us") == ", 2026-09-21T14:13:20Z"
+    assert _words(said, {}) == "Number: 26-001234; Kind of number: case"
+    assert _words([0, 1_790_000_000_000_000], {}, "since_us") == ", 2026-09-21T14:13:20Z"
 
 
 def test_a_call_that_only_proposed_names_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,8 +28,11 @@ LONGEST_OF = {
 }
 """The same, by the field's name, where it is not the usual length."""
 
-_MARKS = dict.fromkeys((0x00AD, 0x061C, 0x200C, 0x200D, 0x200E, 0x200F))
-"""Soft hyphen, joiners, and marks of direction: keyboards for Persian, Arabic and others write them."""
+_MARKS = dict.fromkeys(
+    (0x00AD, 0x061C, *range(0x200C, 0x2010), *range(0x202A, 0x202D), *range(0x2066, 0x206A))
+)
+"""Soft hyphen, joiners, and marks of direction: keyboards for Persian, Arabic and others write them, and
+telephones and address books put a number between two. Overrides of direction are not among them."""
 
 
 def without_marks(text: str) -> str:

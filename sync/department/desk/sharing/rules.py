@@ -376,8 +376,8 @@ def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope, now_us
     allowed = {plate_of(plate) for plate in asked.scope.plates}
     parts = {
         "the plates": not {plate_of(plate) for plate in scope.plates} <= allowed,
-        "the beginning": scope.since_us < asked.scope.since_us,
-        "the end": scope.until_us > read_by(asked.scope.until_us, entry.stamp.at_us),
+        "the beginning of its time": scope.since_us < asked.scope.since_us,
+        "the end of its time": scope.until_us > read_by(asked.scope.until_us, entry.stamp.at_us),
         "the images": scope.images and not asked.scope.images,
     }
     beyond = [part for part, exceeds in parts.items() if exceeds]
