@@ -84,6 +84,7 @@ class Bookkeeper:
         self._failed_since_s: float | None = None
         self._why = ""
         self._lost, self._lost_hits = 0, 0
+        self._lost_in_all = 0
         self._owed: deque[Gap] = deque(maxlen=GAPS_OWED)  # blind times that could not be recorded yet
 
     def glance(self, going: EndedPass) -> None:
@@ -180,8 +181,17 @@ class Bookkeeper:
             if not self._recorded(gap):
                 self._owed.append(gap)
 
-    def close(self) -> None:
-        """Record a spell of lost reads that lasts until now, if possible."""
+    def close(self, lost_in_all: int = 0) -> None:
+        """Record a spell of lost reads that lasts until now, if possible.
+
+        lost_in_all: the passes of the whole run that were not stored, so that those count, too, that still
+        waited as an error ended it.
+        """
+        with self._lock:
+            rest = lost_in_all - self._lost_in_all
+            if rest > 0 and self._lost_since_us is None:
+                self._lost_since_us, self._why = self._ledger.store.time.boot_us, "the run ended"
+            self._lost += max(rest, 0)
         self._end_lost_spell("reads_lost_until_the_end")
 
     def _is_waited_for(self, error: Exception) -> bool:
@@ -202,6 +212,7 @@ class Bookkeeper:
         with self._lock:
             self._begin_spell(error)
             self._lost += reads
+            self._lost_in_all += reads
             self._lost_hits += hits
             self._limit(error)
 

@@ -54,9 +54,20 @@ class PipelineCounts:
     read: int = 0
     passes: int = 0
     stored: int = 0
-    lost_passes: int = 0
+    lost_passes: int = 0  # that the store did not take
+    refused: int = 0  # passes that ended after the store had failed
     without_frame: int = 0
     withheld: int = 0  # frames of a no-read zone, never read
+
+    @property
+    def unstored(self) -> int:
+        """Passes with a frame that are in no read."""
+        return self.lost_passes + self.refused
+
+    @property
+    def lost(self) -> int:
+        """Ended passes that are in no read."""
+        return self.unstored + self.without_frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -356,21 +367,33 @@ class Pipeline:
 
     def _hand_on(self, ended: EndedPass) -> None:
         if not self._passes.put(ended) and not ended.in_view:
-            self._counts.lost_passes += 1
+            self._counts.refused += 1
 
     def _store_all(self) -> None:
-        while (ended := self._passes.get()) is not None:
-            if ended.in_view:
-                self._glance(ended)
-                continue
-            together = self._gathered(ended)
+        try:
+            while (ended := self._passes.get()) is not None:
+                if ended.in_view:
+                    self._glance(ended)
+                else:
+                    self._store_from(ended)
+        finally:  # whatever still waits, if an error ended this
+            self._passes.close()
+            while (ended := self._passes.get()) is not None:
+                self._counts.lost_passes += not ended.in_view
+
+    def _store_from(self, first: EndedPass) -> None:
+        """Store a pass, and those that end within the time that it may wait."""
+        together, stored = [first], 0
+        try:
+            self._gather(together)
             stored = self._store(together)
+        finally:
             self._counts.stored += stored
             self._counts.lost_passes += len(together) - stored
 
-    def _gathered(self, first: EndedPass) -> list[EndedPass]:
-        """A pass, and those that end within the time that it may wait. An unfinished pass does not wait."""
-        together, until_s = [first], time.monotonic() + self._gather_s
+    def _gather(self, together: list[EndedPass]) -> None:
+        """Add the passes that end while the first may wait. An unfinished one does not wait."""
+        until_s = time.monotonic() + self._gather_s
         while len(together) < TOGETHER and not self._urgent(together[-1]):
             left_s = until_s - time.monotonic()
             ended = self._passes.get_within(left_s) if left_s > 0 else None
@@ -380,4 +403,3 @@ class Pipeline:
                 self._glance(ended)
             else:
                 together.append(ended)
-        return together

@@ -165,9 +165,10 @@ class LiveView:
     def summary(self, counts: PipelineCounts, blind_s: float, alerts: int = 0) -> str:
         """A line about the whole run. alerts: how many were raised."""
         stages = ", ".join(f"{stage} {mean:.1f}" for stage, mean in self._times.means().items())
-        lost = counts.lost_passes + counts.without_frame
         raised = f", {counted(alerts, 'alert')} (reader alerts)" if alerts else ""
-        line = f"{_flow(counts, blind_s)}; {counted(counts.stored, 'read')} stored{raised}, {lost} lost"
+        line = (
+            f"{_flow(counts, blind_s)}; {counted(counts.stored, 'read')} stored{raised}, {counts.lost} lost"
+        )
         return f"{line}; ms a frame: {stages}"
 
     def _caption(self, counts: PipelineCounts, blind_s: float) -> str:

@@ -232,7 +232,7 @@ class OneRun:
             self._watch(pipeline, camera, view, beside.in_session, log, liveness, lambda: bookkeeper.waiting)
         finally:
             camera.close()
-            bookkeeper.close()
+            bookkeeper.close(pipeline.counts.unstored)
             self._damage.end()
             if beside.lighting is not None:
                 beside.lighting.put_out()

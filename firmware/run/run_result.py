@@ -55,7 +55,7 @@ def result_of(counts: PipelineCounts, blind_s: float, view: LiveView, alerts: in
         broken=counts.broken,
         dropped=counts.dropped,
         stored=counts.stored,
-        lost=counts.lost_passes + counts.without_frame,
+        lost=counts.lost,
         blind_s=blind_s,
         summary=view.summary(counts, blind_s, alerts),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from waiting import PATIENCE_S, until
 
 from firmware.custody.bookkeeper import FAILED_LIMIT_S
 from hw.camera_drop import DropFolder
+from hw.camera_replay import ReplaySource
 from hw.camera_watch import STALL_S, BlindSpell
 from hw.clock import SetClock, SystemClock
 from storage.errors import CardFailedError, DamagedError, StoreFullError
@@ -212,6 +214,45 @@ def test_a_store_that_fails_for_long_ends_the_run_with_what_is_wrong(tmp_path: P
     assert gaps_of(ledger)[0].lost == 3
     assert "reads_lost_until_the_end" in rig.log.getvalue()
     assert "store_has_room_again" not in rig.log.getvalue(), "nothing was stored since"
+
+
+@pytest.mark.parametrize(
+    "error", [sqlite3.DatabaseError("malformed"), RuntimeError("a fault of the program")]
+)
+def test_what_waits_and_what_is_in_view_as_the_store_fails_for_good_is_counted_and_recorded(
+    tmp_path: Path, ledger: Ledger, error: Exception
+) -> None:
+    """Only the pass that met the error was: the rest of its batch and up to 16 others were in no gap."""
+    names = write_drive(tmp_path / "pictures", MANY)
+    rig = Rig(ledger, ScriptedEyes(names), ReplaySource(tmp_path / "pictures", clock=SystemClock()))
+    rig.bookkeeper._monotonic = iter((0.0, FAILED_LIMIT_S)).__next__
+    stored, many_wait = ledger.append_read, threading.Event()
+
+    def append_read(*words: Any, **named: Any) -> Any:
+        if rig.pipeline.counts.stored == 0:
+            return stored(*words, **named)
+        many_wait.wait(PATIENCE_S)
+        raise error
+
+    def progress() -> bool:
+        if rig.pipeline.counts.passes >= len(MANY) - 2:
+            many_wait.set()
+        return many_wait.is_set()
+
+    ledger.append_read = append_read  # type: ignore[method-assign]
+    ledger.append_reads = lambda reads: [append_read(one) for one in reads]  # type: ignore[assignment, method-assign]
+    rig.pipeline.start()
+    until(progress)
+    with pytest.raises(type(error)):
+        rig.pipeline.join(PATIENCE_S)
+    rig.camera.close()
+    counts = rig.pipeline.counts
+    rig.bookkeeper.close(counts.unstored)
+    assert counts.stored == 1
+    assert counts.passes == counts.stored + counts.lost
+    assert counts.unstored >= len(MANY) - 3
+    assert sum(gap.lost for gap in gaps_of(ledger)) == counts.unstored
+    assert verify_home(Home(tmp_path / "home")).ok
 
 
 OF_THE_CARD, DAMAGE = CardFailedError("disk I/O error"), DamagedError("is damaged: a page", where="x")

@@ -272,13 +272,13 @@ class Soak:
         account.frames, account.frames_dropped = counts.frames, counts.dropped
         account.blind_s = camera.blind_s
         account.announced, account.stored = len(self._announced), counts.stored
-        account.lost_to_full_disk = counts.lost_passes
+        account.lost_to_full_disk = counts.unstored
         if account.announced != account.stored:
             account.wrong.append(f"{account.stored} reads stored, {account.announced} announced")
-        if counts.passes != counts.stored + counts.lost_passes:
+        if counts.passes != counts.stored + counts.unstored:
             account.wrong.append("a pass was neither stored nor counted as lost")
-        if counts.lost_passes and not account.full_disks:
-            account.wrong.append(f"{counts.lost_passes} reads lost while the disk had room")
+        if counts.unstored and not account.full_disks:
+            account.wrong.append(f"{counts.unstored} reads lost while the disk had room")
         if account.memory_early_mb and account.memory_late_mb - account.memory_early_mb > GROWTH_MB:
             account.wrong.append(f"memory grew by {account.memory_late_mb - account.memory_early_mb:.0f} MB")
 
