@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from desk_server import serving
 from flipped import flip
-from postgres_twin import binaries, empty, postgres_cluster
+from postgres_twin import Clock, binaries, empty, postgres_cluster
 from receiver_twins import Joined
 from sqlalchemy import func, select, text
 from structlog.testing import capture_logs
@@ -52,14 +52,6 @@ from sync.errors import (
 def url() -> Iterator[str]:
     with postgres_cluster() as found:
         yield found
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.us = now_us()
-
-    def __call__(self) -> int:
-        return self.us
 
 
 @pytest.fixture

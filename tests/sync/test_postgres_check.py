@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from postgres_twin import empty, postgres_cluster
+from postgres_twin import Clock, empty, postgres_cluster
 from receiver_twins import Joined
 from sync_twins import LoopbackLink, bare_home, checked, converse, raise_alert
 
-from storage.times import DAY_US, now_us
+from storage.times import DAY_US
 from sync.department.ground.department_time import Clocks
 from sync.department.server import verify
 from sync.department.server.server import Department
@@ -27,14 +27,6 @@ from sync.errors import LinkError
 def url() -> Iterator[str]:
     with postgres_cluster() as found:
         yield found
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.us = now_us()
-
-    def __call__(self) -> int:
-        return self.us
 
 
 @pytest.mark.one_python

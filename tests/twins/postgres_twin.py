@@ -12,9 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from storage.times import now_us
 from sync.department.store.opening import open_store
 
 VERSIONS = Path("/usr/lib/postgresql")
+
+
+class Clock:
+    """A department's clock that a test sets: `us`."""
+
+    def __init__(self) -> None:
+        self.us = now_us()
+
+    def __call__(self) -> int:
+        return self.us
 
 
 def binaries() -> Path | None:
