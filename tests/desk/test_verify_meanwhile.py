@@ -294,6 +294,12 @@ def test_a_hold_that_was_released_after_the_log_was_read_lacks_nothing(
     assert f"hold {named}: the held content is not here" in wrong
 
 
+def old_pages(server: Server) -> bool:
+    """Whether the WAL of the store holds anything."""
+    wal = Path(f"{server.store.engine.url.database}-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
 def test_a_day_that_was_purged_while_the_store_was_checked_is_not_missed(
     department: Department,
     server: Server,
@@ -302,7 +308,7 @@ def test_a_day_that_was_purged_while_the_store_was_checked_is_not_missed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Its key, rows and pictures go in the middle of the check, as each day at the hour of the purge."""
-    usual = Checker._days
+    usual, left_over = Checker._days, list[Server]()
 
     def days(checker: Checker, connection: sa.Connection) -> None:
         usual(checker, connection)
@@ -310,6 +316,8 @@ def test_a_day_that_was_purged_while_the_store_was_checked_is_not_missed(
         assert server.time.accept(department.clock.us)
         assert len(server.retention.run(through=START_US // DAY_US)) == 2
         daily.run(front, server.retention)
+        assert old_pages(server)  # this check itself keeps them
+        left_over.append(server)
 
     def opened(home: DepartmentHome, *, changes: bool) -> Server:
         return Server(home, Clocks.simulated(department.clock), changes=changes)
@@ -327,6 +335,9 @@ def test_a_day_that_was_purged_while_the_store_was_checked_is_not_missed(
     left = [one for one in first if "it was purged while this check ran" in one]
     assert [one.partition(" of the day of receipt ")[2][:10] for one in left] == ["2026-09-18", "2026-09-19"]
     assert left[0].startswith("not checked: ")
+    assert left_over == [server]
+    server.retention.run()
+    assert not old_pages(server)
     assert [one for one in said() if "WRONG" in one or "purged" in one] == []
 
 

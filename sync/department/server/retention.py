@@ -36,6 +36,7 @@ from sync.errors import DatabaseFullError, KeyServiceAwayError, KeyServiceError,
 log_events = structlog.get_logger("department.retention")
 CLAUSE = "463.8"
 LOOK_BACK_DAYS = 400  # how far beyond the year to look for days that the database lacks
+SHRINK_WAIT_S = 1.0  # for a reader of the database, per purged day: deliveries wait meanwhile
 PACE_US = 20 * HOUR_US  # the daily run purges one day of receipt; more at once takes two people
 
 
@@ -140,6 +141,7 @@ class StoreRetention:
         self._keep_days, self._first, self._make_room = keep_days, first, make_room
         self._on_way = on_way
         self._swept: set[int] = set()
+        self._old_pages = False  # whether SQLite's WAL may still hold purged rows
         self._dropped: dict[int, int] = {}  # images removed to make room, until the receipt counts them
 
     def plan(self) -> list[Due]:
@@ -183,6 +185,9 @@ class StoreRetention:
         """
         now = self._sure()
         failed: list[Exception] = []
+        if self._old_pages:
+            with _apart(failed):
+                self._shrink()
         with _apart(failed):
             self._adopt(now)
         plan: list[Due] = []
@@ -362,9 +367,13 @@ class StoreRetention:
             if not connection.execute(end.values(purged_us=receipt.at_us, receipt=signed)).rowcount:
                 return None
             self._store.drop_day(connection, due.day)
-        self._store.shrink()
+        self._shrink()
         log_events.info("day_purged", day=due.day, records=records, clause=CLAUSE)
         return receipt
+
+    def _shrink(self) -> None:
+        """Leave no purged row in SQLite's WAL; if a reader needs it for longer, the next run does it."""
+        self._old_pages = not self._store.shrink(SHRINK_WAIT_S)
 
     def _begin(self, day: int, started_us: int) -> bool:
         """Record that a day's purge begins. Returns False if another run is purging it."""

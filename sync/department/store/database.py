@@ -233,14 +233,23 @@ class Store:
             else:
                 connection.execute(sa.delete(table).where(table.c.day == day))
 
-    def shrink(self) -> None:
-        """After a purge, write SQLite's WAL back and truncate it, so that no old page stays in it."""
-        if not self.postgres:
-            raw = self.engine.raw_connection()
-            try:
-                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                raw.close()
+    def shrink(self, wait_s: float = LOCK_SECONDS) -> bool:
+        """After a purge, write SQLite's WAL back and truncate it, so that no old page stays in it.
+
+        Returns False if a reader, such as a check that takes hours, still needs an old page after wait_s.
+        Writers wait that long, too.
+        """
+        if self.postgres:
+            return True
+        raw = self.engine.raw_connection()
+        cursor = raw.cursor()
+        try:
+            cursor.execute(f"PRAGMA busy_timeout = {round(wait_s * 1000):d}")
+            busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            cursor.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000:d}")
+        finally:
+            raw.close()
+        return not busy
 
     # --- bulk ------------------------------------------------------------------------------------------
 
