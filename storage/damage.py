@@ -121,7 +121,7 @@ class FailedStarts:
     """The starts in a row in which the card did not let a log open."""
 
     def __init__(self, database: Path) -> None:
-        self._count, self._database = _Count(database, STARTS, STARTS_APART_S), database
+        self._count = _Count(database, STARTS, STARTS_APART_S)
 
     def add(self) -> tuple[bool, bool]:
         """Count one more; whether the log is to be given up for it, and whether the file took the count.
@@ -130,7 +130,7 @@ class FailedStarts:
         answer is yes.
         """
         try:
-            inode = self._database.stat().st_ino
+            inode = self._count.database.stat().st_ino
         except OSError:
             inode = 0
         return self._count.add(inode)

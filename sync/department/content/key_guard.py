@@ -330,7 +330,7 @@ class GuardedKeys:
         return [{name: next(opened) for name in sorted(row.elements)} for row in rows]
 
     def held_keys(self) -> list[int]:
-        own = self._hold_name()
+        own = self._own_holds
         names = (one for one in self._service.hold_keys() if one.startswith(own))
         return sorted(int(one.removeprefix(own)) for one in names)
 
@@ -354,9 +354,13 @@ class GuardedKeys:
             raise _no(f"entry {cover.sequence} ends no hold: {error}", "unsigned") from None
         self._service.destroy_hold_key(why, self._hold_name(released.access))
 
-    def _hold_name(self, access: int | str = "") -> str:
-        """The name of a hold's key; without an access, how those of this log begin."""
-        return f"{self._log_id.hex()[:16]}-{access}"
+    @property
+    def _own_holds(self) -> str:
+        """How the names of this log's hold keys begin."""
+        return f"{self._log_id.hex()[:16]}-"
+
+    def _hold_name(self, access: int) -> str:
+        return f"{self._own_holds}{access}"
 
 
 def _demand_fresh(at_us: int, now_us: int) -> None:

@@ -246,8 +246,8 @@ class Store:
         try:
             cursor.execute(f"PRAGMA busy_timeout = {round(wait_s * 1000):d}")
             busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            cursor.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000:d}")
         finally:
+            cursor.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000:d}")
             raw.close()
         return not busy
 
