@@ -57,6 +57,25 @@ def unit(department: Department, server: Server, tmp_path: Path) -> Iterator[Joi
         yield made
 
 
+def wrong_with(department: Department, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What `verify` names, except that no real unit vouched for the twin's reads."""
+    main(["--home", str(department.home.path), "verify"])
+    said = capsys.readouterr().out.splitlines()
+    return [one for one in said if one.startswith("WRONG") and "vouch" not in one]
+
+
+def before_the_store(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Let `verify` meet a change after it counted the log's entries and before it reads the store."""
+    usual = verify_log.entries_now
+
+    def entries_now(home: DepartmentHome) -> int | None:
+        many = usual(home)
+        change()
+        return many
+
+    monkeypatch.setattr(verify_log, "entries_now", entries_now)
+
+
 def test_reads_that_came_while_the_store_was_checked_are_not_missed(
     department: Department,
     server: Server,
@@ -77,18 +96,13 @@ def test_reads_that_came_while_the_store_was_checked_are_not_missed(
         next_day(department, server, front)
         return report
 
-    def wrong() -> list[str]:
-        main(["--home", str(department.home.path), "verify"])
-        said = capsys.readouterr().out.splitlines()
-        return [one for one in said if one.startswith("WRONG") and "vouch" not in one]  # of the twin's reads
-
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(Checker, "run", run)
-        assert wrong() == []
-    assert wrong() == []
+        assert wrong_with(department, capsys) == []
+    assert wrong_with(department, capsys) == []
     with server.store.write() as connection:
         connection.execute(delete(elements).where(elements.c.day == department.clock.us // DAY_US - 1))
-    assert [one for one in wrong() if "5 were counted and 0 are here" in one]
+    assert [one for one in wrong_with(department, capsys) if "5 were counted and 0 are here" in one]
 
 
 def new_roster(department: Department, front: DeskContext) -> None:
@@ -112,25 +126,13 @@ def test_what_a_unit_took_just_before_the_store_was_checked_is_covered(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert converse(unit, server).done
-    usual = verify_log.entries_now
 
-    def entries_now(home: DepartmentHome) -> int | None:
-        many = usual(home)
+    def take() -> None:
         change(department, front)
         assert all(converse(unit, server).done for _ in range(2))  # it takes it, and then reports that
-        return many
 
-    monkeypatch.setattr(verify_log, "entries_now", entries_now)
-    main(["--home", str(department.home.path), "verify"])
-    said = capsys.readouterr().out
-    assert [one for one in said.splitlines() if one.startswith("WRONG") and "vouch" not in one] == []
-
-
-def wrong_with(department: Department, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What `verify` names, except that no real unit vouched for the twin's reads."""
-    main(["--home", str(department.home.path), "verify"])
-    said = capsys.readouterr().out.splitlines()
-    return [one for one in said if one.startswith("WRONG") and "vouch" not in one]
+    before_the_store(monkeypatch, take)
+    assert wrong_with(department, capsys) == []
 
 
 def test_an_entry_that_is_written_while_the_log_is_read_is_no_fault_of_it(
@@ -189,15 +191,8 @@ def test_a_unit_that_joined_or_left_just_before_the_store_was_read_is_in_order(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert converse(unit, server).done
-    usual = verify_log.entries_now
-
-    def entries_now(home: DepartmentHome) -> int | None:
-        many = usual(home)
-        change(department, server, tmp_path / "car 20")
-        return many
-
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(verify_log, "entries_now", entries_now)
+        before_the_store(meanwhile, lambda: change(department, server, tmp_path / "car 20"))
         assert wrong_with(department, capsys) == []
     assert wrong_with(department, capsys) == []
 
